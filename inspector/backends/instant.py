@@ -1,0 +1,113 @@
+"""An engine that answers at once, with no network in it: for load tests, and to provoke faults on a real line.
+
+Its rule can be worked out by hand: a pixel of grey level `defect_grey` or more, sampled at the map stride,
+is defect kind 1 with its grey level as the score. Two options of its manifest make trouble on purpose:
+`fail_on_grey` (a frame whose first pixel has that level fails its batch) and `delay_ms` (every batch takes that
+long). `trainer build-engine` never makes one; `write_engine` does.
+"""
+
+import threading
+import time
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final
+
+import numpy as np
+
+from inspector.backends.base import Answer, Backend
+from inspector.engine import golden
+from inspector.engine.golden import Golden
+from inspector.engine.manifest import (
+    GOLDEN_NAME,
+    EngineFolder,
+    Manifest,
+    file_sha256,
+    open_folder,
+    write_manifest,
+)
+from inspector.values import Pixels
+
+DEFECT_GREY: Final = 250
+"""Default level from which a pixel is a defect; steel under line lighting stays well below."""
+
+
+class InstantBackend(Backend):
+    """Answers in the thread that submits, unless the manifest asks for a delay."""
+
+    def _open(self) -> None:
+        options = self.manifest.options
+        self._delay_s = float(options.get("delay_ms", 0.0)) / 1e3
+        self._fail_on_grey = options.get("fail_on_grey")
+        self._defect_grey = np.uint8(options.get("defect_grey", DEFECT_GREY))
+        self.slots = self.settings.slots or 2
+        shape = (self.manifest.max_batch, self.manifest.map_height, self.manifest.map_width)
+        self._all_kind_1 = np.ones(shape, np.uint8)
+        self._all_kind_1.flags.writeable = False
+        self._work: SimpleQueue[tuple[int, Pixels] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        if self._delay_s:
+            self._thread = threading.Thread(target=self._serve, name="instant")
+            self._thread.start()
+
+    def _submit(self, ticket: int, frames: Pixels) -> None:
+        if self._thread is None:
+            self._answer(self._look(ticket, frames))
+        else:
+            self._work.put((ticket, frames))
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None:
+            time.sleep(self._delay_s)
+            self._answer(self._look(*work))
+
+    def _look(self, ticket: int, frames: Pixels) -> Answer:
+        started = time.perf_counter()
+        if self._fail_on_grey is not None and (frames[:, 0, 0] == self._fail_on_grey).any():
+            return Answer(ticket, None, None, 0.0, f"a frame begins with grey level {self._fail_on_grey}")
+        stride = self.manifest.map_stride
+        sampled = frames[:, ::stride, ::stride]
+        score = np.where(sampled >= self._defect_grey, sampled, np.uint8(0))
+        kind = self._all_kind_1[: len(frames)]
+        return Answer(ticket, kind, score, (time.perf_counter() - started + self._delay_s) * 1e3)
+
+    def _close(self) -> None:
+        if self._thread is not None:
+            self._work.put(None)
+            self._thread.join()
+
+    def device(self) -> str:
+        """Says that no network runs."""
+        return "no network: answers at once"
+
+
+def write_engine(
+    path: Path,
+    *,
+    height: int = 256,
+    width: int = 1600,
+    classes: tuple[str, ...] = ("normal", "bright"),
+    max_batch: int = 8,
+    map_stride: int = 4,
+    options: dict[str, float] | None = None,
+) -> EngineFolder:
+    """Write an instant engine's folder, golden frames and all, and open it."""
+    path.mkdir(parents=True)
+    frame = np.full((1, height, width), 100, np.uint8)
+    frame[0, height // 4 : height // 2, width // 4 : width // 2] = 255
+    score = np.where(frame >= DEFECT_GREY, frame, np.uint8(0))[:, ::map_stride, ::map_stride]
+    golden.save(path / GOLDEN_NAME, Golden(frame, np.ones_like(score), np.ascontiguousarray(score)))
+    manifest = Manifest(
+        name="instant",
+        backend="instant",
+        classes=classes,
+        height=height,
+        width=width,
+        max_batch=max_batch,
+        precision="fp32",
+        map_stride=map_stride,
+        files={GOLDEN_NAME: file_sha256(path / GOLDEN_NAME)},
+        thresholds=dict.fromkeys(classes[1:], 0.5),
+        options=dict(options or {}),
+    )
+    write_manifest(path, manifest)
+    return open_folder(path)

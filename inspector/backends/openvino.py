@@ -1,0 +1,103 @@
+"""The embedded default: a CPU engine on OpenVINO, two or more asynchronous requests in flight."""
+
+import os
+import threading
+import time
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final
+
+import numpy as np
+
+from inspector.backends.base import Answer, Backend
+from inspector.errors import EngineError
+from inspector.values import Pixels
+
+MODEL_NAME: Final = "model.xml"
+
+_HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "bf16"}
+"""What is not quantised in an int8 model runs in bf16 where the CPU has it."""
+
+
+class OpenVinoBackend(Backend):
+    """An OpenVINO IR, compiled for this CPU; throughput mode, as a line has always another frame coming."""
+
+    def _open(self) -> None:
+        try:
+            import openvino as ov
+        except ImportError as error:
+            raise EngineError(f"{self.folder.path}: needs OpenVINO ({error}): `pip install openvino`") from None
+        core = ov.Core()
+        model_path = self.folder.file(MODEL_NAME)
+        try:
+            compiled = core.compile_model(core.read_model(model_path), "CPU", self._properties(core))
+        except RuntimeError as error:
+            raise EngineError(
+                f"{model_path}: OpenVINO {ov.__version__} cannot compile it "
+                f"({str(error).strip().splitlines()[-1]}): build the engine again on this PC"
+            ) from None
+        self._check_ports(compiled, model_path)
+        self._device = str(core.get_property("CPU", "FULL_DEVICE_NAME"))
+        self._running = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        self.slots = self.settings.slots or max(2, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._tensor = ov.Tensor
+        self._work: SimpleQueue[tuple[int, Pixels] | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._serve, args=(compiled.create_infer_request(),), name=f"openvino-{slot}")
+            for slot in range(self.slots)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _properties(self, core: Any) -> dict[str, Any]:
+        hint = _HINTS[self.manifest.precision]
+        capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if hint == "bf16" and "BF16" not in capabilities:
+            hint = "f32"
+        properties: dict[str, Any] = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "INFERENCE_PRECISION_HINT": hint,
+        }
+        if self.settings.threads is not None:
+            properties["INFERENCE_NUM_THREADS"] = self.settings.threads
+        if self.settings.cache_dir is not None:
+            self.settings.cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            properties["CACHE_DIR"] = os.fspath(self.settings.cache_dir)
+        return properties
+
+    def _check_ports(self, compiled: Any, model_path: Path) -> None:
+        names = {name for port in compiled.outputs for name in port.names}
+        if not {"kind", "score"} <= names or "frames" not in compiled.inputs[0].names:
+            raise EngineError(
+                f"{model_path}: not an engine model (needs input frames, outputs kind and score): "
+                "export and build it again"
+            )
+
+    def _submit(self, ticket: int, frames: Pixels) -> None:
+        self._work.put((ticket, frames))
+
+    def _serve(self, request: Any) -> None:
+        """One request's thread. OpenVINO's own callback is not called for a failed inference; a wait raises."""
+        while (work := self._work.get()) is not None:
+            ticket, frames = work
+            started = time.perf_counter()
+            kind = score = error = None
+            try:
+                # Shares the batch's memory: nothing is copied on the way in.
+                request.set_tensor("frames", self._tensor(np.ascontiguousarray(frames), shared_memory=True))
+                request.infer()
+                kind = request.get_tensor("kind").data.copy()
+                score = request.get_tensor("score").data.copy()
+            except RuntimeError as failure:
+                kind, score, error = None, None, str(failure).strip().splitlines()[-1]
+            self._answer(Answer(ticket, kind, score, (time.perf_counter() - started) * 1e3, error))
+
+    def _close(self) -> None:
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def device(self) -> str:
+        """The CPU's name and the precision it computes in."""
+        return f"{self._device}, {self._running}"

@@ -1,0 +1,1 @@
+"""The commands that run, check and measure a whole line."""

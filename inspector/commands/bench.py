@@ -1,0 +1,188 @@
+"""`inspector bench`: the engine alone, the line over it, and the latency at half load, in one run."""
+
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from inspector.backends import open_backend
+from inspector.backends.instant import write_engine
+from inspector.commands.session import run_session
+from inspector.config import LineConfig, LoadedConfig, SimulatorSettings, load_config
+from inspector.engine.manifest import EngineFolder, open_folder
+from inspector.sources.simulated import SimulatorSource
+from inspector.values import Pixels
+
+DISTINCT_FRAMES: Final = 64
+"""Frames held in memory and shown over and over: neither a renderer nor a disk is measured."""
+
+CAMERA: Final = "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpeed:
+    """What the engine does with nothing around it."""
+
+    frames_per_second: float
+    """With all its slots in use."""
+    latency_ms: float
+    """Median of one frame at a time."""
+
+
+def bench(config_path: Path, *, frames: int, rounds: int, as_json: bool) -> int:
+    """Measure the config's engine and a line around it; returns the exit code."""
+    config = load_config(config_path)
+    folder = open_folder(config.line.engine)
+    source = SimulatorSettings(
+        type="simulator",
+        height=folder.manifest.height,
+        width=folder.manifest.width,
+        distinct=DISTINCT_FRAMES,
+        frames=frames,
+    )
+    images = frames_in_memory(source)
+    alone, line = [], []
+    with tempfile.TemporaryDirectory(prefix="inspector-bench-") as name:
+        for round_ in range(rounds):
+            alone.append(engine_alone(config.line, folder, images, frames))
+            line.append(run_line(config, source, Path(name) / f"line-{round_}"))
+        half = run_line(
+            config,
+            source.model_copy(
+                update={"frames_per_second": statistics.median(each["frames_per_second"] for each in line) / 2}
+            ),
+            Path(name) / "half",
+        )
+        instant = run_instant(config, folder, source.model_copy(update={"frames": 10 * frames}), Path(name))
+    figures = _figures(alone, line, half, instant)
+    print(json.dumps(figures) if as_json else _table(figures, folder, frames, rounds))
+    return 0
+
+
+def frames_in_memory(source: SimulatorSettings) -> Pixels:
+    """uint8 [N, H, W]: the distinct frames of the simulated source."""
+    once = source.model_copy(update={"frames": source.distinct, "frames_per_second": None})
+    with SimulatorSource(once) as opened:
+        return np.stack(
+            [each.pixels for each in opened.captures() if each is not None and each.pixels is not None]
+        )
+
+
+def engine_alone(line: LineConfig, folder: EngineFolder, images: Pixels, frames: int) -> EngineSpeed:
+    """The bare engine loop over frames in memory, all slots in use; then one frame at a time."""
+    settings = line.backend
+    with open_backend(folder, cache_dir=settings.cache, threads=settings.threads, slots=settings.slots) as backend:
+        batch = min(line.batch.max_frames, folder.manifest.max_batch)
+        batches = deque(
+            np.ascontiguousarray(np.take(images, range(start, start + batch), axis=0, mode="wrap"))
+            for start in range(0, len(images), batch)
+        )
+        backend.infer(images[: 2 * batch])
+        started_s = time.perf_counter()
+        for ticket in range(-(-frames // batch)):
+            while backend.in_flight == backend.slots:
+                backend.wait()
+            backend.submit(ticket, batches[0])
+            batches.rotate(-1)
+        while backend.in_flight:
+            backend.wait()
+        frames_per_second = frames / (time.perf_counter() - started_s)
+        single = []
+        for index in range(min(frames, 100)):
+            started_s = time.perf_counter()
+            backend.submit(index, images[index % len(images)][np.newaxis])
+            backend.wait()
+            single.append((time.perf_counter() - started_s) * 1e3)
+    return EngineSpeed(frames_per_second, statistics.median(single))
+
+
+def run_line(config: LoadedConfig, source: SimulatorSettings, out: Path, **overrides: Any) -> dict[str, Any]:
+    """The summary of a whole line on the simulated source, without pictures."""
+    line = config.line.model_copy(
+        update={
+            "cameras": {CAMERA: source},
+            "sinks": config.line.sinks.model_copy(update={"pictures": False}),
+            **overrides,
+        }
+    )
+    return run_session(config, line, out, report=False, quiet=True).summary
+
+
+def run_instant(
+    config: LoadedConfig, folder: EngineFolder, source: SimulatorSettings, work: Path
+) -> dict[str, Any]:
+    """The same line around an engine that answers at once: what everything but the engine can carry."""
+    manifest = folder.manifest
+    instant = write_engine(
+        work / "instant", height=manifest.height, width=manifest.width, classes=manifest.classes
+    )
+    return run_line(config, source, work / "instant-run", engine=instant.path)
+
+
+def _median(line: list[dict[str, Any]]) -> float:
+    return statistics.median(float(each["frames_per_second"]) for each in line)
+
+
+def _figures(
+    alone: list[EngineSpeed], line: list[dict[str, Any]], half: dict[str, Any], instant: dict[str, Any]
+) -> dict[str, Any]:
+    ratios = [
+        each["frames_per_second"] / engine.frames_per_second for each, engine in zip(line, alone, strict=True)
+    ]
+    single_ms = statistics.median(each.latency_ms for each in alone)
+    return {
+        "machine": machine(),
+        "engine_frames_per_second": round(statistics.median(each.frames_per_second for each in alone), 1),
+        "line_frames_per_second": round(_median(line), 1),
+        "line_over_engine": round(statistics.median(ratios), 3),
+        "line_over_engine_rounds": [round(ratio, 3) for ratio in ratios],
+        "engine_latency_ms": round(single_ms, 2),
+        "half_load_frames_per_second": half["frames_per_second"],
+        "half_load_latency_ms": half["latency_ms"],
+        "half_load_p99_over_engine_latency": round(half["latency_ms"]["p99"] / single_ms, 2),
+        "instant_frames_per_second": instant["frames_per_second"],
+        "uninspected": sum(each["uninspected"] for each in (*line, half, instant)),
+    }
+
+
+def _table(figures: dict[str, Any], folder: EngineFolder, frames: int, rounds: int) -> str:
+    half = figures["half_load_latency_ms"]
+    size = f"{folder.manifest.height}×{folder.manifest.width}"
+    rows = {
+        "machine": figures["machine"],
+        "engine": f"{folder.identity}, {size}, {frames} frames × {rounds} rounds",
+        "engine alone": (
+            f"{figures['engine_frames_per_second']:.1f} frames/s, one frame {figures['engine_latency_ms']:.1f} ms"
+        ),
+        "line": f"{figures['line_frames_per_second']:.1f} frames/s",
+        "line over engine": f"{figures['line_over_engine']:.3f} (rounds {figures['line_over_engine_rounds']})",
+        "line at half load": (
+            f"capture to verdict p50 {half['p50']:.1f} ms, p99 {half['p99']:.1f} ms = "
+            f"{figures['half_load_p99_over_engine_latency']:.2f} × the engine's one frame"
+        ),
+        "line, instant engine": f"{figures['instant_frames_per_second']:.0f} frames/s",
+        "uninspected": str(figures["uninspected"]),
+    }
+    return "\n".join(f"{what:22s} {found}" for what, found in rows.items())
+
+
+def machine() -> str:
+    """The machine in words."""
+    model = next(
+        (
+            text.split(":", 1)[1].strip()
+            for text in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if text.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"{model}, {os.cpu_count()} cores, {system}"

@@ -1,0 +1,56 @@
+"""`inspector record`: keeps frames of a source without loss, with their ids, times and positions."""
+
+import time
+from pathlib import Path
+
+from inspector.commands.session import Bar
+from inspector.config import load_config
+from inspector.errors import ConfigError, InputError
+from inspector.processes.stop import StopRequest
+from inspector.recipe import load_recipe
+from inspector.sources import open_source, source_settings
+from inspector.sources.recording import RecordingWriter
+from inspector.values import Capture
+
+
+def record(config_path: Path, source: Path | None, camera: str | None, out: Path, frames: int | None) -> int:
+    """Record the config's camera, or `source`; until it ends, `frames` are there, or Ctrl-C."""
+    config = load_config(config_path)
+    recipe = load_recipe(config.line.recipe).recipe
+    cameras = config.line.cameras
+    name = camera or next(iter(cameras))
+    if name not in cameras:
+        raise ConfigError(f"{config_path}: cameras: no camera {name}; there is {', '.join(cameras)}")
+    settings = source_settings(source) if source is not None else cameras[name]
+    recorded = faults = 0
+    next_mm, height = 0.0, 0
+    with (
+        StopRequest() as stop,
+        open_source(settings) as opened,
+        RecordingWriter(out, camera=name) as writer,
+        Bar(quiet=False) as bar,
+    ):
+        for capture in opened.captures():
+            if stop or recorded == frames:
+                break
+            if capture is None:
+                continue
+            height = capture.pixels.shape[0] if capture.pixels is not None else height
+            position_mm = next_mm if capture.position_mm is None else capture.position_mm
+            next_mm = position_mm + height * recipe.mm_per_px_along
+            writer.append(
+                Capture(
+                    capture.pixels,
+                    capture.fault,
+                    captured_ns=time.time_ns() if capture.captured_ns is None else capture.captured_ns,
+                    position_mm=position_mm,
+                    coil=capture.coil if capture.coil is not None else config.line.coil,
+                )
+            )
+            recorded += 1
+            faults += capture.fault is not None
+            bar.show(recorded, frames or opened.total())
+    if not recorded:
+        raise InputError(f"{name}: no frame came: nothing was recorded")
+    print(f"recorded {recorded} frames of camera {name}, {faults} of them faults, in {out}")
+    return 0

@@ -1,0 +1,65 @@
+"""`inspector replay`: the line with another source, which waits instead of shedding."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from inspector.commands.golden import compare
+from inspector.commands.session import print_summary, run_session
+from inspector.config import RecordingSettings, load_config
+from inspector.errors import SourceError
+from inspector.sources import open_source, source_settings
+from inspector.sources.recording import RecordingSource
+
+DEADLINE_MS: Final = 60_000.0
+"""Nothing waits for a replay's verdicts, so that a slow engine gives the same ones; a stuck one still ends."""
+
+DIFFERS: Final = 3
+"""Exit code when verdicts differ from --golden."""
+
+SHOWN_DIFFERENCES: Final = 20
+
+
+def replay(source: Path, config_path: Path, out: Path, golden: Path | None, *, as_json: bool) -> int:
+    """Inspect a folder of images, a video or a recording; returns the exit code. Raises InspectorError."""
+    config = load_config(config_path)
+    settings = source_settings(source)
+    camera = next(iter(config.line.cameras))
+    with open_source(settings) as opened:
+        # Opened here once so that a source that cannot be read at all fails before anything is started.
+        if isinstance(settings, RecordingSettings) and isinstance(opened, RecordingSource):
+            camera = opened.camera
+        if opened.total() == 0:
+            raise SourceError(f"{source}: holds no frames")
+    if golden is not None:
+        compare(golden, golden)
+    line = config.line.model_copy(
+        update={
+            "cameras": {camera: settings},
+            "deadline_ms": DEADLINE_MS,
+            "sinks": config.line.sinks.model_copy(update={"keep_all": True}),
+        }
+    )
+    finished = run_session(config, line, out.resolve(), quiet=as_json)
+    if as_json:
+        print(json.dumps(finished.summary, ensure_ascii=False))
+    else:
+        print_summary(finished)
+    if finished.stopped:
+        return 1
+    return _approve(golden, finished.out, as_json=as_json) if golden is not None else 0
+
+
+def _approve(golden: Path, out: Path, *, as_json: bool) -> int:
+    differences = compare(golden, out)
+    if not differences.lines:
+        if not as_json:
+            print(f"golden   all {differences.frames} verdicts are those of {golden}")
+        return 0
+    if not as_json:
+        print(f"golden   {len(differences.lines)} of {differences.frames} verdicts differ from {golden}")
+        for flip, count in differences.flips.most_common():
+            print(f"  {count:6d}   {flip}")
+        for said in differences.lines[:SHOWN_DIFFERENCES]:
+            print(f"  {said}")
+    return DIFFERS

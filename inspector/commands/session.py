@@ -1,0 +1,146 @@
+"""One run of the whole line: its folder, its resolved config, its progress, its summary and its report."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from tqdm import tqdm
+
+from inspector.config import LineConfig, LoadedConfig
+from inspector.errors import InputError
+from inspector.processes.line import Line
+from inspector.processes.stop import StopRequest
+from inspector.sinks.report import write_report
+from inspector.sinks.summary import SUMMARY_NAME, read_summary
+from inspector.sinks.verdict_log import VERDICTS_NAME
+
+CONFIG_NAME: Final = "line.json"
+"""The config as it was used, with every override and default, beside the results."""
+
+QUICK_REPORT_FRAMES: Final = 20_000
+"""After Ctrl-C a report is written only for so many frames, in well under a second."""
+
+PLAIN_INTERVAL_S: Final = 5.0
+"""Where there is no terminal, progress is a line every so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a run ended."""
+
+    out: Path
+    summary: dict[str, Any]
+    stopped: bool
+    """Before its sources ended."""
+
+
+def run_session(
+    config: LoadedConfig, line: LineConfig, out: Path, *, report: bool = True, quiet: bool = False
+) -> Finished:
+    """Run `line`, which is `config` with its overrides, into the folder `out`; raises InspectorError.
+
+    `out` must not hold a run already.
+    """
+    claim(out)
+    with tempfile.TemporaryDirectory(prefix="inspector-") as name, StopRequest() as stop:
+        # Sockets live in a private folder with a short name: a socket's name has at most 107 bytes.
+        links = Path(name)
+        line = line.model_copy(update={"links": links, "sinks": line.sinks.model_copy(update={"out": out})})
+        resolved = out / CONFIG_NAME
+        resolved.write_text(line.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        with Bar(quiet=quiet) as bar:
+            process = Line(resolved, config.identity, list(line.cameras), links, bar.show)
+            try:
+                stopped = process.run(stop)
+            finally:
+                bar.finish()
+                summary = read_summary(out) if (out / SUMMARY_NAME).exists() else {}
+                if report and summary and (not stop or summary["captured"] <= QUICK_REPORT_FRAMES):
+                    write_report(out)
+    return Finished(out, summary, stopped)
+
+
+def claim(out: Path) -> None:
+    """Make the folder of a run; raises InputError when one is there already or it cannot be made."""
+    if (out / VERDICTS_NAME).exists():
+        raise InputError(f"{out}: already holds a run: give another --out, or remove it first")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be made: {error.strerror}: give another --out") from None
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise InputError(f"{out}: cannot be written to: give another --out")
+
+
+class Bar:
+    """A progress bar on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._bar: "tqdm[Any] | None" = None
+        self._quiet = quiet
+        self._done = 0
+
+    def __enter__(self) -> Self:
+        """Nothing is shown before the first frame."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal clean."""
+        self.finish()
+
+    def show(self, done: int, total: int | None) -> None:
+        """So many verdicts of so many."""
+        if self._quiet or not (done or total):
+            return
+        if self._bar is None:
+            terminal = sys.stderr.isatty()
+            self._bar = tqdm(
+                total=total,
+                unit=" frames",
+                desc="inspecting",
+                file=sys.stderr,
+                mininterval=0.1 if terminal else PLAIN_INTERVAL_S,
+                bar_format=None if terminal else "{desc}: {n_fmt}/{total_fmt} frames, {rate_fmt}\n",
+            )
+        self._bar.update(done - self._done)
+        self._done = done
+
+    def finish(self) -> None:
+        """The last state stays on the terminal."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def print_summary(finished: Finished, print_line: Callable[[str], None] = print) -> None:
+    """The summary as a person reads it."""
+    figures = finished.summary
+    latency = figures["latency_ms"]
+    print_line(
+        f"captured {figures['captured']} = accepted {figures['accepted']} + rejected {figures['rejected']} "
+        f"+ uninspected {figures['uninspected']}   (late {figures['late']})"
+    )
+    for reason, count in figures["uninspected_reasons"].items():
+        print_line(f"  uninspected {count:6d}   {reason}")
+    for name, count in sorted(figures["defects"].items(), key=lambda item: -item[1]):
+        print_line(f"  defects     {count:6d}   {name}")
+    print_line(
+        f"{figures['frames_per_second']:.1f} frames/s, capture to verdict p50 {latency['p50']:.1f} ms, "
+        f"p99 {latency['p99']:.1f} ms, max {latency['max']:.1f} ms"
+    )
+    print_line(f"recipe {figures['recipe']}   engine {figures['engine']}")
+    for key, what in (
+        ("pictures_lost", "pictures lost: the disk did not take them"),
+        ("pictures_skipped", "rejects without a picture (limit or slow disk)"),
+        ("verdicts_lost", "verdicts not written down"),
+    ):
+        if figures[key]:
+            print_line(f"  {figures[key]} {what}")
+    report = finished.out / "report.html"
+    print_line(f"verdicts {finished.out / VERDICTS_NAME}")
+    if report.exists():
+        print_line(f"report   {report}")

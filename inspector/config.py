@@ -1,0 +1,206 @@
+"""A line's config: where the frames come from, which engine looks at them, where the verdicts go."""
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from inspector.settings_file import parse, read_bytes, validate
+
+_STRICT: Final = ConfigDict(extra="forbid", frozen=True)
+
+CAMERA_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""Camera names become socket, file and unit names."""
+
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+class FolderSettings(BaseModel):
+    """Images of a folder, in the order of their names."""
+
+    model_config = _STRICT
+    type: Literal["folder"]
+    path: Path
+
+
+class VideoSettings(BaseModel):
+    """A video file, every frame in order."""
+
+    model_config = _STRICT
+    type: Literal["video"]
+    path: Path
+
+
+class RecordingSettings(BaseModel):
+    """What `inspector record` wrote."""
+
+    model_config = _STRICT
+    type: Literal["recording"]
+    path: Path
+
+
+class CameraSettings(BaseModel):
+    """A camera through OpenCV."""
+
+    model_config = _STRICT
+    type: Literal["camera"]
+    device: str | int
+    """V4L2 device number, an RTSP or HTTP URL, or a GStreamer pipeline."""
+    frames_per_second: Positive
+    """The line rate; it says how many frames a gap has cost."""
+
+
+class SimulatorSettings(BaseModel):
+    """A simulated strip."""
+
+    model_config = _STRICT
+    type: Literal["simulator"]
+    seed: int = 1
+    height: Annotated[int, Field(ge=32)] = 256
+    width: Annotated[int, Field(ge=64)] = 1600
+    defective_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
+    coil_frames: Annotated[int, Field(ge=1)] = 500
+    frames: Annotated[int, Field(ge=1)] | None = None
+    """Stop after so many; None never stops."""
+    distinct: Annotated[int, Field(ge=1)] | None = None
+    """Render so many before the start and show them over and over: a load test is then not the renderer's."""
+    frames_per_second: Positive | None = None
+    """Pace of a camera that does not wait (frames are shed when the line is behind); None goes as fast as the
+    line takes them."""
+
+
+SourceSettings = Annotated[
+    FolderSettings | VideoSettings | RecordingSettings | CameraSettings | SimulatorSettings,
+    Field(discriminator="type"),
+]
+
+
+class BatchSettings(BaseModel):
+    """When the worker closes a batch."""
+
+    model_config = _STRICT
+    max_frames: Annotated[int, Field(ge=1)] = 8
+    """At most; never more than the engine takes."""
+    max_wait_ms: Annotated[float, Field(ge=0.0)] = 2.0
+    """Longest a frame waits for others."""
+
+
+class EngineSettings(BaseModel):
+    """How the engine uses this PC."""
+
+    model_config = _STRICT
+    threads: Annotated[int, Field(ge=1)] | None = None
+    slots: Annotated[int, Field(ge=1)] | None = None
+    """Batches in flight; None leaves it to the backend, which never takes fewer than two."""
+    cache: Path | None = None
+    """Where the backend keeps what it compiled; None is the user's cache folder."""
+
+
+class SinkSettings(BaseModel):
+    """Where verdicts go."""
+
+    model_config = _STRICT
+    out: Path = Path("out")
+    """A run makes a folder of its own in here, named by its start."""
+    pictures: bool = True
+    max_pictures: Annotated[int, Field(ge=0)] = 2000
+    """Rejected frames that are pictured in one run, so that a bad coil does not fill the disk."""
+    keep_all: bool = False
+    """Wait for a slow disk rather than leave pictures out; a replay does."""
+
+
+class ViewSettings(BaseModel):
+    """Live view: verdicts with their frames, published for whoever subscribes."""
+
+    model_config = _STRICT
+    frames_per_second: Annotated[float, Field(ge=0.0)] = 0.0
+    """Frames a second and camera that a viewer is shown, clean ones too; 0 switches the view off."""
+
+
+def _runtime_folder() -> Path:
+    base = os.environ.get("XDG_RUNTIME_DIR", tempfile.gettempdir())
+    return Path(base) / f"inspector-{os.getuid()}"
+
+
+class LineConfig(BaseSettings):
+    """line.toml, with `INSPECTOR_…` environment variables over it (`INSPECTOR_BATCH__MAX_FRAMES=4`)."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="INSPECTOR_", env_nested_delimiter="__"
+    )
+
+    name: Annotated[str, Field(min_length=1)]
+    engine: Path
+    recipe: Path
+    coil: str | None = None
+    """Coil on the line, where the source does not say."""
+    deadline_ms: Positive = 500.0
+    """Capture to verdict; a frame without a result by then is UNINSPECTED."""
+    cameras: Annotated[dict[str, SourceSettings], Field(min_length=1)]
+    batch: BatchSettings = BatchSettings()
+    backend: EngineSettings = EngineSettings()
+    sinks: SinkSettings = SinkSettings()
+    view: ViewSettings = ViewSettings()
+    links: Path = Field(default_factory=_runtime_folder)
+    """Folder of the ipc sockets; only its owner may enter it."""
+
+    @field_validator("cameras")
+    @classmethod
+    def _plain_names(cls, cameras: dict[str, Any]) -> dict[str, Any]:
+        for name in cameras:
+            if not CAMERA_NAME.fullmatch(name):
+                raise ValueError(f"camera {name!r}: use letters, digits, - and _, at most 64")
+        return cameras
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # no .env files: a service has its unit
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then the file."""
+        return env_settings, init_settings
+
+
+class LoadedConfig:
+    """A line's config with its paths made absolute, and where it came from."""
+
+    def __init__(self, path: Path, line: LineConfig, identity: str) -> None:
+        self.path = path
+        self.line = line
+        self.identity = identity
+        """Name and content hash."""
+
+
+def load_config(path: Path) -> LoadedConfig:
+    """Read line.toml; relative paths in it start at its folder. Raises ConfigError: file, key, what is allowed."""
+    raw = read_bytes(path)
+    line = validate(path, parse(path, raw), LineConfig)
+    identity = f"{line.name}@{hashlib.sha256(raw).hexdigest()[:12]}"
+    return LoadedConfig(path, _absolute(line, path.resolve().parent), identity)
+
+
+def _absolute(line: LineConfig, base: Path) -> LineConfig:
+    cameras = {
+        name: source.model_copy(update={"path": base / source.path}) if hasattr(source, "path") else source
+        for name, source in line.cameras.items()
+    }
+    cache = line.backend.cache or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "inspector"
+    return line.model_copy(
+        update={
+            "engine": base / line.engine,
+            "recipe": base / line.recipe,
+            "cameras": cameras,
+            "backend": line.backend.model_copy(update={"cache": base / cache}),
+            "sinks": line.sinks.model_copy(update={"out": base / line.sinks.out}),
+            "links": base / line.links,
+        }
+    )

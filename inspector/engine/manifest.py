@@ -1,0 +1,152 @@
+"""manifest.json: what an engine is, and the hashes that prove its files are the ones that were built."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from inspector.errors import EngineError
+
+SCHEMA_VERSION: Final = 1
+MANIFEST_NAME: Final = "manifest.json"
+GOLDEN_NAME: Final = "golden.npz"
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class GoldenTolerance(BaseModel):
+    """How far the engine may stray from its golden maps when it is opened on another PC or CPU."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mask_agreement: Unit = 0.995
+    """Least share of pixels with the same thresholded class."""
+    mean_score_difference: Annotated[float, Field(ge=0.0, le=255.0)] = 2.0
+    """Largest mean absolute difference of the score maps, in steps of 1/255."""
+
+
+class Manifest(BaseModel):
+    """Everything the line needs to know of an engine before it opens it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    backend: str
+    classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=256)]
+    """Class names, normal first."""
+    height: Annotated[int, Field(ge=1)]
+    width: Annotated[int, Field(ge=1)]
+    """Frame size in px."""
+    min_batch: Annotated[int, Field(ge=1)] = 1
+    max_batch: Annotated[int, Field(ge=1)] = 1
+    precision: Literal["fp32", "bf16", "fp16", "int8"]
+    map_stride: Literal[1, 2, 4]
+    files: dict[str, Sha256]
+    """Every file of the folder but the manifest, with its hash."""
+    onnx_sha256: Sha256 | None = None
+    """Of the ONNX model it was built from."""
+    calibration_sha256: Sha256 | None = None
+    thresholds: dict[str, Unit]
+    """Per defect class, 0..1: a pixel is that defect where score ≥ threshold; chosen on validation."""
+    min_area_px: dict[str, Annotated[int, Field(ge=0)]] = {}
+    """Per defect class, as chosen on validation."""
+    golden: GoldenTolerance = GoldenTolerance()
+    versions: dict[str, str] = {}
+    """Library, driver and device versions of the build."""
+    quality: dict[str, Any] = {}
+    """Measured on labelled frames: the figures of `trainer evaluate --json`."""
+    speed: dict[str, Any] = {}
+    """Measured at the build, with the machine."""
+    options: dict[str, Any] = {}
+    """What only the backend understands."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Manifest":
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"class names repeat: {', '.join(self.classes)}")
+        if set(self.thresholds) != set(self.classes[1:]):
+            raise ValueError(f"thresholds must name exactly the classes {', '.join(self.classes[1:])}")
+        if self.height % self.map_stride or self.width % self.map_stride:
+            raise ValueError(f"{self.height}×{self.width} is not divisible by map_stride {self.map_stride}")
+        if self.min_batch > self.max_batch:
+            raise ValueError(f"min_batch {self.min_batch} is over max_batch {self.max_batch}")
+        for name in self.files:
+            if Path(name).name != name or name == MANIFEST_NAME:
+                raise ValueError(f"files must be plain names inside the folder, got {name!r}")
+        return self
+
+    @property
+    def map_height(self) -> int:
+        """Rows of the engine's maps."""
+        return self.height // self.map_stride
+
+    @property
+    def map_width(self) -> int:
+        """Columns of the engine's maps."""
+        return self.width // self.map_stride
+
+
+class EngineFolder:
+    """An engine folder whose manifest is valid and whose files have been checked against its hashes."""
+
+    def __init__(self, path: Path, manifest: Manifest, digest: str) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.digest = digest
+        """SHA-256 of manifest.json, and through its hashes of the whole folder."""
+
+    @property
+    def identity(self) -> str:
+        """Name and content hash, as verdicts carry it."""
+        return f"{self.manifest.name}@{self.digest[:12]}"
+
+    def file(self, name: str) -> Path:
+        """The path of one of the engine's own files; raises EngineError when the manifest does not list it."""
+        if name not in self.manifest.files:
+            raise EngineError(f"{self.path}: the manifest lists no {name}: build the engine again")
+        return self.path / name
+
+
+def open_folder(path: Path) -> EngineFolder:
+    """Read an engine folder and check every hash; raises EngineError with what differs and what to do."""
+    manifest_path = path / MANIFEST_NAME
+    try:
+        raw = manifest_path.read_bytes()
+    except OSError as error:
+        raise EngineError(
+            f"{path}: no engine here ({MANIFEST_NAME}: {error.strerror}): "
+            f"make one with `trainer build-engine MODEL --out {path}`"
+        ) from None
+    try:
+        manifest = Manifest.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "manifest"
+        raise EngineError(f"{manifest_path}: {where}: {first['msg']}: build the engine again") from None
+    for name, expected in sorted(manifest.files.items()):
+        try:
+            actual = file_sha256(path / name)
+        except OSError as error:
+            raise EngineError(f"{path / name}: {error.strerror}: build the engine again") from None
+        if actual != expected:
+            raise EngineError(
+                f"{path / name}: content does not match the manifest (sha256 {actual[:12]}… instead of "
+                f"{expected[:12]}…): the file was changed or damaged; build or copy the engine again"
+            )
+    return EngineFolder(path, manifest, hashlib.sha256(raw).hexdigest())
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write manifest.json into the folder; the last file to be written, so that a torn folder has none."""
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    (path / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,52 @@
+"""SIGTERM and Ctrl-C as something a loop can poll: stop taking, finish what is held, leave with 0."""
+
+import contextlib
+import ctypes
+import os
+import signal
+from types import FrameType
+from typing import Final, Self
+
+_PR_SET_PDEATHSIG: Final = 1
+"""From linux/prctl.h: the signal a process gets when its parent dies."""
+
+
+class StopRequest:
+    """Becomes true at the first SIGTERM or SIGINT; its descriptor then polls readable. Main thread only."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> Self:
+        """Take over the two signals."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
+        os.close(self._event)
+
+    def __bool__(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._asked
+
+    def fileno(self) -> int:
+        """Polls readable once a stop was asked for."""
+        return self._event
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        os.eventfd_write(self._event, 1)
+
+
+def stop_with_parent(parent: int) -> None:
+    """Have the kernel send SIGTERM when the parent dies, however it dies: no stage is left behind."""
+    with contextlib.suppress(AttributeError):  # a C library without prctl is not Linux
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,86 @@
+"""A product's recipe: what counts as a defect on this steel, and what the gate does about it."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from inspector.engine.manifest import Manifest
+from inspector.errors import ConfigError
+from inspector.rules import BoundRecipe, score_thresholds
+from inspector.settings_file import parse, read_bytes, validate
+
+
+class ClassRule(BaseModel):
+    """What is done about one class of defect."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    action: Literal["reject", "record"] = "reject"
+    """`record` reports the defect and lets the frame pass."""
+    threshold: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """A pixel is this defect where 1 − p(normal) ≥ threshold; None takes the engine's, chosen on validation."""
+    min_area_mm2: Annotated[float, Field(ge=0.0)] | None = None
+    """Smaller ones are not defects; None takes the engine's, chosen on validation."""
+
+
+class Recipe(BaseModel):
+    """One product's rules, as written in recipe.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(min_length=1)]
+    mm_per_px_across: Annotated[float, Field(gt=0.0)]
+    mm_per_px_along: Annotated[float, Field(gt=0.0)]
+    classes: Annotated[dict[str, ClassRule], Field(min_length=1)]
+
+
+class LoadedRecipe:
+    """A recipe and where it came from."""
+
+    def __init__(self, path: Path, recipe: Recipe, digest: str) -> None:
+        self.path = path
+        self.recipe = recipe
+        self.identity = f"{recipe.name}@{digest[:12]}"
+
+    def bind(self, manifest: Manifest) -> BoundRecipe:
+        """Lay the rules over an engine's classes; raises ConfigError where the two do not fit.
+
+        Every class of the engine needs a rule: one that nobody decided about would be an escape by oversight.
+        """
+        recipe, classes = self.recipe, manifest.classes[1:]
+        for name in recipe.classes:
+            if name not in classes:
+                raise ConfigError(
+                    f"{self.path}: classes.{name}: the engine {manifest.name} has no such class; "
+                    f"it has {', '.join(classes)}"
+                )
+        for name in classes:
+            if name not in recipe.classes:
+                raise ConfigError(
+                    f"{self.path}: classes: no rule for the engine's class {name}: add [classes.{name}] "
+                    f'with action = "reject" or "record"'
+                )
+        mm2_per_px = recipe.mm_per_px_across * recipe.mm_per_px_along
+        thresholds, areas = {}, [0.0]
+        for name in classes:
+            rule = recipe.classes[name]
+            thresholds[name] = manifest.thresholds[name] if rule.threshold is None else rule.threshold
+            engine_area = manifest.min_area_px.get(name, 0) * mm2_per_px
+            areas.append(engine_area if rule.min_area_mm2 is None else rule.min_area_mm2)
+        return BoundRecipe(
+            identity=self.identity,
+            names=manifest.classes,
+            rejects=(False, *(recipe.classes[name].action == "reject" for name in classes)),
+            min_area_mm2=tuple(areas),
+            steps=score_thresholds(manifest.classes, thresholds),
+            mm_per_px_across=recipe.mm_per_px_across,
+            mm_per_px_along=recipe.mm_per_px_along,
+        )
+
+
+def load_recipe(path: Path) -> LoadedRecipe:
+    """Read recipe.toml; raises ConfigError naming file, key and what is allowed."""
+    raw = read_bytes(path)
+    return LoadedRecipe(path, validate(path, parse(path, raw), Recipe), hashlib.sha256(raw).hexdigest())

@@ -1,0 +1,38 @@
+"""Thresholds and rules by kind: what makes a pixel a defect, and a defect a reject."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from inspector.values import MAX_SCORE, Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRecipe:
+    """A recipe laid over one engine's classes: tables indexed by kind, 0 (normal) unused."""
+
+    identity: str
+    """Name and content hash."""
+    names: tuple[str, ...]
+    rejects: tuple[bool, ...]
+    min_area_mm2: tuple[float, ...]
+    steps: Pixels
+    """uint8 [K+1]: a pixel is a defect where score ≥ steps[kind]."""
+    mm_per_px_across: float
+    mm_per_px_along: float
+
+    @property
+    def lowest_step(self) -> int:
+        """A frame with no score at or over it is clean."""
+        return int(self.steps[1:].min())
+
+
+def score_thresholds(classes: tuple[str, ...], thresholds: dict[str, float]) -> Pixels:
+    """Thresholds as a uint8 [K+1] table indexed by kind, in score steps; never 0, so that a 0 score is normal."""
+    steps = [MAX_SCORE] + [max(1, round(MAX_SCORE * thresholds[name])) for name in classes[1:]]
+    return np.array(steps, np.uint8)
+
+
+def threshold_maps(kind: Pixels, score: Pixels, steps: Pixels) -> Pixels:
+    """The class mask, uint8 as `kind`: the kind where score ≥ its threshold, else 0 (normal)."""
+    return np.where(score >= steps[kind], kind, np.uint8(0))

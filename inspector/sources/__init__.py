@@ -1,0 +1,64 @@
+"""Sources: where frames come from. One line a kind of source; the config's `type` picks it."""
+
+from pathlib import Path
+
+from inspector.config import (
+    CameraSettings,
+    FolderSettings,
+    RecordingSettings,
+    SimulatorSettings,
+    SourceSettings,
+    VideoSettings,
+)
+from inspector.errors import SourceError
+from inspector.images import IMAGE_ENDINGS
+from inspector.sources.base import Source, WhenBehind
+
+_SPEC_HINT = "give a folder of images, a video file, or a recording made by `inspector record`"
+
+
+def open_source(settings: SourceSettings) -> Source:
+    """The source the settings describe, not yet entered."""
+    match settings:
+        case FolderSettings():
+            from inspector.sources.folder import FolderSource
+
+            return FolderSource(settings.path)
+        case VideoSettings():
+            from inspector.sources.video import VideoSource
+
+            return VideoSource(settings.path)
+        case RecordingSettings():
+            from inspector.sources.recording import RecordingSource
+
+            return RecordingSource(settings.path)
+        case CameraSettings():
+            from inspector.sources.camera import CameraSource
+
+            return CameraSource(settings.device, frames_per_second=settings.frames_per_second)
+        case SimulatorSettings():
+            from inspector.sources.simulated import SimulatorSource
+
+            return SimulatorSource(settings)
+
+
+def source_settings(path: Path) -> FolderSettings | VideoSettings | RecordingSettings:
+    """What a path given on the command line is; raises SourceError when it is none of the three."""
+    from inspector.sources.recording import RECORDING_NAME
+    from inspector.sources.video import VIDEO_ENDINGS
+
+    path = path.resolve()
+    if path.is_dir():
+        if (path / RECORDING_NAME).exists():
+            return RecordingSettings(type="recording", path=path)
+        return FolderSettings(type="folder", path=path)
+    if not path.exists():
+        raise SourceError(f"{path}: no such file or folder: {_SPEC_HINT}")
+    if path.suffix.lower() in VIDEO_ENDINGS:
+        return VideoSettings(type="video", path=path)
+    if path.suffix.lower() in IMAGE_ENDINGS:
+        raise SourceError(f"{path}: a single image: give the folder it lies in")
+    raise SourceError(f"{path}: neither a folder nor a video ({', '.join(sorted(VIDEO_ENDINGS))}): {_SPEC_HINT}")
+
+
+__all__ = ["Source", "WhenBehind", "open_source", "source_settings"]

@@ -1,0 +1,103 @@
+"""A defect that goes on over a frame border is one defect on the strip."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.stages.defects import Component
+
+REACH_PX: Final = 3
+"""How far sideways the two halves of a defect may stand apart at the border: masks are loose by a pixel or two."""
+
+
+@dataclass(slots=True)
+class StripDefect:
+    """A defect as far as the strip has passed."""
+
+    id: str
+    kind: int
+    area_px: int
+    """Over all frames so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One frame's part of a strip defect."""
+
+    component: Component
+    defect_id: str
+    area_so_far_px: int
+    """Of the whole defect, this frame included."""
+    continues: bool
+    """It began in an earlier frame."""
+
+
+class StripDefects:
+    """Follows the defects of one camera from frame to frame."""
+
+    def __init__(self, camera: str) -> None:
+        self._camera = camera
+        self._next_frame = -1
+        self._at_border: list[tuple[NDArray[np.intp], StripDefect]] = []
+
+    def follow(self, frame_id: int, components: list[Component]) -> list[Part]:
+        """Join a frame's components to the defects that reached the last border. Frames come in order;
+        one that is left out, as it was not inspected, ends all defects."""
+        open_defects = self._at_border if frame_id == self._next_frame else []
+        joined = self._join(frame_id, components, open_defects)
+        continued = {id(defect) for _, defect in open_defects}
+        for component, defect in joined:
+            defect.area_px += component.area_px
+        self._next_frame = frame_id + 1
+        self._at_border = [(part.bottom, defect) for part, defect in joined if part.bottom.size]
+        return [
+            Part(component, defect.id, defect.area_px, id(defect) in continued) for component, defect in joined
+        ]
+
+    def _join(
+        self,
+        frame_id: int,
+        components: list[Component],
+        open_defects: list[tuple[NDArray[np.intp], StripDefect]],
+    ) -> list[tuple[Component, StripDefect]]:
+        joined: list[tuple[Component, StripDefect]] = []
+        for index, component in enumerate(components):
+            touching = [
+                defect
+                for columns, defect in open_defects
+                if defect.kind == component.kind and _near(columns, component.top)
+            ]
+            if touching:
+                defect = self._merge(touching, open_defects, joined)
+            else:
+                defect = StripDefect(f"{self._camera}-{frame_id}-{index + 1}", component.kind, 0)
+            joined.append((component, defect))
+        return joined
+
+    def _merge(
+        self,
+        touching: list[StripDefect],
+        open_defects: list[tuple[NDArray[np.intp], StripDefect]],
+        joined: list[tuple[Component, StripDefect]],
+    ) -> StripDefect:
+        """Two defects that turn out to be one go on under the first's id."""
+        first = touching[0]
+        for other in touching[1:]:
+            if other is first:
+                continue
+            first.area_px += other.area_px
+            open_defects[:] = [(columns, first if each is other else each) for columns, each in open_defects]
+            joined[:] = [(part, first if each is other else each) for part, each in joined]
+        return first
+
+
+def _near(above: NDArray[np.intp], below: NDArray[np.intp]) -> bool:
+    """Whether two sorted sets of columns come within reach of each other."""
+    if not above.size or not below.size:
+        return False
+    place = np.searchsorted(above, below)
+    left = above[np.maximum(place - 1, 0)]
+    right = above[np.minimum(place, above.size - 1)]
+    return bool((np.minimum(np.abs(below - left), np.abs(right - below)) <= REACH_PX).any())

@@ -1,0 +1,47 @@
+"""The decision: a frame's defects and the recipe's rules become reject or accept, with readable reasons."""
+
+from inspector.rules import BoundRecipe
+from inspector.stages.continuity import Part
+from inspector.values import Decision, Defect
+
+
+def judge(
+    parts: list[Part], position_mm: float, recipe: BoundRecipe
+) -> tuple[Decision, tuple[str, ...], tuple[Defect, ...]]:
+    """(decision, reasons, defects) of one inspected frame.
+
+    A defect counts once its area over all frames so far reaches the minimum of its class: a scratch that
+    grows over a border is judged on the whole of it, from the frame on in which it is large enough.
+    """
+    mm2_per_px = recipe.mm_per_px_across * recipe.mm_per_px_along
+    defects: list[Defect] = []
+    reasons: list[str] = []
+    for part in parts:
+        component = part.component
+        total_mm2 = part.area_so_far_px * mm2_per_px
+        if total_mm2 < recipe.min_area_mm2[component.kind]:
+            continue
+        defect = Defect(
+            id=part.defect_id,
+            kind=component.kind,
+            name=recipe.names[component.kind],
+            box=component.box,
+            area_px=component.area_px,
+            area_mm2=round(component.area_px * mm2_per_px, 2),
+            across_mm=round((component.centre_px[0] + 0.5) * recipe.mm_per_px_across, 2),
+            along_mm=round(position_mm + (component.centre_px[1] + 0.5) * recipe.mm_per_px_along, 2),
+            score=round(component.score, 4),
+        )
+        defects.append(defect)
+        if recipe.rejects[component.kind]:
+            reasons.append(_reason(defect, part, total_mm2, recipe.min_area_mm2[component.kind]))
+    decision = Decision.REJECT if reasons else Decision.ACCEPT
+    return decision, tuple(reasons), tuple(defects)
+
+
+def _reason(defect: Defect, part: Part, total_mm2: float, min_area_mm2: float) -> str:
+    earlier = f" ({total_mm2:,.0f} mm² with the frames before)" if part.continues else ""
+    return (
+        f"{defect.name} {defect.area_mm2:,.0f} mm²{earlier} at {defect.along_mm / 1000:.3f} m, "
+        f"{defect.across_mm:.0f} mm across: over {min_area_mm2:,.0f} mm²"
+    )

@@ -1,0 +1,117 @@
+"""From a settled frame to its verdict."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from inspector.rules import BoundRecipe
+from inspector.stages.continuity import StripDefects
+from inspector.stages.defects import class_mask, find_components
+from inspector.stages.judge import judge
+from inspector.stages.ledger import Settled
+from inspector.values import Announcement, Decision, Inspection, Pixels, Verdict
+
+SettledFrame = Settled[Announcement, Inspection]
+
+_NS_PER_MS: Final = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A verdict, and the picture it was made from where there is one."""
+
+    verdict: Verdict
+    pixels: Pixels | None = None
+    """uint8 [H, W]; None for a clean or uninspected frame."""
+    mask: Pixels | None = None
+    """uint8 [H, W], the 5-class (K+1-class) mask at the recipe's thresholds; with pixels."""
+    total_ms: float | None = None
+    """Capture to verdict; None for a frame whose announcement was lost."""
+
+
+class VerdictMaker:
+    """Makes one camera's verdicts, in the order of its frames."""
+
+    def __init__(self, camera: str, recipe: BoundRecipe, engine: str) -> None:
+        self._camera = camera
+        self._recipe = recipe
+        self._engine = engine
+        self._strip = StripDefects(camera)
+        self._last: Announcement | None = None
+
+    def make(self, settled: SettledFrame, now_ns: int) -> Outcome:
+        """The verdict of one frame; `now_ns` is the monotonic clock."""
+        announcement = settled.announcement or self._presumed(settled.frame_id, now_ns)
+        self._last = announcement
+        result = settled.result
+        fault = settled.fault if result is None else result.fault
+        if result is None or fault is not None:
+            verdict = self._verdict(announcement, Decision.UNINSPECTED, (fault or "no result",))
+            return Outcome(verdict, total_ms=self._total_ms(settled, now_ns))
+        mask = None
+        parts = []
+        if result.segmentation is not None and result.pixels is not None:
+            height, width = result.pixels.shape
+            mask, score = class_mask(result.segmentation, height, width, self._recipe.steps)
+            parts = self._strip.follow(settled.frame_id, find_components(mask, score))
+        else:
+            self._strip.follow(settled.frame_id, [])
+        decision, reasons, defects = judge(parts, announcement.position_mm, self._recipe)
+        stage_ms = {
+            "transfer": _ms(announcement.clock_ns, result.received_ns),
+            "batch": _ms(result.received_ns, result.submitted_ns),
+            "engine": _ms(result.submitted_ns, result.answered_ns),
+            "decide": _ms(result.answered_ns, now_ns),
+            "total": _ms(announcement.clock_ns, now_ns),
+        }
+        verdict = Verdict(
+            camera=self._camera,
+            frame_id=settled.frame_id,
+            captured_ns=announcement.captured_ns,
+            position_mm=announcement.position_mm,
+            coil=announcement.coil,
+            decision=decision,
+            reasons=reasons,
+            defects=defects,
+            recipe=self._recipe.identity,
+            engine=result.engine,
+            stage_ms=stage_ms,
+        )
+        return Outcome(verdict, result.pixels, mask, self._total_ms(settled, now_ns))
+
+    def _verdict(self, announcement: Announcement, decision: Decision, reasons: tuple[str, ...]) -> Verdict:
+        return Verdict(
+            camera=self._camera,
+            frame_id=announcement.frame_id,
+            captured_ns=announcement.captured_ns,
+            position_mm=announcement.position_mm,
+            coil=announcement.coil,
+            decision=decision,
+            reasons=reasons,
+            defects=(),
+            recipe=self._recipe.identity,
+            engine=self._engine,
+            stage_ms={},
+        )
+
+    def _total_ms(self, settled: SettledFrame, now_ns: int) -> float | None:
+        return None if settled.announcement is None else _ms(settled.announcement.clock_ns, now_ns)
+
+    def _presumed(self, frame_id: int, now_ns: int) -> Announcement:
+        """What a lost announcement must have said, from the frame before it."""
+        last = self._last
+        if last is None:
+            return Announcement(self._camera, frame_id, 0, now_ns, 0.0, 0)
+        pitch_mm = last.height * self._recipe.mm_per_px_along
+        return Announcement(
+            self._camera,
+            frame_id,
+            last.captured_ns,
+            now_ns,
+            last.position_mm + pitch_mm,
+            last.height,
+            last.coil,
+        )
+
+
+def _ms(start_ns: int, end_ns: int) -> float:
+    return round((end_ns - start_ns) / _NS_PER_MS, 3)

@@ -1,0 +1,201 @@
+"""The values that travel through the house: Capture → Frame → Batch → Segmentation → Defect → Verdict.
+
+All are frozen and checked once, where they are made. Pixels are never copied here.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+MAP_STRIDES: Final = (1, 2, 4)
+"""Sizes an engine may return its maps at, as divisors of the frame's (see the engine contract)."""
+
+MAX_SCORE: Final = 255
+"""Score maps hold round(255 · (1 − p(normal))) as uint8."""
+
+
+def _check_pixels(pixels: Pixels, dimensions: int, what: str) -> None:
+    if pixels.dtype != np.uint8 or pixels.ndim != dimensions or pixels.size == 0:
+        raise ValueError(
+            f"{what} must be a non-empty uint8 array of {dimensions} dimensions, "
+            f"got {pixels.dtype} of shape {pixels.shape}"
+        )
+    if not pixels.flags.c_contiguous:
+        raise ValueError(f"{what} must be contiguous")
+
+
+class Decision(StrEnum):
+    """What the gate does with a frame; UNINSPECTED is treated as REJECT there."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    UNINSPECTED = "uninspected"
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What a source hands over: one frame's pixels, or the fault that took their place.
+
+    `position_mm` and `captured_ns` are None where the source knows no better than the frame count and the
+    clock; ingest fills them in.
+    """
+
+    pixels: Pixels | None
+    """uint8 [H, W], or None with a fault."""
+    fault: str | None = None
+    """Why there are no pixels, readable."""
+    captured_ns: int | None = None
+    """Capture time, ns since 1970."""
+    position_mm: float | None = None
+    """Strip position of the frame's first row."""
+    coil: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.pixels is None) == (self.fault is None):
+            raise ValueError("a capture has either pixels or a fault")
+        if self.pixels is not None:
+            _check_pixels(self.pixels, 2, "a capture's pixels")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One captured frame of one camera."""
+
+    camera: str
+    frame_id: int
+    """Counts every captured frame of the camera, in order, without gaps."""
+    captured_ns: int
+    position_mm: float
+    pixels: Pixels
+    """uint8 [H, W], mono."""
+
+    def __post_init__(self) -> None:
+        if self.frame_id < 0:
+            raise ValueError(f"frame_id must not be negative, got {self.frame_id}")
+        _check_pixels(self.pixels, 2, "a frame's pixels")
+
+
+class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce"):
+    """What `decide` hears of a captured frame before its pixels go anywhere: from here on it owes a verdict."""
+
+    camera: str
+    frame_id: int
+    captured_ns: int
+    """Capture time, ns since 1970."""
+    clock_ns: int
+    """The same instant on the monotonic clock: deadlines and latencies survive a clock that is set back."""
+    position_mm: float
+    height: int
+    """Frame height in px; 0 with a fault."""
+    coil: str | None = None
+    fault: str | None = None
+    """Why there are no pixels: the frame ends UNINSPECTED with this reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Frames of one size that go through the engine together."""
+
+    frames: tuple[Frame, ...]
+    pixels: Pixels
+    """uint8 [N, H, W], contiguous, in the order of `frames`."""
+
+    def __post_init__(self) -> None:
+        _check_pixels(self.pixels, 3, "a batch's pixels")
+        if len(self.frames) != len(self.pixels):
+            raise ValueError(f"{len(self.frames)} frames but {len(self.pixels)} pixel planes")
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """What the engine says of one frame."""
+
+    kind: Pixels
+    """uint8 [H/m, W/m]: the most likely defect class 1..K of every pixel, normal left out of the choice."""
+    score: Pixels
+    """uint8 [H/m, W/m]: round(255 · (1 − p(normal)))."""
+    map_stride: int
+    """m."""
+
+    def __post_init__(self) -> None:
+        _check_pixels(self.kind, 2, "a kind map")
+        _check_pixels(self.score, 2, "a score map")
+        if self.kind.shape != self.score.shape:
+            raise ValueError(f"kind is {self.kind.shape} but score is {self.score.shape}")
+        if self.map_stride not in MAP_STRIDES:
+            raise ValueError(f"map stride must be one of {MAP_STRIDES}, got {self.map_stride}")
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What the worker says of one frame: clean, a segmentation, or a fault."""
+
+    engine: str
+    """Name and content hash."""
+    received_ns: int
+    submitted_ns: int
+    answered_ns: int
+    """Monotonic clock, ns."""
+    segmentation: Segmentation | None = None
+    """None for a frame in which no score reaches the lowest threshold of the recipe."""
+    pixels: Pixels | None = None
+    """uint8 [H, W], with a segmentation."""
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One defect, as far as one frame shows it."""
+
+    id: str
+    """The same for one defect seen in several frames."""
+    kind: int
+    """Class 1..K of the engine."""
+    name: str
+    box: tuple[int, int, int, int]
+    """x, y, width, height in pixels of this frame."""
+    area_px: int
+    area_mm2: float
+    across_mm: float
+    """Centre, across the strip, from the frame's left edge."""
+    along_mm: float
+    """Centre, along the strip."""
+    score: float
+    """Mean of 1 − p(normal) over the defect's pixels, 0..1."""
+
+    def __post_init__(self) -> None:
+        if self.kind < 1 or self.area_px < 1:
+            raise ValueError(f"a defect has kind ≥ 1 and area ≥ 1 px, got {self.kind}, {self.area_px}")
+        if not 0.0 <= self.score <= 1.0:
+            raise ValueError(f"score must lie in 0..1, got {self.score}")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the line says of one frame; one line of verdicts.jsonl (keys as here)."""
+
+    camera: str
+    frame_id: int
+    captured_ns: int
+    position_mm: float
+    coil: str | None
+    decision: Decision
+    reasons: tuple[str, ...]
+    """Why rejected or uninspected; empty when accepted."""
+    defects: tuple[Defect, ...]
+    recipe: str
+    """Name and content hash."""
+    engine: str
+    """Name and content hash."""
+    stage_ms: dict[str, float] = field(default_factory=dict)
+    """Time spent per stage and in total, capture to verdict."""
+
+    def __post_init__(self) -> None:
+        if (self.decision is Decision.ACCEPT) != (not self.reasons):
+            raise ValueError(f"{self.decision} with reasons {self.reasons}: only an accept has none")

@@ -1,0 +1,117 @@
+"""Every link between the processes in one table, and the sockets made from it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import zmq
+
+from inspector.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One line of the table."""
+
+    name: str
+    sender: str
+    receiver: str
+    pattern: tuple[int, int]
+    """Socket types of sender and receiver."""
+    binds: str
+    """Which of the two owns the endpoint; the other side may come and go, or be several."""
+    per_camera: bool
+    high_water: int
+    """Messages held at either end."""
+    when_full: str
+
+
+_PIPE: Final = (zmq.PUSH, zmq.PULL)
+
+FRAMES: Final = Link(
+    "frames",
+    "ingest",
+    "worker",
+    _PIPE,
+    "ingest",
+    True,
+    4,
+    "ingest waits, or sheds the oldest, as the source says",
+)
+NEWS: Final = Link(
+    "news", "ingest", "decide", _PIPE, "decide", False, 1000, "ingest waits: an announcement is a promise"
+)
+RESULTS: Final = Link("results", "worker", "decide", _PIPE, "decide", False, 64, "the worker waits, and so ingest")
+VIEW: Final = Link("view", "decide", "viewers", (zmq.PUB, zmq.SUB), "decide", False, 4, "viewers miss frames")
+
+LINKS: Final = (FRAMES, NEWS, RESULTS, VIEW)
+
+MAX_MESSAGE_BYTES: Final = 256 * 1024 * 1024
+"""A larger message closes its connection: no stage can be made to take all memory."""
+
+_LONGEST_IPC_PATH: Final = 107
+"""Bytes that Linux allows for the name of a socket (sockaddr_un)."""
+
+
+def endpoint(link: Link, folder: Path, camera: str | None = None) -> str:
+    """Where a link lives on this PC; raises ConfigError when the folder's name is too long for a socket."""
+    path = folder / (f"{link.name}-{camera}" if link.per_camera else link.name)
+    if len(bytes(path)) > _LONGEST_IPC_PATH:
+        raise ConfigError(f"links: {path} is longer than the {_LONGEST_IPC_PATH} bytes a socket's name may have")
+    return f"ipc://{path}"
+
+
+@contextmanager
+def open_context() -> Iterator["zmq.Context[zmq.Socket[bytes]]"]:
+    """A ZeroMQ context that closes all its sockets before itself: it would wait for them for ever otherwise."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        yield context
+    finally:
+        context.destroy()
+
+
+def open_sender(
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    link: Link,
+    folder: Path,
+    camera: str | None = None,
+    *,
+    linger_ms: int,
+) -> "zmq.Socket[bytes]":
+    """The sending end; at close it takes at most `linger_ms` to hand over what it still holds."""
+    return _open(context, link, link.sender, link.pattern[0], folder, [camera], linger_ms)
+
+
+def open_receiver(
+    context: "zmq.Context[zmq.Socket[bytes]]", link: Link, folder: Path, cameras: list[str] | None = None
+) -> "zmq.Socket[bytes]":
+    """The receiving end, of all the cameras where the link is per camera."""
+    return _open(context, link, link.receiver, link.pattern[1], folder, cameras or [None], 0)
+
+
+def _open(
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    link: Link,
+    side: str,
+    kind: int,
+    folder: Path,
+    cameras: "Sequence[str | None]",
+    linger_ms: int,
+) -> "zmq.Socket[bytes]":
+    socket = context.socket(kind)
+    socket.linger = linger_ms
+    socket.sndhwm = socket.rcvhwm = link.high_water
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    if kind == zmq.SUB:
+        socket.subscribe(b"")
+    for camera in cameras:
+        address = endpoint(link, folder, camera)
+        if side == link.binds:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            socket.bind(address)
+        else:
+            socket.connect(address)
+    return socket
