@@ -40,7 +40,9 @@ def validate(path: Path, values: Mapping[str, Any], model: type[Model]) -> Model
     try:
         return model(**values)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error.errors()[0], model)}") from None
+        # A misspelt key is two errors, one unknown and one missing: the unknown one is what to mend.
+        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        raise ConfigError(f"{path}: {_explain(first, model)}") from None
     except TypeError as error:
         raise ConfigError(f"{path}: {error}") from None
 

@@ -71,6 +71,9 @@ class Frame:
     frame_id: int
     """Counts every captured frame of the camera, in order, without gaps."""
     captured_ns: int
+    """Capture time, ns since 1970."""
+    clock_ns: int
+    """The same instant on the monotonic clock."""
     position_mm: float
     pixels: Pixels
     """uint8 [H, W], mono."""

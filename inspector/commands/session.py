@@ -80,7 +80,7 @@ class Bar:
     """A progress bar on a terminal, a plain line now and then elsewhere."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._bar: "tqdm[Any] | None" = None
+        self._bar: tqdm[Any] | None = None
         self._quiet = quiet
         self._done = 0
 

@@ -172,7 +172,7 @@ def main(config: LoadedConfig) -> None:
         _serve(decide, news, results, sinks, stop, notifier)
         for outcome in decide.close(time.monotonic_ns()):
             sinks.write(outcome)
-        lost = sinks.close(decide.tally, late=decide.late, refused=decide.refused, engine=folder.identity)
+        lost = sinks.close(decide.tally, late=decide.late, refused=decide.refused, engine=folder)
         log.info("decide ended", captured=decide.tally.captured, late=decide.late, refused=decide.refused)
         if lost:
             raise WorkError(f"{line.sinks.out}: {lost} verdicts could not be written down: free some disk space")

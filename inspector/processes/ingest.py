@@ -79,7 +79,7 @@ class Announcer:
         if capture.pixels is None:
             log.warning("frame cannot be read", frame=frame_id, fault=capture.fault)
             return None
-        return Frame(self._camera, frame_id, captured_ns, position_mm, capture.pixels)
+        return Frame(self._camera, frame_id, captured_ns, clock_ns, position_mm, capture.pixels)
 
     def give_up(self, frame: Frame, reason: str) -> None:
         """An announced frame will not reach the worker."""
@@ -160,6 +160,7 @@ class FrameSender:
             frame.camera,
             frame.frame_id,
             frame.captured_ns,
+            frame.clock_ns,
             frame.position_mm,
             height=frame.pixels.shape[0],
             width=frame.pixels.shape[1],
@@ -210,5 +211,7 @@ def _feed_shedding(captures: Iterator[Capture | None], sender: FrameSender, stop
                 # At 1, 2, 4, 8, …: a line that sheds for hours must not fill the log.
                 log.warning("frames shed: the worker is behind", shed=shed)
     for frame in waiting:
+        if not stop:
+            sender.wait_for_room()
         if not sender.send(frame):
             sender.announcer.give_up(frame, STOPPED_REASON)

@@ -27,6 +27,8 @@ RESULTS_LINGER_MS: Final = 1000
 DRAIN_QUIET_MS: Final = 50
 """After a stop was asked for, the link counts as empty when nothing came for this long."""
 
+TOO_LATE: Final = "shed: too old to be inspected before its deadline"
+
 log = structlog.get_logger()
 
 Socket = zmq.Socket[bytes]
@@ -54,13 +56,22 @@ class Worker:
     """The worker's state: frames that wait, batches in the engine."""
 
     def __init__(
-        self, backend: Backend, lowest_step: int, batcher: Batcher[Held], results: Socket, stop: StopRequest
+        self,
+        backend: Backend,
+        lowest_step: int,
+        batcher: Batcher[Held],
+        results: Socket,
+        stop: StopRequest,
+        deadline_ns: int,
     ) -> None:
         self._backend = backend
         self._engine = backend.folder.identity
         self._size = (backend.manifest.height, backend.manifest.width)
         self._stride = backend.manifest.map_stride
         self._lowest_step = lowest_step
+        self._deadline_ns = deadline_ns
+        self._engine_ns = 0
+        """What the last batch took."""
         self._batcher = batcher
         self._results = results
         self._stop = stop
@@ -101,14 +112,29 @@ class Worker:
         """Fill the engine's free slots with whatever batch is due."""
         while self._backend.in_flight < self._backend.slots:
             now_ns = time.monotonic_ns()
-            held = self._batcher.take(now_ns, flush=flush)
-            if not held:
+            waiting = self._batcher.take(now_ns, flush=flush)
+            if not waiting:
                 return
+            held = [each for each in waiting if self._in_time(each, now_ns)]
+            if not held:
+                continue
             frames = tuple(each.frame for each in held)
             pixels = frames[0].pixels[np.newaxis] if len(frames) == 1 else np.stack([f.pixels for f in frames])
             self._ticket += 1
             self._in_flight[self._ticket] = InFlight(held, Batch(frames, pixels), now_ns)
             self._backend.submit(self._ticket, pixels)
+
+    def _in_time(self, held: Held, now_ns: int) -> bool:
+        """Whether the frame can still make its deadline; if not it is reported, and the engine's time goes to
+        one that can."""
+        left_ns = held.frame.clock_ns + self._deadline_ns - now_ns
+        if left_ns >= self._engine_ns:
+            return True
+        if left_ns > 0:
+            # Only the guess speaks against it: one slow batch must not shed the strip for ever.
+            self._engine_ns //= 2
+        self._report(held, Inspection(self._engine, held.received_ns, now_ns, now_ns, fault=TOO_LATE))
+        return False
 
     def due_in_ms(self) -> int | None:
         """How long the loop may sleep before a batch is due; None for as long as it likes."""
@@ -121,6 +147,7 @@ class Worker:
         """Report every batch the engine has finished."""
         for answer in self._backend.collect():
             flight = self._in_flight.pop(answer.ticket)
+            self._engine_ns = time.monotonic_ns() - flight.submitted_ns
             for held, inspection in zip(flight.held, self._inspections(flight, answer), strict=True):
                 self._report(held, inspection)
 
@@ -171,7 +198,7 @@ def main(config: LoadedConfig) -> None:
         results = open_sender(context, RESULTS, line.links, linger_ms=RESULTS_LINGER_MS)
         set_retry(results)
         frames = open_receiver(context, FRAMES, line.links, list(line.cameras))
-        worker = Worker(backend, recipe.lowest_step, batcher, results, stop)
+        worker = Worker(backend, recipe.lowest_step, batcher, results, stop, int(line.deadline_ms * 1e6))
         notifier.tell(**{READY: "1"})
         log.info("worker started", device=backend.device(), slots=backend.slots, max_batch=batcher.max_frames)
         _serve(worker, backend, frames, stop)

@@ -9,6 +9,7 @@ import structlog
 import zmq
 
 from inspector.config import LoadedConfig
+from inspector.engine.manifest import EngineFolder
 from inspector.errors import WorkError
 from inspector.rules import BoundRecipe
 from inspector.sinks.pictures import RejectPictures
@@ -59,21 +60,25 @@ class Sinks:
         """Bring the verdict log up to date on disk."""
         self._verdicts.flush()
 
-    def close(self, tally: Tally, *, late: int, refused: int, engine: str) -> int:
+    def close(self, tally: Tally, *, late: int, refused: int, engine: EngineFolder) -> int:
         """Finish pictures, verdict log and summary; returns how many verdicts could not be written down."""
         self._pictures.close()
         self._verdicts.close()
         figures = tally.figures() | {
             "late": late,
             "refused_messages": refused,
-            "pictures_lost": self._pictures.sink.lost,
+            "pictures_lost": self._pictures.sink.lost + self._pictures.failed,
             "pictures_skipped": self._pictures.sink.skipped + self._pictures.skipped,
             "verdicts_lost": self._verdicts.lost,
             "config": self._config.identity,
             "recipe": self._recipe.identity,
-            "engine": engine,
+            "engine": engine.identity,
             "engines_used": dict(tally.engines),
         }
+        figures["frame_mm"] = [
+            engine.manifest.height * self._recipe.mm_per_px_along,
+            engine.manifest.width * self._recipe.mm_per_px_across,
+        ]
         try:
             write_summary(self._folder, figures)
         except OSError as error:
@@ -90,6 +95,8 @@ class PictureQueue:
         self.sink = sink
         self.skipped = 0
         """Rejects without a picture because the disk was too slow."""
+        self.failed = 0
+        """Pictures that could not be drawn."""
         self._wait = wait
         self._queue: queue.Queue[Outcome | None] = queue.Queue(PICTURE_QUEUE)
         self._thread = threading.Thread(target=self._serve, name="pictures")
@@ -114,8 +121,13 @@ class PictureQueue:
 
     def _serve(self) -> None:
         while (outcome := self._queue.get()) is not None:
-            if outcome.pixels is not None and outcome.mask is not None:
+            if outcome.pixels is None or outcome.mask is None:
+                continue
+            try:
                 self.sink.write(outcome.verdict, outcome.pixels, outcome.mask)
+            except Exception:  # a picture that cannot be drawn must not end the pictures of all others
+                self.failed += 1
+                log.exception("picture failed", camera=outcome.verdict.camera, frame=outcome.verdict.frame_id)
 
 
 __all__ = ["REJECTS_FOLDER", "Sinks"]

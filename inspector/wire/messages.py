@@ -44,6 +44,8 @@ class FrameHeader(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
     camera: str
     frame_id: int
     captured_ns: int
+    clock_ns: int
+    """The instant of capture on the monotonic clock."""
     position_mm: float
     height: int
     width: int
@@ -89,7 +91,7 @@ def encode_result(camera: str, frame_id: int, inspection: Inspection) -> list[by
     maps, pixels = inspection.segmentation, inspection.pixels
     planes: list[bytes | memoryview] = []
     if maps is not None and pixels is not None:
-        planes = [np.ascontiguousarray(plane).data for plane in (maps.kind, maps.score, pixels)]
+        planes = [np.ascontiguousarray(plane).reshape(-1).data for plane in (maps.kind, maps.score, pixels)]
     header = ResultHeader(
         camera=camera,
         frame_id=frame_id,
@@ -117,7 +119,9 @@ def decode_frame(parts: Parts) -> tuple[FrameHeader, Frame]:
     header = _decode(parts[0], _frame)
     pixels = _plane(parts[1], header.height, header.width)
     try:
-        frame = Frame(header.camera, header.frame_id, header.captured_ns, header.position_mm, pixels)
+        frame = Frame(
+            header.camera, header.frame_id, header.captured_ns, header.clock_ns, header.position_mm, pixels
+        )
     except ValueError as error:
         raise WireError(str(error)) from None
     return header, frame
@@ -161,7 +165,7 @@ def _decode(part: bytes | memoryview, decoder: "msgspec.msgpack.Decoder[Header]"
         raise WireError(f"wire version {version}, this stage speaks {WIRE_VERSION}: update both sides")
     try:
         return decoder.decode(memoryview(part)[1:])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"malformed header: {error}") from None
 
 

@@ -1,0 +1,31 @@
+"""Numbers as people read them in the report."""
+
+from typing import Final
+
+THIN_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
+"""Between groups of three digits (ISO 80000-1): a comma or a point means different things by country."""
+
+
+def thousands(value: float, digits: int = 0) -> str:
+    """A number with its digits in groups of three."""
+    return f"{value:,.{digits}f}".replace(",", THIN_SPACE)
+
+
+def metres(mm: float) -> str:
+    """A strip position or length in metres, to the millimetre."""
+    return f"{thousands(mm / 1000, 3)} m"
+
+
+def square_mm(area_mm2: float) -> str:
+    """An area; small ones with a decimal, since a pit may be less than 1 mm²."""
+    return f"{thousands(area_mm2, 0 if area_mm2 >= 10 else 1)} mm²"
+
+
+def frames(count: int) -> str:
+    """So many frames."""
+    return f"{thousands(count)} frame{'s' * (count != 1)}"
+
+
+def milliseconds(ms: float) -> str:
+    """A duration to three figures or so."""
+    return f"{thousands(ms, 0 if ms >= 100 else 1 if ms >= 10 else 2)} ms"

@@ -1,0 +1,102 @@
+"""A camera through OpenCV (V4L2, RTSP or HTTP, GStreamer) that reconnects and accounts for every gap."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ClassVar, Final, Self
+
+from inspector.errors import SourceError, WorkError
+from inspector.sources.base import WhenBehind
+from inspector.sources.camera_reader import CameraReader, Connection, Lost, Shot
+from inspector.values import Capture
+
+_POLL_S: Final = 0.1
+"""Longest wait for a frame before None says "alive"; the Source contract allows 0.2 s."""
+
+_JOIN_S: Final = 1.0
+"""Longest wait for the reader at the end; one that a driver holds is left behind, it is a daemon."""
+
+_OPEN_MARGIN_S: Final = 1.0
+"""How much longer than its own time-out the first open may take before it counts as stuck."""
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Pauses between attempts to reconnect, seconds: `first_s`, doubled each time up to `longest_s`."""
+
+    first_s: float = 0.2
+    longest_s: float = 10.0
+
+
+class CameraSource:
+    """A free-running camera.
+
+    `device` is a V4L2 number or path, an RTSP or HTTP address, a video file (played at the camera's rate) or a
+    GStreamer pipeline. `frames_per_second` says how many frames a gap has cost: each of them becomes a fault,
+    while the gap lasts. Reading happens in a thread, so that a stuck driver cannot hold up the line's end.
+    """
+
+    when_behind: ClassVar[WhenBehind] = WhenBehind.SHED_OLDEST
+
+    def __init__(
+        self,
+        device: str | int,
+        *,
+        frames_per_second: float,
+        height: int | None = None,
+        width: int | None = None,
+        backoff: Backoff | None = None,
+        timeout_s: float = 5.0,
+    ) -> None:
+        self.name = _without_password(str(device))
+        pauses = backoff or Backoff()
+        self._timeout_s = timeout_s
+        self._reader = CameraReader(
+            Connection(device, height, width, timeout_s),
+            frames_per_second=frames_per_second,
+            first_pause_s=pauses.first_s,
+            longest_pause_s=pauses.longest_s,
+        )
+
+    def __enter__(self) -> Self:
+        self._reader.start()
+        problem = self._reader.problem(self._timeout_s + _OPEN_MARGIN_S)
+        if problem is not None:
+            self._reader.stop(_JOIN_S)
+            raise SourceError(f"camera {self.name}: cannot be opened: {problem}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.stop(_JOIN_S)
+
+    def total(self) -> int | None:
+        """None: a camera has no end."""
+        return None
+
+    def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """The size that the camera says its frames have, where it says one."""
+        if self._reader.size is not None:
+            yield self.name, self._reader.size
+
+    def captures(self) -> Iterator[Capture | None]:
+        """Frames as they come, faults while none come; has no end of its own."""
+        while True:
+            taken = self._reader.take(_POLL_S)
+            if isinstance(taken, Shot):
+                yield Capture(taken.pixels, captured_ns=taken.captured_ns)
+            elif isinstance(taken, Lost):
+                fault = f"camera {self.name} gave no frame: {taken.why}"
+                for _ in range(taken.count):
+                    yield Capture(None, fault=fault, captured_ns=taken.captured_ns)
+            elif self._reader.alive:
+                yield None
+            else:
+                raise WorkError(f"camera {self.name}: the thread that reads it is gone; see its error above")
+
+
+def _without_password(device: str) -> str:
+    """The device for messages and logs: rtsp://user:secret@host becomes rtsp://host."""
+    return re.sub(r"(?<=://)[^/@\s]*@", "", device)

@@ -1,0 +1,218 @@
+"""A recording as a source: what was captured comes again, with its times and strip positions."""
+
+import zlib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, ClassVar, Final, Self
+
+import av
+import msgspec
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from inspector.errors import SourceError
+from inspector.sources.base import WhenBehind
+from inspector.sources.decoding import Greys, open_video
+from inspector.sources.recording_format import (
+    RECORDING_NAME,
+    SCHEMA_VERSION,
+    SIDECAR_NAME,
+    VIDEO_NAME,
+    Index,
+    Line,
+)
+from inspector.sources.recording_writer import RecordingWriter
+from inspector.values import Capture, Pixels
+
+__all__ = ["RECORDING_NAME", "RecordingSource", "RecordingWriter"]
+
+_LONGEST_LINE_BYTES: Final = 65_536
+"""Longest sidecar line that is read; a line has about 150 bytes, a torn file may have no line end at all."""
+
+
+class RecordingSource:
+    """A recording, in the order it was captured; what of it is lost or damaged is a fault in its place."""
+
+    when_behind: ClassVar[WhenBehind] = WhenBehind.WAIT
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sidecar: BinaryIO | None = None
+        self._video: _Video | None = None
+        self._lines = 0
+
+    @cached_property
+    def index(self) -> Index:
+        """What recording.json says; raises SourceError."""
+        path = self.path / RECORDING_NAME
+        try:
+            index = msgspec.json.decode(path.read_bytes(), type=Index)
+        except OSError as error:
+            raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise SourceError(f"{path}: not the index of a recording: {error}") from error
+        if index.schema_version != SCHEMA_VERSION:
+            raise SourceError(
+                f"{path}: schema version {index.schema_version}, this program reads {SCHEMA_VERSION}; "
+                f"replay it with the version that made it ({index.made_by})"
+            )
+        return index
+
+    @property
+    def camera(self) -> str:
+        """Whose frames these are."""
+        return self.index.camera
+
+    def __enter__(self) -> Self:
+        index = self.index
+        if index.height is not None and not (self.path / VIDEO_NAME).exists():
+            raise SourceError(f"{self.path}: {VIDEO_NAME} is missing; copy the whole folder of the recording")
+        try:
+            self._sidecar = (self.path / SIDECAR_NAME).open("rb")
+        except OSError as error:
+            raise SourceError(f"{self.path / SIDECAR_NAME}: cannot be read: {error.strerror}") from error
+        self._lines = sum(1 for _ in _lines(self._sidecar))
+        self._video = _Video(self.path / VIDEO_NAME)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._sidecar is not None:
+            self._sidecar.close()
+        if self._video is not None:
+            self._video.close()
+        self._sidecar = self._video = None
+
+    def _opened(self) -> "tuple[BinaryIO, _Video]":
+        if self._sidecar is None or self._video is None:
+            raise RuntimeError("a source is used inside its with statement")
+        return self._sidecar, self._video
+
+    def total(self) -> int | None:
+        """Captured frames, as written on closing; None where the recorder was killed before that."""
+        self._opened()
+        return None if self.index.frames is None else max(self.index.frames, self._lines)
+
+    def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """The one size of all frames."""
+        self._opened()
+        if self.index.height is not None and self.index.width is not None:
+            yield VIDEO_NAME, (self.index.height, self.index.width)
+
+    def captures(self) -> Iterator[Capture | None]:
+        """Every captured frame with its time and position; see the class for what becomes a fault.
+
+        A frame that the sidecar lists and the video lacks is a fault. From a torn line on, nothing says which
+        frame was where on the strip: as many faults follow as frames are known to have been captured.
+        """
+        sidecar, video = self._opened()
+        count = 0
+        sidecar.seek(0)
+        torn = False
+        for text in _lines(sidecar):
+            line = _parse(text, count)
+            if line is None:
+                torn = True
+                break
+            yield _capture(line, video)
+            count += 1
+        why = f"the sidecar {'is torn' if torn else 'ends'} after {count} frames"
+        total = self.total()
+        if total is None:
+            # Killed while recording: the video may be one frame ahead of the sidecar.
+            total = max(self._lines, video.last_id() + 1)
+        for frame_id in range(count, total):
+            yield Capture(None, fault=f"frame {frame_id} has no time and position: {why}")
+
+
+def _lines(sidecar: BinaryIO) -> Iterator[bytes]:
+    """Lines with their end; of a torn file the rest, in pieces of bounded length."""
+    while line := sidecar.readline(_LONGEST_LINE_BYTES):
+        yield line
+
+
+def _parse(text: bytes, frame_id: int) -> Line | None:
+    """The line of the frame that is due, or None where the sidecar is torn."""
+    if not text.endswith(b"\n"):
+        return None
+    try:
+        line = msgspec.json.decode(text, type=Line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    is_whole = line.frame_id == frame_id and (line.fault is None) == (line.crc32 is not None)
+    return line if is_whole else None
+
+
+def _capture(line: Line, video: "_Video") -> Capture:
+    pixels, fault = None, line.fault
+    if fault is None:
+        found = video.frame(line.frame_id)
+        if isinstance(found, str):
+            fault = f"frame {line.frame_id} {found}"
+        elif zlib.crc32(found.data) != line.crc32:
+            fault = f"frame {line.frame_id} is damaged in the recording: its checksum differs"
+        else:
+            pixels = found
+    return Capture(pixels, fault, line.captured_ns, line.position_mm, line.coil)
+
+
+class _Video:
+    """The frames of a recording by their ids, read forward only."""
+
+    def __init__(self, path: Path) -> None:
+        self._greys = Greys()
+        self._container: InputContainer | None = None
+        self._packets: Iterator[Packet[VideoStream]] = iter(())
+        self._next: Packet[VideoStream] | None = None
+        self._last_id = -1
+        self._lost = "is missing from the recording"
+        if path.exists():
+            try:
+                self._container, stream = open_video(path)
+            except SourceError as error:
+                self._lost = f"cannot be had: {error}"
+            else:
+                stream.codec_context.thread_count = 0
+                self._packets = self._container.demux(stream)
+                self._advance()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._container is not None:
+            self._container.close()
+
+    def _advance(self) -> None:
+        """Step to the next frame; the demuxer skips a damaged stretch of the file, or ends there."""
+        self._next = None
+        try:
+            packet = next(self._packets, None)
+        except av.FFmpegError as error:
+            self._lost = f"is missing from the recording: {error.strerror}"
+            return
+        if packet is not None and packet.size and packet.pts is not None:
+            self._next = packet
+            self._last_id = max(self._last_id, packet.pts)
+
+    def frame(self, frame_id: int) -> Pixels | str:
+        """uint8 [H, W], or why it cannot be had; ids must be asked for in ascending order."""
+        while self._next is not None and self._next.pts is not None and self._next.pts < frame_id:
+            self._advance()
+        packet = self._next
+        if packet is None or packet.pts != frame_id:
+            return self._lost
+        self._advance()
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            return f"cannot be decoded: {error.strerror}"
+        return self._greys.pixels(frames[0]) if frames else self._lost
+
+    def last_id(self) -> int:
+        """The highest id in the file, −1 when it is empty; reads on to its end."""
+        while self._next is not None:
+            self._advance()
+        return self._last_id

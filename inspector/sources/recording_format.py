@@ -1,0 +1,52 @@
+"""What a recording looks like on disk: frames without loss, and their times and strip positions.
+
+A recording is a folder:
+
+recording.json   what it is: schema version, camera, frame size; when closed also its number of frames
+frames.mkv       the frames, FFV1 grey, every one a key frame; its time stamp in ms is its frame_id
+frames.jsonl     one line a captured frame, faults included: frame_id, captured_ns, position_mm, coil, fault
+                 and the CRC-32 of the pixels: FFV1's decoder hands damaged frames over without a word
+
+Both files grow frame by frame, so that a recorder that is killed leaves a readable recording.
+"""
+
+from fractions import Fraction
+from typing import Final
+
+import msgspec
+
+RECORDING_NAME: Final = "recording.json"
+VIDEO_NAME: Final = "frames.mkv"
+SIDECAR_NAME: Final = "frames.jsonl"
+
+SCHEMA_VERSION: Final = 1
+
+TICK: Final = Fraction(1, 1000)
+"""Seconds. Matroska counts time in milliseconds, so one frame_id is one millisecond of video."""
+
+
+class Index(msgspec.Struct, frozen=True, kw_only=True):
+    """What recording.json holds."""
+
+    schema_version: int
+    camera: str
+    made_by: str
+    height: int | None = None
+    """Rows of every frame, along the strip; None until the first frame."""
+    width: int | None = None
+    mm_per_px: float | None = None
+    frames: int | None = None
+    """Captured frames, faults included; None until the recording is closed."""
+    sidecar_sha256: str | None = None
+    """Names the content: the sidecar holds every frame's checksum."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of the sidecar."""
+
+    frame_id: int
+    captured_ns: int | None
+    position_mm: float | None
+    coil: str | None
+    fault: str | None
+    crc32: int | None

@@ -1,0 +1,226 @@
+"""The plan of one coil: which marks lie where, before anything is drawn."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from inspector.sources.simulator.annotations import (
+    ACROSS,
+    COMPONENTS,
+    KINDS_OF_A_FRAME,
+    MIN_AREA_PX,
+    SHAPE_SPREAD,
+    SHAPES,
+    THROUGH_FROM_PX,
+    THROUGH_SHARE,
+)
+from inspector.sources.simulator.blemishes import BLEMISHES
+from inspector.sources.simulator.defects import DEFECTS, PITS
+from inspector.sources.simulator.mark import Mark
+from inspector.sources.simulator.scratches import SCRATCHES
+from inspector.sources.simulator.settings import SimulatorSettings
+from inspector.sources.simulator.surface import CoilSurface
+
+MIN_PART_PX: Final = 48
+"""No frame gets less than so many rows of a defect: annotators do not label a crumb at a frame's border."""
+BORDER_GAP_PX: Final = 2
+"""A defect that ends at a frame's border ends visibly before it."""
+EDGE_CLEARANCE_PX: Final = 12
+"""Defects keep clear of the strip's edge, so that their labels lie on steel."""
+GROUP_REACH_PX: Final = 260
+"""Pits of one frame lie about so far apart across the strip."""
+GOES_ON_PX: Final = 300.0
+"""Mean length by which a scratch that leaves its frame goes on; no figure in the data, chosen to end soon."""
+TRIES: Final = 20
+"""Places tried before a defect is put anywhere on the steel that is in view."""
+PROBES: Final = 600
+"""Bad places drawn to learn how many frames one marks: enough for 3 % accuracy of the defective share."""
+ALMOST_NONE: Final = 0.02
+"""Share of clean frames that stays where all frames are asked to be defective: chance cannot give less."""
+OVERLAP_WINDOW: Final = 64
+"""Earlier defects that a new one is kept clear of: more than lie on two frames."""
+MIN_COLUMNS: Final = 16
+MIN_ROWS: Final = 24
+"""Smallest box in which every kind can be drawn with its label around it."""
+LARGEST_SHARE: Final = 0.8
+"""No mark is wider than this share of the frame."""
+
+_DEFECT_STREAM, _BLEMISH_STREAM, _PROBE_STREAM = 3, 4, 5
+
+
+def _box(rng: np.random.Generator, kind: int, settings: SimulatorSettings) -> tuple[int, int]:
+    """Rows and columns of one component of `kind`."""
+    shapes = np.array(SHAPES[kind])
+    wide, high = shapes[rng.choice(len(shapes), p=shapes[:, 2] / shapes[:, 2].sum()), :2]
+    spread_wide, spread_high = SHAPE_SPREAD[kind]
+    wide, high = wide * np.exp(rng.normal(0, spread_wide)), high * np.exp(rng.normal(0, spread_high))
+    grow = max(1.0, np.sqrt(MIN_AREA_PX[kind] / (wide * high)))
+    if kind == SCRATCHES and high >= THROUGH_FROM_PX and rng.random() < THROUGH_SHARE:
+        high += rng.exponential(GOES_ON_PX)
+    columns = int(np.clip(wide * grow, MIN_COLUMNS, LARGEST_SHARE * settings.width))
+    return max(MIN_ROWS, int(high * grow)), columns
+
+
+def _centre_across(rng: np.random.Generator, kind: int, settings: SimulatorSettings) -> float:
+    weights = np.array(ACROSS[kind])
+    sixteenth = rng.choice(len(weights), p=weights / weights.sum())
+    return float((sixteenth + rng.random()) / len(weights) * settings.width)
+
+
+@dataclass(frozen=True, slots=True)
+class _Steel:
+    """Where on a coil defects may lie, px."""
+
+    left: float
+    right: float
+    first_row: int
+    end_row: int
+
+
+def _settle(top: int, rows: int, height: int, steel: _Steel) -> tuple[int, int] | None:
+    """`top` and `rows` changed so that each frame that shows the mark shows MIN_PART_PX or all of it.
+
+    None where that would leave the steel.
+    """
+    top = min(max(top, steel.first_row), steel.end_row - rows)
+    before = height - top % height
+    if before < min(MIN_PART_PX, rows):
+        top += before + BORDER_GAP_PX
+    beyond = (top + rows) % height
+    if beyond < min(MIN_PART_PX, rows):
+        if rows - beyond > height / 2:
+            rows -= beyond + BORDER_GAP_PX
+        else:
+            top -= beyond + BORDER_GAP_PX
+    return (top, rows) if steel.first_row <= top and top + rows <= steel.end_row else None
+
+
+def _place(
+    rng: np.random.Generator,
+    kind: int,
+    frame: int,
+    near: float | None,
+    settings: SimulatorSettings,
+    steel: _Steel,
+    seed: tuple[int, ...],
+) -> Mark | None:
+    """One component that starts around `frame`, on the steel; None where there is no room."""
+    rows, columns = _box(rng, kind, settings)
+    columns = min(columns, int(steel.right - steel.left))
+    rows = min(rows, steel.end_row - steel.first_row)
+    if columns < MIN_COLUMNS or rows < MIN_ROWS:
+        return None
+    for _ in range(TRIES):
+        centre = _centre_across(rng, kind, settings) if near is None else rng.normal(near, GROUP_REACH_PX / 2)
+        if steel.left + columns / 2 <= centre <= steel.right - columns / 2:
+            break
+    else:
+        centre = rng.uniform(steel.left + columns / 2, steel.right - columns / 2)
+    middle = (frame + rng.random()) * settings.height
+    first_half = min(rows, settings.height) / 2  # a long scratch goes on from the frame that it starts in
+    place = _settle(int(middle - first_half), rows, settings.height, steel)
+    if place is None:
+        return None
+    top, rows = place
+    return Mark(top, int(centre - columns / 2), rows, columns, DEFECTS[kind], seed)
+
+
+def _bad_place(
+    rng: np.random.Generator, frame: int, settings: SimulatorSettings, steel: _Steel, seed: tuple[int, ...]
+) -> list[Mark]:
+    """The defects of one bad place, around `frame`: their kinds and numbers are those of a real frame."""
+    combinations = list(KINDS_OF_A_FRAME)
+    weights = np.array(list(KINDS_OF_A_FRAME.values()), float)
+    marks: list[Mark] = []
+    for kind in combinations[rng.choice(len(combinations), p=weights / weights.sum())]:
+        shares = np.array(COMPONENTS[kind])
+        near = None
+        for _ in range(1 + int(rng.choice(len(shares), p=shares / shares.sum()))):
+            mark = _place(rng, kind, frame, near, settings, steel, (*seed, len(marks)))
+            if mark is None:
+                continue
+            if not any(_overlap(mark, other) for other in marks):
+                marks.append(mark)
+            if kind == PITS:
+                near = mark.left + mark.columns / 2
+    return marks
+
+
+@lru_cache(maxsize=8)
+def _chance_of_bad_place(settings: SimulatorSettings) -> float:
+    """Expected number of bad places a frame, so that `defective_share` of the frames show one.
+
+    With n frames marked by each place, and places independent, 1 − exp(−chance · n) of the frames are marked.
+    """
+    if settings.defective_share == 0.0:
+        return 0.0
+    rng = np.random.default_rng([settings.seed, _PROBE_STREAM])
+    height = settings.height
+    steel = _Steel(0.0, float(settings.width), 0, settings.coil_frames * height)
+    marked = 0
+    for _ in range(PROBES):
+        marks = _bad_place(rng, int(rng.integers(settings.coil_frames)), settings, steel, ())
+        marked += len({f for m in marks for f in range(m.top // height, (m.bottom - 1) // height + 1)})
+    clean = max(ALMOST_NONE, 1.0 - settings.defective_share)
+    return -float(np.log(clean)) * PROBES / max(marked, 1)
+
+
+class CoilPlan:
+    """The marks of one coil in the order of their first rows: `defects` and harmless `blemishes`."""
+
+    def __init__(self, settings: SimulatorSettings, surface: CoilSurface, coil: int) -> None:
+        edges = surface.edges
+        margin = EDGE_CLEARANCE_PX + edges.sway_px
+        steel = _Steel(
+            left=max(0.0, edges.left + margin),
+            right=min(float(settings.width), edges.right - margin),
+            first_row=edges.head_rows + EDGE_CLEARANCE_PX * (edges.head_rows > 0),
+            end_row=surface.rows - edges.tail_rows - EDGE_CLEARANCE_PX * (edges.tail_rows > 0),
+        )
+        self.defects = tuple(sorted(_defects(settings, steel, coil), key=lambda mark: mark.top))
+        self.blemishes = tuple(sorted(_blemishes(settings, coil), key=lambda mark: mark.top))
+
+
+def _defects(settings: SimulatorSettings, steel: _Steel, coil: int) -> list[Mark]:
+    chance = _chance_of_bad_place(settings)
+    marks: list[Mark] = []
+    for frame in range(settings.coil_frames):
+        seed = (settings.seed, _DEFECT_STREAM, coil, frame)
+        rng = np.random.default_rng(seed)
+        for _ in range(int(rng.poisson(chance))):
+            near = marks[-OVERLAP_WINDOW:]
+            marks += [
+                mark
+                for mark in _bad_place(rng, frame, settings, steel, (*seed, len(marks)))
+                if not any(_overlap(mark, other) for other in near)
+            ]
+    return marks
+
+
+def _blemishes(settings: SimulatorSettings, coil: int) -> list[Mark]:
+    rng = np.random.default_rng([settings.seed, _BLEMISH_STREAM, coil])
+    # coils are more or less dirty; their mean is what the settings say
+    dirt = settings.blemishes_per_frame * rng.uniform(0.3, 1.7)
+    shares = np.array([share for _, share, _ in BLEMISHES])
+    marks = []
+    for i in range(int(rng.poisson(dirt * settings.coil_frames))):
+        draw, _, size = BLEMISHES[rng.choice(len(BLEMISHES), p=shares / shares.sum())]
+        rows, columns = size(rng)
+        columns = min(columns, LARGEST_SHARE * settings.width)
+        top = int(rng.uniform(0, settings.coil_frames * settings.height) - rows / 2)
+        left = int(rng.uniform(0, settings.width) - columns / 2)
+        seed = (settings.seed, _BLEMISH_STREAM, coil, 1, i)
+        marks.append(Mark(top, left, int(rows), int(columns), draw, seed))
+    return marks
+
+
+def _overlap(one: Mark, other: Mark) -> bool:
+    """Whether the boxes of two marks touch: two labels on the same steel would fit neither."""
+    return (
+        one.top < other.bottom
+        and other.top < one.bottom
+        and one.left < other.left + other.columns
+        and other.left < one.left + one.columns
+    )

@@ -1,0 +1,74 @@
+"""The rolling strip: surface, harmless marks and defects of one coil after another, cut into frames."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import cv2
+import numpy as np
+
+from inspector.sources.simulator.coil import CoilPlan
+from inspector.sources.simulator.mark import Mark, Patch
+from inspector.sources.simulator.noise import FloatMap
+from inspector.sources.simulator.settings import SimulatedFrame, SimulatorSettings
+from inspector.sources.simulator.surface import BLACK, CoilSurface, Textures
+from inspector.values import Pixels
+
+
+class _Layer:
+    """The marks of a coil in their order, drawn when their first row comes and dropped after their last."""
+
+    def __init__(self, marks: tuple[Mark, ...]) -> None:
+        self._coming = list(reversed(marks))
+        self._here: list[tuple[Mark, Patch]] = []
+
+    def onto(self, steel: FloatMap, label: Pixels, first_row: int) -> None:
+        """Changes `steel` and `label` [H, W], whose first row is `first_row` of the coil, in place."""
+        end_row = first_row + len(steel)
+        while self._coming and self._coming[-1].top < end_row:
+            mark = self._coming.pop()
+            self._here.append((mark, mark.patch()))
+        for mark, patch in self._here:
+            _blend(steel, label, mark, patch, first_row)
+        self._here = [(mark, patch) for mark, patch in self._here if mark.bottom > end_row]
+
+
+def _blend(steel: FloatMap, label: Pixels, mark: Mark, patch: Patch, first_row: int) -> None:
+    height, width = steel.shape
+    top, bottom = max(mark.top, first_row), min(mark.bottom, first_row + height)
+    left, right = max(mark.left, 0), min(mark.left + mark.columns, width)
+    if top >= bottom or left >= right:
+        return
+    here = np.s_[top - first_row : bottom - first_row, left:right]
+    there = np.s_[top - mark.top : bottom - mark.top, left - mark.left : right - mark.left]
+    steel[here] *= patch.gain[there]
+    steel[here] += patch.light[there]
+    np.copyto(label[here], patch.label[there], where=patch.label[there] > 0)
+
+
+def _coil_frames(settings: SimulatorSettings, textures: Textures, coil: int) -> Iterator[SimulatedFrame]:
+    surface = CoilSurface(settings, textures, coil)
+    plan = CoilPlan(settings, surface, coil)
+    blemishes, defects = _Layer(plan.blemishes), _Layer(plan.defects)
+    for index in range(settings.coil_frames):
+        first_row = index * settings.height
+        steel = surface.frame(index)
+        label = np.zeros(steel.shape, np.uint8)
+        blemishes.onto(steel, label, first_row)
+        defects.onto(steel, label, first_row)
+        presence = surface.presence(np.arange(first_row, first_row + settings.height))
+        if presence is not None:
+            steel *= presence
+            label[presence < 0.5] = 0
+        pixels = np.asarray(cv2.convertScaleAbs(steel, beta=BLACK), np.uint8)
+        yield SimulatedFrame(pixels, label, f"S{settings.seed}-{coil + 1:04d}")
+
+
+def strip(settings: SimulatorSettings) -> Iterator[SimulatedFrame]:
+    """Frames of an endless strip, in order. Equal settings give equal bytes.
+
+    A frame costs about as much as a few dozen passes over its pixels; the first one also makes the textures
+    that all coils share.
+    """
+    textures = Textures(settings)
+    for coil in count():
+        yield from _coil_frames(settings, textures, coil)

@@ -1,0 +1,120 @@
+"""A video file as a source: its frames in order of display, every frame that is lost or damaged said."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Final, Self
+
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from inspector.errors import SourceError
+from inspector.sources.base import WhenBehind
+from inspector.sources.decoding import Decoder, Greys, open_video
+from inspector.values import Capture
+
+VIDEO_ENDINGS: Final = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv"}
+)
+
+MAX_STATED_FRAMES: Final = 3_000_000
+"""Frames a header may promise, a day at 30 frames/s; one that promises more is damaged and not believed."""
+
+_DEEP_BITS: Final = 16
+"""Bits a sample that say nothing of the sensor's depth: 10 and 12 bits in 16 look almost black."""
+
+_HALF_A_FRAME: Final = 0.5
+"""Frame intervals the last frame may end before the stated duration: time stamps are rounded."""
+
+
+class VideoSource:
+    """A video file, decoded in order.
+
+    One packet is one captured frame: one that cannot be decoded, or that builds on such a frame, is a fault
+    in its place. Frames that the file promises and does not hold become faults at the end. Most lossy codecs
+    carry no checksum, so damage that still decodes goes unnoticed; a recording has one for every frame.
+    """
+
+    when_behind: ClassVar[WhenBehind] = WhenBehind.WAIT
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._container: InputContainer | None = None
+        self._stream: VideoStream | None = None
+
+    def __enter__(self) -> Self:
+        container, stream = open_video(self.path)
+        bits = max((part.bits for part in stream.format.components), default=8) if stream.pix_fmt else 8
+        if bits >= _DEEP_BITS:
+            container.close()
+            raise SourceError(f"{self.path}: {bits}-bit video of unknown scale; store it with 8 bits")
+        self._container, self._stream = container, stream
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._container is not None:
+            self._container.close()
+        self._container = self._stream = None
+
+    def _opened(self) -> tuple[InputContainer, VideoStream]:
+        if self._container is None or self._stream is None:
+            raise RuntimeError("a source is used inside its with statement")
+        return self._container, self._stream
+
+    def total(self) -> int | None:
+        """The number of frames the header promises; None where it promises none, as Matroska never does."""
+        _, stream = self._opened()
+        return stream.frames if 0 < stream.frames <= MAX_STATED_FRAMES else None
+
+    def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """The one size of all frames, from the header."""
+        _, stream = self._opened()
+        yield self.path.name, (stream.height, stream.width)
+
+    def captures(self) -> Iterator[Capture | None]:
+        """Every frame in order of display; see the class for what becomes a fault."""
+        container, stream = self._opened()
+        greys = Greys()
+        decoder = Decoder(container, stream)
+        count = 0
+        for found in decoder.frames():
+            count += 1
+            if isinstance(found, str):
+                yield Capture(None, fault=found)
+            else:
+                yield Capture(greys.pixels(found))
+        for fault in self._shortfall(count, decoder):
+            yield Capture(None, fault=fault)
+
+    def _shortfall(self, count: int, decoder: Decoder) -> Iterator[str]:
+        """Faults for what the file promised and did not hold."""
+        stated = self.total()
+        if stated is not None:
+            missing = stated - decoder.discarded - count
+            for _ in range(missing):
+                yield f"missing: the video holds {count} of {stated} frames"
+            if missing > 0:
+                return
+        container, stream = self._opened()
+        seconds, rate = _stated_seconds(container, stream), stream.average_rate
+        if decoder.broken_off is not None:
+            yield f"video breaks off after {count} frames: {decoder.broken_off}"
+        elif stated is None and seconds and rate:
+            expected = round(seconds * rate)
+            if decoder.end_s < seconds - _HALF_A_FRAME / rate:
+                yield f"video breaks off after {count} frames (about {expected} expected)"
+            elif count < expected and rate == stream.base_rate:
+                yield f"frames are missing within the video: it holds {count} of about {expected}"
+        elif stated is None and "matroska" in container.format.name and container.duration is None:
+            yield f"video was never closed by its writer: frames may be missing after {count} frames"
+
+
+def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+    """How long the header says that the video lasts; None where it does not say it of the video alone."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    if container.duration is not None and len(container.streams) == 1:
+        return container.duration / 1e6  # AV_TIME_BASE: microseconds
+    return None

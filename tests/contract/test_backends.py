@@ -1,0 +1,149 @@
+"""One semantic check of the backend interface, run against every backend that can run here."""
+
+import select
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engines import OPENVINO_SIZE, write_openvino_engine
+
+from inspector.backends import BACKENDS, open_backend
+from inspector.backends.instant import write_engine
+from inspector.engine.manifest import EngineFolder
+from inspector.errors import EngineError
+
+
+def make(name: str, path: Path) -> EngineFolder:
+    if name == "openvino":
+        return write_openvino_engine(path)
+    return write_engine(path, height=OPENVINO_SIZE[0], width=OPENVINO_SIZE[1], max_batch=4)
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> EngineFolder:
+    return make(request.param, tmp_path / request.param)
+
+
+def frames(count: int) -> np.ndarray:
+    images = np.random.default_rng(count).integers(0, 200, (count, *OPENVINO_SIZE), dtype=np.uint8)
+    images[:, 16:32, 16:48] = 255
+    return images
+
+
+def test_golden_frames_pass(folder: EngineFolder):
+    """An engine agrees with its own golden frames."""
+    with open_backend(folder) as backend:
+        assert backend.verify_golden().mask_agreement == pytest.approx(1.0, abs=0.005)
+
+
+def test_maps_have_the_contracts_shape_and_range(folder: EngineFolder):
+    """Kind is 1..K everywhere, score is uint8, both at the map stride."""
+    manifest = folder.manifest
+    with open_backend(folder) as backend:
+        kind, score = backend.infer(frames(7))
+    assert kind.shape == score.shape == (7, manifest.map_height, manifest.map_width)
+    assert kind.dtype == score.dtype == np.uint8
+    assert kind.min() >= 1
+    assert kind.max() < len(manifest.classes)
+
+
+def test_the_bright_block_is_found_where_it_is(folder: EngineFolder):
+    """The maps lie over the frame: no shift, no transposition."""
+    stride = folder.manifest.map_stride
+    with open_backend(folder) as backend:
+        _, score = backend.infer(frames(1))
+    found = score[0] >= 128
+    wanted = np.zeros_like(found)
+    wanted[16 // stride : 32 // stride, 16 // stride : 48 // stride] = True
+    assert (found == wanted).mean() > 0.95
+
+
+def test_answers_belong_to_their_tickets(folder: EngineFolder):
+    """Several batches in flight: each answer has the maps of its own frames."""
+    images = frames(1)
+    empty = np.full_like(images, 90)
+    with open_backend(folder, slots=3) as backend:
+        wanted = {ticket: (images if ticket % 2 else empty) for ticket in range(30)}
+        answers = {}
+        for ticket, batch in wanted.items():
+            while backend.in_flight == backend.slots:
+                answers |= {answer.ticket: answer for answer in backend.wait()}
+            backend.submit(ticket, batch)
+        while backend.in_flight:
+            answers |= {answer.ticket: answer for answer in backend.wait()}
+    assert sorted(answers) == sorted(wanted)
+    for ticket, answer in answers.items():
+        assert answer.error is None
+        assert (answer.score.max() >= 128) == bool(ticket % 2), ticket
+
+
+def test_the_descriptor_polls_readable_while_answers_wait(folder: EngineFolder):
+    """A loop can sleep on it, and it never lies: not readable once all is collected."""
+    with open_backend(folder) as backend:
+        assert select.select([backend], [], [], 0)[0] == []
+        backend.submit(1, frames(1))
+        assert select.select([backend], [], [], 10)[0] == [backend]
+        assert [answer.ticket for answer in backend.collect()] == [1]
+        assert select.select([backend], [], [], 0)[0] == []
+        assert backend.collect() == []
+
+
+def test_wrong_batches_are_refused(folder: EngineFolder):
+    """Wrong size, type or number, and more than the slots hold, raise and leave the engine working."""
+    image = frames(1)
+    with open_backend(folder, slots=2) as backend:
+        for wrong in (image[:, :-1], image.astype(np.float32), image[0], frames(5), image[:0]):
+            with pytest.raises(ValueError, match="engine takes"):
+                backend.submit(1, wrong)
+        backend.submit(1, image)
+        backend.submit(2, image)
+        with pytest.raises(RuntimeError, match="slots"):
+            backend.submit(3, image)
+        while backend.in_flight:
+            backend.wait()
+        assert backend.infer(image)[0].shape[0] == 1
+
+
+def test_closing_waits_for_what_is_in_flight(folder: EngineFolder):
+    """Leaving with batches in the engine neither hangs nor crashes."""
+    with open_backend(folder) as backend:
+        backend.submit(1, frames(1))
+
+
+def test_a_failed_batch_is_an_answer_with_an_error(tmp_path: Path):
+    """The engine goes on with the next batch."""
+    options = {"fail_on_grey": 13}
+    folder = write_engine(tmp_path / "engine", height=OPENVINO_SIZE[0], width=OPENVINO_SIZE[1], options=options)
+    poison = frames(1)
+    poison[0, 0, 0] = 13
+    with open_backend(folder) as backend:
+        backend.submit(1, poison)
+        (answer,) = backend.wait()
+        assert (answer.kind, answer.error) == (None, "a frame begins with grey level 13")
+        backend.submit(2, frames(1) // 2)
+        assert backend.wait()[0].error is None
+        with pytest.raises(EngineError, match="failed on a batch"):
+            backend.infer(poison)
+
+
+def test_an_unknown_backend_is_named(folder: EngineFolder):
+    """Never a silent fallback: the error names what there is and the command to run."""
+    folder.manifest = folder.manifest.model_copy(update={"backend": "abacus"})
+    with pytest.raises(EngineError, match=r"its backend is 'abacus', this inspector has .*build-engine"):
+        open_backend(folder)
+
+
+def test_a_damaged_openvino_model_is_one_clear_line(tmp_path: Path):
+    """What OpenVINO says of a file it cannot read becomes an EngineError."""
+    folder = write_openvino_engine(tmp_path / "engine")
+    (folder.path / "model.xml").write_text("<net")
+    with pytest.raises(EngineError, match=r"model.xml: OpenVINO .* cannot compile it"), open_backend(folder):
+        pass
+
+
+def test_golden_frames_that_differ_are_refused(tmp_path: Path):
+    """An engine whose maps stray from its golden ones is not used."""
+    folder = write_engine(tmp_path / "engine", height=64, width=64, options={"defect_grey": 256 - 1})
+    folder.manifest = folder.manifest.model_copy(update={"options": {"defect_grey": 50}})
+    with open_backend(folder) as backend, pytest.raises(EngineError, match="golden frames differ on this PC"):
+        backend.verify_golden()

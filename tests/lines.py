@@ -1,0 +1,142 @@
+"""A line for tests: config, recipe and engine in a folder, the real command in a process of its own."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psutil
+
+from inspector.backends.instant import write_engine
+
+SCHEMAS = Path(__file__).parent / "contract" / "schemas"
+
+
+def schema(name: str) -> dict[str, Any]:
+    """A contract other programs rely on."""
+    return json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+
+
+@dataclass
+class Run:
+    """What a finished run left behind."""
+
+    code: int
+    out: Path
+    stdout: str
+    stderr: str
+    seconds: float
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def decisions(self) -> list[str]:
+        return [verdict["decision"] for verdict in self.verdicts]
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Log lines whose event contains the words."""
+        lines = [json.loads(line) for line in self.stderr.splitlines() if line.startswith("{")]
+        return [line for line in lines if event in line["event"]]
+
+
+class LineUnderTest:
+    """Writes a line's files and runs its commands."""
+
+    def __init__(self, folder: Path, size: tuple[int, int] = (64, 128), **engine_options: float) -> None:
+        self.folder = folder
+        self.size = size
+        self.config = folder / "line.toml"
+        write_engine(folder / "engine", height=size[0], width=size[1], max_batch=4, options=engine_options)
+        (folder / "recipe.toml").write_text(
+            'name = "test"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n[classes.bright]\nmin_area_mm2 = 4\n'
+        )
+        self.write_config()
+
+    def write_config(self, text: str = "", **source: Any) -> None:
+        """line.toml: top-level keys and tables as text, and the source of camera `top` (default: simulator)."""
+        source = source or {"type": "simulator", "height": self.size[0], "width": self.size[1], "frames": 40}
+        camera = "\n".join(f"{key} = {json.dumps(value)}" for key, value in source.items())
+        head, _, tables = text.partition("\n[")
+        self.config.write_text(
+            f'name = "test"\nengine = "engine"\nrecipe = "recipe.toml"\n{head}\n[cameras.top]\n{camera}\n'
+            + (f"[{tables}" if tables else "")
+        )
+
+    def start(self, *arguments: object) -> "subprocess.Popen[str]":
+        """The inspector command in a process of its own."""
+        command = [sys.executable, "-m", "inspector", *map(str, arguments)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def finish(self, process: "subprocess.Popen[str]", out: Path, timeout: float = 60) -> Run:
+        """Wait for it and read what it left; the ledger must balance whatever happened."""
+        started = time.monotonic()
+        stdout, stderr = process.communicate(timeout=timeout)
+        run = Run(process.returncode, out, stdout, stderr, time.monotonic() - started)
+        if (out / "verdicts.jsonl").exists():
+            text = (out / "verdicts.jsonl").read_text()
+            assert not text or text.endswith("\n"), "the last line is torn"
+            run.verdicts = [json.loads(line) for line in text.splitlines()]
+        if (out / "summary.json").exists():
+            run.summary = json.loads((out / "summary.json").read_text())
+            assert_balanced(run)
+        return run
+
+    def run(self, *, out: Path | None = None, timeout: float = 60) -> Run:
+        """`inspector run` to its end."""
+        out = out or self.folder / "out"
+        return self.finish(self.start("run", "--config", self.config, "--out", out), out, timeout)
+
+    def replay(self, source: Path, *arguments: object, out: Path | None = None) -> Run:
+        """`inspector replay` to its end."""
+        out = out or self.folder / "out"
+        command = ("replay", source, "--config", self.config, "--out", out, *arguments)
+        return self.finish(self.start(*command), out)
+
+
+def assert_balanced(run: Run) -> None:
+    """captured = accepted + rejected + uninspected = lines, ids without gap, every line as the contract says."""
+    summary, verdicts = run.summary, run.verdicts
+    jsonschema.validate(summary, schema("summary"))
+    counted = summary["accepted"] + summary["rejected"] + summary["uninspected"]
+    assert summary["captured"] == counted == len(verdicts)
+    validator = jsonschema.Draft202012Validator(schema("verdict"))
+    for verdict in verdicts:
+        validator.validate(verdict)
+    for camera in {verdict["camera"] for verdict in verdicts}:
+        ids = [verdict["frame_id"] for verdict in verdicts if verdict["camera"] == camera]
+        assert ids == list(range(len(ids)))
+
+
+def stage(process: "subprocess.Popen[str]", name: str, timeout: float = 20) -> psutil.Process:
+    """The child that runs a stage."""
+    until = time.monotonic() + timeout
+    while time.monotonic() < until:
+        for child in psutil.Process(process.pid).children():
+            try:
+                if child.cmdline()[2:4] == ["inspector", name]:
+                    return child
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
+                continue
+        time.sleep(0.02)
+    raise AssertionError(f"no {name} within {timeout} s")
+
+
+def wait_for_verdicts(out: Path, count: int, timeout: float = 30) -> None:
+    """Until the log has so many lines."""
+    until = time.monotonic() + timeout
+    path = out / "verdicts.jsonl"
+    while time.monotonic() < until:
+        if path.exists() and path.read_bytes().count(b"\n") >= count:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"fewer than {count} verdicts within {timeout} s")
+
+
+def interrupt(process: "subprocess.Popen[str]") -> None:
+    """Ctrl-C, as a terminal sends it to the foreground process."""
+    process.send_signal(signal.SIGINT)

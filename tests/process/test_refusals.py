@@ -1,0 +1,108 @@
+"""Wrong usage, config or input: one clear line, exit code 2, nothing started."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from lines import LineUnderTest
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> LineUnderTest:
+    return LineUnderTest(tmp_path)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), np.full((64, 128), 90, np.uint8))
+    return folder
+
+
+def refused(line: LineUnderTest, source: Path, said: str, *arguments: object) -> None:
+    run = line.replay(source, *arguments)
+    assert run.code == 2, run.stderr
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("inspector replay: ")
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not run.summary
+
+
+def test_changed_engine_byte(line: LineUnderTest, images: Path):
+    """An engine that is not the one that was built is not opened."""
+    path = line.folder / "engine" / "golden.npz"
+    raw = bytearray(path.read_bytes())
+    raw[-30] ^= 1
+    path.write_bytes(raw)
+    refused(line, images, "content does not match the manifest")
+
+
+def test_recipe_names_a_class_the_engine_lacks(line: LineUnderTest, images: Path):
+    """The line names the class and what there is."""
+    with (line.folder / "recipe.toml").open("a") as recipe:
+        recipe.write("[classes.rust]\n")
+    refused(line, images, "classes.rust: the engine instant has no such class; it has bright")
+
+
+def test_misspelt_config_key(line: LineUnderTest, images: Path):
+    """The line names file, key, and what was meant."""
+    line.config.write_text(line.config.read_text().replace("recipe =", "recepie ="))
+    refused(line, images, "recepie: unknown key: did you mean recipe?")
+
+
+@pytest.mark.parametrize("what", ["nothing", "empty folder", "text file", "single image"])
+def test_source_that_is_none(line: LineUnderTest, images: Path, tmp_path: Path, what: str):
+    """A source that cannot be opened at all."""
+    sources = {
+        "nothing": (tmp_path / "none", "no such file or folder"),
+        "empty folder": (tmp_path / "empty", "no image"),
+        "text file": (line.config, "neither a folder nor a video"),
+        "single image": (images / "a.png", "give the folder it lies in"),
+    }
+    (tmp_path / "empty").mkdir()
+    source, said = sources[what]
+    refused(line, source, said)
+
+
+def test_an_out_folder_that_holds_a_run_is_not_touched(line: LineUnderTest, images: Path):
+    """Records are not overwritten."""
+    assert line.replay(images).code == 0
+    before = (line.folder / "out" / "verdicts.jsonl").read_bytes()
+    again = line.start("replay", images, "--config", line.config, "--out", line.folder / "out")
+    _, stderr = again.communicate(timeout=30)
+    assert again.returncode == 2
+    assert "already holds a run" in stderr
+    assert (line.folder / "out" / "verdicts.jsonl").read_bytes() == before
+
+
+def test_golden_that_is_no_run(line: LineUnderTest, images: Path, tmp_path: Path):
+    """Said before an hour of replay, not after it."""
+    refused(line, images, "give the folder of an earlier replay", "--golden", tmp_path / "none")
+
+
+def test_check_says_what_would_not_start(line: LineUnderTest, images: Path):
+    """`inspector check SOURCE` names frames of another size, and everything else in one table."""
+    cv2.imwrite(str(images / "b.png"), np.full((32, 32), 90, np.uint8))
+    process = line.start("check", images, "--config", line.config, "--json")
+    stdout, _ = process.communicate(timeout=30)
+    rows = {row["what"]: row for row in json.loads(stdout)["checks"]}
+    assert process.returncode == 2
+    assert (
+        "1 of 2 frames (1 of 32×32; first b.png) do not have the engine's size 64×128" in rows["source"]["found"]
+    )
+    assert {rows[what]["state"] for what in ("config", "engine files", "recipe", "golden frames", "links")} == {
+        "ok"
+    }
+
+
+def test_check_of_a_good_line(line: LineUnderTest):
+    """Exit 0, and a table a person can read."""
+    process = line.start("check", "--config", line.config)
+    stdout, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, stdout
+    assert "ok     golden frames" in stdout
+    assert "simulator, 40 frames" in stdout

@@ -1,0 +1,248 @@
+import http.server
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from frames import make_frames
+
+from inspector.errors import SourceError
+from inspector.sources.base import WhenBehind
+from inspector.sources.camera import Backoff, CameraSource
+from inspector.sources.camera_gaps import Gaps
+from inspector.sources.camera_reader import CameraReader, Connection, Lost, Shot
+from inspector.values import Capture
+
+RATE = 25.0
+QUICK = Backoff(first_s=0.1, longest_s=0.2)
+
+
+class CameraServer(http.server.ThreadingHTTPServer):
+    """A network camera: multipart MJPEG over HTTP, grey levels 40, 60, 80, … in colour."""
+
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Stream)
+        self.running = True
+        self.silent = False
+        self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
+        self.thread.start()
+
+    def kill(self) -> None:
+        self.running = False
+        self.shutdown()
+        self.server_close()
+        self.thread.join()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is not worth a traceback."""
+
+
+class _Stream(http.server.BaseHTTPRequestHandler):
+    server: CameraServer
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        picture = np.full((64, 160, 3), 120, np.uint8)
+        data = cv2.imencode(".jpg", picture)[1].tobytes()
+        while self.server.running:
+            if not self.server.silent:
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                self.wfile.write(head.encode() + data + b"\r\n")
+            time.sleep(1 / RATE)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def camera_server(port: int = 0) -> Iterator[CameraServer]:
+    server = CameraServer(port)
+    try:
+        yield server
+    finally:
+        if server.running:
+            server.kill()
+
+
+def take(source: Iterator[Capture | None], until: float | None = None, good: int | None = None) -> list[Capture]:
+    """Captures for `until` seconds, or up to the `good`-th frame."""
+    found: list[Capture] = []
+    started = time.monotonic()
+    for capture in source:
+        if capture is not None:
+            found.append(capture)
+        if until is not None and time.monotonic() - started > until:
+            break
+        if good is not None and sum(c.pixels is not None for c in found) >= good:
+            break
+        assert time.monotonic() - started < 15, "no frame came"
+    return found
+
+
+def test_a_network_camera_that_is_killed_and_restarted_gives_frames_again_and_the_gap_is_accounted() -> None:
+    """Frames, a fault at once when the camera dies, faults at its rate while it is away, then frames again."""
+    with camera_server() as server:
+        port = server.server_address[1]
+        with CameraSource(f"http://127.0.0.1:{port}/", frames_per_second=RATE, backoff=QUICK) as source:
+            captures = source.captures()
+            before = take(captures, good=10)
+            assert all(c.pixels is not None for c in before)
+            pixels = before[0].pixels
+            assert pixels is not None
+            assert pixels.shape == (64, 160)
+            assert abs(int(pixels.mean()) - 120) <= 2
+            server.kill()
+            killed = time.monotonic()
+            away = take(captures, until=1.5)
+            faults = [c for c in away if c.fault is not None]
+            assert faults, "the gate must hear of the gap while it lasts"
+            assert all("gave no frame" in str(c.fault) for c in faults)
+            with camera_server(port):
+                back = take(captures, good=5)
+                gap_s = time.monotonic() - killed
+                lost = sum(c.fault is not None for c in away + back)
+                # The gap ends with its first frame, some frames before `gap_s` was taken.
+                assert (gap_s - 1.0) * RATE < lost <= gap_s * RATE + 1
+            times = [c.captured_ns for c in before + away + back if c.captured_ns is not None]
+            assert len(times) == len(before + away + back)
+            assert times == sorted(times)
+
+
+def test_a_camera_that_hangs_is_said_while_it_hangs_and_does_not_block_the_stop() -> None:
+    """A connection that stays open and silent becomes faults after a second; leaving takes under two."""
+    with camera_server() as server:
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        with CameraSource(url, frames_per_second=RATE, timeout_s=20) as source:
+            captures = source.captures()
+            take(captures, good=5)
+            server.silent = True
+            started = time.monotonic()
+            waits = []
+            faults = 0
+            for capture in captures:
+                waits.append(time.monotonic())
+                faults += capture is not None and capture.fault is not None
+                if waits[-1] - started > 2.0:
+                    break
+            left = time.monotonic()
+        assert time.monotonic() - left < 1.5
+        assert max(b - a for a, b in itertools.pairwise(waits)) < 0.5  # 0.2 s, on a busy machine
+        assert 0.6 * RATE < faults <= 2.2 * RATE
+
+
+def test_a_video_file_stands_in_for_a_camera_and_its_end_is_a_lost_connection(tmp_path: Path) -> None:
+    """It plays at the camera's rate, ends, is a fault for at least one frame, and starts again."""
+    path = tmp_path / "strip.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 64, 160, "yuvj420p"
+        for pixels in make_frames(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="gray")))
+        container.mux(stream.encode(None))
+    with CameraSource(str(path), frames_per_second=50, backoff=QUICK) as source:
+        assert list(source.sizes()) == [(str(path), (64, 160))]
+        started = time.monotonic()
+        found = take(source.captures(), good=15)
+        assert time.monotonic() - started > 15 / 50
+    marks = "".join("." if c.pixels is not None else "x" for c in found)
+    assert marks.startswith("." * 10 + "x")
+    assert marks.endswith("x.....")
+
+
+@pytest.mark.parametrize(
+    "device", ["http://user:secret@127.0.0.1:9/", "/nonexistent.mkv", 97, "videotestsrc ! appsink"]
+)
+def test_a_camera_that_is_not_there_is_one_clear_line(device: str | int) -> None:
+    """The first open fails the start at once, and no password gets into the message."""
+    with pytest.raises(SourceError) as caught, CameraSource(device, frames_per_second=RATE, timeout_s=2):
+        pass
+    assert "\n" not in str(caught.value)
+    assert "cannot be opened" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_frames_nobody_takes_are_dropped_oldest_first_and_counted(tmp_path: Path) -> None:
+    """However late the line is, frames and losses add up to what the camera gave."""
+    reader = CameraReader(
+        Connection("none", None, None, 1.0), frames_per_second=RATE, first_pause_s=1, longest_pause_s=1
+    )
+    reader._gaps.opened(time.monotonic())
+    for number in range(20):
+        reader._put(np.full((4, 4), number, np.uint8), number)
+    taken = [reader.take(0.0) for _ in range(9)]
+    assert taken[0] == Lost(12, "dropped, the line did not take it in time", 11)
+    assert [t.captured_ns for t in taken[1:] if isinstance(t, Shot)] == list(range(12, 20))
+    assert reader.take(0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        (np.zeros((4, 6), np.uint16), "uint16"),
+        (np.zeros((4, 6, 2), np.uint8), "shape (4, 6, 2)"),
+    ],
+)
+def test_a_frame_the_line_cannot_use_is_lost_with_the_reason(image: "np.ndarray", says: str) -> None:
+    """16-bit and packed frames are not guessed at."""
+    reader = CameraReader(
+        Connection("none", None, None, 1.0), frames_per_second=RATE, first_pause_s=1, longest_pause_s=1
+    )
+    reader._gaps.opened(time.monotonic())
+    reader._put(image, 7)
+    lost = reader.take(0.0)
+    assert isinstance(lost, Lost)
+    assert says in lost.why
+
+
+def test_when_behind_a_camera_sheds() -> None:
+    """A strip does not stop for us."""
+    assert CameraSource.when_behind is WhenBehind.SHED_OLDEST
+
+
+class TestGaps:
+    def test_a_steady_camera_has_no_gap(self) -> None:
+        """Jitter within a second costs nothing."""
+        gaps = Gaps(10)
+        gaps.opened(0.0)
+        assert [gaps.frame(now)[0] for now in (3.0, 3.1, 3.5, 4.4)] == [0, 0, 0, 0]
+
+    def test_a_lost_connection_costs_at_least_one_frame(self) -> None:
+        """Even one that is back within a frame time: nobody knows what was missed."""
+        gaps = Gaps(10)
+        gaps.opened(0.0)
+        gaps.frame(1.0)
+        gaps.failed("gone")
+        assert gaps.frame(1.05) == (1, "gone")
+
+    def test_what_was_said_while_the_gap_lasts_is_not_said_again(self) -> None:
+        """Paced in real time, the sum is the gap's length times the rate, less the frame that ends it."""
+        gaps = Gaps(10)
+        gaps.opened(0.0)
+        gaps.frame(1.0)
+        gaps.failed("gone")
+        said = [gaps.due(1.0 + 0.05 * step)[0] for step in range(40)]
+        assert said[0] == 1
+        assert max(said) <= 1
+        assert sum(said) + gaps.frame(3.0)[0] == 19
+        assert gaps.due(3.05) == (0, "")
+
+    def test_a_connected_camera_that_goes_silent_is_a_gap_after_a_second(self) -> None:
+        """A driver that hangs reports nothing; the clock does."""
+        gaps = Gaps(10)
+        gaps.opened(0.0)
+        gaps.frame(1.0)
+        assert gaps.due(1.9) == (0, "")
+        assert gaps.due(2.5) == (14, "silent for 1.5 s")
+        assert gaps.frame(3.0)[0] == 5

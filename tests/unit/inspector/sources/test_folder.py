@@ -1,0 +1,108 @@
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from frames import make_frame, make_frames
+from PIL import Image
+
+from inspector.errors import SourceError
+from inspector.sources.folder import FolderSource
+
+
+def save(path: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels).save(path)
+
+
+def test_every_file_with_an_image_ending_is_a_frame_in_natural_order(tmp_path: Path) -> None:
+    """frame_2 comes before frame_10, whatever the case of the ending; other files and folders do not count."""
+    order = ["frame_1.png", "frame_2.PNG", "frame_10.bmp", "frame_010.png", "Frame_11.Jpg"]
+    for number, name in enumerate(reversed(order)):
+        save(tmp_path / name, make_frame(number))
+    (tmp_path / "notes.txt").write_text("no frame")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "below").mkdir()
+    save(tmp_path / "below" / "frame_3.png", make_frame(9))
+    with FolderSource(tmp_path) as source:
+        assert source.total() == 5
+        assert [name for name, _ in source.sizes()] == order
+        captures = list(source.captures())
+    for number, capture in enumerate(reversed(captures)):
+        assert capture is not None
+        assert capture.pixels is not None
+        assert np.abs(capture.pixels.astype(int) - make_frame(number)).mean() < 5
+
+
+def test_unreadable_files_are_faults_that_name_them_and_nothing_is_lost(tmp_path: Path) -> None:
+    """Truncated, empty, 16-bit, CMYK, text and a dangling link: each is one captured frame, in its place."""
+    frames = make_frames(2)
+    save(tmp_path / "0.png", frames[0])
+    whole = (tmp_path / "0.png").read_bytes()
+    (tmp_path / "1.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "2.png").touch()
+    cv2.imwrite(str(tmp_path / "3.png"), frames[0].astype(np.uint16) * 257)
+    Image.fromarray(frames[0]).convert("CMYK").save(tmp_path / "4.jpg")
+    (tmp_path / "5.bmp").write_text("a text that was renamed")
+    (tmp_path / "6.jpg").symlink_to("nowhere.jpg")
+    save(tmp_path / "7.png", frames[1])
+    with FolderSource(tmp_path) as source:
+        assert source.total() == 8
+        captures = [capture for capture in source.captures() if capture is not None]
+        assert [name for name, _ in source.sizes()] == ["0.png", "1.png", "7.png"]
+    assert len(captures) == 8
+    assert np.array_equal(captures[0].pixels, frames[0])  # type: ignore[arg-type]
+    assert np.array_equal(captures[7].pixels, frames[1])  # type: ignore[arg-type]
+    faults = [str(capture.fault) for capture in captures[1:7]]
+    for fault, (name, why) in zip(
+        faults,
+        [
+            ("1.png", "damaged image"),
+            ("2.png", "empty file"),
+            ("3.png", "16-bit"),
+            ("4.jpg", "CMYK"),
+            ("5.bmp", "not a JPEG, PNG or BMP"),
+            ("6.jpg", "cannot be read"),
+        ],
+        strict=True,
+    ):
+        assert fault.startswith(f"{name}: ")
+        assert why in fault
+        assert "\n" not in fault
+
+
+def test_a_file_that_goes_away_after_the_start_is_still_a_captured_frame(tmp_path: Path) -> None:
+    """The total was promised when the folder was opened."""
+    for number in range(3):
+        save(tmp_path / f"{number}.png", make_frame(number))
+    with FolderSource(tmp_path) as source:
+        (tmp_path / "1.png").unlink()
+        captures = list(source.captures())
+    assert len(captures) == 3
+    assert captures[1] is not None
+    assert captures[1].fault == "1.png: cannot be read: No such file or directory"
+
+
+def test_a_name_that_is_not_utf_8_is_readable_in_the_fault(tmp_path: Path) -> None:
+    """The fault travels as JSON, which cannot hold stray bytes."""
+    with open(os.fsencode(tmp_path) + b"/st\xe4hl.png", "wb"):  # noqa: PTH123 (a name in bytes)
+        pass
+    with FolderSource(tmp_path) as source:
+        (capture,) = source.captures()
+    assert capture is not None
+    assert capture.fault == "st?hl.png: empty file"
+
+
+def test_a_folder_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
+    """Empty, missing, or a file: what, and what to do."""
+    (tmp_path / "file.png").touch()
+    (tmp_path / "empty").mkdir()
+    for name, says in {
+        "empty": "no image in it (.bmp, .jpeg, .jpg, .png)",
+        "missing": "No such file or directory",
+        "file.png": "not a folder",
+    }.items():
+        with pytest.raises(SourceError) as caught, FolderSource(tmp_path / name):
+            pass
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)

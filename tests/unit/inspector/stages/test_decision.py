@@ -1,0 +1,170 @@
+"""From maps to verdict: mask, components, defects over frame borders, the recipe's rules, readable reasons."""
+
+import numpy as np
+import pytest
+
+from inspector.rules import BoundRecipe, score_thresholds, threshold_maps
+from inspector.stages.continuity import REACH_PX, StripDefects
+from inspector.stages.defects import enlarge, find_components
+from inspector.stages.judge import judge
+from inspector.stages.ledger import Settled
+from inspector.stages.verdicts import VerdictMaker
+from inspector.values import Announcement, Decision, Inspection, Segmentation
+
+CLASSES = ("normal", "scratch", "stain")
+
+
+def recipe(min_area_mm2: float = 50.0) -> BoundRecipe:
+    return BoundRecipe(
+        identity="r@1",
+        names=CLASSES,
+        rejects=(False, True, False),
+        min_area_mm2=(0.0, min_area_mm2, 0.0),
+        steps=score_thresholds(CLASSES, {"scratch": 0.5, "stain": 0.8}),
+        mm_per_px_across=0.5,
+        mm_per_px_along=0.25,
+    )
+
+
+def mask_with(*boxes: tuple[int, int, int, int, int], height: int = 100, width: int = 200) -> np.ndarray:
+    mask = np.zeros((height, width), np.uint8)
+    for kind, x, y, w, h in boxes:
+        mask[y : y + h, x : x + w] = kind
+    return mask
+
+
+def components(mask):
+    return find_components(mask, np.where(mask > 0, 204, 0).astype(np.uint8))
+
+
+def test_threshold_is_per_class():
+    """A pixel is a defect where its score reaches the threshold of its own kind."""
+    kind = np.array([[1, 1, 2, 2]], np.uint8)
+    score = np.array([[127, 128, 203, 204]], np.uint8)
+    assert threshold_maps(kind, score, recipe().steps).tolist() == [[0, 1, 0, 2]]
+
+
+def test_zero_threshold_leaves_score_zero_normal():
+    """However low the threshold, a pixel without any score is normal."""
+    steps = score_thresholds(("normal", "a"), {"a": 0.001})
+    assert threshold_maps(np.ones((1, 1), np.uint8), np.zeros((1, 1), np.uint8), steps).item() == 0
+
+
+def test_maps_are_enlarged_to_the_frame():
+    """Kind is enlarged by nearest neighbour (never a class in between), score bilinear."""
+    kind = np.array([[1, 3]], np.uint8)
+    score = np.array([[0, 200]], np.uint8)
+    big_kind, big_score = enlarge(Segmentation(kind, score, 4), 4, 8)
+    assert sorted(np.unique(big_kind)) == [1, 3]
+    assert big_score.shape == (4, 8)
+    assert np.all(np.diff(big_score[0].astype(int)) >= 0)
+    assert 0 < big_score[0, 3] < 200
+
+
+def test_components_have_exact_geometry():
+    """Box, area, centre and score are those of the region, in frame coordinates."""
+    (component,) = components(mask_with((1, 40, 20, 10, 5)))
+    assert component.box == (40, 20, 10, 5)
+    assert component.area_px == 50
+    assert component.centre_px == (44.5, 22.0)
+    assert component.score == pytest.approx(0.8)
+    assert component.top.size == component.bottom.size == 0
+
+
+def test_touching_kinds_are_separate_components():
+    """Two kinds side by side are two defects; diagonal neighbours of one kind are one."""
+    found = components(mask_with((1, 10, 10, 5, 5), (2, 15, 10, 5, 5), (1, 5, 15, 5, 5)))
+    assert [(each.kind, each.area_px) for each in found] == [(1, 50), (2, 25)]
+
+
+def test_an_empty_mask_has_no_components():
+    """No defect pixels, no work."""
+    assert components(mask_with()) == []
+
+
+def test_judge_gives_place_on_the_strip_and_a_readable_reason():
+    """Area in mm², across and along in mm from the strip's start, and a reason a person can act on."""
+    parts = StripDefects("top").follow(0, components(mask_with((1, 100, 40, 40, 20))))
+    decision, reasons, (defect,) = judge(parts, 4000.0, recipe())
+    assert decision is Decision.REJECT
+    assert defect.area_mm2 == 100.0
+    assert defect.across_mm == 60.0
+    assert defect.along_mm == 4012.5
+    assert defect.name == "scratch"
+    assert reasons == ("scratch 100 mm² at 4.013 m, 60 mm across: over 50 mm²",)
+
+
+def test_small_defects_are_left_out_and_recorded_ones_pass():
+    """Under the minimum area nothing is reported; a class with action record is reported and accepted."""
+    parts = StripDefects("top").follow(0, components(mask_with((1, 0, 40, 4, 4), (2, 100, 40, 40, 20))))
+    decision, reasons, defects = judge(parts, 0.0, recipe())
+    assert decision is Decision.ACCEPT
+    assert reasons == ()
+    assert [defect.name for defect in defects] == ["stain"]
+
+
+def test_a_defect_over_a_border_is_one_defect():
+    """Its parts carry one id, over any number of frames, and are judged by their area together."""
+    strip = StripDefects("top")
+    first = strip.follow(0, components(mask_with((1, 50, 90, 20, 10))))
+    second = strip.follow(1, components(mask_with((1, 50, 0, 20, 100))))
+    third = strip.follow(2, components(mask_with((1, 50, 0, 20, 2))))
+    ids = {part.defect_id for part in first + second + third}
+    assert ids == {"top-0-1"}
+    decision, reasons, defects = judge(third, 50.0, recipe())
+    assert decision is Decision.REJECT, "the last part alone is under the minimum area"
+    assert defects[0].area_px == 40
+    assert "(280 mm² with the frames before)" in reasons[0]
+
+
+def test_border_parts_join_only_when_near_and_of_one_kind():
+    """Another kind, or a gap wider than the reach, is another defect."""
+    strip = StripDefects("top")
+    (before,) = strip.follow(0, components(mask_with((1, 50, 90, 20, 10))))
+    after = strip.follow(
+        1, components(mask_with((2, 50, 0, 20, 10), (1, 70 + REACH_PX - 1, 0, 5, 5), (1, 120, 0, 5, 5)))
+    )
+    assert [part.defect_id == before.defect_id for part in after] == [True, False, False]
+
+
+def test_two_defects_that_meet_become_the_first():
+    """A V that closes in the next frame is one defect from there on."""
+    strip = StripDefects("top")
+    left, _ = strip.follow(0, components(mask_with((1, 20, 90, 10, 10), (1, 60, 90, 10, 10))))
+    (joined,) = strip.follow(1, components(mask_with((1, 20, 0, 50, 10))))
+    assert joined.defect_id == left.defect_id
+    assert joined.area_so_far_px == 100 + 100 + 500
+
+
+def test_an_uninspected_frame_ends_a_defect():
+    """Nobody saw the strip between: the defect behind it is a new one."""
+    strip = StripDefects("top")
+    (before,) = strip.follow(0, components(mask_with((1, 50, 90, 20, 10))))
+    (after,) = strip.follow(2, components(mask_with((1, 50, 0, 20, 10))))
+    assert before.defect_id != after.defect_id
+
+
+def announcement(frame_id: int, **changes) -> Announcement:
+    values = {
+        "camera": "top", "frame_id": frame_id, "captured_ns": 1, "clock_ns": 0, "position_mm": 25.0 * frame_id,
+        "height": 100, "coil": "C1",
+    }  # fmt: skip
+    return Announcement(**values | changes)
+
+
+def test_verdict_maker_covers_clean_reject_fault_and_lost():
+    """Every settled frame has a verdict, also one whose announcement was lost: its place is worked out."""
+    maker = VerdictMaker("top", recipe(), "engine@1")
+    clean = maker.make(Settled(0, announcement(0), Inspection("e@2", 1, 2, 3), None), 5_000_000).verdict
+    assert (clean.decision, clean.engine, clean.stage_ms["total"]) == (Decision.ACCEPT, "e@2", 5.0)
+    mask = mask_with((1, 10, 10, 40, 40))
+    seen = Inspection(
+        "e@2", 1, 2, 3, Segmentation(np.maximum(mask, 1), np.where(mask > 0, 255, 0).astype(np.uint8), 1), mask
+    )
+    outcome = maker.make(Settled(1, announcement(1), seen, None), 10)
+    assert outcome.verdict.decision is Decision.REJECT
+    assert np.array_equal(outcome.mask, mask)
+    failed = maker.make(Settled(2, announcement(2), Inspection("e@2", 1, 2, 3, fault="engine failed"), None), 10)
+    assert (failed.verdict.decision, failed.verdict.reasons) == (Decision.UNINSPECTED, ("engine failed",))
+    lost = maker.make(Settled(3, None, None, "announcement lost"), 10).verdict
+    assert (lost.decision, lost.position_mm, lost.coil) == (Decision.UNINSPECTED, 75.0, "C1")

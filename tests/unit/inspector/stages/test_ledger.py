@@ -1,0 +1,114 @@
+"""The ledger: one verdict a frame, in order, in time."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.stages.ledger import LOST_ANNOUNCEMENT, MAX_GAP, CameraLedger
+
+DEADLINE_NS = 1_000
+
+
+def ledger() -> CameraLedger[str, str]:
+    return CameraLedger(DEADLINE_NS)
+
+
+def test_results_settle_in_frame_order():
+    """A result that overtakes another waits for the frame before it."""
+    book = ledger()
+    book.announce(0, "a", 0)
+    book.announce(1, "b", 0)
+    book.result(1, "second")
+    assert book.settle(1) == []
+    book.result(0, "first")
+    assert [(each.frame_id, each.result) for each in book.settle(1)] == [(0, "first"), (1, "second")]
+
+
+def test_deadline_makes_a_frame_uninspected():
+    """A frame without a result at its deadline is settled with the reason, and not before."""
+    book = ledger()
+    book.announce(0, "a", 500)
+    assert book.settle(500 + DEADLINE_NS - 1) == []
+    (settled,) = book.settle(500 + DEADLINE_NS)
+    assert settled.result is None
+    assert settled.fault == "no result within 0.001 ms"
+
+
+def test_late_result_is_counted_and_changes_nothing():
+    """A result that comes after its frame's verdict is late."""
+    book = ledger()
+    book.announce(0, "a", 0)
+    book.settle(DEADLINE_NS)
+    book.result(0, "too late")
+    assert book.late == 1
+    assert book.settle(2 * DEADLINE_NS) == []
+
+
+def test_result_may_overtake_its_announcement():
+    """Announcement and pixels travel on different links: an early result is kept."""
+    book = ledger()
+    book.result(0, "early")
+    book.announce(0, "a", 0)
+    (settled,) = book.settle(0)
+    assert (settled.announcement, settled.result) == ("a", "early")
+
+
+def test_lost_announcements_are_owed_a_verdict():
+    """A gap in the frame ids becomes uninspected frames."""
+    book = ledger()
+    book.announce(2, "c", 0)
+    book.end(4, 0)
+    settled = book.settle(DEADLINE_NS)
+    assert [each.frame_id for each in settled] == [0, 1, 2, 3]
+    assert [each.fault for each in settled[:2]] == [LOST_ANNOUNCEMENT] * 2
+
+
+def test_repeated_and_implausible_ids_are_refused():
+    """A frame id that repeats or jumps beyond reason cannot unbalance the ledger."""
+    book = ledger()
+    book.announce(0, "a", 0)
+    with pytest.raises(ValueError, match="announced before"):
+        book.announce(0, "a", 0)
+    with pytest.raises(ValueError, match="ahead"):
+        book.announce(MAX_GAP + 2, "z", 0)
+    assert len(book) == 1
+
+
+def test_a_result_beats_a_fault():
+    """A frame that has both a result and a fault was inspected after all."""
+    book = ledger()
+    book.announce(0, "a", 0)
+    book.fault(0, "shed")
+    book.result(0, "seen")
+    (settled,) = book.settle(0)
+    assert (settled.result, settled.fault) == ("seen", None)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("announce"), st.integers(0, 3)),
+            st.tuples(st.just("result"), st.integers(0, 30)),
+            st.tuples(st.just("fault"), st.integers(0, 30)),
+            st.tuples(st.just("settle"), st.integers(0, 2000)),
+        ),
+        max_size=60,
+    )
+)
+def test_every_frame_is_settled_exactly_once_and_in_order(events):
+    """Whatever happens in whatever order, ids come out without gap or repetition."""
+    book, now, settled = ledger(), 0, []
+    for what, value in events:
+        now += 1
+        if what == "announce":
+            book.announce(book.expected + value, "frame", now)
+        elif what == "result":
+            book.result(value, "result")
+        elif what == "fault":
+            book.fault(value, "fault")
+        else:
+            settled += book.settle(now + value)
+    captured = book.expected
+    settled += book.close("end")
+    assert [each.frame_id for each in settled] == list(range(captured))
+    assert all((each.result is None) != (each.fault is None) for each in settled)

@@ -1,0 +1,124 @@
+"""Config and recipe: a wrong key or value is one clear line."""
+
+from pathlib import Path
+
+import pytest
+
+from inspector.backends.instant import write_engine
+from inspector.config import SimulatorSettings, load_config
+from inspector.errors import ConfigError
+from inspector.recipe import load_recipe
+
+LINE = """
+name = "test"
+engine = "engine"
+recipe = "recipe.toml"
+[cameras.top]
+type = "simulator"
+seed = 3
+"""
+
+RECIPE = """
+name = "plain"
+mm_per_px_across = 0.5
+mm_per_px_along = 0.5
+[classes.bright]
+"""
+
+
+@pytest.fixture()
+def line(tmp_path: Path) -> Path:
+    path = tmp_path / "line.toml"
+    path.write_text(LINE)
+    return path
+
+
+def test_paths_start_at_the_configs_folder(line: Path, monkeypatch: pytest.MonkeyPatch):
+    """A config can be used from any folder."""
+    monkeypatch.chdir("/")
+    config = load_config(line)
+    assert config.line.engine == line.parent / "engine"
+    assert config.line.cameras["top"] == SimulatorSettings(type="simulator", seed=3)
+    assert config.identity.startswith("test@")
+
+
+def test_environment_overrides_the_file(line: Path, monkeypatch: pytest.MonkeyPatch):
+    """INSPECTOR_… lies over the file, nested keys with two underscores."""
+    monkeypatch.setenv("INSPECTOR_BATCH__MAX_FRAMES", "3")
+    monkeypatch.setenv("INSPECTOR_NAME", "other")
+    config = load_config(line)
+    assert (config.line.batch.max_frames, config.line.name) == (3, "other")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('name = "test"', 'nmae = "test"\nname = "x"', "nmae: unknown key: did you mean name? allowed: "),
+        (
+            "seed = 3",
+            "sed = 3",
+            "cameras.top.simulator.sed: unknown key: did you mean seed? allowed: coil_frames,",
+        ),
+        ("seed = 3", 'seed = "three"', "cameras.top.simulator.seed: Input should be a valid integer"),
+        (
+            'type = "simulator"',
+            'type = "simulater"',
+            "cameras.top: Input tag 'simulater' found using 'type' does not",
+        ),
+        ("[cameras.top]", '["cameras"."to/p"]', "camera 'to/p': use letters, digits, - and _"),
+        ('engine = "engine"', "", "engine: this key is required"),
+        ("name", "name = = 1\nname", "not valid TOML"),
+    ],
+)
+def test_a_wrong_key_or_value_is_one_clear_line(line: Path, old: str, new: str, said: str):
+    """File, key, and what is allowed."""
+    line.write_text(LINE.replace(old, new, 1))
+    with pytest.raises(ConfigError) as caught:
+        load_config(line)
+    message = str(caught.value)
+    assert message.startswith(f"{line}: ")
+    assert said in message
+    assert "\n" not in message.rstrip()
+
+
+def test_a_missing_config_says_so(tmp_path: Path):
+    """The path and the reason."""
+    with pytest.raises(ConfigError, match=r"none.toml: cannot be read: No such file"):
+        load_config(tmp_path / "none.toml")
+
+
+def recipe_over(tmp_path: Path, text: str):
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    folder = write_engine(tmp_path / "engine", height=64, width=64, classes=("normal", "bright", "dark"))
+    return load_recipe(path).bind(folder.manifest)
+
+
+def test_recipe_takes_the_engines_threshold_where_it_names_none(tmp_path: Path):
+    """Thresholds chosen on validation are the default."""
+    bound = recipe_over(tmp_path, RECIPE + "threshold = 0.25\n[classes.dark]\naction = 'record'\n")
+    assert bound.steps.tolist() == [255, 64, 128]
+    assert bound.lowest_step == 64
+    assert bound.rejects == (False, True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            RECIPE + "[classes.dark]\n[classes.rust]\n",
+            "classes.rust: the engine instant has no such class; it has",
+        ),
+        (RECIPE, r"no rule for the engine's class dark: add \[classes.dark\]"),
+        (
+            RECIPE + "action = 'ignore'\n",
+            "classes.bright.action: Input should be 'reject' or 'record', got 'ignore'",
+        ),
+        (RECIPE.replace("0.5", "0", 1), "mm_per_px_across: Input should be greater than 0, got 0"),
+        (RECIPE + "treshold = 0.5\n", r"classes.bright.treshold: unknown key: did you mean threshold\? allowed"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_is_one_clear_line(tmp_path: Path, text: str, said: str):
+    """A class the engine lacks, a class nobody decided about, a wrong value."""
+    with pytest.raises(ConfigError, match=said):
+        recipe_over(tmp_path, text)
