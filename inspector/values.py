@@ -55,6 +55,8 @@ class Capture:
     position_mm: float | None = None
     """Strip position of the frame's first row."""
     coil: str | None = None
+    file: str | None = None
+    """Name of the file it was read from."""
 
     def __post_init__(self) -> None:
         if (self.pixels is None) == (self.fault is None):
@@ -99,6 +101,8 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce")
     coil: str | None = None
     fault: str | None = None
     """Why there are no pixels: the frame ends UNINSPECTED with this reason."""
+    file: str | None = None
+    """Name of the file it was read from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +202,8 @@ class Verdict:
     """Name and content hash."""
     stage_ms: dict[str, float] = field(default_factory=dict)
     """Time spent per stage and in total, capture to verdict."""
+    file: str | None = None
+    """Name of the file the frame was read from, in a replay of a folder."""
 
     def __post_init__(self) -> None:
         if (self.decision is Decision.ACCEPT) != (not self.reasons):

@@ -12,8 +12,8 @@ from inspector.errors import InputError
 from inspector.sinks.verdict_log import VERDICTS_NAME, read_verdicts
 from inspector.values import Verdict
 
-IGNORED: Final = ("captured_ns", "stage_ms", "recipe", "engine")
-"""Times differ from run to run; recipe and engine are what is being approved."""
+IGNORED: Final = ("captured_ns", "stage_ms", "recipe", "engine", "file")
+"""Times differ from run to run; recipe and engine are what is being approved; a recording knows no files."""
 
 
 @dataclass(slots=True)

@@ -74,6 +74,7 @@ class Announcer:
                 self._height,
                 self._coil if capture.coil is None else capture.coil,
                 capture.fault,
+                capture.file,
             )
         )
         if capture.pixels is None:

@@ -27,6 +27,9 @@ RESULTS_LINGER_MS: Final = 1000
 DRAIN_QUIET_MS: Final = 50
 """After a stop was asked for, the link counts as empty when nothing came for this long."""
 
+DEADLINE_MARGIN: Final = 0.1
+"""Share of the deadline kept for the way to the verdict: a result that misses it by a hair was for nothing."""
+
 TOO_LATE: Final = "shed: too old to be inspected before its deadline"
 
 log = structlog.get_logger()
@@ -127,7 +130,7 @@ class Worker:
     def _in_time(self, held: Held, now_ns: int) -> bool:
         """Whether the frame can still make its deadline; if not it is reported, and the engine's time goes to
         one that can."""
-        left_ns = held.frame.clock_ns + self._deadline_ns - now_ns
+        left_ns = held.frame.clock_ns + int(self._deadline_ns * (1 - DEADLINE_MARGIN)) - now_ns
         if left_ns >= self._engine_ns:
             return True
         if left_ns > 0:

@@ -1,15 +1,17 @@
-"""A folder of images as a source: one file, one captured frame, in the order a person would number them."""
+"""A folder of images as a source: one file, one captured frame, in the order of their names."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 from inspector.errors import SourceError
 from inspector.images import IMAGE_ENDINGS, ImageFault, read_mono, read_size
 from inspector.sources.base import WhenBehind
 from inspector.values import Capture
+
+_NUMBER: Final = re.compile(r"[0-9]+")
 
 
 class FolderSource:
@@ -31,7 +33,7 @@ class FolderSource:
         if not files:
             endings = ", ".join(sorted(IMAGE_ENDINGS))
             raise SourceError(f"{self.path}: no image in it ({endings}); subfolders are not searched")
-        self._files = sorted(files, key=_natural_order)
+        self._files = _in_order(files)
         return self
 
     def __exit__(
@@ -49,12 +51,12 @@ class FolderSource:
         return len(self._opened())
 
     def captures(self) -> Iterator[Capture | None]:
-        """The images in natural order (frame_2 before frame_10); a fault names its file."""
+        """The images in the order of their names (frame_2 before frame_10); a fault names its file."""
         for path in self._opened():
             try:
-                capture = Capture(read_mono(path))
+                capture = Capture(read_mono(path), file=_printable(path))
             except ImageFault as fault:
-                capture = Capture(None, fault=f"{_printable(path)}: {fault}")
+                capture = Capture(None, fault=f"{_printable(path)}: {fault}", file=_printable(path))
             yield capture
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -76,7 +78,12 @@ def _printable(path: Path) -> str:
     return path.name.encode("utf-8", "replace").decode("utf-8")
 
 
-def _natural_order(path: Path) -> tuple[list[tuple[int, int, str]], str]:
-    """Digits compare as numbers, the rest as text; the name itself decides between 01 and 1."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", path.name.casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], path.name
+def _in_order(files: list[Path]) -> list[Path]:
+    """By number where the names differ in nothing else (frame_2 before frame_10), else as any program sorts them.
+
+    Names such as Kaggle's 0007a71bf have digits that are no numbers: taken for some, their order would surprise.
+    """
+    texts = {_NUMBER.sub("#", path.stem.casefold()) for path in files}
+    if len(texts) > 1:
+        return sorted(files, key=lambda path: path.name)
+    return sorted(files, key=lambda path: ([int(number) for number in _NUMBER.findall(path.stem)], path.name))

@@ -75,6 +75,7 @@ class VerdictMaker:
             recipe=self._recipe.identity,
             engine=result.engine,
             stage_ms=stage_ms,
+            file=announcement.file,
         )
         return Outcome(verdict, result.pixels, mask, self._total_ms(settled, now_ns))
 
@@ -91,6 +92,7 @@ class VerdictMaker:
             recipe=self._recipe.identity,
             engine=self._engine,
             stage_ms={},
+            file=announcement.file,
         )
 
     def _total_ms(self, settled: SettledFrame, now_ns: int) -> float | None:

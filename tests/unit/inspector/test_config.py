@@ -26,7 +26,7 @@ mm_per_px_along = 0.5
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def line(tmp_path: Path) -> Path:
     path = tmp_path / "line.toml"
     path.write_text(LINE)

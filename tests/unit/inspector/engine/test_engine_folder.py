@@ -12,7 +12,7 @@ from inspector.engine.manifest import open_folder
 from inspector.errors import EngineError
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_engine(tmp_path / "engine", height=64, width=64).path
 

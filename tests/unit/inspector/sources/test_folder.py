@@ -34,6 +34,15 @@ def test_every_file_with_an_image_ending_is_a_frame_in_natural_order(tmp_path: P
         assert np.abs(capture.pixels.astype(int) - make_frame(number)).mean() < 5
 
 
+def test_names_that_are_no_numbers_keep_the_order_every_program_gives_them(tmp_path: Path) -> None:
+    """Hexadecimal names sort as text, not by the digits that happen to be in them."""
+    order = ["00031f466.png", "0007a71bf.png", "000a4bcdd.png"]
+    for name in order:
+        save(tmp_path / name, make_frame(0))
+    with FolderSource(tmp_path) as source:
+        assert [name for name, _ in source.sizes()] == order
+
+
 def test_unreadable_files_are_faults_that_name_them_and_nothing_is_lost(tmp_path: Path) -> None:
     """Truncated, empty, 16-bit, CMYK, text and a dangling link: each is one captured frame, in its place."""
     frames = make_frames(2)

@@ -97,9 +97,8 @@ def test_a_result_beats_a_fault():
 )
 def test_every_frame_is_settled_exactly_once_and_in_order(events):
     """Whatever happens in whatever order, ids come out without gap or repetition."""
-    book, now, settled = ledger(), 0, []
-    for what, value in events:
-        now += 1
+    book, settled = ledger(), []
+    for now, (what, value) in enumerate(events):
         if what == "announce":
             book.announce(book.expected + value, "frame", now)
         elif what == "result":

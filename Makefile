@@ -1,0 +1,51 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := out/demo
+
+.PHONY: help demo test check bench clean
+
+help:
+	@echo "make demo    simulate a coil, inspect it, write a report (installs what it needs into $(VENV))"
+	@echo "make test    run the tests"
+	@echo "make check   lint, types, import directions"
+	@echo "make bench   print the figures of the README"
+
+# What runs on the line: no torch.
+$(VENV)/.runtime: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than 3.11: make PYTHON=python3.11 …"; exit 2; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "no venv: apt install python3-venv, then make again"; exit 2; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+# What trains, tests and measures.
+$(VENV)/.dev: $(VENV)/.runtime
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# The engine is built where it runs, from the model that comes with the project.
+configs/demo/engine/manifest.json: configs/demo/model/card.json | $(VENV)/.runtime
+	rm -rf configs/demo/engine
+	$(BIN)/trainer build-engine configs/demo/model --backend openvino --out configs/demo/engine
+
+demo: $(VENV)/.runtime configs/demo/engine/manifest.json
+	rm -rf $(DEMO)
+	$(BIN)/trainer simulate --out $(DEMO)/coil --frames 240 --seed 7 --defective-share 0.1
+	$(BIN)/inspector replay $(DEMO)/coil/train_images --config configs/demo/line.toml --out $(DEMO)/run
+
+test: $(VENV)/.dev configs/demo/engine/manifest.json
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev configs/demo/engine/manifest.json
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf $(VENV) out configs/demo/engine build ./*.egg-info

@@ -1,0 +1,44 @@
+"""What is imported when: the line runs without training libraries, and heavy ones load only when needed."""
+
+import subprocess
+import sys
+
+import pytest
+
+TRAINING = ("torch", "lightning", "torchmetrics", "onnx", "onnxruntime")
+
+
+def loaded_by(code: str) -> set[str]:
+    """Modules a fresh interpreter has after running the code."""
+    program = f"{code}\nimport sys\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import inspector.cli",
+        "import inspector.processes.ingest, inspector.processes.worker, inspector.processes.decide",
+        "import inspector.commands.replay, inspector.commands.bench, inspector.commands.check",
+        "import trainer.cli, trainer.simulate, trainer.build",
+    ],
+)
+def test_no_training_library_is_loaded(code: str):
+    """The demo installs none of them."""
+    assert not loaded_by(code) & set(TRAINING)
+
+
+def test_openvino_is_loaded_only_by_an_engine_that_needs_it():
+    """Every backend's library is optional until an engine asks for it."""
+    loaded = loaded_by("import inspector.processes.worker, inspector.processes.decide, inspector.backends")
+    assert "openvino" not in loaded
+
+
+@pytest.mark.parametrize("missing", [*TRAINING, "openvino"])
+def test_help_works_without(missing: str):
+    """`--help` needs no optional library."""
+    code = f"import sys; sys.modules[{missing!r}] = None\nfrom inspector.cli import main\nmain(['--help'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "replay" in done.stdout

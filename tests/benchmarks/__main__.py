@@ -1,0 +1,10 @@
+"""All figures of the README, one after the other."""
+
+import sys
+
+from tests.benchmarks import demo_engine, line, memory
+
+for benchmark in (line, demo_engine, memory):
+    print(f"\n== {benchmark.__doc__.splitlines()[0]}", flush=True)
+    benchmark.main()
+sys.exit(0)
