@@ -96,6 +96,9 @@ class Decide:
     def result(self, parts: Parts) -> None:
         """One message from a worker; raises WireError."""
         name, frame_id, inspection = decode_result(parts)
+        maps = inspection.segmentation
+        if maps is not None and int(maps.kind.max()) >= len(self._recipe.names):
+            raise WireError(f"camera {name}: frame {frame_id} has a kind that the recipe's engine lacks")
         self._camera(name).ledger.result(frame_id, inspection)
 
     def settle(self, now_ns: int) -> list[Outcome]:

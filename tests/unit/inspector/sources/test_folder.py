@@ -17,7 +17,7 @@ def save(path: Path, pixels: np.ndarray) -> None:
 
 def test_every_file_with_an_image_ending_is_a_frame_in_natural_order(tmp_path: Path) -> None:
     """frame_2 comes before frame_10, whatever the case of the ending; other files and folders do not count."""
-    order = ["frame_1.png", "frame_2.PNG", "frame_10.bmp", "frame_010.png", "Frame_11.Jpg"]
+    order = ["frame_1.png", "frame_2.PNG", "frame_010.png", "frame_10.bmp", "Frame_11.Jpg"]
     for number, name in enumerate(reversed(order)):
         save(tmp_path / name, make_frame(number))
     (tmp_path / "notes.txt").write_text("no frame")

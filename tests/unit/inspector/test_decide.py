@@ -1,0 +1,99 @@
+"""decide without sockets: messages in, verdicts out."""
+
+import numpy as np
+import pytest
+
+from inspector.errors import WireError
+from inspector.processes.decide import Decide
+from inspector.rules import BoundRecipe, score_thresholds
+from inspector.values import Announcement, Decision, Inspection, Segmentation
+from inspector.wire.messages import Begin, End, Fault, encode, encode_result
+
+NAMES = ("normal", "scratch")
+DEADLINE_NS = 1_000
+
+
+def decide(*cameras: str) -> Decide:
+    steps = score_thresholds(NAMES, {"scratch": 0.5})
+    recipe = BoundRecipe("r@1", NAMES, (False, True), (0.0, 0.0), steps, 1.0, 1.0)
+    return Decide(list(cameras or ["top"]), recipe, "e@1", DEADLINE_NS)
+
+
+def announce(desk: Decide, frame_id: int, camera: str = "top", fault: str | None = None, now: int = 0) -> None:
+    desk.news([encode(Announcement(camera, frame_id, 5, now, 10.0 * frame_id, 8, None, fault))], now)
+
+
+def answer(desk: Decide, frame_id: int, inspection: Inspection | None = None) -> None:
+    desk.result(encode_result("top", frame_id, inspection or Inspection("e@1", 1, 2, 3)))
+
+
+def test_each_way_a_frame_can_go_has_its_decision():
+    """Inspected, unreadable, shed, overdue: accept or uninspected, with the reason."""
+    desk = decide()
+    for frame_id in range(4):
+        announce(desk, frame_id, fault="a.png: empty file" if frame_id == 1 else None)
+    answer(desk, 0)
+    desk.news([encode(Fault("top", 2, "shed"))], 0)
+    verdicts = [outcome.verdict for outcome in desk.settle(DEADLINE_NS)]
+    assert [verdict.decision for verdict in verdicts] == [Decision.ACCEPT] + [Decision.UNINSPECTED] * 3
+    assert [verdict.reasons for verdict in verdicts[1:]] == [
+        ("a.png: empty file",),
+        ("shed",),
+        ("no result within 0.001 ms",),
+    ]
+    assert desk.tally.captured == 4
+    answer(desk, 3)
+    assert desk.late == 1
+
+
+def test_cameras_keep_their_own_order():
+    """A frame that waits on one camera does not hold up another."""
+    desk = decide("top", "bottom")
+    announce(desk, 0, "top")
+    announce(desk, 0, "bottom", fault="dark")
+    assert [outcome.verdict.camera for outcome in desk.settle(1)] == ["bottom"]
+
+
+def test_ingest_that_starts_again_leaves_no_frame_without_a_verdict():
+    """What the first ingest still owed is closed, and ids count from 0 again."""
+    desk = decide()
+    announce(desk, 0)
+    outcomes = desk.news([encode(Begin("top", None))], 1)
+    assert [outcome.verdict.reasons for outcome in outcomes] == [("ingest started again before a result came",)]
+    announce(desk, 0, fault="x")
+    assert len(desk.settle(1)) == 1
+
+
+def test_settled_only_when_every_camera_has_ended_and_nothing_is_owed():
+    """The line may stop when the promise is kept, not before."""
+    desk = decide()
+    announce(desk, 0)
+    desk.news([encode(End("top", 2))], 1)
+    assert not desk.settled
+    answer(desk, 0)
+    assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0, 1], "frame 1 was never announced"
+    assert desk.settled
+
+
+def test_a_successor_goes_on_where_the_log_ends():
+    """A decide that is started again owes what was announced to its forerunner and never written down."""
+    desk = decide()
+    desk.resume("top", 5)
+    announce(desk, 7, fault="x")
+    assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [5, 6, 7]
+
+
+@pytest.mark.parametrize("kind", [2, 255])
+def test_a_kind_the_recipe_does_not_know_is_refused(kind: int):
+    """A worker on another engine cannot crash decide."""
+    desk = decide()
+    announce(desk, 0)
+    maps = Segmentation(np.full((8, 8), kind, np.uint8), np.full((8, 8), 255, np.uint8), 1)
+    with pytest.raises(WireError, match="lacks"):
+        answer(desk, 0, Inspection("e@1", 1, 2, 3, maps, np.zeros((8, 8), np.uint8)))
+
+
+def test_an_unknown_camera_is_refused():
+    """A message for a camera that is not in the config opens no account."""
+    with pytest.raises(WireError, match="camera 'side' is not in the config"):
+        announce(decide(), 0, "side")
