@@ -83,13 +83,16 @@ class OpenVinoBackend(Backend):
             started = time.perf_counter()
             kind = score = error = None
             try:
-                # Shares the batch's memory: nothing is copied on the way in.
-                request.set_tensor("frames", self._tensor(np.ascontiguousarray(frames), shared_memory=True))
+                # Shares the batch's memory: nothing is copied on the way in, unless it is read-only, which
+                # OpenVINO refuses.
+                shared = np.require(frames, requirements=["C", "W"])
+                request.set_tensor("frames", self._tensor(shared, shared_memory=True))
                 request.infer()
                 kind = request.get_tensor("kind").data.copy()
                 score = request.get_tensor("score").data.copy()
-            except RuntimeError as failure:
-                kind, score, error = None, None, str(failure).strip().splitlines()[-1]
+            except Exception as failure:  # noqa: BLE001  # a thread that died would leave the line waiting for ever
+                kind, score = None, None
+                error = (str(failure).strip() or type(failure).__name__).splitlines()[-1]
             self._answer(Answer(ticket, kind, score, (time.perf_counter() - started) * 1e3, error))
 
     def _close(self) -> None:

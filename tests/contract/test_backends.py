@@ -104,6 +104,14 @@ def test_wrong_batches_are_refused(folder: EngineFolder):
         assert backend.infer(image)[0].shape[0] == 1
 
 
+def test_read_only_frames_are_taken(folder: EngineFolder):
+    """What a decoder or a socket hands over need not be writable."""
+    image = frames(1)
+    image.flags.writeable = False
+    with open_backend(folder) as backend:
+        assert backend.infer(image)[0].shape[0] == 1
+
+
 def test_closing_waits_for_what_is_in_flight(folder: EngineFolder):
     """Leaving with batches in the engine neither hangs nor crashes."""
     with open_backend(folder) as backend:

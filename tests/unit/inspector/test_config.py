@@ -1,5 +1,6 @@
 """Config and recipe: a wrong key or value is one clear line."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,18 @@ def test_a_recipe_that_does_not_fit_is_one_clear_line(tmp_path: Path, text: str,
     """A class the engine lacks, a class nobody decided about, a wrong value."""
     with pytest.raises(ConfigError, match=said):
         recipe_over(tmp_path, text)
+
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("line.toml")), ids=lambda path: path.parent.name)
+def test_the_configs_that_come_with_the_project_load(path: Path, tmp_path: Path):
+    """What a user copies from is right, and so are the defaults that stand in comments."""
+    assert load_recipe(load_config(path).line.recipe).recipe.classes
+    shown = tmp_path / "line.toml"
+    shown.write_text(re.sub(r"^# (\w+ = )", r"\1", path.read_text(), flags=re.MULTILINE))
+    defaults = load_config(path).line.model_dump(exclude={"coil", "backend"})
+    assert load_config(shown).line.model_dump(exclude={"coil", "backend"}).keys() == defaults.keys()
+    for table in ("batch", "view"):
+        assert getattr(load_config(shown).line, table) == getattr(load_config(path).line, table)

@@ -37,7 +37,7 @@ def test_where_two_masks_overlap_the_smaller_lies_on_top(tmp_path: Path) -> None
     assert label[4:20, 0].tolist() == [3] * 16
 
 
-def _append(text: str) -> Callable[[Path], None]:
+def _append(text: str) -> Callable[[Path], object]:
     def damage(root: Path) -> None:
         with (root / "train.csv").open("a") as file:
             file.write(text)
@@ -45,8 +45,8 @@ def _append(text: str) -> Callable[[Path], None]:
     return damage
 
 
-def _write(name: str, content: bytes) -> Callable[[Path], None]:
-    return lambda root: (root / name).write_bytes(content) and None
+def _write(name: str, content: bytes) -> Callable[[Path], object]:
+    return lambda root: (root / name).write_bytes(content)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def _write(name: str, content: bytes) -> Callable[[Path], None]:
     ],
 )
 def test_a_damaged_severstal_folder_is_named_by_file_and_row(
-    tmp_path: Path, damage: Callable[[Path], None], message: str
+    tmp_path: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     """One line says what is wrong, and where."""
     root = write_severstal(tmp_path / "d", old_spelling=False)
@@ -75,8 +75,8 @@ def test_a_damaged_severstal_folder_is_named_by_file_and_row(
         load_frames(dataset := open_dataset(root), dataset.names)
 
 
-def _mask(array: np.ndarray) -> Callable[[Path], None]:
-    return lambda root: cv2.imwrite(str(root / "masks" / "001.png"), array) and None
+def _mask(array: np.ndarray) -> Callable[[Path], object]:
+    return lambda root: cv2.imwrite(str(root / "masks" / "001.png"), array)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def _mask(array: np.ndarray) -> Callable[[Path], None]:
     ],
 )
 def test_a_damaged_label_map_folder_is_named_by_file(
-    tmp_path: Path, damage: Callable[[Path], None], message: str
+    tmp_path: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     """One line says what is wrong, and where."""
     root = write_label_maps(tmp_path / "d", frames=4)

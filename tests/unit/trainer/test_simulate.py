@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -72,17 +74,14 @@ def test_wrong_arguments_are_refused(tmp_path: Path, wrong: dict[str, int], says
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_broken_off_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When writing fails half way, neither the folder nor a temporary one stays."""
-    written = []
-    really_write = cv2.imwrite
-
-    def full_disk_at_third(path: str, *rest: object) -> bool:
-        written.append(path)
-        return len(written) < 3 and bool(really_write(path, *rest))  # type: ignore[arg-type]
-
-    monkeypatch.setattr(cv2, "imwrite", full_disk_at_third)
-    with pytest.raises(Exception, match="disk full"):
-        simulate(tmp_path / "out", 5, 1, **SIZE)
-    assert len(written) == 3
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    """Where an image does not fit any more: one line that says so, neither the folder nor a temporary one stays."""
+    program = (
+        "import resource, signal, sys; from pathlib import Path; from trainer.simulate import simulate\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "simulate(Path(sys.argv[1]), 5, 1)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, tmp_path / "out"], capture_output=True, text=True)
+    assert "disk full" in done.stderr.strip().splitlines()[-1]
     assert list(tmp_path.iterdir()) == []

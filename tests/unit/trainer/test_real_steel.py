@@ -1,0 +1,34 @@
+"""The readers on real data sets, where they are."""
+
+import pytest
+from steel import real
+
+from trainer.data.formats import open_dataset
+from trainer.data.frames import load_frames
+
+
+@pytest.mark.shared
+def test_kaggles_own_files_are_read_as_they_are() -> None:
+    """Sixty frames with exact masks: so many show each class, and the rest are free."""
+    root = real("severstal")
+    if root is None:
+        pytest.skip("no real Severstal frames here")
+    dataset = open_dataset(root)
+    loaded = load_frames(dataset, dataset.names)
+    assert loaded.frames.shape == (60, 256, 1600)
+    assert loaded.present[:, 1:].sum(axis=0).tolist() == [8, 2, 25, 7]
+    assert int((~loaded.present[:, 1:].any(axis=1)).sum()) == 24
+
+
+@pytest.mark.shared
+def test_real_label_maps_are_read_as_they_are() -> None:
+    """200×200 frames, four classes, all of them among the first hundreds."""
+    root = real("neu_seg")
+    if root is None:
+        pytest.skip("no NEU-Seg frames here")
+    dataset = open_dataset(root)
+    assert dataset.classes == ("normal", "inclusion", "patches", "scratches")
+    assert len(dataset.names) == 3627
+    loaded = load_frames(dataset, dataset.names[::20])
+    assert loaded.size == (200, 200)
+    assert loaded.present.any(axis=0).all()

@@ -1,0 +1,148 @@
+"""Training runs for real: it learns, survives SIGKILL and Ctrl-C, and resumes exactly."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainer.cli import EXIT_INTERRUPTED, main
+
+from .conftest import CLASSES, TRAIN_OPTIONS
+
+ROOT = Path(__file__).resolve().parents[3]
+PATIENCE_S = 120.0
+
+
+def _last_metrics(run: Path) -> dict[str, float]:
+    header, *rows = (run / "metrics.csv").read_text().splitlines()
+    return dict(zip(header.split(","), map(float, rows[-1].split(",")), strict=True))
+
+
+def test_a_run_learns_and_leaves_what_the_next_steps_need(run_folder: Path) -> None:
+    """Every class is found on frames kept out; checkpoints, split, settings and metrics are there."""
+    metrics = _last_metrics(run_folder)
+    assert metrics["val_miou"] > 0.7  # 0.31 for all-normal on this data
+    for name in CLASSES:
+        assert metrics[f"val_iou/{name}"] > 0.5
+    split = json.loads((run_folder / "split.json").read_text())
+    assert len(split["train"]) == 24
+    assert len(split["val"]) == 8
+    for name in ("best.ckpt", "last.ckpt", "run.json"):
+        assert (run_folder / name).is_file()
+
+
+def test_a_checkpoint_loads_without_running_code_from_it(run_folder: Path) -> None:
+    """torch's restricted unpickler takes it."""
+    content = torch.load(run_folder / "best.ckpt", weights_only=True)
+    assert content["hyper_parameters"]["classes"] == list(CLASSES)
+
+
+def _start(data: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "trainer.cli", "train", "--out", str(out), *options]
+    if "--resume" not in options:
+        command += ["--data", str(data), "--epochs", "8", *TRAIN_OPTIONS, "--save-minutes", "0.0001"]
+    with out.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(command, cwd=ROOT, stderr=log, stdout=log)
+
+
+def _wait_for_step(run: Path, process: subprocess.Popen[bytes], step: int) -> None:
+    """Until last.ckpt is at least that far; fails when the run ends before."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if (run / "last.ckpt").exists():
+            content = torch.load(run / "last.ckpt", weights_only=True)
+            if content["global_step"] >= step:
+                return
+        time.sleep(0.02)
+    pytest.fail(f"the run ended or hung: {run.with_suffix('.log').read_text()}")
+
+
+def _state(path: Path) -> dict[str, torch.Tensor]:
+    content = torch.load(path, weights_only=True)
+    return {name: value for name, value in content["state_dict"].items() if name.startswith("net.")}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight epochs in one go."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    assert _start(data, out).wait(PATIENCE_S) == 0
+    return out
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_resumes_to_the_very_same_network(
+    data: Path, tmp_path: Path, uninterrupted: Path, stop: signal.Signals
+) -> None:
+    """Weights, average, optimiser, schedule, draws and the choice of the best: bit for bit."""
+    out = tmp_path / "stopped"
+    process = _start(data, out)
+    _wait_for_step(out, process, 5)
+    os.kill(process.pid, stop)
+    process.wait(PATIENCE_S)
+    assert process.returncode == (EXIT_INTERRUPTED if stop is signal.SIGINT else -signal.SIGKILL)
+    stopped_at = torch.load(out / "last.ckpt", weights_only=True)["global_step"]
+    assert 5 <= stopped_at < 24
+    resumed = _start(data, out, "--resume")
+    assert resumed.wait(PATIENCE_S) == 0
+    for name in ("last.ckpt", "best.ckpt"):
+        expected, actual = _state(uninterrupted / name), _state(out / name)
+        assert expected.keys() == actual.keys()
+        for key, value in expected.items():
+            torch.testing.assert_close(actual[key], value, rtol=0, atol=0, msg=f"{name}: {key}")
+
+
+def test_the_time_budget_ends_a_run_with_the_rate_run_down(data: Path, tmp_path: Path) -> None:
+    """A few seconds of training, one validation, a checkpoint."""
+    out = tmp_path / "timed"
+    started = time.monotonic()
+    assert main(["train", "--data", str(data), "--out", str(out), "--minutes", "0.05", *TRAIN_OPTIONS]) == 0
+    assert time.monotonic() - started < PATIENCE_S
+    content = torch.load(out / "last.ckpt", weights_only=True)
+    assert content["optimizer_states"][0]["param_groups"][0]["lr"] < 0.01 * 0.2
+    assert (out / "best.ckpt").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data", "DATA"], "holds a run already: add --resume"),
+        (["--resume", "--lr", "0.5"], "was started with lr 0.01, not 0.5"),
+        (["--resume", "--preset", "paper"], "was started with model"),
+    ],
+)
+def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(
+    data: Path, run_folder: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    """Usage errors, before anything is touched."""
+    before = (run_folder / "last.ckpt").stat().st_mtime_ns
+    given = [str(data) if option == "DATA" else option for option in options]
+    assert main(["train", "--out", str(run_folder), *given]) == 2
+    assert message in capsys.readouterr().err
+    assert (run_folder / "last.ckpt").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--crop", "400", "400"], "--crop 400 400 is larger than the frames, 72×100 px"),
+        (["--epochs", "2", "--minutes", "3"], "give one of --epochs and --minutes"),
+        (["--loss", "hinge"], "--loss hinge: there is ce, ce+dice"),
+        (["--val", "1.5"], "--val"),
+        (["--widths", "8"], "two or more widths"),
+    ],
+)
+def test_impossible_settings_are_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    """Exit code 2 and what to change."""
+    assert main(["train", "--data", str(data), "--out", str(tmp_path / "r"), "--device", "cpu", *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
