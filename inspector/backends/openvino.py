@@ -103,4 +103,5 @@ class OpenVinoBackend(Backend):
 
     def device(self) -> str:
         """The CPU's name and the precision it computes in."""
-        return f"{self._device}, {self._running}"
+        quantised = "int8 and " if self.manifest.precision == "int8" else ""
+        return f"{self._device}, {quantised}{self._running}"

@@ -1,5 +1,6 @@
 """The layouts of labelled data, whole and damaged."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,15 +29,6 @@ def test_severstal_labels_survive_either_spelling_of_the_table(tmp_path: Path, o
         np.testing.assert_array_equal(loaded.labels[index], label)
 
 
-def test_where_two_masks_overlap_the_smaller_lies_on_top(tmp_path: Path) -> None:
-    """Neither kind vanishes under the other."""
-    root = write_severstal(tmp_path / "d", old_spelling=False, frames=1)
-    (root / "train.csv").write_text("ImageId,ClassId,EncodedPixels\n000.png,1,1 4\n000.png,3,1 20\n")
-    label = open_dataset(root).label("000.png", (HEIGHT, WIDTH))
-    assert label[:4, 0].tolist() == [1] * 4
-    assert label[4:20, 0].tolist() == [3] * 16
-
-
 def _append(text: str) -> Callable[[Path], object]:
     def damage(root: Path) -> None:
         with (root / "train.csv").open("a") as file:
@@ -56,6 +48,10 @@ def _write(name: str, content: bytes) -> Callable[[Path], object]:
         (_append("000.png,5,1 4\n"), r"row 8: class 5 is out of range 1\.\.4"),
         (_append("000.png,x,1 4\n"), r"row 8: class must be a whole number, got 'x'"),
         (_append("000.png,1,7190 40\n"), r"row 8 \(000\.png, class 1\): .*runs over the frame"),
+        (
+            _append("001.png,3,1 7200\n"),
+            r"row 8 \(001\.png, class 3\): overlaps row 2 \(001\.png, class 1\) in 400 px",
+        ),
         (_append("000.png,1,1 2 3\n"), r"row 8 \(000\.png, class 1\): .*pairs"),
         (_append("001.png,1,1 4\n"), r"row 8: a second mask of class 1 for 001\.png"),
         (_append("000.png,1"), r"row 8: must have 3 cells, got 2"),
@@ -128,8 +124,44 @@ def test_frames_of_two_sizes_are_refused(tmp_path: Path) -> None:
         load_frames(dataset := open_dataset(root), dataset.names)
 
 
+def test_without_classes_json_values_above_a_gap_are_refused(tmp_path: Path) -> None:
+    """A black-and-white mask of 0 and 255 is no data set of 255 classes."""
+    root = write_label_maps(tmp_path / "d", frames=4)
+    (root / "classes.json").unlink()
+    cv2.imwrite(str(root / "masks" / "002.png"), np.full((HEIGHT, WIDTH), 255, np.uint8))
+    dataset = open_dataset(root)
+    assert dataset.classes == ("normal", "class_1", "class_2")
+    with pytest.raises(InputError, match=r"masks/002\.png: label map holds 255 but the classes are 0\.\.2"):
+        dataset.label("002.png", (HEIGHT, WIDTH))
+
+
+def test_what_an_interrupted_download_leaves_is_called_by_its_name(tmp_path: Path) -> None:
+    """A zip, half a zip, a table without images, images without a table, a row whose image is gone."""
+    root = write_severstal(tmp_path / "d", old_spelling=False)
+    whole = Path(shutil.make_archive(str(tmp_path / "severstal"), "zip", root))
+    half = tmp_path / "half.zip"
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    zipped = tmp_path / "zipped"
+    zipped.mkdir()
+    (zipped / "train_images.zip").write_bytes(half.read_bytes())
+    no_images, no_table = (Path(shutil.copytree(root, tmp_path / name)) for name in ("no_images", "no_table"))
+    shutil.rmtree(no_images / "train_images")
+    (no_table / "train.csv").unlink()
+    (root / "train_images" / "001.png").unlink()
+    for path, message in (
+        (whole, r"severstal\.zip: is still zipped: unzip it"),
+        (half, r"half\.zip: not a whole zip: was the download interrupted\?"),
+        (zipped, r"train_images\.zip: not a whole zip"),
+        (no_images, r"no_images/train_images: missing, though train\.csv is there"),
+        (no_table, r"no_table/train\.csv: missing, though train_images/ is there"),
+        (root, r"train\.csv: row 2: image 001\.png is not in train_images/: was the download or the unzipping"),
+    ):
+        with pytest.raises(InputError, match=message):
+            open_dataset(path)
+
+
 def test_a_folder_without_a_known_layout_says_what_is_needed(tmp_path: Path) -> None:
-    """Both layouts are named."""
+    """Every layout is named."""
     with pytest.raises(InputError, match=r"no data set here: need train_images/ .* or images/ with masks/"):
         open_dataset(tmp_path)
     with pytest.raises(InputError, match="no such folder"):

@@ -1,15 +1,19 @@
 """`trainer evaluate` on everything it takes."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import cv2
 import jsonschema
+import numpy as np
 import pytest
 
 from trainer.cli import main
+from trainer.seen_frames import PRINTS, frame_prints, pack
 
-from .conftest import write_label_maps, write_severstal
+from .conftest import FRAMES, HEIGHT, WIDTH, write_label_maps, write_severstal
 
 EVALUATION_SCHEMA = Path(__file__).resolve().parents[4] / "shared" / "contracts" / "evaluation.schema.json"
 REQUIRED = {
@@ -43,6 +47,13 @@ def test_checkpoint_model_and_engine_are_measured_alike(
         assert figures["miou"] > figures["all_normal"]["miou"] + 0.2
         assert figures["all_normal"]["escape"] == 1.0
         assert figures["all_normal"]["overkill"] == 0.0
+        low, high = figures["escape_interval"]
+        assert low <= figures["escape"] <= high
+        assert figures["frame_recall"]["pit"]["of"] == 4
+        assert figures["defects"]["of"] == sum(row["of"] for row in figures["defects_by_size"]) == 6
+        assert sum(map(sum, figures["confusion"]["pixels"])) == 8 * HEIGHT * WIDTH
+        chosen = figures["operating_curve"]["common_shift"]["chosen"]
+        assert (chosen["escape"], chosen["overkill"]) == (figures["escape"], figures["overkill"])
     assert results[1]["miou"] == pytest.approx(results[2]["miou"], abs=0.002)
     assert results[1]["thresholds"] == results[2]["thresholds"]
     assert results[0]["thresholds"] == {"pit": 0.5, "streak": 0.5}
@@ -82,11 +93,63 @@ def test_frames_of_another_size_are_refused(
     engine_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The engine's size and the way out are named."""
-    import cv2
-    import numpy as np
-
     root = write_label_maps(tmp_path / "d", frames=1)
     for folder in ("images", "masks"):
         cv2.imwrite(str(root / folder / "000.png"), np.zeros((40, 40), np.uint8))
     assert main(["evaluate", str(engine_folder), "--data", str(root)]) == 2
     assert "frame is 40×40 px but" in capsys.readouterr().err
+
+
+def test_frames_that_were_trained_on_are_told(
+    run_folder: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the hash of the whole part; frames kept out raise no warning."""
+    checkpoint, split = run_folder / "best.ckpt", run_folder / "split.json"
+    for part, others, count in (("train", "val", 24), ("val", "train", 8)):
+        figures = _evaluate(capsys, checkpoint, "--data", data, "--split", split, "--part", part)
+        assert (figures["seen_in_training"][part], figures["seen_in_training"][others]) == (count, 0)
+        assert f"{count} of the {count} frames" in figures["warnings"][0]
+    figures = _evaluate(capsys, checkpoint, "--data", data)
+    assert figures["seen_in_training"] == {"train": 24, "val": 8, "told_by": "the part's hash"}
+    assert main(["evaluate", str(checkpoint), "--data", str(data)]) == 0
+    assert f"warning: 24 of the {FRAMES} frames were trained on" in capsys.readouterr().err
+
+
+def test_frames_never_seen_raise_no_warning(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Though they carry the names of training frames."""
+    root = write_label_maps(tmp_path / "d")
+    for path in (root / "images").iterdir():
+        frame = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(path), 255 - frame)
+    figures = _evaluate(capsys, run_folder / "best.ckpt", "--data", root)
+    assert not figures["seen_in_training"]["train"]
+    assert figures["warnings"] == []
+
+
+def test_a_record_of_pixels_finds_single_frames_under_any_name(
+    model_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Renamed, relabelled, and among others; the model folder carries the record in its card."""
+    model = tmp_path / "model"
+    shutil.copytree(model_folder, model)
+    card = json.loads((model / "card.json").read_text())
+    frames = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted((data / "images").iterdir())]
+    card["data"][PRINTS] = {"train": pack(frame_prints(frames[:20])), "val": pack(frame_prints(frames[20:24]))}
+    (model / "card.json").write_text(json.dumps(card))
+    root = tmp_path / "d"
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    (root / "classes.json").write_bytes((data / "classes.json").read_bytes())
+    for name, frame in {"x": frames[3], "y": frames[21], "z": frames[30]}.items():
+        cv2.imwrite(str(root / "images" / f"{name}.png"), frame)
+        cv2.imwrite(str(root / "masks" / f"{name}.png"), np.zeros_like(frame))
+    figures = _evaluate(capsys, model, "--data", root)
+    assert figures["seen_in_training"] == {"train": 1, "val": 1, "told_by": "pixels"}
+    assert "1 of the 3 frames were trained on" in figures["warnings"][0]
+    assert figures["escape_interval"] is None
+    card["data"][PRINTS] = {"train": "not base64"}
+    (model / "card.json").write_text(json.dumps(card))
+    assert main(["evaluate", str(model), "--data", str(root)]) == 2
+    assert "its record of frames seen in training is damaged" in capsys.readouterr().err

@@ -75,7 +75,7 @@ def test_wrong_arguments_are_refused(tmp_path: Path, wrong: dict[str, int], says
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    """Where an image does not fit any more: one line that says so, neither the folder nor a temporary one stays."""
+    """Where an image does not fit any more: one line says so, and neither folder nor temporary one stays."""
     program = (
         "import resource, signal, sys; from pathlib import Path; from trainer.simulate import simulate\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

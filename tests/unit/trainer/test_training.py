@@ -8,10 +8,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from trainer.cli import EXIT_INTERRUPTED, main
+from trainer.data.crops import CropSettings
+from trainer.data.formats import open_dataset
+from trainer.data.frames import load_frames
+from trainer.training.batches import NamedCrops
 
 from .conftest import CLASSES, TRAIN_OPTIONS
 
@@ -133,7 +138,8 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(
     [
         (["--crop", "400", "400"], "--crop 400 400 is larger than the frames, 72×100 px"),
         (["--epochs", "2", "--minutes", "3"], "give one of --epochs and --minutes"),
-        (["--loss", "hinge"], "--loss hinge: there is ce, ce+dice"),
+        (["--loss", "hinge"], "--loss hinge: there is ce, dice, lovasz, focal"),
+        (["--preset", "cnn", "--target", "multiclass"], "--target binary"),
         (["--val", "1.5"], "--val"),
         (["--widths", "8"], "two or more widths"),
     ],
@@ -146,3 +152,96 @@ def test_impossible_settings_are_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert len(error.strip().splitlines()) == 1
+
+
+def _train_here(data: Path, out: Path, *options: str) -> int:
+    return main(["train", "--data", str(data), "--out", str(out), *TRAIN_OPTIONS, *options])
+
+
+@pytest.mark.parametrize("options", [("--target", "binary"), ("--target", "binary", "--class-weighting", "0.25")])
+def test_a_binary_network_learns_defect_from_normal(
+    data: Path, tmp_path: Path, one_thread: None, options: tuple[str, ...]
+) -> None:
+    """Every kind counts as the one class it knows."""
+    assert _train_here(data, tmp_path / "r", "--epochs", "16", *options) == 0
+    metrics = _last_metrics(tmp_path / "r")
+    assert set(metrics) == {"step", "minutes", "loss", "val_miou", "val_iou/normal", "val_iou/defect"}
+    assert metrics["val_iou/defect"] > 0.5
+    content = torch.load(tmp_path / "r" / "best.ckpt", weights_only=True)
+    assert content["hyper_parameters"]["classes"] == ["normal", "defect"]
+
+
+def test_the_cnn_learns_which_frames_are_defective(data: Path, tmp_path: Path, one_thread: None) -> None:
+    """Its figures count frames: on steel kept out it is right about nearly all."""
+    options = ["--preset", "cnn", "--widths", "8,16,32", "--batch", "8", "--lr", "0.01", "--ema", "0.9"]
+    options += ["--val", "0.25", "--epochs", "16", "--device", "cpu", "--precision", "fp32", "--balanced", "0"]
+    assert main(["train", "--data", str(data), "--out", str(tmp_path / "r"), *options]) == 0
+    content = torch.load(tmp_path / "r" / "best.ckpt", weights_only=True)
+    best = next(state for name, state in content["callbacks"].items() if name.startswith("ModelCheckpoint"))
+    assert best["best_model_score"] >= 0.75  # 0.375 for a net that calls every frame defective
+
+
+def test_training_stops_when_nothing_gets_better(data: Path, tmp_path: Path, one_thread: None) -> None:
+    """A rate of next to nothing improves nothing: two validations later it ends, far before its epochs."""
+    options = ["--epochs", "50", "--patience", "2", "--ema", "0", "--lr", "1e-12"]
+    assert _train_here(data, tmp_path / "r", *options) == 0
+    rows = (tmp_path / "r" / "metrics.csv").read_text().splitlines()[1:]
+    assert 3 <= len(rows) < 10
+    assert (tmp_path / "r" / "best.ckpt").exists()
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_and_names_its_frames(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], one_thread: None
+) -> None:
+    """An absurd rate blows the weights up; the frames of that very step are named, exit code 1."""
+    assert _train_here(data, tmp_path / "r", "--epochs", "4", "--lr", "1e30", "--schedule", "constant") == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    step = int(error.split(" at step ")[1].split()[0])
+    named = set(error.split("on crops of ")[1].split(": look at")[0].split(", "))
+    split = json.loads((tmp_path / "r" / "split.json").read_text())
+    assert step >= 1
+    assert 1 <= len(named) <= 8
+    assert named <= set(split["train"])
+    loaded = load_frames(open_dataset(data), split["train"])
+    crops = NamedCrops(loaded, np.arange(24), CropSettings(8, 72, 100, 0.5, 1))
+    assert named == set(crops.names_at(step))
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+import lightning, numpy, torch, torchmetrics, torch.utils.tensorboard, trainer.training.run
+from trainer.cli import main
+torch.set_num_threads(1)
+torch.nn.functional.conv2d(torch.zeros(1, 8, 64, 64), torch.zeros(8, 8, 3, 3))
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + (int(sys.argv[1]) << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+sys.exit(main(sys.argv[2:]))
+"""
+"""Trains with so many MiB of address space left."""
+
+
+def test_out_of_memory_is_answered_by_fewer_crops_at_once(data: Path, tmp_path: Path) -> None:
+    """A step too large for the memory there is goes through in parts and ends with the same weights."""
+    options = ["--data", str(data), "--epochs", "1", "--widths", "32,64", "--norm", "group", "--loss", "ce"]
+    options += ["--batch", "24", "--val", "0.25", "--threads", "1", "--precision", "fp32", "--device", "cpu"]
+    weights = []
+    for name, mebibytes in (("plenty", 1 << 16), ("short", 400)):
+        command = [sys.executable, "-c", SHORT_OF_MEMORY, str(mebibytes), "train", *options]
+        command += ["--out", str(tmp_path / name), "--stem-stride", "1"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
+        assert done.returncode == 0, done.stderr
+        assert ("out of memory: going on with" in done.stderr) == (name == "short")
+        weights.append(_state(tmp_path / name / "last.ckpt"))
+    for key, value in weights[0].items():
+        torch.testing.assert_close(weights[1][key], value, rtol=1e-3, atol=1e-4, msg=key)
+
+
+def test_a_crop_too_large_for_the_memory_is_one_line(data: Path, tmp_path: Path) -> None:
+    """Where not even one crop fits it says so and ends with exit code 1."""
+    options = ["--data", str(data), "--out", str(tmp_path / "r"), "--epochs", "1", "--widths", "1024,2048"]
+    options += ["--stem-stride", "1", "--batch", "2", "--threads", "1", "--precision", "fp32", "--device", "cpu"]
+    command = [sys.executable, "-c", SHORT_OF_MEMORY, "700", "train", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 1, done.stderr
+    assert "trainer: error: out of memory" in done.stderr.splitlines()[-1]

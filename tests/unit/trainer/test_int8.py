@@ -1,0 +1,253 @@
+"""INT8 engines: calibrated on real frames, accepted by measured quality, or not written; and their cards."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from inspector.engine import golden
+from inspector.engine.manifest import Manifest, open_folder
+from trainer.builders.quantise import quantise
+from trainer.calibration import load_calibration
+from trainer.card import open_model, without_folders
+from trainer.cli import main
+from trainer.onnx_kind import compare_for_kind
+
+from .conftest import FRAMES, make_labelled
+
+LOOSE = "1"
+"""Points this net of 9,000 weights, with few channels to even out rounding, may lose here; it loses 0.1."""
+
+
+def build(model: Path, out: Path, *options: str) -> int:
+    return main(["build-engine", str(model), "--out", str(out), *options])
+
+
+@pytest.fixture(scope="module")
+def int8_engine(model_folder: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("engines") / "int8"
+    options = ["--precision", "int8", "--calibration", str(data), "--max-loss", LOOSE]
+    assert build(model_folder, out, *options) == 0
+    return out
+
+
+def test_an_int8_engine_tells_what_it_was_calibrated_on_and_what_that_cost(
+    int8_engine: Path, model_folder: Path, data: Path
+) -> None:
+    """Manifest: hash of the calibration frames, both models' figures on frames kept apart, and the loss."""
+    manifest: Manifest = open_folder(int8_engine).manifest
+    parts = load_calibration(data, open_model(model_folder).card)
+    assert not set(parts.ranges.names) & set(parts.judges.names)
+    assert len(parts.ranges) + len(parts.judges) == FRAMES
+    assert manifest.precision == "int8"
+    assert manifest.calibration_sha256 == parts.ranges.digest()
+    cost = manifest.quality["engine_on_labelled_frames"]
+    assert cost["frames"] == len(parts.judges)
+    assert cost["data_sha256"] == parts.judges.digest()
+    for figure in ("miou", "defect_iou"):
+        loss = 100 * (cost["model"][figure] - cost["engine"][figure])
+        assert cost["loss_points"][figure] == pytest.approx(loss)
+        assert loss <= float(LOOSE)
+
+
+def test_the_engine_is_smaller_than_bf16(int8_engine: Path, model_folder: Path, tmp_path: Path) -> None:
+    """One byte a weight: it is quantised, not only called so."""
+    assert build(model_folder, tmp_path / "bf16", "--precision", "bf16") == 0
+    small, large = ((path / "model.bin").stat().st_size for path in (int8_engine, tmp_path / "bf16"))
+    assert small < 0.8 * large
+
+
+def test_the_card_of_an_engine_names_no_folder_of_this_machine(int8_engine: Path, data: Path) -> None:
+    """Command, settings and figures are told; of paths only the last name."""
+    for name in ("card.json", "card.md"):
+        text = (int8_engine / name).read_text()
+        assert str(data.parent) not in text
+        assert str(int8_engine.parent) not in text
+    text = (int8_engine / "card.md").read_text()
+    assert "engine: `" in text
+    assert "| mIoU |" in text
+    assert "only 2 validation frames" in text
+    engine = json.loads((int8_engine / "card.json").read_text())["engine"]
+    assert engine["precision"] == "int8"
+    assert engine["speed"]["frames_per_second"] > 0
+
+
+def test_paths_in_a_command_keep_only_their_name() -> None:
+    """Relative paths, plain words and text with an apostrophe stay as they are."""
+    command = "trainer train --data /home/a/steel --out=/home/a/runs/x --split splits/s.json --lr 0.01"
+    assert without_folders(command) == "trainer train --data steel --out=x --split splits/s.json --lr 0.01"
+    assert without_folders({"data": "/home/a b/steel", "n": [1, None]}) == {"data": "steel", "n": [1, None]}
+    assert without_folders("the line's frames/s") == "the line's frames/s"
+
+
+def test_bf16_is_judged_too_where_frames_are_named(model_folder: Path, data: Path, tmp_path: Path) -> None:
+    """Nothing is calibrated, so there is no calibration hash; quality is measured all the same."""
+    assert build(model_folder, tmp_path / "e", "--precision", "bf16", "--calibration", str(data)) == 0
+    manifest = open_folder(tmp_path / "e").manifest
+    assert manifest.calibration_sha256 is None
+    assert manifest.quality["engine_on_labelled_frames"]["engine"]["miou"] > 0.5
+
+
+def test_ranges_that_do_not_fit_cost_quality_and_nothing_is_written(
+    model_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Provoked by calibration frames of one grey: the line names the figure, by how much, and what to do."""
+    flat = tmp_path / "flat"
+    shutil.copytree(data, flat)
+    for name in load_calibration(data, open_model(model_folder).card).ranges.names:
+        cv2.imwrite(str(flat / "images" / name), np.full_like(make_labelled(0)[0], 128))
+    assert build(model_folder, tmp_path / "e", "--precision", "int8", "--calibration", str(flat)) == 1
+    error = capsys.readouterr().err
+    assert "IoU fell by" in error
+    assert "nothing was written" in error
+    assert len(error.strip().splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["flat"]
+
+
+def _no_folder(data: Path, path: Path) -> None:
+    """Nothing there."""
+
+
+def _empty(data: Path, path: Path) -> None:
+    path.mkdir()
+
+
+def _few(data: Path, path: Path) -> None:
+    shutil.copytree(data, path)
+    for index in range(10, FRAMES):
+        (path / "images" / f"{index:03}.png").unlink()
+        (path / "masks" / f"{index:03}.png").unlink()
+
+
+def _all_smaller(data: Path, path: Path) -> None:
+    shutil.copytree(data, path)
+    for image in (*(path / "images").iterdir(), *(path / "masks").iterdir()):
+        cv2.imwrite(str(image), cv2.imread(str(image), cv2.IMREAD_GRAYSCALE)[:50, :60])
+
+
+def _other_classes(data: Path, path: Path) -> None:
+    shutil.copytree(data, path)
+    (path / "classes.json").write_text(json.dumps(["normal", "dent", "streak"]))
+
+
+def _no_defect(data: Path, path: Path) -> None:
+    shutil.copytree(data, path)
+    for mask in (path / "masks").iterdir():
+        cv2.imwrite(str(mask), np.zeros_like(make_labelled(0)[1]))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (_no_folder, "no such folder"),
+        (_empty, "no data set here"),
+        (_few, "has 10 frames, needs 16"),
+        (_all_smaller, "frame is 50×60 px but the model takes 72×100"),
+        (_other_classes, "its classes are normal, dent, streak"),
+        (_no_defect, "with a labelled defect"),
+    ],
+)
+def test_frames_that_cannot_calibrate_are_one_line(
+    model_folder: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    make: object,
+    said: str,
+) -> None:
+    """No folder, exit 2; never calibrated on noise or nothing."""
+    assert callable(make)
+    frames = tmp_path / "frames"
+    make(data, frames)
+    assert build(model_folder, tmp_path / "e", "--precision", "int8", "--calibration", str(frames)) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "e").exists()
+
+
+def test_int8_without_frames_is_refused(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no default to calibrate on."""
+    assert build(model_folder, tmp_path / "e", "--precision", "int8") == 2
+    assert "needs --calibration" in capsys.readouterr().err
+
+
+def test_the_quantised_graph_runs_elsewhere_and_keeps_its_tail_in_float(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    """One Q/DQ graph for every backend: signed, zero point 0 (TensorRT), nothing after the last convolution."""
+    expected = golden.load(model_folder / "golden.npz")
+    quantise(model_folder / "model.onnx", tmp_path / "int8.onnx", expected.frames)
+    model = onnx.load(tmp_path / "int8.onnx")
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    pairs = [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    assert {tensors[node.input[2]].data_type for node in pairs} == {TensorProto.INT8}
+    assert not any(numpy_helper.to_array(tensors[node.input[2]]).any() for node in pairs)
+    operators = [node.op_type for node in model.graph.node]
+    last = max(place for place, name in enumerate(operators) if name == "Conv")
+    assert "QuantizeLinear" in operators[:last]
+    assert not {"QuantizeLinear", "DequantizeLinear"} & set(operators[last + 1 :])
+    session = onnxruntime.InferenceSession(tmp_path / "int8.onnx", providers=["CPUExecutionProvider"])
+    _, score = session.run(["kind", "score"], {"frames": expected.frames})
+    assert np.abs(score.astype(int) - expected.score).mean() < 5
+
+
+@pytest.mark.parametrize("kinds", [2, 3, 5, 8])
+def test_comparisons_say_what_the_arg_max_said(kinds: int) -> None:
+    """For random logits, ties included: the lower kind wins."""
+    model = _arg_max_graph(kinds)
+    logits = np.random.default_rng(kinds).integers(0, 4, (2, kinds + 1, 20, 30)).astype(np.float32)
+    before = _run(model, logits)
+    assert compare_for_kind(model)
+    onnx.checker.check_model(model)
+    assert "ArgMax" not in {node.op_type for node in model.graph.node}
+    assert np.array_equal(_run(model, logits), before)
+    assert np.array_equal(before, logits[:, 1:].argmax(axis=1) + 1)
+
+
+@pytest.mark.parametrize("kinds", [1, 9])
+def test_one_kind_or_many_keep_the_arg_max(kinds: int) -> None:
+    """There is nothing to compare, or a chain too long to pay; the graph stays as it was."""
+    model = _arg_max_graph(kinds)
+    before = model.SerializeToString()
+    assert not compare_for_kind(model)
+    assert model.SerializeToString() == before
+
+
+def _run(model: onnx.ModelProto, logits: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(["kind"], {"x": logits})[0])
+
+
+def _arg_max_graph(kinds: int) -> onnx.ModelProto:
+    """The tail as torch exports it, after a convolution that changes nothing."""
+    classes = kinds + 1
+    constants = {
+        "w": np.eye(classes, dtype=np.float32)[:, :, None, None],
+        "one": np.array([1], np.int64),
+        "end": np.array([2**62], np.int64),
+        "first": np.array(1, np.int64),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["logits"], name="conv"),
+        helper.make_node("Slice", ["logits", "one", "end", "one", "one"], ["cut"], name="slice"),
+        helper.make_node("ArgMax", ["cut"], ["index"], name="argmax", axis=1, keepdims=0),
+        helper.make_node("Add", ["index", "first"], ["number"], name="add"),
+        helper.make_node("Cast", ["number"], ["kind"], name="cast", to=TensorProto.UINT8),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tail",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", classes, 20, 30])],
+        [helper.make_tensor_value_info("kind", TensorProto.UINT8, ["N", 20, 30])],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

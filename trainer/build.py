@@ -1,0 +1,250 @@
+"""Turns a model folder into an engine folder that has proved itself on real frames, or into nothing."""
+
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from inspector.backends import Backend, open_backend
+from inspector.engine import golden
+from inspector.engine.manifest import (
+    GOLDEN_NAME,
+    MANIFEST_NAME,
+    Manifest,
+    file_sha256,
+    open_folder,
+    write_manifest,
+)
+from inspector.errors import InputError, WorkError
+from inspector.rules import score_thresholds
+from trainer.build_cost import MAX_LOSS_POINTS, measure_cost, reference_maps
+from trainer.builders.openvino import build_openvino
+from trainer.calibration import Calibration, load_calibration
+from trainer.card import Card, ModelFolder, open_model, write_card
+from trainer.engine_speed import cpu_name, measure_speed
+from trainer.extras import needs_train_extra
+from trainer.new_folder import check_is_new, new_folder
+from trainer.versions import library_versions
+
+MIN_AGREEMENT: Final[dict[str, float]] = {"fp32": 0.999, "bf16": 0.99, "int8": 0.98}
+"""Least share of pixels on which the engine's thresholded mask equals the fp32 reference's. bf16 keeps 8 bits of
+mantissa, so scores near a threshold fall to the other side; int8 keeps 7, and is judged by its labelled frames."""
+
+AGREEMENT_FRAMES: Final = 16
+"""Labelled frames that join the golden ones in showing how close the engine comes to the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """What to build."""
+
+    model: Path
+    out: Path
+    backend: str
+    precision: str
+    name: str
+    calibration: Path | None = None
+    """Folder of labelled frames; int8 needs one."""
+    max_loss: float = MAX_LOSS_POINTS
+    """Most that mIoU and defect IoU may fall against the fp32 model, points of 100."""
+
+
+Builder = Callable[[Path, int, int, Path, str], tuple[int, dict[str, Any]]]
+"""(ONNX file, height, width, folder, precision) → (max batch, what the manifest's `options` must hold); raises
+WorkError."""
+
+BUILDERS: Final[dict[str, tuple[Builder, tuple[str, ...]]]] = {
+    "openvino": (build_openvino, ("fp32", "bf16", "int8")),
+}
+"""Backend → builder and the precisions it can build."""
+
+
+def build_engine(settings: BuildSettings, *, show_progress: bool = False) -> Manifest:
+    """Build, verify against the model on real frames, measure, and only then leave the folder behind.
+
+    Raises InputError for a model, frames or options that do not fit, WorkError when the engine does not agree with
+    the reference or costs more quality than allowed.
+    """
+    check_is_new(settings.out)
+    _check(settings)
+    model = open_model(settings.model)
+    frames: Calibration | None = None
+    if settings.calibration is not None:
+        frames = load_calibration(settings.calibration, model.card, show_progress=show_progress)
+    with new_folder(settings.out) as building:
+        manifest = _build(settings, model, building, frames, show_progress=show_progress)
+        reference = golden.load(model.golden)
+        cost = None
+        if frames is not None:
+            # First, as it says what was lost; how many pixels agree says less.
+            with needs_train_extra("build-engine"):
+                cost = measure_cost(building, model, frames, settings.max_loss, show_progress=show_progress)
+        with open_backend(open_folder(building)) as engine:
+            own, agreement = _verify(engine, model, reference, frames, MIN_AGREEMENT[settings.precision])
+            speed = measure_speed(engine, reference.frames)
+        # The engine's own maps: what another PC must reproduce. The reference's would let it drift twice as far.
+        golden.save(building / GOLDEN_NAME, own)
+        write_card(building, _card(model.card, manifest, agreement, speed, cost))
+        manifest = manifest.model_copy(
+            update={
+                "files": _hashes(building),
+                "speed": speed,
+                "quality": _quality(model.card, agreement, cost),
+            }
+        )
+        write_manifest(building, manifest)
+        with open_backend(open_folder(building)) as engine:
+            engine.verify_golden()
+    return manifest
+
+
+def _check(settings: BuildSettings) -> None:
+    _, precisions = BUILDERS[settings.backend]
+    if settings.precision not in precisions:
+        raise InputError(
+            f"--precision {settings.precision}: {settings.backend} is built as {', '.join(precisions)}"
+        )
+    if settings.precision == "int8" and settings.calibration is None:
+        raise InputError(
+            "--precision int8 needs --calibration DIR: a folder of labelled frames, to measure ranges on and to "
+            "show what it costs"
+        )
+    if settings.max_loss < 0:
+        raise InputError(f"--max-loss must be at least 0 points, got {settings.max_loss:g}")
+
+
+def _build(
+    settings: BuildSettings,
+    model: ModelFolder,
+    building: Path,
+    frames: Calibration | None,
+    *,
+    show_progress: bool,
+) -> Manifest:
+    """Write the backend's files, golden frames and a manifest without figures."""
+    builder, _ = BUILDERS[settings.backend]
+    size = (model.card.height, model.card.width)
+    if settings.precision == "int8" and frames is not None:
+        with tempfile.TemporaryDirectory() as scratch, needs_train_extra("build-engine"):
+            from trainer.builders.quantise import quantise
+
+            quantised = Path(scratch) / model.onnx.name
+            quantise(model.onnx, quantised, frames.ranges.frames, show_progress=show_progress)
+            max_batch, options = builder(quantised, *size, building, settings.precision)
+    else:
+        max_batch, options = builder(model.onnx, *size, building, settings.precision)
+    golden.save(building / GOLDEN_NAME, golden.load(model.golden))
+    manifest = _manifest(settings, model, building, frames, max_batch, options)
+    write_manifest(building, manifest)
+    return manifest
+
+
+def _manifest(
+    settings: BuildSettings,
+    model: ModelFolder,
+    folder: Path,
+    frames: Calibration | None,
+    max_batch: int,
+    options: dict[str, Any],
+) -> Manifest:
+    card = model.card
+    quantised = settings.precision == "int8"
+    libraries = ("openvino", "strip-inspector", "numpy", *(("nncf", "onnx") if quantised else ()))
+    content = {
+        "name": settings.name,
+        "backend": settings.backend,
+        "classes": card.classes,
+        "height": card.height,
+        "width": card.width,
+        "max_batch": max_batch,
+        "precision": settings.precision,
+        "map_stride": card.map_stride,
+        "files": _hashes(folder),
+        "onnx_sha256": file_sha256(model.onnx),
+        "calibration_sha256": frames.ranges.digest() if frames is not None and quantised else None,
+        "thresholds": card.thresholds,
+        "min_area_px": card.min_area_px,
+        "versions": {**library_versions(*libraries), "cpu": cpu_name()},
+        "options": options,
+    }
+    try:
+        return Manifest.model_validate(content)
+    except ValueError as error:
+        raise InputError(f"engine {settings.name}: {error}") from None
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST_NAME}
+
+
+def _verify(
+    engine: Backend, model: ModelFolder, reference: golden.Golden, frames: Calibration | None, least: float
+) -> tuple[golden.Golden, dict[str, Any]]:
+    """The engine's own maps of the golden frames, and how close it comes; raises WorkError below `least`."""
+    expected = reference
+    if frames is not None:
+        with needs_train_extra("build-engine"):
+            more = reference_maps(model, frames.judges.frames[:AGREEMENT_FRAMES])
+        expected = golden.Golden(
+            *(
+                np.concatenate([getattr(part, name) for part in (reference, more)])
+                for name in ("frames", "kind", "score")
+            )
+        )
+    kind, score = engine.infer(expected.frames)
+    agreement = golden.compare(expected, kind, score, score_thresholds(model.card.classes, model.card.thresholds))
+    if agreement.mask_agreement < least:
+        raise WorkError(
+            f"the engine agrees with {model.onnx} on {agreement.mask_agreement:.4%} of the pixels of "
+            f"{len(expected.frames)} real frames (needs {least:.1%}; largest score difference "
+            f"{agreement.largest_score_difference}/255): nothing was written; build it with --precision fp32"
+        )
+    count = len(reference.frames)
+    return golden.Golden(reference.frames, kind[:count], score[:count]), {
+        "frames": len(expected.frames),
+        "golden_frames": count,
+        "mask_agreement": agreement.mask_agreement,
+        "largest_score_difference": agreement.largest_score_difference,
+        "mean_score_difference": agreement.mean_score_difference,
+    }
+
+
+def _quality(card: Card, agreement: dict[str, Any], cost: dict[str, Any] | None) -> dict[str, Any]:
+    quality: dict[str, Any] = {
+        "measured_on": "validation part, by the fp32 model this engine was built from",
+        **card.figures,
+        "engine_against_model": agreement,
+    }
+    if "frame_prints" in card.data:
+        quality["frame_prints"] = card.data["frame_prints"]
+    if cost is not None:
+        quality["engine_on_labelled_frames"] = cost
+    return quality
+
+
+def _card(
+    card: Card,
+    manifest: Manifest,
+    agreement: dict[str, Any],
+    speed: dict[str, Any],
+    cost: dict[str, Any] | None,
+) -> Card:
+    """The model's card, with what the engine adds."""
+    engine = {
+        "name": manifest.name,
+        "backend": manifest.backend,
+        "precision": manifest.precision,
+        "onnx_sha256": manifest.onnx_sha256,
+        "calibration_sha256": manifest.calibration_sha256,
+        "against_model": agreement,
+        "cost": cost,
+        "speed": speed,
+        "versions": manifest.versions,
+        "command": shlex.join(["trainer", *sys.argv[1:]]),
+    }
+    return Card.model_validate({**card.model_dump(), "engine": engine})

@@ -1,0 +1,1 @@
+"""One module a backend: from a model folder to the backend's files."""

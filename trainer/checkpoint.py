@@ -1,0 +1,60 @@
+"""Reads a training checkpoint back: the averaged network and what the run tells of itself."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from inspector.errors import InputError
+from trainer.models import build_model
+
+_PREFIX = "net."
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A trained network, in eval mode."""
+
+    path: Path
+    net: nn.Module
+    classes: tuple[str, ...]
+    model: dict[str, Any]
+    """Architecture and parameters."""
+    facts: dict[str, Any]
+    """What trainer.training.run wrote: data, split, settings, command."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames it was trained on, px."""
+        return int(self.facts["height"]), int(self.facts["width"])
+
+    @property
+    def map_stride(self) -> int:
+        """Stride of the network's logits."""
+        return cast("int", self.net.map_stride)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint without running code from it; raises InputError when it is not one of this trainer."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        parameters = content["hyper_parameters"]
+        classes, model, facts = parameters["classes"], parameters["model"], parameters["facts"]
+        weights = {
+            name.removeprefix(_PREFIX): value
+            for name, value in content["state_dict"].items()
+            if name.startswith(_PREFIX)
+        }
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}: name a checkpoint such as RUN/best.ckpt") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: not a checkpoint of `trainer train`") from None
+    net = build_model(model, len(classes))
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError:
+        raise InputError(f"{path}: its weights do not fit its architecture {model}") from None
+    return Checkpoint(path, net.eval(), tuple(classes), model, facts)

@@ -1,0 +1,75 @@
+"""The `trainer` command: from labelled frames to an engine folder."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+from inspector.errors import InspectorError
+
+COMMANDS: Final = {
+    "simulate": ("trainer.commands.simulate", "write simulated frames with known defects"),
+    "check-data": ("trainer.commands.check_data", "look for faults, duplicates and odd labels in labelled frames"),
+    "split": ("trainer.commands.split", "write a frozen split file that keeps look-alikes together"),
+    "train": ("trainer.commands.train", "train a network on labelled frames"),
+    "evaluate": ("trainer.commands.evaluate", "measure a checkpoint, model or engine on labelled frames"),
+    "export": ("trainer.commands.export", "turn a checkpoint into a model folder (ONNX and card)"),
+    "build-engine": ("trainer.commands.build_engine", "turn a model folder into an engine the line opens"),
+    "reproduce": ("trainer.commands.reproduce", "run the founding paper's comparison again"),
+}
+"""Name → module and summary. Modules import no training library before they run."""
+
+EXIT_INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells count."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns 0 done, 1 the work failed, 2 wrong usage, config or input, 130 Ctrl-C."""
+    parser = build_parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as stop:  # argparse has printed its line, or the help
+        return int(stop.code or 0)
+    try:
+        import_module(COMMANDS[arguments.command][0]).run(arguments)
+    except InspectorError as error:
+        print(f"trainer: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("trainer: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output (head, less) has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"trainer: error: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="trainer",
+        description="From labelled frames of steel to an engine the inspection line can trust.",
+        epilog="example: trainer train --data severstal/ --out runs/first --preset fast --minutes 60",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, summary) in COMMANDS.items():
+        command = import_module(module)
+        subparser = commands.add_parser(
+            name,
+            help=summary,
+            description=command.__doc__,
+            epilog=command.EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(subparser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""Turn a model folder into an engine folder, verified against the model and measured on this PC.
+
+With --calibration the engine's own quality is measured, too, on frames of that folder that calibration did not
+see, and an engine that loses more than --max-loss points against the model is not written."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+EXAMPLE: Final = """\
+examples:
+  trainer build-engine models/first --backend openvino --out engines/first
+  trainer build-engine models/first --precision int8 --calibration severstal/ --out engines/first_int8"""
+
+BACKENDS: Final = ("openvino",)
+PRECISIONS: Final = ("bf16", "fp32", "int8")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("model", type=Path, help="model folder, from `trainer export`")
+    parser.add_argument("--backend", choices=BACKENDS, default="openvino", help="default openvino")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="bf16", help="default bf16 (fp32 where the CPU lacks it)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="engine folder to make")
+    parser.add_argument("--name", help="of the engine, as verdicts carry it (default: the model's)")
+    parser.add_argument(
+        "--calibration", type=Path, metavar="DIR", help="folder of labelled frames; int8 needs one"
+    )
+    parser.add_argument(
+        "--max-loss",
+        type=float,
+        default=0.5,
+        metavar="POINTS",
+        help="most that mIoU and defect IoU may fall against the fp32 model (default 0.5)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Build and say how it went."""
+    from trainer.build import BuildSettings, build_engine
+    from trainer.card import open_model
+
+    manifest = build_engine(
+        BuildSettings(
+            model=arguments.model,
+            out=arguments.out,
+            backend=arguments.backend,
+            precision=arguments.precision,
+            name=arguments.name or open_model(arguments.model).card.name,
+            calibration=arguments.calibration,
+            max_loss=arguments.max_loss,
+        ),
+        show_progress=sys.stderr.isatty(),
+    )
+    agreement = manifest.quality["engine_against_model"]
+    print(
+        f"{arguments.out}: {manifest.backend} {manifest.precision}, "
+        f"{manifest.speed['frames_per_second']} frames/s alone on {manifest.speed['device']}; agrees with "
+        f"the model on {agreement['mask_agreement']:.4%} of the pixels of {agreement['frames']} real frames"
+    )
+    cost = manifest.quality.get("engine_on_labelled_frames")
+    if cost is not None:
+        model, engine = cost["model"], cost["engine"]
+        print(
+            f"on {cost['frames']} labelled frames: mIoU {model['miou']:.4f} → {engine['miou']:.4f}, "
+            f"defect IoU {model['defect_iou']:.4f} → {engine['defect_iou']:.4f}, "
+            f"escape {model['escape']:.2%} → {engine['escape']:.2%}, "
+            f"overkill {model['overkill']:.2%} → {engine['overkill']:.2%}"
+        )

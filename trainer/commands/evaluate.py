@@ -1,0 +1,133 @@
+"""Measure a checkpoint, a model folder or an engine folder on labelled frames.
+
+The class of a pixel is the predicted kind where the score reaches that kind's threshold, else normal: thresholds
+as chosen on validation (0.5 for a bare checkpoint). Pixels are pooled over all frames; a frame counts as rejected
+where a defect reaches its class's minimum area. Shares of frames come with their 95 % interval (Wilson)."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from inspector.errors import InputError
+from trainer.data.split import PARTS
+
+EXAMPLE: Final = """\
+examples:
+  trainer evaluate engines/first --data severstal/ --split runs/first/split.json --part val
+  trainer evaluate models/first --data coil_17/ --report coil_17.html
+  trainer evaluate models/first --data coil_17/ --json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("what", type=Path, help="RUN/best.ckpt, a model folder, or an engine folder")
+    parser.add_argument("--data", type=Path, required=True, help="folder of labelled frames")
+    parser.add_argument("--split", type=Path, help="take one part of this split file (default: all frames)")
+    parser.add_argument("--part", choices=PARTS, default="test", help="of the split (default test)")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--report", type=Path, metavar="FILE.html", help="also write one page with pictures")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Evaluate and print."""
+    from trainer.data.formats import open_dataset
+    from trainer.evaluate import check_classes, check_size, load_part, study
+    from trainer.predictors import open_predictor
+    from trainer.seen_frames import count_seen, read_origin, warn_of_seen
+
+    report: Path | None = arguments.report
+    if report is not None and not report.resolve().parent.is_dir():
+        raise InputError(f"--report {report}: there is no folder {report.resolve().parent}: make it first")
+    predictor = open_predictor(arguments.what, arguments.threads)
+    dataset = open_dataset(arguments.data)
+    warnings = [check_classes(predictor, dataset)]
+    first = dataset.names[0]
+    check_size(predictor, dataset.frame(first).shape, first)
+    show_progress = sys.stderr.isatty()
+    data = load_part(dataset, arguments.split, arguments.part, show_progress=show_progress)
+    seen = count_seen(read_origin(arguments.what), data)
+    warnings.append(warn_of_seen(seen, len(data)))
+    told = [warning for warning in warnings if warning]
+    for warning in told:
+        print(f"trainer: warning: {warning}", file=sys.stderr)
+    with predictor:
+        result = study(predictor, data, show_progress=show_progress)
+    figures = {
+        **result.figures(),
+        **result.curves(),
+        "seen_in_training": seen,
+        "warnings": told,
+        "what": predictor.identity,
+        "part": arguments.part if arguments.split else "all",
+    }
+    if report is not None:
+        from trainer.evaluation_report import write_page
+
+        write_page(report, figures, result, data, str(arguments.data))
+    print(json.dumps(figures, ensure_ascii=False) if arguments.json else _table(figures))
+    if report is not None and not arguments.json:
+        print(f"\n{report}: curves and the worst frames")
+
+
+def _table(figures: dict[str, Any]) -> str:
+    """For people: per class and in total, beside the all-normal model."""
+    baseline = figures["all_normal"]
+    lines = [
+        f"{figures['what']} on {figures['frames']} frames, {figures['defective_frames']} of them defective",
+        "",
+        f"{'':<14}{'IoU':>8}{'Dice':>8}{'threshold':>11}{'min area px':>13}   frames rejected",
+    ]
+    for name, iou in figures["iou"].items():
+        threshold = figures["thresholds"].get(name)
+        area = figures["min_area_px"].get(name)
+        recall = figures["frame_recall"].get(name)
+        lines.append(
+            f"{name:<14}{_share(iou):>8}{_share(figures['dice'][name]):>8}"
+            f"{'' if threshold is None else f'{threshold:.3f}':>11}{'' if area is None else area:>13}"
+            f"{'' if recall is None else '   ' + _counted(recall)}".rstrip()
+        )
+    lines += ["", f"{'':<14}{'this':>8}{'all normal':>12}"]
+    good = figures["good_frames"]
+    for title, key, more in (
+        ("mIoU", "miou", ""),
+        ("defect IoU", "defect_iou", ""),
+        ("binary mIoU", "binary_miou", ""),
+        ("Kaggle Dice", "kaggle_dice", ""),
+        (
+            "escape",
+            "escape",
+            _interval(figures["escapes"], figures["defective_frames"], figures["escape_interval"]),
+        ),
+        ("overkill", "overkill", _interval(figures["overkills"], good, figures["overkill_interval"])),
+    ):
+        lines.append(f"{title:<14}{_share(figures[key]):>8}{_share(baseline[key]):>12}   {more}".rstrip())
+    calibration, boxes = figures["calibration"], figures["boxes"]
+    lines += [
+        "",
+        f"{'defects hit':<20}{_counted(figures['defects'])}",
+        f"{'defects invented':<20}{_counted(figures['invented_defects'])}",
+        f"{'boxes as labelled':<20}{_counted(boxes['good_box'])} with IoU ≥ {boxes['good_box_iou']}",
+        f"{'calibration error':<20}{_share(calibration['error'])} of all pixels",
+        f"{'':<20}{_share(calibration['error_of_doubtful'])} scored over {calibration['doubtful_from']:.0%}",
+    ]
+    return "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _interval(count: int, of: int, interval: list[float] | None) -> str:
+    if interval is None:
+        return "no such frame"
+    return f"{count} of {of}; 95 %: {interval[0]:.4f} to {interval[1]:.4f}"
+
+
+def _counted(share: dict[str, Any]) -> str:
+    """A counted share with its interval, as in trainer.figures.intervals.counted."""
+    if share["share"] is None:
+        return "– (none)"
+    return f"{share['share']:.4f} ({_interval(share['count'], share['of'], share['interval'])})"

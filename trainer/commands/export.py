@@ -1,0 +1,58 @@
+"""Turn a checkpoint into a model folder: model.onnx (engine contract inside), golden frames, card.json."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+from trainer.extras import needs_train_extra
+
+EXAMPLE: Final = "example: trainer export runs/first/best.ckpt --out models/first"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("checkpoint", type=Path, help="RUN/best.ckpt")
+    parser.add_argument("--out", type=Path, required=True, help="model folder to make")
+    parser.add_argument("--name", help="of the model (default: the name of --out)")
+    parser.add_argument("--data", type=Path, help="where the training data lies now, if it has moved")
+    parser.add_argument("--height", type=int, help="frame height of the line, px (default: as trained)")
+    parser.add_argument("--width", type=int, help="frame width of the line, px (default: as trained)")
+    parser.add_argument(
+        "--map-stride", type=int, choices=(1, 2, 4), help="of the maps (default: the stem's; 1 is full size)"
+    )
+    parser.add_argument("--half-weights", action="store_true", help="store weights as fp16: half the file")
+    parser.add_argument("--escape-cost", type=float, default=10.0, help="of a defective frame let through")
+    parser.add_argument("--overkill-cost", type=float, default=1.0, help="of a good frame cut out")
+    parser.add_argument("--note", action="append", default=[], help="a known weakness for the card; repeatable")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Export and say how it went."""
+    with needs_train_extra("export"):
+        from trainer.export import ExportSettings, export
+
+        card = export(
+            ExportSettings(
+                checkpoint=arguments.checkpoint,
+                out=arguments.out,
+                name=arguments.name or arguments.out.resolve().name,
+                data=arguments.data,
+                height=arguments.height,
+                width=arguments.width,
+                map_stride=arguments.map_stride,
+                half_weights=arguments.half_weights,
+                escape_cost=arguments.escape_cost,
+                overkill_cost=arguments.overkill_cost,
+                notes=tuple(arguments.note),
+            ),
+            show_progress=sys.stderr.isatty(),
+        )
+    figures = card.figures
+    print(
+        f"{arguments.out}: {card.height}×{card.width} px, maps at 1/{card.map_stride}; "
+        f"ONNX agrees with torch on {card.parity['mask_agreement']:.4%} of the golden pixels\n"
+        f"on {figures['frames']} validation frames: mIoU {figures['miou']:.4f}, "
+        f"escape {figures['escape']:.2%}, overkill {figures['overkill']:.2%}\n"
+        f"next: trainer build-engine {arguments.out} --backend openvino --out ENGINE"
+    )

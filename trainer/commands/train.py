@@ -1,0 +1,109 @@
+"""Train a network on labelled frames; DIR gets best.ckpt, last.ckpt, the split and the metrics."""
+
+import argparse
+from pathlib import Path
+from typing import Any, Final
+
+from inspector.errors import InputError
+from trainer.extras import needs_train_extra
+from trainer.models import PRESETS
+
+EXAMPLE: Final = """\
+examples:
+  trainer train --data severstal/ --out runs/first --preset fast --minutes 60
+  trainer train --data neu_seg/ --out runs/neu --preset balanced --epochs 40 --val 0.1
+  trainer train --out runs/first --resume      (after Ctrl-C, a power cut or SIGKILL)
+  torchrun --nproc-per-node 4 -m trainer.cli train --data severstal/ --out runs/four      (four GPUs)"""
+
+DEFAULT_PRESET: Final = "fast"
+DEFAULT_EPOCHS: Final = 40
+"""The founding paper's."""
+
+_MODEL_OPTIONS: Final = ("preset", "widths", "stem_stride", "norm", "residual")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; those not given are left out, so that a resume sees what was asked for."""
+
+    def add(name: str, **options: Any) -> None:
+        parser.add_argument(name, default=argparse.SUPPRESS, **options)
+
+    add("--data", type=Path, help="folder of labelled frames (Severstal as downloaded, or images/ + masks/)")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, exactly")
+    add("--preset", choices=sorted(PRESETS), help=f"network (default {DEFAULT_PRESET})")
+    add("--widths", type=_widths, metavar="W,W,…", help="channels of each level, instead of the preset's")
+    add("--stem-stride", type=int, choices=(1, 2, 4), help="how much the first layer shrinks the frame")
+    add("--norm", choices=("batch", "group", "instance"), help="normalisation (default batch)")
+    add("--residual", action="store_true", help="residual blocks")
+    add("--target", choices=("multiclass", "binary"), help="every kind of defect (default), or defect and normal")
+    add("--loss", help="ce, dice, lovasz, focal, or a sum of them (default ce+dice)")
+    add("--class-weighting", type=float, metavar="P", help="weigh classes by area^−P; 0.25 is mild (default 0)")
+    add("--epochs", type=int, help=f"length of the run (default {DEFAULT_EPOCHS})")
+    add("--minutes", type=float, help="length of the run in time; the learning rate is fitted to it")
+    add("--batch", type=int, help="crops a step, over all processes (default 16)")
+    add("--crop", type=int, nargs=2, metavar=("H", "W"), help="crop, px (default: the frame, to 256×512)")
+    add("--balanced", type=float, help="share of crops drawn around defects, class by class (default 0.5)")
+    add("--lr", type=float, help="peak learning rate (default 0.002)")
+    add("--optimizer", choices=("adamw", "adam"), help="default adamw")
+    add("--schedule", choices=("one-cycle", "constant"), help="of the learning rate (default one-cycle)")
+    add("--weight-decay", type=float, help="default 0.01")
+    add("--no-relight", dest="relight", action="store_false", help="leave brightness, contrast and noise alone")
+    add("--patience", type=int, metavar="N", help="stop after N validations without a better one")
+    add("--ema", type=float, help="decay of the averaged weights (default 0.998)")
+    add("--val", type=float, help="share of frames that choose the best checkpoint (default 0.1)")
+    add("--init", type=Path, metavar="CKPT", help="start from these weights (same network and classes)")
+    add("--split", type=Path, help='JSON {"train": [names], "val": […], "test": […]} instead of --val')
+    add("--seed", type=int, help="of the split and every random draw (default 1)")
+    add("--threads", type=int, help="CPU threads")
+    add("--device", choices=("auto", "cpu", "gpu"), help="default auto")
+    add("--precision", choices=("bf16", "fp32"), help="of the arithmetic (default bf16)")
+    add("--save-minutes", type=float, help="save last.ckpt this often (default 3)")
+
+
+def _widths(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train and say where the best checkpoint is."""
+    from trainer.training.settings import LAST_NAME, SETTINGS_NAME, resumed_settings, settings_from
+
+    options = {name: value for name, value in vars(arguments).items() if name not in {"command", "resume"}}
+    out: Path = arguments.out
+    if arguments.resume:
+        model_options = [name for name in _MODEL_OPTIONS if name in options]
+        if model_options:
+            options["model"] = _model(options)
+        settings = resumed_settings(out, options)
+    else:
+        if (out / SETTINGS_NAME).exists() and (out / LAST_NAME).exists():
+            raise InputError(f"{out} holds a run already: add --resume to go on with it, or name another folder")
+        if "data" not in options:
+            raise InputError("--data is missing: the folder of labelled frames")
+        if options.get("preset") == "cnn":
+            options.setdefault("target", "binary")
+        options["model"] = _model(options)
+        if "minutes" not in options:
+            options.setdefault("epochs", DEFAULT_EPOCHS)
+        settings = settings_from(options)
+        with needs_train_extra("train"):
+            import lightning
+        del lightning
+        out.mkdir(parents=True, exist_ok=True)
+    with needs_train_extra("train"):
+        from trainer.training.processes import processes_here
+        from trainer.training.run import train
+
+        best = train(settings, resume=arguments.resume)
+    if processes_here().is_first:
+        print(f"best checkpoint: {best}\nnext: trainer export {best} --out MODEL")
+
+
+def _model(options: dict[str, Any]) -> dict[str, Any]:
+    """The network's config: the preset with what the options change; takes them out of `options`."""
+    model = dict(PRESETS[options.pop("preset", DEFAULT_PRESET)])
+    for name in _MODEL_OPTIONS[1:]:
+        if name in options:
+            model[name] = options.pop(name)
+    return model

@@ -1,0 +1,223 @@
+"""COCO: one JSON with images, categories and annotations (polygons or run lengths), and the images it names."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from inspector.errors import InputError
+from inspector.values import Pixels
+from trainer.data.coco_masks import MaskFault, decode_segmentation
+from trainer.data.dataset import CLASSES_NAME, MAX_CLASSES, Dataset, read_classes
+from trainer.data.drawing import DrawnMask, draw
+from trainer.data.faults import Complain, DataError, Fault, refuse
+
+IMAGES_NAME: Final = "images"
+NORMAL: Final = "normal"
+_NAMES: Final = ("annotations.json", "_annotations.coco.json", "instances.json")
+_FOLDER: Final = "annotations"
+
+
+class _Image(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    id: int
+    file_name: str
+    width: int | None = None
+    height: int | None = None
+
+
+class _Category(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    id: int
+    name: str
+
+
+class _Annotation(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    id: int
+    image_id: int
+    category_id: int
+    segmentation: Any = None
+    """Checked where it is drawn."""
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    images: list[_Image] = Field(min_length=1)
+    categories: list[_Category] = Field(min_length=1)
+    annotations: list[_Annotation]
+
+
+class Coco(Dataset):
+    """Classes 1..K are the categories in the order of their ids, or that of classes.json where there is one.
+
+    Listed images without an annotation are normal. Two classes must not overlap, but for the seam that polygons
+    with a common edge share.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        root: Path,
+        classes: tuple[str, ...],
+        images: dict[str, _Image],
+        paths: dict[str, Path],
+        annotations: dict[str, list[tuple[int, _Annotation]]],
+    ) -> None:
+        super().__init__(root, classes, paths)
+        self._file = file
+        self._listed = images
+        self._annotations = annotations
+
+    @staticmethod
+    def detect(root: Path) -> bool:
+        """Whether `root` has this layout."""
+        return bool(_candidates(root))
+
+    @classmethod
+    def open(cls, root: Path, complain: Complain = refuse) -> "Coco":
+        """Read the annotations; entries at fault go to `complain`.
+
+        Raises InputError for several annotation files, one that is not COCO, and where no listed image is there.
+        """
+        files = _candidates(root)
+        if len(files) > 1:
+            raise InputError(
+                f"{root}: {len(files)} annotation files ({', '.join(f.name for f in files)}): keep one"
+            )
+        file = files[0]
+        document = _read(file)
+        classes, kinds = _classes(root, file, document, complain)
+        images: dict[str, _Image] = {}
+        paths: dict[str, Path] = {}
+        names: dict[int, str] = {}
+        for image in sorted(document.images, key=lambda entry: entry.file_name):
+            path = _find(root, file, image.file_name)
+            if path is None or image.file_name in images or image.id in names:
+                complain(_image_fault(file, image, is_there=path is not None))
+                continue
+            images[image.file_name], paths[image.file_name] = image, path
+            names[image.id] = image.file_name
+        if not paths:
+            raise InputError(
+                f"{file}: none of its {len(document.images)} images is in {root}: is it unzipped whole?"
+            )
+        annotations: dict[str, list[tuple[int, _Annotation]]] = defaultdict(list)
+        listed = {image.id for image in document.images}
+        for annotation in document.annotations:
+            name = names.get(annotation.image_id)
+            if name is not None and annotation.category_id in kinds:
+                annotations[name].append((kinds[annotation.category_id], annotation))
+            elif annotation.image_id not in listed:
+                text = f"image {annotation.image_id} is not in the list of images"
+                complain(_fault("missing image", file, text, annotation))
+            elif annotation.category_id not in kinds:
+                text = f"category {annotation.category_id} is not in the list of categories"
+                complain(_fault("unknown class", file, text, annotation, name))
+        return cls(file, root, classes, images, paths, dict(annotations))
+
+    def label(self, name: str, shape: tuple[int, int], complain: Complain = refuse) -> Pixels:
+        """Class of every pixel; raises DataError where the image has another size than its annotations."""
+        image = self._listed[name]
+        stated = (image.height or shape[0], image.width or shape[1])
+        if stated != shape:
+            text = f"{stated[0]}×{stated[1]} px in the list of images, but the file is {shape[0]}×{shape[1]}"
+            where = f"image {image.id} ({name})"
+            raise DataError(Fault("mask of another size", self._file, text, image.id, where, name))
+        masks = []
+        for kind, annotation in self._annotations.get(name, []):
+            where = f"annotation {annotation.id} ({name}, {self.classes[kind]})"
+            try:
+                pixels, is_polygon = decode_segmentation(annotation.segmentation, shape)
+            except MaskFault as error:
+                complain(Fault("bad mask", self._file, str(error), annotation.id, where, name))
+                continue
+            if not pixels.any():
+                text = "the mask is empty"
+                complain(Fault("empty mask", self._file, text, annotation.id, where, name, refused=False))
+            masks.append(DrawnMask(kind, pixels, annotation.id, where, has_seam=is_polygon))
+        return draw(masks, shape, self._file, name, complain)
+
+    def label_source(self, name: str) -> bytes:
+        """Classes and segmentations of the frame's annotations, whatever their order."""
+        lines = [
+            json.dumps([kind, annotation.segmentation], sort_keys=True)
+            for kind, annotation in self._annotations.get(name, [])
+        ]
+        return "\n".join(sorted(lines)).encode()
+
+
+def _candidates(root: Path) -> list[Path]:
+    """Annotation files where labelling tools put them; the first place that has any counts."""
+    for folder in (root, root / IMAGES_NAME):
+        found = [folder / name for name in _NAMES if (folder / name).is_file()]
+        if found:
+            return found
+    return sorted((root / _FOLDER).glob("*.json"))
+
+
+def _read(file: Path) -> _Document:
+    try:
+        return _Document.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+        raise InputError(
+            f"{file}: {where + ': ' if where else ''}{first['msg']}: must be COCO, with images, categories and "
+            "annotations; is it cut off?"
+        ) from None
+
+
+def _classes(
+    root: Path, file: Path, document: _Document, complain: Complain
+) -> tuple[tuple[str, ...], dict[int, int]]:
+    """Class names, normal first, and category id → class 1..K; a category called normal is class 0."""
+    categories = sorted(document.categories, key=lambda category: category.id)
+    wanted = read_classes(root)
+    names = wanted or (NORMAL, *(c.name for c in categories if c.name.lower() not in {NORMAL, "background"}))
+    if len(set(names)) != len(names) or len({c.id for c in categories}) != len(categories):
+        raise InputError(f"{file}: categories must have different ids and names")
+    if not 2 <= len(names) <= MAX_CLASSES:
+        raise InputError(f"{file}: must have 1 to {MAX_CLASSES - 1} categories of defects, got {len(names) - 1}")
+    kinds: dict[int, int] = {}
+    for category in categories:
+        if category.name in names:
+            kinds[category.id] = names.index(category.name)
+        elif wanted is None:
+            kinds[category.id] = 0
+        else:
+            text = f"{category.name!r} is not in {CLASSES_NAME} ({', '.join(names)})"
+            where = f"category {category.id}"
+            complain(Fault("unknown class", file, text, category.id, where))
+    return names, kinds
+
+
+def _find(root: Path, file: Path, name: str) -> Path | None:
+    """The image's file: beside the annotations, in images/, or in the root."""
+    for folder in (root / IMAGES_NAME, root, file.parent):
+        path = folder / name
+        # A name that climbs out of the data set ("../..") is not followed.
+        if path.is_file() and path.resolve().is_relative_to(root.resolve()):
+            return path
+    return None
+
+
+def _image_fault(file: Path, image: _Image, *, is_there: bool) -> Fault:
+    where = f"image {image.id} ({image.file_name})"
+    if is_there:
+        text = "listed twice: ids and file names must differ"
+        return Fault("bad row", file, text, image.id, where, image.file_name)
+    text = "no such file: was the download or the unzipping interrupted?"
+    return Fault("missing image", file, text, image.id, where, image.file_name)
+
+
+def _fault(kind: str, file: Path, text: str, annotation: _Annotation, frame: str | None = None) -> Fault:
+    return Fault(kind, file, text, annotation.id, f"annotation {annotation.id}", frame)

@@ -1,0 +1,118 @@
+"""A folder of labelled frames, whatever its layout: names, pixels, and a label for every pixel."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from inspector.errors import InputError
+from inspector.images import IMAGE_ENDINGS, ImageFault, read_mono
+from inspector.values import Pixels
+from trainer.data.faults import Complain, DataError, Fault, refuse
+
+CLASSES_NAME: Final = "classes.json"
+MAX_CLASSES: Final = 256
+"""Labels, kinds and masks are uint8."""
+
+
+class Dataset(ABC):
+    """Frames and their labels; nothing is decoded before it is asked for."""
+
+    def __init__(self, root: Path, classes: tuple[str, ...], images: dict[str, Path]) -> None:
+        self.root = root
+        self.classes = classes
+        """Class names, normal first."""
+        self.images = images
+        """Image file name → its path, in the order of the names."""
+
+    @property
+    def names(self) -> list[str]:
+        """Every frame's name: its image's file name."""
+        return list(self.images)
+
+    def frame(self, name: str) -> Pixels:
+        """Pixels, uint8 [H, W]; raises DataError for an image that cannot be read."""
+        path = self.images[name]
+        try:
+            return read_mono(path)
+        except ImageFault as error:
+            text = f"{error}: replace the image or remove it and its label"
+            raise DataError(Fault("unreadable image", path, text, frame=name)) from None
+
+    @abstractmethod
+    def label(self, name: str, shape: tuple[int, int], complain: Complain = refuse) -> Pixels:
+        """Class of every pixel, uint8 `shape` = [H, W], 0 normal.
+
+        A row at fault goes to `complain` and, where that returns, is left out. Raises DataError for a label that
+        cannot be read at all.
+        """
+
+    @abstractmethod
+    def label_source(self, name: str) -> bytes:
+        """What the label of a frame is made from, as stored; raises OSError."""
+
+    def fingerprint(self, name: str) -> str:
+        """SHA-256 of the image file and its label's source, as stored: no decoder's version changes it.
+
+        Raises InputError for a file that cannot be read.
+        """
+        try:
+            image = self.images[name].read_bytes()
+            label = self.label_source(name)
+        except OSError as error:
+            raise InputError(f"{error.filename}: {error.strerror}") from None
+        return hashlib.sha256(hashlib.sha256(image).digest() + hashlib.sha256(label).digest()).hexdigest()
+
+    def resolve(self, names: Sequence[str], where: str) -> list[str]:
+        """Frame names for names that may lack their ending; raises InputError for one that is not here."""
+        stems: dict[str, str] = {}
+        for name in self.images:
+            stems.setdefault(Path(name).stem, name)
+        found = []
+        for name in names:
+            match = name if name in self.images else stems.get(name)
+            if match is None:
+                raise InputError(f"{where}: frame {name!r} is not in {self.root}: is it another data set's?")
+            found.append(match)
+        return found
+
+
+def find_images(folder: Path) -> dict[str, Path]:
+    """File name → path of every image in `folder`, sorted; raises InputError when there is none."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS)
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror}") from None
+    if not paths:
+        raise InputError(f"{folder}: no images here (looked for {', '.join(sorted(IMAGE_ENDINGS))})")
+    return {path.name: path for path in paths}
+
+
+def read_classes(root: Path) -> tuple[str, ...] | None:
+    """Names from classes.json, normal first, or None without one; raises InputError when it is not a list."""
+    path = root / CLASSES_NAME
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {error}: must be a JSON list of class names, normal first") from None
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise InputError(f'{path}: must be a JSON list of class names, such as ["normal", "scratch"]')
+    if not 2 <= len(names) <= MAX_CLASSES or len(set(names)) != len(names):
+        raise InputError(f"{path}: must name 2 to {MAX_CLASSES} different classes, normal first")
+    return tuple(names)
+
+
+def default_classes(kinds: int) -> tuple[str, ...]:
+    """Names for a data set that brings none: normal, class_1 … class_K."""
+    return ("normal", *(f"class_{kind}" for kind in range(1, kinds + 1)))
+
+
+def kinds_present(label: Pixels, classes: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which classes a label map holds, bool [classes]."""
+    return np.bincount(label.ravel(), minlength=classes)[:classes] > 0

@@ -1,0 +1,58 @@
+"""The layouts a data set may come in, one line each."""
+
+import zipfile
+from pathlib import Path
+from typing import Final
+
+from inspector.errors import InputError
+from trainer.data import severstal
+from trainer.data.coco import Coco
+from trainer.data.dataset import Dataset
+from trainer.data.faults import Complain, refuse
+from trainer.data.label_maps import LabelMaps
+from trainer.data.severstal import Severstal
+
+FORMATS: Final = (
+    (Severstal, "train_images/ with train.csv (Kaggle's Severstal as downloaded and unzipped)"),
+    (LabelMaps, "images/ with masks/ (same stems, label-map PNGs 0..K)"),
+    (Coco, "annotations.json (COCO, polygons or RLE) with its images"),
+)
+
+
+def open_dataset(root: Path, complain: Complain = refuse) -> Dataset:
+    """The data set in `root`, its layout recognised.
+
+    Rows at fault go to `complain`, which raises by default. Raises InputError where there is no data set, or none
+    that can be read.
+    """
+    if root.suffix.lower() == ".zip" and root.is_file():
+        raise InputError(_about_zip(root))
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder: --data takes a folder with {_expected()}")
+    for layout, _ in FORMATS:
+        if layout.detect(root):
+            return layout.open(root, complain)
+    raise InputError(_what_is_missing(root))
+
+
+def _what_is_missing(root: Path) -> str:
+    """Why `root` is no data set; what an interrupted download or unzipping leaves is called by its name."""
+    for path in sorted(root.glob("*.zip")):
+        return _about_zip(path)
+    table, images = root / severstal.CSV_NAME, root / severstal.IMAGES_NAME
+    if table.is_file():
+        return f"{images}: missing, though {table.name} is there: was the download or the unzipping interrupted?"
+    if images.is_dir():
+        return f"{table}: missing, though {images.name}/ is there: was the download or the unzipping interrupted?"
+    return f"{root}: no data set here: need {_expected()}"
+
+
+def _about_zip(path: Path) -> str:
+    # A zip's table of contents is its end: one that was cut off has none.
+    if not zipfile.is_zipfile(path):
+        return f"{path}: not a whole zip: was the download interrupted? Fetch it again and unzip it"
+    return f"{path}: is still zipped: unzip it, then name the folder"
+
+
+def _expected() -> str:
+    return ", or ".join(text for _, text in FORMATS)

@@ -1,0 +1,78 @@
+"""One walk over a data set: what every frame is and shows, with faults collected or refused."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from inspector.values import Pixels
+from trainer.data.dataset import Dataset
+from trainer.data.faults import Complain, DataError, refuse
+from trainer.data.look_alikes import Look, look
+
+BLACK_LEVEL: Final = 16
+"""Grey, of 255, that sensor noise and JPEG ringing beside the strip stay below."""
+MIN_STEEL_SHARE: Final = 0.02
+"""Share of a row or column above that level that makes it steel: a strip may show in a corner only."""
+_DECODERS: Final = 2
+"""Pillow releases the interpreter lock; more threads than this wait for each other in Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """One frame that could be read."""
+
+    name: str
+    height: int
+    width: int
+    digest: str
+    """SHA-256 of the pixels."""
+    look: Look
+    areas_px: NDArray[np.int64] | None
+    """Pixels of each class, normal first; None where the label cannot be read."""
+    margins_px: tuple[int, int, int, int]
+    """Rows and columns without steel: top, bottom, left, right. A wholly black frame has all its height at top."""
+
+
+def scan(dataset: Dataset, complain: Complain = refuse, *, show_progress: bool = False) -> list[Scanned]:
+    """Every frame that can be read, in the order of the names; faults go to `complain`."""
+    with ThreadPoolExecutor(_DECODERS) as pool:
+        done = pool.map(lambda name: _scan_frame(dataset, name, complain), dataset.names)
+        bar = tqdm(done, total=len(dataset.names), unit="frame", desc="reading", disable=not show_progress)
+        try:
+            return [frame for frame in bar if frame is not None]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _scan_frame(dataset: Dataset, name: str, complain: Complain) -> Scanned | None:
+    try:
+        pixels = dataset.frame(name)
+    except DataError as error:
+        complain(error.fault)
+        return None
+    areas: NDArray[np.int64] | None = None
+    shape = (pixels.shape[0], pixels.shape[1])
+    try:
+        label = dataset.label(name, shape, complain)
+        areas = np.bincount(label.ravel(), minlength=len(dataset.classes)).astype(np.int64)
+    except DataError as error:
+        complain(error.fault)
+    return Scanned(
+        name, *shape, hashlib.sha256(pixels.tobytes()).hexdigest(), look(pixels), areas, _margins(pixels)
+    )
+
+
+def _margins(pixels: Pixels) -> tuple[int, int, int, int]:
+    bright = pixels > BLACK_LEVEL
+    rows = np.flatnonzero(bright.mean(axis=1) >= MIN_STEEL_SHARE)
+    columns = np.flatnonzero(bright.mean(axis=0) >= MIN_STEEL_SHARE)
+    height, width = pixels.shape
+    if not len(rows) or not len(columns):
+        return height, 0, 0, 0
+    return int(rows[0]), int(height - 1 - rows[-1]), int(columns[0]), int(width - 1 - columns[-1])

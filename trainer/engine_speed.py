@@ -1,0 +1,58 @@
+"""How fast an engine is on this PC, alone and on real frames."""
+
+import platform
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from inspector.backends import Backend
+from inspector.values import Pixels
+
+SPEED_S: Final = 2.0
+"""How long it is measured: long enough that starting and stopping do not count."""
+WARM_UP_BATCHES: Final = 4
+
+
+def measure_speed(engine: Backend, frames: Pixels, seconds: float = SPEED_S) -> dict[str, Any]:
+    """Frames a second of the engine alone with all its slots in use, over real frames."""
+    batch = engine.manifest.max_batch
+    batches = [
+        np.ascontiguousarray(np.take(frames, range(start, start + batch), axis=0, mode="wrap"))
+        for start in range(0, len(frames), batch)
+    ]
+    for ticket in range(WARM_UP_BATCHES):
+        engine.infer(batches[ticket % len(batches)])
+    submitted = answered = 0
+    engine_ms: list[float] = []
+    started = time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        while engine.in_flight < engine.slots:
+            engine.submit(submitted, batches[submitted % len(batches)])
+            submitted += 1
+        for answer in engine.wait():
+            answered += 1
+            engine_ms.append(answer.engine_ms)
+    elapsed = time.perf_counter() - started
+    while engine.in_flight:
+        engine.wait()
+    return {
+        "frames_per_second": round(answered * batch / elapsed, 1),
+        "batch": batch,
+        "slots": engine.slots,
+        "median_ms": round(float(np.median(engine_ms)), 2),
+        "seconds": round(elapsed, 2),
+        "device": engine.device(),
+    }
+
+
+def cpu_name() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,22 @@
+"""Counts of pixel values, ten times faster than numpy's: an evaluation counts every pixel several times."""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.values import Pixels
+
+VALUES: Final = 256
+
+
+def histogram(pixels: Pixels, where: Pixels | None = None) -> NDArray[np.int64]:
+    """How often each value occurs in uint8 [H, W], int64 [256]; only where `where` is not 0, if given.
+
+    Exact up to 2²⁴ pixels, since OpenCV hands the counts over as float32.
+    """
+    if pixels.size == 0:
+        return np.zeros(VALUES, np.int64)
+    counts = cv2.calcHist([pixels], [0], where, [VALUES], [0, VALUES])
+    return np.asarray(counts.ravel(), np.int64)

@@ -1,0 +1,49 @@
+"""The networks that can be trained: one table of architectures, one of presets."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from inspector.errors import InputError
+
+if TYPE_CHECKING:
+    from trainer.models.network import Network
+
+PRESETS: Final[dict[str, dict[str, Any]]] = {
+    "paper": {"architecture": "unet", "widths": [64, 128, 256, 512, 1024], "stem_stride": 1},
+    "balanced": {"architecture": "unet", "widths": [32, 64, 128, 256], "stem_stride": 2},
+    "fast": {"architecture": "unet", "widths": [32, 64, 128, 256], "stem_stride": 4},
+    "cnn": {"architecture": "cnn", "widths": [32, 64, 128, 256]},
+}
+"""Name → architecture and its parameters; `paper` is Ronneberger et al. 2015, `balanced` and `fast` trade size for
+speed, `cnn` tells defective frames from normal ones and nothing else."""
+
+
+def _unet(**parameters: Any) -> "Network":
+    from trainer.models.unet import UNet
+
+    return UNet(**parameters)
+
+
+def _cnn(**parameters: Any) -> "Network":
+    from trainer.models.cnn import VanillaCNN
+
+    return VanillaCNN(**parameters)
+
+
+ARCHITECTURES: Final[dict[str, Callable[..., "Network"]]] = {"unet": _unet, "cnn": _cnn}
+"""Name → factory; it takes `classes` and the parameters of a preset, imported when it is asked for."""
+
+
+def build_model(config: dict[str, Any], classes: int) -> "Network":
+    """The network of a config, {"architecture": name, …parameters}; raises InputError for an unknown one.
+
+    It maps float [N, 1, H, W] (grey levels 0..255) to logits [N, classes, H/s, W/s], s its `map_stride`.
+    """
+    parameters = dict(config)
+    name = parameters.pop("architecture", None)
+    if name not in ARCHITECTURES:
+        raise InputError(f"no architecture {name!r}: there is {', '.join(ARCHITECTURES)}")
+    try:
+        return ARCHITECTURES[name](classes=classes, **parameters)
+    except TypeError as error:
+        raise InputError(f"architecture {name} does not take these parameters: {error}") from None

@@ -1,0 +1,60 @@
+"""A trained network as the line sees it: the engine contract around it, inside one graph."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from inspector.errors import InputError
+from inspector.values import MAP_STRIDES, MAX_SCORE
+
+
+class InspectionNet(nn.Module):
+    """uint8 frames in, uint8 kind and score maps out (see the engine contract in the design).
+
+    `net` has a `map_stride`, the stride of its logits; its maps are enlarged to `map_stride` where that is finer.
+    """
+
+    def __init__(self, net: nn.Module, height: int, width: int, map_stride: int) -> None:
+        super().__init__()
+        self.net = net
+        self.map_size = (height // map_stride, width // map_stride)
+        self.enlarges = map_stride != net.map_stride
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 [N, H, W] → kind 1..K and score round(255·(1 − p(normal))), uint8 [N, H/m, W/m] each."""
+        logits = self.net(frames.unsqueeze(1).to(torch.float32))
+        if self.enlarges:
+            logits = functional.interpolate(logits, size=self.map_size, mode="bilinear", align_corners=False)
+        normal = logits.softmax(dim=1)[:, 0]
+        score = torch.round((1.0 - normal) * MAX_SCORE).to(torch.uint8)
+        kind = (logits[:, 1:].argmax(dim=1) + 1).to(torch.uint8)
+        return kind, score
+
+
+def choose_map_stride(stem_stride: int, height: int, width: int, wanted: int | None) -> int:
+    """The map stride of an export: as wanted, or the coarsest the network and the frame size allow.
+
+    Raises InputError for one that does not divide the frame or is coarser than the network's logits.
+    """
+    if wanted is None:
+        fitting = [m for m in MAP_STRIDES if m <= stem_stride and height % m == 0 and width % m == 0]
+        return max(fitting)
+    if wanted not in MAP_STRIDES or wanted > stem_stride:
+        allowed = ", ".join(str(m) for m in MAP_STRIDES if m <= stem_stride)
+        raise InputError(f"--map-stride {wanted}: this network allows {allowed}")
+    if height % wanted or width % wanted:
+        raise InputError(f"--map-stride {wanted} does not divide frames of {height}×{width} px")
+    return wanted
+
+
+def fold_batch_norms(net: nn.Module) -> nn.Module:
+    """Fold every Conv2d → BatchNorm2d pair of a Sequential into the convolution, in place; `net` in eval mode."""
+    for module in list(net.modules()):
+        if isinstance(module, nn.Sequential):
+            for index in range(len(module) - 1):
+                convolution, norm = module[index], module[index + 1]
+                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[index] = fuse_conv_bn_eval(convolution, norm)
+                    module[index + 1] = nn.Identity()
+    return net

@@ -1,0 +1,11 @@
+"""What every network of the table promises the training, the evaluation and the export."""
+
+from torch import nn
+
+
+class Network(nn.Module):
+    """Maps grey levels 0..255, float [N, 1, H, W], to logits [N, classes, ⌈H/s⌉, ⌈W/s⌉], s its `map_stride`."""
+
+    map_stride: int
+    frame_level: bool = False
+    """Whether it decides on the frame as a whole: its logits are then the same everywhere in the map."""

@@ -1,0 +1,116 @@
+"""A plain U-Net (Ronneberger et al. 2015) with a strided stem: any frame size, logits at the stem's resolution."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from inspector.errors import InputError
+from inspector.values import MAP_STRIDES
+from trainer.models.network import Network
+
+GREY_MEAN: Final = 128.0
+GREY_SCALE: Final = 64.0
+"""Brings grey levels 0..255 to about ±2. What is left of a shift or scale the first batch norm takes out, so
+this needs no statistics of a data set."""
+
+NORMS: Final[dict[str, Callable[[int], nn.Module]]] = {
+    "batch": nn.BatchNorm2d,
+    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+    "group": lambda channels: nn.GroupNorm(8, channels),
+}
+"""`batch` folds into the convolutions at export and costs nothing on the line; the others do not."""
+
+
+class ConvBlock(nn.Module):
+    """Twice 3×3 convolution, norm, ReLU; `residual` adds the input before the last ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, norm: str, residual: bool) -> None:
+        super().__init__()
+        self.first = conv_norm(inputs, outputs, norm)
+        self.second = conv_norm(outputs, outputs, norm)
+        self.shortcut: nn.Module | None = None
+        if residual:
+            self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, inputs, h, w] → [N, outputs, h, w]."""
+        y = self.second(functional.relu(self.first(x), inplace=True))
+        if self.shortcut is not None:
+            y = y + self.shortcut(x)
+        return functional.relu(y, inplace=True)
+
+
+def conv_norm(inputs: int, outputs: int, norm: str, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """A convolution without bias, padded to H/stride × W/stride, and its norm."""
+    padding = (kernel - stride + 1) // 2
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+    return nn.Sequential(convolution, NORMS[norm](outputs))
+
+
+class UNet(Network):
+    """`widths` are the channels of each level; the frame is reflected up to what the strides divide."""
+
+    def __init__(
+        self,
+        classes: int,
+        widths: Sequence[int],
+        stem_stride: int = 1,
+        *,
+        residual: bool = False,
+        norm: str = "batch",
+    ) -> None:
+        super().__init__()
+        if stem_stride not in MAP_STRIDES:
+            raise InputError(f"stem stride must be one of {MAP_STRIDES}, got {stem_stride}")
+        if len(widths) < 2 or min(widths) < 1:
+            raise InputError(f"a U-Net needs two or more widths, each at least 1, got {list(widths)}")
+        if norm not in NORMS:
+            raise InputError(f"no norm {norm!r}: there is {', '.join(NORMS)}")
+        self.map_stride = stem_stride
+        self.multiple = stem_stride * 2 ** (len(widths) - 1)
+        """What height and width are padded to."""
+        self.stem: nn.Module | None = None
+        first = 1
+        if stem_stride > 1:
+            # Twice as wide as its step: neighbouring windows overlap, so a hair crack never falls between two.
+            self.stem = nn.Sequential(
+                conv_norm(1, widths[0], norm, kernel=2 * stem_stride, stride=stem_stride), nn.ReLU(inplace=True)
+            )
+            first = widths[0]
+        inputs = [first, *widths[:-1]]
+        self.down = nn.ModuleList(ConvBlock(i, o, norm, residual) for i, o in zip(inputs, widths, strict=True))
+        pairs = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.grow = nn.ModuleList(nn.ConvTranspose2d(deep, wide, 2, 2) for deep, wide in pairs)
+        self.up = nn.ModuleList(ConvBlock(2 * wide, wide, norm, residual) for _, wide in pairs)
+        self.head = nn.Conv2d(widths[0], classes, 1)
+
+    def forward(self, grey: Tensor) -> Tensor:
+        """Grey levels 0..255, float [N, 1, H, W] → logits [N, classes, ⌈H/s⌉, ⌈W/s⌉], s the stem stride."""
+        height, width = int(grey.shape[-2]), int(grey.shape[-1])
+        x = (grey - GREY_MEAN) / GREY_SCALE
+        bottom, right = -height % self.multiple, -width % self.multiple
+        if bottom or right:
+            x = functional.pad(x, (0, right, 0, bottom), mode="reflect")
+        if self.stem is not None:
+            x = self.stem(x)
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.down):
+            if level:
+                skips.append(x)
+                x = functional.max_pool2d(x, 2)
+            x = block(x)
+        for grow, block in zip(self.grow, self.up, strict=True):
+            x = block(torch.cat((grow(x), skips.pop()), dim=1))
+        logits: Tensor = self.head(x)
+        s = self.map_stride
+        return logits[..., : -(-height // s), : -(-width // s)] if bottom or right else logits
+
+
+def at_full_size(logits: Tensor, height: int, width: int) -> Tensor:
+    """Logits enlarged bilinearly to the frame's size, [N, classes, H, W]."""
+    if logits.shape[-2:] == (height, width):
+        return logits
+    return functional.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)

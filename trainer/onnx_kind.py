@@ -1,0 +1,99 @@
+"""Says the kind map of an exported graph in comparisons, which cost less than the arg-max that says the same."""
+
+from typing import Final
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+MOST_KINDS: Final = 8
+"""The chain grows by three operators a kind; measured with four, where it makes `fast` 6 to 8 % faster in bf16 on
+OpenVINO, whose CPU plug-in runs an arg-max as a sort (TopK)."""
+
+
+def compare_for_kind(model: onnx.ModelProto) -> bool:
+    """Replace Slice → ArgMax → Add before the output `kind` by Greater, Where and Max, in place.
+
+    Ties go to the lower kind, as with ArgMax. Uses operators every backend has. Returns False, with the model as
+    it was, where the graph ends in another way or has one kind or more than MOST_KINDS.
+    """
+    nodes = list(model.graph.node)
+    made_by = {name: node for node in nodes for name in node.output}
+    chain = _upstream(made_by, "kind", ("Cast", "Add", "ArgMax", "Slice"))
+    if chain is None:
+        return False
+    cast, add, argmax, cut = chain
+    classes = _channels(model, cut.input[0], made_by)
+    if classes is None or not 2 < classes <= MOST_KINDS + 1:
+        return False
+    comparisons, result = _comparisons(model, cut.input[0], classes)
+    cast.input[0] = result
+    start = nodes.index(cut)
+    gone = [id(node) for node in (add, argmax, cut)]
+    kept = [*nodes[:start], *comparisons, *nodes[start:]]
+    del model.graph.node[:]
+    model.graph.node.extend(node for node in kept if id(node) not in gone)
+    _drop_unused(model)
+    return True
+
+
+def _comparisons(model: onnx.ModelProto, logits: str, classes: int) -> tuple[list[onnx.NodeProto], str]:
+    """The nodes, and the name of what they give: the kind 1..K, float [N, H, W]."""
+
+    def constant(name: str, values: np.ndarray) -> str:
+        model.graph.initializer.append(numpy_helper.from_array(values, name))
+        return name
+
+    def node(operator: str, inputs: list[str], output: str) -> str:
+        nodes.append(helper.make_node(operator, inputs, [output], name=f"make_{output}"))
+        return output
+
+    sizes = constant("kind_sizes", np.ones(classes, np.int64))
+    channels = [f"logit_{index}" for index in range(classes)]
+    nodes = [helper.make_node("Split", [logits, sizes], channels, name="make_logits", axis=1)]
+    best = channels[1]
+    kind = constant("kind_is_1", np.array(1, np.float32))
+    for index in range(2, classes):
+        number = constant(f"kind_is_{index}", np.array(index, np.float32))
+        larger = node("Greater", [channels[index], best], f"larger_{index}")
+        kind = node("Where", [larger, number, kind], f"kind_to_{index}")
+        if index < classes - 1:
+            best = node("Max", [channels[index], best], f"best_to_{index}")
+    return nodes, node("Squeeze", [kind, constant("kind_axis", np.array([1], np.int64))], "kind_number")
+
+
+def _upstream(
+    made_by: dict[str, onnx.NodeProto], output: str, operators: tuple[str, ...]
+) -> list[onnx.NodeProto] | None:
+    """The nodes that lead to `output`, last first, where they are exactly these."""
+    found = []
+    for operator in operators:
+        node = made_by.get(output)
+        if node is None or node.op_type != operator:
+            return None
+        found.append(node)
+        output = node.input[0]
+    return found
+
+
+def _channels(model: onnx.ModelProto, name: str, made_by: dict[str, onnx.NodeProto]) -> int | None:
+    """Channels of the logits, from the convolution they come from (an enlargement may lie between)."""
+    node = made_by.get(name)
+    while node is not None and node.op_type in ("Resize", "Slice"):
+        node = made_by.get(node.input[0])
+    if node is None or node.op_type != "Conv":
+        return None
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    tensor = weights.get(node.input[1])
+    return int(tensor.dims[0]) if tensor is not None else None
+
+
+def _drop_unused(model: onnx.ModelProto) -> None:
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    made = {name for node in model.graph.node for name in node.output}
+    known = [value for value in model.graph.value_info if value.name in made]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(known)

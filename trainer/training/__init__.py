@@ -1,0 +1,1 @@
+"""Training on Lightning: losses, augmentation, schedule, checkpoints."""

@@ -1,0 +1,174 @@
+"""What happens around the steps: budget, averaged weights, the checkpoint to resume from, Ctrl-C."""
+# ruff: noqa: ARG002 (Lightning fixes the signatures of its hooks)
+
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+
+from trainer.training.module import SegmentationModule
+
+SECONDS_A_MINUTE: Final = 60.0
+
+
+class Interrupted(Exception):  # noqa: N818 (a signal to stop, not an error)
+    """Ctrl-C, raised between two steps once the work so far is saved."""
+
+
+def _any_process(trainer: Trainer, mine: bool) -> bool:
+    """Whether it is so in any process: clocks and signals differ, and what all do together all must decide."""
+    if trainer.world_size == 1:
+        return mine
+    return bool(trainer.strategy.reduce_boolean_decision(mine, all=False))
+
+
+class Budget(Callback):
+    """Tells the module how much of the run is done, in steps or in time, and stops it when all of it is."""
+
+    def __init__(self, steps: int | None, minutes: float | None) -> None:
+        self._steps = steps
+        self._seconds = None if minutes is None else minutes * SECONDS_A_MINUTE
+        self._before_s = 0.0
+        self._started = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Training time so far, the time before a resume included."""
+        return self._before_s + time.monotonic() - self._started
+
+    def done(self, step: int) -> float:
+        """Share of the run that is over after `step` steps, 0 to 1."""
+        if self._steps is not None:
+            return step / self._steps
+        return min(1.0, self.elapsed_s / self._seconds) if self._seconds else 1.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Pass the progress on; the learning rate follows it."""
+        if isinstance(pl_module, SegmentationModule):
+            pl_module.progress = self._agreed(trainer)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Stop when the budget is used; Lightning validates once more then."""
+        if self._agreed(trainer) >= 1.0:
+            trainer.should_stop = True
+
+    def _agreed(self, trainer: Trainer) -> float:
+        """The share that is over by the first process's clock."""
+        done = self.done(trainer.global_step)
+        if self._steps is None and trainer.world_size > 1:
+            return float(trainer.strategy.broadcast(done))
+        return done
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resume needs."""
+        return {"elapsed_s": self.elapsed_s}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._before_s = float(state_dict["elapsed_s"])
+        self._started = time.monotonic()
+
+
+class AveragedWeights(WeightAveraging):
+    """Exponential moving average of weights and norm statistics: what is validated, saved and exported.
+
+    The decay grows with the steps, min(decay, (1 + n) / (10 + n)) as in TensorFlow's
+    ExponentialMovingAverage, so that a short run does not average in its random start.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def average(averaged: list[Tensor], current: list[Tensor], updates: Tensor) -> None:
+            count = int(updates)
+            weight = 1.0 - min(decay, (1.0 + count) / (10.0 + count))
+            if averaged[0].is_floating_point():
+                torch._foreach_lerp_(averaged, current, weight)
+            else:
+                torch._foreach_copy_(averaged, current)
+
+        super().__init__(use_buffers=True, multi_avg_fn=average)
+
+
+class SaveLast(Callback):
+    """Writes the checkpoint a resume starts from: every few minutes, at the end, and on Ctrl-C."""
+
+    def __init__(self, path: Path, every_minutes: float) -> None:
+        self._path = path
+        self._every_s = every_minutes * SECONDS_A_MINUTE
+        self._saved = time.monotonic()
+        self._interrupted = False
+        self._previous: Any = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """From here on Ctrl-C waits for the end of the step."""
+        self._saved = time.monotonic()
+        self._previous = signal.signal(signal.SIGINT, self._interrupt)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give Ctrl-C back."""
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+            self._previous = None
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._interrupted:  # the second Ctrl-C does not wait
+            raise Interrupted
+        self._interrupted = True
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Save when it is time; Lightning writes to a temporary name and renames."""
+        interrupted = _any_process(trainer, self._interrupted)
+        if interrupted or _any_process(trainer, time.monotonic() - self._saved >= self._every_s):
+            trainer.save_checkpoint(self._path)
+            self._saved = time.monotonic()
+        if interrupted:
+            raise Interrupted
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Validation is not waited for: the steps since the last save are trained again.
+
+        Several processes finish it, as they validate unequal numbers of batches.
+        """
+        if self._interrupted and trainer.world_size == 1:
+            raise Interrupted
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The finished state."""
+        trainer.save_checkpoint(self._path)

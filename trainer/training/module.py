@@ -1,0 +1,189 @@
+"""The Lightning module: one step of training, one of validation."""
+# ruff: noqa: ARG002 (Lightning fixes the signatures of its hooks)
+
+import sys
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+from torchmetrics.classification import MulticlassConfusionMatrix
+from tqdm import tqdm
+
+from inspector.errors import WorkError
+from trainer.metrics import iou_of
+from trainer.models import build_model
+from trainer.models.unet import at_full_size
+from trainer.training.augment import relight
+from trainer.training.batches import Batch
+from trainer.training.losses import loss_named
+from trainer.training.losses.match import match
+from trainer.training.out_of_memory import is_out_of_memory
+from trainer.training.schedule import SCHEDULES
+
+T = TypeVar("T")
+
+VAL_MIOU: Final = "val_miou"
+MAX_GRADIENT_NORM: Final = 1.0
+"""Longer gradients are cut: one odd batch must not throw the weights off."""
+
+OPTIMIZERS: Final[dict[str, type[torch.optim.Optimizer]]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+"""Name → optimiser; each takes lr and weight_decay."""
+
+
+class LossNotFinite(Exception):  # noqa: N818 (run.py makes an error of it that names the frames)
+    """The loss of this batch is infinite or not a number; the weights have not taken it yet."""
+
+    def __init__(self, loss: float, step: int, first_slot: int, count: int) -> None:
+        super().__init__(loss, step, first_slot, count)
+        self.loss = loss
+        self.step = step
+        self.slots = range(first_slot, first_slot + count)
+
+
+class SegmentationModule(LightningModule):
+    """A network, its loss and its figures; `progress` (0..1) drives the learning rate and is set from outside."""
+
+    def __init__(
+        self,
+        model: dict[str, Any],
+        classes: list[str],
+        loss: str,
+        lr: float,
+        weight_decay: float,
+        seed: int,
+        facts: dict[str, Any],
+        *,
+        optimizer: str = "adamw",
+        schedule: str = "one-cycle",
+        relight: bool = True,
+        class_weights: list[float] | None = None,
+    ) -> None:
+        """`classes` are those the network tells apart: with two, every kind of defect counts as the second.
+
+        `facts` is what the checkpoint should tell of the run: JSON values only, see trainer.training.run.
+        """
+        super().__init__()
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        self.net = build_model(model, len(classes))
+        self.progress = 0.0
+        self.val_figures: dict[str, float] = {}
+        self._loss = loss_named(loss)
+        self._classes = classes
+        self._settings = (lr, weight_decay, seed)
+        self._at_once: int | None = None
+        """Frames that go through the network together; None for a whole batch."""
+        self._optimizer = OPTIMIZERS[optimizer]
+        self._schedule = SCHEDULES[schedule]
+        self._relight = relight
+        self._confusion = MulticlassConfusionMatrix(len(classes), validate_args=False)
+        self.class_weights: Tensor | None
+        weights = None if class_weights is None else torch.tensor(class_weights)
+        self.register_buffer("class_weights", weights, persistent=False)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimiser; norms and biases are not decayed."""
+        lr, weight_decay, _ = self._settings
+        decayed = [p for p in self.net.parameters() if p.ndim > 1]
+        others = [p for p in self.net.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+        return self._optimizer(groups, lr=lr)  # type: ignore[call-arg]
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Set the learning rate of this step."""
+        rate = self._settings[0] * self._schedule(self.progress)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step of the optimiser; returns the loss of the batch.
+
+        Raises LossNotFinite before the weights take it. Where memory runs out the step is done again with fewer
+        crops at once, whose gradients add up to the same step (batch norm then sees fewer at a time, and Dice and
+        Lovász are taken per part).
+        """
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)  # noqa: S101 (there is one optimiser: not a list)
+
+        def attempt() -> Tensor:
+            optimizer.zero_grad()
+            total = torch.zeros((), device=self.device)
+            for part in batch.parts(self._at_once or len(batch.frames)):
+                loss = self._loss_of(part) * (len(part.frames) / len(batch.frames))
+                self.manual_backward(loss)
+                total += loss.detach()
+            return total
+
+        loss = self._in_memory(attempt, len(batch.frames))
+        self.clip_gradients(
+            optimizer.optimizer, gradient_clip_val=MAX_GRADIENT_NORM, gradient_clip_algorithm="norm"
+        )
+        optimizer.step()
+        self.log("loss", loss, on_step=True, on_epoch=False)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count one batch of whole frames at full size; frames, not pixels, for a net that decides on them."""
+
+        def attempt() -> list[tuple[Tensor, Tensor]]:
+            return [self._predict(part) for part in batch.parts(self._at_once or len(batch.frames))]
+
+        for answer, labels in self._in_memory(attempt, len(batch.frames)):
+            self._confusion.update(answer, labels)
+
+    def _in_memory(self, attempt: Callable[[], T], count: int) -> T:
+        """What `attempt` gives, made with ever fewer frames at once until it fits; raises WorkError at one."""
+        while True:
+            try:
+                return attempt()
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                at_once = min(self._at_once or count, count)
+                if self.trainer.world_size > 1:  # the others wait inside the step: only ending all helps
+                    raise WorkError(f"out of memory with {at_once} crops in a process: smaller --batch") from None
+                if at_once == 1:
+                    raise WorkError(
+                        "out of memory with one frame at a time: give a smaller --crop or another --preset"
+                    ) from None
+            self._at_once = (at_once + 1) // 2
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            tqdm.write(f"trainer: out of memory: going on with {self._at_once} frames at once", file=sys.stderr)
+
+    def _loss_of(self, batch: Batch) -> Tensor:
+        logits, labels = self._answer(self._lit(batch), batch.labels)
+        stride = 1 if self.net.frame_level else self.net.map_stride
+        loss = self._loss(match(logits, labels, stride, self.class_weights))
+        if not torch.isfinite(loss):
+            raise LossNotFinite(loss.item(), batch.step, batch.first_slot, len(labels))
+        return loss
+
+    def _predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        logits, labels = self._answer(batch.frames.unsqueeze(1).float(), batch.labels)
+        return at_full_size(logits, *labels.shape[1:]).argmax(dim=1), labels.long()
+
+    def _lit(self, batch: Batch) -> Tensor:
+        if not self._relight:
+            return batch.frames.unsqueeze(1).float()
+        return relight(batch.frames, self._settings[2], batch.step, batch.first_slot)
+
+    def _answer(self, grey: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits float32 and the labels they are to meet, in the network's own classes."""
+        logits = self.net(grey.contiguous(memory_format=torch.channels_last)).float().contiguous()
+        labels = labels.clamp(max=len(self._classes) - 1)
+        if self.net.frame_level:
+            return logits[..., :1, :1], labels.amax(dim=(1, 2), keepdim=True)
+        return logits, labels
+
+    def on_validation_epoch_end(self) -> None:
+        """Log IoU per class (classes without a pixel left out) and their mean, over all processes."""
+        iou = iou_of(self._confusion.compute().cpu().numpy())
+        self._confusion.reset()
+        known = {name: value for name, value in zip(self._classes, iou, strict=True) if value is not None}
+        self.val_figures = {VAL_MIOU: sum(known.values()) / len(known)}
+        self.val_figures |= {f"val_iou/{name}": value for name, value in known.items()}
+        self.log_dict(self.val_figures)

@@ -1,0 +1,209 @@
+"""One training run: data in, best and last checkpoint out."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from inspector.errors import InputError, WorkError
+from trainer.checkpoint import load_checkpoint
+from trainer.data.crops import CropSettings
+from trainer.data.split import write_split
+from trainer.training.advice import without_advice
+from trainer.training.batches import NamedCrops, TrainStream, WholeFrames
+from trainer.training.callbacks import AveragedWeights, Budget, Interrupted, SaveLast
+from trainer.training.losses import loss_named
+from trainer.training.module import VAL_MIOU, LossNotFinite, SegmentationModule
+from trainer.training.out_of_memory import is_out_of_memory
+from trainer.training.processes import Processes, processes_here
+from trainer.training.progress import Progress
+from trainer.training.settings import BEST_NAME, LAST_NAME, SPLIT_NAME, TrainSettings
+from trainer.training.training_data import TrainingData, load_training_data
+from trainer.versions import library_versions
+
+MAX_CROP: Final = (256, 512)
+"""Default crop where the frame is larger, px: enough surroundings to tell a defect from a marking."""
+VAL_BATCH_PX: Final = 4 << 20
+"""Pixels validated at a time; full-size logits of all classes take some 30 bytes a pixel."""
+MAX_EPOCH_STEPS: Final = 250
+"""Validate at least this often, steps: the best checkpoint of a large data set is not chosen from two."""
+
+
+def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = None) -> Path:
+    """Train and return the best checkpoint's path; raises InputError, WorkError, KeyboardInterrupt.
+
+    On Ctrl-C the state is saved first, so that `resume` goes on from there. `data` spares reading frames again.
+    """
+    loss_named(settings.loss)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    processes = processes_here()
+    if settings.batch % processes.count:
+        raise InputError(f"--batch {settings.batch} cannot be shared evenly by {processes.count} processes")
+    if data is None:
+        data = load_training_data(settings, resume=resume)
+    elif processes.is_first:
+        write_split(settings.out / SPLIT_NAME, data.split)
+    if processes.is_first:
+        settings.write()
+    crops = NamedCrops(data.loaded, data.train, _crop_settings(settings, data.loaded.size))
+    try:
+        _fit(settings, data, crops, resume=resume)
+    except Interrupted:
+        raise KeyboardInterrupt from None
+    except LossNotFinite as fault:
+        raise WorkError(_unfit_batch(fault, crops)) from None
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise WorkError("out of memory outside the network's passes: choose a smaller --preset") from None
+    best = settings.out / BEST_NAME
+    return best if best.exists() else settings.out / LAST_NAME
+
+
+def _fit(settings: TrainSettings, data: TrainingData, crops: NamedCrops, *, resume: bool) -> None:
+    """Train to the end, from last.ckpt where `resume` and there is one."""
+    seed_everything(settings.seed, verbose=False)
+    module = SegmentationModule(
+        model=settings.model,
+        classes=list(settings.classes_of(data.classes)),
+        loss=settings.loss,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        seed=settings.seed,
+        facts=_facts(settings, data),
+        optimizer=settings.optimizer,
+        schedule=settings.schedule,
+        relight=settings.relight,
+        class_weights=_class_weights(settings, data),
+    )
+    if settings.init is not None and not resume:
+        _take_weights(module, settings.init)
+    processes = processes_here()
+    whole_frames = WholeFrames(data.loaded, data.val, _val_batch(data.loaded.size), processes)
+    last = settings.out / LAST_NAME
+    with without_advice():
+        trainer = _trainer(settings, crops.steps_per_epoch, processes)
+        trainer.fit(
+            module,
+            DataLoader(TrainStream(crops, processes, lambda: trainer.global_step), batch_size=None),
+            DataLoader(whole_frames, batch_size=None),
+            ckpt_path=last if resume and last.exists() else None,
+            weights_only=True,
+        )
+
+
+def _take_weights(module: SegmentationModule, path: Path) -> None:
+    """Start from the weights of another run; raises InputError where network or classes differ."""
+    start = load_checkpoint(path)
+    try:
+        module.net.load_state_dict(start.net.state_dict())
+    except RuntimeError:
+        raise InputError(f"--init {path}: another network ({start.model}, {len(start.classes)} classes)") from None
+
+
+def _unfit_batch(fault: LossNotFinite, crops: NamedCrops) -> str:
+    names = sorted({crops.names_at(fault.step)[slot] for slot in fault.slots})
+    return (
+        f"the loss became {fault.loss} at step {fault.step} on crops of {', '.join(names)}: look at these frames, "
+        "else start a new run with a smaller --lr or --precision fp32"
+    )
+
+
+def _crop_settings(settings: TrainSettings, size: tuple[int, int]) -> CropSettings:
+    height, width = settings.crop or (min(MAX_CROP[0], size[0]), min(MAX_CROP[1], size[1]))
+    if height > size[0] or width > size[1]:
+        raise InputError(f"--crop {height} {width} is larger than the frames, {size[0]}×{size[1]} px")
+    return CropSettings(settings.batch, height, width, settings.balanced, settings.seed)
+
+
+def _val_batch(size: tuple[int, int]) -> int:
+    return max(1, VAL_BATCH_PX // (size[0] * size[1]))
+
+
+def _class_weights(settings: TrainSettings, data: TrainingData) -> list[float] | None:
+    """Area to the power of −class_weighting, scaled so that the mean weight of a pixel is 1."""
+    if settings.class_weighting == 0.0:
+        return None
+    kinds = len(settings.classes_of(data.classes))
+    areas = np.zeros(kinds, np.int64)
+    for index in data.train:
+        areas += np.bincount(np.minimum(data.loaded.labels[index], kinds - 1).ravel(), minlength=kinds)
+    shares = np.maximum(areas, 1) / areas.sum()
+    weights = shares**-settings.class_weighting
+    return [float(weight) for weight in weights / (weights * shares).sum()]
+
+
+def _facts(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
+    """What a checkpoint tells of its origin; JSON values only, so that it loads without unpickling code."""
+    return {
+        "height": data.loaded.size[0],
+        "width": data.loaded.size[1],
+        "data": str(settings.data.resolve()),
+        "train_sha256": data.loaded.digest(data.train.tolist()),
+        "val_sha256": data.loaded.digest(data.val.tolist()),
+        "train_frames": len(data.train),
+        "val_frames": len(data.val),
+        "split": {part: list(names) for part, names in data.split.items()},
+        "settings": settings.model_dump(mode="json"),
+        "command": shlex.join(["trainer", *sys.argv[1:]]),
+        "versions": library_versions("torch", "lightning", "numpy"),
+    }
+
+
+def _trainer(settings: TrainSettings, steps_per_epoch: int, processes: Processes) -> Trainer:
+    steps = None if settings.epochs is None else settings.epochs * steps_per_epoch
+    return Trainer(
+        **_machines(settings, processes),
+        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
+        max_steps=-1 if steps is None else steps,
+        max_epochs=-1,
+        val_check_interval=min(steps_per_epoch, MAX_EPOCH_STEPS),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        logger=TensorBoardLogger(settings.out, name="", version="tensorboard"),
+        callbacks=_callbacks(settings, steps, steps_per_epoch),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=10,
+    )
+
+
+def _machines(settings: TrainSettings, processes: Processes) -> dict[str, Any]:
+    if processes.count == 1:
+        return {"accelerator": settings.device, "devices": 1}
+    return {
+        "accelerator": settings.device,
+        "devices": processes.on_this_machine,
+        "num_nodes": processes.count // processes.on_this_machine,
+        "strategy": "ddp",
+        # Batch norm over all processes' crops; torch has it for GPUs only.
+        "sync_batchnorm": settings.device != "cpu" and torch.cuda.is_available(),
+    }
+
+
+def _callbacks(settings: TrainSettings, steps: int | None, steps_per_epoch: int) -> list[Callback]:
+    budget = Budget(steps, settings.minutes)
+    callbacks: list[Callback] = [
+        budget,
+        AveragedWeights(settings.ema),
+        Progress(budget, steps_per_epoch, settings.out / "metrics.csv"),
+        SaveLast(settings.out / LAST_NAME, settings.save_minutes),
+        ModelCheckpoint(
+            dirpath=settings.out,
+            filename=Path(BEST_NAME).stem,
+            monitor=VAL_MIOU,
+            mode="max",
+            enable_version_counter=False,
+        ),
+    ]
+    if settings.patience is not None:
+        callbacks.append(EarlyStopping(VAL_MIOU, mode="max", patience=settings.patience))
+    return callbacks

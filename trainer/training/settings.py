@@ -1,0 +1,107 @@
+"""Everything a training run depends on, written beside its checkpoints so that a resume repeats it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from inspector.errors import InputError
+
+SETTINGS_NAME: Final = "run.json"
+SPLIT_NAME: Final = "split.json"
+LAST_NAME: Final = "last.ckpt"
+BEST_NAME: Final = "best.ckpt"
+DEFECT_CLASS: Final = "defect"
+"""Name of every kind of defect taken together."""
+
+
+class TrainSettings(BaseModel):
+    """The settings of `trainer train`; field names are its options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path
+    out: Path
+    split: Path | None = None
+    init: Path | None = None
+    """Checkpoint whose weights the run starts from; None draws them."""
+    val: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    model: dict[str, Any]
+    """Architecture and its parameters, see trainer.models."""
+    target: Literal["multiclass", "binary"] = "multiclass"
+    """What the network tells apart: normal and every kind of defect, or normal and defect."""
+    loss: str = "ce+dice"
+    """See trainer.training.losses."""
+    class_weighting: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Weight of a class in cross-entropy and focal loss: its area to the power of minus this."""
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    minutes: Annotated[float, Field(gt=0.0)] | None = None
+    """One of epochs and minutes is set."""
+    batch: Annotated[int, Field(ge=1)] = 16
+    crop: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = None
+    """Height and width; None takes the frame up to 256×512."""
+    balanced: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    lr: Annotated[float, Field(gt=0.0)] = 2e-3
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    schedule: Literal["one-cycle", "constant"] = "one-cycle"
+    relight: bool = True
+    """Whether brightness, contrast, gamma and noise of the crops vary."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Stop after this many validations without a better one."""
+    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.998
+    seed: int = 1
+    threads: Annotated[int, Field(ge=1)] | None = None
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    precision: Literal["bf16", "fp32"] = "bf16"
+    save_minutes: Annotated[float, Field(gt=0.0)] = 3.0
+    """How much work a SIGKILL may cost."""
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> "TrainSettings":
+        if (self.epochs is None) == (self.minutes is None):
+            raise ValueError("give one of --epochs and --minutes")
+        return self
+
+    def write(self) -> None:
+        """Write run.json into the run's folder."""
+        (self.out / SETTINGS_NAME).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+    def classes_of(self, classes: Sequence[str]) -> tuple[str, ...]:
+        """The classes the network answers in, for a data set with these."""
+        return tuple(classes) if self.target == "multiclass" else (classes[0], DEFECT_CLASS)
+
+
+MAY_CHANGE_ON_RESUME: Final = frozenset({"threads", "device", "save_minutes", "out", "data", "init"})
+"""What does not change the result; `data` may have moved, and its content is checked by hash."""
+
+
+def settings_from(options: dict[str, Any]) -> TrainSettings:
+    """Checked settings of the options given; raises InputError naming the first wrong one."""
+    try:
+        return TrainSettings(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "".join(f"--{part} " for part in first["loc"][:1]).replace("_", "-")
+        raise InputError(f"{option}{first['msg'].removeprefix('Value error, ')}") from None
+
+
+def resumed_settings(out: Path, options: dict[str, Any]) -> TrainSettings:
+    """The settings of the run in `out`; raises InputError where `options` asks for something else."""
+    path = out / SETTINGS_NAME
+    try:
+        stored = TrainSettings.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}: no run to resume in {out}") from None
+    except ValidationError as error:
+        raise InputError(f"{path}: {error.errors()[0]['msg']}: not a run of this version") from None
+    wanted = settings_from({**stored.model_dump(), **options})
+    for name in TrainSettings.model_fields:
+        before, now = getattr(stored, name), getattr(wanted, name)
+        if name not in MAY_CHANGE_ON_RESUME and before != now:
+            raise InputError(
+                f"--resume: the run in {out} was started with {name} {before}, not {now}: "
+                "leave the option out, or start a new run in another folder"
+            )
+    return wanted
