@@ -55,10 +55,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _run_process(options: argparse.Namespace) -> int:
+    import cv2
+
     from inspector.processes.stop import stop_with_parent
 
     if options.child_of is not None:
         stop_with_parent(options.child_of)
+    # One thread a stage: OpenCV's pool would spin on the cores that the engine needs.
+    cv2.setNumThreads(1)
     config = load_config(options.config)
     if options.identity is not None:
         config = LoadedConfig(config.path, config.line, options.identity)

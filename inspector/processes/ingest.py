@@ -25,6 +25,8 @@ FRAMES_LINGER_MS: Final = 500
 NEWS_LINGER_MS: Final = 10_000
 """Announcements are worth waiting for: `decide` may be starting again."""
 
+FIND_WORKER_MS: Final = 1000
+
 SHED_QUEUE_FRAMES: Final = 8
 """Frames of a camera that may wait for the worker before the oldest is shed."""
 
@@ -151,9 +153,9 @@ class FrameSender:
         self._poller.register(frames, zmq.POLLOUT)
         self._poller.register(stop.fileno(), zmq.POLLIN)
 
-    def wait_for_room(self) -> None:
-        """Return when the worker can take a frame, or a stop was asked for."""
-        self._poller.poll()
+    def wait_for_room(self, timeout_ms: int | None = None) -> None:
+        """Return when the worker can take a frame, a stop was asked for, or the time is up."""
+        self._poller.poll(timeout_ms)
 
     def send(self, frame: Frame) -> bool:
         """Hand one frame to the link; False while the worker is behind."""
@@ -197,6 +199,8 @@ def _feed_shedding(captures: Iterator[Capture | None], sender: FrameSender, stop
     """A strip does not stop for us: frames wait a little, then the oldest is given up."""
     waiting: deque[Frame] = deque()
     shed = 0
+    # A worker that is there needs a moment to find the link; without one, the strip moves on all the same.
+    sender.wait_for_room(FIND_WORKER_MS)
     for capture in captures:
         if stop:
             break

@@ -13,6 +13,9 @@ from inspector.values import MAX_SCORE, Pixels, Segmentation
 BORDER_ROWS_PX: Final = 2
 """A defect this near to the frame's first or last row reaches it: enlarged maps fade out by a pixel or two."""
 
+MARGIN_CELLS: Final = 2
+"""Cells of the maps around the candidates that are enlarged with them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Component:
@@ -45,9 +48,31 @@ def enlarge(segmentation: Segmentation, height: int, width: int) -> tuple[Pixels
 
 
 def class_mask(segmentation: Segmentation, height: int, width: int, steps: Pixels) -> tuple[Pixels, Pixels]:
-    """(mask, score) at frame size, uint8 [H, W]: the defect class where score ≥ steps[class], else 0."""
-    kind, score = enlarge(segmentation, height, width)
-    return threshold_maps(kind, score, steps), score
+    """(mask, score) at frame size, uint8 [H, W]: the defect class where score ≥ steps[class], else 0.
+
+    The score is filled in only around what may be a defect: most of a frame never is, and enlarging it would cost
+    more than all that follows.
+    """
+    stride = segmentation.map_stride
+    mask, score = np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8)
+    lowest = int(steps[1:].min())
+    x, y, w, h = cv2.boundingRect((segmentation.score >= lowest).astype(np.uint8))
+    if w == 0:
+        return mask, score
+    # Two cells more on each side: what interpolation makes of the cut edge stays below every threshold there.
+    rows = slice(max(0, y - MARGIN_CELLS), y + h + MARGIN_CELLS)
+    columns = slice(max(0, x - MARGIN_CELLS), x + w + MARGIN_CELLS)
+    part = Segmentation(
+        np.ascontiguousarray(segmentation.kind[rows, columns]),
+        np.ascontiguousarray(segmentation.score[rows, columns]),
+        stride,
+    )
+    size = (part.kind.shape[0] * stride, part.kind.shape[1] * stride)
+    top, left = rows.start * stride, columns.start * stride
+    inside = (slice(top, top + size[0]), slice(left, left + size[1]))
+    part_kind, score[inside] = enlarge(part, *size)
+    mask[inside] = threshold_maps(part_kind, score[inside], steps)
+    return mask, score
 
 
 def find_components(mask: Pixels, score: Pixels) -> list[Component]:

@@ -51,6 +51,9 @@ LINKS: Final = (FRAMES, NEWS, RESULTS, VIEW)
 MAX_MESSAGE_BYTES: Final = 256 * 1024 * 1024
 """A larger message closes its connection: no stage can be made to take all memory."""
 
+RECONNECT_MS: Final = 20
+"""How soon a stage looks again for one that is not there yet, or not any more."""
+
 _LONGEST_IPC_PATH: Final = 107
 """Bytes that Linux allows for the name of a socket (sockaddr_un)."""
 
@@ -105,6 +108,7 @@ def _open(
     socket.linger = linger_ms
     socket.sndhwm = socket.rcvhwm = link.high_water
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
     if kind == zmq.SUB:
         socket.subscribe(b"")
     for camera in cameras:

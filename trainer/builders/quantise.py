@@ -1,4 +1,4 @@
-"""An ONNX model with explicit INT8 quantisation (Q/DQ pairs) between its first and last convolution, by NNCF."""
+"""An ONNX model with explicit INT8 quantisation (Q/DQ pairs) after its first and up to its last convolution."""
 
 import logging
 import os
@@ -19,6 +19,9 @@ INSTALL: Final = "pip install 'strip-inspector[int8]'"
 
 _CONVOLUTIONS: Final = ("Conv", "ConvTranspose")
 
+_OUTLIERS: Final = 1e-4
+"""Share of a frame's activations that may lie beyond either end of the range."""
+
 _UNSIGNED_STEPS: Final = 255.0
 _SIGNED_STEPS: Final = 127.0
 
@@ -27,8 +30,8 @@ def quantise(source: Path, target: Path, frames: Pixels, *, show_progress: bool 
     """Write `source` quantised to `target`, activation ranges measured on `frames`, uint8 [N, H, W].
 
     Weights per channel, activations per tensor, all signed and symmetric: what OpenVINO, ONNX Runtime and
-    TensorRT (which has nothing else) all run. What lies before the first and after the last convolution stays
-    float: softmax and comparisons decide the score, and cost little.
+    TensorRT (which has nothing else) all run. The first convolution and what follows the last
+    stay float: grey levels, softmax and comparisons, where rounding costs most and quantising wins least.
 
     Raises InputError without NNCF, WorkError for a model it cannot quantise.
     """
@@ -75,29 +78,44 @@ def _parameters() -> Any:
     Its bias correction, on by default, cost the `fast` preset 1.7 points of defect IoU on 40 defective frames
     (0.39 of 255 mean score difference; without it 0.02 points and 0.09). Its ranges are the mean over the frames
     of each frame's extremes, which clips what defects, in few frames, drive further: a net of 9,000 weights lost
-    10 points of defect IoU by that, 0.1 with the extremes over all frames. With both, the first and last
-    convolution in float won 0.1 point: they are quantised like the others.
+    10 points of defect IoU by that. The widest over all frames of each frame's 0.01 and 99.99 % quantiles keeps
+    them, without the lone pixels that make every step coarser (mean score difference of `fast` on 300 frames:
+    0.064 by means, 0.081 by extremes, 0.045 by these).
     """
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
-    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+    from nncf.quantization.range_estimator import (
+        AggregatorType,
+        RangeEstimatorParameters,
+        StatisticsCollectorParameters,
+        StatisticsType,
+    )
 
+    lowest, highest = (
+        StatisticsCollectorParameters(StatisticsType.QUANTILE, widest, quantile_outlier_prob=_OUTLIERS)
+        for widest in (AggregatorType.MIN, AggregatorType.MAX)
+    )
     return AdvancedQuantizationParameters(
-        disable_bias_correction=True, activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+        disable_bias_correction=True,
+        activations_range_estimator_params=RangeEstimatorParameters(min=lowest, max=highest),
     )
 
 
 def _float_nodes(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes after the last convolution: NNCF would quantise the softmax's answer."""
+    """Names of the first convolution and of the nodes after the last: NNCF would quantise the softmax's answer.
+
+    The first convolution in float makes the mean score difference a third smaller (`fast` 0.045 → 0.032 of 255, a
+    net of 9,000 weights 0.83 → 0.54); what it costs in speed was within the noise (1.49 against 1.53 × bf16).
+    """
     places = [place for place, node in enumerate(model.graph.node) if node.op_type in _CONVOLUTIONS]
     if not places:
         raise ValueError("it has no convolution")
-    return [node.name for node in model.graph.node[places[-1] + 1 :]]
+    return [model.graph.node[places[0]].name, *(node.name for node in model.graph.node[places[-1] + 1 :])]
 
 
 def _make_signed(model: onnx.ModelProto) -> None:
     """Turn unsigned activations (NNCF's choice after a ReLU) into signed ones of the same range, in place.
 
-    TensorRT knows only int8 with zero point 0. Measured: the same mIoU within 0.1 point, and no slower.
+    TensorRT knows only int8 with zero point 0. Measured: mIoU within 0.1 point of unsigned, and no slower.
     """
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     scales: set[str] = set()

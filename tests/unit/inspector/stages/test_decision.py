@@ -5,7 +5,7 @@ import pytest
 
 from inspector.rules import BoundRecipe, score_thresholds, threshold_maps
 from inspector.stages.continuity import REACH_PX, StripDefects
-from inspector.stages.defects import enlarge, find_components
+from inspector.stages.defects import class_mask, enlarge, find_components
 from inspector.stages.judge import judge
 from inspector.stages.ledger import Settled
 from inspector.stages.verdicts import VerdictMaker
@@ -168,3 +168,22 @@ def test_verdict_maker_covers_clean_reject_fault_and_lost():
     assert (failed.verdict.decision, failed.verdict.reasons) == (Decision.UNINSPECTED, ("engine failed",))
     lost = maker.make(Settled(3, None, None, "announcement lost"), 10).verdict
     assert (lost.decision, lost.position_mm, lost.coil) == (Decision.UNINSPECTED, 75.0, "C1")
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_enlarging_only_the_candidates_changes_no_mask(stride: int):
+    """The mask is the one that enlarging the whole frame gives, and so is the score wherever there is a defect."""
+    rng = np.random.default_rng(stride)
+    steps = recipe().steps
+    for _ in range(50):
+        kind = rng.integers(1, 3, (16, 40), dtype=np.uint8)
+        score = np.zeros((16, 40), np.uint8)
+        y, x = rng.integers(0, 12), rng.integers(0, 30)
+        score[y : y + rng.integers(1, 5), x : x + rng.integers(1, 10)] = rng.integers(60, 256)
+        score = np.maximum(score, rng.integers(0, 120, score.shape, dtype=np.uint8))
+        maps = Segmentation(kind, score, stride)
+        big_kind, big_score = enlarge(maps, 16 * stride, 40 * stride)
+        wanted = threshold_maps(big_kind, big_score, steps)
+        mask, part_score = class_mask(maps, 16 * stride, 40 * stride, steps)
+        assert np.array_equal(mask, wanted)
+        assert np.array_equal(part_score[mask > 0], big_score[wanted > 0])
