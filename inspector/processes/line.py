@@ -133,6 +133,8 @@ class Line:
             for key, value in os.environ.items()
             if not key.startswith("INSPECTOR_") or key == "INSPECTOR_LOG_LEVEL"
         }
+        # What went well is the summary's to say; the terminal shows progress and what went wrong.
+        environment.setdefault("INSPECTOR_LOG_LEVEL", "warning")
         environment["NOTIFY_SOCKET"] = str(listener.address)
         # A session of its own: Ctrl-C on the terminal reaches this process alone, which stops them in order.
         popen = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)

@@ -225,16 +225,20 @@ def test_out_of_memory_is_answered_by_fewer_crops_at_once(data: Path, tmp_path: 
     """A step too large for the memory there is goes through in parts and ends with the same weights."""
     options = ["--data", str(data), "--epochs", "1", "--widths", "32,64", "--norm", "group", "--loss", "ce"]
     options += ["--batch", "24", "--val", "0.25", "--threads", "1", "--precision", "fp32", "--device", "cpu"]
-    weights = []
-    for name, mebibytes in (("plenty", 1 << 16), ("short", 400)):
+    said = {}
+    # What one crop needs differs from machine to machine: the least of these that holds it is too small for 24.
+    for mebibytes in (1 << 16, 350, 425, 500, 600, 700, 850):
         command = [sys.executable, "-c", SHORT_OF_MEMORY, str(mebibytes), "train", *options]
-        command += ["--out", str(tmp_path / name), "--stem-stride", "1"]
+        command += ["--out", str(tmp_path / str(mebibytes)), "--stem-stride", "1"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
-        assert done.returncode == 0, done.stderr
-        assert ("out of memory: going on with" in done.stderr) == (name == "short")
-        weights.append(_state(tmp_path / name / "last.ckpt"))
-    for key, value in weights[0].items():
-        torch.testing.assert_close(weights[1][key], value, rtol=1e-3, atol=1e-4, msg=key)
+        if done.returncode == 0:
+            said[mebibytes] = "out of memory: going on with" in done.stderr
+        if len(said) == 2:
+            break
+    assert list(said.values()) == [False, True], said
+    plenty, short = (_state(tmp_path / str(mebibytes) / "last.ckpt") for mebibytes in said)
+    for key, value in plenty.items():
+        torch.testing.assert_close(short[key], value, rtol=1e-3, atol=1e-4, msg=key)
 
 
 def test_a_crop_too_large_for_the_memory_is_one_line(data: Path, tmp_path: Path) -> None:
