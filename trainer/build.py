@@ -21,12 +21,13 @@ from inspector.engine.manifest import (
     write_manifest,
 )
 from inspector.errors import InputError, WorkError
+from inspector.machine import cpu_name
 from inspector.rules import score_thresholds
 from trainer.build_cost import MAX_LOSS_POINTS, measure_cost, reference_maps
 from trainer.builders.openvino import build_openvino
 from trainer.calibration import Calibration, load_calibration
 from trainer.card import Card, ModelFolder, open_model, write_card
-from trainer.engine_speed import cpu_name, measure_speed
+from trainer.engine_speed import measure_speed
 from trainer.extras import needs_train_extra
 from trainer.new_folder import check_is_new, new_folder
 from trainer.versions import library_versions

@@ -1,8 +1,6 @@
 """How fast an engine is on this PC, alone and on real frames."""
 
-import platform
 import time
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -45,14 +43,3 @@ def measure_speed(engine: Backend, frames: Pixels, seconds: float = SPEED_S) -> 
         "seconds": round(elapsed, 2),
         "device": engine.device(),
     }
-
-
-def cpu_name() -> str:
-    """The processor's name as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -1,8 +1,6 @@
 """`inspector bench`: the engine alone, the line over it, and the latency at half load, in one run."""
 
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -18,6 +16,7 @@ from inspector.backends.instant import write_engine
 from inspector.commands.session import run_session
 from inspector.config import LineConfig, LoadedConfig, SimulatorSettings, load_config
 from inspector.engine.manifest import EngineFolder, open_folder
+from inspector.machine import machine
 from inspector.sources.simulated import SimulatorSource
 from inspector.values import Pixels
 
@@ -172,17 +171,3 @@ def _table(figures: dict[str, Any], folder: EngineFolder, frames: int, rounds: i
         "uninspected": str(figures["uninspected"]),
     }
     return "\n".join(f"{what:22s} {found}" for what, found in rows.items())
-
-
-def machine() -> str:
-    """The machine in words."""
-    model = next(
-        (
-            text.split(":", 1)[1].strip()
-            for text in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-            if text.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
-    return f"{model}, {os.cpu_count()} cores, {system}"

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import jinja2
-
 import inspector
 from inspector.errors import InputError, WorkError
 from inspector.sinks import number_text
 from inspector.sinks.coil_map import CoilMap, draw_coil_map
+from inspector.sinks.html_page import page_environment
 from inspector.sinks.kind_colours import kind_colour
 from inspector.sinks.latency_chart import TOTAL, LatencyChart, StageTimes, chart_latency
 from inspector.sinks.map_marks import TILES, mark_path
@@ -147,13 +146,7 @@ def _frame_mm(
 
 
 def _render(report: Report) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(Path(__file__).parent)
     environment.filters.update(
         colour=kind_colour,
         shape=mark_path,

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from inspector.backends.instant import write_engine
-from inspector.commands.bench import machine
+from inspector.machine import machine
 
 FRAMES = 50_000
 SETTLED_SHARE = 0.1

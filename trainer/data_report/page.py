@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import jinja2
 import numpy as np
 
 import inspector
 from inspector import sinks
 from inspector.errors import WorkError
+from inspector.sinks.html_page import page_environment
 from inspector.sinks.kind_colours import kind_colour
 from inspector.sinks.map_marks import mark_path
 from inspector.sinks.number_text import thousands
@@ -54,13 +54,7 @@ class Shown:
 
 def write_page(found: Survey, path: Path) -> None:
     """Write the page; raises WorkError where it cannot be written."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([Path(__file__).parent, Path(sinks.__file__).parent]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(Path(__file__).parent, Path(sinks.__file__).parent)
     environment.filters.update(
         colour=kind_colour,
         shape=mark_path,

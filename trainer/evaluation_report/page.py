@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import jinja2
-
 import inspector
 from inspector import sinks
+from inspector.sinks.html_page import page_environment
 from inspector.sinks.kind_colours import kind_colour
 from inspector.sinks.map_marks import mark_path
 from inspector.sinks.number_text import frames, thousands
@@ -177,13 +176,7 @@ def _size(row: Mapping[str, Any]) -> str:
 
 def _render(page: Page) -> str:
     folders = [Path(__file__).parent, Path(sinks.__file__).parent]  # report.css is the line's
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(*folders)
     environment.filters.update(
         colour=kind_colour,
         shape=mark_path,
