@@ -19,7 +19,7 @@ DEFAULT_PRESET: Final = "fast"
 DEFAULT_EPOCHS: Final = 40
 """The founding paper's."""
 
-_MODEL_OPTIONS: Final = ("preset", "widths", "stem_stride", "norm", "residual")
+_MODEL_OPTIONS: Final = ("preset", "widths", "stem_stride", "norm", "residual", "sub_pixel")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--stem-stride", type=int, choices=(1, 2, 4), help="how much the first layer shrinks the frame")
     add("--norm", choices=("batch", "group", "instance"), help="normalisation (default batch)")
     add("--residual", action="store_true", help="residual blocks")
+    add("--sub-pixel", action="store_true", help="answer at full size behind a strided stem")
     add("--target", choices=("multiclass", "binary"), help="every kind of defect (default), or defect and normal")
     add("--loss", help="ce, dice, lovasz, focal, or a sum of them (default ce+dice)")
     add("--class-weighting", type=float, metavar="P", help="weigh classes by area^−P; 0.25 is mild (default 0)")

@@ -1,4 +1,5 @@
-"""A plain U-Net (Ronneberger et al. 2015) with a strided stem: any frame size, logits at the stem's resolution."""
+"""A plain U-Net (Ronneberger et al. 2015) with a strided stem: any frame size, logits at the stem's resolution, or
+at full size where the head answers for every pixel of a cell (sub-pixel convolution, Shi et al. 2016)."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -51,7 +52,10 @@ def conv_norm(inputs: int, outputs: int, norm: str, kernel: int = 3, stride: int
 
 
 class UNet(Network):
-    """`widths` are the channels of each level; the frame is reflected up to what the strides divide."""
+    """`widths` are the channels of each level; the frame is reflected up to what the strides divide.
+
+    `sub_pixel` has the head give s² answers a cell of the stem, one a pixel, instead of one that is enlarged.
+    """
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class UNet(Network):
         *,
         residual: bool = False,
         norm: str = "batch",
+        sub_pixel: bool = False,
     ) -> None:
         super().__init__()
         if stem_stride not in MAP_STRIDES:
@@ -69,7 +74,7 @@ class UNet(Network):
             raise InputError(f"a U-Net needs two or more widths, each at least 1, got {list(widths)}")
         if norm not in NORMS:
             raise InputError(f"no norm {norm!r}: there is {', '.join(NORMS)}")
-        self.map_stride = stem_stride
+        self.map_stride = 1 if sub_pixel else stem_stride
         self.multiple = stem_stride * 2 ** (len(widths) - 1)
         """What height and width are padded to."""
         self.stem: nn.Module | None = None
@@ -85,10 +90,12 @@ class UNet(Network):
         pairs = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.grow = nn.ModuleList(nn.ConvTranspose2d(deep, wide, 2, 2) for deep, wide in pairs)
         self.up = nn.ModuleList(ConvBlock(2 * wide, wide, norm, residual) for _, wide in pairs)
-        self.head = nn.Conv2d(widths[0], classes, 1)
+        self.answers = stem_stride if sub_pixel else 1
+        """Answers of a cell along each axis."""
+        self.head = nn.Conv2d(widths[0], classes * self.answers**2, 1)
 
     def forward(self, grey: Tensor) -> Tensor:
-        """Grey levels 0..255, float [N, 1, H, W] → logits [N, classes, ⌈H/s⌉, ⌈W/s⌉], s the stem stride."""
+        """Grey levels 0..255, float [N, 1, H, W] → logits [N, classes, ⌈H/s⌉, ⌈W/s⌉], s the map stride."""
         height, width = int(grey.shape[-2]), int(grey.shape[-1])
         x = (grey - GREY_MEAN) / GREY_SCALE
         bottom, right = -height % self.multiple, -width % self.multiple
@@ -105,6 +112,8 @@ class UNet(Network):
         for grow, block in zip(self.grow, self.up, strict=True):
             x = block(torch.cat((grow(x), skips.pop()), dim=1))
         logits: Tensor = self.head(x)
+        if self.answers > 1:
+            logits = functional.pixel_shuffle(logits, self.answers)
         s = self.map_stride
         return logits[..., : -(-height // s), : -(-width // s)] if bottom or right else logits
 

@@ -20,6 +20,19 @@ def test_logits_cover_a_frame_of_any_size(stride: int, size: tuple[int, int]) ->
     assert logits.shape == (2, 3, -(-size[0] // stride), -(-size[1] // stride))
 
 
+@pytest.mark.parametrize("stride", [2, 4])
+@pytest.mark.parametrize("size", [(64, 96), (50, 72), (37, 61)])
+def test_a_sub_pixel_head_answers_for_every_pixel(stride: int, size: tuple[int, int]) -> None:
+    """Full size behind a strided stem, and next to no weights more than the same network without it."""
+    net = UNet(3, (8, 16), stride, sub_pixel=True).eval()
+    assert net.map_stride == 1
+    assert net(torch.zeros(2, 1, *size)).shape == (2, 3, *size)
+    weights = sum(p.numel() for p in net.parameters()) - sum(
+        p.numel() for p in UNet(3, (8, 16), stride).parameters()
+    )
+    assert weights == (8 + 1) * 3 * (stride**2 - 1)
+
+
 def test_padding_does_not_move_the_answer() -> None:
     """A defect keeps its place in a frame that has to be padded: the net sees the same pixels from the left."""
     torch.manual_seed(1)
@@ -38,7 +51,9 @@ def test_the_presets_are_the_nets_they_are_named_for() -> None:
     assert count["fast"] == pytest.approx(1.93e6, rel=0.02)
 
 
-@pytest.mark.parametrize("options", [{"residual": True}, {"norm": "group"}, {"norm": "instance"}])
+@pytest.mark.parametrize(
+    "options", [{"residual": True}, {"norm": "group"}, {"norm": "instance"}, {"sub_pixel": True}]
+)
 def test_variants_learn_in_every_layer(options: dict[str, object]) -> None:
     """Every weight of a residual or differently normalised net gets a gradient."""
     net = build_model({"architecture": "unet", "widths": [8, 16], "stem_stride": 2, **options}, 3)
