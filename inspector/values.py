@@ -90,6 +90,8 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce")
     """What `decide` hears of a captured frame before its pixels go anywhere: from here on it owes a verdict."""
 
     camera: str
+    ingest_ns: int
+    """When the ingest that captured it started, on the monotonic clock: frame ids count from there."""
     frame_id: int
     captured_ns: int
     """Capture time, ns since 1970."""

@@ -5,6 +5,7 @@ The base class owns the life-cycle and all checks; a backend writes only the fou
 
 import os
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ from inspector.engine.manifest import GOLDEN_NAME, EngineFolder
 from inspector.errors import EngineError
 from inspector.rules import score_thresholds
 from inspector.values import Pixels
+
+
+GATHER_S: Final = 0.01
+"""Answers that come sooner after each other are told of together, as long as the engine has more to do: waking a
+loop costs a busy CPU more than what it does then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class Backend(ABC):
         self._answers: deque[Answer] = deque()
         self._in_flight = 0
         self._ready = threading.Condition()
+        self._told = False
+        self._told_s = 0.0
         self._event = -1
 
     def __enter__(self) -> Self:
@@ -117,8 +125,9 @@ class Backend(ABC):
         with self._ready:
             answers = list(self._answers)
             self._answers.clear()
-            if answers:
+            if self._told:
                 os.eventfd_read(self._event)
+                self._told = False
         self._in_flight -= len(answers)
         return answers
 
@@ -167,10 +176,13 @@ class Backend(ABC):
     def _answer(self, answer: Answer) -> None:
         """A backend calls this, from any thread, once for every submitted batch."""
         with self._ready:
-            if not self._answers:
-                os.eventfd_write(self._event, 1)
             self._answers.append(answer)
             self._ready.notify()
+            now_s = time.monotonic()
+            enough = len(self._answers) >= min(self._in_flight, max(1, self.slots // 2))
+            if not self._told and (enough or now_s - self._told_s >= GATHER_S):
+                os.eventfd_write(self._event, 1)
+                self._told, self._told_s = True, now_s
 
     @abstractmethod
     def _open(self) -> None:

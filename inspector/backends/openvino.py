@@ -39,12 +39,15 @@ class OpenVinoBackend(Backend):
         self._check_ports(compiled, model_path)
         self._device = str(core.get_property("CPU", "FULL_DEVICE_NAME"))
         self._running = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
-        self.slots = self.settings.slots or max(2, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        # One request more than OpenVINO's streams waits inside it, so that no stream waits for Python; as many
+        # batches again wait for the requests.
+        requests = 1 + max(2, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self.slots = self.settings.slots or 2 * requests
         self._tensor = ov.Tensor
         self._work: SimpleQueue[tuple[int, Pixels] | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._serve, args=(compiled.create_infer_request(),), name=f"openvino-{slot}")
-            for slot in range(self.slots)
+            for slot in range(min(requests, self.slots))
         ]
         for thread in self._threads:
             thread.start()

@@ -111,8 +111,13 @@ class EngineFolder:
         return self.path / name
 
 
-def open_folder(path: Path) -> EngineFolder:
-    """Read an engine folder and check every hash; raises EngineError with what differs and what to do."""
+def read_manifest(path: Path) -> Manifest:
+    """What an engine folder says of itself, its files not checked: enough to know the size of frames. Raises
+    EngineError."""
+    return _parsed(path)[0]
+
+
+def _parsed(path: Path) -> tuple[Manifest, bytes]:
     manifest_path = path / MANIFEST_NAME
     try:
         raw = manifest_path.read_bytes()
@@ -122,11 +127,16 @@ def open_folder(path: Path) -> EngineFolder:
             f"make one with `trainer build-engine MODEL --out {path}`"
         ) from None
     try:
-        manifest = Manifest.model_validate_json(raw)
+        return Manifest.model_validate_json(raw), raw
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "manifest"
         raise EngineError(f"{manifest_path}: {where}: {first['msg']}: build the engine again") from None
+
+
+def open_folder(path: Path) -> EngineFolder:
+    """Read an engine folder and check every hash; raises EngineError with what differs and what to do."""
+    manifest, raw = _parsed(path)
     for name, expected in sorted(manifest.files.items()):
         try:
             actual = file_sha256(path / name)

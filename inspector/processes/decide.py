@@ -21,7 +21,7 @@ from inspector.stages.tally import Tally
 from inspector.stages.verdicts import Outcome, SettledFrame, VerdictMaker
 from inspector.values import Announcement, Inspection
 from inspector.wire.links import NEWS, RESULTS, VIEW, open_context, open_receiver, open_sender
-from inspector.wire.messages import Begin, End, Fault, Parts, decode_news, decode_result
+from inspector.wire.messages import Begin, End, Fault, News, Parts, Result, decode_news, decode_results
 
 TURN_MESSAGES: Final = 64
 """Messages taken from one link before the loop turns to the other and to the verdicts."""
@@ -42,6 +42,8 @@ class Camera:
 
     ledger: CameraLedger[Announcement, Inspection]
     maker: VerdictMaker
+    ingest_ns: int | None = None
+    """Which ingest its frame ids are counted by; None until one was heard of."""
     total: int | None = None
     ended: bool = False
 
@@ -65,41 +67,69 @@ class Decide:
             self._cameras[camera].ledger.expected = next_frame
 
     def news(self, parts: Parts, now_ns: int) -> list[Outcome]:
-        """One message from ingest; raises WireError."""
-        message = decode_news(parts)
-        camera = self._camera(message.camera)
+        """One message from ingest; raises WireError, after the rest of it was heard, for what must be refused."""
         outcomes: list[Outcome] = []
-        try:
-            if isinstance(message, Announcement):
-                camera.ledger.announce(message.frame_id, message, message.clock_ns, message.fault)
-            elif isinstance(message, Fault):
-                camera.ledger.fault(message.frame_id, message.reason)
-            elif isinstance(message, End):
-                camera.ledger.end(message.captured, now_ns)
-                camera.ended = True
-            else:
-                outcomes = self._begin(message, camera, now_ns)
-        except ValueError as error:
-            raise WireError(f"camera {message.camera}: {error}") from None
+        refused: WireError | None = None
+        for message in decode_news(parts):
+            try:
+                outcomes += self._hear(message, now_ns)
+            except (WireError, ValueError) as error:
+                refused = WireError(f"camera {message.camera}: {error}")
+        if refused is not None:
+            raise refused
         return outcomes
 
-    def _begin(self, message: Begin, camera: Camera, now_ns: int) -> list[Outcome]:
-        """Ingest has started, perhaps again: what its forerunner still owed is closed first."""
+    def _hear(self, message: News, now_ns: int) -> list[Outcome]:
+        camera = self._camera(message.camera)
+        outcomes: list[Outcome] = []
+        if isinstance(message, (Announcement, Begin)) and message.ingest_ns != camera.ingest_ns:
+            # A decide that was started again hears no Begin of an ingest that runs: that one's ids go on.
+            if camera.ingest_ns is not None or (isinstance(message, Begin) and camera.ledger.expected):
+                outcomes = self._start_over(message.camera, camera, now_ns)
+                camera = self._cameras[message.camera]
+            camera.ingest_ns = message.ingest_ns
+        if isinstance(message, Announcement):
+            camera.ledger.announce(message.frame_id, message, message.clock_ns, message.fault)
+        elif isinstance(message, Fault):
+            camera.ledger.fault(message.frame_id, message.reason)
+        elif isinstance(message, End):
+            camera.ledger.end(message.captured, now_ns)
+            camera.ended = True
+        else:
+            camera.total = message.total
+        return outcomes
+
+    def _start_over(self, name: str, camera: Camera, now_ns: int) -> list[Outcome]:
+        """Another ingest counts from 0: what its forerunner still owed is closed first."""
         left = camera.ledger.close("ingest started again before a result came")
         outcomes = [self._outcome(camera, settled, now_ns) for settled in left]
         self.late_before += camera.ledger.late
-        fresh = self._fresh(message.camera)
-        fresh.total = message.total
-        self._cameras[message.camera] = fresh
+        self._cameras[name] = self._fresh(name)
         return outcomes
 
-    def result(self, parts: Parts) -> None:
-        """One message from a worker; raises WireError."""
-        name, frame_id, inspection = decode_result(parts)
-        maps = inspection.segmentation
+    def results(self, parts: Parts) -> None:
+        """One message from a worker; raises WireError, after the rest was taken, for what must be refused."""
+        refused: WireError | None = None
+        for result in decode_results(parts):
+            try:
+                self._take(result)
+            except WireError as error:
+                refused = error
+        if refused is not None:
+            raise refused
+
+    def _take(self, result: Result) -> None:
+        camera = self._camera(result.camera)
+        maps = result.inspection.segmentation
         if maps is not None and int(maps.kind.max()) >= len(self._recipe.names):
-            raise WireError(f"camera {name}: frame {frame_id} has a kind that the recipe's engine lacks")
-        self._camera(name).ledger.result(frame_id, inspection)
+            raise WireError(
+                f"camera {result.camera}: frame {result.frame_id} has a kind that the recipe's engine lacks"
+            )
+        if camera.ingest_ns is not None and result.ingest_ns != camera.ingest_ns:
+            # An ingest before this one gave a frame the same id: its verdict was given when this one began.
+            self.late_before += 1
+            return
+        camera.ledger.result(result.frame_id, result.inspection)
 
     def settle(self, now_ns: int) -> list[Outcome]:
         """Every verdict that can be given now."""
@@ -199,7 +229,7 @@ def _serve(
         if news in ready:
             _drain(news, lambda parts: _write_all(sinks, decide.news(parts, time.monotonic_ns())), decide)
         if results in ready:
-            _drain(results, decide.result, decide)
+            _drain(results, decide.results, decide)
         _write_all(sinks, decide.settle(time.monotonic_ns()))
         sinks.flush()
         progress.tell()

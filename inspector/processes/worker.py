@@ -13,6 +13,7 @@ from inspector.backends import Answer, Backend, open_backend
 from inspector.config import LoadedConfig
 from inspector.engine.manifest import open_folder
 from inspector.errors import WireError
+from inspector.processes.intake import Intake, window_frames
 from inspector.processes.notify import READY, Notifier
 from inspector.processes.sending import send, set_retry
 from inspector.processes.stop import StopRequest
@@ -20,12 +21,19 @@ from inspector.recipe import load_recipe
 from inspector.stages.batching import Batcher
 from inspector.values import Batch, Frame, Inspection, Segmentation
 from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender
-from inspector.wire.messages import decode_frame, encode_result
+from inspector.wire.messages import Result, encode_results
 
 RESULTS_LINGER_MS: Final = 1000
 
-DRAIN_QUIET_MS: Final = 50
-"""After a stop was asked for, the link counts as empty when nothing came for this long."""
+PART_MS: Final = 300
+"""After a stop was asked for, an ingest that does not answer for this long is not there."""
+
+POLL_STOPPING_MS: Final = 20
+
+GATHER_RESULTS: Final = 8
+GATHER_MS: Final = 30.0
+"""While frames wait for the engine, results travel together: that many at most, and none waits longer than this.
+With time to spare each travels at once."""
 
 DEADLINE_MARGIN: Final = 0.1
 """Share of the deadline kept for the way to the verdict: a result that misses it by a hair was for nothing."""
@@ -44,6 +52,10 @@ class Held:
     frame: Frame
     received_ns: int
     view: bool
+    intake: Intake
+    ingest_ns: int
+    session: int
+    """The intake's, when the frame came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,36 +92,36 @@ class Worker:
         self._stop = stop
         self._in_flight: dict[int, InFlight] = {}
         self._ticket = 0
+        self._gathered: list[Result] = []
+        self._gathered_ns = 0
+        """When the oldest gathered result came."""
         self.refused = 0
         self.failed_batches = 0
         self.unsent = 0
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another frame may be taken: one batch waits while the slots are full, the rest on the link."""
-        return len(self._batcher) < self._batcher.max_frames
 
     @property
     def idle(self) -> bool:
         """Nothing waits and nothing is in the engine."""
         return not self._in_flight and not len(self._batcher)
 
-    def take(self, parts: list[zmq.Frame]) -> None:
-        """One message from the frames link."""
+    def take(self, intake: Intake) -> bool:
+        """One message of a camera's frames; False when there was none."""
         now_ns = time.monotonic_ns()
         try:
-            header, frame = decode_frame([part.buffer for part in parts])
+            frames = intake.receive()
         except WireError as error:
             self.refused += 1
             log.warning("frame message refused", error=str(error), refused=self.refused)
-            return
-        held = Held(frame, now_ns, header.view)
-        if frame.pixels.shape != self._size:
-            height, width = frame.pixels.shape
-            fault = f"frame is {height}×{width}, the engine takes {self._size[0]}×{self._size[1]}"
-            self._report(held, Inspection(self._engine, now_ns, now_ns, now_ns, fault=fault))
-            return
-        self._batcher.add(held, now_ns)
+            return True
+        for frame, view in frames or ():
+            held = Held(frame, now_ns, view, intake, intake.ingest_ns, intake.session)
+            if frame.pixels.shape == self._size:
+                self._batcher.add(held, now_ns)
+            else:
+                height, width = frame.pixels.shape
+                fault = f"frame is {height}×{width}, the engine takes {self._size[0]}×{self._size[1]}"
+                self._report(held, Inspection(self._engine, now_ns, now_ns, now_ns, fault=fault))
+        return frames is not None
 
     def submit(self, *, flush: bool = False) -> None:
         """Fill the engine's free slots with whatever batch is due."""
@@ -140,11 +152,16 @@ class Worker:
         return False
 
     def due_in_ms(self) -> int | None:
-        """How long the loop may sleep before a batch is due; None for as long as it likes."""
-        due_ns = self._batcher.due_ns()
-        if due_ns is None or self._backend.in_flight >= self._backend.slots:
+        """How long the loop may sleep before a batch or results are due; None for as long as it likes."""
+        dues_ns = []
+        batch_ns = self._batcher.due_ns()
+        if batch_ns is not None and self._backend.in_flight < self._backend.slots:
+            dues_ns.append(batch_ns)
+        if self._gathered:
+            dues_ns.append(self._gathered_ns + int(GATHER_MS * 1e6))
+        if not dues_ns:
             return None
-        return max(0, -(-(due_ns - time.monotonic_ns()) // 1_000_000))
+        return max(0, -(-(min(dues_ns) - time.monotonic_ns()) // 1_000_000))
 
     def collect(self) -> None:
         """Report every batch the engine has finished."""
@@ -172,15 +189,28 @@ class Worker:
             score = answer.score[index]
             if held.view or score.max() >= self._lowest_step:
                 maps = Segmentation(answer.kind[index], score, self._stride)
-                yield Inspection(self._engine, *times, segmentation=maps, pixels=held.frame.pixels)
+                # A copy: the frame's place in shared memory goes to another frame before this one is on its way.
+                yield Inspection(self._engine, *times, segmentation=maps, pixels=held.frame.pixels.copy())
             else:
                 yield Inspection(self._engine, *times)
 
     def _report(self, held: Held, inspection: Inspection) -> None:
-        parts = encode_result(held.frame.camera, held.frame.frame_id, inspection)
-        if not send(self._results, parts, self._stop, copy=len(parts) == 1):
-            self.unsent += 1
-            log.error("result not taken by decide", camera=held.frame.camera, frame=held.frame.frame_id)
+        if not self._gathered:
+            self._gathered_ns = time.monotonic_ns()
+        self._gathered.append(Result(held.intake.camera, held.ingest_ns, held.frame.frame_id, inspection))
+        held.intake.release(held.frame.frame_id, held.session)
+
+    def send(self, *, flush: bool = False) -> None:
+        """Hand what is gathered to decide, unless more is worth waiting for."""
+        if not self._gathered:
+            return
+        busy = len(self._batcher) and len(self._gathered) < GATHER_RESULTS
+        if busy and not flush and time.monotonic_ns() - self._gathered_ns < GATHER_MS * 1e6:
+            return
+        results, self._gathered = self._gathered, []
+        if not send(self._results, encode_results(self._engine, results), self._stop):
+            self.unsent += len(results)
+            log.error("results not taken by decide", frames=len(results), first=results[0].frame_id)
 
 
 def main(config: LoadedConfig) -> None:
@@ -200,43 +230,40 @@ def main(config: LoadedConfig) -> None:
         )
         results = open_sender(context, RESULTS, line.links, linger_ms=RESULTS_LINGER_MS)
         set_retry(results)
-        frames = open_receiver(context, FRAMES, line.links, list(line.cameras))
+        window, lump = window_frames(batcher.max_frames, backend.slots)
+        intakes = [
+            Intake(camera, open_receiver(context, FRAMES, line.links, camera), window, lump)
+            for camera in line.cameras
+        ]
         worker = Worker(backend, recipe.lowest_step, batcher, results, stop, int(line.deadline_ms * 1e6))
         notifier.tell(**{READY: "1"})
         log.info("worker started", device=backend.device(), slots=backend.slots, max_batch=batcher.max_frames)
-        _serve(worker, backend, frames, stop)
+        _serve(worker, backend, intakes, stop)
         log.info(
             "worker ended", refused=worker.refused, failed_batches=worker.failed_batches, unsent=worker.unsent
         )
 
 
-def _serve(worker: Worker, backend: Backend, frames: Socket, stop: StopRequest) -> None:
+def _serve(worker: Worker, backend: Backend, intakes: list[Intake], stop: StopRequest) -> None:
     poller = zmq.Poller()
-    poller.register(backend.fileno(), zmq.POLLIN)
-    poller.register(stop.fileno(), zmq.POLLIN)
-    listening = False
+    for end in (backend.fileno(), stop.fileno(), *(intake.socket for intake in intakes)):
+        poller.register(end, zmq.POLLIN)
+    parted_by_s: float | None = None
     while True:
-        if listening != worker.has_room:
-            listening = worker.has_room
-            if listening:
-                poller.register(frames, zmq.POLLIN)
-            else:
-                poller.unregister(frames)
-        timeout_ms = DRAIN_QUIET_MS if stop else worker.due_in_ms()
-        ready = dict(poller.poll(timeout_ms))
+        ready = dict(poller.poll(POLL_STOPPING_MS if stop else worker.due_in_ms()))
         worker.collect()
-        took = False
-        while worker.has_room:
-            try:
-                parts = frames.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                break
-            took = True
-            worker.take(parts)
-            worker.submit()
+        for intake in intakes:
+            if intake.socket in ready:
+                worker.take(intake)
         worker.submit(flush=bool(stop))
-        if stop:
-            if stop.fileno() in ready:
-                poller.unregister(stop.fileno())
-            elif not took and worker.idle:
-                return
+        worker.send(flush=bool(stop))
+        if not stop:
+            continue
+        if parted_by_s is None:
+            parted_by_s = time.monotonic() + PART_MS / 1e3
+            poller.unregister(stop.fileno())
+            for intake in intakes:
+                intake.leave()
+        parted = all(intake.parted for intake in intakes) or time.monotonic() > parted_by_s
+        if parted and worker.idle:
+            return

@@ -102,10 +102,11 @@ class VerdictMaker:
         """What a lost announcement must have said, from the frame before it."""
         last = self._last
         if last is None:
-            return Announcement(self._camera, frame_id, 0, now_ns, 0.0, 0)
+            return Announcement(self._camera, 0, frame_id, 0, now_ns, 0.0, 0)
         pitch_mm = last.height * self._recipe.mm_per_px_along
         return Announcement(
             self._camera,
+            last.ingest_ns,
             frame_id,
             last.captured_ns,
             now_ns,

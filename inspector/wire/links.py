@@ -1,6 +1,6 @@
 """Every link between the processes in one table, and the sockets made from it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,15 +30,19 @@ class Link:
 
 _PIPE: Final = (zmq.PUSH, zmq.PULL)
 
+_BY_ROOM: Final = (zmq.ROUTER, zmq.DEALER)
+"""A worker says how many frames it has room for and is sent no more: so none waits where it cannot be shed, and a
+worker can leave without losing one."""
+
 FRAMES: Final = Link(
     "frames",
     "ingest",
     "worker",
-    _PIPE,
+    _BY_ROOM,
     "ingest",
     True,
-    4,
-    "ingest waits, or sheds the oldest, as the source says",
+    1000,
+    "no worker has room: ingest waits, or sheds the oldest, as the source says",
 )
 NEWS: Final = Link(
     "news", "ingest", "decide", _PIPE, "decide", False, 1000, "ingest waits: an announcement is a promise"
@@ -56,6 +60,11 @@ RECONNECT_MS: Final = 20
 
 _LONGEST_IPC_PATH: Final = 107
 """Bytes that Linux allows for the name of a socket (sockaddr_un)."""
+
+
+def ring_path(folder: Path, camera: str) -> Path:
+    """Where the shared memory of a camera's frames lies."""
+    return folder / f"pixels-{camera}"
 
 
 def endpoint(link: Link, folder: Path, camera: str | None = None) -> str:
@@ -85,14 +94,14 @@ def open_sender(
     linger_ms: int,
 ) -> "zmq.Socket[bytes]":
     """The sending end; at close it takes at most `linger_ms` to hand over what it still holds."""
-    return _open(context, link, link.sender, link.pattern[0], folder, [camera], linger_ms)
+    return _open(context, link, link.sender, link.pattern[0], folder, camera, linger_ms)
 
 
 def open_receiver(
-    context: "zmq.Context[zmq.Socket[bytes]]", link: Link, folder: Path, cameras: list[str] | None = None
+    context: "zmq.Context[zmq.Socket[bytes]]", link: Link, folder: Path, camera: str | None = None
 ) -> "zmq.Socket[bytes]":
-    """The receiving end, of all the cameras where the link is per camera."""
-    return _open(context, link, link.receiver, link.pattern[1], folder, cameras or [None], 0)
+    """The receiving end."""
+    return _open(context, link, link.receiver, link.pattern[1], folder, camera, 0)
 
 
 def _open(
@@ -101,7 +110,7 @@ def _open(
     side: str,
     kind: int,
     folder: Path,
-    cameras: "Sequence[str | None]",
+    camera: str | None,
     linger_ms: int,
 ) -> "zmq.Socket[bytes]":
     socket = context.socket(kind)
@@ -111,11 +120,16 @@ def _open(
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
     if kind == zmq.SUB:
         socket.subscribe(b"")
-    for camera in cameras:
-        address = endpoint(link, folder, camera)
-        if side == link.binds:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            socket.bind(address)
-        else:
-            socket.connect(address)
+    if kind == zmq.ROUTER:
+        # A message for a worker that has gone is an error, not silence.
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    if kind == zmq.DEALER:
+        # An empty message on every new connection: so ingest learns of a worker, and a worker of a new ingest.
+        socket.setsockopt(zmq.PROBE_ROUTER, 1)
+    address = endpoint(link, folder, camera)
+    if side == link.binds:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        socket.bind(address)
+    else:
+        socket.connect(address)
     return socket

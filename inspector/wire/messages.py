@@ -1,6 +1,7 @@
 """Messages: a version byte and a msgpack header, then raw pixel planes as parts of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import msgspec
@@ -9,8 +10,11 @@ import numpy as np
 from inspector.errors import WireError
 from inspector.values import MAP_STRIDES, Announcement, Frame, Inspection, Pixels, Segmentation
 
-WIRE_VERSION: Final = 1
+WIRE_VERSION: Final = 2
 """Raised whenever a header changes; a stage refuses every other version."""
+
+IN_MESSAGE: Final = -1
+"""Slot of a frame whose pixels travel in the message itself."""
 
 _VERSION: Final = bytes([WIRE_VERSION])
 
@@ -19,6 +23,8 @@ class Begin(msgspec.Struct, frozen=True, array_like=True, tag="begin"):
     """A camera's ingest has started; frame ids count from 0."""
 
     camera: str
+    ingest_ns: int
+    """When this ingest started, on the monotonic clock: tells its frames from those of one before it."""
     total: int | None
     """Frames to come, where the source knows."""
 
@@ -38,10 +44,9 @@ class End(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     captured: int
 
 
-class FrameHeader(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
-    """Travels before a frame's pixels."""
+class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
+    """One frame of a message to a worker."""
 
-    camera: str
     frame_id: int
     captured_ns: int
     clock_ns: int
@@ -49,16 +54,49 @@ class FrameHeader(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
     position_mm: float
     height: int
     width: int
+    slot: int
+    """Where its pixels lie in the ring, or IN_MESSAGE: then they are the message's next part."""
     view: bool
     """A viewer wants this frame: its maps and pixels travel on even when it is clean."""
 
 
-class ResultHeader(msgspec.Struct, frozen=True, array_like=True, tag="result"):
+class Frames(msgspec.Struct, frozen=True, array_like=True, tag="frames"):
+    """Frames for a worker that has room for them."""
+
+    camera: str
+    ingest_ns: int
+    frames: list[FrameHeader]
+
+
+class Welcome(msgspec.Struct, frozen=True, array_like=True, tag="welcome"):
+    """ingest's answer to a worker that has just found it: no frame was sent to it before."""
+
+    ring: str
+    """File of the pixel ring."""
+    slot_bytes: int
+
+
+class Parted(msgspec.Struct, frozen=True, array_like=True, tag="parted"):
+    """ingest's answer to a worker that leaves: nothing comes after this."""
+
+
+class Room(msgspec.Struct, frozen=True, array_like=True, tag="room"):
+    """A worker can take so many frames more, and is done with the pixels of these."""
+
+    frames: int
+    done: list[int]
+
+
+class Leaving(msgspec.Struct, frozen=True, array_like=True, tag="leaving"):
+    """A worker takes no more frames, and finishes those that were sent to it before this came."""
+
+
+class ResultHeader(msgspec.Struct, frozen=True, array_like=True):
     """What became of one frame; its kind, score and pixel planes follow where `map_stride` is not 0."""
 
     camera: str
+    ingest_ns: int
     frame_id: int
-    engine: str
     received_ns: int
     submitted_ns: int
     answered_ns: int
@@ -68,90 +106,140 @@ class ResultHeader(msgspec.Struct, frozen=True, array_like=True, tag="result"):
     width: int = 0
 
 
+class Results(msgspec.Struct, frozen=True, array_like=True, tag="results"):
+    """What an engine said of one or more frames."""
+
+    engine: str
+    results: list[ResultHeader]
+
+
 News = Begin | Announcement | Fault | End
 """What ingest tells decide."""
+
+ToWorker = Frames | Welcome | Parted
+ToIngest = Room | Leaving
 
 Parts = Sequence[bytes | memoryview]
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_news: "Final[msgspec.msgpack.Decoder[News]]" = msgspec.msgpack.Decoder(News)
-_frame: Final = msgspec.msgpack.Decoder(FrameHeader)
-_result: Final = msgspec.msgpack.Decoder(ResultHeader)
+_news: "Final[msgspec.msgpack.Decoder[list[News]]]" = msgspec.msgpack.Decoder(list[News])
+_to_worker: "Final[msgspec.msgpack.Decoder[ToWorker]]" = msgspec.msgpack.Decoder(ToWorker)
+_to_ingest: "Final[msgspec.msgpack.Decoder[ToIngest]]" = msgspec.msgpack.Decoder(ToIngest)
+_results: Final = msgspec.msgpack.Decoder(Results)
 
 Header = TypeVar("Header")
 
 
-def encode(message: msgspec.Struct) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One frame's part of a message from a worker."""
+
+    camera: str
+    ingest_ns: int
+    frame_id: int
+    inspection: Inspection
+
+
+def encode(message: "msgspec.Struct | list[News]") -> bytes:
     """A message's first part: version byte and msgpack header."""
     return _VERSION + _encoder.encode(message)
 
 
-def encode_result(camera: str, frame_id: int, inspection: Inspection) -> list[bytes | memoryview]:
-    """All parts of a result; the planes are views, not copies."""
-    maps, pixels = inspection.segmentation, inspection.pixels
+def encode_results(engine: str, results: Sequence[Result]) -> list[bytes | memoryview]:
+    """All parts of a message of results, whose inspections are `engine`'s; the planes are views, not copies."""
+    headers: list[ResultHeader] = []
     planes: list[bytes | memoryview] = []
-    if maps is not None and pixels is not None:
-        planes = [np.ascontiguousarray(plane).reshape(-1).data for plane in (maps.kind, maps.score, pixels)]
-    header = ResultHeader(
-        camera=camera,
-        frame_id=frame_id,
-        engine=inspection.engine,
-        received_ns=inspection.received_ns,
-        submitted_ns=inspection.submitted_ns,
-        answered_ns=inspection.answered_ns,
-        fault=inspection.fault,
-        map_stride=maps.map_stride if maps is not None and planes else 0,
-        height=pixels.shape[0] if pixels is not None and planes else 0,
-        width=pixels.shape[1] if pixels is not None and planes else 0,
-    )
-    return [encode(header), *planes]
+    for result in results:
+        inspection = result.inspection
+        maps, pixels = inspection.segmentation, inspection.pixels
+        stride = height = width = 0
+        if maps is not None and pixels is not None:
+            stride, (height, width) = maps.map_stride, pixels.shape
+            planes += [np.ascontiguousarray(plane).reshape(-1).data for plane in (maps.kind, maps.score, pixels)]
+        headers.append(
+            ResultHeader(
+                result.camera,
+                result.ingest_ns,
+                result.frame_id,
+                inspection.received_ns,
+                inspection.submitted_ns,
+                inspection.answered_ns,
+                inspection.fault,
+                stride,
+                height,
+                width,
+            )
+        )
+    return [encode(Results(engine, headers)), *planes]
 
 
-def decode_news(parts: Parts) -> News:
+def decode_news(parts: Parts) -> list[News]:
     """What ingest says; raises WireError."""
     _expect(parts, 1)
     return _decode(parts[0], _news)
 
 
-def decode_frame(parts: Parts) -> tuple[FrameHeader, Frame]:
-    """A frame whose pixels are a view of the message; raises WireError."""
-    _expect(parts, 2)
-    header = _decode(parts[0], _frame)
-    pixels = _plane(parts[1], header.height, header.width)
-    try:
-        frame = Frame(
-            header.camera, header.frame_id, header.captured_ns, header.clock_ns, header.position_mm, pixels
-        )
-    except ValueError as error:
-        raise WireError(str(error)) from None
-    return header, frame
+def decode_to_ingest(parts: Parts) -> ToIngest:
+    """What a worker says to ingest; raises WireError."""
+    _expect(parts, 1)
+    return _decode(parts[0], _to_ingest)
 
 
-def decode_result(parts: Parts) -> tuple[str, int, Inspection]:
-    """(camera, frame_id, inspection), its planes views of the message; raises WireError."""
+def decode_to_worker(parts: Parts) -> ToWorker:
+    """What ingest says to a worker; the pixels of `Frames` are had with `frame_of`. Raises WireError."""
     if not parts:
         raise WireError("empty message")
-    header = _decode(parts[0], _result)
+    message = _decode(parts[0], _to_worker)
+    planes = sum(each.slot == IN_MESSAGE for each in message.frames) if isinstance(message, Frames) else 0
+    _expect(parts, 1 + planes)
+    return message
+
+
+def frame_of(camera: str, header: FrameHeader, pixels: Pixels) -> Frame:
+    """A frame around its pixels, which are not copied; raises WireError."""
+    try:
+        return Frame(camera, header.frame_id, header.captured_ns, header.clock_ns, header.position_mm, pixels)
+    except ValueError as error:
+        raise WireError(str(error)) from None
+
+
+def decode_results(parts: Parts) -> list[Result]:
+    """Results whose planes are views of the message; raises WireError."""
+    if not parts:
+        raise WireError("empty message")
+    message = _decode(parts[0], _results)
+    _expect(parts, 1 + 3 * sum(each.map_stride != 0 for each in message.results))
+    planes = iter(parts[1:])
+    return [_result(message.engine, header, planes) for header in message.results]
+
+
+def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryview]) -> Result:
     stride = header.map_stride
-    _expect(parts, 4 if stride else 1)
     segmentation = pixels = None
     if stride:
         if stride not in MAP_STRIDES or header.height % stride or header.width % stride:
             raise WireError(f"map stride {stride} for a frame of {header.height}×{header.width}")
         height, width = header.height // stride, header.width // stride
-        kind, score = (_plane(part, height, width) for part in parts[1:3])
-        pixels = _plane(parts[3], header.height, header.width)
+        kind, score = plane(next(planes), height, width), plane(next(planes), height, width)
+        pixels = plane(next(planes), header.height, header.width)
         segmentation = Segmentation(kind, score, stride)
     inspection = Inspection(
-        engine=header.engine,
-        received_ns=header.received_ns,
-        submitted_ns=header.submitted_ns,
-        answered_ns=header.answered_ns,
-        segmentation=segmentation,
-        pixels=pixels,
-        fault=header.fault,
+        engine,
+        header.received_ns,
+        header.submitted_ns,
+        header.answered_ns,
+        segmentation,
+        pixels,
+        header.fault,
     )
-    return header.camera, header.frame_id, inspection
+    return Result(header.camera, header.ingest_ns, header.frame_id, inspection)
+
+
+def plane(part: bytes | memoryview, height: int, width: int) -> Pixels:
+    """A message's part as uint8 [H, W], not copied; raises WireError where the size is not the part's."""
+    if height < 1 or width < 1 or len(part) != height * width:
+        raise WireError(f"plane of {len(part)} bytes for {height}×{width} px")
+    return np.frombuffer(part, np.uint8).reshape(height, width)
 
 
 def _expect(parts: Parts, count: int) -> None:
@@ -167,9 +255,3 @@ def _decode(part: bytes | memoryview, decoder: "msgspec.msgpack.Decoder[Header]"
         return decoder.decode(memoryview(part)[1:])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"malformed header: {error}") from None
-
-
-def _plane(part: bytes | memoryview, height: int, width: int) -> Pixels:
-    if height < 1 or width < 1 or len(part) != height * width:
-        raise WireError(f"plane of {len(part)} bytes for {height}×{width} px")
-    return np.frombuffer(part, np.uint8).reshape(height, width)

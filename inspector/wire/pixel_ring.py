@@ -1,0 +1,88 @@
+"""Frames in memory that ingest and workers share: only a slot's number travels on the link.
+
+A kernel socket would copy each frame twice, which costs more than all the rest of its way. The memory is a file
+in the folder of the links (on tmpfs): whoever may open the line's sockets may open it, and nobody else. A slot is
+taken again when the worker has said that it is done with it, or when its frame's deadline has passed: whatever a
+worker that hangs still makes of it then comes too late to count.
+"""
+
+import mmap
+import os
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+
+from inspector.errors import WireError, WorkError
+from inspector.values import Pixels
+
+_PAGE: Final = mmap.PAGESIZE
+
+
+class PixelRing:
+    """One camera's slots, all of one size. `create` is ingest's end, `open` a worker's."""
+
+    def __init__(self, path: Path, memory: mmap.mmap, slot_bytes: int, owner: bool) -> None:
+        self.path = path
+        self.slot_bytes = slot_bytes
+        self.slots = len(memory) // _stride(slot_bytes)
+        self._bytes = np.frombuffer(memory, np.uint8).reshape(self.slots, -1)
+        self._owner = owner
+
+    @classmethod
+    def create(cls, path: Path, slot_bytes: int, slots: int) -> Self:
+        """A new ring; one that a killed ingest left behind is replaced. Raises WorkError without memory for it."""
+        size = slots * _stride(slot_bytes)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.unlink(missing_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
+        try:
+            # Taken at once: memory that is missing must fail here, not as SIGBUS in the middle of a coil.
+            os.posix_fallocate(file, 0, size)
+            return cls(path, mmap.mmap(file, size), slot_bytes, owner=True)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise WorkError(
+                f"{path}: no {size / 1e6:.0f} MB of shared memory for frames ({error.strerror}): make room in "
+                f"{path.parent}, or move `links` to another tmpfs"
+            ) from None
+        finally:
+            os.close(file)
+
+    @classmethod
+    def open(cls, path: Path, slot_bytes: int) -> Self:
+        """A ring that ingest has made; raises WireError when it is not there or not of that kind."""
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise WireError(f"{path}: shared memory of the frames: {error.strerror}") from None
+        try:
+            size = os.fstat(file).st_size
+            if slot_bytes < 1 or size == 0 or size % _stride(slot_bytes):
+                raise WireError(f"{path}: {size} bytes are no ring of slots of {slot_bytes} bytes")
+            # Writable, as engines take only memory that is: none of them writes to it.
+            return cls(path, mmap.mmap(file, size), slot_bytes, owner=False)
+        finally:
+            os.close(file)
+
+    def put(self, slot: int, pixels: Pixels) -> None:
+        """Copy a frame of at most `slot_bytes` into its slot."""
+        np.copyto(self._bytes[slot, : pixels.size], pixels.reshape(-1))
+
+    def view(self, slot: int, height: int, width: int) -> Pixels:
+        """The frame in a slot, uint8 [H, W], not copied; raises WireError where there is no such frame."""
+        if not 0 <= slot < self.slots or height < 1 or width < 1 or height * width > self.slot_bytes:
+            raise WireError(
+                f"slot {slot} for {height}×{width} px: the ring has {self.slots} of {self.slot_bytes} B"
+            )
+        return self._bytes[slot, : height * width].reshape(height, width)
+
+    def close(self) -> None:
+        """Ingest removes the file; the memory goes when the last frame in it is let go."""
+        if self._owner:
+            self.path.unlink(missing_ok=True)
+
+
+def _stride(slot_bytes: int) -> int:
+    """Slots begin on a page: engines copy faster from aligned memory."""
+    return -(-slot_bytes // _PAGE) * _PAGE
