@@ -21,10 +21,9 @@ from inspector.errors import EngineError
 from inspector.rules import score_thresholds
 from inspector.values import Pixels
 
-
 GATHER_S: Final = 0.01
-"""Answers that come sooner after each other are told of together, as long as the engine has more to do: waking a
-loop costs a busy CPU more than what it does then."""
+"""While the engine has enough to do, answers that come sooner after each other are told of together: waking a loop
+costs a busy CPU more than what the loop does then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +64,8 @@ class Backend(ABC):
         self.settings = settings
         self.slots = 1
         """Batches that may be in flight at once; set by `_open`."""
+        self.seconds_a_frame = 0.0
+        """At full speed on this PC; known once `verify_golden` has passed."""
         self._answers: deque[Answer] = deque()
         self._in_flight = 0
         self._ready = threading.Condition()
@@ -160,7 +161,10 @@ class Backend(ABC):
         return kind, score
 
     def verify_golden(self) -> golden.Agreement:
-        """Run the golden frames; raises EngineError when the maps stray further than the manifest allows."""
+        """Run the golden frames, then once more for the engine's speed.
+
+        Raises EngineError when the maps stray further than the manifest allows.
+        """
         expected = golden.load(self.folder.file(GOLDEN_NAME))
         kind, score = self.infer(expected.frames)
         steps = score_thresholds(self.manifest.classes, self.manifest.thresholds)
@@ -171,6 +175,9 @@ class Backend(ABC):
                 f"{agreement.mask_agreement:.4f} (needs {self.manifest.golden.mask_agreement}), mean score "
                 f"difference {agreement.mean_score_difference:.2f}/255: build the engine again on this PC"
             )
+        started_s = time.perf_counter()
+        self.infer(expected.frames)
+        self.seconds_a_frame = (time.perf_counter() - started_s) / len(expected.frames)
         return agreement
 
     def _answer(self, answer: Answer) -> None:
@@ -179,8 +186,8 @@ class Backend(ABC):
             self._answers.append(answer)
             self._ready.notify()
             now_s = time.monotonic()
-            enough = len(self._answers) >= min(self._in_flight, max(1, self.slots // 2))
-            if not self._told and (enough or now_s - self._told_s >= GATHER_S):
+            wants_more = self._in_flight - len(self._answers) <= self.slots // 2
+            if not self._told and (wants_more or now_s - self._told_s >= GATHER_S):
                 os.eventfd_write(self._event, 1)
                 self._told, self._told_s = True, now_s
 

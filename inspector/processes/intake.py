@@ -21,15 +21,17 @@ from inspector.wire.messages import (
 )
 from inspector.wire.pixel_ring import PixelRing
 
-LEAST_WAITING: Final = 8
-"""Frames that are let go before ingest hears of it, while as many more keep the engine busy: a message for each
-would cost more than the frame."""
+LUMP_S: Final = 0.025
+MOST_LUMP: Final = 8
+"""Frames that a worker lets go before ingest hears of it, while as many more keep the engine busy: what the engine
+does in that time, and beyond one batch no more than this. A message for each frame would cost more than the frame;
+more frames would only wait longer."""
 
 
-def window_frames(batch: int, slots: int) -> tuple[int, int]:
+def window_frames(batch: int, slots: int, seconds_a_frame: float) -> tuple[int, int]:
     """(frames a worker holds at the most, frames it lets go at a time) for batches of at most `batch` frames,
     `slots` of them in the engine."""
-    lump = max(LEAST_WAITING, batch)
+    lump = max(batch, min(MOST_LUMP, int(LUMP_S / max(seconds_a_frame, 1e-9))))
     return batch * slots + 2 * lump, lump
 
 
