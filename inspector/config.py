@@ -147,7 +147,7 @@ class LineConfig(BaseSettings):
     sinks: SinkSettings = SinkSettings()
     view: ViewSettings = ViewSettings()
     links: Path = Field(default_factory=_runtime_folder)
-    """Folder of the ipc sockets; only its owner may enter it."""
+    """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; only its owner may enter."""
 
     @field_validator("cameras")
     @classmethod

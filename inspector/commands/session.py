@@ -21,6 +21,9 @@ from inspector.sinks.verdict_log import VERDICTS_NAME
 CONFIG_NAME: Final = "line.json"
 """The config as it was used, with every override and default, beside the results."""
 
+SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (the folder made in it is private and new)
+"""Where frames that the stages share stay in memory; the usual folder for temporary files may be a disk."""
+
 QUICK_REPORT_FRAMES: Final = 20_000
 """After Ctrl-C a report is written only for so many frames, in well under a second."""
 
@@ -46,8 +49,9 @@ def run_session(
     `out` must not hold a run already.
     """
     claim(out)
-    with tempfile.TemporaryDirectory(prefix="inspector-") as name, StopRequest() as stop:
-        # Sockets live in a private folder with a short name: a socket's name has at most 107 bytes.
+    shared = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK | os.X_OK) else None
+    with tempfile.TemporaryDirectory(prefix="inspector-", dir=shared) as name, StopRequest() as stop:
+        # Sockets and shared memory live in a private folder with a short name: a socket's has at most 107 bytes.
         links = Path(name)
         line = line.model_copy(update={"links": links, "sinks": line.sinks.model_copy(update={"out": out})})
         resolved = out / CONFIG_NAME

@@ -16,9 +16,10 @@ from inspector.wire.messages import (
     IN_MESSAGE,
     FrameHeader,
     Frames,
+    Hello,
     Leaving,
     Parted,
-    Room,
+    ToIngest,
     Welcome,
     decode_to_ingest,
     encode,
@@ -148,20 +149,23 @@ class Dispatch:
                 worker, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            if parts == [b""]:
-                self._room[worker] = 0
-                self._tell(worker, encode(Welcome(str(self._ring.path), self._ring.slot_bytes)))
-                continue
             try:
                 message = decode_to_ingest(parts)
             except WireError as error:
                 self.refused += 1
                 log.warning("message refused", error=str(error), refused=self.refused)
                 continue
-            if isinstance(message, Room):
-                self._slots.release(message.done)
-                if worker in self._room:
-                    self._room[worker] += message.frames
-            elif isinstance(message, Leaving):
-                self._room.pop(worker, None)
-                self._tell(worker, encode(Parted()))
+            self._answer(worker, message)
+
+    def _answer(self, worker: bytes, message: ToIngest) -> None:
+        if isinstance(message, Hello):
+            if worker not in self._room:
+                self._room[worker] = 0
+                self._tell(worker, encode(Welcome(self._ingest_ns, str(self._ring.path), self._ring.slot_bytes)))
+        elif isinstance(message, Leaving):
+            self._room.pop(worker, None)
+            self._tell(worker, encode(Parted()))
+        elif message.ingest_ns == self._ingest_ns:
+            self._slots.release(message.done)
+            if worker in self._room:
+                self._room[worker] += message.frames

@@ -4,15 +4,19 @@ from pathlib import Path
 from typing import Final
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from inspector.errors import WireError
 from inspector.values import Frame
+from inspector.wire.links import connections
 from inspector.wire.messages import (
     IN_MESSAGE,
     Frames,
+    Hello,
     Leaving,
     Parted,
     Room,
+    ToIngest,
     Welcome,
     decode_to_worker,
     encode,
@@ -41,69 +45,73 @@ class Intake:
     def __init__(self, camera: str, socket: "zmq.Socket[bytes]", window: int, lump: int) -> None:
         self.camera = camera
         self.socket = socket
-        self.ingest_ns = 0
-        """The start of the ingest that sends now."""
+        self.connections = connections(socket)
         self.parted = False
         """Nothing comes any more."""
         self._window, self._lump = window, lump
-        self._ring: PixelRing | None = None
-        self._welcomes = 0
+        self._joined: int | None = None
+        """Start of the ingest that has been told of room; None before its welcome."""
+        self._rings: dict[int, PixelRing] = {}
+        """By the start of the ingest; the newest two, as frames of one that has ended may still wait here."""
         self._done: list[int] = []
         self._leaving = False
 
-    def receive(self) -> "list[tuple[Frame, bool]] | None":
-        """The frames of one message, pixels not copied, and whether a viewer wants them; None when none came.
+    def connect(self) -> None:
+        """A connection was made: whatever an ingest before it lent is its own affair no more."""
+        while self.connections.poll(0):
+            recv_monitor_message(self.connections)
+            self._joined, self._done = None, []
+            if self._leaving:
+                self.parted = True
+            else:
+                self._say(Hello())
 
-        Raises WireError for a message that must be refused.
+    def receive(self) -> "tuple[int, list[tuple[Frame, bool]]] | None":
+        """(start of the ingest, its frames and whether a viewer wants each) of one message, pixels not copied.
+
+        None when none came. Raises WireError for a message that must be refused.
         """
         try:
             parts = self.socket.recv_multipart(zmq.NOBLOCK)
         except zmq.Again:
             return None
         message = decode_to_worker(parts)
-        if isinstance(message, Welcome):
-            self._join(message)
-            return []
+        if isinstance(message, Frames):
+            return message.ingest_ns, self._frames(message, parts[1:])
         if isinstance(message, Parted):
             self.parted = True
-            return []
-        self.ingest_ns = message.ingest_ns
-        return self._frames(message, parts[1:])
+        elif self._joined is None and not self._leaving:
+            self._join(message)
+        return 0, []
 
     def _join(self, welcome: Welcome) -> None:
-        """A new connection: whatever an ingest before this one lent is its own affair no more."""
-        self._ring = PixelRing.open(Path(welcome.ring), welcome.slot_bytes)
-        self._welcomes += 1
-        self._done = []
-        if self._leaving:
-            self.parted = True
-        else:
-            self._say(Room(self._window, []))
+        ring = PixelRing.open(Path(welcome.ring), welcome.slot_bytes)
+        before = list(self._rings.items())[-1:]
+        self._rings = dict([*before, (welcome.ingest_ns, ring)])
+        self._joined = welcome.ingest_ns
+        self._say(Room(welcome.ingest_ns, self._window, []))
 
     def _frames(self, message: Frames, planes: list[bytes]) -> list[tuple[Frame, bool]]:
+        ring = self._rings.get(message.ingest_ns)
+        if ring is None:
+            raise WireError(f"camera {self.camera}: frames of an ingest that gave no welcome")
+        inside = iter(planes)
         frames = []
         for header in message.frames:
             if header.slot == IN_MESSAGE:
-                pixels = plane(planes.pop(0), header.height, header.width)
-            elif self._ring is None:
-                raise WireError(f"camera {self.camera}: frames before a welcome")
+                pixels = plane(next(inside), header.height, header.width)
             else:
-                pixels = self._ring.view(header.slot, header.height, header.width)
+                pixels = ring.view(header.slot, header.height, header.width)
             frames.append((frame_of(self.camera, header, pixels), header.view))
         return frames
 
-    @property
-    def session(self) -> int:
-        """Which connection frames come over now; `release` wants to know it of each."""
-        return self._welcomes
-
-    def release(self, frame_id: int, session: int) -> None:
-        """A frame's pixels are needed no more."""
-        if session != self._welcomes:
+    def release(self, frame_id: int, ingest_ns: int) -> None:
+        """The pixels of an ingest's frame are needed no more."""
+        if ingest_ns != self._joined:
             return
         self._done.append(frame_id)
         if len(self._done) >= self._lump:
-            self._say(Room(0 if self._leaving else len(self._done), self._done))
+            self._say(Room(ingest_ns, 0 if self._leaving else len(self._done), self._done))
             self._done = []
 
     def leave(self) -> None:
@@ -111,9 +119,9 @@ class Intake:
         self._leaving = True
         self._say(Leaving())
 
-    def _say(self, message: Room | Leaving) -> None:
+    def _say(self, message: ToIngest) -> None:
         try:
             self.socket.send(encode(message), zmq.NOBLOCK)
         except zmq.Again:
-            # No ingest there: a new one will ask how much room there is.
+            # No ingest there: a new one will be said hello to.
             return

@@ -31,6 +31,9 @@ SETTLE_S: Final = 0.4
 STOP_S: Final = 1.3
 """After that, a stage that has not left is killed: Ctrl-C ends the line within two seconds."""
 
+FINISH_S: Final = 60.0
+"""A run that ends by itself has the time it takes to draw and write the last pictures, on a slow disk too."""
+
 CLOSE_BOOKS_S: Final = 10.0
 """A decide that died is started once more for as long as it takes to account for what was announced."""
 
@@ -50,6 +53,8 @@ class Child:
     popen: "subprocess.Popen[bytes]"
     listener: NotifyListener
     told: dict[str, str] = field(default_factory=dict)
+    asked_to_stop: bool = False
+    """Once is enough: a second SIGTERM would kill a stage that is on its way out."""
 
     @property
     def name(self) -> str:
@@ -180,7 +185,9 @@ class Line:
             self._wait_until(lambda: self._ended(WORKER) and self._ended(INGEST), STOP_S / 2)
         for process in reversed(PROCESSES):
             self._terminate(process)
-        self._wait_until(lambda: all(child.popen.poll() is not None for child in self._children), STOP_S)
+        # Only a run that ends by itself may take its time over the last pictures.
+        self._wait_until(lambda: self._left() or bool(stop) or self._failure is not None, FINISH_S)
+        self._wait_until(self._left, STOP_S)
         for child in self._children:
             if child.popen.poll() is None:
                 log.error("stage did not stop: killed", stage=child.name)
@@ -203,6 +210,9 @@ class Line:
             CLOSE_BOOKS_S,
         )
 
+    def _left(self) -> bool:
+        return all(child.popen.poll() is not None for child in self._children)
+
     def _settled(self) -> bool:
         return self._of(DECIDE)[-1].told.get(SETTLED) == "1"
 
@@ -214,7 +224,8 @@ class Line:
 
     def _terminate(self, process: Process) -> None:
         for child in self._of(process):
-            if child.popen.poll() is None:
+            if child.popen.poll() is None and not child.asked_to_stop:
+                child.asked_to_stop = True
                 child.popen.terminate()
 
     def _wait_until(self, condition: Callable[[], bool], timeout_s: float) -> None:

@@ -54,8 +54,7 @@ class Held:
     view: bool
     intake: Intake
     ingest_ns: int
-    session: int
-    """The intake's, when the frame came."""
+    """Start of the ingest it is from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +107,23 @@ class Worker:
         """One message of a camera's frames; False when there was none."""
         now_ns = time.monotonic_ns()
         try:
-            frames = intake.receive()
+            received = intake.receive()
         except WireError as error:
             self.refused += 1
             log.warning("frame message refused", error=str(error), refused=self.refused)
             return True
-        for frame, view in frames or ():
-            held = Held(frame, now_ns, view, intake, intake.ingest_ns, intake.session)
+        if received is None:
+            return False
+        ingest_ns, frames = received
+        for frame, view in frames:
+            held = Held(frame, now_ns, view, intake, ingest_ns)
             if frame.pixels.shape == self._size:
                 self._batcher.add(held, now_ns)
             else:
                 height, width = frame.pixels.shape
                 fault = f"frame is {height}×{width}, the engine takes {self._size[0]}×{self._size[1]}"
                 self._report(held, Inspection(self._engine, now_ns, now_ns, now_ns, fault=fault))
-        return frames is not None
+        return True
 
     def submit(self, *, flush: bool = False) -> None:
         """Fill the engine's free slots with whatever batch is due."""
@@ -198,7 +200,7 @@ class Worker:
         if not self._gathered:
             self._gathered_ns = time.monotonic_ns()
         self._gathered.append(Result(held.intake.camera, held.ingest_ns, held.frame.frame_id, inspection))
-        held.intake.release(held.frame.frame_id, held.session)
+        held.intake.release(held.frame.frame_id, held.ingest_ns)
 
     def send(self, *, flush: bool = False) -> None:
         """Hand what is gathered to decide, unless more is worth waiting for."""
@@ -246,13 +248,18 @@ def main(config: LoadedConfig) -> None:
 
 def _serve(worker: Worker, backend: Backend, intakes: list[Intake], stop: StopRequest) -> None:
     poller = zmq.Poller()
-    for end in (backend.fileno(), stop.fileno(), *(intake.socket for intake in intakes)):
+    for end in (backend.fileno(), stop.fileno()):
         poller.register(end, zmq.POLLIN)
+    for intake in intakes:
+        poller.register(intake.socket, zmq.POLLIN)
+        poller.register(intake.connections, zmq.POLLIN)
     parted_by_s: float | None = None
     while True:
         ready = dict(poller.poll(POLL_STOPPING_MS if stop else worker.due_in_ms()))
         worker.collect()
         for intake in intakes:
+            if intake.connections in ready:
+                intake.connect()
             if intake.socket in ready:
                 worker.take(intake)
         worker.submit(flush=bool(stop))

@@ -104,6 +104,11 @@ def open_receiver(
     return _open(context, link, link.receiver, link.pattern[1], folder, camera, 0)
 
 
+def connections(socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
+    """Where a worker's end of the frames link tells of each connection it has made."""
+    return socket.get_monitor_socket()
+
+
 def _open(
     context: "zmq.Context[zmq.Socket[bytes]]",
     link: Link,
@@ -124,8 +129,8 @@ def _open(
         # A message for a worker that has gone is an error, not silence.
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     if kind == zmq.DEALER:
-        # An empty message on every new connection: so ingest learns of a worker, and a worker of a new ingest.
-        socket.setsockopt(zmq.PROBE_ROUTER, 1)
+        # Tells of every new connection, also of one to an ingest that was started again: see `connections`.
+        socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
     address = endpoint(link, folder, camera)
     if side == link.binds:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

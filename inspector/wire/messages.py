@@ -71,6 +71,7 @@ class Frames(msgspec.Struct, frozen=True, array_like=True, tag="frames"):
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag="welcome"):
     """ingest's answer to a worker that has just found it: no frame was sent to it before."""
 
+    ingest_ns: int
     ring: str
     """File of the pixel ring."""
     slot_bytes: int
@@ -80,9 +81,15 @@ class Parted(msgspec.Struct, frozen=True, array_like=True, tag="parted"):
     """ingest's answer to a worker that leaves: nothing comes after this."""
 
 
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
+    """A worker has found an ingest, perhaps another than before."""
+
+
 class Room(msgspec.Struct, frozen=True, array_like=True, tag="room"):
     """A worker can take so many frames more, and is done with the pixels of these."""
 
+    ingest_ns: int
+    """The ingest it is meant for: one that was started since then has lent nothing yet."""
     frames: int
     done: list[int]
 
@@ -117,7 +124,7 @@ News = Begin | Announcement | Fault | End
 """What ingest tells decide."""
 
 ToWorker = Frames | Welcome | Parted
-ToIngest = Room | Leaving
+ToIngest = Hello | Room | Leaving
 
 Parts = Sequence[bytes | memoryview]
 

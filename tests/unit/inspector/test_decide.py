@@ -1,13 +1,16 @@
 """decide without sockets: messages in, verdicts out."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from inspector.errors import WireError
 from inspector.processes.decide import Decide
 from inspector.rules import BoundRecipe, score_thresholds
+from inspector.stages.verdicts import Outcome
 from inspector.values import Announcement, Decision, Inspection, Segmentation
-from inspector.wire.messages import Begin, End, Fault, encode, encode_result
+from inspector.wire.messages import Begin, End, Fault, Result, encode, encode_results
 
 NAMES = ("normal", "scratch")
 DEADLINE_NS = 1_000
@@ -19,12 +22,23 @@ def decide(*cameras: str) -> Decide:
     return Decide(list(cameras or ["top"]), recipe, "e@1", DEADLINE_NS)
 
 
-def announce(desk: Decide, frame_id: int, camera: str = "top", fault: str | None = None, now: int = 0) -> None:
-    desk.news([encode(Announcement(camera, frame_id, 5, now, 10.0 * frame_id, 8, None, fault))], now)
+INGEST, NEXT_INGEST = 1_000, 2_000
+"""When two ingests started."""
 
 
-def answer(desk: Decide, frame_id: int, inspection: Inspection | None = None) -> None:
-    desk.result(encode_result("top", frame_id, inspection or Inspection("e@1", 1, 2, 3)))
+def announcement(
+    frame_id: int, camera: str = "top", fault: str | None = None, now: int = 0, ingest: int = INGEST
+) -> Announcement:
+    return Announcement(camera, ingest, frame_id, 5, now, 10.0 * frame_id, 8, None, fault)
+
+
+def announce(desk: Decide, frame_id: int, *args: Any, **more: Any) -> list[Outcome]:
+    return desk.news([encode([announcement(frame_id, *args, **more)])], 0)
+
+
+def answer(desk: Decide, frame_id: int, inspection: Inspection | None = None, ingest: int = INGEST) -> None:
+    result = Result("top", ingest, frame_id, inspection or Inspection("e@1", 1, 2, 3))
+    desk.results(encode_results("e@1", [result]))
 
 
 def test_each_way_a_frame_can_go_has_its_decision():
@@ -33,7 +47,7 @@ def test_each_way_a_frame_can_go_has_its_decision():
     for frame_id in range(4):
         announce(desk, frame_id, fault="a.png: empty file" if frame_id == 1 else None)
     answer(desk, 0)
-    desk.news([encode(Fault("top", 2, "shed"))], 0)
+    desk.news([encode([Fault("top", 2, "shed")])], 0)
     verdicts = [outcome.verdict for outcome in desk.settle(DEADLINE_NS)]
     assert [verdict.decision for verdict in verdicts] == [Decision.ACCEPT] + [Decision.UNINSPECTED] * 3
     assert [verdict.reasons for verdict in verdicts[1:]] == [
@@ -58,17 +72,40 @@ def test_ingest_that_starts_again_leaves_no_frame_without_a_verdict():
     """What the first ingest still owed is closed, and ids count from 0 again."""
     desk = decide()
     announce(desk, 0)
-    outcomes = desk.news([encode(Begin("top", None))], 1)
+    outcomes = desk.news([encode([Begin("top", NEXT_INGEST, None)])], 1)
     assert [outcome.verdict.reasons for outcome in outcomes] == [("ingest started again before a result came",)]
-    announce(desk, 0, fault="x")
+    announce(desk, 0, fault="x", ingest=NEXT_INGEST)
     assert len(desk.settle(1)) == 1
+
+
+def test_a_result_of_an_ingest_before_this_one_is_not_taken_for_its_own():
+    """Both gave a frame the id 0: the old pixels must not decide about the new frame."""
+    desk = decide()
+    announce(desk, 0)
+    desk.news([encode([Begin("top", NEXT_INGEST, None), announcement(0, ingest=NEXT_INGEST)])], 1)
+    answer(desk, 0, ingest=INGEST)
+    assert desk.settle(1) == []
+    assert desk.late == 1
+    answer(desk, 0, ingest=NEXT_INGEST)
+    assert [outcome.verdict.decision for outcome in desk.settle(1)] == [Decision.ACCEPT]
+
+
+def test_what_must_be_refused_costs_nothing_beside_it():
+    """One wrong entry of a message is refused; the rest of it is heard."""
+    desk = decide()
+    with pytest.raises(WireError, match="camera 'side' is not in the config"):
+        desk.news([encode([announcement(0), announcement(0, "side"), announcement(1)])], 0)
+    wrong = Result("side", INGEST, 0, Inspection("e@1", 1, 2, 3))
+    with pytest.raises(WireError, match="camera 'side'"):
+        desk.results(encode_results("e@1", [wrong, Result("top", INGEST, 0, Inspection("e@1", 1, 2, 3))]))
+    assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0]
 
 
 def test_settled_only_when_every_camera_has_ended_and_nothing_is_owed():
     """The line may stop when the promise is kept, not before."""
     desk = decide()
     announce(desk, 0)
-    desk.news([encode(End("top", 2))], 1)
+    desk.news([encode([End("top", 2)])], 1)
     assert not desk.settled
     answer(desk, 0)
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0, 1], "frame 1 was never announced"
@@ -81,6 +118,15 @@ def test_a_successor_goes_on_where_the_log_ends():
     desk.resume("top", 5)
     announce(desk, 7, fault="x")
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [5, 6, 7]
+
+
+def test_a_successor_hears_of_an_ingest_that_started_again_too():
+    """Ingest was started again while decide was gone: its Begin waits on the link, and ids count from 0."""
+    desk = decide()
+    desk.resume("top", 5)
+    desk.news([encode([Begin("top", NEXT_INGEST, None)])], 0)
+    announce(desk, 0, fault="x", ingest=NEXT_INGEST)
+    assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0]
 
 
 @pytest.mark.parametrize("kind", [2, 255])

@@ -8,54 +8,86 @@ from hypothesis import strategies as st
 from inspector.errors import WireError
 from inspector.values import Announcement, Inspection, Segmentation
 from inspector.wire.messages import (
+    IN_MESSAGE,
     Begin,
     End,
     Fault,
     FrameHeader,
-    decode_frame,
+    Frames,
+    Hello,
+    Leaving,
+    Parted,
+    Result,
+    Room,
+    Welcome,
     decode_news,
-    decode_result,
+    decode_results,
+    decode_to_ingest,
+    decode_to_worker,
     encode,
-    encode_result,
+    encode_results,
+    frame_of,
+    plane,
 )
 
-ANNOUNCEMENT = Announcement("top", 7, 10, 11, 12.5, 256, "coil", None)
+ANNOUNCEMENT = Announcement("top", 1, 7, 10, 11, 12.5, 256, "coil", None)
+CLEAN = Inspection("e@1", 1, 2, 3)
 
 
-@pytest.mark.parametrize("message", [Begin("top", None), ANNOUNCEMENT, Fault("top", 7, "shed"), End("top", 8)])
-def test_news_round_trip(message):
-    """decide hears what ingest said."""
-    assert decode_news([encode(message)]) == message
+def header(height: int = 3, width: int = 4, slot: int = IN_MESSAGE) -> FrameHeader:
+    return FrameHeader(7, 10, 11, 12.5, height, width, slot, view=True)
 
 
-def test_frame_round_trip_shares_the_pixels():
-    """The worker's pixels are a view of the message, not a copy."""
+def test_news_round_trip():
+    """decide hears what ingest said, all of it and in order."""
+    news = [Begin("top", 1, None), ANNOUNCEMENT, Fault("top", 7, "shed"), End("top", 8)]
+    assert decode_news([encode(news)]) == news
+
+
+@pytest.mark.parametrize("message", [Hello(), Room(1, 3, [1, 2, 7]), Leaving()])
+def test_what_a_worker_says_reaches_ingest(message):
+    """Hello, room and leave are all it has to say."""
+    assert decode_to_ingest([encode(message)]) == message
+
+
+@pytest.mark.parametrize("message", [Welcome(1, "/run/x/pixels-top", 409_600), Parted()])
+def test_what_ingest_says_reaches_a_worker(message):
+    """Beside frames, a welcome and a farewell."""
+    assert decode_to_worker([encode(message)]) == message
+
+
+def test_frames_round_trip_share_the_pixels():
+    """Pixels that travel in the message are views of it, not copies; a part for each frame that has them there."""
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    raw = pixels.tobytes()
-    header, frame = decode_frame([encode(FrameHeader("top", 7, 10, 11, 12.5, 3, 4, view=True)), raw])
-    assert (header.view, frame.frame_id, frame.position_mm) == (True, 7, 12.5)
+    parts = [encode(Frames("top", 1, [header(), header(slot=5)])), pixels.tobytes()]
+    message = decode_to_worker(parts)
+    assert [each.slot for each in message.frames] == [IN_MESSAGE, 5]
+    frame = frame_of("top", message.frames[0], plane(parts[1], 3, 4))
+    assert (message.frames[0].view, frame.frame_id, frame.position_mm) == (True, 7, 12.5)
     assert np.array_equal(frame.pixels, pixels)
     assert not frame.pixels.flags.owndata
 
 
-def test_result_round_trip():
-    """A clean result is one part; one with a candidate carries maps and pixels."""
-    clean = Inspection("e@1", 1, 2, 3)
-    parts = encode_result("top", 7, clean)
-    assert len(parts) == 1
-    assert decode_result(parts) == ("top", 7, clean)
+def test_results_round_trip():
+    """A clean result is a header; one with a candidate carries maps and pixels."""
+    clean = Result("top", 1, 7, CLEAN)
+    assert len(encode_results("e@1", [clean])) == 1
     pixels = np.arange(32, dtype=np.uint8).reshape(4, 8)
     maps = Segmentation(np.ones((2, 4), np.uint8), np.full((2, 4), 9, np.uint8), 2)
-    _, _, seen = decode_result(encode_result("top", 7, Inspection("e@1", 1, 2, 3, maps, pixels)))
-    assert seen.segmentation.map_stride == 2
-    assert np.array_equal(seen.segmentation.score, maps.score)
-    assert np.array_equal(seen.pixels, pixels)
+    candidate = Result("top", 1, 8, Inspection("e@1", 1, 2, 3, maps, pixels))
+    parts = encode_results("e@1", [clean, candidate, clean])
+    assert len(parts) == 1 + 3
+    first, seen, last = decode_results(parts)
+    assert first == last == clean
+    assert seen.inspection.segmentation.map_stride == 2
+    assert np.array_equal(seen.inspection.segmentation.score, maps.score)
+    assert np.array_equal(seen.inspection.pixels, pixels)
 
 
 def test_another_wire_version_is_refused_by_name():
     """The error says both versions and what to do."""
-    message = b"\x63" + encode(ANNOUNCEMENT)[1:]
-    with pytest.raises(WireError, match="wire version 99, this stage speaks 1: update both sides"):
+    message = b"\x63" + encode([ANNOUNCEMENT])[1:]
+    with pytest.raises(WireError, match="wire version 99, this stage speaks 2: update both sides"):
         decode_news([message])
 
 
@@ -64,9 +96,10 @@ def test_another_wire_version_is_refused_by_name():
     [
         [],
         [b""],
-        [encode(ANNOUNCEMENT)[:-3]],
-        [encode(ANNOUNCEMENT), b"more"],
-        [encode(FrameHeader("top", 7, 10, 11, 12.5, 3, 4, view=False))],
+        [encode([ANNOUNCEMENT])[:-3]],
+        [encode([ANNOUNCEMENT]), b"more"],
+        [encode(ANNOUNCEMENT)],
+        [encode(Frames("top", 1, [header()]))],
     ],
 )
 def test_malformed_news_is_refused(parts):
@@ -79,13 +112,21 @@ def test_malformed_news_is_refused(parts):
 def test_planes_of_another_size_are_refused(height, width, size):
     """The header's size must be the buffer's."""
     with pytest.raises(WireError, match="plane"):
-        decode_frame([encode(FrameHeader("top", 7, 10, 11, 12.5, height, width, view=False)), bytes(size)])
+        plane(bytes(size), height, width)
+
+
+@pytest.mark.parametrize("planes", [0, 1, 3])
+def test_frames_without_their_pixels_are_refused(planes):
+    """As many planes as frames that say they have one."""
+    message = encode(Frames("top", 1, [header(), header(), header(slot=1)]))
+    with pytest.raises(WireError, match="parts, expected 3"):
+        decode_to_worker([message, *[bytes(12)] * planes])
 
 
 @given(st.lists(st.binary(max_size=200), max_size=5))
 def test_noise_is_refused(parts):
     """No bytes from outside raise anything but WireError."""
-    for decode in (decode_news, decode_frame, decode_result):
+    for decode in (decode_news, decode_to_worker, decode_to_ingest, decode_results):
         try:
             decode(parts)
         except WireError:
@@ -95,9 +136,9 @@ def test_noise_is_refused(parts):
 @given(st.binary(max_size=80), st.integers(0, 79))
 def test_damaged_headers_are_refused_or_decoded(noise, place):
     """A valid header with noise in it either still decodes or raises WireError."""
-    header = bytearray(encode_result("top", 7, Inspection("e@1", 1, 2, 3))[0])
-    header[1 + place % (len(header) - 1) :] = noise
+    message = bytearray(encode_results("e@1", [Result("top", 1, 7, CLEAN)])[0])
+    message[1 + place % (len(message) - 1) :] = noise
     try:
-        decode_result([bytes(header)])
+        decode_results([bytes(message)])
     except WireError:
         return

@@ -1,0 +1,231 @@
+"""The frames link over real sockets: ingest's end and workers' ends in one process."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zmq
+
+from inspector.processes.dispatch import Dispatch, ViewPace
+from inspector.processes.intake import Intake, window_frames
+from inspector.processes.stop import StopRequest
+from inspector.values import Frame
+from inspector.wire.links import FRAMES, open_context, open_receiver, open_sender, ring_path
+from inspector.wire.pixel_ring import PixelRing
+
+SIZE = (4, 8)
+WINDOW, LUMP = 4, 2
+LONG_NS = 60_000_000_000
+
+
+class Link:
+    """One camera's frames link, with any number of workers."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self.stop = stack.enter_context(StopRequest())
+        self.context = stack.enter_context(open_context())
+        self.folder = folder
+        self.frame_id = 0
+        self.ends: list[zmq.Socket[bytes]] = []
+        """Kept until the context closes them."""
+
+    def ingest(self, deadline_ns: int = LONG_NS, slots: int = 16) -> Dispatch:
+        ring = PixelRing.create(ring_path(self.folder, "top"), SIZE[0] * SIZE[1], slots)
+        self.ends.append(open_sender(self.context, FRAMES, self.folder, "top", linger_ms=0))
+        self.ingest_ns = time.monotonic_ns()
+        return Dispatch(self.ends[-1], ring, deadline_ns, self.ingest_ns, self.stop, ViewPace(0))
+
+    def worker(self, window: int = WINDOW) -> Intake:
+        self.ends.append(open_receiver(self.context, FRAMES, self.folder, "top"))
+        return Intake("top", self.ends[-1], window, LUMP)
+
+    def frames(self, count: int, size: tuple[int, int] = SIZE) -> list[Frame]:
+        made = []
+        for _ in range(count):
+            pixels = np.full(size, self.frame_id % 256, np.uint8)
+            made.append(Frame("top", self.frame_id, 1, time.monotonic_ns(), 0.0, pixels))
+            self.frame_id += 1
+        return made
+
+
+@pytest.fixture
+def link(tmp_path: Path) -> Iterator[Link]:
+    with ExitStack() as stack:
+        yield Link(stack, tmp_path)
+
+
+def until(condition: Callable[[], object], timeout_s: float = 10) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "not within the time"
+        time.sleep(0.001)
+
+
+def hear(intake: Intake) -> list[Frame]:
+    """Everything that has come, as far as it has come."""
+    intake.connect()
+    frames = []
+    while (received := intake.receive()) is not None:
+        frames += [frame for frame, _ in received[1]]
+    return frames
+
+
+def hear_frames(intake: Intake, count: int) -> list[Frame]:
+    frames: list[Frame] = []
+
+    def enough() -> bool:
+        frames.extend(hear(intake))
+        return len(frames) >= count
+
+    until(enough)
+    return frames
+
+
+def join(dispatch: Dispatch, *intakes: Intake) -> None:
+    """Until every worker has said how much room it has."""
+    room = dispatch.room + sum(WINDOW for _ in intakes)
+
+    def met() -> bool:
+        for intake in intakes:
+            assert not hear(intake)
+        return dispatch.wait_for_room(1) >= room
+
+    until(met)
+
+
+def test_a_worker_is_sent_no_more_than_it_has_room_for(link: Link):
+    """And more when it is done with some, a lump at a time."""
+    dispatch, intake = link.ingest(), link.worker()
+    join(dispatch, intake)
+    assert dispatch.send(link.frames(7)) == WINDOW
+    first = hear_frames(intake, WINDOW)
+    assert [frame.frame_id for frame in first] == [0, 1, 2, 3]
+    assert [int(frame.pixels.max()) for frame in first] == [0, 1, 2, 3]
+    intake.release(0, link.ingest_ns)
+    assert dispatch.wait_for_room(100) == 0, "one frame is not worth a message"
+    intake.release(1, link.ingest_ns)
+    assert dispatch.wait_for_room(10_000) == LUMP
+
+
+def test_a_frame_larger_than_a_slot_travels_in_the_message(link: Link):
+    """Whatever size a camera sends reaches the worker, which has a word for it."""
+    dispatch, intake = link.ingest(), link.worker()
+    join(dispatch, intake)
+    frames = [*link.frames(1), *link.frames(1, (16, 32)), *link.frames(1)]
+    assert dispatch.send(frames) == 3
+    for sent, seen in zip(frames, hear_frames(intake, 3), strict=True):
+        assert np.array_equal(sent.pixels, seen.pixels)
+
+
+def test_frames_go_where_there_is_room(link: Link):
+    """Two workers share a camera; none waits while the other idles."""
+    dispatch = link.ingest()
+    first, second = link.worker(), link.worker()
+    join(dispatch, first, second)
+    assert dispatch.send(link.frames(10)) == 2 * WINDOW
+    seen = hear_frames(first, WINDOW) + hear_frames(second, WINDOW)
+    assert sorted(frame.frame_id for frame in seen) == list(range(8))
+
+
+def test_a_worker_that_leaves_gets_all_that_was_sent_and_no_more(link: Link):
+    """It may end once it has parted: nothing is lost on the way."""
+    dispatch, intake = link.ingest(), link.worker()
+    join(dispatch, intake)
+    assert dispatch.send(link.frames(3)) == 3
+    intake.leave()
+    until(lambda: dispatch.wait_for_room(1) == 0)
+    assert dispatch.send(link.frames(1)) == 0
+    assert len(hear_frames(intake, 3)) == 3
+    until(lambda: hear(intake) or intake.parted)
+    intake.release(0, link.ingest_ns)
+    intake.release(1, link.ingest_ns)
+    assert dispatch.wait_for_room(200) == 0, "it asks for nothing more"
+
+
+def test_a_worker_that_is_gone_is_passed_over(link: Link):
+    """The next one gets its frames; what it was sent before is the deadline's affair."""
+    dispatch = link.ingest()
+    gone, there = link.worker(), link.worker()
+    join(dispatch, gone, there)
+    gone.socket.close()
+    time.sleep(0.3)
+    assert dispatch.send(link.frames(WINDOW)) == WINDOW
+    assert len(hear_frames(there, WINDOW)) == WINDOW
+    assert dispatch.room == 0
+
+
+def test_slots_of_a_stuck_worker_come_back_after_the_deadline(link: Link):
+    """A worker that hangs holds up no other for longer than its frames had time."""
+    dispatch = link.ingest(deadline_ns=300_000_000, slots=WINDOW)
+    stuck = link.worker()
+    join(dispatch, stuck)
+    assert dispatch.send(link.frames(WINDOW)) == WINDOW
+    other = link.worker()
+    until(lambda: hear(other) or dispatch.wait_for_room(1) > 0)
+    assert dispatch.send(link.frames(1)) == 1
+
+
+def test_an_ingest_that_starts_again_finds_its_workers(link: Link):
+    """Room counts from anew, and frames of the old one give nothing back to the new one."""
+    dispatch, intake = link.ingest(), link.worker()
+    join(dispatch, intake)
+    dispatch.send(link.frames(2))
+    old = hear_frames(intake, 2)
+    session = link.ingest_ns
+    link.ends[0].close()
+    again = link.ingest()
+    join(again, intake)
+    assert again.room == WINDOW
+    for frame in old:
+        intake.release(frame.frame_id, session)
+    assert again.wait_for_room(100) == WINDOW
+    assert [int(frame.pixels.max()) for frame in old] == [0, 1], "the old pixels are still what they were"
+    again.send(link.frames(1))
+    assert hear_frames(intake, 1)[0].frame_id == 2
+
+
+def test_noise_is_refused_and_counted(link: Link):
+    """Whoever may open the socket may send anything: ingest goes on."""
+    dispatch, intake = link.ingest(), link.worker()
+    join(dispatch, intake)
+    for noise in (b"\x63old", b"\x02\xff\xff", os.urandom(40)):
+        intake.socket.send(noise)
+    intake.socket.send_multipart([b"two", b"parts"])
+    until(lambda: dispatch.wait_for_room(1) and dispatch.refused == 4)
+    assert dispatch.send(link.frames(1)) == 1
+
+
+def test_waiting_for_room_ends_with_a_stop(link: Link):
+    """And with the time it was given."""
+    dispatch = link.ingest()
+    started_s = time.monotonic()
+    assert dispatch.wait_for_room(50) == 0
+    assert time.monotonic() - started_s >= 0.05
+    os.kill(os.getpid(), 15)
+    assert dispatch.wait_for_room() == 0
+
+
+@pytest.mark.parametrize(
+    ("batch", "slots", "seconds", "expected"),
+    [
+        (1, 6, 0.003, (22, 8)),
+        (1, 6, 0.010, (10, 2)),
+        (1, 6, 1.0, (8, 1)),
+        (32, 2, 0.0005, (128, 32)),
+        (8, 2, 0.0, (32, 8)),
+    ],
+)
+def test_a_slow_engine_is_not_buried(batch: int, slots: int, seconds: float, expected: tuple[int, int]):
+    """What waits in a worker is what its engine does in a moment, at least a batch."""
+    assert window_frames(batch, slots, seconds) == expected
+
+
+def test_zmq_still_drops_nothing_silently(link: Link):
+    """The link relies on ROUTER_MANDATORY: a message for nobody is an error."""
+    link.ingest()
+    with pytest.raises(zmq.ZMQError):
+        link.ends[0].send_multipart([b"nobody", b"x"])

@@ -1,0 +1,38 @@
+"""Slots of the shared memory: lent, given back, taken back."""
+
+import pytest
+
+from inspector.stages.slots import Slots
+
+
+def test_a_slot_is_lent_once_until_it_is_given_back():
+    """No two frames lie in one place."""
+    slots = Slots(3)
+    assert sorted(slots.take(frame_id, 10) for frame_id in range(3)) == [0, 1, 2]
+    with pytest.raises(IndexError):
+        slots.take(3, 10)
+    slots.release([1])
+    assert slots.free == 1
+
+
+def test_the_slot_let_go_last_is_lent_next():
+    """Its memory is still in the caches."""
+    slots = Slots(4)
+    first = slots.take(0, 10)
+    slots.take(1, 10)
+    slots.release([0])
+    assert slots.take(2, 10) == first
+
+
+def test_what_a_dead_worker_holds_comes_back_after_the_deadline():
+    """And a worker that says so later all the same frees nothing a second time."""
+    slots = Slots(2)
+    slots.take(0, 10)
+    slots.take(1, 20)
+    slots.expire(10)
+    assert slots.free == 1
+    held = slots.take(2, 30)
+    slots.release([0])
+    assert slots.free == 0, "frame 0 gave its slot up long ago: it is frame 2's now"
+    slots.release([2])
+    assert slots.take(3, 40) == held

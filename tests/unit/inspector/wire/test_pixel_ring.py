@@ -1,0 +1,69 @@
+"""The memory that ingest and workers share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inspector.errors import WireError, WorkError
+from inspector.wire.pixel_ring import PixelRing
+
+
+def test_a_worker_sees_what_ingest_put_without_a_copy(tmp_path: Path):
+    """Any frame that fits a slot, and slots do not touch each other."""
+    ring = PixelRing.create(tmp_path / "links" / "pixels-top", 12, 3)
+    seen = PixelRing.open(ring.path, 12)
+    frames = [np.full((3, 4), 10, np.uint8), np.full((2, 3), 20, np.uint8), np.full((3, 4), 30, np.uint8)]
+    for slot, frame in enumerate(frames):
+        ring.put(slot, frame)
+    for slot, frame in enumerate(frames):
+        assert np.array_equal(seen.view(slot, *frame.shape), frame)
+    view = seen.view(0, 3, 4)
+    ring.put(0, frames[2])
+    assert np.array_equal(view, frames[2])
+
+
+def test_a_frame_outlives_the_file(tmp_path: Path):
+    """Ingest may end while a worker still holds its last frames."""
+    ring = PixelRing.create(tmp_path / "pixels-top", 12, 3)
+    ring.put(1, np.full((3, 4), 7, np.uint8))
+    seen = PixelRing.open(ring.path, 12)
+    ring.close()
+    assert not ring.path.exists()
+    assert seen.view(1, 3, 4).mean() == 7
+
+
+def test_what_a_killed_ingest_left_is_replaced(tmp_path: Path):
+    """Workers that still look at the old memory are not disturbed by the new one."""
+    old = PixelRing.create(tmp_path / "pixels-top", 12, 3)
+    view = PixelRing.open(old.path, 12).view(0, 3, 4)
+    new = PixelRing.create(tmp_path / "pixels-top", 12, 3)
+    new.put(0, np.full((3, 4), 9, np.uint8))
+    assert view.max() == 0
+
+
+@pytest.mark.parametrize(("slot", "height", "width"), [(-2, 3, 4), (3, 3, 4), (0, 4, 4), (0, 0, 4), (0, -3, -4)])
+def test_a_place_outside_the_ring_is_refused(tmp_path: Path, slot: int, height: int, width: int):
+    """A malformed header never reads what is not a frame."""
+    ring = PixelRing.create(tmp_path / "pixels-top", 12, 3)
+    with pytest.raises(WireError, match="the ring has 3 of 12 B"):
+        ring.view(slot, height, width)
+
+
+def test_a_ring_that_is_none_is_refused(tmp_path: Path):
+    """Missing, empty, or of other slots."""
+    with pytest.raises(WireError, match="No such file"):
+        PixelRing.open(tmp_path / "none", 12)
+    (tmp_path / "empty").touch()
+    with pytest.raises(WireError, match="0 bytes are no ring"):
+        PixelRing.open(tmp_path / "empty", 12)
+    ring = PixelRing.create(tmp_path / "pixels-top", 12, 3)
+    with pytest.raises(WireError, match="no ring of slots of 8192 bytes"):
+        PixelRing.open(ring.path, 8192)
+
+
+def test_memory_that_cannot_be_had_is_said_at_the_start(tmp_path: Path):
+    """Not as a crash in the middle of a coil."""
+    with pytest.raises(WorkError, match="MB of shared memory for frames"):
+        PixelRing.create(tmp_path / "pixels-top", 1 << 40, 1 << 20)
+    assert not list(tmp_path.iterdir())
