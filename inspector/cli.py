@@ -11,7 +11,7 @@ import structlog
 from inspector import __version__, logs
 from inspector.config import LoadedConfig, load_config
 from inspector.errors import InspectorError
-from inspector.processes import PROCESSES
+from inspector.processes import PROCESSES, WORKER
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,9 +43,10 @@ def _run(options: argparse.Namespace) -> int:
 
             return record(options.config, options.source, options.camera, options.out, options.frames)
         case "check":
-            from inspector.commands.check import check
+            from inspector.commands.check import Stage, check
 
-            return check(options.config, options.source, as_json=options.json)
+            stage = Stage(options.stage, options.camera, options.engine) if options.stage else None
+            return check(options.config, options.source, stage, as_json=options.json)
         case "bench":
             from inspector.commands.bench import bench
 
@@ -64,6 +65,8 @@ def _run_process(options: argparse.Namespace) -> int:
     # One thread a stage: OpenCV's pool would spin on the cores that the engine needs.
     cv2.setNumThreads(1)
     config = load_config(options.config)
+    if options.command == WORKER.name and options.engine is not None:
+        config = config.with_engine(options.engine)
     if options.identity is not None:
         config = LoadedConfig(config.path, config.line, options.identity)
     process = next(each for each in PROCESSES if each.name == options.command)
@@ -126,6 +129,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "source", type=Path, nargs="?", metavar="SOURCE", help="look at this source, not the config's"
     )
+    check.add_argument(
+        "--stage", choices=[process.name for process in PROCESSES], help="only what this stage needs; no camera"
+    )
+    check.add_argument("--camera", help="with --stage ingest: a camera of the config")
+    _engine(check)
     _json(check)
 
     bench = _command(
@@ -143,6 +151,8 @@ def _parser() -> argparse.ArgumentParser:
         stage = _command(
             commands, process.name, f"one stage of the line; ready when {process.ready_when}", example
         )
+        if process is WORKER:
+            _engine(stage)
         if process.per_camera:
             stage.add_argument("--camera", help="camera of the config (default: its first)")
         stage.add_argument("--child-of", type=int, help=argparse.SUPPRESS)
@@ -156,6 +166,10 @@ def _command(commands: Any, name: str, what: str, example: str) -> argparse.Argu
     )
     command.add_argument("--config", type=Path, required=True, help="the line's config (line.toml)")
     return command
+
+
+def _engine(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--engine", type=Path, metavar="DIR", help="this engine folder, not the config's")
 
 
 def _json(command: argparse.ArgumentParser) -> None:

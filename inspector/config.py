@@ -110,6 +110,10 @@ class SinkSettings(BaseModel):
     pictures: bool = True
     max_pictures: Annotated[int, Field(ge=0)] = 2000
     """Rejected frames that are pictured in one run, so that a bad coil does not fill the disk."""
+    log_megabytes: Annotated[int, Field(ge=1)] | None = None
+    """For a service: begin a new verdict log when one is so large; None keeps one for the whole run."""
+    log_files: Annotated[int, Field(ge=1)] = 100
+    """Full verdict logs that are kept; the oldest goes."""
     keep_all: bool = False
     """Wait for a slow disk rather than leave pictures out; a replay does."""
 
@@ -178,6 +182,11 @@ class LoadedConfig:
         self.line = line
         self.identity = identity
         """Name and content hash."""
+
+    def with_engine(self, engine: Path) -> "LoadedConfig":
+        """The same line with another engine folder."""
+        line = self.line.model_copy(update={"engine": engine.resolve()})
+        return LoadedConfig(self.path, line, self.identity)
 
 
 def load_config(path: Path) -> LoadedConfig:

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import structlog
@@ -10,7 +11,7 @@ import zmq
 
 from inspector.config import LoadedConfig
 from inspector.errors import ConfigError, WorkError
-from inspector.processes.notify import CAPTURED, READY, Notifier
+from inspector.processes.notify import CAPTURED, READY, TURN_MS, Notifier, Pulse
 from inspector.processes.sending import send, set_retry
 from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
@@ -42,15 +43,26 @@ class Announcer:
     """Counts a camera's captures and tells `decide` of each before anything else happens to it."""
 
     def __init__(
-        self, camera: str, news: Socket, stop: StopRequest, mm_per_px_along: float, coil: str | None
+        self,
+        camera: str,
+        news: Socket,
+        stop: StopRequest,
+        mm_per_px_along: float,
+        coil: str | None,
+        pulse: Pulse,
     ) -> None:
         self._camera = camera
+        self._pulse = pulse
+        self._news_s = time.monotonic()
         self._news = news
         self._stop = stop
         self._mm_per_px = mm_per_px_along
         self._coil = coil
         self._next_mm = 0.0
         self._height = 0
+        self._faults = 0
+        self._given_up = 0
+        self._fault: str | None = None
         self.captured = 0
 
     def begin(self, total: int | None) -> None:
@@ -60,6 +72,8 @@ class Announcer:
     def announce(self, capture: Capture) -> Frame | None:
         """Give the capture its id and place; the frame is None where the capture is a fault."""
         frame_id, self.captured = self.captured, self.captured + 1
+        self._news_s, self._fault = time.monotonic(), capture.fault
+        self._faults += capture.fault is not None
         clock_ns = time.monotonic_ns()
         captured_ns = time.time_ns() if capture.captured_ns is None else capture.captured_ns
         position_mm = self._next_mm if capture.position_mm is None else capture.position_mm
@@ -86,14 +100,26 @@ class Announcer:
 
     def give_up(self, frame: Frame, reason: str) -> None:
         """An announced frame will not reach the worker."""
+        self._given_up += 1
         self._tell(Fault(self._camera, frame.frame_id, reason))
 
     def end(self) -> None:
         """No more captures."""
         self._tell(End(self._camera, self.captured))
 
+    def turn(self) -> None:
+        """The loop came round: the source gave a frame, or has said that it is alive and has none yet."""
+        self._pulse.turn(self.captured, owed=False, say=self._state)
+
+    def _state(self) -> str:
+        silent_s = time.monotonic() - self._news_s
+        last = f"last frame {self.captured - 1} {silent_s:.1f} s ago" if self.captured else "no frame yet"
+        told = f"{last}, {self.captured} captured, {self._faults} unreadable or missing, {self._given_up} shed"
+        return told if self._fault is None else f"{told}; {self._fault}"
+
     def _tell(self, message: Begin | Announcement | Fault | End) -> None:
-        if not send(self._news, [encode(message)], self._stop):
+        on_wait = partial(self._pulse.held_up, "decide")
+        if not send(self._news, [encode(message)], self._stop, on_wait=on_wait):
             raise WorkError(
                 f"camera {self._camera}: decide does not take announcements: "
                 f"{self.captured} frames were captured, see its log"
@@ -128,7 +154,7 @@ def main(config: LoadedConfig, camera: str) -> None:
         frames = open_sender(context, FRAMES, line.links, camera, linger_ms=FRAMES_LINGER_MS)
         news = open_sender(context, NEWS, line.links, linger_ms=NEWS_LINGER_MS)
         set_retry(news)
-        announcer = Announcer(camera, news, stop, recipe.mm_per_px_along, line.coil)
+        announcer = Announcer(camera, news, stop, recipe.mm_per_px_along, line.coil, Pulse(notifier, "frames"))
         announcer.begin(source.total())
         notifier.tell(**{READY: "1"})
         log.info("ingest started", source=line.cameras[camera].type)
@@ -153,9 +179,9 @@ class FrameSender:
         self._poller.register(frames, zmq.POLLOUT)
         self._poller.register(stop.fileno(), zmq.POLLIN)
 
-    def wait_for_room(self, timeout_ms: int | None = None) -> None:
-        """Return when the worker can take a frame, a stop was asked for, or the time is up."""
-        self._poller.poll(timeout_ms)
+    def wait_for_room(self, timeout_ms: int | None = None) -> bool:
+        """Return when the worker can take a frame (True), a stop was asked for, or the time is up."""
+        return self._frames in dict(self._poller.poll(timeout_ms))
 
     def send(self, frame: Frame) -> bool:
         """Hand one frame to the link; False while the worker is behind."""
@@ -180,9 +206,12 @@ class FrameSender:
 def _feed_waiting(captures: Iterator[Capture | None], sender: FrameSender, stop: StopRequest) -> None:
     """A recording has time: a frame is read when the worker has room for it, and so none is ever shed."""
     while True:
-        sender.wait_for_room()
+        room = sender.wait_for_room(TURN_MS)
+        sender.announcer.turn()
         if stop:
             return
+        if not room:
+            continue
         try:
             capture = next(captures)
         except StopIteration:
@@ -202,6 +231,7 @@ def _feed_shedding(captures: Iterator[Capture | None], sender: FrameSender, stop
     # A worker that is there needs a moment to find the link; without one, the strip moves on all the same.
     sender.wait_for_room(FIND_WORKER_MS)
     for capture in captures:
+        sender.announcer.turn()
         if stop:
             break
         frame = sender.announcer.announce(capture) if capture is not None else None

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from inspector.backends import Answer, Backend, open_backend
 from inspector.config import LoadedConfig
 from inspector.engine.manifest import open_folder
 from inspector.errors import WireError
-from inspector.processes.notify import READY, Notifier
+from inspector.processes.notify import READY, TURN_MS, Notifier, Pulse
 from inspector.processes.sending import send, set_retry
 from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
@@ -66,7 +67,11 @@ class Worker:
         results: Socket,
         stop: StopRequest,
         deadline_ns: int,
+        pulse: Pulse,
     ) -> None:
+        self._pulse = pulse
+        self._last: Frame | None = None
+        self._answered = 0
         self._backend = backend
         self._engine = backend.folder.identity
         self._size = (backend.manifest.height, backend.manifest.width)
@@ -83,6 +88,18 @@ class Worker:
         self.refused = 0
         self.failed_batches = 0
         self.unsent = 0
+
+    def turn(self) -> None:
+        """The loop came round. While the engine holds a batch, only an answer of it counts as life."""
+        self._pulse.turn(self._answered, owed=bool(self._in_flight), say=self._state)
+
+    def _state(self) -> str:
+        last = f"last {self._last.camera} frame {self._last.frame_id}" if self._last else "no frame yet"
+        in_flight = sum(len(flight.held) for flight in self._in_flight.values())
+        return (
+            f"{last}, {self._answered} answered, {in_flight} in the engine, {self.failed_batches} batches failed, "
+            f"{self.refused} messages refused"
+        )
 
     @property
     def has_room(self) -> bool:
@@ -139,11 +156,11 @@ class Worker:
         self._report(held, Inspection(self._engine, held.received_ns, now_ns, now_ns, fault=TOO_LATE))
         return False
 
-    def due_in_ms(self) -> int | None:
-        """How long the loop may sleep before a batch is due; None for as long as it likes."""
+    def due_in_ms(self) -> int:
+        """How long the loop may sleep before a batch is due."""
         due_ns = self._batcher.due_ns()
         if due_ns is None or self._backend.in_flight >= self._backend.slots:
-            return None
+            return TURN_MS
         return max(0, -(-(due_ns - time.monotonic_ns()) // 1_000_000))
 
     def collect(self) -> None:
@@ -177,8 +194,11 @@ class Worker:
                 yield Inspection(self._engine, *times)
 
     def _report(self, held: Held, inspection: Inspection) -> None:
+        self._last = held.frame
+        self._answered += 1
         parts = encode_result(held.frame.camera, held.frame.frame_id, inspection)
-        if not send(self._results, parts, self._stop, copy=len(parts) == 1):
+        on_wait = partial(self._pulse.held_up, "decide")
+        if not send(self._results, parts, self._stop, copy=len(parts) == 1, on_wait=on_wait):
             self.unsent += 1
             log.error("result not taken by decide", camera=held.frame.camera, frame=held.frame.frame_id)
 
@@ -201,7 +221,8 @@ def main(config: LoadedConfig) -> None:
         results = open_sender(context, RESULTS, line.links, linger_ms=RESULTS_LINGER_MS)
         set_retry(results)
         frames = open_receiver(context, FRAMES, line.links, list(line.cameras))
-        worker = Worker(backend, recipe.lowest_step, batcher, results, stop, int(line.deadline_ms * 1e6))
+        pulse = Pulse(notifier, "frames")
+        worker = Worker(backend, recipe.lowest_step, batcher, results, stop, int(line.deadline_ms * 1e6), pulse)
         notifier.tell(**{READY: "1"})
         log.info("worker started", device=backend.device(), slots=backend.slots, max_batch=batcher.max_frames)
         _serve(worker, backend, frames, stop)
@@ -235,6 +256,7 @@ def _serve(worker: Worker, backend: Backend, frames: Socket, stop: StopRequest) 
             worker.take(parts)
             worker.submit()
         worker.submit(flush=bool(stop))
+        worker.turn()
         if stop:
             if stop.fileno() in ready:
                 poller.unregister(stop.fileno())
