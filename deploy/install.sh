@@ -49,7 +49,7 @@ uninstall() {
   if ((${#found[@]})); then systemctl stop "${found[@]}"; fi
   systemctl disable --quiet inspector.target 'inspector-decide.service' 2>/dev/null || true
   find /etc/systemd/system -name 'inspector*' -type l -delete
-  rm -rf "$units"/inspector* "$home/releases" "$home/current"
+  rm -rf "$units"/inspector* "$home/releases" "$home/current" /run/inspector
   for program in inspector trainer; do
     if [[ $(readlink "/usr/local/bin/$program") == "$home"/* ]]; then rm "/usr/local/bin/$program"; fi
   done
