@@ -51,6 +51,14 @@ def _run(options: argparse.Namespace) -> int:
             from inspector.commands.bench import bench
 
             return bench(options.config, frames=options.frames, rounds=options.rounds, as_json=options.json)
+        case "keys":
+            from inspector.commands.keys import keys
+
+            return keys(options.kind, options.out, options.name)
+        case "sign":
+            from inspector.commands.keys import sign
+
+            return sign(options.engine, options.key)
         case _:
             return _run_process(options)
 
@@ -146,6 +154,21 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--rounds", type=_positive, default=3, help="engine and line in turn, so many times")
     _json(bench)
 
+    keys = _command(
+        commands, "keys", "make the secrets of a line, a viewer, or a maker of engines",
+        "inspector keys line --out /etc/inspector/keys", with_config=False,
+    )  # fmt: skip
+    keys.add_argument("kind", choices=["line", "viewer", "signing"])
+    keys.add_argument("--out", type=Path, required=True, help="the line's key folder; for signing, a file")
+    keys.add_argument("--name", help="of the viewer")
+
+    sign = _command(
+        commands, "sign", "sign an engine folder, for lines that trust the key",
+        "inspector sign engines/strip-fast --key signing.key", with_config=False,
+    )  # fmt: skip
+    sign.add_argument("engine", type=Path, metavar="DIR", help="engine folder")
+    sign.add_argument("--key", type=Path, required=True, help="made by `inspector keys signing`")
+
     for process in PROCESSES:
         example = f"inspector {process.name} --config line.toml" + (" --camera top" if process.per_camera else "")
         stage = _command(
@@ -160,11 +183,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Any, name: str, what: str, example: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Any, name: str, what: str, example: str, *, with_config: bool = True
+) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         name, help=what, description=f"{what[0].upper()}{what[1:]}.", epilog=f"example: {example}"
     )
-    command.add_argument("--config", type=Path, required=True, help="the line's config (line.toml)")
+    if with_config:
+        command.add_argument("--config", type=Path, required=True, help="the line's config (line.toml)")
     return command
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from inspector.backends import open_backend
 from inspector.config import LoadedConfig, SourceSettings, load_config
-from inspector.engine.manifest import EngineFolder, open_folder
+from inspector.engine.manifest import EngineFolder
+from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError
 from inspector.processes import INGEST
 from inspector.recipe import load_recipe
@@ -72,7 +73,9 @@ def check(config_path: Path, source: Path | None, stage: Stage | None = None, *,
 def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -> None:
     line = config.line
     engines: list[EngineFolder] = []
-    if findings.check("engine files", lambda: _keep(engines, open_folder(line.engine)).identity):
+    if findings.check(
+        "engine files", lambda: _keep(engines, open_trusted(line.engine, line.trusted_keys)).identity
+    ):
         folder = engines[0]
         findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.manifest).identity)
         findings.check("golden frames", lambda: _golden(config, folder))
@@ -97,7 +100,9 @@ def _check_stage(findings: Findings, config: LoadedConfig, stage: Stage) -> None
     else:
         engine = line.engine if stage.engine is None else stage.engine
         engines: list[EngineFolder] = []
-        if findings.check("engine files", lambda: _keep(engines, open_folder(engine)).identity):
+        if findings.check(
+            "engine files", lambda: _keep(engines, open_trusted(engine, line.trusted_keys)).identity
+        ):
             findings.check("recipe", lambda: load_recipe(line.recipe).bind(engines[0].manifest).identity)
     findings.check("links", lambda: _links(config))
 

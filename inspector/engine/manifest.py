@@ -13,6 +13,9 @@ SCHEMA_VERSION: Final = 1
 MANIFEST_NAME: Final = "manifest.json"
 GOLDEN_NAME: Final = "golden.npz"
 
+MAX_MANIFEST_BYTES: Final = 1_000_000
+"""Fifty times the largest in use: what is larger is no manifest."""
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -111,16 +114,25 @@ class EngineFolder:
         return self.path / name
 
 
-def open_folder(path: Path) -> EngineFolder:
-    """Read an engine folder and check every hash; raises EngineError with what differs and what to do."""
-    manifest_path = path / MANIFEST_NAME
+def read_manifest_bytes(path: Path) -> bytes:
+    """An engine folder's manifest as it stands; raises EngineError where there is none, or an absurd one."""
     try:
-        raw = manifest_path.read_bytes()
+        with (path / MANIFEST_NAME).open("rb") as file:
+            raw = file.read(MAX_MANIFEST_BYTES + 1)
     except OSError as error:
         raise EngineError(
             f"{path}: no engine here ({MANIFEST_NAME}: {error.strerror}): "
             f"make one with `trainer build-engine MODEL --out {path}`"
         ) from None
+    if len(raw) > MAX_MANIFEST_BYTES:
+        raise EngineError(f"{path / MANIFEST_NAME}: over {MAX_MANIFEST_BYTES:,} bytes: build the engine again")
+    return raw
+
+
+def open_folder(path: Path) -> EngineFolder:
+    """Read an engine folder and check every hash; raises EngineError with what differs and what to do."""
+    manifest_path = path / MANIFEST_NAME
+    raw = read_manifest_bytes(path)
     try:
         manifest = Manifest.model_validate_json(raw)
     except ValidationError as error:

@@ -9,7 +9,7 @@ import structlog
 import zmq
 
 from inspector.config import LoadedConfig
-from inspector.engine.manifest import open_folder
+from inspector.engine.signature import open_trusted
 from inspector.errors import WireError, WorkError
 from inspector.processes.notify import PROGRESS, READY, SETTLED, Notifier, Pulse
 from inspector.processes.stop import StopRequest
@@ -20,7 +20,8 @@ from inspector.stages.ledger import CameraLedger
 from inspector.stages.tally import Tally
 from inspector.stages.verdicts import Outcome, SettledFrame, VerdictMaker
 from inspector.values import Announcement, Decision, Inspection, Verdict
-from inspector.wire.links import NEWS, RESULTS, VIEW, open_context, open_receiver, open_sender
+from inspector.wire.curve import open_view
+from inspector.wire.links import NEWS, RESULTS, open_context, open_receiver
 from inspector.wire.messages import Begin, End, Fault, Parts, decode_news, decode_result
 
 TURN_MESSAGES: Final = 64
@@ -175,12 +176,11 @@ class Decide:
 def main(config: LoadedConfig) -> None:
     """Run until a stop is asked for. Raises InputError before the start, WorkError when verdicts were lost."""
     line = config.line
-    folder = open_folder(line.engine)
+    folder = open_trusted(line.engine, line.trusted_keys)
     recipe = load_recipe(line.recipe).bind(folder.manifest)
     notifier = Notifier()
     decide = Decide(list(line.cameras), recipe, folder.identity, int(line.deadline_ms * 1e6))
-    with StopRequest() as stop, open_context() as context:
-        view = open_sender(context, VIEW, line.links, linger_ms=0) if line.view.frames_per_second else None
+    with StopRequest() as stop, open_context() as context, open_view(context, line.view, line.links) as view:
         sinks = Sinks(config, recipe, view)
         for verdict in sinks.earlier_verdicts():
             decide.tally.add(verdict, None, time.monotonic_ns())

@@ -41,6 +41,11 @@ class Notifier:
         try:
             self._socket.send(message.encode())
         except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """Say nothing more."""
+        if self._socket is not None:
             self._socket.close()
             self._socket = None
 

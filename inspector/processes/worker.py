@@ -12,7 +12,7 @@ import zmq
 
 from inspector.backends import Answer, Backend, open_backend
 from inspector.config import LoadedConfig
-from inspector.engine.manifest import open_folder
+from inspector.engine.signature import open_trusted
 from inspector.errors import WireError
 from inspector.processes.notify import READY, TURN_MS, Notifier, Pulse
 from inspector.processes.sending import send, set_retry
@@ -206,7 +206,7 @@ class Worker:
 def main(config: LoadedConfig) -> None:
     """Run until a stop is asked for. Raises InputError before the first frame is taken."""
     line = config.line
-    folder = open_folder(line.engine)
+    folder = open_trusted(line.engine, line.trusted_keys)
     recipe = load_recipe(line.recipe).bind(folder.manifest)
     structlog.contextvars.bind_contextvars(engine=folder.identity)
     notifier = Notifier()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -80,6 +81,16 @@ def _pip(command: str, wheels: Path, *arguments: object) -> None:
     pytest.skip(f"system: pip {command}: {done.stderr.strip().splitlines()[-1:]}")
 
 
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """A process of the container."""
+
+    pid: int
+    outside: int
+    """Its id on the machine that runs the tests."""
+    command: str
+
+
 class Container:
     """One booted system on a throw-away layer over the base."""
 
@@ -143,6 +154,21 @@ class Container:
         )  # fmt: skip
         assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def processes(self, user: str) -> list["Inside"]:
+        """All processes that a user has in there."""
+        uid = self.run(f"id -u {user}").stdout.strip()
+        namespace = Path(f"/proc/{self.leader}/ns/pid").readlink()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (process / "ns/pid").readlink() != namespace:
+                    continue
+                status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+                if status["Uid"].split()[0] == uid:
+                    command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    found.append(Inside(int(status["NSpid"].split()[-1]), int(process.name), command))
+        return found
 
     def path(self, inside: str) -> Path:
         """A file of its disk, seen from outside. /run and /tmp are not on it."""

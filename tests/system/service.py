@@ -81,21 +81,6 @@ class Service:
         """Inside the container; 0 while it does not run."""
         return int(self.show(unit, "MainPID") or 0)
 
-    def outside(self, pid: int) -> int:
-        """A process of the container as the machine that runs the tests knows it."""
-        for status in Path("/proc").glob("[0-9]*/status"):
-            try:
-                ids = re.search(r"^NSpid:\s+(.*)$", status.read_text(), re.MULTILINE)
-            except OSError:
-                continue
-            if ids is not None and ids[1].split()[1:] == [str(pid)] and self._is_inside(status.parent):
-                return int(status.parent.name)
-        raise LookupError(f"no process {pid} in the container")
-
-    def _is_inside(self, process: Path) -> bool:
-        inside = Path(f"/proc/{self.container.leader}/ns/pid").readlink()
-        return (process / "ns/pid").readlink() == inside
-
     def signal(self, unit: str, name: str) -> None:
         self.systemctl(f"kill --kill-who=main --signal={name} {unit}")
 
@@ -160,8 +145,8 @@ class Service:
                 assert verdict["stage_ms"]["total"] <= DEADLINE_MS + 100
 
     def _nothing_is_left_over(self) -> None:
-        processes = {int(pid) for pid in self.container.run("pgrep -u inspector", check=False).stdout.split()}
-        assert processes == {self.pid(unit) for unit in STAGES}
+        running = {process.pid: process.command for process in self.container.processes("inspector")}
+        assert running.keys() == {self.pid(unit) for unit in STAGES}, running
         left = self.container.run("ls /run/inspector; ls /dev/shm").stdout.split()
         assert all(SOCKETS.fullmatch(name) for name in left), left
         assert not list(self.state.rglob("*.part"))

@@ -139,12 +139,15 @@ def full_disk(line: Service, measured: Measured) -> None:
                 file.flush()
         except OSError:
             pass
-    since_s, known = time.time(), len(line.reader.update())
-    until(lambda: "held in memory" in line.journal(f"--unit {DECIDE}", since_s), 20, "nobody noticed")
-    time.sleep(3)
-    assert len(line.reader.update()) == known
-    assert line.show(DECIDE, "ActiveState") == "active"
-    filling.unlink()
+    since_s = time.time()
+    try:
+        until(lambda: "held in memory" in line.journal(f"--unit {DECIDE}", since_s - 1), 20, "nobody noticed")
+        known = len(line.reader.update())
+        time.sleep(3)
+        assert len(line.reader.update()) == known
+        assert line.show(DECIDE, "ActiveState") == "active"
+    finally:
+        filling.unlink()
     freed_s = time.time()
     line.inspected_again(("top", "side"), freed_s, 10)
     measured["a full disk: from room to all verdicts on record"] = f"{time.time() - freed_s:.1f} s"
@@ -157,11 +160,13 @@ def changed_engine_byte(line: Service, measured: Measured) -> None:
     whole = path.read_bytes()
     since_s = time.time()
     path.write_bytes(whole[:-30] + bytes([whole[-30] ^ 1]) + whole[-29:])
-    line.signal(WORKER, "SIGKILL")
-    gives_up(line, WORKER, since_s, 60)
+    try:
+        line.signal(WORKER, "SIGKILL")
+        gives_up(line, WORKER, since_s, 60)
+    finally:
+        path.write_bytes(whole)
     assert "content does not match the manifest" in line.journal(f"--unit {WORKER}", since_s)
     measured["a changed engine byte: until the alarm"] = f"{time.time() - since_s:.1f} s"
-    path.write_bytes(whole)
     start_again(line, WORKER, measured, "a mended engine")
 
 
@@ -293,7 +298,8 @@ def out_of_memory(line: Service, measured: Measured) -> None:
     group.mkdir()
     try:
         (group / "memory.limit_in_bytes").write_text("100K")
-        (group / "cgroup.procs").write_text(str(line.outside(before)))
+        (worker,) = (each for each in line.container.processes("inspector") if each.pid == before)
+        (group / "cgroup.procs").write_text(str(worker.outside))
         until(lambda: line.pid(WORKER) not in {0, before}, 30, "it was not killed, or not started again")
         kills = (group / "memory.oom_control").read_text()
         assert "oom_kill 0" not in kills, kills
