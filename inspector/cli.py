@@ -11,7 +11,7 @@ import structlog
 from inspector import __version__, logs
 from inspector.config import LoadedConfig, load_config
 from inspector.errors import InspectorError
-from inspector.processes import PROCESSES
+from inspector.processes import PROCESSES, WORKER
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,13 +43,22 @@ def _run(options: argparse.Namespace) -> int:
 
             return record(options.config, options.source, options.camera, options.out, options.frames)
         case "check":
-            from inspector.commands.check import check
+            from inspector.commands.check import Stage, check
 
-            return check(options.config, options.source, as_json=options.json)
+            stage = Stage(options.stage, options.camera, options.engine) if options.stage else None
+            return check(options.config, options.source, stage, as_json=options.json)
         case "bench":
             from inspector.commands.bench import bench
 
             return bench(options.config, frames=options.frames, rounds=options.rounds, as_json=options.json)
+        case "keys":
+            from inspector.commands.keys import keys
+
+            return keys(options.kind, options.out, options.name)
+        case "sign":
+            from inspector.commands.keys import sign
+
+            return sign(options.engine, options.key)
         case _:
             return _run_process(options)
 
@@ -64,6 +73,8 @@ def _run_process(options: argparse.Namespace) -> int:
     # One thread a stage: OpenCV's pool would spin on the cores that the engine needs.
     cv2.setNumThreads(1)
     config = load_config(options.config)
+    if options.command == WORKER.name and options.engine is not None:
+        config = config.with_engine(options.engine)
     if options.identity is not None:
         config = LoadedConfig(config.path, config.line, options.identity)
     process = next(each for each in PROCESSES if each.name == options.command)
@@ -126,6 +137,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "source", type=Path, nargs="?", metavar="SOURCE", help="look at this source, not the config's"
     )
+    check.add_argument(
+        "--stage", choices=[process.name for process in PROCESSES], help="only what this stage needs; no camera"
+    )
+    check.add_argument("--camera", help="with --stage ingest: a camera of the config")
+    _engine(check)
     _json(check)
 
     bench = _command(
@@ -138,11 +154,28 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--rounds", type=_positive, default=3, help="engine and line in turn, so many times")
     _json(bench)
 
+    keys = _command(
+        commands, "keys", "make the secrets of a line, a viewer, or a maker of engines",
+        "inspector keys line --out /etc/inspector/keys", with_config=False,
+    )  # fmt: skip
+    keys.add_argument("kind", choices=["line", "viewer", "signing"])
+    keys.add_argument("--out", type=Path, required=True, help="the line's key folder; for signing, a file")
+    keys.add_argument("--name", help="of the viewer")
+
+    sign = _command(
+        commands, "sign", "sign an engine folder, for lines that trust the key",
+        "inspector sign engines/strip-fast --key signing.key", with_config=False,
+    )  # fmt: skip
+    sign.add_argument("engine", type=Path, metavar="DIR", help="engine folder")
+    sign.add_argument("--key", type=Path, required=True, help="made by `inspector keys signing`")
+
     for process in PROCESSES:
         example = f"inspector {process.name} --config line.toml" + (" --camera top" if process.per_camera else "")
         stage = _command(
             commands, process.name, f"one stage of the line; ready when {process.ready_when}", example
         )
+        if process is WORKER:
+            _engine(stage)
         if process.per_camera:
             stage.add_argument("--camera", help="camera of the config (default: its first)")
         stage.add_argument("--child-of", type=int, help=argparse.SUPPRESS)
@@ -150,12 +183,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Any, name: str, what: str, example: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Any, name: str, what: str, example: str, *, with_config: bool = True
+) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         name, help=what, description=f"{what[0].upper()}{what[1:]}.", epilog=f"example: {example}"
     )
-    command.add_argument("--config", type=Path, required=True, help="the line's config (line.toml)")
+    if with_config:
+        command.add_argument("--config", type=Path, required=True, help="the line's config (line.toml)")
     return command
+
+
+def _engine(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--engine", type=Path, metavar="DIR", help="this engine folder, not the config's")
 
 
 def _json(command: argparse.ArgumentParser) -> None:

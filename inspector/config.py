@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inspector.settings_file import parse, read_bytes, validate
@@ -110,6 +110,10 @@ class SinkSettings(BaseModel):
     pictures: bool = True
     max_pictures: Annotated[int, Field(ge=0)] = 2000
     """Rejected frames that are pictured in one run, so that a bad coil does not fill the disk."""
+    log_megabytes: Annotated[int, Field(ge=1)] | None = None
+    """For a service: begin a new verdict log when one is so large; None keeps one for the whole run."""
+    log_files: Annotated[int, Field(ge=1)] = 100
+    """Full verdict logs that are kept; the oldest goes."""
     keep_all: bool = False
     """Wait for a slow disk rather than leave pictures out; a replay does."""
 
@@ -120,6 +124,16 @@ class ViewSettings(BaseModel):
     model_config = _STRICT
     frames_per_second: Annotated[float, Field(ge=0.0)] = 0.0
     """Frames a second and camera that a viewer is shown, clean ones too; 0 switches the view off."""
+    address: Annotated[str, Field(pattern=r"^tcp://[^/\s]+:\d{1,5}$")] | None = None
+    """For viewers on other PCs, with `keys` only; None is a socket beside the other links."""
+    keys: Path | None = None
+    """Folder made by `inspector keys line`."""
+
+    @model_validator(mode="after")
+    def _no_tcp_without_keys(self) -> "ViewSettings":
+        if self.address is not None and self.keys is None:
+            raise ValueError("address needs keys: make them with `inspector keys line --out DIR`")
+        return self
 
 
 def _runtime_folder() -> Path:
@@ -137,6 +151,8 @@ class LineConfig(BaseSettings):
     name: Annotated[str, Field(min_length=1)]
     engine: Path
     recipe: Path
+    trusted_keys: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
+    """Public ed25519 keys, hex: only engines that one of them has signed are opened; empty takes any engine."""
     coil: str | None = None
     """Coil on the line, where the source does not say."""
     deadline_ms: Positive = 500.0
@@ -148,6 +164,15 @@ class LineConfig(BaseSettings):
     view: ViewSettings = ViewSettings()
     links: Path = Field(default_factory=_runtime_folder)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; only its owner may enter."""
+
+    @field_validator("links")
+    @classmethod
+    def _on_this_pc(cls, links: Path) -> Path:
+        if links.parts[:1] == ("tcp:",):
+            raise ValueError(
+                "the stages share this PC's memory and clock: give a folder; viewers elsewhere have view.address"
+            )
+        return links
 
     @field_validator("cameras")
     @classmethod
@@ -179,6 +204,11 @@ class LoadedConfig:
         self.identity = identity
         """Name and content hash."""
 
+    def with_engine(self, engine: Path) -> "LoadedConfig":
+        """The same line with another engine folder."""
+        line = self.line.model_copy(update={"engine": engine.resolve()})
+        return LoadedConfig(self.path, line, self.identity)
+
 
 def load_config(path: Path) -> LoadedConfig:
     """Read line.toml; relative paths in it start at its folder. Raises ConfigError: file, key, what is allowed."""
@@ -202,5 +232,6 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
             "backend": line.backend.model_copy(update={"cache": base / cache}),
             "sinks": line.sinks.model_copy(update={"out": base / line.sinks.out}),
             "links": base / line.links,
+            "view": line.view.model_copy(update={"keys": line.view.keys and base / line.view.keys}),
         }
     )

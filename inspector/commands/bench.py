@@ -15,7 +15,8 @@ from inspector.backends import open_backend
 from inspector.backends.instant import write_engine
 from inspector.commands.session import run_session
 from inspector.config import LineConfig, LoadedConfig, SimulatorSettings, load_config
-from inspector.engine.manifest import EngineFolder, open_folder
+from inspector.engine.manifest import EngineFolder
+from inspector.engine.signature import open_trusted
 from inspector.machine import machine
 from inspector.sources.simulated import SimulatorSource
 from inspector.values import Pixels
@@ -39,7 +40,7 @@ class EngineSpeed:
 def bench(config_path: Path, *, frames: int, rounds: int, as_json: bool) -> int:
     """Measure the config's engine and a line around it; returns the exit code."""
     config = load_config(config_path)
-    folder = open_folder(config.line.engine)
+    folder = open_trusted(config.line.engine, config.line.trusted_keys)
     source = SimulatorSettings(
         type="simulator",
         height=folder.manifest.height,

@@ -4,20 +4,32 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from inspector.backends import open_backend
 from inspector.config import LoadedConfig, SourceSettings, load_config
-from inspector.engine.manifest import EngineFolder, open_folder
-from inspector.errors import InputError, InspectorError
+from inspector.engine.manifest import EngineFolder
+from inspector.engine.signature import open_trusted
+from inspector.errors import ConfigError, InputError, InspectorError
+from inspector.processes import INGEST
 from inspector.recipe import load_recipe
 from inspector.sources import open_source, source_settings
 from inspector.wire.links import LINKS, endpoint
 
 LEAST_FREE_BYTES: Final = 1_000_000_000
 """Less free space than this will not hold a shift's pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage that is about to start: what others own is not touched, what it does itself is not done twice."""
+
+    name: str
+    camera: str | None
+    engine: Path | None
 
 
 class Findings:
@@ -41,12 +53,15 @@ class Findings:
         return sum(row["state"] == "wrong" for row in self.rows)
 
 
-def check(config_path: Path, source: Path | None, *, as_json: bool) -> int:
-    """Check a line, or what it would make of `source`; returns 0 when it would start, else 2."""
+def check(config_path: Path, source: Path | None, stage: Stage | None = None, *, as_json: bool) -> int:
+    """Check a line, what it would make of `source`, or one stage; returns 0 when it would start, else 2."""
     findings = Findings()
     loaded: list[Any] = []
     if findings.check("config", lambda: _keep(loaded, load_config(config_path)).identity):
-        _check_line(findings, loaded[0], source)
+        if stage is None:
+            _check_line(findings, loaded[0], source)
+        else:
+            _check_stage(findings, loaded[0], stage)
     if as_json:
         print(json.dumps({"ok": not findings.wrong, "checks": findings.rows}, ensure_ascii=False))
     else:
@@ -58,7 +73,9 @@ def check(config_path: Path, source: Path | None, *, as_json: bool) -> int:
 def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -> None:
     line = config.line
     engines: list[EngineFolder] = []
-    if findings.check("engine files", lambda: _keep(engines, open_folder(line.engine)).identity):
+    if findings.check(
+        "engine files", lambda: _keep(engines, open_trusted(line.engine, line.trusted_keys)).identity
+    ):
         folder = engines[0]
         findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.manifest).identity)
         findings.check("golden frames", lambda: _golden(config, folder))
@@ -71,6 +88,30 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
         findings.check("recipe", lambda: load_recipe(line.recipe).identity)
     findings.check("links", lambda: _links(config))
     findings.check("disk", lambda: _disk(line.sinks.out))
+
+
+def _check_stage(findings: Findings, config: LoadedConfig, stage: Stage) -> None:
+    """No camera is opened, which may take one reader only, and no golden frame is run: the stage does both itself
+    before it is ready. A full disk is no reason to stay away: verdicts go on without it."""
+    line = config.line
+    if stage.name == INGEST.name:
+        findings.check("camera", lambda: _known(config, stage.camera))
+        findings.check("recipe", lambda: load_recipe(line.recipe).identity)
+    else:
+        engine = line.engine if stage.engine is None else stage.engine
+        engines: list[EngineFolder] = []
+        if findings.check(
+            "engine files", lambda: _keep(engines, open_trusted(engine, line.trusted_keys)).identity
+        ):
+            findings.check("recipe", lambda: load_recipe(line.recipe).bind(engines[0].manifest).identity)
+    findings.check("links", lambda: _links(config))
+
+
+def _known(config: LoadedConfig, camera: str | None) -> str:
+    cameras = config.line.cameras
+    if camera is not None and camera not in cameras:
+        raise ConfigError(f"{config.path}: cameras: no camera {camera}; there is {', '.join(cameras)}")
+    return camera or next(iter(cameras))
 
 
 def _golden(config: LoadedConfig, folder: EngineFolder) -> str:

@@ -13,6 +13,9 @@ SCHEMA_VERSION: Final = 1
 MANIFEST_NAME: Final = "manifest.json"
 GOLDEN_NAME: Final = "golden.npz"
 
+MAX_MANIFEST_BYTES: Final = 1_000_000
+"""Fifty times the largest in use: what is larger is no manifest."""
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -114,29 +117,37 @@ class EngineFolder:
 def read_manifest(path: Path) -> Manifest:
     """What an engine folder says of itself, its files not checked: enough to know the size of frames. Raises
     EngineError."""
-    return _parsed(path)[0]
+    return _parsed(path, read_manifest_bytes(path))
 
 
-def _parsed(path: Path) -> tuple[Manifest, bytes]:
-    manifest_path = path / MANIFEST_NAME
+def read_manifest_bytes(path: Path) -> bytes:
+    """An engine folder's manifest as it stands; raises EngineError where there is none, or an absurd one."""
     try:
-        raw = manifest_path.read_bytes()
+        with (path / MANIFEST_NAME).open("rb") as file:
+            raw = file.read(MAX_MANIFEST_BYTES + 1)
     except OSError as error:
         raise EngineError(
             f"{path}: no engine here ({MANIFEST_NAME}: {error.strerror}): "
             f"make one with `trainer build-engine MODEL --out {path}`"
         ) from None
+    if len(raw) > MAX_MANIFEST_BYTES:
+        raise EngineError(f"{path / MANIFEST_NAME}: over {MAX_MANIFEST_BYTES:,} bytes: build the engine again")
+    return raw
+
+
+def _parsed(path: Path, raw: bytes) -> Manifest:
     try:
-        return Manifest.model_validate_json(raw), raw
+        return Manifest.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "manifest"
-        raise EngineError(f"{manifest_path}: {where}: {first['msg']}: build the engine again") from None
+        raise EngineError(f"{path / MANIFEST_NAME}: {where}: {first['msg']}: build the engine again") from None
 
 
 def open_folder(path: Path) -> EngineFolder:
     """Read an engine folder and check every hash; raises EngineError with what differs and what to do."""
-    manifest, raw = _parsed(path)
+    raw = read_manifest_bytes(path)
+    manifest = _parsed(path, raw)
     for name, expected in sorted(manifest.files.items()):
         try:
             actual = file_sha256(path / name)

@@ -9,9 +9,9 @@ import structlog
 import zmq
 
 from inspector.config import LoadedConfig
-from inspector.engine.manifest import open_folder
+from inspector.engine.signature import open_trusted
 from inspector.errors import WireError, WorkError
-from inspector.processes.notify import PROGRESS, READY, SETTLED, Notifier
+from inspector.processes.notify import PROGRESS, READY, SETTLED, Notifier, Pulse
 from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
 from inspector.rules import BoundRecipe
@@ -19,8 +19,9 @@ from inspector.sinks import Sinks
 from inspector.stages.ledger import CameraLedger
 from inspector.stages.tally import Tally
 from inspector.stages.verdicts import Outcome, SettledFrame, VerdictMaker
-from inspector.values import Announcement, Inspection
-from inspector.wire.links import NEWS, RESULTS, VIEW, open_context, open_receiver, open_sender
+from inspector.values import Announcement, Decision, Inspection, Verdict
+from inspector.wire.curve import open_view
+from inspector.wire.links import NEWS, RESULTS, open_context, open_receiver
 from inspector.wire.messages import Begin, End, Fault, News, Parts, Result, decode_news, decode_results
 
 TURN_MESSAGES: Final = 64
@@ -55,6 +56,7 @@ class Decide:
         self._recipe, self._engine, self._deadline_ns = recipe, engine, deadline_ns
         self._cameras = {name: self._fresh(name) for name in cameras}
         self.tally = Tally()
+        self._last: Verdict | None = None
         self.late_before = 0
         self.refused = 0
 
@@ -152,10 +154,25 @@ class Decide:
         deadlines = [camera.ledger.next_deadline_ns() for camera in self._cameras.values()]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
+    def overdue(self, now_ns: int) -> bool:
+        """Whether a frame waits that `settle` should have closed by then."""
+        deadline_ns = self.next_deadline_ns()
+        return deadline_ns is not None and deadline_ns <= now_ns
+
     @property
     def owed(self) -> int:
         """Frames announced and without a verdict."""
         return sum(len(camera.ledger) for camera in self._cameras.values())
+
+    def state(self) -> str:
+        """The ledger in one line."""
+        counts = self.tally.decisions
+        last = "no frame yet" if self._last is None else f"last {self._last.camera} frame {self._last.frame_id}"
+        return (
+            f"{last}, captured {self.tally.captured} = accepted {counts[Decision.ACCEPT]} + rejected "
+            f"{counts[Decision.REJECT]} + uninspected {counts[Decision.UNINSPECTED]}, {self.owed} owed, "
+            f"{self.late} late"
+        )
 
     @property
     def settled(self) -> bool:
@@ -182,22 +199,23 @@ class Decide:
     def _outcome(self, camera: Camera, settled: SettledFrame, now_ns: int) -> Outcome:
         outcome = camera.maker.make(settled, now_ns)
         self.tally.add(outcome.verdict, outcome.total_ms, now_ns)
+        self._last = outcome.verdict
         return outcome
 
 
 def main(config: LoadedConfig) -> None:
     """Run until a stop is asked for. Raises InputError before the start, WorkError when verdicts were lost."""
     line = config.line
-    folder = open_folder(line.engine)
+    folder = open_trusted(line.engine, line.trusted_keys)
     recipe = load_recipe(line.recipe).bind(folder.manifest)
     notifier = Notifier()
     decide = Decide(list(line.cameras), recipe, folder.identity, int(line.deadline_ms * 1e6))
-    with StopRequest() as stop, open_context() as context:
-        view = open_sender(context, VIEW, line.links, linger_ms=0) if line.view.frames_per_second else None
+    with StopRequest() as stop, open_context() as context, open_view(context, line.view, line.links) as view:
         sinks = Sinks(config, recipe, view)
         for verdict in sinks.earlier_verdicts():
             decide.tally.add(verdict, None, time.monotonic_ns())
-            decide.resume(verdict.camera, verdict.frame_id + 1)
+        for camera, frame_id in sinks.last_frames().items():
+            decide.resume(camera, frame_id + 1)
         news = open_receiver(context, NEWS, line.links)
         results = open_receiver(context, RESULTS, line.links)
         notifier.tell(**{READY: "1"})
@@ -223,16 +241,18 @@ def _serve(
     for end in (news, results, stop.fileno()):
         poller.register(end, zmq.POLLIN)
     stop_s: float | None = None
-    progress = Progress(decide, notifier)
+    progress, pulse = Progress(decide, notifier), Pulse(notifier, "verdicts")
     while True:
         ready = dict(poller.poll(_timeout_ms(decide, stopping=stop_s is not None)))
         if news in ready:
             _drain(news, lambda parts: _write_all(sinks, decide.news(parts, time.monotonic_ns())), decide)
         if results in ready:
             _drain(results, decide.results, decide)
-        _write_all(sinks, decide.settle(time.monotonic_ns()))
+        now_ns = time.monotonic_ns()
+        _write_all(sinks, decide.settle(now_ns))
         sinks.flush()
         progress.tell()
+        pulse.turn(decide.tally.captured, owed=decide.overdue(now_ns), say=decide.state)
         if stop:
             if stop_s is None:
                 stop_s = time.monotonic()
@@ -290,6 +310,5 @@ class Progress:
             **{
                 PROGRESS: f"{tally.captured}/{self._decide.total or ''}",
                 SETTLED: "1" if settled else "0",
-                "STATUS": f"{tally.captured} verdicts, {self._decide.owed} frames owed, {self._decide.late} late",
             }
         )

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import structlog
@@ -12,7 +13,7 @@ from inspector.config import LoadedConfig
 from inspector.engine.manifest import read_manifest
 from inspector.errors import ConfigError, WorkError
 from inspector.processes.dispatch import Dispatch, ViewPace
-from inspector.processes.notify import CAPTURED, READY, Notifier
+from inspector.processes.notify import CAPTURED, READY, TURN_MS, Notifier, Pulse
 from inspector.processes.sending import send, set_retry
 from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
@@ -54,9 +55,17 @@ class Announcer:
     """Counts a camera's captures and tells `decide` of each before anything else happens to it."""
 
     def __init__(
-        self, camera: str, news: Socket, stop: StopRequest, mm_per_px_along: float, coil: str | None
+        self,
+        camera: str,
+        news: Socket,
+        stop: StopRequest,
+        mm_per_px_along: float,
+        coil: str | None,
+        pulse: Pulse,
     ) -> None:
         self._camera = camera
+        self._pulse = pulse
+        self._news_s = time.monotonic()
         self._news = news
         self._stop = stop
         self._mm_per_px = mm_per_px_along
@@ -65,6 +74,9 @@ class Announcer:
         self._height = 0
         self._untold: list[News] = []
         self.ingest_ns = time.monotonic_ns()
+        self._faults = 0
+        self._given_up = 0
+        self._fault: str | None = None
         self.captured = 0
 
     def begin(self, total: int | None) -> None:
@@ -75,6 +87,8 @@ class Announcer:
     def take(self, capture: Capture) -> Frame | None:
         """Give the capture its id and place, for `tell` to announce; None where the capture is a fault."""
         frame_id, self.captured = self.captured, self.captured + 1
+        self._news_s, self._fault = time.monotonic(), capture.fault
+        self._faults += capture.fault is not None
         clock_ns = time.monotonic_ns()
         captured_ns = time.time_ns() if capture.captured_ns is None else capture.captured_ns
         position_mm = self._next_mm if capture.position_mm is None else capture.position_mm
@@ -102,6 +116,7 @@ class Announcer:
 
     def give_up(self, frame: Frame, reason: str) -> None:
         """An announced frame will not reach the worker."""
+        self._given_up += 1
         self._untold.append(Fault(self._camera, frame.frame_id, reason))
         self.tell()
 
@@ -110,10 +125,21 @@ class Announcer:
         self._untold.append(End(self._camera, self.captured))
         self.tell()
 
+    def turn(self) -> None:
+        """The loop came round: the source gave a frame, or has said that it is alive and has none yet."""
+        self._pulse.turn(self.captured, owed=False, say=self._state)
+
+    def _state(self) -> str:
+        silent_s = time.monotonic() - self._news_s
+        last = f"last frame {self.captured - 1} {silent_s:.1f} s ago" if self.captured else "no frame yet"
+        told = f"{last}, {self.captured} captured, {self._faults} unreadable or missing, {self._given_up} shed"
+        return told if self._fault is None else f"{told}; {self._fault}"
+
     def tell(self) -> None:
         """Bring decide up to date; raises WorkError when it is gone for good."""
         news, self._untold = self._untold, []
-        if news and not send(self._news, [encode(news)], self._stop):
+        on_wait = partial(self._pulse.held_up, "decide")
+        if news and not send(self._news, [encode(news)], self._stop, on_wait=on_wait):
             raise WorkError(
                 f"camera {self._camera}: decide does not take announcements: "
                 f"{self.captured} frames were captured, see its log"
@@ -140,7 +166,7 @@ def main(config: LoadedConfig, camera: str) -> None:
         )
         try:
             frames = open_sender(context, FRAMES, line.links, camera, linger_ms=FRAMES_LINGER_MS)
-            announcer = Announcer(camera, news, stop, recipe.mm_per_px_along, line.coil)
+            announcer = Announcer(camera, news, stop, recipe.mm_per_px_along, line.coil, Pulse(notifier, "frames"))
             dispatch = Dispatch(
                 frames,
                 ring,
@@ -167,7 +193,8 @@ def _feed_waiting(
     """A recording has time: a frame is read when a worker has room for it, and so none is ever shed."""
     ended = False
     while not ended:
-        room = dispatch.wait_for_room()
+        room = dispatch.wait_for_room(TURN_MS)
+        announcer.turn()
         if stop:
             return
         frames: list[Frame] = []
@@ -198,6 +225,7 @@ def _feed_shedding(
     # A worker that is there needs a moment to find the link; without one, the strip moves on all the same.
     dispatch.wait_for_room(FIND_WORKER_MS)
     for capture in captures:
+        announcer.turn()
         if stop:
             break
         frame = announcer.take(capture) if capture is not None else None

@@ -1,6 +1,6 @@
 """Sending without ever hanging: a full link is waited for, but not past a stop."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import zmq
@@ -17,7 +17,12 @@ def set_retry(socket: "zmq.Socket[bytes]") -> None:
 
 
 def send(
-    socket: "zmq.Socket[bytes]", parts: Sequence[bytes | memoryview], stop: StopRequest, *, copy: bool = True
+    socket: "zmq.Socket[bytes]",
+    parts: Sequence[bytes | memoryview],
+    stop: StopRequest,
+    *,
+    copy: bool = True,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> bool:
     """Send a message, waiting for room; False when there is still none after a stop was asked for."""
     while True:
@@ -27,5 +32,6 @@ def send(
         except zmq.Again:
             if stopping:
                 return False
+            on_wait()
         else:
             return True

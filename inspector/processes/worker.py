@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -11,10 +12,10 @@ import zmq
 
 from inspector.backends import Answer, Backend, open_backend
 from inspector.config import LoadedConfig
-from inspector.engine.manifest import open_folder
+from inspector.engine.signature import open_trusted
 from inspector.errors import WireError
 from inspector.processes.intake import Intake, window_frames
-from inspector.processes.notify import READY, Notifier
+from inspector.processes.notify import READY, TURN_MS, Notifier, Pulse
 from inspector.processes.sending import send, set_retry
 from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
@@ -77,7 +78,11 @@ class Worker:
         results: Socket,
         stop: StopRequest,
         deadline_ns: int,
+        pulse: Pulse,
     ) -> None:
+        self._pulse = pulse
+        self._last: Frame | None = None
+        self._answered = 0
         self._backend = backend
         self._engine = backend.folder.identity
         self._size = (backend.manifest.height, backend.manifest.width)
@@ -98,22 +103,34 @@ class Worker:
         self.failed_batches = 0
         self.unsent = 0
 
+    def turn(self) -> None:
+        """The loop came round. While the engine holds a batch, only an answer of it counts as life."""
+        self._pulse.turn(self._answered, owed=bool(self._in_flight), say=self._state)
+
+    def _state(self) -> str:
+        last = f"last {self._last.camera} frame {self._last.frame_id}" if self._last else "no frame yet"
+        in_flight = sum(len(flight.held) for flight in self._in_flight.values())
+        return (
+            f"{last}, {self._answered} answered, {in_flight} in the engine, {self.failed_batches} batches failed, "
+            f"{self.refused} messages refused"
+        )
+
     @property
     def idle(self) -> bool:
         """Nothing waits and nothing is in the engine."""
         return not self._in_flight and not len(self._batcher)
 
-    def take(self, intake: Intake) -> bool:
-        """One message of a camera's frames; False when there was none."""
+    def take(self, intake: Intake) -> None:
+        """One message of a camera's frames, if there is one."""
         now_ns = time.monotonic_ns()
         try:
             received = intake.receive()
         except WireError as error:
             self.refused += 1
             log.warning("frame message refused", error=str(error), refused=self.refused)
-            return True
+            return
         if received is None:
-            return False
+            return
         ingest_ns, frames = received
         for frame, view in frames:
             held = Held(frame, now_ns, view, intake, ingest_ns)
@@ -123,7 +140,7 @@ class Worker:
                 height, width = frame.pixels.shape
                 fault = f"frame is {height}×{width}, the engine takes {self._size[0]}×{self._size[1]}"
                 self._report(held, Inspection(self._engine, now_ns, now_ns, now_ns, fault=fault))
-        return True
+            self._last = frame
 
     def submit(self, *, flush: bool = False) -> None:
         """Fill the engine's free slots with whatever batch is due."""
@@ -153,8 +170,8 @@ class Worker:
         self._report(held, Inspection(self._engine, held.received_ns, now_ns, now_ns, fault=TOO_LATE))
         return False
 
-    def due_in_ms(self) -> int | None:
-        """How long the loop may sleep before a batch or results are due; None for as long as it likes."""
+    def due_in_ms(self) -> int:
+        """How long the loop may sleep before a batch or results are due."""
         dues_ns = []
         batch_ns = self._batcher.due_ns()
         if batch_ns is not None and self._backend.in_flight < self._backend.slots:
@@ -162,7 +179,7 @@ class Worker:
         if self._gathered:
             dues_ns.append(self._gathered_ns + int(GATHER_MS * 1e6))
         if not dues_ns:
-            return None
+            return TURN_MS
         return max(0, -(-(min(dues_ns) - time.monotonic_ns()) // 1_000_000))
 
     def collect(self) -> None:
@@ -199,6 +216,7 @@ class Worker:
     def _report(self, held: Held, inspection: Inspection) -> None:
         if not self._gathered:
             self._gathered_ns = time.monotonic_ns()
+        self._answered += 1
         self._gathered.append(Result(held.intake.camera, held.ingest_ns, held.frame.frame_id, inspection))
         held.intake.release(held.frame.frame_id, held.ingest_ns)
 
@@ -210,7 +228,8 @@ class Worker:
         if busy and not flush and time.monotonic_ns() - self._gathered_ns < GATHER_MS * 1e6:
             return
         results, self._gathered = self._gathered, []
-        if not send(self._results, encode_results(self._engine, results), self._stop):
+        on_wait = partial(self._pulse.held_up, "decide")
+        if not send(self._results, encode_results(self._engine, results), self._stop, on_wait=on_wait):
             self.unsent += len(results)
             log.error("results not taken by decide", frames=len(results), first=results[0].frame_id)
 
@@ -218,7 +237,7 @@ class Worker:
 def main(config: LoadedConfig) -> None:
     """Run until a stop is asked for. Raises InputError before the first frame is taken."""
     line = config.line
-    folder = open_folder(line.engine)
+    folder = open_trusted(line.engine, line.trusted_keys)
     recipe = load_recipe(line.recipe).bind(folder.manifest)
     structlog.contextvars.bind_contextvars(engine=folder.identity)
     notifier = Notifier()
@@ -237,7 +256,8 @@ def main(config: LoadedConfig) -> None:
             Intake(camera, open_receiver(context, FRAMES, line.links, camera), window, lump)
             for camera in line.cameras
         ]
-        worker = Worker(backend, recipe.lowest_step, batcher, results, stop, int(line.deadline_ms * 1e6))
+        pulse = Pulse(notifier, "frames")
+        worker = Worker(backend, recipe.lowest_step, batcher, results, stop, int(line.deadline_ms * 1e6), pulse)
         notifier.tell(**{READY: "1"})
         log.info("worker started", device=backend.device(), slots=backend.slots, max_batch=batcher.max_frames)
         _serve(worker, backend, intakes, stop)
@@ -264,6 +284,7 @@ def _serve(worker: Worker, backend: Backend, intakes: list[Intake], stop: StopRe
                 worker.take(intake)
         worker.submit(flush=bool(stop))
         worker.send(flush=bool(stop))
+        worker.turn()
         if not stop:
             continue
         if parted_by_s is None:

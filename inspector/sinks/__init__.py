@@ -14,7 +14,7 @@ from inspector.errors import WorkError
 from inspector.rules import BoundRecipe
 from inspector.sinks.pictures import RejectPictures
 from inspector.sinks.summary import write_summary
-from inspector.sinks.verdict_log import VERDICTS_NAME, VerdictLog, read_verdicts
+from inspector.sinks.verdict_log import VERDICTS_NAME, Rotation, VerdictLog, last_frames, read_verdicts
 from inspector.sinks.viewer import Viewer
 from inspector.stages.tally import Tally
 from inspector.stages.verdicts import Outcome
@@ -35,7 +35,10 @@ class Sinks:
         settings = config.line.sinks
         self._config, self._recipe = config, recipe
         self._folder = settings.out
-        self._verdicts = VerdictLog(self._folder)
+        self._rotation = (
+            Rotation(settings.log_megabytes * 1_000_000, settings.log_files) if settings.log_megabytes else None
+        )
+        self._verdicts = VerdictLog(self._folder, self._rotation)
         self._pictures = PictureQueue(
             RejectPictures(self._folder / REJECTS_FOLDER, max_frames=settings.max_pictures),
             wait=settings.keep_all,
@@ -44,8 +47,12 @@ class Sinks:
         self._viewer = Viewer(view) if view is not None else None
 
     def earlier_verdicts(self) -> Iterator[Verdict]:
-        """What an earlier decide of this run has written."""
-        return read_verdicts(self._folder / VERDICTS_NAME)
+        """What an earlier decide of this run has written; nothing for a service, which counts from its start."""
+        return read_verdicts(self._folder / VERDICTS_NAME) if self._rotation is None else iter(())
+
+    def last_frames(self) -> dict[str, int]:
+        """The last frame of each camera that has a verdict on record."""
+        return last_frames(self._folder, list(self._config.line.cameras))
 
     def write(self, outcome: Outcome) -> None:
         """Hand one verdict to every sink."""

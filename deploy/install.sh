@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+# Installs, upgrades or removes the inspector as a systemd service. Run it as often as you like: what is there and
+# right is left alone; config, recipes, engines and results are never overwritten.
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+usage: install.sh [--wheelhouse DIR] [--no-demo] [--no-restart] WHEEL
+       install.sh --uninstall
+
+  WHEEL             strip_inspector-….whl
+  --wheelhouse DIR  take all libraries from this folder, for a PC without internet:
+                    pip download --only-binary :all: -d DIR 'strip_inspector-….whl[service]'
+  --no-demo         build no demo engine
+  --no-restart      upgrade, but leave the running stages on the old release
+  --uninstall       remove units and releases; config, engines and results stay
+
+/opt/inspector/releases/…   each release in a venv of its own; `current` is the one in use
+/opt/inspector/engines/     engine folders, root's; a worker's instance is named by its folder
+/etc/inspector/             line.toml, recipes, keys: root's, readable by the service
+/var/lib/inspector/         verdicts and pictures: the service's
+END
+}
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+home=/opt/inspector
+etc=/etc/inspector
+units=/usr/local/lib/systemd/system
+keep_releases=2 # the one in use and the one before it, to go back to
+backoff_since=254 # the systemd that knows RestartSteps=
+
+say() { printf 'install.sh: %s\n' "$*"; }
+fail() {
+  printf 'install.sh: %s\n' "$*" >&2
+  exit "${2:-1}"
+}
+
+inspector_units() { systemctl list-units --all --plain --no-legend "$@" 'inspector-*.service' 'inspector.target' | awk '{ print $1 }'; }
+
+switch_to() {
+  # A rename: there is no moment without a release.
+  ln -sfn "$1" "$home/.current"
+  mv -T "$home/.current" "$home/current"
+}
+
+uninstall() {
+  local found
+  mapfile -t found < <(inspector_units)
+  if ((${#found[@]})); then systemctl stop "${found[@]}"; fi
+  systemctl disable --quiet inspector.target 'inspector-decide.service' 2>/dev/null || true
+  find /etc/systemd/system -name 'inspector*' -type l -delete
+  rm -rf "$units"/inspector* "$home/releases" "$home/current" /run/inspector
+  for program in inspector trainer; do
+    if [[ $(readlink "/usr/local/bin/$program") == "$home"/* ]]; then rm "/usr/local/bin/$program"; fi
+  done
+  systemctl daemon-reload
+  say "removed; left as they are: $etc, $home/engines, /var/lib/inspector and the user inspector"
+}
+
+make_user() {
+  getent group inspector >/dev/null || groupadd --system inspector
+  getent passwd inspector >/dev/null ||
+    useradd --system --gid inspector --home-dir /var/lib/inspector --no-create-home \
+      --shell /usr/sbin/nologin inspector
+}
+
+make_release() {
+  local release=$1 wheel=$2 wheelhouse=$3 from=()
+  if [[ -e $release/.whole ]]; then return; fi
+  rm -rf "$release"
+  python3 -m venv "$release" || fail "no venv: apt install python3-venv, then run this again"
+  if [[ -n $wheelhouse ]]; then from=(--no-index --find-links "$wheelhouse"); fi
+  "$release/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "${from[@]}" "${wheel}[service]" ||
+    { rm -rf "$release"; fail "the release could not be installed: see pip's words above; nothing was changed"; }
+  touch "$release/.whole"
+}
+
+make_folders() {
+  install -d -o root -g inspector -m 0750 "$etc" "$home/engines"
+  for file in line.toml recipe.toml; do
+    if [[ ! -e $etc/$file ]]; then
+      install -o root -g inspector -m 0640 "$here/etc/$file" "$etc/$file"
+      say "$etc/$file: an example, yours to change"
+    fi
+  done
+}
+
+make_demo_engine() {
+  local release=$1 model=$here/../configs/demo/model
+  if [[ -e $home/engines/demo || ! -d $model ]] || ! grep -q "$home/engines/demo" "$etc/line.toml"; then return; fi
+  "$release/bin/trainer" build-engine "$model" --backend openvino --out "$home/engines/demo"
+}
+
+own_engines() {
+  # What runs as code belongs to root: the service may read it, and change nothing.
+  chown -R root:inspector "$home/engines" "$etc"
+  chmod -R u=rwX,g=rX,o= "$home/engines" "$etc"
+}
+
+check_release() {
+  local release=$1 stage line
+  for stage in decide worker; do
+    line=$(runuser -u inspector -- "$release/bin/inspector" check --stage "$stage" --config "$etc/line.toml" 2>&1) ||
+      { printf '%s\n' "$line" >&2; return 1; }
+  done
+}
+
+install_units() {
+  local version
+  version=$(systemctl --version | awk 'NR == 1 { print $2 }')
+  install -d "$units/inspector-.service.d"
+  install -m 0644 "$here"/systemd/inspector*.service "$here"/systemd/inspector.target "$units"
+  install -m 0644 "$here"/systemd/inspector-.service.d/10-common.conf "$units/inspector-.service.d"
+  if ((${version%%[!0-9]*} >= backoff_since)); then
+    install -m 0644 "$here"/systemd/inspector-.service.d/20-backoff.conf "$units/inspector-.service.d"
+  fi
+  systemctl daemon-reload
+}
+
+restart_or_go_back() {
+  local before=$1 running=("${@:2}")
+  if ! ((${#running[@]})); then return; fi
+  say "restarting ${running[*]}"
+  if systemctl restart "${running[@]}" && systemctl --quiet is-active "${running[@]}"; then return; fi
+  if [[ -z $before || ! -d $before ]]; then fail "the line did not start: journalctl -u 'inspector-*'"; fi
+  switch_to "$before"
+  systemctl reset-failed "${running[@]}" || true
+  systemctl restart "${running[@]}"
+  fail "the line did not start on the new release and runs on the old one again: journalctl -u 'inspector-*'"
+}
+
+remove_old_releases() {
+  local release kept=0
+  while read -r release; do
+    if [[ $release == "$(readlink "$home/current")" ]] || ((++kept < keep_releases)); then continue; fi
+    rm -rf "$release"
+  done < <(ls -dt "$home"/releases/*/ | sed 's:/$::')
+}
+
+main() {
+  local wheel='' wheelhouse='' demo=yes restart=yes before release running=()
+  while (($#)); do
+    case $1 in
+      --uninstall) uninstall && exit ;;
+      --wheelhouse) wheelhouse=$(realpath "${2:?--wheelhouse needs a folder}") && shift ;;
+      --no-demo) demo=no ;;
+      --no-restart) restart=no ;;
+      --help | -h) usage && exit ;;
+      -*) usage >&2 && exit 2 ;;
+      *) wheel=$1 ;;
+    esac
+    shift
+  done
+  [[ -f $wheel ]] || { usage >&2 && exit 2; }
+  wheel=$(realpath "$wheel")
+  make_user
+  release=$(basename "$wheel" | cut -d- -f2)
+  release=$home/releases/$release-$(sha256sum "$wheel" | cut -c1-12)
+  make_release "$release" "$wheel" "$wheelhouse"
+  make_folders
+  if [[ $demo == yes ]]; then make_demo_engine "$release"; fi
+  own_engines
+  before=$(readlink "$home/current" || true)
+  if ! check_release "$release"; then
+    if [[ -n $before ]]; then fail "the new release does not start on this config: the old one stays in use"; fi
+    say "not ready to start yet: mend what stands above, then \`inspector check --config $etc/line.toml\`"
+  fi
+  mapfile -t running < <(inspector_units --state=active)
+  switch_to "$release"
+  install_units
+  for program in inspector trainer; do ln -sfn "$home/current/bin/$program" "/usr/local/bin/$program"; done
+  if [[ $restart == yes && $before != "$release" ]]; then restart_or_go_back "$before" "${running[@]}"; fi
+  remove_old_releases
+  say "release $(basename "$release") is in use"
+}
+
+case ${1:-} in --help | -h) usage && exit ;; esac
+((EUID == 0)) || fail "must be root: sudo $0 $*"
+[[ -d /run/systemd/system ]] || fail "this PC was not booted with systemd"
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "needs Python 3.11 or newer"
+main "$@"

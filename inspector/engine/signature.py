@@ -1,0 +1,120 @@
+"""Who made an engine: an ed25519 signature over its manifest, and through the manifest's hashes over every file.
+
+Hashes show that an engine was not damaged; only a signature shows that nobody else has put it there. A line whose
+config trusts no key takes any engine whose hashes are right.
+"""
+
+import base64
+import binascii
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from inspector.engine.manifest import MANIFEST_NAME, EngineFolder, open_folder, read_manifest_bytes
+from inspector.errors import EngineError, InputError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+SIGNATURE_NAME: Final = "manifest.sig"
+"""Base64 of the 64 bytes, beside the manifest."""
+
+PUBLIC_KEY: Final = r"^[0-9a-f]{64}$"
+"""A trusted key as the config has it: the 32 bytes in hex."""
+
+INSTALL: Final = "pip install 'strip-inspector[service]'"
+
+_MAX_SIGNATURE_BYTES: Final = 1024
+
+
+def open_trusted(path: Path, trusted: tuple[str, ...]) -> EngineFolder:
+    """Open an engine folder; where keys are trusted, only one that the owner of such a key has signed.
+
+    The signature is checked before anything of the manifest is read. Raises EngineError.
+    """
+    if trusted:
+        _check(path, trusted)
+    return open_folder(path)
+
+
+def make_key(path: Path) -> str:
+    """Write a new signing key that only its owner may read; returns the public key. Raises InputError."""
+    serialization, ed25519 = _cryptography("a signing key")
+    key = ed25519.Ed25519PrivateKey.generate()
+    text = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made: {error.strerror}") from None
+    with os.fdopen(file, "wb") as out:
+        out.write(text)
+    return public_key(key)
+
+
+def sign(path: Path, key_path: Path) -> str:
+    """Sign an engine folder whose hashes are right; returns the public key to trust. Raises InputError."""
+    key = _read_key(key_path)
+    open_folder(path)
+    signature = base64.b64encode(key.sign(read_manifest_bytes(path)))
+    try:
+        (path / SIGNATURE_NAME).write_bytes(signature + b"\n")
+    except OSError as error:
+        raise InputError(f"{path / SIGNATURE_NAME}: cannot be written: {error.strerror}") from None
+    return public_key(key)
+
+
+def public_key(key: "Ed25519PrivateKey") -> str:
+    """What the config's `trusted_keys` lists, hex."""
+    return key.public_key().public_bytes_raw().hex()
+
+
+def _read_key(path: Path) -> "Ed25519PrivateKey":
+    serialization, ed25519 = _cryptography("signing")
+    try:
+        key: Ed25519PrivateKey | None = serialization.load_pem_private_key(path.read_bytes(), None)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError):
+        key = None
+    if key is None or not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise InputError(f"{path}: not a signing key: make one with `inspector keys signing --out FILE`")
+    return key
+
+
+def _check(path: Path, trusted: tuple[str, ...]) -> None:
+    _, ed25519 = _cryptography("trusted_keys")
+    from cryptography.exceptions import InvalidSignature
+
+    signature_path = path / SIGNATURE_NAME
+    try:
+        with signature_path.open("rb") as file:
+            signature = base64.b64decode(file.read(_MAX_SIGNATURE_BYTES), validate=False)
+    except OSError as error:
+        raise EngineError(
+            f"{signature_path}: {error.strerror}: this line takes signed engines only: "
+            f"`inspector sign {path} --key FILE`"
+        ) from None
+    except binascii.Error:
+        signature = b""
+    signed = read_manifest_bytes(path)
+    for key in trusted:
+        try:
+            ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, signed)
+        except InvalidSignature:
+            continue
+        return
+    raise EngineError(
+        f"{signature_path}: no trusted key has signed this {MANIFEST_NAME}: copy the engine again, or have its "
+        "maker sign it"
+    )
+
+
+def _cryptography(what: str) -> tuple[Any, Any]:
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+    except ImportError:
+        raise InputError(f"{what} needs cryptography, which is not installed: {INSTALL}") from None
+    return serialization, ed25519

@@ -1,0 +1,98 @@
+"""The view link over TCP: encrypted and for known viewers only (CURVE, https://rfc.zeromq.org/spec/26/).
+
+It is the only link that may leave the PC: the others carry places in shared memory and instants of one monotonic
+clock, which mean nothing elsewhere.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import zmq
+from zmq.auth import create_certificates, load_certificate
+from zmq.auth.thread import ThreadAuthenticator
+
+from inspector.config import ViewSettings
+from inspector.errors import ConfigError, InputError
+from inspector.wire.links import VIEW, open_sender
+
+LINE_NAME: Final = "line"
+"""The line's own pair: line.key, for viewers to know it by, and line.key_secret."""
+
+VIEWERS_FOLDER: Final = "viewers"
+"""Public keys of those who may look."""
+
+MAKE_KEYS: Final = "make them with `inspector keys line --out DIR`"
+
+
+@contextmanager
+def open_view(
+    context: "zmq.Context[zmq.Socket[bytes]]", view: ViewSettings, folder: Path
+) -> "Iterator[zmq.Socket[bytes] | None]":
+    """decide's end of the view link, on this PC or over TCP; None where there is none. Raises ConfigError."""
+    if not view.frames_per_second:
+        yield None
+        return
+    if view.address is None or view.keys is None:
+        yield open_sender(context, VIEW, folder, linger_ms=0)
+        return
+    public, secret = _own_pair(view.keys)
+    known = ThreadAuthenticator(context)
+    known.start()
+    try:
+        # Reads the folder once: a viewer that is added later needs a restart of decide.
+        known.configure_curve(location=view.keys / VIEWERS_FOLDER)
+        socket = context.socket(VIEW.pattern[0])
+        socket.linger = 0
+        socket.sndhwm = VIEW.high_water
+        socket.curve_publickey, socket.curve_secretkey, socket.curve_server = public, secret, True
+        try:
+            socket.bind(view.address)
+        except zmq.ZMQError as error:
+            raise ConfigError(f"view.address: {view.address}: cannot be opened: {error.strerror}") from None
+        yield socket
+    finally:
+        known.stop()
+
+
+def make_line_keys(folder: Path) -> None:
+    """Make the line's own pair; raises InputError where there is one."""
+    _make(folder, LINE_NAME)
+    (folder / VIEWERS_FOLDER).mkdir(exist_ok=True)
+
+
+def make_viewer_keys(folder: Path, name: str) -> Path:
+    """Make a viewer's pair and let it in; returns its secret, to be carried to the viewer and removed here."""
+    if not (folder / VIEWERS_FOLDER).is_dir():
+        raise InputError(f"{folder}: no keys of a line here: {MAKE_KEYS}")
+    return _make(folder / VIEWERS_FOLDER, name)
+
+
+def _make(folder: Path, name: str) -> Path:
+    secret = folder / f"{name}.key_secret"
+    if secret.exists() or (folder / f"{name}.key").exists():
+        raise InputError(f"{folder / name}.key: is there already: remove it first to make another")
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        secret.touch(mode=0o640)
+        create_certificates(folder, name)
+    except OSError as error:
+        raise InputError(f"{folder}: keys cannot be written: {error.strerror}") from None
+    return secret
+
+
+def _own_pair(folder: Path) -> tuple[bytes, bytes]:
+    path = folder / f"{LINE_NAME}.key_secret"
+    try:
+        others_may_read = path.stat().st_mode & 0o007
+        public, secret = load_certificate(path)
+    except OSError as error:
+        raise ConfigError(f"view.keys: {path}: {error.strerror}: {MAKE_KEYS}") from None
+    except ValueError as error:
+        raise ConfigError(f"view.keys: {path}: {error}: {MAKE_KEYS}") from None
+    if others_may_read:
+        raise ConfigError(f"view.keys: {path}: everybody may read it: chmod o= {path}")
+    if secret is None:
+        raise ConfigError(f"view.keys: {path}: holds no secret key: {MAKE_KEYS}")
+    return public, secret

@@ -1,0 +1,57 @@
+"""One container a module: installed from the wheel, driven by a simulated and a network camera."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from system.container import Container, debian, release
+from system.service import STATE, Service
+
+HERE = Path(__file__).parent
+
+STATE_BYTES = "2G"
+"""At the most; nothing of it is taken before it is written."""
+
+_figures: list[tuple[str, str]] = []
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
+    """What a user downloads, as the container sees it."""
+    debian()
+    source, wheels = release(tmp_path_factory.mktemp("release"))
+    return {source: "/mnt/release", wheels: "/mnt/wheels", HERE: "/mnt/tests"}
+
+
+@pytest.fixture(scope="module")
+def service(installation: dict[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A booted PC with nothing installed; its results lie on a small disk of their own."""
+    folder = tmp_path_factory.mktemp("pc")
+    state = folder / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={STATE_BYTES}", "tmpfs", str(state)], check=True)
+    container = Container(debian(), folder / "box", installation, {state: STATE})
+    try:
+        container.boot()
+        yield Service(container, state)
+    finally:
+        container.remove()
+        subprocess.run(["umount", "--lazy", str(state)], check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def measured() -> Iterator[dict[str, str]]:
+    """What was measured on the way, printed at the end: a line of the README's table each."""
+    found: dict[str, str] = {}
+    yield found
+    _figures.extend(found.items())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _figures:
+        terminalreporter.section("times measured")
+        for what, figure in _figures:
+            terminalreporter.write_line(f"{what:60s} {figure}")

@@ -1,0 +1,367 @@
+"""Every fault that happens on an inspection PC, one at a time and in random order, under a real systemd.
+
+After each: the ledger balances, no frame without the engine's word was accepted, the line is back within its
+bound, and nothing is left over. INSPECTOR_TEST_SEED picks another order.
+"""
+
+import os
+import random
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from system.container import until
+from system.service import CAMERA, DECIDE, SIMULATED, STAGES, WORKER, Service
+
+pytestmark = pytest.mark.system
+
+SEED = int(os.environ.get("INSPECTOR_TEST_SEED", "1"))
+
+SMALL_DISK = "24M"
+"""Fills in a moment, and holds all that this module writes."""
+
+LINE = """
+name = "plate"
+engine = "/opt/inspector/engines/plate"
+recipe = "recipe.toml"
+deadline_ms = 500
+links = "/run/inspector"
+[cameras.top]
+type = "simulator"
+height = 64
+width = 128
+distinct = 8
+frames_per_second = 25
+[cameras.side]
+type = "camera"
+device = "http://127.0.0.1:8080/"
+frames_per_second = 10
+[sinks]
+out = "/var/lib/inspector"
+max_pictures = 40
+log_megabytes = 1
+"""
+
+RECIPE = """
+name = "plate"
+mm_per_px_across = 0.5
+mm_per_px_along = 0.5
+[classes.bright]
+"""
+
+ENGINE = (
+    "from pathlib import Path; from inspector.backends.instant import write_engine; "
+    "write_engine(Path('/opt/inspector/engines/plate'), height=64, width=128, max_batch=4)"
+)
+
+CONTROL = "/run/camera"
+"""What the network camera does wrong (camera_server.py)."""
+
+PYTHON = "/opt/inspector/current/bin/python"
+
+Measured = dict[str, str]
+Fault = Callable[[Service, Measured], None]
+
+
+@pytest.fixture(scope="module")
+def line(service: Service) -> Service:
+    """An engine that answers at once behind a simulated strip and a network camera, all of it running."""
+    subprocess.run(["mount", "-o", f"remount,size={SMALL_DISK}", str(service.state)], check=True)
+    run = service.container.run
+    service.container.path("/etc/inspector").mkdir()
+    service.container.path("/etc/inspector/line.toml").write_text(LINE)
+    service.container.path("/etc/inspector/recipe.toml").write_text(RECIPE)
+    install = "/mnt/release/deploy/install.sh --wheelhouse /mnt/wheels /mnt/release/*.whl"
+    run(install)
+    run(f'{PYTHON} -c "{ENGINE}" && {install}')
+    start_camera(service)
+    service.systemctl(f"enable inspector.target {' '.join(STAGES)}")
+    service.systemctl("start inspector.target")
+    service.healthy()
+    return service
+
+
+@pytest.fixture(autouse=True)
+def adds_up_before_and_after(line: Service) -> Iterator[None]:
+    """A fault meets a line in order, and leaves one."""
+    line.systemctl(f"reset-failed {' '.join(STAGES)}")
+    line.healthy()
+    yield
+    line.healthy()
+    time.sleep(1.2)  # a status is at most a second old
+    line.must_add_up()
+
+
+def start_camera(service: Service, told: str = "good") -> None:
+    tell_camera(service, told)
+    service.container.run(
+        "systemd-run --quiet --collect --unit test-camera "
+        f"{PYTHON} /mnt/tests/camera_server.py {CONTROL} 8080 && sleep 1"
+    )
+
+
+def tell_camera(service: Service, what: str) -> None:
+    service.container.run(f"echo {what} > {CONTROL}")
+
+
+def killed(unit: str, cameras: tuple[str, ...], bound_s: float) -> Fault:
+    def fault(line: Service, measured: Measured) -> None:
+        before = line.pid(unit)
+        killed_s = time.time()
+        line.signal(unit, "SIGKILL")
+        until(lambda: line.pid(unit) not in {0, before}, bound_s, f"{unit} is not started again")
+        line.inspected_again(cameras, killed_s + 0.2, bound_s)
+        measured[f"SIGKILL of {unit}"] = f"{time.time() - killed_s:.1f} s"
+
+    return fault
+
+
+def stopped_worker(line: Service, measured: Measured) -> None:
+    """A worker that hangs: its watchdog goes unfed, and systemd kills it."""
+    before, since_s = line.pid(WORKER), time.time()
+    line.signal(WORKER, "SIGSTOP")
+    line.uninspected("top", since_s, "", 5)
+    until(lambda: line.pid(WORKER) not in {0, before}, 20, "the watchdog does nothing")
+    line.inspected_again(("top", "side"), time.time(), 10)
+    measured["SIGSTOP of the worker (watchdog 5 s)"] = f"{time.time() - since_s:.1f} s"
+    assert "Watchdog timeout" in line.journal(f"--unit {WORKER}", since_s)
+
+
+def full_disk(line: Service, measured: Measured) -> None:
+    """Verdicts go on and wait in memory; none is lost when there is room again."""
+    filling = line.state / "filling"
+    with filling.open("wb") as file:
+        try:
+            while True:
+                file.write(bytes(65_536))
+                file.flush()
+        except OSError:
+            pass
+    since_s = time.time()
+    try:
+        until(lambda: "held in memory" in line.journal(f"--unit {DECIDE}", since_s - 1), 20, "nobody noticed")
+        known = len(line.reader.update())
+        time.sleep(3)
+        assert len(line.reader.update()) == known
+        assert line.show(DECIDE, "ActiveState") == "active"
+    finally:
+        filling.unlink()
+    freed_s = time.time()
+    line.inspected_again(("top", "side"), freed_s, 10)
+    measured["a full disk: from room to all verdicts on record"] = f"{time.time() - freed_s:.1f} s"
+    assert len(line.since(since_s, "top")) > 50, "what was held is on record"
+
+
+def changed_engine_byte(line: Service, measured: Measured) -> None:
+    """The worker that runs goes on; it is not started again on an engine that is not the one that was built."""
+    path = line.container.path("/opt/inspector/engines/plate/golden.npz")
+    whole = path.read_bytes()
+    since_s = time.time()
+    path.write_bytes(whole[:-30] + bytes([whole[-30] ^ 1]) + whole[-29:])
+    try:
+        line.signal(WORKER, "SIGKILL")
+        gives_up(line, WORKER, since_s, 60)
+    finally:
+        path.write_bytes(whole)
+    assert "content does not match the manifest" in line.journal(f"--unit {WORKER}", since_s)
+    measured["a changed engine byte: until the alarm"] = f"{time.time() - since_s:.1f} s"
+    start_again(line, WORKER, measured, "a mended engine")
+
+
+def restart_storm(line: Service, measured: Measured) -> None:
+    """Killed as soon as it runs, twenty times if it lets itself: it gives up after ten."""
+    since_s, kills = time.time(), 0
+    while kills < 20 and line.show(WORKER, "ActiveState") != "failed":
+        if line.pid(WORKER):
+            line.signal(WORKER, "SIGKILL")
+            kills += 1
+        time.sleep(0.05)
+    assert kills < 20, "a storm"
+    gives_up(line, WORKER, since_s, 30)
+    measured["restarts in a row: until the alarm"] = f"{time.time() - since_s:.1f} s, {kills} kills"
+    start_again(line, WORKER, measured, "a start after the limit")
+
+
+def gives_up(line: Service, unit: str, since_s: float, bound_s: float) -> None:
+    """The unit fails for good, the alarm says so, and every frame from then on is uninspected."""
+    until(lambda: line.show(unit, "ActiveState") == "failed", bound_s, f"{unit} does not give up")
+    alarm = "--identifier inspector-alarm --priority alert"
+    until(lambda: f"{unit} has given up" in line.journal(alarm, since_s), 10, "no alarm")
+    failed_s = time.time()
+    line.uninspected("top", failed_s, "", 10)
+    assert all(verdict["decision"] == "uninspected" for verdict in line.since(failed_s + 0.1))
+
+
+def start_again(line: Service, unit: str, measured: Measured, what: str) -> None:
+    line.systemctl(f"reset-failed {unit}")
+    started_s = time.time()
+    line.systemctl(f"start {unit}")
+    line.inspected_again(("top", "side"), started_s, 15)
+    measured[what] = f"{time.time() - started_s:.1f} s"
+
+
+def camera_gone(line: Service, measured: Measured) -> None:
+    """Every frame that it should have given is uninspected; ingest lives, and takes it again when it is back."""
+    pid, since_s = line.pid(CAMERA), time.time()
+    line.systemctl("stop test-camera")
+    line.uninspected("side", since_s, "gave no frame", 20)
+    time.sleep(3)
+    back_s = time.time()
+    start_camera(line)
+    line.inspected_again(("side",), back_s, 20)
+    measured["a camera that stops and returns, from its return"] = f"{time.time() - back_s:.1f} s"
+    assert line.pid(CAMERA) == pid
+    assert len(line.since(since_s, "side")) >= 0.8 * 10 * (back_s - since_s), "frames are missing"
+
+
+def silent_camera(line: Service, measured: Measured) -> None:
+    """Connected and silent for longer than the watchdog's time: ingest is alive and says what it waits for."""
+    pid, since_s = line.pid(CAMERA), time.time()
+    tell_camera(line, "silent")
+    line.uninspected("side", since_s, "silent for", 10)
+    time.sleep(12)
+    assert "silent for" in line.show(CAMERA, "StatusText") or "gave no frame" in line.show(CAMERA, "StatusText")
+    assert line.pid(CAMERA) == pid, "a silent camera is no fault of ingest"
+    tell_camera(line, "good")
+    good_s = time.time()
+    line.inspected_again(("side",), good_s, 20)
+    measured["a silent camera, from its first frame"] = f"{time.time() - good_s:.1f} s"
+
+
+def ids_start_over(line: Service, measured: Measured) -> None:
+    """Camera and ingest start again together: ids count from 0, and no verdict is taken for another frame's."""
+    line.systemctl("stop test-camera")
+    restarted_s = time.time()
+    start_camera(line)
+    line.systemctl(f"restart {CAMERA}")
+    line.inspected_again(("side",), restarted_s, 20)
+    assert line.since(restarted_s, "side")[-1]["frame_id"] < 300
+    assert any(verdict["frame_id"] == 0 for verdict in line.since(restarted_s, "side"))
+    measured["a camera whose frame ids start over"] = f"{time.time() - restarted_s:.1f} s"
+
+
+def other_size(line: Service, measured: Measured) -> None:
+    """Frames of another size are uninspected, and say so."""
+    changed_s = time.time()
+    tell_camera(line, "large")
+    line.uninspected("side", changed_s, "frame is 96×160, the engine takes 64×128", 20)
+    tell_camera(line, "good")
+    good_s = time.time()
+    line.inspected_again(("side",), good_s + 0.5, 20)
+    measured["frames of another size, from the first right one"] = f"{time.time() - good_s - 0.5:.1f} s"
+
+
+CLOCK = "/etc/inspector/clock"
+FAKED = (
+    "[Service]\\nEnvironment=LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME_NO_CACHE=1 "
+    f"FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_DISABLE_SHM=1 FAKETIME_TIMESTAMP_FILE={CLOCK}\\n"
+)
+
+
+def clock_set_back(line: Service, measured: Measured) -> None:
+    """An hour back, for all stages at once: deadlines and order do not notice.
+
+    A container may not set the clock of the machine it shares; libfaketime sets it for these processes.
+    """
+    drop_in = "/run/systemd/system/inspector-.service.d"
+    run = line.container.run
+    run(f"echo +0 > {CLOCK} && chgrp inspector {CLOCK}")
+    run(f"mkdir -p {drop_in} && printf '{FAKED}' > {drop_in}/clock.conf")
+    line.systemctl("daemon-reload")
+    line.systemctl("restart inspector.target")
+    line.healthy()
+    known = len(line.reader.update())
+    run(f"echo -3600s > {CLOCK}")
+    set_back_s = time.time()
+    until(
+        lambda: sum(v["captured_ns"] < (set_back_s - 3000) * 1e9 for v in line.reader.update()[known:]) > 60,
+        20,
+        "the clock was not set back",
+    )
+    after = line.reader.update()[known:]
+    assert {v["decision"] for v in after} <= {"accept", "reject"}, "a frame was lost to the clock"
+    measured["clock set back an hour"] = "no frame lost"
+    run(f"rm {drop_in}/clock.conf {CLOCK}")
+    line.systemctl("daemon-reload")
+    line.systemctl("restart inspector.target")
+
+
+def out_of_memory(line: Service, measured: Measured) -> None:
+    """The kernel kills the worker for its memory; it is another process afterwards."""
+    controller = Path("/sys/fs/cgroup/memory")
+    if not controller.exists():
+        pytest.skip("system: the memory controller of this machine is not cgroup v1's")
+    before, since_s = line.pid(WORKER), time.time()
+    group = controller / f"inspector-test-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text("100K")
+        (worker,) = (each for each in line.container.processes("inspector") if each.pid == before)
+        (group / "cgroup.procs").write_text(str(worker.outside))
+        until(lambda: line.pid(WORKER) not in {0, before}, 30, "it was not killed, or not started again")
+        kills = (group / "memory.oom_control").read_text()
+        assert "oom_kill 0" not in kills, kills
+    finally:
+        until(lambda: not (group / "cgroup.procs").read_text(), 10, "the group is not empty")
+        group.rmdir()
+    line.inspected_again(("top", "side"), time.time(), 10)
+    measured["out-of-memory kill of the worker"] = f"{time.time() - since_s:.1f} s"
+
+
+def reboot(line: Service, measured: Measured) -> None:
+    """The PC starts, and the line with it; nobody logs in."""
+    since_s = time.time()
+    line.container.reboot()
+    start_camera(line)
+    line.inspected_again(("top", "side"), since_s + 1, 60)
+    measured["reboot of the PC"] = f"{time.time() - since_s:.1f} s"
+
+
+def power_cut(line: Service, measured: Measured) -> None:
+    """Everything dies at once; what was on record is whole and goes on."""
+    since_s = time.time()
+    line.container.cut_power()
+    start_camera(line)
+    line.inspected_again(("top", "side"), since_s + 1, 60)
+    measured["power cut"] = f"{time.time() - since_s:.1f} s"
+
+
+FAULTS: dict[str, Fault] = {
+    "SIGKILL of decide": killed(DECIDE, ("top", "side"), 10),
+    "SIGKILL of the worker": killed(WORKER, ("top", "side"), 10),
+    "SIGKILL of ingest": killed(SIMULATED, ("top",), 15),
+    "SIGSTOP of the worker": stopped_worker,
+    "full disk": full_disk,
+    "changed engine byte": changed_engine_byte,
+    "restart storm": restart_storm,
+    "camera gone and back": camera_gone,
+    "silent camera": silent_camera,
+    "frame ids start over": ids_start_over,
+    "frames of another size": other_size,
+    "clock set back": clock_set_back,
+    "out of memory": out_of_memory,
+    "reboot": reboot,
+    "power cut": power_cut,
+}
+
+IN_ANY_ORDER = random.Random(SEED).sample(sorted(FAULTS), len(FAULTS))  # noqa: S311  # an order, not a secret
+
+WAITING = {
+    "PLC hangs": "waits for the gate sink",
+    "database gone": "waits for the records database",
+}
+"""Faults whose other side is not part of the line yet."""
+
+
+@pytest.mark.parametrize("name", IN_ANY_ORDER)
+def test_fault(line: Service, name: str, measured: Measured):
+    """A known, safe, visible state, and back."""
+    FAULTS[name](line, measured)
+
+
+@pytest.mark.parametrize("name", sorted(WAITING))
+def test_fault_to_come(name: str):
+    """Not tested yet, and said so."""
+    pytest.skip(f"system: {name}: {WAITING[name]}")

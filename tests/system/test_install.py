@@ -1,0 +1,158 @@
+"""From a wheel to a running, healthy service with five commands, under a real systemd."""
+
+import json
+import re
+import time
+
+import pytest
+from system.container import until
+from system.service import Service
+
+pytestmark = pytest.mark.system
+
+INSTALL = "/mnt/release/deploy/install.sh --wheelhouse /mnt/wheels /mnt/release/*.whl"
+
+FIVE_COMMANDS = (
+    INSTALL,
+    "inspector check --config /etc/inspector/line.toml",
+    "systemctl enable inspector.target inspector-decide inspector-worker@demo inspector-ingest@top",
+    "systemctl start inspector.target",
+    "systemctl status --no-pager 'inspector-*'",
+)
+
+UNITS = ("inspector-decide", "inspector-worker@demo", "inspector-ingest@top")
+
+MOST_EXPOSED = 2.5
+"""On the scale of `systemd-analyze security`, 0 (best) to 10."""
+
+
+def test_five_commands_lead_to_a_healthy_line(service: Service, measured: dict[str, str]):
+    """Installed, checked, enabled, started: READY after the golden frames, verdicts by the demo engine."""
+    started = time.monotonic()
+    for command in FIVE_COMMANDS:
+        service.container.run(command)
+    measured["from the wheel to READY, demo engine built on the way"] = f"{time.monotonic() - started:.0f} s"
+    service.inspected_again(("top",), time.time(), 20)
+    for unit, said in (
+        ("decide", "verdicts/s, last top frame"),
+        ("ingest@top", "captured"),
+        ("worker@demo", "answered"),
+    ):
+        until(
+            lambda u=unit, s=said: s in service.show(f"inspector-{u}", "StatusText"), 5, f"{unit} says no {said}"
+        )
+
+
+def test_systemd_finds_nothing_wrong_with_the_units(service: Service):
+    """`systemd-analyze verify` says nothing at all."""
+    folder = "/usr/local/lib/systemd/system"
+    done = service.container.run(f"systemd-analyze verify {folder}/inspector*.service {folder}/inspector.target")
+    assert (done.stdout + done.stderr).strip() == ""
+
+
+@pytest.mark.parametrize("unit", [*UNITS, "inspector-alarm@x", "inspector-worker@demo with a GPU"])
+def test_little_is_exposed(service: Service, unit: str, measured: dict[str, str]):
+    """`systemd-analyze security` at most 2.5, also where a GPU is given to the worker."""
+    name, _, gpu = unit.partition(" with ")
+    drop_in = f"/run/systemd/system/{name}.service.d"
+    if gpu:
+        example = "/mnt/release/deploy/systemd/examples/worker-gpu.conf"
+        service.container.run(f"mkdir -p {drop_in} && cp {example} {drop_in} && systemctl daemon-reload")
+    said = service.container.run(f"systemd-analyze security --no-pager {name}").stdout
+    if gpu:
+        service.container.run(f"rm -r {drop_in} && systemctl daemon-reload")
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", said)
+    assert found, said
+    measured[f"systemd-analyze security {unit}"] = found[1]
+    assert float(found[1]) <= MOST_EXPOSED, said
+
+
+def test_the_service_can_change_neither_its_engines_nor_its_config(service: Service):
+    """Both are root's; and nothing of the PC but its own folders can be written."""
+    for path in ("/etc/inspector/line.toml", "/opt/inspector/engines/demo/model.xml", "/opt/inspector/current"):
+        done = service.container.run(f"runuser -u inspector -- test -w {path}", check=False)
+        assert done.returncode == 1, path
+    folder = service.container.run(
+        "stat -c '%U:%G %a' /run/inspector /etc/inspector /opt/inspector/engines"
+    ).stdout
+    assert folder.split() == ["inspector:inspector", "750", "root:inspector", "750", "root:inspector", "750"]
+    assert service.container.run("runuser -u nobody -- ls /run/inspector", check=False).returncode != 0
+
+
+def test_a_killed_worker_is_back_with_its_network_within_ten_seconds(service: Service, measured: dict[str, str]):
+    """The demo engine, golden frames and all; meanwhile frames are uninspected."""
+    killed_s = time.time()
+    service.signal("inspector-worker@demo", "SIGKILL")
+    took_s = service.inspected_again(("top",), killed_s + 0.1, 10)
+    measured["SIGKILL of the worker, demo engine"] = f"{took_s:.1f} s"
+    assert any(v["decision"] == "uninspected" for v in service.since(killed_s))
+
+
+def test_installing_again_changes_nothing(service: Service):
+    """No stage is started again, no file of the user's is touched."""
+    service.container.run("echo '# mine' >> /etc/inspector/line.toml")
+    before = [service.pid(unit) for unit in UNITS]
+    said = service.container.run(INSTALL).stdout
+    assert "is in use" in said
+    assert [service.pid(unit) for unit in UNITS] == before
+    assert service.container.run("tail -1 /etc/inspector/line.toml").stdout == "# mine\n"
+
+
+def test_an_upgrade_keeps_config_recipes_and_engines(service: Service):
+    """Another wheel is another release: the line runs on it, everything else is as it was."""
+    kept = "sha256sum /etc/inspector/* /opt/inspector/engines/*/* | sort"
+    before, old = (
+        service.container.run(kept).stdout,
+        service.container.run("readlink /opt/inspector/current").stdout,
+    )
+    done = service.container.run(f"{_repacked('/tmp/next', 'no change')} && {_install('/tmp/next')}")
+    assert "restarting" in done.stdout
+    service.inspected_again(("top",), time.time(), 30)
+    assert service.container.run("readlink /opt/inspector/current").stdout != old
+    assert service.container.run(kept).stdout == before
+    assert (service.state / "verdicts.jsonl").exists()
+
+
+def test_a_release_that_does_not_start_is_not_kept(service: Service):
+    """An upgrade whose line does not come up goes back to the release before it, which runs again."""
+    old = service.container.run("readlink /opt/inspector/current").stdout
+    broken = "raise SystemExit('broken on purpose')"
+    done = service.container.run(
+        f"{_repacked('/tmp/broken', broken, 'inspector/processes/worker.py')} && {_install('/tmp/broken')}",
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "runs on the old one again" in done.stderr
+    assert service.container.run("readlink /opt/inspector/current").stdout == old
+    service.inspected_again(("top",), time.time(), 30)
+
+
+def test_uninstalling_leaves_what_is_the_users(service: Service):
+    """Units, releases and commands go; config, engines and verdicts stay; nothing runs any more."""
+    service.container.run("/mnt/release/deploy/install.sh --uninstall")
+    assert not service.container.processes("inspector")
+    assert service.systemctl("list-units --all --plain --no-legend 'inspector*'") == ""
+    assert service.container.run("which inspector", check=False).returncode != 0
+    service.container.run("ls /etc/inspector/line.toml /opt/inspector/engines/demo/manifest.json")
+    summary = json.loads((service.state / "summary.json").read_text())
+    assert summary["captured"] == summary["accepted"] + summary["rejected"] + summary["uninspected"]
+    assert service.container.run("ls /run/inspector", check=False).stdout == ""
+
+
+def _repacked(folder: str, line: str, file: str = "inspector/__init__.py") -> str:
+    """A shell command that makes another wheel, with a line more at the end of one of its files."""
+    python = "/opt/inspector/current/bin/python"
+    program = (
+        "import zipfile,sys,glob;"
+        "src,=glob.glob('/mnt/release/*.whl');"
+        f"dst='{folder}/'+src.rsplit('/',1)[1];"
+        "a=zipfile.ZipFile(src);b=zipfile.ZipFile(dst,'w');"
+        f"[b.writestr(n, a.read(n)+(sys.argv[1].encode() if n=={file!r} else b'')) "
+        "for n in a.namelist() if not n.endswith('RECORD')];"
+        "b.writestr(next(n for n in a.namelist() if n.endswith('RECORD')), '');b.close()"
+    )
+    return f'mkdir -p {folder} && {python} -c "{program}" "\n# {line}\n"'.replace("# raise", "raise")
+
+
+def _install(folder: str) -> str:
+    return f"/mnt/release/deploy/install.sh --wheelhouse /mnt/wheels {folder}/*.whl"
