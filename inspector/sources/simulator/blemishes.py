@@ -1,7 +1,7 @@
 """Harmless single marks, which must not be rejected: water, oil, scale, wipes, bright paint.
 
-What tells them from defects: water, oil and wipes are faint and soft-edged; scale is flat and less dark than
-any pit; paint is a fat bright blot without a dark side. None of them breaks the texture of the steel.
+What tells them from defects: water, oil and wipes are faint and soft-edged; scale is flat, a dense field of many
+flakes without a lip, and far less dark than any pit; paint is a fat bright blot without a dark side. None of them breaks the texture of the steel.
 """
 
 from collections.abc import Callable
@@ -42,9 +42,9 @@ def scale(rng: np.random.Generator, rows: int, columns: int) -> Patch:
     """A field of flat dark flakes, drawn out along the travel."""
     inside = distance_inside(blob(rng, rows, columns, 0.3) > 0)
     dense = smoothstep(inside, 0.0, 0.3 * min(rows, columns))
-    field = noise(rng, rows, columns, rng.uniform(3.0, 6.0), rng.uniform(1.5, 2.5))
-    flakes = smoothstep(field + 1.2 * dense, 2.0, 2.5)
-    return _harmless(1.0 - np.float32(rng.uniform(0.14, 0.27)) * flakes)
+    field = noise(rng, rows, columns, rng.uniform(3.0, 6.0), rng.uniform(1.2, 2.0))
+    flakes = blurred(smoothstep(field + 1.2 * dense, 1.5, 2.3), 0.8)
+    return _harmless(1.0 - np.float32(rng.uniform(0.1, 0.2)) * flakes)
 
 
 def wipe(rng: np.random.Generator, rows: int, columns: int) -> Patch:
