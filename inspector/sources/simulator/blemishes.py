@@ -1,7 +1,8 @@
 """Harmless single marks, which must not be rejected: water, oil, scale, wipes, bright paint.
 
 What tells them from defects: water, oil and wipes are faint and soft-edged; scale is flat, a dense field of many
-flakes without a lip, and far less dark than any pit; paint is a fat bright blot without a dark side. None of them breaks the texture of the steel.
+flakes without a lip, and far less dark than any pit; paint is a fat bright blot without a dark side. None of them
+breaks the texture of the steel.
 """
 
 from collections.abc import Callable
