@@ -9,7 +9,7 @@ from typing import Any, Final
 from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
-from trainer.training.callbacks import SECONDS_A_MINUTE, Budget
+from trainer.training.callbacks import Budget
 from trainer.training.module import VAL_MIOU, SegmentationModule
 
 _SMOOTHING: Final = 0.98
@@ -56,7 +56,7 @@ class Progress(Callback):
         if not isinstance(pl_module, SegmentationModule) or self._loss is None or not trainer.is_global_zero:
             return
         step, figures = trainer.global_step, pl_module.val_figures
-        minutes = self._budget.elapsed_s / SECONDS_A_MINUTE
+        minutes = self._budget.clock.minutes
         per_class = "  ".join(
             f"{name.removeprefix('val_iou/')} {value:.3f}" for name, value in figures.items() if name != VAL_MIOU
         )

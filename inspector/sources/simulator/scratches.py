@@ -23,6 +23,8 @@ STROKE_QUANTILES: Final = (0.6, 0.72, 0.92)
 """Of a sliver's outline about a quarter shines and a quarter lies in shadow, whatever its size."""
 DULL_SHARE: Final = 0.45
 """Slivers whose faces hardly shine. By eye."""
+SMALL_BOX_PX: Final = 30
+"""Around a sliver in a narrower box annotators leave less room."""
 SMALL_SLIVER_PX: Final = 3000
 """A sliver in a smaller box always shines: what is small and dull, annotators do not find either."""
 SLIVER_ASPECT: Final = 2.2
@@ -81,7 +83,7 @@ def _scratch_along(rng: np.random.Generator, rows: int, columns: int) -> Patch:
 
 def _sliver(rng: np.random.Generator, rows: int, columns: int) -> Patch:
     """Torn-up steel in strokes of one direction: bright faces beside dark shadows, in a ragged outline."""
-    margin_px = 5
+    margin_px = 3 if min(rows, columns) < SMALL_BOX_PX else 5
     depth = ragged_depth(rng, rows, columns, margin_px, 0.0)
     inside = smoothstep(depth, 0.0, 4.0)
     lying = columns > SLIVER_ASPECT * rows

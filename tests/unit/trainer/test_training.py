@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from trainer.checkpoint import load_checkpoint
 from trainer.cli import EXIT_INTERRUPTED, main
-from trainer.data.crops import CropSettings
+from trainer.data.crops import CropBatches, CropSettings
 from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
-from trainer.training.batches import NamedCrops
+from trainer.models import build_model
+from trainer.training.warm_start import take_weights
 
 from .conftest import CLASSES, TRAIN_OPTIONS
 
@@ -203,7 +205,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_names_its_frames(
     assert 1 <= len(named) <= 8
     assert named <= set(split["train"])
     loaded = load_frames(open_dataset(data), split["train"])
-    crops = NamedCrops(loaded, np.arange(24), CropSettings(8, 72, 100, 0.5, 1))
+    crops = CropBatches(loaded, np.arange(24), CropSettings(8, 72, 100, 0.5, 1))
     assert named == set(crops.names_at(step))
 
 
@@ -249,3 +251,32 @@ def test_a_crop_too_large_for_the_memory_is_one_line(data: Path, tmp_path: Path)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 1, done.stderr
     assert "trainer: error: out of memory" in done.stderr.splitlines()[-1]
+
+
+def test_a_run_may_start_from_an_exported_model(
+    run_folder: Path, model_folder: Path, data: Path, tmp_path: Path, one_thread: None
+) -> None:
+    """Folded norms come back: before the first step it answers as the checkpoint, and it goes on learning."""
+    content = torch.load(run_folder / "best.ckpt", weights_only=True)["hyper_parameters"]
+    loaded = load_frames(open_dataset(data), open_dataset(data).names)
+    net = build_model(content["model"], len(CLASSES))
+    take_weights(net, model_folder, CropBatches(loaded, np.arange(24), CropSettings(8, 72, 100, 0.5, 1)))
+    grey = torch.from_numpy(loaded.frames[24:]).unsqueeze(1).float()
+    with torch.inference_mode():
+        expected = load_checkpoint(run_folder / "best.ckpt").net(grey).softmax(dim=1)
+        assert (net.eval()(grey).softmax(dim=1) - expected).abs().max() < 0.01
+    rate = ("--epochs", "1", "--lr", "0.0001")
+    assert _train_here(data, tmp_path / "r", "--init", str(model_folder), *rate) == 0
+    assert _last_metrics(tmp_path / "r")["val_miou"] > 0.7
+
+
+def test_a_run_cannot_start_from_another_network(
+    run_folder: Path, model_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither from a checkpoint nor from a model folder; one line, exit code 2."""
+    for start in (run_folder / "best.ckpt", model_folder):
+        options = ["--epochs", "1", *TRAIN_OPTIONS, "--widths", "8,16,16", "--init", str(start)]
+        assert main(["train", "--data", str(data), "--out", str(tmp_path / "r"), *options]) == 2
+        error = capsys.readouterr().err
+        assert f"--init {start}: another network" in error
+        assert len(error.strip().splitlines()) == 1
