@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from inspector.errors import InputError
 from inspector.values import Pixels, Segmentation
+from trainer.data.collapse import knows_one_kind
 from trainer.data.dataset import Dataset
 from trainer.data.frames import LoadedFrames, load_frames
 from trainer.data.split import read_split
@@ -64,8 +65,12 @@ def load_part(
 
 
 def check_classes(predictor: Predictor, dataset: Dataset) -> str | None:
-    """A warning where class names differ; raises InputError where their number does."""
+    """A warning where class names differ or kinds count as one; raises InputError where classes do not fit."""
     ours, theirs = predictor.operation.classes, dataset.classes
+    if knows_one_kind(ours) and len(theirs) > len(ours):
+        return (
+            f"{', '.join(theirs[1:])} all count as {ours[1]}: that is what {predictor.identity} tells from normal"
+        )
     if len(ours) != len(theirs):
         raise InputError(
             f"{predictor.identity} knows {len(ours)} classes ({', '.join(ours)}) but {dataset.root} has "

@@ -18,6 +18,7 @@ from inspector.errors import InputError, WorkError
 from inspector.rules import score_thresholds
 from trainer.card import ONNX_NAME, Card, write_card
 from trainer.checkpoint import Checkpoint, load_checkpoint
+from trainer.data.collapse import in_classes, knows_one_kind
 from trainer.data.dataset import Dataset
 from trainer.data.formats import open_dataset
 from trainer.data.frames import LoadedFrames, load_frames
@@ -129,7 +130,7 @@ def _validation_frames(
     if data is None and not root.is_dir():
         raise InputError(f"{root}: the training data is not there any more: name it with --data")
     dataset: Dataset = open_dataset(root)
-    if len(dataset.classes) != len(checkpoint.classes):
+    if len(dataset.classes) != len(checkpoint.classes) and not knows_one_kind(checkpoint.classes):
         raise InputError(f"{root}: has {len(dataset.classes)} classes, the checkpoint {len(checkpoint.classes)}")
     names = dataset.resolve(checkpoint.facts["split"]["val"], "the checkpoint's validation part")
     loaded = load_frames(dataset, names, show_progress=show_progress)
@@ -138,6 +139,7 @@ def _validation_frames(
             f"{root}: frames or labels of the validation part changed since the training: thresholds chosen on "
             "them would not be what the card says; train again, or name the old data with --data"
         )
+    loaded = in_classes(checkpoint.classes, loaded)
     if loaded.size == (height, width):
         return loaded
     if loaded.size[0] < height or loaded.size[1] < width:
@@ -146,7 +148,7 @@ def _validation_frames(
             f"{loaded.size[1]} px, nothing to choose thresholds and golden frames from"
         )
     frames, labels = loaded.frames[:, :height, :width], loaded.labels[:, :height, :width]
-    present = np.stack([np.isin(range(len(dataset.classes)), label) for label in labels])
+    present = np.stack([np.isin(range(len(checkpoint.classes)), label) for label in labels])
     return LoadedFrames(
         loaded.names, np.ascontiguousarray(frames), np.ascontiguousarray(labels), present, loaded.digests
     )

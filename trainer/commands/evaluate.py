@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print."""
+    from trainer.data.collapse import in_classes
     from trainer.data.formats import open_dataset
     from trainer.evaluate import check_classes, check_size, load_part, study
     from trainer.predictors import open_predictor
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     data = load_part(dataset, arguments.split, arguments.part, show_progress=show_progress)
     seen = count_seen(read_origin(arguments.what), data)
     warnings.append(warn_of_seen(seen, len(data)))
+    data = in_classes(predictor.operation.classes, data)
     told = [warning for warning in warnings if warning]
     for warning in told:
         print(f"trainer: warning: {warning}", file=sys.stderr)

@@ -7,13 +7,12 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inspector.errors import InputError
+from trainer.data.collapse import DEFECT_CLASS
 
 SETTINGS_NAME: Final = "run.json"
 SPLIT_NAME: Final = "split.json"
 LAST_NAME: Final = "last.ckpt"
 BEST_NAME: Final = "best.ckpt"
-DEFECT_CLASS: Final = "defect"
-"""Name of every kind of defect taken together."""
 
 
 class TrainSettings(BaseModel):
