@@ -20,6 +20,12 @@ def _harmless(gain: FloatMap, light: FloatMap | None = None) -> Patch:
     return Patch(np.asarray(gain, np.float32), light, np.zeros(gain.shape, np.uint8))
 
 
+def _border(rows: int, columns: int) -> FloatMap:
+    """How far inside its box every pixel lies, as a share of the box."""
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    return np.minimum(np.minimum(x, columns - 1 - x) / columns, np.minimum(y, rows - 1 - y) / rows)
+
+
 def water(rng: np.random.Generator, rows: int, columns: int) -> Patch:
     """A dried drop: a faint disc with a slightly stronger rim."""
     inside = distance_inside(blob(rng, rows, columns, 0.12) > 0)
@@ -56,8 +62,7 @@ def wipe(rng: np.random.Generator, rows: int, columns: int) -> Patch:
     middle = float(radius[rows // 2, columns // 2])
     band_px = 0.22 * min(rows, columns)
     band = smoothstep(band_px - np.abs(radius - middle), 0.0, 0.35 * band_px)
-    border = np.minimum(np.minimum(x, columns - 1 - x) / columns, np.minimum(y, rows - 1 - y) / rows)
-    band = band * smoothstep(border, 0.0, 0.2)
+    band = band * smoothstep(_border(rows, columns), 0.0, 0.2)
     return _harmless(1.0 + np.float32(rng.choice([-1, 1]) * rng.uniform(0.04, 0.1)) * band)
 
 
@@ -84,7 +89,7 @@ def paint(rng: np.random.Generator, rows: int, columns: int) -> Patch:
     splash = smoothstep(noise(rng, rows, columns, 1.6, 1.6), 2.6, 3.1)
     near = blurred(canvas.astype(np.float32), 1.5 * stroke_px)
     cover = np.maximum(cover, splash * smoothstep(near, 0.02, 0.3))
-    cover = blurred(cover, 0.8)
+    cover = blurred(cover, 0.8) * smoothstep(_border(rows, columns), 0.0, 0.05)
     return _harmless(1.0 - 0.3 * cover, np.float32(rng.uniform(140, 200)) * cover)
 
 

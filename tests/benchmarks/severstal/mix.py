@@ -36,8 +36,8 @@ UNLABELLED_DAMAGE: Final = "damage_not_labelled"
 SEED: Final = 21
 VARIANTS: Final = 24
 """Of each real training frame."""
-PASTED: Final = {"train": 900, "val": 50}
-SIMULATED: Final = 900
+PASTED: Final = {"train": 800, "val": 50}
+SIMULATED: Final = 500
 DEFECTIVE_SHARE: Final = 0.5
 """Of the simulated frames."""
 DRAWN_SHARE: Final = 0.5
