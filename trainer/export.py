@@ -36,6 +36,8 @@ MIN_MASK_AGREEMENT: Final = 0.999
 
 GOLDEN_DEFECTIVE: Final = 4
 GOLDEN_CLEAN: Final = 2
+GOLDEN_LOOKED_AT: Final = 200
+"""Frames of a folder named for them among which they are chosen."""
 """Golden frames: every kind at work where possible, and steel that must stay clean."""
 
 INTENDED_USE: Final = (
@@ -63,6 +65,8 @@ class ExportSettings:
     half_weights: bool = False
     escape_cost: float = 10.0
     overkill_cost: float = 1.0
+    golden: Path | None = None
+    """Data set to take golden frames from; None takes them from the validation part."""
     notes: tuple[str, ...] = ()
     """Known weaknesses to put on the card."""
 
@@ -91,8 +95,11 @@ def export(settings: ExportSettings, *, show_progress: bool = False) -> Card:
         maps = Maps(val.labels, *all_maps(predictor, val.frames, chunks), stride)
         operation = choose(checkpoint.classes, maps, settings.escape_cost, settings.overkill_cost)
         predictor.operation = operation
+        shown = val
+        if settings.golden is not None:
+            shown = _golden_frames(settings.golden, checkpoint.classes, height, width)
         reference = TorchPredictor(checkpoint, height, width, stride)
-        expected, parity = _golden(reference, maps, val, operation)
+        expected, parity = _golden(reference, predictor, shown)
         golden.save(building / GOLDEN_NAME, expected)
         card = Card(
             name=settings.name,
@@ -154,15 +161,30 @@ def _validation_frames(
     )
 
 
+def _golden_frames(root: Path, classes: tuple[str, ...], height: int, width: int) -> LoadedFrames:
+    """Frames that may be shown to whoever gets the model; raises InputError where they do not fit it."""
+    dataset = open_dataset(root)
+    if len(dataset.classes) != len(classes) and not knows_one_kind(classes):
+        raise InputError(f"--golden {root}: has {len(dataset.classes)} classes, the checkpoint {len(classes)}")
+    loaded = load_frames(dataset, dataset.names[:GOLDEN_LOOKED_AT])
+    if loaded.size != (height, width):
+        raise InputError(
+            f"--golden {root}: its frames are {loaded.size[0]}×{loaded.size[1]} px but the model takes "
+            f"{height}×{width}: name frames of that size"
+        )
+    return in_classes(classes, loaded)
+
+
 def _golden(
-    reference: TorchPredictor, maps: Maps, val: LoadedFrames, operation: Operation
+    reference: TorchPredictor, predictor: OnnxPredictor, shown: LoadedFrames
 ) -> tuple[golden.Golden, dict[str, Any]]:
     """Golden frames with the fp32 reference's maps, and how close ONNX comes; raises WorkError if it does not."""
-    chosen = _golden_indices(val)
-    frames = np.ascontiguousarray(val.frames[chosen])
+    chosen = _golden_indices(shown)
+    frames = np.ascontiguousarray(shown.frames[chosen])
     expected = golden.Golden(frames, *reference.maps(frames))
+    operation = predictor.operation
     steps = score_thresholds(operation.classes, operation.thresholds)
-    agreement = golden.compare(expected, maps.kind[chosen], maps.score[chosen], steps)
+    agreement = golden.compare(expected, *predictor.maps(frames), steps)
     if agreement.mask_agreement < MIN_MASK_AGREEMENT:
         raise WorkError(
             f"the ONNX model agrees with torch on only {agreement.mask_agreement:.4%} of the golden pixels (needs "

@@ -23,7 +23,8 @@ def _harmless(gain: FloatMap, light: FloatMap | None = None) -> Patch:
 def _border(rows: int, columns: int) -> FloatMap:
     """How far inside its box every pixel lies, as a share of the box."""
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
-    return np.minimum(np.minimum(x, columns - 1 - x) / columns, np.minimum(y, rows - 1 - y) / rows)
+    nearest = np.minimum(np.minimum(x, columns - 1 - x) / columns, np.minimum(y, rows - 1 - y) / rows)
+    return np.asarray(nearest, np.float32)
 
 
 def water(rng: np.random.Generator, rows: int, columns: int) -> Patch:
