@@ -9,6 +9,7 @@ from typing import Any, Final
 from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
+from inspector.sinks.whole_file import write_whole
 from trainer.training.callbacks import Budget
 from trainer.training.module import VAL_MIOU, SegmentationModule
 
@@ -79,7 +80,7 @@ class Progress(Callback):
         header, *rows = self._table.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [row for row in rows if int(row.partition(",")[0]) <= step]
         if len(kept) < len(rows):
-            self._table.write_text("".join((header, *kept)), encoding="utf-8")
+            write_whole(self._table, "".join((header, *kept)).encode())
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Close the bar."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inspector.errors import InputError
+from inspector.sinks.whole_file import write_whole
 from trainer.data.collapse import DEFECT_CLASS
 
 SETTINGS_NAME: Final = "run.json"
@@ -67,7 +68,7 @@ class TrainSettings(BaseModel):
 
     def write(self) -> None:
         """Write run.json into the run's folder."""
-        (self.out / SETTINGS_NAME).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_whole(self.out / SETTINGS_NAME, (self.model_dump_json(indent=1) + "\n").encode())
 
     def classes_of(self, classes: Sequence[str]) -> tuple[str, ...]:
         """The classes the network answers in, for a data set with these."""

@@ -118,6 +118,37 @@ def test_a_file_that_is_no_checkpoint_is_said_to_be_none(
     assert "x.ckpt" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"widths": [8, 16, 16]}, "its weights do not fit its architecture"),
+        ({"architecture": "transformer"}, "no architecture 'transformer': there is unet, cnn"),
+        ({"dropout": 0.5}, "architecture unet does not take these parameters"),
+    ],
+)
+@pytest.mark.parametrize("command", ["export", "evaluate"])
+def test_a_checkpoint_of_another_architecture_is_refused(
+    run_folder: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    change: dict[str, object],
+    message: str,
+) -> None:
+    """One line naming the file, exit 2, nothing written."""
+    content = torch.load(run_folder / "best.ckpt", weights_only=True)
+    content["hyper_parameters"]["model"] |= change
+    path = tmp_path / "x.ckpt"
+    torch.save(content, path)
+    options = ["--out", str(tmp_path / "m")] if command == "export" else ["--data", str(data)]
+    assert main([command, str(path), *options]) == 2
+    error = capsys.readouterr().err
+    assert f"{path}: {message}" in error
+    assert len(error.strip().splitlines()) == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.ckpt"]
+
+
 def test_the_engine_opens_on_the_line_and_reproduces_its_golden_frames(
     engine_folder: Path, model_folder: Path
 ) -> None:
