@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from tqdm import tqdm
 
 from inspector.errors import InputError
 from inspector.values import Pixels, Segmentation
+from trainer.bar import bar
 from trainer.data.collapse import knows_one_kind
 from trainer.data.dataset import Dataset
 from trainer.data.frames import LoadedFrames, load_frames
@@ -39,16 +39,15 @@ def study(predictor: Predictor, data: LoadedFrames, *, show_progress: bool = Fal
     check_size(predictor, data.size, data.names[0])
     judge = FrameJudge(predictor.operation)
     result = Study.start(predictor.operation, judge.steps, predictor.map_stride, data.digest())
-    with tqdm(total=len(data), unit="frame", desc="evaluating", disable=not show_progress) as bar:
-        for start in range(0, len(data), CHUNK):
-            kind, score = predictor.maps(data.frames[start : start + CHUNK])
-            for offset in range(len(kind)):
-                index = start + offset
-                segmentation = Segmentation(kind[offset], score[offset], predictor.map_stride)
-                verdict = judge.judge(segmentation, *data.size)
-                steps = judge.reject_steps(segmentation, *data.size)
-                result.add(index, data.labels[index], verdict, steps)
-            bar.update(len(kind))
+    starts = range(0, len(data), CHUNK)
+    for start in bar(starts, "evaluating", total=len(starts), unit="batch", show=show_progress):
+        kind, score = predictor.maps(data.frames[start : start + CHUNK])
+        for offset in range(len(kind)):
+            index = start + offset
+            segmentation = Segmentation(kind[offset], score[offset], predictor.map_stride)
+            verdict = judge.judge(segmentation, *data.size)
+            steps = judge.reject_steps(segmentation, *data.size)
+            result.add(index, data.labels[index], verdict, steps)
     return result
 
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from inspector.engine import golden
 from inspector.engine.manifest import GOLDEN_NAME, file_sha256
 from inspector.errors import InputError, WorkError
 from inspector.rules import score_thresholds
+from trainer.bar import bar
 from trainer.card import ONNX_NAME, Card, write_card
 from trainer.checkpoint import Checkpoint, load_checkpoint
 from trainer.data.collapse import in_classes, knows_one_kind
@@ -91,7 +91,8 @@ def export(settings: ExportSettings, *, show_progress: bool = False) -> Card:
         write_onnx(exported.net, height, width, onnx_path, half_weights=settings.half_weights)
         start = Operation(checkpoint.classes, dict.fromkeys(checkpoint.classes[1:], DEFAULT_THRESHOLD))
         predictor = OnnxPredictor(onnx_path, start, height, width, stride)
-        chunks = tqdm(range(0, len(val), CHUNK), desc="choosing thresholds", disable=not show_progress)
+        starts = range(0, len(val), CHUNK)
+        chunks = bar(starts, "choosing thresholds", total=len(starts), unit="batch", show=show_progress)
         maps = Maps(val.labels, *all_maps(predictor, val.frames, chunks), stride)
         operation = choose(checkpoint.classes, maps, settings.escape_cost, settings.overkill_cost)
         predictor.operation = operation

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 import cv2
-from tqdm import tqdm
 
 from inspector.errors import InputError, WorkError
 from inspector.sources.simulator import CLASS_NAMES, SimulatedFrame, SimulatorSettings, strip
+from trainer.bar import bar
 from trainer.new_folder import check_is_new, new_folder
 from trainer.rle import encode
 
@@ -48,7 +48,7 @@ def simulate(
     except ValueError as error:
         raise InputError(f"cannot simulate: {error}") from None
     with new_folder(out) as building:
-        rolling = tqdm(islice(strip(settings), frames), total=frames, unit="frame", disable=not show_progress)
+        rolling = bar(islice(strip(settings), frames), "simulating", total=frames, show=show_progress)
         _write(building, rolling, seed)
 
 

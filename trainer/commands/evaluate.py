@@ -47,8 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     warnings = [check_classes(predictor, dataset)]
     first = dataset.names[0]
     check_size(predictor, dataset.frame(first).shape, first)
-    show_progress = sys.stderr.isatty()
-    data = load_part(dataset, arguments.split, arguments.part, show_progress=show_progress)
+    data = load_part(dataset, arguments.split, arguments.part, show_progress=True)
     seen = count_seen(read_origin(arguments.what), data)
     warnings.append(warn_of_seen(seen, len(data)))
     data = in_classes(predictor.operation.classes, data)
@@ -56,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     for warning in told:
         print(f"trainer: warning: {warning}", file=sys.stderr)
     with predictor:
-        result = study(predictor, data, show_progress=show_progress)
+        result = study(predictor, data, show_progress=True)
     figures = {
         **result.figures(),
         **result.curves(),

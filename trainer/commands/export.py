@@ -1,7 +1,6 @@
 """Turn a checkpoint into a model folder: model.onnx (engine contract inside), golden frames, card.json."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
                 golden=arguments.golden,
                 notes=tuple(arguments.note),
             ),
-            show_progress=sys.stderr.isatty(),
+            show_progress=True,
         )
     figures = card.figures
     print(

@@ -185,7 +185,7 @@ def test_fp16_is_refused_without_a_gpu(data: Path, tmp_path: Path, capsys: pytes
 
 @pytest.mark.filterwarnings("ignore:.*no `val_dataloader`")
 def test_gradients_are_cut_to_length_after_their_scale_is_taken_off(one_thread: None) -> None:
-    """With fp16's scaling, here on the CPU, what steps is what steps in fp32; cut while scaled it would be nothing."""
+    """With fp16's scaling, here on the CPU, what steps is as in fp32; cut while scaled it would be nothing."""
     gradients = {}
     for precision in ("fp32", "fp16"):
         torch.manual_seed(1)
