@@ -15,9 +15,7 @@ _PLAIN: Final = "{desc}: {n_fmt}/{total_fmt} {unit}s, {elapsed} gone, {remaining
 T = TypeVar("T")
 
 
-def bar(
-    items: Iterable[T] | None, doing: str, *, total: int, unit: str = "frame", show: bool = True
-) -> Iterable[T]:
+def bar(items: Iterable[T], doing: str, *, total: int, unit: str = "frame", show: bool = True) -> Iterable[T]:
     """`items` as they are, shown as they are taken."""
     terminal = sys.stderr.isatty()
     every_s = 0.1 if terminal else PLAIN_INTERVAL_S
