@@ -8,6 +8,7 @@ import numpy as np
 
 from inspector.errors import InputError
 from trainer.card import Card
+from trainer.data.collapse import in_classes, knows_one_kind
 from trainer.data.dataset import Dataset
 from trainer.data.formats import open_dataset
 from trainer.data.frames import LoadedFrames, load_frames
@@ -43,7 +44,7 @@ def load_calibration(root: Path, card: Card, *, show_progress: bool = False) -> 
     where no defect is left to judge by.
     """
     dataset = open_dataset(root)
-    if dataset.classes != card.classes:
+    if dataset.classes != card.classes and not knows_one_kind(card.classes):
         raise InputError(
             f"--calibration {root}: its classes are {', '.join(dataset.classes)}, the model's "
             f"{', '.join(card.classes)}: name frames labelled for this model"
@@ -58,7 +59,7 @@ def load_calibration(root: Path, card: Card, *, show_progress: bool = False) -> 
     calibration = Calibration(
         root.resolve().name,
         load_frames(dataset, ranges, show_progress=show_progress),
-        load_frames(dataset, judges, show_progress=show_progress),
+        in_classes(card.classes, load_frames(dataset, judges, show_progress=show_progress)),
     )
     _check_size(dataset, judges[0], card)
     if not calibration.judges.present[:, 1:].any():

@@ -52,7 +52,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise InputError(f"{path}: {error.strerror}: name a checkpoint such as RUN/best.ckpt") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: not a checkpoint of `trainer train`") from None
-    net = build_model(model, len(classes))
+    try:
+        net = build_model(model, len(classes))
+    except InputError as error:
+        raise InputError(f"{path}: {error}: was it trained by another version?") from None
     try:
         net.load_state_dict(weights)
     except RuntimeError:

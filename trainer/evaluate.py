@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from tqdm import tqdm
 
 from inspector.errors import InputError
 from inspector.values import Pixels, Segmentation
+from trainer.bar import bar
+from trainer.data.collapse import knows_one_kind
 from trainer.data.dataset import Dataset
 from trainer.data.frames import LoadedFrames, load_frames
 from trainer.data.split import read_split
@@ -38,16 +39,15 @@ def study(predictor: Predictor, data: LoadedFrames, *, show_progress: bool = Fal
     check_size(predictor, data.size, data.names[0])
     judge = FrameJudge(predictor.operation)
     result = Study.start(predictor.operation, judge.steps, predictor.map_stride, data.digest())
-    with tqdm(total=len(data), unit="frame", desc="evaluating", disable=not show_progress) as bar:
-        for start in range(0, len(data), CHUNK):
-            kind, score = predictor.maps(data.frames[start : start + CHUNK])
-            for offset in range(len(kind)):
-                index = start + offset
-                segmentation = Segmentation(kind[offset], score[offset], predictor.map_stride)
-                verdict = judge.judge(segmentation, *data.size)
-                steps = judge.reject_steps(segmentation, *data.size)
-                result.add(index, data.labels[index], verdict, steps)
-            bar.update(len(kind))
+    starts = range(0, len(data), CHUNK)
+    for start in bar(starts, "evaluating", total=len(starts), unit="batch", show=show_progress):
+        kind, score = predictor.maps(data.frames[start : start + CHUNK])
+        for offset in range(len(kind)):
+            index = start + offset
+            segmentation = Segmentation(kind[offset], score[offset], predictor.map_stride)
+            verdict = judge.judge(segmentation, *data.size)
+            steps = judge.reject_steps(segmentation, *data.size)
+            result.add(index, data.labels[index], verdict, steps)
     return result
 
 
@@ -64,8 +64,12 @@ def load_part(
 
 
 def check_classes(predictor: Predictor, dataset: Dataset) -> str | None:
-    """A warning where class names differ; raises InputError where their number does."""
+    """A warning where class names differ or kinds count as one; raises InputError where classes do not fit."""
     ours, theirs = predictor.operation.classes, dataset.classes
+    if knows_one_kind(ours) and len(theirs) > len(ours):
+        return (
+            f"{', '.join(theirs[1:])} all count as {ours[1]}: that is what {predictor.identity} tells from normal"
+        )
     if len(ours) != len(theirs):
         raise InputError(
             f"{predictor.identity} knows {len(ours)} classes ({', '.join(ours)}) but {dataset.root} has "

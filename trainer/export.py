@@ -10,14 +10,15 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from inspector.engine import golden
 from inspector.engine.manifest import GOLDEN_NAME, file_sha256
 from inspector.errors import InputError, WorkError
 from inspector.rules import score_thresholds
+from trainer.bar import bar
 from trainer.card import ONNX_NAME, Card, write_card
 from trainer.checkpoint import Checkpoint, load_checkpoint
+from trainer.data.collapse import in_classes, knows_one_kind
 from trainer.data.dataset import Dataset
 from trainer.data.formats import open_dataset
 from trainer.data.frames import LoadedFrames, load_frames
@@ -35,6 +36,8 @@ MIN_MASK_AGREEMENT: Final = 0.999
 
 GOLDEN_DEFECTIVE: Final = 4
 GOLDEN_CLEAN: Final = 2
+GOLDEN_LOOKED_AT: Final = 200
+"""Frames of a folder named for them among which they are chosen."""
 """Golden frames: every kind at work where possible, and steel that must stay clean."""
 
 INTENDED_USE: Final = (
@@ -62,6 +65,8 @@ class ExportSettings:
     half_weights: bool = False
     escape_cost: float = 10.0
     overkill_cost: float = 1.0
+    golden: Path | None = None
+    """Data set to take golden frames from; None takes them from the validation part."""
     notes: tuple[str, ...] = ()
     """Known weaknesses to put on the card."""
 
@@ -86,12 +91,16 @@ def export(settings: ExportSettings, *, show_progress: bool = False) -> Card:
         write_onnx(exported.net, height, width, onnx_path, half_weights=settings.half_weights)
         start = Operation(checkpoint.classes, dict.fromkeys(checkpoint.classes[1:], DEFAULT_THRESHOLD))
         predictor = OnnxPredictor(onnx_path, start, height, width, stride)
-        chunks = tqdm(range(0, len(val), CHUNK), desc="choosing thresholds", disable=not show_progress)
+        starts = range(0, len(val), CHUNK)
+        chunks = bar(starts, "choosing thresholds", total=len(starts), unit="batch", show=show_progress)
         maps = Maps(val.labels, *all_maps(predictor, val.frames, chunks), stride)
         operation = choose(checkpoint.classes, maps, settings.escape_cost, settings.overkill_cost)
         predictor.operation = operation
+        shown = val
+        if settings.golden is not None:
+            shown = _golden_frames(settings.golden, checkpoint.classes, height, width)
         reference = TorchPredictor(checkpoint, height, width, stride)
-        expected, parity = _golden(reference, maps, val, operation)
+        expected, parity = _golden(reference, predictor, shown)
         golden.save(building / GOLDEN_NAME, expected)
         card = Card(
             name=settings.name,
@@ -129,7 +138,7 @@ def _validation_frames(
     if data is None and not root.is_dir():
         raise InputError(f"{root}: the training data is not there any more: name it with --data")
     dataset: Dataset = open_dataset(root)
-    if len(dataset.classes) != len(checkpoint.classes):
+    if len(dataset.classes) != len(checkpoint.classes) and not knows_one_kind(checkpoint.classes):
         raise InputError(f"{root}: has {len(dataset.classes)} classes, the checkpoint {len(checkpoint.classes)}")
     names = dataset.resolve(checkpoint.facts["split"]["val"], "the checkpoint's validation part")
     loaded = load_frames(dataset, names, show_progress=show_progress)
@@ -138,6 +147,7 @@ def _validation_frames(
             f"{root}: frames or labels of the validation part changed since the training: thresholds chosen on "
             "them would not be what the card says; train again, or name the old data with --data"
         )
+    loaded = in_classes(checkpoint.classes, loaded)
     if loaded.size == (height, width):
         return loaded
     if loaded.size[0] < height or loaded.size[1] < width:
@@ -146,21 +156,36 @@ def _validation_frames(
             f"{loaded.size[1]} px, nothing to choose thresholds and golden frames from"
         )
     frames, labels = loaded.frames[:, :height, :width], loaded.labels[:, :height, :width]
-    present = np.stack([np.isin(range(len(dataset.classes)), label) for label in labels])
+    present = np.stack([np.isin(range(len(checkpoint.classes)), label) for label in labels])
     return LoadedFrames(
         loaded.names, np.ascontiguousarray(frames), np.ascontiguousarray(labels), present, loaded.digests
     )
 
 
+def _golden_frames(root: Path, classes: tuple[str, ...], height: int, width: int) -> LoadedFrames:
+    """Frames that may be shown to whoever gets the model; raises InputError where they do not fit it."""
+    dataset = open_dataset(root)
+    if len(dataset.classes) != len(classes) and not knows_one_kind(classes):
+        raise InputError(f"--golden {root}: has {len(dataset.classes)} classes, the checkpoint {len(classes)}")
+    loaded = load_frames(dataset, dataset.names[:GOLDEN_LOOKED_AT])
+    if loaded.size != (height, width):
+        raise InputError(
+            f"--golden {root}: its frames are {loaded.size[0]}×{loaded.size[1]} px but the model takes "
+            f"{height}×{width}: name frames of that size"
+        )
+    return in_classes(classes, loaded)
+
+
 def _golden(
-    reference: TorchPredictor, maps: Maps, val: LoadedFrames, operation: Operation
+    reference: TorchPredictor, predictor: OnnxPredictor, shown: LoadedFrames
 ) -> tuple[golden.Golden, dict[str, Any]]:
     """Golden frames with the fp32 reference's maps, and how close ONNX comes; raises WorkError if it does not."""
-    chosen = _golden_indices(val)
-    frames = np.ascontiguousarray(val.frames[chosen])
+    chosen = _golden_indices(shown)
+    frames = np.ascontiguousarray(shown.frames[chosen])
     expected = golden.Golden(frames, *reference.maps(frames))
+    operation = predictor.operation
     steps = score_thresholds(operation.classes, operation.thresholds)
-    agreement = golden.compare(expected, maps.kind[chosen], maps.score[chosen], steps)
+    agreement = golden.compare(expected, *predictor.maps(frames), steps)
     if agreement.mask_agreement < MIN_MASK_AGREEMENT:
         raise WorkError(
             f"the ONNX model agrees with torch on only {agreement.mask_agreement:.4%} of the golden pixels (needs "

@@ -2,18 +2,17 @@
 
 import csv
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import cv2
-from tqdm import tqdm
 
 from inspector.errors import InputError, WorkError
 from inspector.sources.simulator import CLASS_NAMES, SimulatedFrame, SimulatorSettings, strip
+from trainer.bar import bar
+from trainer.new_folder import check_is_new, new_folder
 from trainer.rle import encode
 
 JPEG_QUALITY: Final = 95
@@ -41,24 +40,16 @@ def simulate(
     """
     if frames < 1:
         raise InputError(f"--frames must be at least 1, got {frames}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} is there already and not empty: name a new folder, or remove it first")
+    check_is_new(out)
     try:
         settings = SimulatorSettings(
             seed=seed, height=height, width=width, defective_share=defective_share, coil_frames=COIL_FRAMES
         )
     except ValueError as error:
         raise InputError(f"cannot simulate: {error}") from None
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
-    try:
-        building.chmod(0o755)  # mkdtemp's 0700 would shut out other readers
-        rolling = tqdm(islice(strip(settings), frames), total=frames, unit="frame", disable=not show_progress)
+    with new_folder(out) as building:
+        rolling = bar(islice(strip(settings), frames), "simulating", total=frames, show=show_progress)
         _write(building, rolling, seed)
-        building.replace(out)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
 
 
 def _write(folder: Path, frames: Iterable[SimulatedFrame], seed: int) -> None:

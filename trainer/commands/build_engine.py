@@ -4,7 +4,6 @@ With --calibration the engine's own quality is measured, too, on frames of that 
 see, and an engine that loses more than --max-loss points against the model is not written."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
             calibration=arguments.calibration,
             max_loss=arguments.max_loss,
         ),
-        show_progress=sys.stderr.isatty(),
+        show_progress=True,
     )
     agreement = manifest.quality["engine_against_model"]
     print(

@@ -7,7 +7,6 @@ only remarkable, such as duplicates, does not change that. 2 where there is no d
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trainer.data_report.survey import survey
     from trainer.data_report.text import as_json, as_text
 
-    found = survey(arguments.data, show_progress=sys.stderr.isatty())
+    found = survey(arguments.data, show_progress=True)
     if arguments.html is not None:
         write_page(found, arguments.html)
     print(json.dumps(as_json(found), ensure_ascii=False) if arguments.json else as_text(found))

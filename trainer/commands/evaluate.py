@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print."""
+    from trainer.data.collapse import in_classes
     from trainer.data.formats import open_dataset
     from trainer.evaluate import check_classes, check_size, load_part, study
     from trainer.predictors import open_predictor
@@ -46,15 +47,15 @@ def run(arguments: argparse.Namespace) -> None:
     warnings = [check_classes(predictor, dataset)]
     first = dataset.names[0]
     check_size(predictor, dataset.frame(first).shape, first)
-    show_progress = sys.stderr.isatty()
-    data = load_part(dataset, arguments.split, arguments.part, show_progress=show_progress)
+    data = load_part(dataset, arguments.split, arguments.part, show_progress=True)
     seen = count_seen(read_origin(arguments.what), data)
     warnings.append(warn_of_seen(seen, len(data)))
+    data = in_classes(predictor.operation.classes, data)
     told = [warning for warning in warnings if warning]
     for warning in told:
         print(f"trainer: warning: {warning}", file=sys.stderr)
     with predictor:
-        result = study(predictor, data, show_progress=show_progress)
+        result = study(predictor, data, show_progress=True)
     figures = {
         **result.figures(),
         **result.curves(),

@@ -1,7 +1,6 @@
 """Turn a checkpoint into a model folder: model.onnx (engine contract inside), golden frames, card.json."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--half-weights", action="store_true", help="store weights as fp16: half the file")
     parser.add_argument("--escape-cost", type=float, default=10.0, help="of a defective frame let through")
     parser.add_argument("--overkill-cost", type=float, default=1.0, help="of a good frame cut out")
+    parser.add_argument(
+        "--golden",
+        type=Path,
+        metavar="DIR",
+        help="take the golden frames, which travel with the model, from these labelled frames, not validation",
+    )
     parser.add_argument("--note", action="append", default=[], help="a known weakness for the card; repeatable")
 
 
@@ -44,9 +49,10 @@ def run(arguments: argparse.Namespace) -> None:
                 half_weights=arguments.half_weights,
                 escape_cost=arguments.escape_cost,
                 overkill_cost=arguments.overkill_cost,
+                golden=arguments.golden,
                 notes=tuple(arguments.note),
             ),
-            show_progress=sys.stderr.isatty(),
+            show_progress=True,
         )
     figures = card.figures
     print(

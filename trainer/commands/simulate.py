@@ -1,7 +1,6 @@
 """Write simulated frames with known defects, in the layout of Kaggle's Severstal data."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +30,6 @@ def run(arguments: argparse.Namespace) -> None:
         defective_share=arguments.defective_share,
         height=arguments.height,
         width=arguments.width,
-        show_progress=sys.stderr.isatty(),
+        show_progress=True,
     )
     print(f"{arguments.frames} frames in {arguments.out}")

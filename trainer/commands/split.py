@@ -46,9 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"{out} is there already, and a split is frozen: name another file, or remove it first")
     if not out.absolute().parent.is_dir():
         raise InputError(f"{out}: there is no folder {out.absolute().parent}")
-    show_progress = sys.stderr.isatty()
     dataset = open_dataset(arguments.data)
-    dealt = split_dataset(dataset, arguments.val, arguments.test, arguments.seed, show_progress=show_progress)
+    dealt = split_dataset(dataset, arguments.val, arguments.test, arguments.seed, show_progress=True)
     sizes = np.bincount(dealt.groups)
     about = {
         "command": shlex.join(["trainer", *sys.argv[1:]]),
@@ -58,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
         "groups": len(sizes),
         "largest_group": int(sizes.max()),
     }
-    data_sha256 = freeze(out, dealt.split, dataset, about, show_progress=show_progress)
+    data_sha256 = freeze(out, dealt.split, dataset, about, show_progress=True)
     place = {name: index for index, name in enumerate(dealt.names)}
     counts = {
         part: dealt.present[[place[name] for name in names]].sum(axis=0).tolist() if names else []

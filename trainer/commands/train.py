@@ -53,12 +53,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--patience", type=int, metavar="N", help="stop after N validations without a better one")
     add("--ema", type=float, help="decay of the averaged weights (default 0.998)")
     add("--val", type=float, help="share of frames that choose the best checkpoint (default 0.1)")
-    add("--init", type=Path, metavar="CKPT", help="start from these weights (same network and classes)")
+    add(
+        "--init",
+        type=Path,
+        metavar="WHAT",
+        help="checkpoint or model folder to start from (same network, classes)",
+    )
     add("--split", type=Path, help='JSON {"train": [names], "val": […], "test": […]} instead of --val')
     add("--seed", type=int, help="of the split and every random draw (default 1)")
     add("--threads", type=int, help="CPU threads")
     add("--device", choices=("auto", "cpu", "gpu"), help="default auto")
-    add("--precision", choices=("bf16", "fp32"), help="of the arithmetic (default bf16)")
+    add("--precision", choices=("bf16", "fp16", "fp32"), help="of the arithmetic (default bf16; fp16 on a GPU)")
+    add("--compile", action="store_true", help="let torch.compile make kernels first: minutes, then faster steps")
     add("--save-minutes", type=float, help="save last.ckpt this often (default 3)")
 
 

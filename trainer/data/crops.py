@@ -50,17 +50,28 @@ class CropBatches:
 
     def at(self, step: int) -> tuple[Pixels, Pixels]:
         """Crops and labels of one step, uint8 [B, h, w] each, flipped and (square crops) transposed at random."""
+        frames, labels, _ = self._draw(step)
+        return frames, labels
+
+    def names_at(self, step: int) -> list[str]:
+        """Name of the frame that each crop of that step is cut from; the step is drawn again."""
+        return [self._data.names[index] for index in self._draw(step)[2]]
+
+    def _draw(self, step: int) -> tuple[Pixels, Pixels, list[int]]:
+        """Crops, labels and the frames they are cut from."""
         s = self._settings
         random = np.random.default_rng((s.seed, _STEP, step))
         frames = np.empty((s.batch, s.height, s.width), np.uint8)
         labels = np.empty_like(frames)
-        for slot, index in enumerate(self._walk(step)):
-            self._cut(frames, labels, slot, int(index), None, random)
+        chosen = self._walk(step)
+        for slot, index in enumerate(chosen):
+            self._cut(frames, labels, slot, index, None, random)
         for slot in range(s.batch - self._balanced, s.batch):
             choice = int(random.integers(len(self._kinds)))
             index = int(random.choice(self._by_kind[choice]))
             self._cut(frames, labels, slot, index, self._kinds[choice], random)
-        return frames, labels
+            chosen.append(index)
+        return frames, labels, chosen
 
     def _walk(self, step: int) -> list[int]:
         """Frames of the unbalanced part: permutation after permutation over all frames."""

@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from inspector.errors import InputError
 from inspector.values import Pixels
+from trainer.bar import bar
 from trainer.data.dataset import Dataset, kinds_present
 
 MEMORY_LIMIT_BYTES: Final = 6 << 30
@@ -85,7 +85,7 @@ def load_frames(
     with ThreadPoolExecutor(_DECODERS) as pool:
         done = pool.map(load, range(len(names)))
         try:
-            for _ in tqdm(done, total=len(names), unit="frame", desc="reading", disable=not show_progress):
+            for _ in bar(done, "reading", total=len(names), show=show_progress):
                 pass
         except BaseException:
             pool.shutdown(cancel_futures=True)

@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from inspector.values import Pixels
+from trainer.bar import bar
 from trainer.data.dataset import Dataset
 from trainer.data.faults import Complain, DataError, refuse
 from trainer.data.look_alikes import Look, look
@@ -42,9 +42,9 @@ def scan(dataset: Dataset, complain: Complain = refuse, *, show_progress: bool =
     """Every frame that can be read, in the order of the names; faults go to `complain`."""
     with ThreadPoolExecutor(_DECODERS) as pool:
         done = pool.map(lambda name: _scan_frame(dataset, name, complain), dataset.names)
-        bar = tqdm(done, total=len(dataset.names), unit="frame", desc="reading", disable=not show_progress)
+        shown = bar(done, "reading", total=len(dataset.names), show=show_progress)
         try:
-            return [frame for frame in bar if frame is not None]
+            return [frame for frame in shown if frame is not None]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -7,10 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from tqdm import tqdm
-
 from inspector.errors import InputError
 from inspector.sinks.whole_file import write_whole
+from trainer.bar import bar
 from trainer.data.dataset import Dataset
 
 PARTS: Final = ("train", "val", "test")
@@ -25,7 +24,6 @@ _CLASSES: Final = "classes"
 
 _READERS: Final = 2
 """Hashing releases the interpreter lock."""
-_BAR_AFTER_S: Final = 2.0
 
 
 def read_split(path: Path, dataset: Dataset) -> Split:
@@ -95,7 +93,7 @@ def _check(path: Path, content: dict[str, Any], dataset: Dataset) -> None:
     added = sorted(dataset.images.keys() - frames.keys())
     if added:
         raise InputError(f"{path}: {dataset.root} has {len(added)} frames more than it ({added[0]}): {advice}")
-    now = _fingerprints(dataset, show_progress=None)
+    now = _fingerprints(dataset, show_progress=True)
     changed = [name for name in dataset.names if now[name] != frames[name]]
     if changed:
         raise InputError(
@@ -104,15 +102,14 @@ def _check(path: Path, content: dict[str, Any], dataset: Dataset) -> None:
         )
 
 
-def _fingerprints(dataset: Dataset, *, show_progress: bool | None) -> dict[str, str]:
-    """By frame name; None shows a bar on a terminal, where it takes long."""
+def _fingerprints(dataset: Dataset, *, show_progress: bool) -> dict[str, str]:
+    """By frame name."""
     names = dataset.names
-    disable = None if show_progress is None else not show_progress
     with ThreadPoolExecutor(_READERS) as pool:
         hashed = pool.map(dataset.fingerprint, names)
-        bar = tqdm(hashed, total=len(names), unit="frame", desc="hashing", disable=disable, delay=_BAR_AFTER_S)
+        shown = bar(hashed, "hashing", total=len(names), show=show_progress)
         try:
-            return dict(zip(names, bar, strict=True))
+            return dict(zip(names, shown, strict=True))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

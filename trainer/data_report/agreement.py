@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from inspector.values import Pixels
+from trainer.bar import bar
 from trainer.data.dataset import Dataset
 from trainer.data.faults import DataError, Fault
 from trainer.data.look_alikes import Pair, turned
@@ -72,7 +72,7 @@ def measure_agreement(
     both, either = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
     differing = []
     misnamed = 0
-    for pair in tqdm(usable, unit="pair", desc="comparing masks", disable=not show_progress):
+    for pair in bar(usable, "comparing masks", total=len(usable), unit="pair", show=show_progress):
         try:
             first, second = label(pair.first), turned(label(pair.second), pair.turn)
         except DataError:

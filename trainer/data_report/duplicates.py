@@ -7,8 +7,8 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from trainer.bar import bar
 from trainer.data.dataset import Dataset
 from trainer.data.faults import DataError
 from trainer.data.look_alikes import Pair, turned
@@ -38,7 +38,7 @@ def confirm(
         return np.asarray(cv2.GaussianBlur(pixels, (0, 0), _SMOOTHING_PX), np.float32)
 
     confirmed = []
-    for pair in tqdm(candidates, unit="pair", desc="comparing look-alikes", disable=not show_progress):
+    for pair in bar(candidates, "comparing look-alikes", total=len(candidates), unit="pair", show=show_progress):
         try:
             first, second = smooth(pair.first), turned(smooth(pair.second), pair.turn)
         except DataError:

@@ -1,6 +1,5 @@
 """What a trained model answers on the test frames: defect or normal, pixel by pixel."""
 
-import sys
 from collections.abc import Iterator
 from itertools import product
 from typing import Final
@@ -8,8 +7,8 @@ from typing import Final
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from trainer.bar import bar
 from trainer.models.unet import at_full_size
 from trainer.reproduce.readings import FrameCounts, count_frame
 from trainer.training.training_data import TrainingData
@@ -33,9 +32,9 @@ def count_test_frames(
     chosen = data.indices("test")
     at_once = max(1, _BATCH_PX // (height * width))
     rows: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]] = {rule: [] for rule in RULES}
-    bar = tqdm(range(0, len(chosen), at_once), desc="evaluating", disable=not sys.stderr.isatty(), leave=False)
+    starts = range(0, len(chosen), at_once)
     with torch.inference_mode():
-        for start in bar:
+        for start in bar(starts, "evaluating", total=len(starts), unit="batch"):
             part = chosen[start : start + at_once]
             grey = torch.from_numpy(data.loaded.frames[part]).to(device).unsqueeze(1).float()
             probabilities = _probabilities(net, grey, tile)

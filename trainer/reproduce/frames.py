@@ -1,6 +1,5 @@
 """The frames of the comparison: read once for all runs, one split, a test part nothing is chosen on."""
 
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -43,19 +42,18 @@ def load_comparison(protocol: Protocol, out: Path) -> TrainingData:
         split = _first_split(protocol, dataset)
         write_split(stored, split)
     names = [name for part in PARTS for name in split[part]]
-    loaded = load_frames(dataset, names, show_progress=sys.stderr.isatty(), scratch=out)
+    loaded = load_frames(dataset, names, show_progress=True, scratch=out)
     return training_data(loaded, dataset.classes, split)
 
 
 def _first_split(protocol: Protocol, dataset: Dataset) -> Split:
-    show_progress = sys.stderr.isatty()
     if protocol.split is not None:
         split = _with_test(protocol.split, read_split(protocol.split, dataset))
         return {part: _some(split[part], QUICK_FRAMES[part]) for part in PARTS} if protocol.quick else split
     if not protocol.quick:
-        return split_dataset(dataset, VAL_SHARE, TEST_SHARE, SPLIT_SEED, show_progress=show_progress).split
+        return split_dataset(dataset, VAL_SHARE, TEST_SHARE, SPLIT_SEED, show_progress=True).split
     names = _some(dataset.names, sum(QUICK_FRAMES.values()))
-    loaded = load_frames(dataset, names, show_progress=show_progress)
+    loaded = load_frames(dataset, names, show_progress=True)
     count = sum(QUICK_FRAMES.values())
     return make_split(
         names,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -65,22 +65,3 @@ class WholeFrames(IterableDataset[Batch]):
         for start in range(0, len(self._indices), self._batch):
             chosen = self._indices[start : start + self._batch]
             yield Batch(torch.from_numpy(self._data.frames[chosen]), torch.from_numpy(self._data.labels[chosen]))
-
-
-class NamedCrops(CropBatches):
-    """Crops that can tell, once it matters, which frames a step was cut from."""
-
-    def __init__(self, data: LoadedFrames, *arguments: Any) -> None:
-        super().__init__(data, *arguments)
-        self._names = data.names
-        self._cut_from: list[int] = []
-
-    def names_at(self, step: int) -> list[str]:
-        """Frame name of each crop of that step; the step is drawn again."""
-        self._cut_from = []
-        self.at(step)
-        return [self._names[index] for index in self._cut_from]
-
-    def _cut(self, frames: Any, labels: Any, slot: int, index: int, *arguments: Any) -> None:
-        self._cut_from.append(index)
-        super()._cut(frames, labels, slot, index, *arguments)

@@ -2,19 +2,17 @@
 # ruff: noqa: ARG002 (Lightning fixes the signatures of its hooks)
 
 import signal
-import time
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
+from trainer.training.clock import Clock
 from trainer.training.module import SegmentationModule
-
-SECONDS_A_MINUTE: Final = 60.0
 
 
 class Interrupted(Exception):  # noqa: N818 (a signal to stop, not an error)
@@ -33,24 +31,19 @@ class Budget(Callback):
 
     def __init__(self, steps: int | None, minutes: float | None) -> None:
         self._steps = steps
-        self._seconds = None if minutes is None else minutes * SECONDS_A_MINUTE
+        self._minutes = minutes
         self._before_s = 0.0
-        self._started = time.monotonic()
-
-    @property
-    def elapsed_s(self) -> float:
-        """Training time so far, the time before a resume included."""
-        return self._before_s + time.monotonic() - self._started
+        self.clock = Clock()
 
     def done(self, step: int) -> float:
         """Share of the run that is over after `step` steps, 0 to 1."""
         if self._steps is not None:
             return step / self._steps
-        return min(1.0, self.elapsed_s / self._seconds) if self._seconds else 1.0
+        return min(1.0, self.clock.minutes / self._minutes) if self._minutes else 1.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._started = time.monotonic()
+        self.clock.start(self._before_s)
 
     def on_train_batch_start(
         self,
@@ -84,12 +77,11 @@ class Budget(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What a resume needs."""
-        return {"elapsed_s": self.elapsed_s}
+        return {"elapsed_s": self.clock.elapsed_s}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
         self._before_s = float(state_dict["elapsed_s"])
-        self._started = time.monotonic()
 
 
 class AveragedWeights(WeightAveraging):
@@ -116,14 +108,14 @@ class SaveLast(Callback):
 
     def __init__(self, path: Path, every_minutes: float) -> None:
         self._path = path
-        self._every_s = every_minutes * SECONDS_A_MINUTE
-        self._saved = time.monotonic()
+        self._every_minutes = every_minutes
+        self._since_saved = Clock()
         self._interrupted = False
         self._previous: Any = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """From here on Ctrl-C waits for the end of the step."""
-        self._saved = time.monotonic()
+        self._since_saved.start()
         self._previous = signal.signal(signal.SIGINT, self._interrupt)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -147,9 +139,9 @@ class SaveLast(Callback):
     ) -> None:
         """Save when it is time; Lightning writes to a temporary name and renames."""
         interrupted = _any_process(trainer, self._interrupted)
-        if interrupted or _any_process(trainer, time.monotonic() - self._saved >= self._every_s):
+        if interrupted or _any_process(trainer, self._since_saved.minutes >= self._every_minutes):
             trainer.save_checkpoint(self._path)
-            self._saved = time.monotonic()
+            self._since_saved.start()
         if interrupted:
             raise Interrupted
 

@@ -118,12 +118,13 @@ class SegmentationModule(LightningModule):
             return total
 
         loss = self._in_memory(attempt, len(batch.frames))
-        self.clip_gradients(
-            optimizer.optimizer, gradient_clip_val=MAX_GRADIENT_NORM, gradient_clip_algorithm="norm"
-        )
         optimizer.step()
         self.log("loss", loss, on_step=True, on_epoch=False)
         return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Cut long gradients: here those of fp16 are free of the factor that keeps them from vanishing."""
+        self.clip_gradients(optimizer, gradient_clip_val=MAX_GRADIENT_NORM, gradient_clip_algorithm="norm")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count one batch of whole frames at full size; frames, not pixels, for a net that decides on them."""

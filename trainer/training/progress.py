@@ -9,7 +9,8 @@ from typing import Any, Final
 from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
-from trainer.training.callbacks import SECONDS_A_MINUTE, Budget
+from inspector.sinks.whole_file import write_whole
+from trainer.training.callbacks import Budget
 from trainer.training.module import VAL_MIOU, SegmentationModule
 
 _SMOOTHING: Final = 0.98
@@ -56,7 +57,7 @@ class Progress(Callback):
         if not isinstance(pl_module, SegmentationModule) or self._loss is None or not trainer.is_global_zero:
             return
         step, figures = trainer.global_step, pl_module.val_figures
-        minutes = self._budget.elapsed_s / SECONDS_A_MINUTE
+        minutes = self._budget.clock.minutes
         per_class = "  ".join(
             f"{name.removeprefix('val_iou/')} {value:.3f}" for name, value in figures.items() if name != VAL_MIOU
         )
@@ -79,7 +80,7 @@ class Progress(Callback):
         header, *rows = self._table.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [row for row in rows if int(row.partition(",")[0]) <= step]
         if len(kept) < len(rows):
-            self._table.write_text("".join((header, *kept)), encoding="utf-8")
+            write_whole(self._table, "".join((header, *kept)).encode())
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Close the bar."""

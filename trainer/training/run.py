@@ -1,9 +1,11 @@
 """One training run: data in, best and last checkpoint out."""
 
+import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -13,11 +15,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from inspector.errors import InputError, WorkError
-from trainer.checkpoint import load_checkpoint
-from trainer.data.crops import CropSettings
+from trainer.data.crops import CropBatches, CropSettings
 from trainer.data.split import write_split
+from trainer.seen_frames import PRINTS, TRAIN, VAL, frame_prints, pack
 from trainer.training.advice import without_advice
-from trainer.training.batches import NamedCrops, TrainStream, WholeFrames
+from trainer.training.batches import TrainStream, WholeFrames
 from trainer.training.callbacks import AveragedWeights, Budget, Interrupted, SaveLast
 from trainer.training.losses import loss_named
 from trainer.training.module import VAL_MIOU, LossNotFinite, SegmentationModule
@@ -26,12 +28,19 @@ from trainer.training.processes import Processes, processes_here
 from trainer.training.progress import Progress
 from trainer.training.settings import BEST_NAME, LAST_NAME, SPLIT_NAME, TrainSettings
 from trainer.training.training_data import TrainingData, load_training_data
+from trainer.training.warm_start import take_weights
 from trainer.versions import library_versions
 
 MAX_CROP: Final = (256, 512)
 """Default crop where the frame is larger, px: enough surroundings to tell a defect from a marking."""
 VAL_BATCH_PX: Final = 4 << 20
 """Pixels validated at a time; full-size logits of all classes take some 30 bytes a pixel."""
+PRECISIONS: Final[dict[str, Literal["bf16-mixed", "16-mixed", "32-true"]]] = {
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
+    "fp32": "32-true",
+}
+"""Lightning's names; with fp16 it scales the loss, as small gradients would vanish."""
 MAX_EPOCH_STEPS: Final = 250
 """Validate at least this often, steps: the best checkpoint of a large data set is not chosen from two."""
 
@@ -42,6 +51,7 @@ def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = 
     On Ctrl-C the state is saved first, so that `resume` goes on from there. `data` spares reading frames again.
     """
     loss_named(settings.loss)
+    _check_machine(settings)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     processes = processes_here()
@@ -53,7 +63,7 @@ def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = 
         write_split(settings.out / SPLIT_NAME, data.split)
     if processes.is_first:
         settings.write()
-    crops = NamedCrops(data.loaded, data.train, _crop_settings(settings, data.loaded.size))
+    crops = CropBatches(data.loaded, data.train, _crop_settings(settings, data.loaded.size))
     try:
         _fit(settings, data, crops, resume=resume)
     except Interrupted:
@@ -68,7 +78,7 @@ def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = 
     return best if best.exists() else settings.out / LAST_NAME
 
 
-def _fit(settings: TrainSettings, data: TrainingData, crops: NamedCrops, *, resume: bool) -> None:
+def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, resume: bool) -> None:
     """Train to the end, from last.ckpt where `resume` and there is one."""
     seed_everything(settings.seed, verbose=False)
     module = SegmentationModule(
@@ -85,7 +95,9 @@ def _fit(settings: TrainSettings, data: TrainingData, crops: NamedCrops, *, resu
         class_weights=_class_weights(settings, data),
     )
     if settings.init is not None and not resume:
-        _take_weights(module, settings.init)
+        take_weights(module.net, settings.init, crops)
+    if settings.compile:
+        module.net.compile()
     processes = processes_here()
     whole_frames = WholeFrames(data.loaded, data.val, _val_batch(data.loaded.size), processes)
     last = settings.out / LAST_NAME
@@ -100,16 +112,15 @@ def _fit(settings: TrainSettings, data: TrainingData, crops: NamedCrops, *, resu
         )
 
 
-def _take_weights(module: SegmentationModule, path: Path) -> None:
-    """Start from the weights of another run; raises InputError where network or classes differ."""
-    start = load_checkpoint(path)
-    try:
-        module.net.load_state_dict(start.net.state_dict())
-    except RuntimeError:
-        raise InputError(f"--init {path}: another network ({start.model}, {len(start.classes)} classes)") from None
+def _check_machine(settings: TrainSettings) -> None:
+    """Raise InputError for what this machine lacks."""
+    if settings.precision == "fp16" and (settings.device == "cpu" or not torch.cuda.is_available()):
+        raise InputError("--precision fp16 needs a GPU: on a CPU train with bf16, the default, or fp32")
+    if settings.compile and shutil.which(os.environ.get("CXX", "c++")) is None:
+        raise InputError("--compile needs a C++ compiler (Debian: apt install g++): install one, or leave it out")
 
 
-def _unfit_batch(fault: LossNotFinite, crops: NamedCrops) -> str:
+def _unfit_batch(fault: LossNotFinite, crops: CropBatches) -> str:
     names = sorted({crops.names_at(fault.step)[slot] for slot in fault.slots})
     return (
         f"the loss became {fault.loss} at step {fault.step} on crops of {', '.join(names)}: look at these frames, "
@@ -151,6 +162,10 @@ def _facts(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
         "val_sha256": data.loaded.digest(data.val.tolist()),
         "train_frames": len(data.train),
         "val_frames": len(data.val),
+        PRINTS: {
+            part: pack(frame_prints(data.loaded.frames[index] for index in indices))
+            for part, indices in ((TRAIN, data.train), (VAL, data.val))
+        },
         "split": {part: list(names) for part, names in data.split.items()},
         "settings": settings.model_dump(mode="json"),
         "command": shlex.join(["trainer", *sys.argv[1:]]),
@@ -162,7 +177,7 @@ def _trainer(settings: TrainSettings, steps_per_epoch: int, processes: Processes
     steps = None if settings.epochs is None else settings.epochs * steps_per_epoch
     return Trainer(
         **_machines(settings, processes),
-        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
+        precision=PRECISIONS[settings.precision],
         max_steps=-1 if steps is None else steps,
         max_epochs=-1,
         val_check_interval=min(steps_per_epoch, MAX_EPOCH_STEPS),

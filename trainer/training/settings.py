@@ -7,13 +7,13 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inspector.errors import InputError
+from inspector.sinks.whole_file import write_whole
+from trainer.data.collapse import DEFECT_CLASS
 
 SETTINGS_NAME: Final = "run.json"
 SPLIT_NAME: Final = "split.json"
 LAST_NAME: Final = "last.ckpt"
 BEST_NAME: Final = "best.ckpt"
-DEFECT_CLASS: Final = "defect"
-"""Name of every kind of defect taken together."""
 
 
 class TrainSettings(BaseModel):
@@ -25,7 +25,7 @@ class TrainSettings(BaseModel):
     out: Path
     split: Path | None = None
     init: Path | None = None
-    """Checkpoint whose weights the run starts from; None draws them."""
+    """Checkpoint or model folder whose weights the run starts from; None draws them."""
     val: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     model: dict[str, Any]
     """Architecture and its parameters, see trainer.models."""
@@ -54,7 +54,9 @@ class TrainSettings(BaseModel):
     seed: int = 1
     threads: Annotated[int, Field(ge=1)] | None = None
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    compile: bool = False
+    """Whether torch.compile makes kernels for the network first."""
     save_minutes: Annotated[float, Field(gt=0.0)] = 3.0
     """How much work a SIGKILL may cost."""
 
@@ -66,14 +68,14 @@ class TrainSettings(BaseModel):
 
     def write(self) -> None:
         """Write run.json into the run's folder."""
-        (self.out / SETTINGS_NAME).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_whole(self.out / SETTINGS_NAME, (self.model_dump_json(indent=1) + "\n").encode())
 
     def classes_of(self, classes: Sequence[str]) -> tuple[str, ...]:
         """The classes the network answers in, for a data set with these."""
         return tuple(classes) if self.target == "multiclass" else (classes[0], DEFECT_CLASS)
 
 
-MAY_CHANGE_ON_RESUME: Final = frozenset({"threads", "device", "save_minutes", "out", "data", "init"})
+MAY_CHANGE_ON_RESUME: Final = frozenset({"threads", "device", "compile", "save_minutes", "out", "data", "init"})
 """What does not change the result; `data` may have moved, and its content is checked by hash."""
 
 

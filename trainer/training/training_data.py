@@ -43,7 +43,7 @@ def load_training_data(settings: TrainSettings, *, resume: bool) -> TrainingData
     given = stored if resume and stored.exists() else settings.split
     split = None if given is None else read_split(given, dataset)
     names = dataset.names if split is None else [*split["train"], *split["val"]]
-    loaded = load_frames(dataset, names, show_progress=sys.stderr.isatty(), scratch=settings.out)
+    loaded = load_frames(dataset, names, show_progress=True, scratch=settings.out)
     if split is None:
         split = _make_split(loaded, settings)
     elif split["train"] and not split["val"]:
@@ -52,7 +52,7 @@ def load_training_data(settings: TrainSettings, *, resume: bool) -> TrainingData
     if not split["train"] or not split["val"]:
         raise InputError(f"{given}: lists no frame to train on")
     if given != stored and processes_here().is_first:
-        freeze(stored, split, dataset, {"seed": settings.seed}, show_progress=sys.stderr.isatty())
+        freeze(stored, split, dataset, {"seed": settings.seed}, show_progress=True)
     return training_data(loaded, dataset.classes, split)
 
 

@@ -1,7 +1,8 @@
 """Harmless single marks, which must not be rejected: water, oil, scale, wipes, bright paint.
 
-What tells them from defects: water, oil and wipes are faint and soft-edged; scale is flat and less dark than
-any pit; paint is a fat bright blot without a dark side. None of them breaks the texture of the steel.
+What tells them from defects: water, oil and wipes are faint and soft-edged; scale is flat, a dense field of many
+flakes without a lip, and far less dark than any pit; paint is a fat bright blot without a dark side. None of them
+breaks the texture of the steel.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,13 @@ from inspector.sources.simulator.noise import FloatMap, blob, blurred, distance_
 def _harmless(gain: FloatMap, light: FloatMap | None = None) -> Patch:
     light = np.zeros_like(gain) if light is None else light
     return Patch(np.asarray(gain, np.float32), light, np.zeros(gain.shape, np.uint8))
+
+
+def _border(rows: int, columns: int) -> FloatMap:
+    """How far inside its box every pixel lies, as a share of the box."""
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    nearest = np.minimum(np.minimum(x, columns - 1 - x) / columns, np.minimum(y, rows - 1 - y) / rows)
+    return np.asarray(nearest, np.float32)
 
 
 def water(rng: np.random.Generator, rows: int, columns: int) -> Patch:
@@ -42,9 +50,9 @@ def scale(rng: np.random.Generator, rows: int, columns: int) -> Patch:
     """A field of flat dark flakes, drawn out along the travel."""
     inside = distance_inside(blob(rng, rows, columns, 0.3) > 0)
     dense = smoothstep(inside, 0.0, 0.3 * min(rows, columns))
-    field = noise(rng, rows, columns, rng.uniform(3.0, 6.0), rng.uniform(1.5, 2.5))
-    flakes = smoothstep(field + 1.2 * dense, 2.0, 2.5)
-    return _harmless(1.0 - np.float32(rng.uniform(0.14, 0.27)) * flakes)
+    field = noise(rng, rows, columns, rng.uniform(3.0, 6.0), rng.uniform(1.2, 2.0))
+    flakes = blurred(smoothstep(field + 1.2 * dense, 1.5, 2.3), 0.8)
+    return _harmless(1.0 - np.float32(rng.uniform(0.1, 0.2)) * flakes)
 
 
 def wipe(rng: np.random.Generator, rows: int, columns: int) -> Patch:
@@ -55,8 +63,7 @@ def wipe(rng: np.random.Generator, rows: int, columns: int) -> Patch:
     middle = float(radius[rows // 2, columns // 2])
     band_px = 0.22 * min(rows, columns)
     band = smoothstep(band_px - np.abs(radius - middle), 0.0, 0.35 * band_px)
-    border = np.minimum(np.minimum(x, columns - 1 - x) / columns, np.minimum(y, rows - 1 - y) / rows)
-    band = band * smoothstep(border, 0.0, 0.2)
+    band = band * smoothstep(_border(rows, columns), 0.0, 0.2)
     return _harmless(1.0 + np.float32(rng.choice([-1, 1]) * rng.uniform(0.04, 0.1)) * band)
 
 
@@ -83,7 +90,7 @@ def paint(rng: np.random.Generator, rows: int, columns: int) -> Patch:
     splash = smoothstep(noise(rng, rows, columns, 1.6, 1.6), 2.6, 3.1)
     near = blurred(canvas.astype(np.float32), 1.5 * stroke_px)
     cover = np.maximum(cover, splash * smoothstep(near, 0.02, 0.3))
-    cover = blurred(cover, 0.8)
+    cover = blurred(cover, 0.8) * smoothstep(_border(rows, columns), 0.0, 0.05)
     return _harmless(1.0 - 0.3 * cover, np.float32(rng.uniform(140, 200)) * cover)
 
 

@@ -21,6 +21,12 @@ BRIGHT_SHARE: Final = 0.3
 """Scratches along the travel that shine; the others are dark. By eye, of 25 real frames."""
 STROKE_QUANTILES: Final = (0.6, 0.72, 0.92)
 """Of a sliver's outline about a quarter shines and a quarter lies in shadow, whatever its size."""
+DULL_SHARE: Final = 0.45
+"""Slivers whose faces hardly shine. By eye."""
+SMALL_BOX_PX: Final = 30
+"""Around a sliver in a narrower box annotators leave less room."""
+SMALL_SLIVER_PX: Final = 3000
+"""A sliver in a smaller box always shines: what is small and dull, annotators do not find either."""
 SLIVER_ASPECT: Final = 2.2
 """Less elongated than this, kind 3 is a sliver or a field of chips rather than a scratch."""
 
@@ -45,7 +51,7 @@ def _lines_across(rng: np.random.Generator, columns: int, margin_px: int) -> Flo
         place = columns / 2 + room * (rng.uniform(-0.5, 0.5) if deep + fine > 1 else 0.0)
         if i < 2 and deep > 1:  # the outermost lines are as far apart as the label says
             place = columns / 2 + room * (i - 0.5)
-        sigma_px = rng.uniform(0.7, 1.8) if i < deep else rng.uniform(0.4, 0.8)
+        sigma_px = rng.uniform(0.9, 1.9) if i < deep else rng.uniform(0.4, 0.8)
         strength = rng.uniform(0.85, 1.0) if i < deep else rng.uniform(0.2, 0.7)
         np.maximum(depth, strength * np.exp(-0.5 * ((x - place) / sigma_px) ** 2), out=depth)
     return depth
@@ -67,17 +73,17 @@ def _scratch_along(rng: np.random.Generator, rows: int, columns: int) -> Patch:
     label = loose_outline(hull > 0, margin_px, float(rng.uniform(2.0, 5.0)))
     between = np.clip(noise(rng, rows, columns, 40.0, 1.2), -1.5, 1.5) * hull
     if rng.random() < BRIGHT_SHARE:
-        light = np.float32(rng.uniform(50, 130)) * lines
+        light = np.float32(rng.uniform(60, 140)) * lines
         dark_side = np.roll(lines, 2, axis=1) * (1.0 - np.clip(lines, 0.0, 1.0))
         return defect_patch(SCRATCHES, 1.0 - 0.04 * between - 0.25 * dark_side, light, label)
-    gain = (1.0 - np.float32(rng.uniform(0.45, 0.7)) * lines) * (1.0 - 0.06 * between)
+    gain = (1.0 - np.float32(rng.uniform(0.5, 0.72)) * lines) * (1.0 - 0.06 * between)
     chips = smoothstep(noise(rng, rows, columns, 1.5, 1.0), 2.5, 3.1) * (lines > 0.3)
     return defect_patch(SCRATCHES, gain, np.float32(rng.uniform(30, 90)) * chips, label)
 
 
 def _sliver(rng: np.random.Generator, rows: int, columns: int) -> Patch:
     """Torn-up steel in strokes of one direction: bright faces beside dark shadows, in a ragged outline."""
-    margin_px = 5
+    margin_px = 3 if min(rows, columns) < SMALL_BOX_PX else 5
     depth = ragged_depth(rng, rows, columns, margin_px, 0.0)
     inside = smoothstep(depth, 0.0, 4.0)
     lying = columns > SLIVER_ASPECT * rows
@@ -94,8 +100,9 @@ def _sliver(rng: np.random.Generator, rows: int, columns: int) -> Patch:
     faint, plain, strong = (float(np.quantile(field[core], q)) for q in STROKE_QUANTILES)
     strokes = smoothstep(field, plain, strong) * inside
     shadow = smoothstep(np.roll(field, 2, axis=int(not lying)), faint, plain) * (1.0 - strokes) * inside
-    blaze = float(rng.choice([rng.uniform(25, 60), rng.uniform(70, 160)], p=[0.45, 0.55]))
-    gain = (1.0 - np.float32(rng.uniform(0.45, 0.7)) * shadow) * (1.0 - 0.08 * inside)
+    dull_share = DULL_SHARE if rows * columns > SMALL_SLIVER_PX else 0.0
+    blaze = float(rng.uniform(40, 75) if rng.random() < dull_share else rng.uniform(75, 160))
+    gain = (1.0 - np.float32(rng.uniform(0.5, 0.72)) * shadow) * (1.0 - 0.08 * inside)
     strokes = strokes * np.clip(0.75 + 0.3 * noise(rng, rows, columns, 1.2, 2.0), 0.3, 1.3)
     label = loose_outline(core, margin_px - 1, float(rng.uniform(2.5, 6.0)))
     return defect_patch(SCRATCHES, gain, np.float32(blaze) * strokes, label)

@@ -9,9 +9,10 @@ import cv2
 import jsonschema
 import numpy as np
 import pytest
+import torch
 
 from trainer.cli import main
-from trainer.seen_frames import PRINTS, frame_prints, pack
+from trainer.seen_frames import PRINTS
 
 from .conftest import FRAMES, HEIGHT, WIDTH, write_label_maps, write_severstal
 
@@ -101,16 +102,25 @@ def test_frames_of_another_size_are_refused(
 
 
 def test_frames_that_were_trained_on_are_told(
-    run_folder: Path, data: Path, capsys: pytest.CaptureFixture[str]
+    run_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By the hash of the whole part; frames kept out raise no warning."""
-    checkpoint, split = run_folder / "best.ckpt", run_folder / "split.json"
+    """Frame by frame; by the hash of the whole part where a checkpoint keeps no record of its frames."""
+    split = run_folder / "split.json"
+    content = torch.load(run_folder / "best.ckpt", weights_only=True)
+    del content["hyper_parameters"]["facts"][PRINTS]
+    bare = tmp_path / "bare.ckpt"
+    torch.save(content, bare)
+    for checkpoint, told_by in ((run_folder / "best.ckpt", "pixels"), (bare, "the part's hash")):
+        _is_told(capsys, checkpoint, data, split, told_by)
+
+
+def _is_told(capsys: pytest.CaptureFixture[str], checkpoint: Path, data: Path, split: Path, told_by: str) -> None:
     for part, others, count in (("train", "val", 24), ("val", "train", 8)):
         figures = _evaluate(capsys, checkpoint, "--data", data, "--split", split, "--part", part)
         assert (figures["seen_in_training"][part], figures["seen_in_training"][others]) == (count, 0)
         assert f"{count} of the {count} frames" in figures["warnings"][0]
     figures = _evaluate(capsys, checkpoint, "--data", data)
-    assert figures["seen_in_training"] == {"train": 24, "val": 8, "told_by": "the part's hash"}
+    assert figures["seen_in_training"] == {"train": 24, "val": 8, "told_by": told_by}
     assert main(["evaluate", str(checkpoint), "--data", str(data)]) == 0
     assert f"warning: 24 of the {FRAMES} frames were trained on" in capsys.readouterr().err
 
@@ -129,26 +139,26 @@ def test_frames_never_seen_raise_no_warning(
 
 
 def test_a_record_of_pixels_finds_single_frames_under_any_name(
-    model_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run_folder: Path, model_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Renamed, relabelled, and among others; the model folder carries the record in its card."""
-    model = tmp_path / "model"
-    shutil.copytree(model_folder, model)
-    card = json.loads((model / "card.json").read_text())
-    frames = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted((data / "images").iterdir())]
-    card["data"][PRINTS] = {"train": pack(frame_prints(frames[:20])), "val": pack(frame_prints(frames[20:24]))}
-    (model / "card.json").write_text(json.dumps(card))
+    model = Path(shutil.copytree(model_folder, tmp_path / "model"))
+    split = json.loads((run_folder / "split.json").read_text())
+    names = {"x": split["train"][0], "y": split["val"][0]}
+    frames = {name: cv2.imread(str(data / "images" / of), cv2.IMREAD_GRAYSCALE) for name, of in names.items()}
+    frames["z"] = 255 - frames["x"]
     root = tmp_path / "d"
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True)
     (root / "classes.json").write_bytes((data / "classes.json").read_bytes())
-    for name, frame in {"x": frames[3], "y": frames[21], "z": frames[30]}.items():
+    for name, frame in frames.items():
         cv2.imwrite(str(root / "images" / f"{name}.png"), frame)
         cv2.imwrite(str(root / "masks" / f"{name}.png"), np.zeros_like(frame))
     figures = _evaluate(capsys, model, "--data", root)
     assert figures["seen_in_training"] == {"train": 1, "val": 1, "told_by": "pixels"}
     assert "1 of the 3 frames were trained on" in figures["warnings"][0]
     assert figures["escape_interval"] is None
+    card = json.loads((model / "card.json").read_text())
     card["data"][PRINTS] = {"train": "not base64"}
     (model / "card.json").write_text(json.dumps(card))
     assert main(["evaluate", str(model), "--data", str(root)]) == 2

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -16,7 +17,7 @@ from inspector.engine.manifest import file_sha256, open_folder
 from trainer.card import open_model
 from trainer.cli import main
 
-from .conftest import CLASSES, HEIGHT, WIDTH, make_labelled
+from .conftest import CLASSES, HEIGHT, WIDTH, make_labelled, write_label_maps
 
 
 def test_the_model_keeps_the_engine_contract_for_any_batch(model_folder: Path) -> None:
@@ -117,6 +118,37 @@ def test_a_file_that_is_no_checkpoint_is_said_to_be_none(
     assert "x.ckpt" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"widths": [8, 16, 16]}, "its weights do not fit its architecture"),
+        ({"architecture": "transformer"}, "no architecture 'transformer': there is unet, cnn"),
+        ({"dropout": 0.5}, "architecture unet does not take these parameters"),
+    ],
+)
+@pytest.mark.parametrize("command", ["export", "evaluate"])
+def test_a_checkpoint_of_another_architecture_is_refused(
+    run_folder: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    change: dict[str, object],
+    message: str,
+) -> None:
+    """One line naming the file, exit 2, nothing written."""
+    content = torch.load(run_folder / "best.ckpt", weights_only=True)
+    content["hyper_parameters"]["model"] |= change
+    path = tmp_path / "x.ckpt"
+    torch.save(content, path)
+    options = ["--out", str(tmp_path / "m")] if command == "export" else ["--data", str(data)]
+    assert main([command, str(path), *options]) == 2
+    error = capsys.readouterr().err
+    assert f"{path}: {message}" in error
+    assert len(error.strip().splitlines()) == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.ckpt"]
+
+
 def test_the_engine_opens_on_the_line_and_reproduces_its_golden_frames(
     engine_folder: Path, model_folder: Path
 ) -> None:
@@ -183,3 +215,36 @@ def test_nothing_is_overwritten(engine_folder: Path, model_folder: Path, run_fol
     """Export and build refuse a folder that is in use."""
     assert main(["build-engine", str(model_folder), "--out", str(engine_folder)]) == 2
     assert main(["export", str(run_folder / "best.ckpt"), "--out", str(engine_folder)]) == 2
+
+
+def test_golden_frames_may_come_from_elsewhere(run_folder: Path, tmp_path: Path) -> None:
+    """Where frames of the data set must not travel with the model: none of them is in the folder."""
+    dataset = write_label_maps(tmp_path / "shown", frames=60)
+    for index in range(40):  # the first 32 are those of the run
+        for name in ("images", "masks"):
+            (dataset / name / f"{index:03}.png").unlink()
+    out = tmp_path / "model"
+    assert main(["export", str(run_folder / "best.ckpt"), "--out", str(out), "--golden", str(dataset)]) == 0
+    shown = [make_labelled(index)[0].tobytes() for index in range(40, 60)]
+    frames = golden.load(out / "golden.npz").frames
+    assert len(frames) >= 3
+    assert all(frame.tobytes() in shown for frame in frames)
+    assert main(["build-engine", str(out), "--precision", "fp32", "--out", str(tmp_path / "engine")]) == 0
+
+
+def test_golden_frames_of_another_size_or_other_classes_are_refused(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, exit 2, no folder."""
+    out = tmp_path / "model"
+    small, other = write_label_maps(tmp_path / "small", frames=4), write_label_maps(tmp_path / "other", frames=4)
+    for path in (*(small / "images").iterdir(), *(small / "masks").iterdir()):
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[:64])
+    (other / "classes.json").write_text(json.dumps(["normal", "pit", "streak", "hole"]))
+    for folder, message in ((small, "frames are 64×100 px but the model takes 72×100"), (other, "has 4 classes")):
+        assert main(["export", str(run_folder / "best.ckpt"), "--out", str(out), "--golden", str(folder)]) == 2
+        error = capsys.readouterr().err
+        assert f"--golden {folder}" in error
+        assert message in error
+        assert len(error.strip().splitlines()) == 1
+        assert not out.exists()

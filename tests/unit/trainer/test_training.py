@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +12,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.plugins import MixedPrecision
+from torch.utils.data import DataLoader
 
+from trainer.checkpoint import load_checkpoint
 from trainer.cli import EXIT_INTERRUPTED, main
-from trainer.data.crops import CropSettings
+from trainer.data.crops import CropBatches, CropSettings
 from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
-from trainer.training.batches import NamedCrops
+from trainer.models import build_model
+from trainer.training.advice import without_advice
+from trainer.training.batches import Batch
+from trainer.training.module import SegmentationModule
+from trainer.training.warm_start import take_weights
 
 from .conftest import CLASSES, TRAIN_OPTIONS
 
@@ -154,6 +163,82 @@ def test_impossible_settings_are_one_line(
     assert len(error.strip().splitlines()) == 1
 
 
+def test_a_class_that_no_training_frame_shows_is_named(
+    data: Path, tmp_path: Path, one_thread: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run goes on, as other classes can be learned; the warning is one line."""
+    root = Path(shutil.copytree(data, tmp_path / "d"))
+    (root / "classes.json").write_text(json.dumps([*CLASSES, "dent"]))
+    assert _train_here(root, tmp_path / "r", "--epochs", "1") == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert warnings == ["trainer: warning: no training frame shows dent"]
+
+
+def test_fp16_is_refused_without_a_gpu(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is read; bf16 is named instead."""
+    options = ["--device", "cpu", "--precision", "fp16", "--epochs", "1"]
+    assert main(["train", "--data", str(data), "--out", str(tmp_path / "r"), *options]) == 2
+    error = capsys.readouterr().err
+    assert "--precision fp16 needs a GPU: on a CPU train with bf16" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*no `val_dataloader`")
+def test_gradients_are_cut_to_length_after_their_scale_is_taken_off(one_thread: None) -> None:
+    """With fp16's scaling, here on the CPU, what steps is as in fp32; cut while scaled it would be nothing."""
+    gradients = {}
+    for precision in ("fp32", "fp16"):
+        torch.manual_seed(1)
+        module = SegmentationModule(
+            {"architecture": "unet", "widths": [4, 8]}, ["normal", "pit"], "ce", 0.1, 0.0, 1, {}, relight=False
+        )
+        random = torch.Generator().manual_seed(2)
+        frames = torch.randint(0, 255, (2, 32, 32), generator=random, dtype=torch.uint8)
+        stream = [Batch(frames, (frames > 128).to(torch.uint8))]
+        plugins = [MixedPrecision("16-mixed", "cpu")] if precision == "fp16" else []
+        trainer = Trainer(
+            accelerator="cpu", max_steps=1, plugins=plugins, logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False,
+        )  # fmt: skip
+        with without_advice():
+            trainer.fit(module, DataLoader(stream, batch_size=None))
+        parts = [weight.grad.flatten() for weight in module.parameters() if weight.grad is not None]
+        gradients[precision] = torch.cat(parts)
+    assert gradients["fp32"].norm() > 0.1
+    assert (gradients["fp16"] - gradients["fp32"]).norm() < 0.1 * gradients["fp32"].norm()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_fp16_learns_on_a_gpu(data: Path, tmp_path: Path) -> None:
+    """As well as the other precisions do."""
+    options = [*TRAIN_OPTIONS, "--device", "gpu", "--precision", "fp16", "--epochs", "20"]
+    assert main(["train", "--data", str(data), "--out", str(tmp_path / "r"), *options]) == 0
+    assert _last_metrics(tmp_path / "r")["val_miou"] > 0.7
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch about itself, while it compiles
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
+def test_compiled_kernels_learn_the_same_and_load_anywhere(
+    data: Path, tmp_path: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint of a compiled network is a plain one."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    assert _train_here(data, tmp_path / "r", "--epochs", "12", "--compile") == 0
+    assert _last_metrics(tmp_path / "r")["val_miou"] > 0.6
+    assert load_checkpoint(tmp_path / "r" / "best.ckpt").classes == CLASSES
+
+
+def test_compiling_without_a_compiler_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line with what to install."""
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    options = ["--epochs", "1", "--device", "cpu", "--compile"]
+    assert main(["train", "--data", str(data), "--out", str(tmp_path / "r"), *options]) == 2
+    assert "--compile needs a C++ compiler (Debian: apt install g++)" in capsys.readouterr().err
+
+
 def _train_here(data: Path, out: Path, *options: str) -> int:
     return main(["train", "--data", str(data), "--out", str(out), *TRAIN_OPTIONS, *options])
 
@@ -203,7 +288,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_names_its_frames(
     assert 1 <= len(named) <= 8
     assert named <= set(split["train"])
     loaded = load_frames(open_dataset(data), split["train"])
-    crops = NamedCrops(loaded, np.arange(24), CropSettings(8, 72, 100, 0.5, 1))
+    crops = CropBatches(loaded, np.arange(24), CropSettings(8, 72, 100, 0.5, 1))
     assert named == set(crops.names_at(step))
 
 
@@ -249,3 +334,32 @@ def test_a_crop_too_large_for_the_memory_is_one_line(data: Path, tmp_path: Path)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 1, done.stderr
     assert "trainer: error: out of memory" in done.stderr.splitlines()[-1]
+
+
+def test_a_run_may_start_from_an_exported_model(
+    run_folder: Path, model_folder: Path, data: Path, tmp_path: Path, one_thread: None
+) -> None:
+    """Folded norms come back: before the first step it answers as the checkpoint, and it goes on learning."""
+    content = torch.load(run_folder / "best.ckpt", weights_only=True)["hyper_parameters"]
+    loaded = load_frames(open_dataset(data), open_dataset(data).names)
+    net = build_model(content["model"], len(CLASSES))
+    take_weights(net, model_folder, CropBatches(loaded, np.arange(24), CropSettings(8, 72, 100, 0.5, 1)))
+    grey = torch.from_numpy(loaded.frames[24:]).unsqueeze(1).float()
+    with torch.inference_mode():
+        expected = load_checkpoint(run_folder / "best.ckpt").net(grey).softmax(dim=1)
+        assert (net.eval()(grey).softmax(dim=1) - expected).abs().max() < 0.01
+    rate = ("--epochs", "1", "--lr", "0.0001")
+    assert _train_here(data, tmp_path / "r", "--init", str(model_folder), *rate) == 0
+    assert _last_metrics(tmp_path / "r")["val_miou"] > 0.7
+
+
+def test_a_run_cannot_start_from_another_network(
+    run_folder: Path, model_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither from a checkpoint nor from a model folder; one line, exit code 2."""
+    for start in (run_folder / "best.ckpt", model_folder):
+        options = ["--epochs", "1", *TRAIN_OPTIONS, "--widths", "8,16,16", "--init", str(start)]
+        assert main(["train", "--data", str(data), "--out", str(tmp_path / "r"), *options]) == 2
+        error = capsys.readouterr().err
+        assert f"--init {start}: another network" in error
+        assert len(error.strip().splitlines()) == 1

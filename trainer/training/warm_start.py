@@ -1,0 +1,115 @@
+"""Starts a network from another's weights: of a checkpoint, or of a model folder, with its norms folded in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from inspector.errors import InputError
+from trainer.card import is_model_folder, open_model
+from trainer.checkpoint import load_checkpoint
+from trainer.data.crops import CropBatches
+from trainer.onnx_file import restore_weights
+
+STATISTICS_STEPS: Final = 4
+"""Batches that show a norm what it used to divide by: some 60 crops give means and deviations to a percent."""
+_INSIDE: Final = "net."
+"""What an exported network's weights are called under."""
+
+
+def take_weights(net: nn.Module, path: Path, crops: CropBatches) -> None:
+    """Fill `net`, on the CPU, from a checkpoint or a model folder; raises InputError where they do not fit.
+
+    `crops` are what the run will train on.
+    """
+    if is_model_folder(path):
+        _take_folded(net, path, crops)
+        return
+    start = load_checkpoint(path)
+    try:
+        net.load_state_dict(start.net.state_dict())
+    except RuntimeError:
+        raise InputError(f"--init {path}: another network ({start.model}, {len(start.classes)} classes)") from None
+
+
+def _take_folded(net: nn.Module, path: Path, crops: CropBatches) -> None:
+    """Weights of an ONNX model; every folded norm is set up again so that it changes nothing but can learn."""
+    folder = open_model(path)
+    stored = _stored(folder.onnx)
+    norms = {
+        name: module
+        for name, module in net.named_modules()
+        if isinstance(module, nn.BatchNorm2d) and f"{name}.weight" not in stored
+    }
+    weights = dict(net.named_parameters())
+    for name, norm in norms.items():
+        # The export put what the norm adds into the convolution before it: `…0` and `…1` are the two.
+        weights[f"{name.rpartition('.')[0]}.0.bias"] = weights.pop(f"{name}.bias")
+        nn.init.constant_(weights.pop(f"{name}.weight"), (1.0 + norm.eps) ** 0.5)
+    fits = weights.keys() == stored.keys() and all(weights[name].shape == stored[name].shape for name in stored)
+    if not fits:
+        model = {name: value for name, value in folder.card.model.items() if name != "parameters"}
+        raise InputError(f"--init {path}: another network ({model}, {len(folder.card.classes)} classes)")
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(stored[name])
+    _unfold(net, list(norms.values()), crops)
+
+
+def _stored(path: Path) -> dict[str, Tensor]:
+    """Weights of an exported model, float32, by their names in the network."""
+    model = onnx.load(path)
+    restore_weights(model)
+    return {
+        tensor.name.removeprefix(_INSIDE): torch.from_numpy(numpy_helper.to_array(tensor).astype(np.float32))
+        for tensor in model.graph.initializer
+        if tensor.name.startswith(_INSIDE)
+    }
+
+
+def _unfold(net: nn.Module, norms: list[nn.BatchNorm2d], crops: CropBatches) -> None:
+    """Give each norm the statistics of what comes in, and the scale and shift that undo them."""
+    training = net.training
+    net.eval()
+    with torch.inference_mode(), _watched(norms) as moments:
+        for step in range(STATISTICS_STEPS):
+            frames, _ = crops.at(step)
+            net(torch.from_numpy(frames).unsqueeze(1).float())
+    with torch.no_grad():
+        for norm, (means, squares) in zip(norms, moments, strict=True):
+            mean = means / STATISTICS_STEPS
+            variance = (squares / STATISTICS_STEPS - mean**2).clamp_min(0.0)
+            assert norm.running_mean is not None  # noqa: S101 (ours all keep statistics)
+            assert norm.running_var is not None  # noqa: S101
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
+            norm.weight.copy_((variance + norm.eps).sqrt())
+            norm.bias.add_(mean)
+    net.train(training)
+
+
+@contextmanager
+def _watched(norms: list[nn.BatchNorm2d]) -> Iterator[list[list[Tensor]]]:
+    """Per norm the sum over batches of mean and mean square of its input, per channel, as the network runs."""
+    moments = [[torch.zeros(norm.num_features), torch.zeros(norm.num_features)] for norm in norms]
+
+    def watch(index: int) -> Any:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            x = inputs[0].float()
+            moments[index][0] += x.mean(dim=(0, 2, 3))
+            moments[index][1] += (x**2).mean(dim=(0, 2, 3))
+
+        return hook
+
+    handles = [norm.register_forward_pre_hook(watch(index)) for index, norm in enumerate(norms)]
+    try:
+        yield moments
+    finally:
+        for handle in handles:
+            handle.remove()
