@@ -37,7 +37,14 @@ def _run(options: argparse.Namespace) -> int:
         case "replay":
             from inspector.commands.replay import replay
 
-            return replay(options.source, options.config, options.out, options.golden, as_json=options.json)
+            return replay(
+                options.source,
+                options.config,
+                options.out,
+                options.golden,
+                records=options.records,
+                as_json=options.json,
+            )
         case "record":
             from inspector.commands.record import record
 
@@ -102,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, help="folder for verdicts, summary, report and pictures"
     )
     replay.add_argument("--golden", type=Path, help="folder of an earlier replay: exit 3 where verdicts differ")
+    replay.add_argument("--records", action="store_true", help="write to the config's database too, as a live run")
     _json(replay)
 
     record = _command(
