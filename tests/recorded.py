@@ -6,8 +6,6 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +26,9 @@ def defect(defect_id: str, area_px: int = 100, kind: int = 1, along_mm: float = 
     return Defect(defect_id, kind, "scratches", (4, 2, 10, 10), area_px, area_px / 4, 20.0, along_mm, 0.75)
 
 
-def verdict(frame_id: int, *defects: Defect, camera: str = "top", coil: str | None = "C-1", **more: Any) -> Verdict:
+def verdict(
+    frame_id: int, *defects: Defect, camera: str = "top", coil: str | None = "C-1", **more: Any
+) -> Verdict:
     fields: dict[str, Any] = {
         "camera": camera,
         "frame_id": frame_id,
@@ -91,8 +91,6 @@ def rows(url: str, sql: str) -> list[tuple[Any, ...]]:
 class Postgres:
     """A PostgreSQL server of its own, from Debian's package, as a user that is not root."""
 
-    PASSWORD: Final = "se/cr:et"
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         with socket.socket() as free:
@@ -102,7 +100,7 @@ class Postgres:
 
     def make(self) -> None:
         password = self.folder / "password"
-        password.write_text(self.PASSWORD)
+        password.write_text("se/cr:et")
         self._give(self.folder)
         arguments = ("--auth=scram-sha-256", f"--pwfile={password}", "--no-sync", "--encoding=UTF8")
         self._run("initdb", "-D", self.folder / "data", "-U", "postgres", *arguments)
@@ -125,8 +123,8 @@ class Postgres:
         command = [str(postgres_programs() / program), *map(str, arguments)]
         user = "postgres" if os.geteuid() == 0 else None
         done = subprocess.run(
-            command, user=user, group=user, extra_groups=[] if user else None, cwd="/", capture_output=True, text=True,
-            timeout=120, stdin=subprocess.DEVNULL,
+            command, user=user, group=user, extra_groups=[] if user else None, cwd="/", stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
 

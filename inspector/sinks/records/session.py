@@ -30,18 +30,19 @@ class Session:
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Write in one transaction; frames that are there already are left alone."""
+        frames = [
+            frame_row(
+                entry,
+                self.run_id,
+                self._identity(RECIPES, entry.verdict.recipe),
+                self._identity(ENGINES, entry.verdict.engine),
+            )
+            for entry in entries
+        ]
+        defects = [row for entry in entries for row in defect_rows(entry, self.run_id)]
         with self._connection.begin():
-            frames = [
-                frame_row(
-                    entry,
-                    self.run_id,
-                    self._identity(RECIPES, entry.verdict.recipe),
-                    self._identity(ENGINES, entry.verdict.engine),
-                )
-                for entry in entries
-            ]
             self._connection.execute(self._insert_frames, frames)
-            if defects := [row for entry in entries for row in defect_rows(entry, self.run_id)]:
+            if defects:
                 self._connection.execute(self._insert_defects, defects)
 
     def last_recorded(self) -> FrameKey | None:
@@ -56,7 +57,10 @@ class Session:
         """The id of a recipe or an engine, which is made at its first verdict."""
         key = (table.name, identity)
         if key not in self._identities:
-            self._connection.execute(insert_new(self._connection, table).values(identity=identity))
-            found = select(table.c.id).where(table.c.identity == identity)
-            self._identities[key] = self._connection.execute(found).scalar_one()
+            # A transaction of its own: an id must not be remembered that a later rollback takes away.
+            with self._connection.begin():
+                self._connection.execute(insert_new(self._connection, table).values(identity=identity))
+                found = select(table.c.id).where(table.c.identity == identity)
+                made: int = self._connection.execute(found).scalar_one()
+            self._identities[key] = made
         return self._identities[key]

@@ -65,7 +65,7 @@ class Records:
         self._answered = threading.Event()
         self._closing = threading.Event()
         # Nobody waits for a database that hangs, not even the end of the process.
-        self._thread = threading.Thread(target=self._serve, name="records", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="records", daemon=True)
         self._thread.start()
         self._answered.wait(OPEN_S)
         if self._refusal is not None:
@@ -124,8 +124,16 @@ class Records:
                 lost=lost,
             )
 
+    def _live(self) -> None:
+        """The writer's thread."""
+        try:
+            self._serve()
+        finally:
+            self._answered.set()
+            self._forget_earlier()
+
     def _serve(self) -> None:
-        """The writer's thread: write until the end, connect again whenever that fails."""
+        """Write until the end, and connect again whenever that fails."""
         while not (self._closing.is_set() and not self.waiting):
             try:
                 with self._database.writing() as connection:
@@ -134,7 +142,6 @@ class Records:
                     self._write_on(session)
             except ConfigError as refusal:
                 self._refusal = refusal
-                self._answered.set()
                 log.error("records are off", error=str(refusal))
                 return
             except (DBAPIError, OSError) as error:
@@ -144,7 +151,6 @@ class Records:
                     return
                 self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             except Exception:  # verdicts go on whatever is wrong here; flush counts what is lost by it
-                self._answered.set()
                 log.exception("records are off: the writer failed", database=self._database.shown)
                 return
 
@@ -219,10 +225,14 @@ class Records:
                 written += len(entries)
         except msgspec.DecodeError as error:
             log.warning("the verdict log holds a line that is none: not caught up", error=str(error))
-        self._earlier.close()
-        self._earlier = None
+        self._forget_earlier()
         if written:
             log.info("records caught up with the verdict log", database=self._database.shown, verdicts=written)
+
+    def _forget_earlier(self) -> None:
+        if self._earlier is not None:
+            self._earlier.close()
+            self._earlier = None
 
 
 def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
