@@ -3,6 +3,7 @@ from --golden."""
 
 import argparse
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,21 @@ def _run(options: argparse.Namespace) -> int:
             from inspector.commands.record import record
 
             return record(options.config, options.source, options.camera, options.out, options.frames)
+        case "export":
+            from inspector.commands.export import export
+
+            return export(
+                options.config,
+                options.out,
+                options.rows,
+                coil=options.coil,
+                camera=options.camera,
+                from_ns=options.from_ns,
+                to_ns=options.to_ns,
+                as_json=options.json,
+            )
+        case "mark" | "unmark":
+            return _run_mark(options)
         case "check":
             from inspector.commands.check import check
 
@@ -59,6 +75,16 @@ def _run(options: argparse.Namespace) -> int:
             return bench(options.config, frames=options.frames, rounds=options.rounds, as_json=options.json)
         case _:
             return _run_process(options)
+
+
+def _run_mark(options: argparse.Namespace) -> int:
+    from inspector.commands.mark import list_marks, mark, unmark
+
+    if options.command == "unmark":
+        return unmark(options.config, options.what, options.run)
+    if options.list:
+        return list_marks(options.config, as_json=options.json)
+    return mark(options.config, options.what, options.run, options.note)
 
 
 def _run_process(options: argparse.Namespace) -> int:
@@ -136,6 +162,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     _json(check)
 
+    _records(commands)
+
     bench = _command(
         commands,
         "bench",
@@ -158,6 +186,45 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _records(commands: Any) -> None:
+    """The commands that read and keep records."""
+    export = _command(
+        commands,
+        "export",
+        "write records of a coil, a camera or a time to a CSV or Parquet file",
+        "inspector export --config line.toml --coil C-48213 --rows defects --out coil.csv",
+    )
+    export.add_argument("--out", type=Path, required=True, help="file to write, FILE.csv or FILE.parquet")
+    export.add_argument(
+        "--rows",
+        choices=("verdicts", "defects"),
+        default="verdicts",
+        help="a row is a frame's verdict (default) or a defect, over all frames that show it",
+    )
+    export.add_argument("--coil", help="only this coil")
+    export.add_argument("--camera", help="only this camera")
+    time_of = "e.g. 2026-03-01T06:00, local time, or with +01:00 or Z"
+    export.add_argument("--from", dest="from_ns", type=_time_ns, metavar="TIME", help=f"captured from, {time_of}")
+    export.add_argument("--to", dest="to_ns", type=_time_ns, metavar="TIME", help="captured before")
+    _json(export)
+
+    mark = _command(
+        commands,
+        "mark",
+        "keep records and pictures of coils and frames, however old they get",
+        "inspector mark C-48213 top:1234 --config line.toml --note 'claim 771'",
+    )
+    mark.add_argument("--note", default="", help="why")
+    mark.add_argument("--list", action="store_true", help="show what is marked")
+    _json(mark)
+    unmark = _command(commands, "unmark", "take marks away", "inspector unmark C-48213 --config line.toml")
+    for command in (mark, unmark):
+        command.add_argument("what", nargs="*", metavar="COIL|CAMERA:FRAME", help="a coil, or one frame")
+        command.add_argument(
+            "--run", help="run of the frame, by its folder's name, where several have such a frame"
+        )
+
+
 def _command(commands: Any, name: str, what: str, example: str) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         name, help=what, description=f"{what[0].upper()}{what[1:]}.", epilog=f"example: {example}"
@@ -168,6 +235,15 @@ def _command(commands: Any, name: str, what: str, example: str) -> argparse.Argu
 
 def _json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON object for a program to read")
+
+
+def _time_ns(text: str) -> int:
+    """ISO 8601 to ns since 1970."""
+    try:
+        at = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write it as 2026-03-01T06:00") from None
+    return (at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1) * 1000
 
 
 def _positive(text: str) -> int:

@@ -12,7 +12,9 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import create_engine, text
 
+from inspector.sinks import REJECTS_FOLDER
 from inspector.sinks.records.database import Database
+from inspector.sinks.records.retention import Keep
 from inspector.sinks.records.rows import Run
 from inspector.sinks.records.writer import Records
 from inspector.sinks.verdict_log import VERDICTS_NAME, VerdictLog
@@ -20,6 +22,7 @@ from inspector.values import Decision, Defect, Verdict
 
 SECOND_NS: Final = 1_000_000_000
 STARTED_NS: Final = 1_770_000_000 * SECOND_NS
+KEEP_ALL: Final = Keep(None, None)
 
 
 def defect(defect_id: str, area_px: int = 100, kind: int = 1, along_mm: float = 10.0) -> Defect:
@@ -48,13 +51,13 @@ def verdict(
 class RunOnRecord:
     """A run's folder, its verdict log and its records, as decide keeps them."""
 
-    def __init__(self, folder: Path, url: str | None = None, key: str = "run-1") -> None:
+    def __init__(self, folder: Path, url: str | None = None, key: str = "run-1", keep: Keep = KEEP_ALL) -> None:
         self.folder = folder
         folder.mkdir(exist_ok=True, parents=True)
         self.url = url or f"sqlite:///{folder.parent / 'records.sqlite'}"
         self.log = VerdictLog(folder)
         self.run = Run(key, "line@1", socket.gethostname(), folder)
-        self.records = Records(self.url, self.run, folder / VERDICTS_NAME)
+        self.records = Records(self.url, self.run, [folder / VERDICTS_NAME], folder / REJECTS_FOLDER, keep)
 
     def write(self, *verdicts: Verdict) -> None:
         for each in verdicts:

@@ -37,7 +37,7 @@ class Sinks:
         self._config, self._recipe = config, recipe
         self._folder = settings.out
         self._verdicts = VerdictLog(self._folder)
-        self._records = open_records(config)
+        self._records = open_records(config, REJECTS_FOLDER)
         self._pictures = PictureQueue(
             RejectPictures(self._folder / REJECTS_FOLDER, max_frames=settings.max_pictures),
             wait=settings.keep_all,

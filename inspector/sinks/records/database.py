@@ -1,11 +1,13 @@
 """Opening the database of the records: SQLite in WAL mode, or PostgreSQL by URL."""
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
@@ -95,12 +97,23 @@ class Database:
 
     @contextmanager
     def reading(self, purpose: str) -> Iterator[Connection]:
-        """A connection for a command; raises ConfigError where there are no records, WorkError when they cannot
-        be read."""
+        """A connection for a command that reads. Raises ConfigError where there are no records, WorkError when
+        the database does not answer."""
+        with self._for_command(purpose, reads=True) as connection:
+            yield connection
+
+    @contextmanager
+    def changing(self, purpose: str) -> Iterator[Connection]:
+        """A connection for a command that writes into tables that are there; raises as `reading` does."""
+        with self._for_command(purpose, reads=False) as connection:
+            yield connection
+
+    @contextmanager
+    def _for_command(self, purpose: str, *, reads: bool) -> Iterator[Connection]:
         if self.file is not None and not self.file.exists():
             raise ConfigError(f"{self.file}: no such file: nothing was recorded yet")
         try:
-            with self._engine.connect().execution_options(inspector_reads=True) as connection:
+            with self._engine.connect().execution_options(inspector_reads=reads) as connection:
                 with connection.begin():
                     version = stored_version(connection)
                 refuse_newer(version)
@@ -150,10 +163,13 @@ def insert_new(connection: Connection, table: Table) -> Insert:
 
 
 def give_back_pages(connection: Connection, pages: int) -> None:
-    """Let SQLite's file shrink by so many pages that retention has emptied."""
-    if connection.dialect.name == "sqlite":
-        # Each step frees one page, so the rows must be fetched.
-        connection.execute(text(f"PRAGMA incremental_vacuum({pages})")).all()
+    """Let SQLite's file shrink by so many pages that retention has emptied; outside a transaction."""
+    if connection.dialect.name != "sqlite":
+        return
+    # Each step of this statement frees one page, and only executescript() takes all steps of one without rows.
+    file: Any = connection.connection.driver_connection
+    with contextlib.suppress(sqlite3.OperationalError):  # locked: the next piece tries again
+        file.executescript(f"PRAGMA incremental_vacuum({pages})")
 
 
 def _settle_sqlite(connection: Any, _record: object) -> None:

@@ -65,12 +65,12 @@ def _frame_key() -> list[Column[int] | Column[str]]:
     return [
         Column("run_id", ForeignKey("runs.id"), nullable=False),
         Column("camera", Text, nullable=False),
-        Column("captured_ns", BigInteger, nullable=False),
         Column("frame_id", BigInteger, nullable=False),
+        Column("captured_ns", BigInteger, nullable=False),
     ]
 
 
-FRAME_KEY: Final = ("run_id", "camera", "captured_ns", "frame_id")
+FRAME_KEY: Final = ("run_id", "camera", "frame_id", "captured_ns")
 
 VERDICTS: Final = Table(
     "verdicts",
@@ -94,10 +94,12 @@ VERDICTS: Final = Table(
     UniqueConstraint(*FRAME_KEY),
     Index("verdicts_by_coil", "coil", "id"),
     Index("verdicts_by_time", "captured_ns"),
+    Index("verdicts_by_run", "run_id", "id"),
 )
 # Retention looks for the few frames that have pictures.
 Index(
     "verdicts_rejected",
+    VERDICTS.c.run_id,
     VERDICTS.c.id,
     sqlite_where=VERDICTS.c.decision == "reject",
     postgresql_where=VERDICTS.c.decision == "reject",

@@ -17,7 +17,7 @@ class Session:
     """Writes one run's verdicts over one connection; every method raises DBAPIError."""
 
     def __init__(self, connection: Connection, run: Run) -> None:
-        self._connection = connection
+        self.connection = connection
         self._identities: dict[tuple[str, str], int] = {}
         self._insert_frames = insert_new(connection, VERDICTS)
         self._insert_defects = insert_new(connection, DEFECTS)
@@ -40,17 +40,17 @@ class Session:
             for entry in entries
         ]
         defects = [row for entry in entries for row in defect_rows(entry, self.run_id)]
-        with self._connection.begin():
-            self._connection.execute(self._insert_frames, frames)
+        with self.connection.begin():
+            self.connection.execute(self._insert_frames, frames)
             if defects:
-                self._connection.execute(self._insert_defects, defects)
+                self.connection.execute(self._insert_defects, defects)
 
     def last_recorded(self) -> FrameKey | None:
         """The frame of the run that was recorded last."""
         columns = (VERDICTS.c.camera, VERDICTS.c.captured_ns, VERDICTS.c.frame_id)
         of_this_run = select(*columns).where(VERDICTS.c.run_id == self.run_id)
-        with self._connection.begin():
-            row = self._connection.execute(of_this_run.order_by(VERDICTS.c.id.desc()).limit(1)).first()
+        with self.connection.begin():
+            row = self.connection.execute(of_this_run.order_by(VERDICTS.c.id.desc()).limit(1)).first()
         return None if row is None else (row.camera, row.captured_ns, row.frame_id)
 
     def _identity(self, table: Table, identity: str) -> int:
@@ -58,9 +58,9 @@ class Session:
         key = (table.name, identity)
         if key not in self._identities:
             # A transaction of its own: an id must not be remembered that a later rollback takes away.
-            with self._connection.begin():
-                self._connection.execute(insert_new(self._connection, table).values(identity=identity))
+            with self.connection.begin():
+                self.connection.execute(insert_new(self.connection, table).values(identity=identity))
                 found = select(table.c.id).where(table.c.identity == identity)
-                made: int = self._connection.execute(found).scalar_one()
+                made: int = self.connection.execute(found).scalar_one()
             self._identities[key] = made
         return self._identities[key]

@@ -4,7 +4,7 @@ and never verdicts."""
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from inspector.errors import ConfigError
 from inspector.sinks.records.catch_up import EarlierVerdicts
 from inspector.sinks.records.database import Database, reason
+from inspector.sinks.records.retention import Keep, Retention
 from inspector.sinks.records.rows import DefectBeginnings, Entry, Run
 from inspector.sinks.records.session import Session
 from inspector.values import Verdict
@@ -33,6 +34,10 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 """Between two attempts to reach a database that is gone; each is twice as long as the one before."""
 
+SWEEP_S: Final = 60.0
+"""From the start of one sweep of the retention to the next."""
+SWEPT: Final = object()
+
 OPEN_S: Final = 4.0
 """The start waits this long for the database's first answer, to refuse tables of a newer version."""
 
@@ -48,10 +53,12 @@ class Records:
     Raises ConfigError where a newer inspector has made the tables, InputError where a library is missing.
     """
 
-    def __init__(self, url: str, run: Run, verdict_log: Path) -> None:
+    def __init__(self, url: str, run: Run, logs: Sequence[Path], pictures: Path, keep: Keep) -> None:
         self._database = Database(url)
         self._run = run
-        self._earlier: EarlierVerdicts | None = EarlierVerdicts(verdict_log)
+        self._retention = Retention(keep, pictures, self._database.file)
+        self._sweep_s = 0.0
+        self._earlier: EarlierVerdicts | None = EarlierVerdicts(logs)
         self._new: list[Verdict] = []
         self._queue: deque[Verdict] = deque()
         # Each is changed by one thread alone, so that none needs a lock.
@@ -175,7 +182,9 @@ class Records:
     def _write_on(self, session: Session) -> None:
         """Write batches over one connection until the end is asked for and nothing waits."""
         self._catch_up(session)
+        sweep: Iterator[None] = iter(())
         while not self._database.was_replaced():
+            sweep = self._swept_on(session, sweep)
             if self._take():
                 self._write_batch(session)
                 self._reached()
@@ -184,6 +193,13 @@ class Records:
             else:
                 self._reached()
                 self._closing.wait(TURN_S)
+
+    def _swept_on(self, session: Session, sweep: Iterator[None]) -> Iterator[None]:
+        """Take the next piece of retention's work, however far behind the writing is: it may need the room."""
+        if next(sweep, SWEPT) is SWEPT and self._retention.asked_for and time.monotonic() >= self._sweep_s:
+            self._sweep_s = time.monotonic() + SWEEP_S
+            return self._retention.sweep(session.connection, time.time_ns())
+        return sweep
 
     def _take(self) -> list[Entry]:
         """The next batch; one that was begun over a lost connection goes first."""
