@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,10 +69,7 @@ class RunOnRecord:
 
     def settle(self, timeout: float = 30) -> None:
         """Until nothing waits."""
-        until = time.monotonic() + timeout
-        while self.records.waiting:
-            assert time.monotonic() < until, f"{self.records.waiting} verdicts still wait"
-            time.sleep(0.02)
+        wait_until(lambda: not self.records.waiting, timeout)
 
     def close(self) -> None:
         self.log.close()
@@ -79,6 +77,14 @@ class RunOnRecord:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return rows(self.url, sql)
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 30) -> None:
+    """Fails where it never comes true."""
+    until = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < until, f"not within {timeout} s"
+        time.sleep(0.02)
 
 
 def rows(url: str, sql: str) -> list[tuple[Any, ...]]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -26,8 +26,6 @@ STATEMENT_S: Final = 10
 """A statement that takes longer is given up: the link has gone, or somebody has locked a table."""
 
 _SQLITE_SETTINGS: Final = (
-    # Only asked for while the file is empty: pages that retention frees then go back to the disk bit by bit.
-    "PRAGMA auto_vacuum = INCREMENTAL",
     "PRAGMA journal_mode = WAL",
     # A power cut may take the last transactions, never the file; verdicts.jsonl has them.
     "PRAGMA synchronous = NORMAL",
@@ -162,6 +160,30 @@ def insert_new(connection: Connection, table: Table) -> Insert:
     return postgresql.insert(table).on_conflict_do_nothing()
 
 
+class Insertion:
+    """Inserts rows that hold all columns but the table's own id, and leaves those alone that are there already.
+
+    The driver gets them as they are: SQLAlchemy's way to it takes as long again, and decide has to wait for it.
+    """
+
+    def __init__(self, connection: Connection, table: Table) -> None:
+        columns = [column.name for column in table.columns if column.name != "id"]
+        compiled = insert_new(connection, table).compile(dialect=connection.dialect, column_keys=columns)
+        self._connection, self._statement = connection, compiled.string
+        self._order: list[str] | None = compiled.positiontup
+        """None where the driver takes parameters by name."""
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """In the transaction at hand; raises DBAPIError."""
+        if not rows:
+            return
+        order = self._order
+        parameters: list[Any] = (
+            list(rows) if order is None else [tuple([row[key] for key in order]) for row in rows]
+        )
+        self._connection.exec_driver_sql(self._statement, parameters)
+
+
 def give_back_pages(connection: Connection, pages: int) -> None:
     """Let SQLite's file shrink by so many pages that retention has emptied; outside a transaction."""
     if connection.dialect.name != "sqlite":
@@ -175,6 +197,9 @@ def give_back_pages(connection: Connection, pages: int) -> None:
 def _settle_sqlite(connection: Any, _record: object) -> None:
     # The driver's own transactions begin late and end early; ours begin where they say so.
     connection.isolation_level = None
+    if connection.execute("PRAGMA page_count").fetchone() == (0,):
+        # Pages that retention frees then go back to the disk bit by bit; it cannot be switched on later.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     for pragma in _SQLITE_SETTINGS:
         connection.execute(pragma)
 

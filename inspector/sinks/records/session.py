@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Table, select, update
 
-from inspector.sinks.records.database import insert_new
+from inspector.sinks.records.database import Insertion, insert_new
 from inspector.sinks.records.rows import Entry, Run, defect_rows, frame_row
 from inspector.sinks.records.schema import DEFECTS, ENGINES, RECIPES, RUNS, VERDICTS
 
@@ -18,9 +18,9 @@ class Session:
 
     def __init__(self, connection: Connection, run: Run) -> None:
         self.connection = connection
+        self._frames = Insertion(connection, VERDICTS)
+        self._defects = Insertion(connection, DEFECTS)
         self._identities: dict[tuple[str, str], int] = {}
-        self._insert_frames = insert_new(connection, VERDICTS)
-        self._insert_defects = insert_new(connection, DEFECTS)
         with connection.begin():
             row = {"line": run.line, "host": run.host, "folder": str(run.folder)}
             connection.execute(insert_new(connection, RUNS).values(key=run.key, started_ns=time.time_ns(), **row))
@@ -41,9 +41,8 @@ class Session:
         ]
         defects = [row for entry in entries for row in defect_rows(entry, self.run_id)]
         with self.connection.begin():
-            self.connection.execute(self._insert_frames, frames)
-            if defects:
-                self.connection.execute(self._insert_defects, defects)
+            self._frames.write(frames)
+            self._defects.write(defects)
 
     def last_recorded(self) -> FrameKey | None:
         """The frame of the run that was recorded last."""
