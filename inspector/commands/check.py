@@ -13,6 +13,7 @@ from inspector.config import LoadedConfig, SourceSettings, load_config
 from inspector.engine.manifest import EngineFolder, open_folder
 from inspector.errors import InputError, InspectorError
 from inspector.recipe import load_recipe
+from inspector.sinks.records import check_records
 from inspector.sources import open_source, source_settings
 from inspector.wire.links import LINKS, endpoint
 
@@ -70,6 +71,8 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
     else:
         findings.check("recipe", lambda: load_recipe(line.recipe).identity)
     findings.check("links", lambda: _links(config))
+    if line.records.enabled:
+        findings.check("records", lambda: check_records(str(line.records.url)))
     findings.check("disk", lambda: _disk(line.sinks.out))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from inspector.config import LoadedConfig
+from inspector.errors import InputError
 from inspector.sinks.records.libraries import needs_extra
 from inspector.sinks.verdict_log import VERDICTS_NAME
 
@@ -31,9 +32,28 @@ def open_records(config: LoadedConfig, pictures: str) -> "Records | None":
     return Records(str(settings.url), run, _logs(out), out / pictures, keep)
 
 
+def check_records(url: str) -> str:
+    """What a start would find, changing nothing. Raises InputError where records would be off, or have to wait."""
+    with needs_extra("records"):
+        from sqlalchemy.exc import DBAPIError
+
+        from inspector.sinks.records.database import Database, reason
+        from inspector.sinks.records.schema import refuse_newer
+    database = Database(url)
+    try:
+        version = database.version()
+    except DBAPIError as error:
+        raise InputError(
+            f"{database.shown}: {reason(error)}: verdicts would be given, records would wait"
+        ) from None
+    refuse_newer(version)
+    found = f"schema version {version}" if version else "no tables yet, the first start makes them"
+    return f"{database.shown}, {found}"
+
+
 def _logs(out: Path) -> list[Path]:
     """The run's verdict logs, the newest last: a service begins a new one when one is full."""
     return [*sorted(out.glob("verdicts-*.jsonl"))[-LOOK_BACK_LOGS:], out / VERDICTS_NAME]
 
 
-__all__ = ["open_records"]
+__all__ = ["check_records", "open_records"]
