@@ -56,6 +56,7 @@ class RunOnRecord:
         self.folder = folder
         folder.mkdir(exist_ok=True, parents=True)
         self.url = url or f"sqlite:///{folder.parent / 'records.sqlite'}"
+        self.database = Database(self.url)
         self.log = VerdictLog(folder)
         self.run = Run(key, "line@1", socket.gethostname(), folder)
         self.records = Records(self.url, self.run, [folder / VERDICTS_NAME], folder / REJECTS_FOLDER, keep)
