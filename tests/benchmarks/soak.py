@@ -3,12 +3,13 @@
 python -m tests.benchmarks.soak [INSTANT_FRAMES [DEMO_FRAMES]]
 """
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,11 +18,15 @@ import psutil
 
 from inspector.backends.instant import write_engine
 from inspector.machine import machine
+from inspector.sinks import REJECTS_FOLDER
 from inspector.sinks.summary import read_summary
 from inspector.sinks.verdict_log import VERDICTS_NAME
 
 INSTANT_FRAMES = 500_000
 DEMO_FRAMES = 20_000
+
+KEEP_DAYS = 30 / 86_400
+"""Half a minute: retention is at work while it is looked at, and records and pictures must find their size."""
 
 INTERVAL_S = 0.5
 SETTLED_SHARE = 0.1
@@ -49,6 +54,7 @@ out = "runs"
 pictures = {pictures}
 [records]
 enabled = true
+keep_days = {keep_days}
 """
 
 
@@ -77,14 +83,16 @@ def main(instant_frames: int = INSTANT_FRAMES, demo_frames: int = DEMO_FRAMES) -
         folder = Path(name)
         write_engine(folder / "engine")
         (folder / "recipe.toml").write_text(RECIPE)
-        config = CONFIG.format(engine="engine", recipe="recipe.toml", frames=instant_frames, pictures="false")
+        config = _config("engine", "recipe.toml", instant_frames, pictures="false")
         soak(folder, config, f"engine that answers at once, {instant_frames} frames of 256×1600")
     with tempfile.TemporaryDirectory() as name:
-        demo = CONFIG.format(
-            engine=DEMO / "engine", recipe=DEMO / "recipe.toml", frames=demo_frames, pictures="true"
-        )
-        soak(Path(name), demo, f"demo engine, {demo_frames} frames of 256×1600, pictures too")
+        config = _config(DEMO / "engine", DEMO / "recipe.toml", demo_frames, pictures="true")
+        soak(Path(name), config, f"demo engine, {demo_frames} frames of 256×1600, pictures too")
     print(machine())
+
+
+def _config(engine: Path | str, recipe: Path | str, frames: int, pictures: str) -> str:
+    return CONFIG.format(engine=engine, recipe=recipe, frames=frames, pictures=pictures, keep_days=KEEP_DAYS)
 
 
 def soak(folder: Path, config: str, title: str) -> None:
@@ -100,17 +108,15 @@ def soak(folder: Path, config: str, title: str) -> None:
         raise SystemExit(f"{title}: the line ended with exit code {process.returncode}")
     summary = read_summary(run)
     with closing(sqlite3.connect(folder / "runs" / "records.sqlite")) as database:
-        (recorded,) = database.execute("SELECT COUNT(*) FROM verdicts").fetchone()
+        kept, recorded = database.execute("SELECT COUNT(*), MAX(id) FROM verdicts").fetchone()
     print(f"{title}: {summary['captured'] / seconds:.0f} frames/s, {seconds:.0f} s, {len(moments)} samples")
-    print(f"{'':26s} {'settled':>10s} {'highest':>10s} {'growth':>10s}")
+    print(f"{'':32s} {'settled':>10s} {'highest':>10s} {'growth':>10s}")
     for row in _growths(moments):
-        print(f"{row.of:26s} {row.settled:10.1f} {row.highest:10.1f} {row.growth:+10.1f}")
-    frames = summary["captured"]
-    for what, size in _sizes(folder / "runs").items():
-        print(f"{what:26s} {size / 1e6:10.1f} MB = {size / frames:.0f} bytes a frame")
+        print(f"{row.of:32s} {row.settled:10.1f} {row.highest:10.1f} {row.growth:+10.1f}")
     print(
-        f"captured {frames} = accepted {summary['accepted']} + rejected {summary['rejected']} + uninspected "
-        f"{summary['uninspected']}; {recorded} records, {summary['records_lost']} lost\n"
+        f"captured {summary['captured']} = accepted {summary['accepted']} + rejected {summary['rejected']} + "
+        f"uninspected {summary['uninspected']}\n"
+        f"records: {recorded} written, {kept} of them kept, {summary['records_lost']} lost\n"
     )
 
 
@@ -121,6 +127,7 @@ class Moment:
     logged: int
     """Bytes of verdicts so far: how far the line is."""
     samples: dict[str, Sample]
+    disk_mb: dict[str, float]
 
 
 def _moments(process: "subprocess.Popen[bytes]", log: Path) -> Iterator[Moment]:
@@ -135,7 +142,7 @@ def _moments(process: "subprocess.Popen[bytes]", log: Path) -> Iterator[Moment]:
             except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied, IndexError):
                 continue
         if len(samples) == PROCESSES and log.exists():
-            yield Moment(log.stat().st_size, samples)
+            yield Moment(log.stat().st_size, samples, _disk_mb(log.parent))
 
 
 def _growths(moments: list[Moment]) -> Iterator[Growth]:
@@ -148,23 +155,31 @@ def _growths(moments: list[Moment]) -> Iterator[Growth]:
             values = [getattr(samples[stage], kind.name) for samples in settled]
             first, last = _mean(values[:averaged]), _mean(values[-averaged:])
             yield Growth(f"{stage} {kind.name.replace('_', ' ')}", first, max(values), last - first)
+    # Retention deletes once a minute: sizes go up and down, and what counts is how high they come.
+    disk = [moment.disk_mb for moment in moments]
+    for what in disk[-1]:
+        sizes = [each[what] for each in disk]
+        early, late = max(sizes[: len(sizes) // 2]), max(sizes[len(sizes) // 2 :])
+        yield Growth(f"{what} MB (highest of halves)", early, max(early, late), late - early)
 
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def _sizes(runs: Path) -> dict[str, int]:
-    """What the run has left on disk, in bytes."""
-
-    def size(found: Callable[[Path], bool]) -> int:
-        return sum(path.stat().st_size for path in runs.rglob("*") if path.is_file() and found(path))
-
+def _disk_mb(run: Path) -> dict[str, float]:
     return {
-        "verdicts.jsonl": size(lambda path: path.name.startswith("verdicts")),
-        "records": size(lambda path: path.name.startswith("records.sqlite")),
-        "pictures": size(lambda path: path.parent.name == "rejects"),
+        "records": _mb(run.parent.glob("records.sqlite*")),
+        "pictures": _mb((run / REJECTS_FOLDER).glob("*")),
     }
+
+
+def _mb(files: Iterable[Path]) -> float:
+    size = 0
+    for path in files:
+        with contextlib.suppress(FileNotFoundError):  # retention is at work
+            size += path.stat().st_size
+    return size / 1e6
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from inspector.sinks.whole_file import whole_file
 
 NS_PER_S: Final = 10**9
 
+CSV_DECIMALS: Final = 4
+"""Of mm, mm², ms and scores; a mean over frames has sixteen, which a person has to read over."""
+
 Write = Callable[[Rows], None]
 
 
@@ -50,7 +53,11 @@ def _csv(part: Path, columns: Columns) -> Iterator[Write]:
 
 
 def _text(kind: Kind, value: Any) -> Any:
-    return iso_time(value) if kind is Kind.TIME and value is not None else value
+    if value is None:
+        return None
+    if kind is Kind.TIME:
+        return iso_time(value)
+    return round(value, CSV_DECIMALS) if kind is Kind.NUMBER else value
 
 
 def iso_time(time_ns: int) -> str:
