@@ -101,11 +101,12 @@ def soak(folder: Path, config: str, title: str) -> None:
     run = folder / "runs" / "run"
     command = [sys.executable, "-m", "inspector", "run", "--config", folder / "line.toml", "--out", run]
     started_s = time.monotonic()
-    with subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    log = folder / "log"
+    with log.open("wb") as file, subprocess.Popen([*map(str, command)], stdout=file, stderr=file) as process:
         moments = list(_moments(process, run / VERDICTS_NAME))
     seconds = time.monotonic() - started_s
     if process.returncode:
-        raise SystemExit(f"{title}: the line ended with exit code {process.returncode}")
+        raise SystemExit(f"{title}: the line ended with exit code {process.returncode}:\n{log.read_text()}")
     summary = read_summary(run)
     with closing(sqlite3.connect(folder / "runs" / "records.sqlite")) as database:
         kept, recorded = database.execute("SELECT COUNT(*), MAX(id) FROM verdicts").fetchone()

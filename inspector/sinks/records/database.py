@@ -114,6 +114,9 @@ class Database:
             with self._engine.connect().execution_options(inspector_reads=reads) as connection:
                 with connection.begin():
                     version = stored_version(connection)
+                    if not self.is_sqlite:
+                        # A year's export may take its time, unlike a batch of the line.
+                        connection.exec_driver_sql("SET statement_timeout = 0")
                 refuse_newer(version)
                 if not version:
                     raise ConfigError(f"{self.shown}: holds no records: nothing was recorded yet")

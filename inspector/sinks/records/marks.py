@@ -44,16 +44,20 @@ def is_marked() -> ColumnElement[bool]:
 
 def hold_marks(connection: Connection) -> None:
     """Nobody marks anything until this transaction ends: what it finds unmarked, it may delete."""
+    _lock_marks(connection, "SHARE")  # which the retention of another line may hold as well
+
+
+def _lock_marks(connection: Connection, mode: str) -> None:
     # SQLite has one writer at a time anyway.
     if connection.dialect.name == "postgresql":
-        connection.execute(text(f"LOCK TABLE {MARKS.name} IN SHARE ROW EXCLUSIVE MODE"))
+        connection.execute(text(f"LOCK TABLE {MARKS.name} IN {mode} MODE"))
 
 
 def mark(connection: Connection, subjects: Sequence[Subject], note: str, marked_by: str) -> None:
     """Mark all or none; what is marked already gets the new note. Raises InputError for what is not recorded."""
     with connection.begin():
-        # First the mark, then the look whether there is something to keep: retention cannot come in between.
-        hold_marks(connection)
+        # Retention cannot come in between the look whether there is something to keep and the mark.
+        _lock_marks(connection, "SHARE ROW EXCLUSIVE")
         for subject in subjects:
             values = _values(connection, subject)
             connection.execute(delete(MARKS).where(_same(values)))

@@ -7,7 +7,6 @@ and done again: pictures go before the record that names them.
 import os
 import re
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
@@ -15,15 +14,12 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, RowMapping, delete, exists, select, tuple_
+from sqlalchemy import Connection, RowMapping
 
 from inspector.sinks.pictures import picture_name
 from inspector.sinks.records.database import give_back_pages
-from inspector.sinks.records.marks import hold_marks, is_marked
-from inspector.sinks.records.schema import DEFECTS, FRAME_KEY, RUNS, VERDICTS
-
-PIECE_ROWS: Final = 1000
-"""Records looked at in one piece: some 20 ms of work, and five times what a fast line adds meanwhile."""
+from inspector.sinks.records.marks import hold_marks
+from inspector.sinks.records.old_frames import OldRun, delete_frames, next_frames, recorded_frames, runs_of_this_pc
 
 PIECE_FILES: Final = 1000
 """Pictures deleted or looked at in one piece."""
@@ -48,12 +44,6 @@ class Keep:
 
     days: float | None
     free_gb: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    id: int
-    pictures: Path
 
 
 def free_bytes(folder: Path) -> int:
@@ -83,7 +73,7 @@ class Retention:
         """Delete what must go, a piece at each step. Raises DBAPIError."""
         self._records = self._files = 0
         self._fault = None
-        runs = _runs(connection, self._pictures.name)
+        runs = runs_of_this_pc(connection, self._pictures.name)
         if self._keep.days is not None:
             before_ns = now_ns - int(self._keep.days * NS_PER_DAY)
             yield from self._delete_aged(connection, runs, before_ns)
@@ -95,13 +85,13 @@ class Retention:
             yield from self._delete_records(connection, runs)
         self._tell()
 
-    def _delete_aged(self, connection: Connection, runs: list[_Run], before_ns: int) -> Iterator[None]:
+    def _delete_aged(self, connection: Connection, runs: list[OldRun], before_ns: int) -> Iterator[None]:
         for run in runs:
             after, more = 0, True
             while more:
                 with connection.begin():
                     hold_marks(connection)
-                    rows = _next(connection, run, after)
+                    rows = next_frames(connection, run, after)
                     # A run's records stand in the order in which they were made.
                     old = list(takewhile(lambda row: row["recorded_ns"] < before_ns, rows))
                     more = bool(rows) and len(old) == len(rows)
@@ -111,32 +101,32 @@ class Retention:
                         after = last
                 yield
 
-    def _delete_pictures(self, connection: Connection, runs: list[_Run]) -> Iterator[None]:
+    def _delete_pictures(self, connection: Connection, runs: list[OldRun]) -> Iterator[None]:
         """The oldest first, and their records stay: pictures are what takes the room."""
         for run in runs:
             after = 0
             while self._short(self._pictures):
                 with connection.begin():
                     hold_marks(connection)
-                    if not (rows := _next(connection, run, after, rejected=True)):
+                    if not (rows := next_frames(connection, run, after, rejected=True)):
                         break
                     after, _ = self._unlink(run, rows)
                 yield
 
-    def _delete_records(self, connection: Connection, runs: list[_Run]) -> Iterator[None]:
+    def _delete_records(self, connection: Connection, runs: list[OldRun]) -> Iterator[None]:
         """The oldest first, when deleting pictures has not helped."""
         for run in runs:
             after = 0
             while self._database is not None and self._short(self._database):
                 with connection.begin():
                     hold_marks(connection)
-                    if not (rows := _next(connection, run, after)):
+                    if not (rows := next_frames(connection, run, after)):
                         break
                     after = self._delete(connection, run, rows)
                 give_back_pages(connection, PIECE_PAGES)
                 yield
 
-    def _delete_orphans(self, connection: Connection, runs: list[_Run], before_ns: int) -> Iterator[None]:
+    def _delete_orphans(self, connection: Connection, runs: list[OldRun], before_ns: int) -> Iterator[None]:
         """Pictures whose record was lost, or is deleted already."""
         for run in runs:
             files = _files(run.pictures)
@@ -144,25 +134,20 @@ class Retention:
                 names = [(path, name) for path in piece if (name := _frame_of(path)) and _older(path, before_ns)]
                 with connection.begin():
                     hold_marks(connection)
-                    recorded = _recorded(connection, run, {name for _, name in names})
+                    recorded = recorded_frames(connection, run, {name for _, name in names})
                     for path, name in names:
                         if name not in recorded:
                             self._unlink_file(path)
                 yield
 
-    def _delete(self, connection: Connection, run: _Run, rows: Sequence[RowMapping]) -> int:
+    def _delete(self, connection: Connection, run: OldRun, rows: Sequence[RowMapping]) -> int:
         """Delete the unmarked ones with their pictures; returns the id up to which it has come."""
         last, ids = self._unlink(run, rows)
         if ids:
-            keys = (VERDICTS.c[name] for name in FRAME_KEY)
-            of_these = select(*keys).where(VERDICTS.c.id.in_(ids), VERDICTS.c.defects > 0)
-            connection.execute(
-                delete(DEFECTS).where(tuple_(*(DEFECTS.c[name] for name in FRAME_KEY)).in_(of_these))
-            )
-            self._records += connection.execute(delete(VERDICTS).where(VERDICTS.c.id.in_(ids))).rowcount
+            self._records += delete_frames(connection, ids)
         return last
 
-    def _unlink(self, run: _Run, rows: Sequence[RowMapping]) -> tuple[int, list[int]]:
+    def _unlink(self, run: OldRun, rows: Sequence[RowMapping]) -> tuple[int, list[int]]:
         """Delete the pictures of the unmarked ones, up to a piece's worth; returns the id up to which it has come,
         and the ids of those whose pictures are gone."""
         ids: list[int] = []
@@ -211,32 +196,6 @@ class Retention:
         self._said_short = bool(short)
 
 
-def _runs(connection: Connection, pictures: str) -> list[_Run]:
-    """The runs of this PC, the oldest first: another PC's pictures lie elsewhere."""
-    query = select(RUNS.c.id, RUNS.c.folder).where(RUNS.c.host == socket.gethostname()).order_by(RUNS.c.id)
-    with connection.begin():
-        return [_Run(row.id, Path(row.folder) / pictures) for row in connection.execute(query)]
-
-
-def _next(connection: Connection, run: _Run, after: int, *, rejected: bool = False) -> Sequence[RowMapping]:
-    """The records of a run that follow the one with the id `after`."""
-    later = VERDICTS.alias("later")
-    superseded = exists().where(
-        later.c.run_id == VERDICTS.c.run_id,
-        later.c.camera == VERDICTS.c.camera,
-        later.c.frame_id == VERDICTS.c.frame_id,
-        later.c.id > VERDICTS.c.id,
-        later.c.decision == "reject",
-    )
-    named = ("id", "camera", "frame_id", "recorded_ns", "decision", "defects")
-    query = select(
-        *(VERDICTS.c[name] for name in named), is_marked().label("marked"), superseded.label("superseded")
-    ).where(VERDICTS.c.run_id == run.id, VERDICTS.c.id > after)
-    if rejected:
-        query = query.where(VERDICTS.c.decision == "reject")
-    return connection.execute(query.order_by(VERDICTS.c.id).limit(PIECE_ROWS)).mappings().all()
-
-
 def _names(row: RowMapping) -> list[str]:
     """The pictures that a rejected frame may have."""
     if row["decision"] != "reject":
@@ -264,12 +223,3 @@ def _older(path: Path, than_ns: int) -> bool:
         return path.stat().st_mtime_ns < than_ns
     except FileNotFoundError:
         return False
-
-
-def _recorded(connection: Connection, run: _Run, frames: set[tuple[str, int]]) -> set[tuple[str, int]]:
-    """Those of the frames that have a record."""
-    if not frames:
-        return set()
-    key = (VERDICTS.c.camera, VERDICTS.c.frame_id)
-    found = select(*key).where(VERDICTS.c.run_id == run.id, tuple_(*key).in_(sorted(frames)))
-    return {(row.camera, row.frame_id) for row in connection.execute(found)}

@@ -98,9 +98,11 @@ class Records:
             return
         for verdict in self._new:
             rows = 1 + len(verdict.defects)
-            if self._rows_in - self._rows_out + rows > QUEUE_ROWS or not self._thread.is_alive():
+            alive = self._thread.is_alive()
+            if self._rows_in - self._rows_out + rows > QUEUE_ROWS or not alive:
                 self._dropped += 1
-                self._warn(verdict, "the database is slow or gone, and the queue is full", self._dropped)
+                why = "the database is slow or gone, and the queue is full" if alive else "records are off"
+                self._warn(verdict, why, self._dropped)
                 continue
             self._rows_in += rows
             self._queue.append(verdict)

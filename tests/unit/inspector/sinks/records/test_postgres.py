@@ -14,6 +14,9 @@ from recorded import Postgres, RunOnRecord, defect, postgres_programs, verdict
 from structlog.testing import capture_logs
 
 from inspector.sinks.records.database import Database
+from inspector.sinks.records.marks import Subject, mark, marks, unmark
+from inspector.sinks.records.retention import NS_PER_DAY, Keep, Retention
+from inspector.sinks.records.selection import Selection, defects, verdicts
 
 COUNT = "SELECT COUNT(*) FROM verdicts"
 
@@ -56,6 +59,35 @@ def test_rows_views_and_keys_are_those_of_sqlite(run: RunOnRecord):
         ("top-0-1", 0, 1, 2, 400)
     ]
     assert run.rows("SELECT version FROM schema_version") == [(1,)]
+
+
+def test_retention_marks_and_export_are_those_of_sqlite(run: RunOnRecord, tmp_path: Path):
+    """The same statements, in the other database's words."""
+    run.write(
+        *(verdict(n, defect(f"top-{n}-1"), coil=f"C-{n}") for n in range(6)),
+        verdict(6, defect("top-5-1"), coil="C-6"),
+    )
+    run.settle()
+    database = Database(run.url)
+    with database.changing("") as connection:
+        mark(connection, [Subject(coil="C-1"), Subject(camera="top", frame_id=3, run="run")], "claim", "anna")
+        assert [each["coil"] for each in marks(connection)] == ["C-1", None]
+    with database.reading("") as connection:
+        parts = [row for rows in defects(connection, Selection(camera="top")) for row in rows]
+        assert [tuple(row)[2:3] + tuple(row)[6:9] for row in parts[-2:]] == [
+            ("top-4-1", 4, 4, 1),
+            ("top-5-1", 5, 6, 2),
+        ]
+        frames = [row for rows in verdicts(connection, Selection(coil="C-2")) for row in rows]
+        assert [tuple(row)[:3] for row in frames] == [(str(run.folder), "top", 2)]
+    with database.writing() as connection:
+        keeper = Retention(Keep(1.0, None), tmp_path / "run" / "rejects", None)
+        list(keeper.sweep(connection, time.time_ns() + 2 * NS_PER_DAY))
+    assert run.rows("SELECT frame_id FROM verdicts ORDER BY frame_id") == [(1,), (3,)]
+    assert run.rows("SELECT COUNT(*) FROM defects") == [(2,)]
+    with database.changing("") as connection:
+        unmark(connection, [Subject(coil="C-1")])
+        assert len(marks(connection)) == 1
 
 
 def test_a_server_that_dies_and_comes_back_loses_and_doubles_nothing(run: RunOnRecord, server: Postgres):

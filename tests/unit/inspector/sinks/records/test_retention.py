@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from inspector.errors import InputError
 from inspector.sinks import REJECTS_FOLDER
 from inspector.sinks.pictures import picture_name
-from inspector.sinks.records import retention
+from inspector.sinks.records import old_frames, retention
 from inspector.sinks.records.database import Database
 from inspector.sinks.records.marks import Subject, mark, unmark
 from inspector.sinks.records.retention import BYTES_PER_GB, NS_PER_DAY, Keep, Retention
@@ -113,7 +113,7 @@ def test_a_marked_coil_and_a_marked_frame_stay(archive: Archive):
 
 def test_work_is_cut_into_small_pieces(archive: Archive, monkeypatch: pytest.MonkeyPatch):
     """However much there is to delete, a piece is bounded by records and by files, and nothing is left out."""
-    monkeypatch.setattr(retention, "PIECE_ROWS", 7)
+    monkeypatch.setattr(old_frames, "PIECE_ROWS", 7)
     monkeypatch.setattr(retention, "PIECE_FILES", 2)
     with archive.connection() as connection:
         sweep = Retention(Keep(0.5, None), archive.pictures, None).sweep(connection, NOW_NS + SECOND_NS)
@@ -127,7 +127,7 @@ def test_work_is_cut_into_small_pieces(archive: Archive, monkeypatch: pytest.Mon
 
 def test_a_sweep_that_is_cut_off_is_done_again(archive: Archive, monkeypatch: pytest.MonkeyPatch):
     """Killed between any two pieces: no record without its pictures' end, none left behind in the end."""
-    monkeypatch.setattr(retention, "PIECE_ROWS", 3)
+    monkeypatch.setattr(old_frames, "PIECE_ROWS", 3)
     for stop_after in range(1, 6):
         with archive.connection() as connection:
             sweep = Retention(Keep(0.5, None), archive.pictures, None).sweep(connection, NOW_NS + SECOND_NS)
@@ -140,7 +140,7 @@ def test_a_sweep_that_is_cut_off_is_done_again(archive: Archive, monkeypatch: py
 
 def test_for_room_the_oldest_pictures_go_until_there_is_enough(archive: Archive, monkeypatch: pytest.MonkeyPatch):
     """Their records stay: they take little room, and tell of the coil."""
-    monkeypatch.setattr(retention, "PIECE_ROWS", 1)
+    monkeypatch.setattr(old_frames, "PIECE_ROWS", 1)
 
     def free() -> int:
         return BYTES_PER_GB - 500 * len(list(archive.pictures.iterdir())) + 4500
