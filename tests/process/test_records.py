@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -64,11 +65,21 @@ def test_off_unless_asked_for_and_off_in_a_replay(line: LineUnderTest, tmp_path:
     assert rows(line, "SELECT file, decision FROM verdicts") == [("a.png", "accept")]
 
 
-def test_a_database_that_cannot_be_reached_costs_no_verdict(line: LineUnderTest):
-    """Nobody listens there: the line runs as ever, and the summary says what is missing."""
-    write(line, 'enabled = true\nurl = "postgresql://anna@127.0.0.1:9/steel"')
-    run = line.run()
+@pytest.mark.parametrize("how", ["refuses", "hangs"])
+def test_a_database_that_cannot_be_reached_costs_no_verdict(line: LineUnderTest, how: str):
+    """The line starts, runs and ends as ever, and the summary says what is missing; a check lets it start."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        if how == "refuses":
+            silent.close()
+        write(line, f'enabled = true\nurl = "postgresql://anna@127.0.0.1:{port}/steel"')
+        run = line.run()
+        process = line.start("check", "--config", line.config, "--json")
+        found = {row["what"]: row for row in json.loads(process.communicate(timeout=60)[0])["checks"]}
+    assert process.returncode == 0
+    assert "does not answer, records will wait" in found["records"]["found"]
     assert run.code == 0
+    assert "killed" not in run.stderr
     assert run.summary["captured"] == run.summary["records_lost"] == FRAMES
     assert f"{FRAMES} verdicts not in the database" in run.stdout
     assert run.logged("records wait")

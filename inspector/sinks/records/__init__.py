@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from inspector.config import LoadedConfig
-from inspector.errors import InputError
 from inspector.sinks.records.libraries import needs_extra
 from inspector.sinks.verdict_log import VERDICTS_NAME
 
@@ -33,7 +32,7 @@ def open_records(config: LoadedConfig, pictures: str) -> "Records | None":
 
 
 def check_records(url: str) -> str:
-    """What a start would find, changing nothing. Raises InputError where records would be off, or have to wait."""
+    """What a start would find, changing nothing. Raises InputError where it would be refused."""
     with needs_extra("records"):
         from sqlalchemy.exc import DBAPIError
 
@@ -43,9 +42,8 @@ def check_records(url: str) -> str:
     try:
         version = database.version()
     except DBAPIError as error:
-        raise InputError(
-            f"{database.shown}: {reason(error)}: verdicts would be given, records would wait"
-        ) from None
+        # No reason to refuse a start: a line is not held up by its records.
+        return f"{database.shown} does not answer, records will wait: {reason(error)}"
     refuse_newer(version)
     found = f"schema version {version}" if version else "no tables yet, the first start makes them"
     return f"{database.shown}, {found}"
