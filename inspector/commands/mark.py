@@ -51,7 +51,7 @@ def list_marks(config_path: Path, *, as_json: bool) -> int:
     with needs_extra("`inspector mark`"):
         from inspector.sinks.records.database import Database
         from inspector.sinks.records.marks import marks
-        from inspector.sinks.records.table_files import iso_time
+        from inspector.sinks.records.selection import iso_time
     with Database(str(line.records.url)).reading("cannot be read") as connection:
         found = marks(connection)
     if as_json:

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, true
 
 from inspector.sinks.records.schema import DEFECTS, ENGINES, FRAME_KEY, RECIPES, RUNS, STAGES, VERDICTS
+
+NS_PER_S: Final = 10**9
 
 FETCH_ROWS: Final = 10_000
 """Rows held in memory at once, some 20 MB."""
@@ -27,6 +30,12 @@ Columns = dict[str, Kind]
 Rows = Sequence[Sequence[Any]]
 
 
+def iso_time(time_ns: int) -> str:
+    """To the nanosecond, UTC; what a spreadsheet, pandas and a person can read."""
+    seconds, nanoseconds = divmod(time_ns, NS_PER_S)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which records; None is no limit."""
@@ -39,7 +48,8 @@ class Selection:
     """Captured before."""
 
     def __str__(self) -> str:
-        limits = {"coil": self.coil, "camera": self.camera, "from": self.from_ns, "to": self.to_ns}
+        from_, to = (None if at_ns is None else iso_time(at_ns) for at_ns in (self.from_ns, self.to_ns))
+        limits = {"coil": self.coil, "camera": self.camera, "from": from_, "to": to}
         return ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None) or "no limit"
 
 

@@ -3,16 +3,13 @@
 import csv
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from inspector.errors import InputError
 from inspector.sinks.records.libraries import needs_extra
-from inspector.sinks.records.selection import Columns, Kind, Rows
+from inspector.sinks.records.selection import Columns, Kind, Rows, iso_time
 from inspector.sinks.whole_file import whole_file
-
-NS_PER_S: Final = 10**9
 
 CSV_DECIMALS: Final = 4
 """Of mm, mm², ms and scores; a mean over frames has sixteen, which a person has to read over."""
@@ -58,12 +55,6 @@ def _text(kind: Kind, value: Any) -> Any:
     if kind is Kind.TIME:
         return iso_time(value)
     return round(value, CSV_DECIMALS) if kind is Kind.NUMBER else value
-
-
-def iso_time(time_ns: int) -> str:
-    """To the nanosecond, UTC; what a spreadsheet, pandas and a person can read."""
-    seconds, nanoseconds = divmod(time_ns, NS_PER_S)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 
 @contextmanager
