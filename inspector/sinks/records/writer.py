@@ -22,7 +22,7 @@ from inspector.sinks.records.session import Session
 from inspector.values import Verdict
 
 QUEUE_ROWS: Final = 50_000
-"""Frames and defects that may wait: at 156 frames/s five minutes without a database, in some 60 MB."""
+"""Frames and defects that may wait: at 156 frames/s five minutes without a database, in some 45 MB."""
 
 BATCH_VERDICTS: Final = 200
 """Verdicts in one transaction. Their rows are made in under 2 ms, in which decide has to wait for this thread."""
