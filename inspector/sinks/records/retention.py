@@ -30,6 +30,9 @@ PIECE_PAGES: Final = 1000
 ORPHAN_NS: Final = 3600 * 10**9
 """A picture without a record is nobody's when it is so old: a younger one's record may still wait."""
 
+ORPHANS_EVERY_NS: Final = 3600 * 10**9
+"""All pictures there are have to be looked at for it, and few are found."""
+
 NS_PER_DAY: Final = 86_400 * 10**9
 BYTES_PER_GB: Final = 10**9
 
@@ -60,6 +63,7 @@ class Retention:
         self, keep: Keep, pictures: Path, database: Path | None, free: Callable[[Path], int] = free_bytes
     ) -> None:
         self._keep, self._pictures, self._database, self._free = keep, pictures, database, free
+        self._orphans_ns = 0
         self._said_short = False
         self._records = self._files = 0
         self._fault: OSError | None = None
@@ -77,7 +81,9 @@ class Retention:
         if self._keep.days is not None:
             before_ns = now_ns - int(self._keep.days * NS_PER_DAY)
             yield from self._delete_aged(connection, runs, before_ns)
-            yield from self._delete_orphans(connection, runs, before_ns)
+            if abs(now_ns - self._orphans_ns) >= ORPHANS_EVERY_NS:
+                self._orphans_ns = now_ns
+                yield from self._delete_orphans(connection, runs, before_ns)
         if self._short(self._pictures):
             yield from self._delete_pictures(connection, runs)
             yield from self._delete_orphans(connection, runs, now_ns - ORPHAN_NS)

@@ -111,6 +111,20 @@ def test_a_marked_coil_and_a_marked_frame_stay(archive: Archive):
     assert archive.pictured() == [30, 31]
 
 
+def test_a_mark_counts_from_the_moment_it_is_made(archive: Archive, monkeypatch: pytest.MonkeyPatch):
+    """In the middle of a sweep, from another process: what is still there then stays."""
+    monkeypatch.setattr(old_frames, "PIECE_ROWS", 3)
+    with archive.connection() as connection:
+        sweep = Retention(Keep(0.5, None), archive.pictures, None).sweep(connection, NOW_NS + SECOND_NS)
+        while archive.coils()["C-1"] == FRAMES:
+            next(sweep)
+        left = archive.coils()["C-1"]
+        marked(archive, Subject(coil="C-1"))
+        list(sweep)
+    assert archive.coils() == {"C-1": left, "C-3": FRAMES}
+    assert 0 < left < FRAMES
+
+
 def test_work_is_cut_into_small_pieces(archive: Archive, monkeypatch: pytest.MonkeyPatch):
     """However much there is to delete, a piece is bounded by records and by files, and nothing is left out."""
     monkeypatch.setattr(old_frames, "PIECE_ROWS", 7)
