@@ -3,6 +3,7 @@ from --golden."""
 
 import argparse
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,33 @@ def _run(options: argparse.Namespace) -> int:
         case "replay":
             from inspector.commands.replay import replay
 
-            return replay(options.source, options.config, options.out, options.golden, as_json=options.json)
+            return replay(
+                options.source,
+                options.config,
+                options.out,
+                options.golden,
+                records=options.records,
+                as_json=options.json,
+            )
         case "record":
             from inspector.commands.record import record
 
             return record(options.config, options.source, options.camera, options.out, options.frames)
+        case "export":
+            from inspector.commands.export import export
+
+            return export(
+                options.config,
+                options.out,
+                options.rows,
+                coil=options.coil,
+                camera=options.camera,
+                from_ns=options.from_ns,
+                to_ns=options.to_ns,
+                as_json=options.json,
+            )
+        case "mark" | "unmark":
+            return _run_mark(options)
         case "check":
             from inspector.commands.check import Stage, check
 
@@ -61,6 +84,16 @@ def _run(options: argparse.Namespace) -> int:
             return sign(options.engine, options.key)
         case _:
             return _run_process(options)
+
+
+def _run_mark(options: argparse.Namespace) -> int:
+    from inspector.commands.mark import list_marks, mark, unmark
+
+    if options.command == "unmark":
+        return unmark(options.config, options.what, options.run)
+    if options.list:
+        return list_marks(options.config, as_json=options.json)
+    return mark(options.config, options.what, options.run, options.note)
 
 
 def _run_process(options: argparse.Namespace) -> int:
@@ -113,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, help="folder for verdicts, summary, report and pictures"
     )
     replay.add_argument("--golden", type=Path, help="folder of an earlier replay: exit 3 where verdicts differ")
+    replay.add_argument("--records", action="store_true", help="write to the config's database too, as a live run")
     _json(replay)
 
     record = _command(
@@ -143,6 +177,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--camera", help="with --stage ingest: a camera of the config")
     _engine(check)
     _json(check)
+
+    _records(commands)
 
     bench = _command(
         commands,
@@ -183,6 +219,45 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _records(commands: Any) -> None:
+    """The commands that read and keep records."""
+    export = _command(
+        commands,
+        "export",
+        "write records of a coil, a camera or a time to a CSV or Parquet file",
+        "inspector export --config line.toml --coil C-48213 --rows defects --out coil.csv",
+    )
+    export.add_argument("--out", type=Path, required=True, help="file to write, FILE.csv or FILE.parquet")
+    export.add_argument(
+        "--rows",
+        choices=("verdicts", "defects"),
+        default="verdicts",
+        help="a row is a frame's verdict (default) or a defect, over all frames that show it",
+    )
+    export.add_argument("--coil", help="only this coil")
+    export.add_argument("--camera", help="only this camera")
+    time_of = "e.g. 2026-03-01T06:00, local time, or with +01:00 or Z"
+    export.add_argument("--from", dest="from_ns", type=_time_ns, metavar="TIME", help=f"captured from, {time_of}")
+    export.add_argument("--to", dest="to_ns", type=_time_ns, metavar="TIME", help="captured before")
+    _json(export)
+
+    mark = _command(
+        commands,
+        "mark",
+        "keep records and pictures of coils and frames, however old they get",
+        "inspector mark C-48213 top:1234 --config line.toml --note 'claim 771'",
+    )
+    mark.add_argument("--note", default="", help="why")
+    mark.add_argument("--list", action="store_true", help="show what is marked")
+    _json(mark)
+    unmark = _command(commands, "unmark", "take marks away", "inspector unmark C-48213 --config line.toml")
+    for command in (mark, unmark):
+        command.add_argument("what", nargs="*", metavar="COIL|CAMERA:FRAME", help="a coil, or one frame")
+        command.add_argument(
+            "--run", help="run of the frame, by its folder's name, where several have such a frame"
+        )
+
+
 def _command(
     commands: Any, name: str, what: str, example: str, *, with_config: bool = True
 ) -> argparse.ArgumentParser:
@@ -200,6 +275,15 @@ def _engine(command: argparse.ArgumentParser) -> None:
 
 def _json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON object for a program to read")
+
+
+def _time_ns(text: str) -> int:
+    """ISO 8601 to ns since 1970."""
+    try:
+        at = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write it as 2026-03-01T06:00") from None
+    return (at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1) * 1000
 
 
 def _positive(text: str) -> int:

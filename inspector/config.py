@@ -7,15 +7,21 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from inspector.errors import ConfigError
 from inspector.settings_file import parse, read_bytes, validate
 
 _STRICT: Final = ConfigDict(extra="forbid", frozen=True)
 
 CAMERA_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """Camera names become socket, file and unit names."""
+
+_URL_PASSWORDS: Final = re.compile(r"(?<=://)([^:/@]*):[^@]*(?=@)|[?&](?:ssl)?password=[^&]*")
+"""Where a URL can hold one: after the user's name, and among libpq's parameters."""
+
+_SQLITE: Final = "sqlite:///"
 
 Positive = Annotated[float, Field(gt=0.0)]
 
@@ -118,6 +124,32 @@ class SinkSettings(BaseModel):
     """Wait for a slow disk rather than leave pictures out; a replay does."""
 
 
+RECORDS_URL: Final = "INSPECTOR_RECORDS__URL"
+"""Environment variable of the database; it may hold a password, which a file must not."""
+
+
+RECORDS_NAME: Final = "records.sqlite"
+
+
+class RecordSettings(BaseModel):
+    """Verdicts in a database."""
+
+    model_config = _STRICT
+    enabled: bool = False
+    url: str | None = None
+    """sqlite:///FILE or postgresql://USER@HOST/DATABASE; None is records.sqlite in `sinks.out`, shared by its
+    runs."""
+    keep_days: Positive | None = None
+    """Records and pictures older than this are deleted, but for what an operator marked; None keeps them."""
+    least_free_gb: Positive | None = None
+    """Below so much free space the oldest pictures, then the oldest records are deleted; None never does."""
+
+    @field_serializer("url", when_used="json")
+    def _without_password(self, url: str | None) -> str | None:
+        """line.json is kept beside the results; the processes have the password from the environment."""
+        return url if url is None else without_password(url)
+
+
 class ViewSettings(BaseModel):
     """Live view: verdicts with their frames, published for whoever subscribes."""
 
@@ -161,6 +193,7 @@ class LineConfig(BaseSettings):
     batch: BatchSettings = BatchSettings()
     backend: EngineSettings = EngineSettings()
     sinks: SinkSettings = SinkSettings()
+    records: RecordSettings = RecordSettings()
     view: ViewSettings = ViewSettings()
     links: Path = Field(default_factory=_runtime_folder)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; only its owner may enter."""
@@ -213,9 +246,33 @@ class LoadedConfig:
 def load_config(path: Path) -> LoadedConfig:
     """Read line.toml; relative paths in it start at its folder. Raises ConfigError: file, key, what is allowed."""
     raw = read_bytes(path)
-    line = validate(path, parse(path, raw), LineConfig)
+    values = parse(path, raw)
+    _refuse_password(path, values)
+    line = validate(path, values, LineConfig)
     identity = f"{line.name}@{hashlib.sha256(raw).hexdigest()[:12]}"
     return LoadedConfig(path, _absolute(line, path.resolve().parent), identity)
+
+
+def without_password(url: str) -> str:
+    """The URL as it may stand in a file or a log."""
+    return _URL_PASSWORDS.sub(r"\1", url)
+
+
+def _refuse_password(path: Path, values: dict[str, Any]) -> None:
+    """A config is read by many, and copied beside every result."""
+    records = values.get("records")
+    url = records.get("url") if isinstance(records, dict) else None
+    if isinstance(url, str) and without_password(url) != url:
+        raise ConfigError(
+            f"{path}: records.url: holds a password: give the whole URL in {RECORDS_URL}, or the password in "
+            "~/.pgpass"
+        )
+
+
+def _absolute_url(url: str | None, out: Path, base: Path) -> str:
+    if url is None:
+        return f"{_SQLITE}{out / RECORDS_NAME}"
+    return f"{_SQLITE}{base / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url
 
 
 def _absolute(line: LineConfig, base: Path) -> LineConfig:
@@ -231,6 +288,9 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
             "cameras": cameras,
             "backend": line.backend.model_copy(update={"cache": base / cache}),
             "sinks": line.sinks.model_copy(update={"out": base / line.sinks.out}),
+            "records": line.records.model_copy(
+                update={"url": _absolute_url(line.records.url, base / line.sinks.out, base)}
+            ),
             "links": base / line.links,
             "view": line.view.model_copy(update={"keys": line.view.keys and base / line.view.keys}),
         }

@@ -110,6 +110,7 @@ def run_line(config: LoadedConfig, source: SimulatorSettings, out: Path, **overr
         update={
             "cameras": {CAMERA: source},
             "sinks": config.line.sinks.model_copy(update={"pictures": False}),
+            "records": config.line.records.model_copy(update={"enabled": False}),
             **overrides,
         }
     )

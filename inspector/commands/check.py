@@ -16,6 +16,7 @@ from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError
 from inspector.processes import INGEST
 from inspector.recipe import load_recipe
+from inspector.sinks.records import check_records
 from inspector.sources import open_source, source_settings
 from inspector.wire.links import LINKS, endpoint
 
@@ -87,6 +88,8 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
     else:
         findings.check("recipe", lambda: load_recipe(line.recipe).identity)
     findings.check("links", lambda: _links(config))
+    if line.records.enabled:
+        findings.check("records", lambda: check_records(str(line.records.url)))
     findings.check("disk", lambda: _disk(line.sinks.out))
 
 

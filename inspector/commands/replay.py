@@ -20,7 +20,9 @@ DIFFERS: Final = 3
 SHOWN_DIFFERENCES: Final = 20
 
 
-def replay(source: Path, config_path: Path, out: Path, golden: Path | None, *, as_json: bool) -> int:
+def replay(
+    source: Path, config_path: Path, out: Path, golden: Path | None, *, records: bool, as_json: bool
+) -> int:
     """Inspect a folder of images, a video or a recording; returns the exit code. Raises InspectorError."""
     config = load_config(config_path)
     settings = source_settings(source)
@@ -38,6 +40,8 @@ def replay(source: Path, config_path: Path, out: Path, golden: Path | None, *, a
             "cameras": {camera: settings},
             "deadline_ms": DEADLINE_MS,
             "sinks": config.line.sinks.model_copy(update={"keep_all": True}),
+            # Steel that was inspected once would stand in the records twice.
+            "records": config.line.records.model_copy(update={"enabled": records}),
         }
     )
     finished = run_session(config, line, out.resolve(), quiet=as_json)

@@ -17,6 +17,7 @@ from typing import Final
 
 import structlog
 
+from inspector.config import RECORDS_URL
 from inspector.errors import InputError, InspectorError, WorkError
 from inspector.processes import DECIDE, INGEST, PROCESSES, WORKER, Process
 from inspector.processes.notify import PROGRESS, READY, SETTLED, NotifyListener
@@ -132,11 +133,12 @@ class Line:
         if camera is not None:
             command += ["--camera", camera]
         command += ["--child-of", str(os.getpid()), "--identity", self._identity]
-        # The config was resolved with the environment's settings; they must not be laid over it again.
+        # The config was resolved with the environment's settings; they must not be laid over it again. The
+        # database's URL was resolved without its password.
         environment = {
             key: value
             for key, value in os.environ.items()
-            if not key.startswith("INSPECTOR_") or key == "INSPECTOR_LOG_LEVEL"
+            if not key.startswith("INSPECTOR_") or key in ("INSPECTOR_LOG_LEVEL", RECORDS_URL)
         }
         # What went well is the summary's to say; the terminal shows progress and what went wrong.
         environment.setdefault("INSPECTOR_LOG_LEVEL", "warning")

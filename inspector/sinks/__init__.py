@@ -13,6 +13,7 @@ from inspector.engine.manifest import EngineFolder
 from inspector.errors import WorkError
 from inspector.rules import BoundRecipe
 from inspector.sinks.pictures import RejectPictures
+from inspector.sinks.records import open_records
 from inspector.sinks.summary import write_summary
 from inspector.sinks.verdict_log import VERDICTS_NAME, Rotation, VerdictLog, last_frames, read_verdicts
 from inspector.sinks.viewer import Viewer
@@ -39,6 +40,7 @@ class Sinks:
             Rotation(settings.log_megabytes * 1_000_000, settings.log_files) if settings.log_megabytes else None
         )
         self._verdicts = VerdictLog(self._folder, self._rotation)
+        self._records = open_records(config, REJECTS_FOLDER)
         self._pictures = PictureQueue(
             RejectPictures(self._folder / REJECTS_FOLDER, max_frames=settings.max_pictures),
             wait=settings.keep_all,
@@ -58,25 +60,32 @@ class Sinks:
         """Hand one verdict to every sink."""
         verdict = outcome.verdict
         self._verdicts.write(verdict)
+        if self._records is not None:
+            self._records.write(verdict)
         if verdict.decision is Decision.REJECT and self._with_pictures:
             self._pictures.put(outcome)
         if self._viewer is not None:
             self._viewer.show(outcome)
 
     def flush(self) -> None:
-        """Bring the verdict log up to date on disk."""
+        """Bring the verdict log up to date on disk, then hand its verdicts to the records."""
         self._verdicts.flush()
+        if self._records is not None:
+            self._records.flush()
 
     def close(self, tally: Tally, *, late: int, refused: int, engine: EngineFolder) -> int:
         """Finish pictures, verdict log and summary; returns how many verdicts could not be written down."""
         self._pictures.close()
         self._verdicts.close()
+        if self._records is not None:
+            self._records.close()
         figures = tally.figures() | {
             "late": late,
             "refused_messages": refused,
             "pictures_lost": self._pictures.sink.lost + self._pictures.failed,
             "pictures_skipped": self._pictures.sink.skipped + self._pictures.skipped,
             "verdicts_lost": self._verdicts.lost,
+            "records_lost": self._records.lost if self._records is not None else 0,
             "config": self._config.identity,
             "recipe": self._recipe.identity,
             "engine": engine.identity,

@@ -35,7 +35,13 @@ def test_openvino_is_loaded_only_by_an_engine_that_needs_it():
     assert "openvino" not in loaded
 
 
-@pytest.mark.parametrize("missing", [*TRAINING, "openvino"])
+def test_a_database_library_is_loaded_only_where_records_are_asked_for():
+    """A line without records runs without the extra that brings it."""
+    loaded = loaded_by("import inspector.processes.decide, inspector.commands.run, inspector.commands.check")
+    assert not loaded & {"sqlalchemy", "psycopg", "pyarrow"}
+
+
+@pytest.mark.parametrize("missing", [*TRAINING, "openvino", "sqlalchemy", "pyarrow"])
 def test_help_works_without(missing: str):
     """`--help` needs no optional library."""
     code = f"import sys; sys.modules[{missing!r}] = None\nfrom inspector.cli import main\nmain(['--help'])"

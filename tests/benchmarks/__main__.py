@@ -1,10 +1,19 @@
 """All figures of the README, one after the other."""
 
 import sys
+from functools import partial
 
-from tests.benchmarks import demo_engine, line, memory
+from tests.benchmarks import demo_engine, line, records, soak
 
-for benchmark in (line, demo_engine, memory):
-    print(f"\n== {benchmark.__doc__.splitlines()[0]}", flush=True)
-    benchmark.main()
+SOAK_FRAMES = (50_000, 2_000)
+"""Minutes instead of the better part of an hour; `python -m tests.benchmarks.soak` is the long one."""
+
+for benchmark, run in (
+    (line, line.main),
+    (demo_engine, demo_engine.main),
+    (records, records.main),
+    (soak, partial(soak.main, *SOAK_FRAMES)),
+):
+    print(f"\n== {(benchmark.__doc__ or '').splitlines()[0]}", flush=True)
+    run()
 sys.exit(0)

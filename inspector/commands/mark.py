@@ -1,0 +1,85 @@
+"""`inspector mark` and `unmark`: coils and frames that retention leaves alone."""
+
+import getpass
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from inspector.config import LineConfig, load_config
+from inspector.errors import InputError
+from inspector.sinks.records.libraries import needs_extra
+
+if TYPE_CHECKING:
+    from inspector.sinks.records.marks import Subject
+
+_FRAME: Final = re.compile(r"(?P<camera>[^:]+):(?P<frame_id>\d+)")
+
+
+def mark(config_path: Path, names: list[str], run: str | None, note: str) -> int:
+    """Mark coils and frames of the config's records; returns the exit code. Raises InspectorError."""
+    line = load_config(config_path).line
+    with needs_extra("`inspector mark`"):
+        from inspector.sinks.records import marks
+        from inspector.sinks.records.database import Database
+    subjects = _subjects(line, names, run)
+    with Database(str(line.records.url)).changing("cannot be marked") as connection:
+        marks.mark(connection, subjects, note, _user())
+    for subject in subjects:
+        print(f"marked {subject}")
+    return 0
+
+
+def unmark(config_path: Path, names: list[str], run: str | None) -> int:
+    """Take marks away; returns the exit code. Raises InspectorError."""
+    line = load_config(config_path).line
+    with needs_extra("`inspector unmark`"):
+        from inspector.sinks.records import marks
+        from inspector.sinks.records.database import Database
+    subjects = _subjects(line, names, run)
+    with Database(str(line.records.url)).changing("cannot be unmarked") as connection:
+        marks.unmark(connection, subjects)
+    for subject in subjects:
+        print(f"unmarked {subject}")
+    return 0
+
+
+def list_marks(config_path: Path, *, as_json: bool) -> int:
+    """Print what is marked; returns the exit code. Raises InspectorError."""
+    line = load_config(config_path).line
+    with needs_extra("`inspector mark`"):
+        from inspector.sinks.records.database import Database
+        from inspector.sinks.records.marks import marks
+        from inspector.sinks.records.selection import iso_time
+    with Database(str(line.records.url)).reading("cannot be read") as connection:
+        found = marks(connection)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+        return 0
+    for each in found:
+        frame = f"{each['camera']}:{each['frame_id']} --run {Path(each['folder'] or '').name}"
+        what = each["coil"] if each["coil"] is not None else frame
+        print(f"{what:30s} {iso_time(each['marked_ns'])[:19]}Z by {each['marked_by']}: {each['note']}")
+    return 0
+
+
+def _subjects(line: LineConfig, names: list[str], run: str | None) -> "list[Subject]":
+    """CAMERA:FRAME where the line has such a camera, else a coil."""
+    from inspector.sinks.records.marks import Subject
+
+    subjects = []
+    for name in names:
+        found = _FRAME.fullmatch(name)
+        if found is not None and found["camera"] in line.cameras:
+            subjects.append(Subject(camera=found["camera"], frame_id=int(found["frame_id"]), run=run))
+        else:
+            subjects.append(Subject(coil=name))
+    if not subjects:
+        raise InputError("say what: a coil, or CAMERA:FRAME")
+    return subjects
+
+
+def _user() -> str:
+    """Who asks, also where it takes sudo to write to the records."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()

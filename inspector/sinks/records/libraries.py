@@ -1,0 +1,24 @@
+"""The libraries only records need: their absence is one clear line, never a traceback."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from inspector.errors import InputError
+
+_EXTRAS: Final = {"sqlalchemy": "service", "psycopg": "postgres", "pyarrow": "parquet"}
+"""Library → the extra that brings it."""
+
+
+@contextmanager
+def needs_extra(what: str) -> Iterator[None]:
+    """Turn a library that is missing inside the block into an InputError that names the install command."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRAS:
+            raise
+        raise InputError(
+            f"{what} needs {missing}, which is not installed: pip install 'strip-inspector[{_EXTRAS[missing]}]'"
+        ) from None

@@ -1,0 +1,69 @@
+"""What retention asks of the tables: the frames of a run, the oldest first, and which of them may go."""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, RowMapping, delete, exists, select, tuple_
+
+from inspector.sinks.records.marks import is_marked
+from inspector.sinks.records.schema import DEFECTS, FRAME_KEY, RUNS, VERDICTS
+
+PIECE_ROWS: Final = 1000
+"""Records looked at in one piece: some 20 ms of work, and five times what a fast line adds meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class OldRun:
+    """A run of this PC."""
+
+    id: int
+    pictures: Path
+    """Folder of its pictures."""
+
+
+def runs_of_this_pc(connection: Connection, pictures: str) -> list[OldRun]:
+    """The runs of this PC, the oldest first: another PC's pictures lie elsewhere."""
+    query = select(RUNS.c.id, RUNS.c.folder).where(RUNS.c.host == socket.gethostname()).order_by(RUNS.c.id)
+    with connection.begin():
+        return [OldRun(row.id, Path(row.folder) / pictures) for row in connection.execute(query)]
+
+
+def next_frames(
+    connection: Connection, run: OldRun, after: int, *, rejected: bool = False
+) -> Sequence[RowMapping]:
+    """The records of a run that follow the one with the id `after`."""
+    later = VERDICTS.alias("later")
+    superseded = exists().where(
+        later.c.run_id == VERDICTS.c.run_id,
+        later.c.camera == VERDICTS.c.camera,
+        later.c.frame_id == VERDICTS.c.frame_id,
+        later.c.id > VERDICTS.c.id,
+        later.c.decision == "reject",
+    )
+    named = ("id", "camera", "frame_id", "recorded_ns", "decision", "defects")
+    query = select(
+        *(VERDICTS.c[name] for name in named), is_marked().label("marked"), superseded.label("superseded")
+    ).where(VERDICTS.c.run_id == run.id, VERDICTS.c.id > after)
+    if rejected:
+        query = query.where(VERDICTS.c.decision == "reject")
+    return connection.execute(query.order_by(VERDICTS.c.id).limit(PIECE_ROWS)).mappings().all()
+
+
+def recorded_frames(connection: Connection, run: OldRun, frames: set[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Those of the frames that have a record."""
+    if not frames:
+        return set()
+    key = (VERDICTS.c.camera, VERDICTS.c.frame_id)
+    found = select(*key).where(VERDICTS.c.run_id == run.id, tuple_(*key).in_(sorted(frames)))
+    return {(row.camera, row.frame_id) for row in connection.execute(found)}
+
+
+def delete_frames(connection: Connection, ids: Sequence[int]) -> int:
+    """Delete frames and their defects, in the transaction at hand; returns how many frames."""
+    keys = (VERDICTS.c[name] for name in FRAME_KEY)
+    of_these = select(*keys).where(VERDICTS.c.id.in_(ids), VERDICTS.c.defects > 0)
+    connection.execute(delete(DEFECTS).where(tuple_(*(DEFECTS.c[name] for name in FRAME_KEY)).in_(of_these)))
+    return connection.execute(delete(VERDICTS).where(VERDICTS.c.id.in_(ids))).rowcount

@@ -1,0 +1,231 @@
+"""Deletes old records and pictures of this PC, by age and for free space; never what an operator marked.
+
+A sweep is a run of small pieces of work, which the writer takes between two batches. It can be cut off anywhere
+and done again: pictures go before the record that names them.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, takewhile
+from pathlib import Path
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, RowMapping
+
+from inspector.sinks.pictures import picture_name
+from inspector.sinks.records.database import give_back_pages
+from inspector.sinks.records.marks import hold_marks
+from inspector.sinks.records.old_frames import OldRun, delete_frames, next_frames, recorded_frames, runs_of_this_pc
+
+PIECE_FILES: Final = 1000
+"""Pictures deleted or looked at in one piece."""
+
+PIECE_PAGES: Final = 1000
+"""4 MB that SQLite's file may shrink by in one piece."""
+
+ORPHAN_NS: Final = 3600 * 10**9
+"""A picture without a record is nobody's when it is so old: a younger one's record may still wait."""
+
+ORPHANS_EVERY_NS: Final = 3600 * 10**9
+"""All pictures there are have to be looked at for it, and few are found."""
+
+NS_PER_DAY: Final = 86_400 * 10**9
+BYTES_PER_GB: Final = 10**9
+
+_PICTURE: Final = re.compile(r"(?P<camera>.+)-(?P<frame>\d{8,})(?:-\d+)?\.(?:jpg|png)")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What is kept; None is no limit."""
+
+    days: float | None
+    free_gb: float | None
+
+
+def free_bytes(folder: Path) -> int:
+    """What may still be written where the folder is, or will be."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return shutil.disk_usage(there).free
+
+
+class Retention:
+    """`pictures` is the folder of this run's pictures, and its name that of the other runs' folders; `database`
+    is SQLite's file, None for a server elsewhere."""
+
+    def __init__(
+        self, keep: Keep, pictures: Path, database: Path | None, free: Callable[[Path], int] = free_bytes
+    ) -> None:
+        self._keep, self._pictures, self._database, self._free = keep, pictures, database, free
+        self._orphans_ns = 0
+        self._said_short = False
+        self._records = self._files = 0
+        self._fault: OSError | None = None
+
+    @property
+    def asked_for(self) -> bool:
+        """Whether anything is ever deleted."""
+        return self._keep.days is not None or self._keep.free_gb is not None
+
+    def sweep(self, connection: Connection, now_ns: int) -> Iterator[None]:
+        """Delete what must go, a piece at each step. Raises DBAPIError."""
+        self._records = self._files = 0
+        self._fault = None
+        runs = runs_of_this_pc(connection, self._pictures.name)
+        if self._keep.days is not None:
+            before_ns = now_ns - int(self._keep.days * NS_PER_DAY)
+            yield from self._delete_aged(connection, runs, before_ns)
+            if abs(now_ns - self._orphans_ns) >= ORPHANS_EVERY_NS:
+                self._orphans_ns = now_ns
+                yield from self._delete_orphans(connection, runs, before_ns)
+        if self._short(self._pictures):
+            yield from self._delete_pictures(connection, runs)
+            yield from self._delete_orphans(connection, runs, now_ns - ORPHAN_NS)
+        if self._database is not None and self._short(self._database):
+            yield from self._delete_records(connection, runs)
+        self._tell()
+
+    def _delete_aged(self, connection: Connection, runs: list[OldRun], before_ns: int) -> Iterator[None]:
+        for run in runs:
+            after, more = 0, True
+            while more:
+                with connection.begin():
+                    hold_marks(connection)
+                    rows = next_frames(connection, run, after)
+                    # A run's records stand in the order in which they were made.
+                    old = list(takewhile(lambda row: row["recorded_ns"] < before_ns, rows))
+                    more = bool(rows) and len(old) == len(rows)
+                    if old:
+                        last = self._delete(connection, run, old)
+                        more = more or last < old[-1]["id"]
+                        after = last
+                yield
+
+    def _delete_pictures(self, connection: Connection, runs: list[OldRun]) -> Iterator[None]:
+        """The oldest first, and their records stay: pictures are what takes the room."""
+        for run in runs:
+            after = 0
+            while self._short(self._pictures):
+                with connection.begin():
+                    hold_marks(connection)
+                    if not (rows := next_frames(connection, run, after, rejected=True)):
+                        break
+                    after, _ = self._unlink(run, rows)
+                yield
+
+    def _delete_records(self, connection: Connection, runs: list[OldRun]) -> Iterator[None]:
+        """The oldest first, when deleting pictures has not helped."""
+        for run in runs:
+            after = 0
+            while self._database is not None and self._short(self._database):
+                with connection.begin():
+                    hold_marks(connection)
+                    if not (rows := next_frames(connection, run, after)):
+                        break
+                    after = self._delete(connection, run, rows)
+                give_back_pages(connection, PIECE_PAGES)
+                yield
+
+    def _delete_orphans(self, connection: Connection, runs: list[OldRun], before_ns: int) -> Iterator[None]:
+        """Pictures whose record was lost, or is deleted already."""
+        for run in runs:
+            files = _files(run.pictures)
+            while piece := list(islice(files, PIECE_FILES)):
+                names = [(path, name) for path in piece if (name := _frame_of(path)) and _older(path, before_ns)]
+                with connection.begin():
+                    hold_marks(connection)
+                    recorded = recorded_frames(connection, run, {name for _, name in names})
+                    for path, name in names:
+                        if name not in recorded:
+                            self._unlink_file(path)
+                yield
+
+    def _delete(self, connection: Connection, run: OldRun, rows: Sequence[RowMapping]) -> int:
+        """Delete the unmarked ones with their pictures; returns the id up to which it has come."""
+        last, ids = self._unlink(run, rows)
+        if ids:
+            self._records += delete_frames(connection, ids)
+        return last
+
+    def _unlink(self, run: OldRun, rows: Sequence[RowMapping]) -> tuple[int, list[int]]:
+        """Delete the pictures of the unmarked ones, up to a piece's worth; returns the id up to which it has come,
+        and the ids of those whose pictures are gone."""
+        ids: list[int] = []
+        files = 0
+        for row in rows:
+            if not row["marked"]:
+                # A camera that has counted from 0 again has put newer pictures under the same names.
+                names = [] if row["superseded"] else _names(row)
+                if all(self._unlink_file(run.pictures / name) for name in names):
+                    ids.append(row["id"])
+                files += len(names)
+            if files >= PIECE_FILES:
+                return row["id"], ids
+        return rows[-1]["id"], ids
+
+    def _unlink_file(self, path: Path) -> bool:
+        """Whether it is gone."""
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            self._fault = self._fault or error
+            return False
+        self._files += 1
+        return True
+
+    def _short(self, place: Path) -> bool:
+        return self._keep.free_gb is not None and self._free(place) < self._keep.free_gb * BYTES_PER_GB
+
+    def _tell(self) -> None:
+        """What the sweep has come to; that space is short only once, until there is enough again."""
+        if self._records or self._files:
+            log.info("old records deleted", records=self._records, pictures=self._files)
+        if self._fault is not None:
+            log.warning("pictures cannot be deleted", file=self._fault.filename, error=self._fault.strerror)
+        places = [self._pictures, *([self._database] if self._database is not None else [])]
+        short = [place for place in places if self._short(place)]
+        if short and not self._said_short:
+            log.error(
+                "free space is still low, and nothing is left that may be deleted: what is marked stays",
+                folder=str(short[0].parent),
+                free_gb=round(self._free(short[0]) / BYTES_PER_GB, 3),
+                least_free_gb=self._keep.free_gb,
+            )
+        self._said_short = bool(short)
+
+
+def _names(row: RowMapping) -> list[str]:
+    """The pictures that a rejected frame may have."""
+    if row["decision"] != "reject":
+        return []
+    stem = picture_name(row["camera"], row["frame_id"])
+    return [f"{stem}.jpg", *(f"{stem}-{n}.png" for n in range(row["defects"]))]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield Path(entry.path)
+    except FileNotFoundError:
+        return
+
+
+def _frame_of(path: Path) -> tuple[str, int] | None:
+    found = _PICTURE.fullmatch(path.name)
+    return (found["camera"], int(found["frame"])) if found is not None else None
+
+
+def _older(path: Path, than_ns: int) -> bool:
+    try:
+        return path.stat().st_mtime_ns < than_ns
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,134 @@
+"""From a verdict to its rows: one of the frame, one of each defect it shows."""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+import msgspec
+import structlog
+
+from inspector.sinks.records.schema import STAGES
+from inspector.sinks.whole_file import write_whole
+from inspector.values import Verdict
+
+RUN_KEY_NAME: Final = ".run-key"
+"""Holds the key under which the run in this folder is recorded."""
+
+Row = dict[str, Any]
+
+log = structlog.get_logger()
+_encode = msgspec.json.encode
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What `runs` says of the verdicts of one folder."""
+
+    key: str
+    line: str
+    host: str
+    folder: Path
+
+
+def identify_run(folder: Path, line: str) -> Run:
+    """The run in `folder`; a decide that is started again finds the key that the first one left there."""
+    host = socket.gethostname()
+    path = folder / RUN_KEY_NAME
+    try:
+        return Run(path.read_text(encoding="ascii").strip(), line, host, folder)
+    except (FileNotFoundError, UnicodeDecodeError):
+        key = str(uuid4())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, key.encode())
+    except OSError as error:
+        # The folder's own name is found again as well, only not told from one that had the name before.
+        log.warning("the run's key cannot be written", path=str(path), error=error.strerror)
+        key = str(uuid5(NAMESPACE_URL, f"{host}:{folder}"))
+    return Run(key, line, host, folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A verdict on its way into the database."""
+
+    verdict: Verdict
+    recorded_ns: int
+    began_ns: Mapping[str, int]
+    """Defect id → capture time of the first frame that shows the defect."""
+
+
+class DefectBeginnings:
+    """Remembers where the defects at hand began: their ids may come again when a camera counts from 0 again."""
+
+    def __init__(self) -> None:
+        self._cameras: dict[str, dict[str, int]] = {}
+
+    def follow(self, verdict: Verdict) -> Mapping[str, int]:
+        """Defect id → where it began, for the defects of a camera's next frame."""
+        if not verdict.defects:
+            self._cameras.pop(verdict.camera, None)
+            return {}
+        before = self._cameras.get(verdict.camera, {})
+        began_ns = {each.id: before.get(each.id, verdict.captured_ns) for each in verdict.defects}
+        self._cameras[verdict.camera] = began_ns
+        return began_ns
+
+
+def frame_row(entry: Entry, run_id: int, recipe_id: int, engine_id: int) -> Row:
+    """The row in `verdicts`."""
+    verdict = entry.verdict
+    row = _key(verdict, run_id) | {
+        "recorded_ns": entry.recorded_ns,
+        "position_mm": verdict.position_mm,
+        "coil": verdict.coil,
+        "decision": verdict.decision.value,
+        "reasons": _encode(verdict.reasons).decode() if verdict.reasons else None,
+        "defects": len(verdict.defects),
+        "recipe_id": recipe_id,
+        "engine_id": engine_id,
+        "file": verdict.file,
+    }
+    for stage in STAGES:
+        row[f"{stage}_ms"] = verdict.stage_ms.get(stage)
+    return row
+
+
+def defect_rows(entry: Entry, run_id: int) -> list[Row]:
+    """The rows in `defects`: one for each part of a strip defect that the frame shows."""
+    key = _key(entry.verdict, run_id)
+    rows = []
+    for n, defect in enumerate(entry.verdict.defects):
+        x, y, width, height = defect.box
+        rows.append(
+            key
+            | {
+                "n": n,
+                "defect_id": defect.id,
+                "began_ns": entry.began_ns[defect.id],
+                "kind": defect.kind,
+                "name": defect.name,
+                "x_px": x,
+                "y_px": y,
+                "width_px": width,
+                "height_px": height,
+                "area_px": defect.area_px,
+                "area_mm2": defect.area_mm2,
+                "across_mm": defect.across_mm,
+                "along_mm": defect.along_mm,
+                "score": defect.score,
+            }
+        )
+    return rows
+
+
+def _key(verdict: Verdict, run_id: int) -> Row:
+    return {
+        "run_id": run_id,
+        "camera": verdict.camera,
+        "captured_ns": verdict.captured_ns,
+        "frame_id": verdict.frame_id,
+    }

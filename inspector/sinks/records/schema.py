@@ -1,0 +1,212 @@
+"""The tables of the records, and how a database of an earlier version becomes one of this version."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
+
+from inspector.errors import ConfigError
+
+METADATA: Final = MetaData()
+
+RowId = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite counts rows by itself only where the column is called INTEGER."""
+
+SCHEMA_VERSION: Final = Table("schema_version", METADATA, Column("version", Integer, nullable=False))
+
+RUNS: Final = Table(
+    "runs",
+    METADATA,
+    Column("id", RowId, Identity(), primary_key=True),
+    Column("key", String(36), nullable=False, unique=True),  # stays the same when decide is started again
+    Column("line", Text, nullable=False),  # config: name and content hash
+    Column("host", Text, nullable=False),
+    Column("folder", Text, nullable=False),  # where its pictures lie on that host
+    Column("started_ns", BigInteger, nullable=False),
+)
+
+RECIPES: Final = Table(
+    "recipes",
+    METADATA,
+    Column("id", RowId, Identity(), primary_key=True),
+    Column("identity", Text, nullable=False, unique=True),  # name and content hash
+)
+
+ENGINES: Final = Table(
+    "engines",
+    METADATA,
+    Column("id", RowId, Identity(), primary_key=True),
+    Column("identity", Text, nullable=False, unique=True),
+)
+
+
+def _frame_key() -> list[Column[int] | Column[str]]:
+    """What names one frame: a camera whose ingest starts again counts from 0 again within the same run, and
+    only the time tells its frames apart."""
+    return [
+        Column("run_id", ForeignKey("runs.id"), nullable=False),
+        Column("camera", Text, nullable=False),
+        Column("frame_id", BigInteger, nullable=False),
+        Column("captured_ns", BigInteger, nullable=False),
+    ]
+
+
+FRAME_KEY: Final = ("run_id", "camera", "frame_id", "captured_ns")
+
+VERDICTS: Final = Table(
+    "verdicts",
+    METADATA,
+    Column("id", RowId, Identity(), primary_key=True),  # in the order in which they were recorded
+    *_frame_key(),
+    Column("recorded_ns", BigInteger, nullable=False),  # the age that retention goes by
+    Column("position_mm", Double, nullable=False),
+    Column("coil", Text),
+    Column("decision", String(11), nullable=False),
+    Column("reasons", Text),  # a JSON list; NULL when accepted
+    Column("defects", Integer, nullable=False),  # how many the frame shows
+    Column("recipe_id", ForeignKey("recipes.id"), nullable=False),
+    Column("engine_id", ForeignKey("engines.id"), nullable=False),
+    Column("file", Text),
+    Column("transfer_ms", Double),
+    Column("batch_ms", Double),
+    Column("engine_ms", Double),
+    Column("decide_ms", Double),
+    Column("total_ms", Double),  # capture to verdict
+    UniqueConstraint(*FRAME_KEY),
+    Index("verdicts_by_coil", "coil", "id"),
+    Index("verdicts_by_time", "captured_ns"),
+    Index("verdicts_by_run", "run_id", "id"),
+)
+# Retention looks for the few frames that have pictures.
+Index(
+    "verdicts_rejected",
+    VERDICTS.c.run_id,
+    VERDICTS.c.id,
+    sqlite_where=VERDICTS.c.decision == "reject",
+    postgresql_where=VERDICTS.c.decision == "reject",
+)
+
+STAGES: Final = ("transfer", "batch", "engine", "decide", "total")
+"""Keys of a verdict's `stage_ms` that have a column."""
+
+DEFECTS: Final = Table(
+    "defects",
+    METADATA,
+    *_frame_key(),
+    Column("n", Integer, nullable=False),  # index in the verdict's defects, and in its crops' names
+    Column("defect_id", Text, nullable=False),  # the same in every frame that shows the defect
+    Column("began_ns", BigInteger, nullable=False),  # capture time of the first frame that shows it
+    Column("kind", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("x_px", Integer, nullable=False),
+    Column("y_px", Integer, nullable=False),
+    Column("width_px", Integer, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    Column("area_px", Integer, nullable=False),
+    Column("area_mm2", Double, nullable=False),
+    Column("across_mm", Double, nullable=False),
+    Column("along_mm", Double, nullable=False),
+    Column("score", Double, nullable=False),
+    UniqueConstraint(*FRAME_KEY, "n"),
+)
+
+MARKS: Final = Table(
+    "marks",
+    METADATA,
+    Column("id", RowId, Identity(), primary_key=True),
+    Column("coil", Text),  # either a coil …
+    Column("run_id", ForeignKey("runs.id")),  # … or one frame
+    Column("camera", Text),
+    Column("frame_id", BigInteger),
+    Column("note", Text, nullable=False),
+    Column("marked_by", Text, nullable=False),
+    Column("marked_ns", BigInteger, nullable=False),
+    Index("marks_by_coil", "coil"),
+    Index("marks_by_frame", "run_id", "camera", "frame_id"),
+)
+
+STRIP_DEFECTS: Final = "strip_defects"
+"""The view of one row a defect on the strip, over all the frames that show it."""
+
+STRIP_DEFECT_COLUMNS: Final = (
+    "run_id, camera, defect_id, began_ns, MAX(captured_ns) AS ended_ns, MIN(frame_id) AS first_frame, "
+    "MAX(frame_id) AS last_frame, COUNT(DISTINCT captured_ns) AS frames, MIN(kind) AS kind, MIN(name) AS name, "
+    "SUM(area_px) AS area_px, SUM(area_mm2) AS area_mm2, "
+    # The centre, weighted by area; a defect's area is at least one pixel.
+    "SUM(across_mm * area_px) / SUM(area_px) AS across_mm, SUM(along_mm * area_px) / SUM(area_px) AS along_mm, "
+    "SUM(score * area_px) / SUM(area_px) AS score"
+)
+
+
+Migration = Callable[[Connection], None]
+
+MIGRATIONS: Final[Sequence[Migration]] = ()
+"""What takes a database from version N to N + 1, the first from 1 to 2. None is changed once it was published."""
+
+_SETTLING_LOCK: Final = 0x7374_6565_6C
+"""PostgreSQL's advisory lock of those who look at the version ("steel"): two lines may start at once."""
+
+
+def bring_up_to_date(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> int:
+    """Make the tables, or bring those of an earlier version up to date, in the transaction of `connection`.
+
+    Returns the version that was there before, 0 for an empty database. Raises ConfigError for a newer one.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_SETTLING_LOCK})"))
+    newest = 1 + len(migrations)
+    before = stored_version(connection)
+    refuse_newer(before, newest)
+    if before == 0:
+        _make_tables(connection)
+        connection.execute(insert(SCHEMA_VERSION).values(version=newest))
+    elif before < newest:
+        for migrate in migrations[before - 1 :]:
+            migrate(connection)
+        connection.execute(update(SCHEMA_VERSION).values(version=newest))
+    return before
+
+
+def _make_tables(connection: Connection) -> None:
+    METADATA.create_all(connection)
+    connection.execute(
+        text(
+            f"CREATE VIEW {STRIP_DEFECTS} AS SELECT {STRIP_DEFECT_COLUMNS} FROM defects "  # noqa: S608
+            "GROUP BY run_id, camera, defect_id, began_ns"
+        )
+    )
+
+
+def stored_version(connection: Connection) -> int:
+    """The version of the tables that are there; 0 where there are none."""
+    if not inspect(connection).has_table(SCHEMA_VERSION.name):
+        return 0
+    return connection.execute(select(SCHEMA_VERSION.c.version)).scalar() or 0
+
+
+def refuse_newer(version: int, known: int = 1 + len(MIGRATIONS)) -> None:
+    """Raise ConfigError where a newer inspector has made the tables: what it added would be left empty."""
+    if version > known:
+        raise ConfigError(
+            f"records.url: the database has schema version {version}, this inspector knows up to {known}: "
+            "install the newer inspector that made it, or give another database"
+        )

@@ -1,0 +1,182 @@
+"""Reading records back: those of a coil, a camera, a time, streamed in the order in which they were made."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, true
+
+from inspector.sinks.records.schema import DEFECTS, ENGINES, FRAME_KEY, RECIPES, RUNS, STAGES, VERDICTS
+
+NS_PER_S: Final = 10**9
+
+FETCH_ROWS: Final = 10_000
+"""Rows held in memory at once, some 20 MB."""
+
+
+class Kind(StrEnum):
+    """What a column holds, which each file format writes in its own way."""
+
+    TEXT = "text"
+    WHOLE = "whole"
+    NUMBER = "number"
+    TIME = "time"
+    """Nanoseconds since 1970."""
+
+
+Columns = dict[str, Kind]
+Rows = Sequence[Sequence[Any]]
+
+
+def iso_time(time_ns: int) -> str:
+    """To the nanosecond, UTC; what a spreadsheet, pandas and a person can read."""
+    seconds, nanoseconds = divmod(time_ns, NS_PER_S)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which records; None is no limit."""
+
+    coil: str | None = None
+    camera: str | None = None
+    from_ns: int | None = None
+    """Captured at this time or later."""
+    to_ns: int | None = None
+    """Captured before."""
+
+    def __str__(self) -> str:
+        from_, to = (None if at_ns is None else iso_time(at_ns) for at_ns in (self.from_ns, self.to_ns))
+        limits = {"coil": self.coil, "camera": self.camera, "from": from_, "to": to}
+        return ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None) or "no limit"
+
+
+VERDICT_COLUMNS: Final[Columns] = {
+    "run": Kind.TEXT,
+    "camera": Kind.TEXT,
+    "frame_id": Kind.WHOLE,
+    "captured": Kind.TIME,
+    "position_mm": Kind.NUMBER,
+    "coil": Kind.TEXT,
+    "decision": Kind.TEXT,
+    "reasons": Kind.TEXT,
+    "defects": Kind.WHOLE,
+    "recipe": Kind.TEXT,
+    "engine": Kind.TEXT,
+    "file": Kind.TEXT,
+    **{f"{stage}_ms": Kind.NUMBER for stage in STAGES},
+}
+
+DEFECT_COLUMNS: Final[Columns] = {
+    "run": Kind.TEXT,
+    "camera": Kind.TEXT,
+    "defect_id": Kind.TEXT,
+    "coil": Kind.TEXT,
+    "began": Kind.TIME,
+    "ended": Kind.TIME,
+    "first_frame": Kind.WHOLE,
+    "last_frame": Kind.WHOLE,
+    "frames": Kind.WHOLE,
+    "kind": Kind.WHOLE,
+    "name": Kind.TEXT,
+    "area_px": Kind.WHOLE,
+    "area_mm2": Kind.NUMBER,
+    "across_mm": Kind.NUMBER,
+    "along_mm": Kind.NUMBER,
+    "score": Kind.NUMBER,
+    "rejected_frames": Kind.WHOLE,
+}
+
+
+def verdicts(connection: Connection, selection: Selection) -> Iterator[Rows]:
+    """One row a frame, columns as in VERDICT_COLUMNS."""
+    own = ("camera", "frame_id", "captured_ns", "position_mm", "coil", "decision", "reasons", "defects")
+    query = (
+        select(
+            RUNS.c.folder,
+            *(VERDICTS.c[name] for name in own),
+            RECIPES.c.identity,
+            ENGINES.c.identity,
+            VERDICTS.c.file,
+            *(VERDICTS.c[f"{stage}_ms"] for stage in STAGES),
+        )
+        .join_from(VERDICTS, RUNS)
+        .join(RECIPES)
+        .join(ENGINES)
+        .where(_selected(selection))
+        .order_by(VERDICTS.c.id)
+    )
+    return _stream(connection, query)
+
+
+def defects(connection: Connection, selection: Selection) -> Iterator[Rows]:
+    """One row a defect on the strip, over all the selected frames that show it; columns as in DEFECT_COLUMNS."""
+    part, frame = DEFECTS.c, VERDICTS.c
+    area_px = func.sum(part.area_px)
+
+    def centre(column: ColumnElement[float]) -> ColumnElement[float]:
+        """The mean, weighted by area: a defect's area is at least one pixel."""
+        return func.sum(column * part.area_px) / area_px
+
+    identity = (RUNS.c.folder, part.run_id, part.camera, part.defect_id, part.began_ns)
+    query = (
+        select(
+            RUNS.c.folder,
+            part.camera,
+            part.defect_id,
+            func.min(frame.coil),
+            part.began_ns,
+            func.max(part.captured_ns),
+            func.min(part.frame_id),
+            func.max(part.frame_id),
+            func.count(part.captured_ns.distinct()),
+            func.min(part.kind),
+            func.min(part.name),
+            area_px,
+            func.sum(part.area_mm2),
+            centre(part.across_mm),
+            centre(part.along_mm),
+            centre(part.score),
+            func.count(case((frame.decision == "reject", part.captured_ns)).distinct()),
+        )
+        .join_from(DEFECTS, VERDICTS, and_(*(part[name] == frame[name] for name in FRAME_KEY)))
+        .join(RUNS, RUNS.c.id == part.run_id)
+        .where(_selected(selection))
+        .group_by(*identity)
+        .order_by(func.min(frame.id), part.defect_id)
+    )
+    return _stream(connection, query)
+
+
+TABLES: Final = {"verdicts": (VERDICT_COLUMNS, verdicts), "defects": (DEFECT_COLUMNS, defects)}
+"""What a row of an export can be."""
+
+
+def newest_coils(connection: Connection, count: int) -> list[str]:
+    """The coils recorded last, for those who misspelt one."""
+    newest = func.max(VERDICTS.c.id)
+    query = select(VERDICTS.c.coil).where(VERDICTS.c.coil.is_not(None)).group_by(VERDICTS.c.coil)
+    with connection.begin():
+        return list(connection.execute(query.order_by(newest.desc()).limit(count)).scalars())
+
+
+def _selected(selection: Selection) -> ColumnElement[bool]:
+    limits: list[ColumnElement[bool]] = [true()]
+    if selection.coil is not None:
+        limits.append(VERDICTS.c.coil == selection.coil)
+    if selection.camera is not None:
+        limits.append(VERDICTS.c.camera == selection.camera)
+    if selection.from_ns is not None:
+        limits.append(VERDICTS.c.captured_ns >= selection.from_ns)
+    if selection.to_ns is not None:
+        limits.append(VERDICTS.c.captured_ns < selection.to_ns)
+    return and_(*limits)
+
+
+def _stream(connection: Connection, query: Select[Any]) -> Iterator[Rows]:
+    """Fetched as it is read, on the server's side as well."""
+    with connection.begin():
+        result = connection.execution_options(yield_per=FETCH_ROWS).execute(query)
+        yield from result.partitions()

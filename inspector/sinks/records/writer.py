@@ -1,0 +1,259 @@
+"""The sink of records: one writer behind a bounded queue, so that a database that is slow or gone delays records
+and never verdicts."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+
+from inspector.errors import ConfigError
+from inspector.sinks.records.catch_up import EarlierVerdicts
+from inspector.sinks.records.database import Database, reason
+from inspector.sinks.records.retention import Keep, Retention
+from inspector.sinks.records.rows import DefectBeginnings, Entry, Run
+from inspector.sinks.records.session import Session
+from inspector.values import Verdict
+
+QUEUE_ROWS: Final = 50_000
+"""Frames and defects that may wait: at 156 frames/s five minutes without a database, in some 45 MB."""
+
+BATCH_VERDICTS: Final = 200
+"""Verdicts in one transaction. Their rows are made in under 2 ms, in which decide has to wait for this thread."""
+
+TURN_S: Final = 0.2
+"""How often the writer looks for verdicts; nobody wakes it, so that handing over costs next to nothing."""
+
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 30.0
+"""Between two attempts to reach a database that is gone; each is twice as long as the one before."""
+
+SWEEP_S: Final = 60.0
+"""From the start of one sweep of the retention to the next."""
+SWEPT: Final = object()
+
+OPEN_S: Final = 4.0
+"""The start waits this long for the database's first answer, to refuse tables of a newer version."""
+
+CLOSE_S: Final = 0.8
+"""At the end the queue has this long to empty: Ctrl-C ends the line within two seconds."""
+
+log = structlog.get_logger()
+
+
+class Records:
+    """Takes the verdicts of one run. What the database does not take is counted in `lost`, never waited for.
+
+    Raises ConfigError where a newer inspector has made the tables, InputError where a library is missing.
+    """
+
+    def __init__(self, url: str, run: Run, logs: Sequence[Path], pictures: Path, keep: Keep) -> None:
+        self._database = Database(url)
+        self._run = run
+        self._retention = Retention(keep, pictures, self._database.file)
+        self._sweep_s = 0.0
+        self._earlier: EarlierVerdicts | None = EarlierVerdicts(logs)
+        self._new: list[Verdict] = []
+        self._queue: deque[Verdict] = deque()
+        # Each is changed by one thread alone, so that none needs a lock.
+        self._rows_in = self._rows_out = 0
+        self._dropped = self._refused = self._left = 0
+        self._batch: list[Entry] = []
+        self._beginnings = DefectBeginnings()
+        self._down = False
+        self._pause_s = FIRST_PAUSE_S
+        self._refusal: ConfigError | None = None
+        self._answered = threading.Event()
+        self._closing = threading.Event()
+        # Nobody waits for a database that hangs, not even the end of the process.
+        self._thread = threading.Thread(target=self._live, name="records", daemon=True)
+        self._thread.start()
+        self._answered.wait(OPEN_S)
+        if self._refusal is not None:
+            raise self._refusal
+
+    @property
+    def lost(self) -> int:
+        """Verdicts that were given and logged, and are not in the database."""
+        return self._dropped + self._refused + self._left
+
+    @property
+    def waiting(self) -> int:
+        """Verdicts that are not yet in the database."""
+        return len(self._queue) + len(self._batch)
+
+    def write(self, verdict: Verdict) -> None:
+        """Take one verdict; `flush` hands it to the writer."""
+        self._new.append(verdict)
+
+    def flush(self) -> None:
+        """Hand over what was taken. Call it after the log has it: the log is where a successor looks first."""
+        if not self._new:
+            return
+        for verdict in self._new:
+            rows = 1 + len(verdict.defects)
+            alive = self._thread.is_alive()
+            if self._rows_in - self._rows_out + rows > QUEUE_ROWS or not alive:
+                self._dropped += 1
+                why = "the database is slow or gone, and the queue is full" if alive else "records are off"
+                self._warn(verdict, why, self._dropped)
+                continue
+            self._rows_in += rows
+            self._queue.append(verdict)
+        self._new.clear()
+
+    def close(self) -> None:
+        """Write what can be written in CLOSE_S; the rest is counted in `lost`, and the verdict log has it."""
+        self.flush()
+        self._closing.set()
+        self._thread.join(CLOSE_S)
+        self._left = self.waiting
+        if self.lost:
+            log.error(
+                "records lost: the database did not take them, the verdict log has them",
+                database=self._database.shown,
+                lost=self.lost,
+            )
+
+    def _warn(self, verdict: Verdict, why: str, lost: int) -> None:
+        """Say so at the first and then at each power of two."""
+        if lost.bit_count() == 1:
+            log.warning(
+                "record lost",
+                why=why,
+                database=self._database.shown,
+                camera=verdict.camera,
+                frame=verdict.frame_id,
+                lost=lost,
+            )
+
+    def _live(self) -> None:
+        """The writer's thread."""
+        try:
+            self._serve()
+        finally:
+            self._answered.set()
+            self._forget_earlier()
+
+    def _serve(self) -> None:
+        """Write until the end, and connect again whenever that fails."""
+        while not (self._closing.is_set() and not self.waiting):
+            try:
+                with self._database.writing() as connection:
+                    session = Session(connection, self._run)
+                    self._answered.set()
+                    self._write_on(session)
+            except ConfigError as refusal:
+                self._refusal = refusal
+                log.error("records are off", error=str(refusal))
+                return
+            except (DBAPIError, OSError) as error:
+                self._answered.set()
+                self._missed(error)
+                if self._closing.wait(self._pause_s):
+                    return
+                self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            except Exception:  # verdicts go on whatever is wrong here; flush counts what is lost by it
+                log.exception("records are off: the writer failed", database=self._database.shown)
+                return
+
+    def _reached(self) -> None:
+        """Something was written, or there was nothing to write."""
+        self._pause_s = FIRST_PAUSE_S
+        if self._down:
+            self._down = False
+            log.info("records are written again", database=self._database.shown, waiting=self.waiting)
+
+    def _missed(self, error: DBAPIError | OSError) -> None:
+        if self._down:
+            return
+        self._down = True
+        log.warning(
+            "records wait: the database cannot be written to, verdicts go on",
+            database=self._database.shown,
+            error=reason(error) if isinstance(error, DBAPIError) else str(error),
+            next_try_s=self._pause_s,
+        )
+
+    def _write_on(self, session: Session) -> None:
+        """Write batches over one connection until the end is asked for and nothing waits."""
+        self._catch_up(session)
+        sweep: Iterator[None] = iter(())
+        while not self._database.was_replaced():
+            sweep = self._swept_on(session, sweep)
+            if self._take():
+                self._write_batch(session)
+                self._reached()
+            elif self._closing.is_set():
+                return
+            else:
+                self._reached()
+                self._closing.wait(TURN_S)
+
+    def _swept_on(self, session: Session, sweep: Iterator[None]) -> Iterator[None]:
+        """Take the next piece of retention's work, however far behind the writing is: it may need the room."""
+        if next(sweep, SWEPT) is SWEPT and self._retention.asked_for and time.monotonic() >= self._sweep_s:
+            self._sweep_s = time.monotonic() + SWEEP_S
+            return self._retention.sweep(session.connection, time.time_ns())
+        return sweep
+
+    def _take(self) -> list[Entry]:
+        """The next batch; one that was begun over a lost connection goes first."""
+        if not self._batch:
+            now_ns = time.time_ns()
+            for _ in range(min(BATCH_VERDICTS, len(self._queue))):
+                verdict = self._queue.popleft()
+                self._batch.append(Entry(verdict, now_ns, self._beginnings.follow(verdict)))
+        return self._batch
+
+    def _write_batch(self, session: Session) -> None:
+        self._write(session, self._batch)
+        self._rows_out += sum(1 + len(entry.verdict.defects) for entry in self._batch)
+        self._batch = []
+
+    def _write(self, session: Session, entries: list[Entry]) -> None:
+        """Write all, or all but those that the database will never take, however often they are written."""
+        try:
+            session.write(entries)
+        except (DataError, IntegrityError, StatementError, UnicodeError, OverflowError) as error:
+            if isinstance(error, DBAPIError) and not isinstance(error, DataError | IntegrityError):
+                raise
+            if len(entries) > 1:
+                for entry in entries:
+                    self._write(session, [entry])
+            else:
+                self._refused += 1
+                self._warn(entries[0].verdict, f"the database refuses it: {error.args[0]}", self._refused)
+
+    def _catch_up(self, session: Session) -> None:
+        """Write what an earlier decide of this run has logged and not recorded, once for the life of this one."""
+        if self._earlier is None:
+            return
+        written = 0
+        try:
+            missing = self._earlier.after(session.last_recorded(), time.time_ns())
+            for entries in _batches(missing):
+                self._write(session, entries)
+                written += len(entries)
+        except msgspec.DecodeError as error:
+            log.warning("the verdict log holds a line that is none: not caught up", error=str(error))
+        self._forget_earlier()
+        if written:
+            log.info("records caught up with the verdict log", database=self._database.shown, verdicts=written)
+
+    def _forget_earlier(self) -> None:
+        if self._earlier is not None:
+            self._earlier.close()
+            self._earlier = None
+
+
+def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    iterator = iter(entries)
+    while batch := list(islice(iterator, BATCH_VERDICTS)):
+        yield batch

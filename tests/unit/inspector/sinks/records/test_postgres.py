@@ -1,0 +1,172 @@
+"""The records in a real PostgreSQL: gone and back again, with nothing lost and nothing twice."""
+
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from recorded import Postgres, RunOnRecord, defect, postgres_programs, verdict
+from structlog.testing import capture_logs
+
+from inspector.sinks.records.database import Database
+from inspector.sinks.records.marks import Subject, mark, marks, unmark
+from inspector.sinks.records.retention import NS_PER_DAY, Keep, Retention
+from inspector.sinks.records.selection import Selection, defects, verdicts
+
+COUNT = "SELECT COUNT(*) FROM verdicts"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    postgres_programs()
+    # Not in pytest's folder, which only root may enter; and a socket's name has at most 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    made = Postgres(folder)
+    made.make()
+    made.start()
+    yield made
+    made.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def url(server: Postgres) -> str:
+    """Of an empty database."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return server.url
+
+
+@pytest.fixture
+def run(url: str, tmp_path: Path) -> Iterator[RunOnRecord]:
+    run = RunOnRecord(tmp_path / "run", url)
+    yield run
+    run.close()
+
+
+def test_rows_views_and_keys_are_those_of_sqlite(run: RunOnRecord):
+    """Verdicts once, however often they are handed over; a defect over two frames is one."""
+    run.write(verdict(0, defect("top-0-1")), verdict(1, defect("top-0-1", 300)), verdict(0, defect("top-0-1")))
+    run.settle()
+    assert run.rows(COUNT) == [(2,)]
+    assert run.rows("SELECT defect_id, first_frame, last_frame, frames, area_px FROM strip_defects") == [
+        ("top-0-1", 0, 1, 2, 400)
+    ]
+    assert run.rows("SELECT version FROM schema_version") == [(1,)]
+
+
+def test_retention_marks_and_export_are_those_of_sqlite(run: RunOnRecord, tmp_path: Path):
+    """The same statements, in the other database's words."""
+    run.write(
+        *(verdict(n, defect(f"top-{n}-1"), coil=f"C-{n}") for n in range(6)),
+        verdict(6, defect("top-5-1"), coil="C-6"),
+    )
+    run.settle()
+    database = Database(run.url)
+    with database.changing("") as connection:
+        mark(connection, [Subject(coil="C-1"), Subject(camera="top", frame_id=3, run="run")], "claim", "anna")
+        assert [each["coil"] for each in marks(connection)] == ["C-1", None]
+    with database.reading("") as connection:
+        parts = [row for rows in defects(connection, Selection(camera="top")) for row in rows]
+        assert [tuple(row)[2:3] + tuple(row)[6:9] for row in parts[-2:]] == [
+            ("top-4-1", 4, 4, 1),
+            ("top-5-1", 5, 6, 2),
+        ]
+        frames = [row for rows in verdicts(connection, Selection(coil="C-2")) for row in rows]
+        assert [tuple(row)[:3] for row in frames] == [(str(run.folder), "top", 2)]
+    with database.writing() as connection:
+        keeper = Retention(Keep(1.0, None), tmp_path / "run" / "rejects", None)
+        list(keeper.sweep(connection, time.time_ns() + 2 * NS_PER_DAY))
+    assert run.rows("SELECT frame_id FROM verdicts ORDER BY frame_id") == [(1,), (3,)]
+    assert run.rows("SELECT COUNT(*) FROM defects") == [(2,)]
+    with database.changing("") as connection:
+        unmark(connection, [Subject(coil="C-1")])
+        assert len(marks(connection)) == 1
+
+
+def test_a_server_that_dies_and_comes_back_loses_and_doubles_nothing(run: RunOnRecord, server: Postgres):
+    """Killed in the middle of the writing; verdicts go on, and all of them are there in the end."""
+    with capture_logs() as logs:
+        frame_id = 0
+        until_s = time.monotonic() + 6.0
+        stopped = started = False
+        while time.monotonic() < until_s or not started:
+            run.write(verdict(frame_id, *([defect(f"top-{frame_id}-1")] if frame_id % 7 == 0 else [])))
+            frame_id += 1
+            time.sleep(0.002)
+            if frame_id == 300 and not stopped:
+                server.stop()
+                stopped = True
+            if stopped and not started and time.monotonic() > until_s - 3.0:
+                server.start()
+                started = True
+        run.settle(60)
+    assert run.records.lost == 0
+    assert run.rows("SELECT COUNT(*), COUNT(DISTINCT frame_id) FROM verdicts") == [(frame_id, frame_id)]
+    assert run.rows("SELECT COUNT(*) FROM defects") == [(-(-frame_id // 7),)]
+    events = [entry["event"] for entry in logs]
+    assert events == [
+        "records wait: the database cannot be written to, verdicts go on",
+        "records are written again",
+    ]
+    assert "cr" not in str(logs).replace("records", ""), "the password is in the log"
+
+
+def test_a_server_that_is_away_at_the_start_holds_up_nothing(tmp_path: Path, server: Postgres):
+    """The line starts without its database; a port that takes connections and never answers is the worst case."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://postgres:x@127.0.0.1:{silent.getsockname()[1]}/postgres"
+        started_s = time.monotonic()
+        run = RunOnRecord(tmp_path / "run", url)
+        run.write(verdict(0))
+        run.close()
+        assert time.monotonic() - started_s < 15
+        assert run.records.lost == 1
+
+
+def test_a_locked_table_delays_records_only(run: RunOnRecord, server: Postgres):
+    """Somebody maintains the database for a while."""
+    run.write(verdict(0))
+    run.settle()
+    with psycopg.connect(server.url) as other:
+        other.execute("LOCK TABLE verdicts IN ACCESS EXCLUSIVE MODE")
+        run.write(*(verdict(n) for n in range(1, 50)))
+        time.sleep(3)
+        assert run.records.waiting == 49
+        other.rollback()
+    run.settle()
+    assert run.rows(COUNT) == [(50,)]
+
+
+def test_two_lines_that_start_at_once_make_the_tables_once(url: str):
+    """Both find an empty database."""
+    faults: list[Exception] = []
+
+    def open_tables() -> None:
+        try:
+            with Database(url).writing():
+                pass
+        except Exception as error:  # noqa: BLE001  # whatever it is, the test tells it
+            faults.append(error)
+
+    threads = [threading.Thread(target=open_tables) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+
+
+def test_a_wrong_password_is_one_line_without_it(server: Postgres, tmp_path: Path):
+    """The line says what the server says; neither password is in it."""
+    wrong = server.url.replace("se%2Fcr%3Aet", "hunter2")
+    with capture_logs() as logs:
+        RunOnRecord(tmp_path / "run", wrong).close()
+    assert "password authentication failed" in logs[0]["error"]
+    assert "hunter2" not in str(logs)

@@ -1,0 +1,281 @@
+"""Retention: the oldest goes first, by age or for room; what an operator marked stays, whatever happens."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from recorded import SECOND_NS, RunOnRecord, defect, verdict, wait_until
+from sqlalchemy import update
+from structlog.testing import capture_logs
+
+from inspector.errors import InputError
+from inspector.sinks import REJECTS_FOLDER
+from inspector.sinks.pictures import picture_name
+from inspector.sinks.records import old_frames, retention
+from inspector.sinks.records.database import Database
+from inspector.sinks.records.marks import Subject, mark, unmark
+from inspector.sinks.records.retention import BYTES_PER_GB, NS_PER_DAY, Keep, Retention
+from inspector.sinks.records.schema import VERDICTS
+
+NOW_NS = 1_900_000_000 * SECOND_NS
+COILS = 4
+FRAMES = 10
+"""Of each coil; the first two of them are rejected, with one defect each."""
+
+
+class Archive:
+    """Four coils on record, one a day, with the pictures of their rejects; the last is today's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.run = RunOnRecord(folder / "run")
+        self.pictures = self.run.folder / REJECTS_FOLDER
+        self.pictures.mkdir()
+        for coil in range(COILS):
+            for n in range(FRAMES):
+                frame_id = coil * FRAMES + n
+                bad = [defect(f"top-{frame_id}-1")] if n < 2 else []
+                self.run.write(verdict(frame_id, *bad, coil=f"C-{coil}"))
+                if bad:
+                    self.picture(frame_id, COILS - 1 - coil)
+        self.run.settle()
+        self.run.close()
+        self.database = Database(self.run.url)
+        with self.connection() as connection, connection.begin():
+            for coil in range(COILS):
+                age_ns = (COILS - 1 - coil) * NS_PER_DAY
+                connection.execute(
+                    update(VERDICTS).where(VERDICTS.c.coil == f"C-{coil}").values(recorded_ns=NOW_NS - age_ns)
+                )
+
+    def picture(self, frame_id: int, days: int) -> None:
+        for ending in (".jpg", "-0.png"):
+            path = self.pictures / f"{picture_name('top', frame_id)}{ending}"
+            path.write_bytes(bytes(1000))
+            os.utime(path, ns=(NOW_NS - days * NS_PER_DAY,) * 2)
+
+    def connection(self):
+        return self.database.writing()
+
+    def sweep(
+        self, days: float | None = None, free_gb: float | None = None, free: Callable[[], int] = lambda: 0
+    ) -> None:
+        keeper = Retention(Keep(days, free_gb), self.pictures, self.database.file, lambda _: free())
+        with self.connection() as connection:
+            list(keeper.sweep(connection, NOW_NS + SECOND_NS))
+
+    def coils(self) -> dict[str, int]:
+        return dict(self.run.rows("SELECT coil, COUNT(*) FROM verdicts GROUP BY coil ORDER BY coil"))
+
+    def pictured(self) -> list[int]:
+        return sorted({int(path.name[4:12]) for path in self.pictures.iterdir()})
+
+    def defects(self) -> int:
+        return self.run.rows("SELECT COUNT(*) FROM defects")[0][0]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(tmp_path)
+
+
+def marked(archive: Archive, *subjects: Subject) -> None:
+    with archive.database.changing("") as connection:
+        mark(connection, subjects, "claim 771", "anna")
+
+
+def test_what_is_too_old_goes_with_its_pictures(archive: Archive):
+    """Records, defects and pictures of the same frames; a second sweep finds nothing to do."""
+    with capture_logs() as logs:
+        archive.sweep(days=1.5)
+        archive.sweep(days=1.5)
+    assert archive.coils() == {"C-2": FRAMES, "C-3": FRAMES}
+    assert archive.pictured() == [20, 21, 30, 31]
+    assert archive.defects() == 4
+    assert [(entry["event"], entry["records"], entry["pictures"]) for entry in logs] == [
+        ("old records deleted", 20, 8)
+    ]
+
+
+def test_a_marked_coil_and_a_marked_frame_stay(archive: Archive):
+    """However old; when the mark is taken away they go with the next sweep."""
+    coil, frame = Subject(coil="C-0"), Subject(camera="top", frame_id=11)
+    marked(archive, coil, frame)
+    archive.sweep(days=0.5)
+    assert archive.coils() == {"C-0": FRAMES, "C-1": 1, "C-3": FRAMES}
+    assert archive.pictured() == [0, 1, 11, 30, 31]
+    with archive.database.changing("") as connection:
+        unmark(connection, [coil, frame])
+    archive.sweep(days=0.5)
+    assert archive.coils() == {"C-3": FRAMES}
+    assert archive.pictured() == [30, 31]
+
+
+def test_a_mark_counts_from_the_moment_it_is_made(archive: Archive, monkeypatch: pytest.MonkeyPatch):
+    """In the middle of a sweep, from another process: what is still there then stays."""
+    monkeypatch.setattr(old_frames, "PIECE_ROWS", 3)
+    with archive.connection() as connection:
+        sweep = Retention(Keep(0.5, None), archive.pictures, None).sweep(connection, NOW_NS + SECOND_NS)
+        while archive.coils()["C-1"] == FRAMES:
+            next(sweep)
+        left = archive.coils()["C-1"]
+        marked(archive, Subject(coil="C-1"))
+        list(sweep)
+    assert archive.coils() == {"C-1": left, "C-3": FRAMES}
+    assert 0 < left < FRAMES
+
+
+def test_work_is_cut_into_small_pieces(archive: Archive, monkeypatch: pytest.MonkeyPatch):
+    """However much there is to delete, a piece is bounded by records and by files, and nothing is left out."""
+    monkeypatch.setattr(old_frames, "PIECE_ROWS", 7)
+    monkeypatch.setattr(retention, "PIECE_FILES", 2)
+    with archive.connection() as connection:
+        sweep = Retention(Keep(0.5, None), archive.pictures, None).sweep(connection, NOW_NS + SECOND_NS)
+        sizes = [(sum(archive.coils().values()), len(list(archive.pictures.iterdir()))) for _ in sweep]
+    steps = list(zip([(COILS * FRAMES, 16), *sizes], sizes, strict=False))
+    assert max(before[0] - after[0] for before, after in steps) <= 7
+    assert max(before[1] - after[1] for before, after in steps) <= 2
+    assert archive.coils() == {"C-3": FRAMES}
+    assert archive.pictured() == [30, 31]
+
+
+def test_a_sweep_that_is_cut_off_is_done_again(archive: Archive, monkeypatch: pytest.MonkeyPatch):
+    """Killed between any two pieces: no record without its pictures' end, none left behind in the end."""
+    monkeypatch.setattr(old_frames, "PIECE_ROWS", 3)
+    for stop_after in range(1, 6):
+        with archive.connection() as connection:
+            sweep = Retention(Keep(0.5, None), archive.pictures, None).sweep(connection, NOW_NS + SECOND_NS)
+            for _ in range(stop_after):
+                next(sweep, None)
+    archive.sweep(days=0.5)
+    assert archive.coils() == {"C-3": FRAMES}
+    assert archive.pictured() == [30, 31]
+
+
+def test_for_room_the_oldest_pictures_go_until_there_is_enough(archive: Archive, monkeypatch: pytest.MonkeyPatch):
+    """Their records stay: they take little room, and tell of the coil."""
+    monkeypatch.setattr(old_frames, "PIECE_ROWS", 1)
+
+    def free() -> int:
+        return BYTES_PER_GB - 500 * len(list(archive.pictures.iterdir())) + 4500
+
+    with capture_logs() as logs:
+        archive.sweep(free_gb=1, free=free)
+    assert archive.pictured() == [20, 21, 30, 31], "the first 8 of 16 files: 9 would leave enough room"
+    assert sum(archive.coils().values()) == COILS * FRAMES
+    assert [entry["log_level"] for entry in logs] == ["info"]
+
+
+def test_for_room_records_go_last_and_marked_ones_never(archive: Archive):
+    """A disk that stays full whatever is deleted: all goes but what is marked; that is said once, and it ends."""
+    marked(archive, Subject(coil="C-1"), Subject(camera="top", frame_id=31))
+    keeper = Retention(Keep(None, 1), archive.pictures, archive.database.file, lambda _: 0)
+    with capture_logs() as logs, archive.connection() as connection:
+        for _ in range(3):
+            list(keeper.sweep(connection, NOW_NS))
+    assert archive.coils() == {"C-1": FRAMES, "C-3": 1}
+    assert archive.pictured() == [10, 11, 31]
+    said = [entry for entry in logs if entry["log_level"] == "error"]
+    assert len(said) == 1
+    assert said[0]["event"].endswith("nothing is left that may be deleted: what is marked stays")
+
+
+def test_the_database_file_shrinks_when_records_go_for_room(tmp_path: Path):
+    """Else deleting records would free nothing but room in the file itself."""
+    run = RunOnRecord(tmp_path / "run")
+    run.write(*(verdict(n) for n in range(20_000)))
+    run.settle()
+    run.close()
+    database = Database(run.url)
+    assert database.file is not None
+    before = database.file.stat().st_size
+    with database.writing() as connection:
+        list(Retention(Keep(None, 1), tmp_path / "none", database.file, lambda _: 0).sweep(connection, NOW_NS))
+    assert run.rows("SELECT COUNT(*) FROM verdicts") == [(0,)]
+    assert database.file.stat().st_size < before / 10
+
+
+def test_a_picture_whose_record_was_lost_goes_when_it_is_old(archive: Archive):
+    """The database was away; the picture has nobody who would delete it."""
+    archive.picture(500, days=3)
+    archive.picture(501, days=0)
+    (archive.pictures / "notes.txt").write_text("not ours")
+    os.utime(archive.pictures / "notes.txt", ns=(0, 0))
+    archive.sweep(days=1.5)
+    assert (archive.pictures / "notes.txt").exists()
+    (archive.pictures / "notes.txt").unlink()
+    assert archive.pictured() == [20, 21, 30, 31, 501]
+
+
+def test_a_newer_frame_of_the_same_number_keeps_its_picture(archive: Archive):
+    """Ingest started again and counts from 0: the file under the name is the newer frame's."""
+    again = RunOnRecord(archive.run.folder)
+    again.write(verdict(0, defect("top-0-1"), captured_ns=NOW_NS, coil="C-9"))
+    again.settle()
+    again.close()
+    with archive.connection() as connection, connection.begin():
+        connection.execute(update(VERDICTS).where(VERDICTS.c.coil == "C-9").values(recorded_ns=NOW_NS))
+    archive.picture(0, days=0)
+    archive.sweep(days=1.5)
+    assert archive.pictured() == [0, 20, 21, 30, 31]
+
+
+def test_a_picture_that_cannot_be_deleted_keeps_its_record(archive: Archive):
+    """A folder in the picture's place, as a disk that went read-only would be: said, and tried again next time."""
+    stuck = archive.pictures / f"{picture_name('top', 0)}.jpg"
+    stuck.unlink()
+    stuck.mkdir()
+    with capture_logs() as logs:
+        archive.sweep(days=1.5)
+    assert archive.coils() == {"C-0": 1, "C-2": FRAMES, "C-3": FRAMES}
+    assert [entry["event"] for entry in logs] == ["old records deleted", "pictures cannot be deleted"]
+
+
+def test_records_of_another_pc_are_left_alone(archive: Archive):
+    """Several lines share a database; each deletes what it has recorded, and the pictures it can reach."""
+    archive.run.rows("SELECT 1")
+    with archive.connection() as connection, connection.begin():
+        connection.exec_driver_sql("UPDATE runs SET host = 'another-pc'")
+    archive.sweep(days=0.5, free_gb=1)
+    assert sum(archive.coils().values()) == COILS * FRAMES
+
+
+def test_only_what_is_recorded_can_be_marked_and_only_what_is_marked_unmarked(archive: Archive):
+    """A misspelt coil is not a mark that protects nothing; of several subjects all are marked or none."""
+    with pytest.raises(InputError, match="coil C-77: not in the records"):
+        marked(archive, Subject(coil="C-0"), Subject(coil="C-77"))
+    with (
+        pytest.raises(InputError, match="coil C-0: is not marked"),
+        archive.database.changing("") as connection,
+    ):
+        unmark(connection, [Subject(coil="C-0")])
+
+
+def test_a_frame_that_several_runs_have_needs_its_run(archive: Archive, tmp_path: Path):
+    """Frame numbers start from 0 in each run."""
+    other = RunOnRecord(tmp_path / "other", key="run-2")
+    other.write(verdict(0, coil="C-0"))
+    other.settle()
+    other.close()
+    with pytest.raises(InputError, match="frame top:0: 2 runs have such a frame: add --run, one of other, run"):
+        marked(archive, Subject(camera="top", frame_id=0))
+    marked(archive, Subject(camera="top", frame_id=0, run="run"))
+    archive.sweep(days=0.5)
+    assert archive.coils() == {"C-0": 1, "C-3": FRAMES}
+    assert archive.run.rows("SELECT COUNT(*) FROM verdicts WHERE frame_id = 0 AND run_id = 1") == [(1,)]
+    with pytest.raises(InputError, match="not in the records of run nope"):
+        marked(archive, Subject(camera="top", frame_id=0, run="nope"))
+
+
+def test_the_writer_sweeps_between_its_batches(tmp_path: Path):
+    """Nobody has to start it: what is too old goes while new verdicts come in."""
+    run = RunOnRecord(tmp_path / "run", keep=Keep(1e-9, None))
+    run.write(*(verdict(n) for n in range(5000)))
+    run.settle()
+    run.close()
+    assert run.records.lost == 0
+    again = RunOnRecord(tmp_path / "run", keep=Keep(1e-9, None))
+    again.write(verdict(6000))
+    again.settle()
+    wait_until(lambda: again.rows("SELECT COUNT(*) FROM verdicts")[0][0] <= 1)
+    again.close()

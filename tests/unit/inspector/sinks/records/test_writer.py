@@ -1,0 +1,328 @@
+"""The writer of records against a real SQLite file: locked, full, gone, killed; verdicts never wait for it."""
+
+import contextlib
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from recorded import SECOND_NS, STARTED_NS, RunOnRecord, defect, rows, verdict
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
+
+from inspector.errors import ConfigError
+from inspector.sinks.records import writer
+from inspector.sinks.records.rows import identify_run
+from inspector.sinks.verdict_log import read_verdicts
+from inspector.values import Decision
+
+COUNT = "SELECT COUNT(*) FROM verdicts"
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    run = RunOnRecord(tmp_path / "run")
+    yield run
+    run.close()
+
+
+def test_a_verdict_and_its_defects_become_rows(run: RunOnRecord):
+    """Every field of a verdict has its place."""
+    run.write(verdict(7, defect("top-7-1"), file="a.png"), verdict(8))
+    run.settle()
+    (row,) = run.rows(
+        "SELECT camera, v.frame_id, captured_ns, position_mm, coil, decision, reasons, defects, file, "
+        "recipes.identity, engines.identity, transfer_ms, batch_ms, engine_ms, decide_ms, total_ms, key, host "
+        "FROM verdicts v JOIN recipes ON recipes.id = recipe_id JOIN engines ON engines.id = engine_id "
+        "JOIN runs ON runs.id = run_id WHERE decision = 'reject'"
+    )
+    assert row[:6] == ("top", 7, STARTED_NS + 7 * SECOND_NS // 100, 896.0, "C-1", "reject")
+    assert msgspec.json.decode(row[6]) == ["scratches 25 mm² ≥ 20"]
+    assert row[7:16] == (1, "a.png", "r@1", "e@1", 0.5, 1.0, 8.5, 0.25, 10.25)
+    assert row[16:] == ("run-1", run.run.host)
+    (part,) = run.rows(
+        "SELECT frame_id, n, defect_id, kind, name, x_px, y_px, width_px, height_px, area_px, area_mm2, "
+        "across_mm, along_mm, score FROM defects"
+    )
+    assert part == (7, 0, "top-7-1", 1, "scratches", 4, 2, 10, 10, 100, 25.0, 20.0, 10.0, 0.75)
+
+
+def test_a_defect_over_three_frames_is_one_strip_defect(run: RunOnRecord):
+    """Its parts are added up; the same id after the camera counted from 0 again is another defect."""
+    later = STARTED_NS + 3600 * SECOND_NS
+    run.write(
+        verdict(0, defect("top-0-1", 100, along_mm=100.0)),
+        verdict(1, defect("top-0-1", 300, along_mm=200.0), defect("top-1-2")),
+        verdict(2, defect("top-0-1", 100, along_mm=300.0)),
+        verdict(3),
+        verdict(0, defect("top-0-1", 50), captured_ns=later),
+    )
+    run.settle()
+    found = run.rows(
+        "SELECT defect_id, first_frame, last_frame, frames, area_px, along_mm, began_ns FROM strip_defects "
+        "ORDER BY began_ns, defect_id"
+    )
+    assert [row[:6] for row in found] == [
+        ("top-0-1", 0, 2, 3, 500, 200.0),
+        ("top-1-2", 1, 1, 1, 100, 10.0),
+        ("top-0-1", 0, 0, 1, 50, 10.0),
+    ]
+    assert found[2][6] == later
+
+
+def test_frames_of_two_ingests_are_apart_and_written_once(run: RunOnRecord):
+    """Frame 0 comes again when ingest starts again; the same frame handed over twice does not."""
+    again = verdict(0, captured_ns=STARTED_NS + 60 * SECOND_NS)
+    run.write(verdict(0), again, verdict(0), again)
+    run.settle()
+    assert run.rows(COUNT) == [(2,)]
+
+
+def test_a_locked_database_delays_records_and_never_verdicts(run: RunOnRecord):
+    """While another process holds the lock, handing over takes no time; then everything is there."""
+    run.write(verdict(0))
+    run.settle()
+    with sqlite3.connect(run.folder.parent / "records.sqlite", isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        slowest_s = 0.0
+        until_s = time.monotonic() + writer.TURN_S + 3.0
+        frame_id = 1
+        while time.monotonic() < until_s:
+            started_s = time.monotonic()
+            run.write(verdict(frame_id))
+            slowest_s = max(slowest_s, time.monotonic() - started_s)
+            frame_id += 1
+            time.sleep(0.01)
+        assert run.records.waiting >= frame_id - 2
+        other.execute("ROLLBACK")
+    run.settle()
+    assert slowest_s < 0.2
+    assert run.records.lost == 0
+    assert run.rows(COUNT) == [(frame_id,)]
+
+
+def test_what_the_full_queue_drops_is_counted_and_said_at_powers_of_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The queue is bounded by rows, so that a frame peppered with defects counts for what it weighs."""
+    monkeypatch.setattr(writer, "QUEUE_ROWS", 10)
+    (tmp_path / "in the way").write_text("")
+    with capture_logs() as logs:
+        run = RunOnRecord(tmp_path / "run", f"sqlite:///{tmp_path}/in the way/records.sqlite")
+        run.write(verdict(0, *(defect(f"d{n}") for n in range(6))), *(verdict(n) for n in range(1, 10)))
+        assert run.records.lost == 6
+        run.close()
+    assert run.records.lost == 10, "at the end, what still waits is lost as well"
+    said = [entry["lost"] for entry in logs if entry["event"] == "record lost"]
+    assert said == [1, 2, 4]
+    assert [entry["event"] for entry in logs].count(
+        "records wait: the database cannot be written to, verdicts go on"
+    ) == 1
+    assert logs[-1]["lost"] == 10
+
+
+def test_a_database_that_was_deleted_is_made_anew(run: RunOnRecord):
+    """SQLite would go on writing into the file that has no name any more."""
+    run.write(verdict(0))
+    run.settle()
+    for file in run.folder.parent.glob("records.sqlite*"):
+        file.unlink()
+    time.sleep(2 * writer.TURN_S)
+    run.write(verdict(1))
+    run.settle()
+    assert run.rows("SELECT frame_id FROM verdicts") == [(1,)]
+
+
+def test_one_verdict_the_database_refuses_costs_no_other(run: RunOnRecord):
+    """A number that no column holds: that record is lost and counted."""
+    run.write(verdict(0), verdict(1, captured_ns=2**70), verdict(2, position_mm=float("nan")), verdict(3))
+    run.settle()
+    assert run.records.lost == 2
+    assert run.rows("SELECT frame_id FROM verdicts ORDER BY frame_id") == [(0,), (3,)]
+
+
+def test_a_successor_catches_up_from_the_log_and_writes_nothing_twice(tmp_path: Path):
+    """decide was killed with verdicts in its log that the database never had."""
+    first = RunOnRecord(tmp_path / "run")
+    long_one = [verdict(n, defect("top-2-1")) for n in range(2, 8)]
+    first.write(verdict(0), verdict(1), *long_one[:3])
+    first.settle()
+    for each in long_one[3:]:
+        first.log.write(each)  # and not handed over
+    first.log.flush()
+    second = RunOnRecord(tmp_path / "run")
+    second.write(verdict(8))
+    second.settle()
+    second.close()
+    assert second.rows("SELECT frame_id FROM verdicts ORDER BY id") == [(n,) for n in range(9)]
+    assert second.rows("SELECT first_frame, last_frame, frames FROM strip_defects") == [(2, 7, 6)]
+    third = RunOnRecord(tmp_path / "run")
+    third.close()
+    assert third.rows(COUNT) == [(9,)]
+    first.close()
+
+
+def test_a_log_that_was_rotated_since_is_written_without_doubles(tmp_path: Path):
+    """The frame recorded last stands in another file by now."""
+    first = RunOnRecord(tmp_path / "run")
+    first.write(*(verdict(n) for n in range(5)))
+    first.settle()
+    first.close()
+    first.log.path.rename(first.log.path.with_suffix(".1"))
+    second = RunOnRecord(tmp_path / "run")
+    for n in range(5, 8):
+        second.log.write(verdict(n))
+    second.log.flush()
+    third = RunOnRecord(tmp_path / "run")
+    third.close()
+    second.close()
+    assert third.rows("SELECT frame_id FROM verdicts ORDER BY id") == [(n,) for n in range(8)]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from recorded import RunOnRecord, verdict
+run = RunOnRecord(Path(sys.argv[1]))
+for n in range(10**6):
+    run.write(verdict(n))
+    time.sleep(0.0005)
+"""
+
+
+def test_a_killed_writer_leaves_a_whole_database(tmp_path: Path):
+    """SIGKILL in the middle of its transactions: the file is sound, and a successor completes it from the log."""
+    tests = Path(__file__).parents[4]
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path / "run"), str(tests)])
+    until_s = time.monotonic() + 60
+    while time.monotonic() < until_s:
+        if (tmp_path / "records.sqlite").exists() and rows_there(tmp_path) >= 400:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    successor = RunOnRecord(tmp_path / "run")
+    successor.settle()
+    successor.close()
+    logged = sum(1 for _ in read_verdicts(tmp_path / "run" / "verdicts.jsonl"))
+    assert logged >= 400
+    assert successor.rows("SELECT COUNT(*), COUNT(DISTINCT frame_id), MAX(frame_id) FROM verdicts") == [
+        (logged, logged, logged - 1)
+    ]
+    assert successor.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+def rows_there(folder: Path) -> int:
+    try:
+        return rows(f"sqlite:///{folder}/records.sqlite", COUNT)[0][0]
+    except OperationalError:  # its tables are being made
+        return 0
+
+
+def fill(path: Path) -> None:
+    """Write until the disk is full."""
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as filler:
+        while filler.write(bytes(4096)):
+            pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_costs_no_record_once_there_is_room(tmp_path: Path):
+    """The database lies on a disk that another program has filled; what waits is written when it is freed."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        run = RunOnRecord(tmp_path / "run", f"sqlite:///{disk}/records.sqlite")
+        run.write(verdict(0))
+        run.settle()
+        with capture_logs() as logs:
+            fill(disk / "filler")
+            run.write(*(verdict(n) for n in range(1, 3000)))
+            time.sleep(2.0)
+            assert run.records.waiting > 0
+            assert "full" in next(entry["error"] for entry in logs if "error" in entry)
+            (disk / "filler").unlink()
+            run.settle()
+        run.close()
+        assert run.records.lost == 0
+        assert run.rows(COUNT) == [(3000,)]
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+FILE_LIMIT = """
+import resource, signal, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from recorded import RunOnRecord, verdict
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+run = RunOnRecord(Path(sys.argv[1]))
+run.write(verdict(0)); run.settle()
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))  # no file grows beyond 200 kB
+run.write(*(verdict(n) for n in range(1, 2000)))
+time.sleep(3)
+stuck = run.records.waiting
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+run.settle(); run.close()
+print(stuck > 0, run.records.lost, run.rows("SELECT COUNT(*) FROM verdicts"))
+"""
+
+
+def test_a_file_that_may_not_grow_costs_no_record(tmp_path: Path):
+    """The same without root: the system refuses to let the file grow, then lets it."""
+    tests = Path(__file__).parents[4]
+    done = subprocess.run(
+        [sys.executable, "-c", FILE_LIMIT, str(tmp_path / "run"), str(tests)], capture_output=True, text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1:] == ["True 0 [(2000,)]"], done.stdout + done.stderr
+
+
+def test_tables_of_a_newer_inspector_are_refused_at_the_start(tmp_path: Path):
+    """What the newer one added would stay empty: one line says what to do."""
+    run = RunOnRecord(tmp_path / "run")
+    run.close()
+    with sqlite3.connect(tmp_path / "records.sqlite") as database:
+        database.execute("UPDATE schema_version SET version = 99")
+    with pytest.raises(ConfigError, match="schema version 99, this inspector knows up to 1: install the newer"):
+        RunOnRecord(tmp_path / "run")
+
+
+def test_a_file_that_is_no_database_is_never_written_to(tmp_path: Path):
+    """It is somebody's, and stays as it is; records are lost, not the line."""
+    (tmp_path / "records.sqlite").write_text("notes of the night shift\n" * 100)
+    with capture_logs() as logs:
+        run = RunOnRecord(tmp_path / "run")
+        run.write(verdict(0))
+        run.close()
+    assert "not a database" in logs[0]["error"]
+    assert run.records.lost == 1
+    assert (tmp_path / "records.sqlite").read_text().startswith("notes of the night shift")
+
+
+def test_a_run_has_one_key_however_often_it_is_opened(tmp_path: Path):
+    """Kept in its folder: another run that takes the folder's name has another key."""
+    first = identify_run(tmp_path / "a", "line@1")
+    assert identify_run(tmp_path / "a", "line@2").key == first.key
+    shutil.rmtree(tmp_path / "a")
+    assert identify_run(tmp_path / "a", "line@1").key != first.key
+
+
+def test_uninspected_frames_are_recorded_with_their_reason(run: RunOnRecord):
+    """A frame without a result is a row like any other."""
+    run.write(verdict(0, decision=Decision.UNINSPECTED, reasons=("shed: the worker is behind",), stage_ms={}))
+    run.settle()
+    assert run.rows("SELECT decision, reasons, total_ms FROM verdicts") == [
+        ("uninspected", '["shed: the worker is behind"]', None)
+    ]
