@@ -3,11 +3,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := out/demo
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test test-system check bench clean
 
 help:
 	@echo "make demo    simulate a coil, inspect it, write a report (installs what it needs into $(VENV))"
 	@echo "make test    run the tests"
+	@echo "make test-system   the service under a real systemd in a container (root, debootstrap, systemd-nspawn)"
 	@echo "make check   lint, types, import directions"
 	@echo "make bench   print the figures of the README"
 
@@ -37,6 +38,9 @@ demo: $(VENV)/.runtime configs/demo/engine/manifest.json
 
 test: $(VENV)/.dev configs/demo/engine/manifest.json
 	$(BIN)/python -m pytest
+
+test-system: $(VENV)/.dev configs/demo/engine/manifest.json
+	$(BIN)/python -m pytest -m system tests/system
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
