@@ -37,6 +37,8 @@ def replay(source: Path, config_path: Path, out: Path, golden: Path | None, *, a
         update={
             "cameras": {camera: settings},
             "deadline_ms": DEADLINE_MS,
+            "gate": None,
+            "health": None,
             "sinks": config.line.sinks.model_copy(update={"keep_all": True}),
         }
     )

@@ -21,7 +21,7 @@ from inspector.stages.tally import Tally
 from inspector.stages.verdicts import Outcome, SettledFrame, VerdictMaker
 from inspector.values import Announcement, Inspection
 from inspector.wire.links import NEWS, RESULTS, VIEW, open_context, open_receiver, open_sender
-from inspector.wire.messages import Begin, End, Fault, Parts, decode_news, decode_result
+from inspector.wire.messages import Begin, End, Fault, Idle, Parts, decode_news, decode_result
 
 TURN_MESSAGES: Final = 64
 """Messages taken from one link before the loop turns to the other and to the verdicts."""
@@ -30,6 +30,9 @@ DRAIN_S: Final = 1.0
 """After a stop was asked for, results that are on their way have this long."""
 
 PROGRESS_INTERVAL_S: Final = 0.2
+
+SILENT_NS: Final = 1_000_000_000
+"""A camera whose ingest says nothing for so long is silent: one that lives would have said so five times."""
 
 STOPPED_REASON: Final = "stopped before a result came"
 
@@ -44,6 +47,8 @@ class Camera:
     maker: VerdictMaker
     total: int | None = None
     ended: bool = False
+    heard_ns: int | None = None
+    """When its ingest last said anything."""
 
 
 class Decide:
@@ -69,6 +74,7 @@ class Decide:
         message = decode_news(parts)
         camera = self._camera(message.camera)
         outcomes: list[Outcome] = []
+        camera.heard_ns = now_ns
         try:
             if isinstance(message, Announcement):
                 camera.ledger.announce(message.frame_id, message, message.clock_ns, message.fault)
@@ -77,7 +83,7 @@ class Decide:
             elif isinstance(message, End):
                 camera.ledger.end(message.captured, now_ns)
                 camera.ended = True
-            else:
+            elif not isinstance(message, Idle):
                 outcomes = self._begin(message, camera, now_ns)
         except ValueError as error:
             raise WireError(f"camera {message.camera}: {error}") from None
@@ -89,7 +95,7 @@ class Decide:
         outcomes = [self._outcome(camera, settled, now_ns) for settled in left]
         self.late_before += camera.ledger.late
         fresh = self._fresh(message.camera)
-        fresh.total = message.total
+        fresh.total, fresh.heard_ns = message.total, now_ns
         self._cameras[message.camera] = fresh
         return outcomes
 
@@ -121,6 +127,14 @@ class Decide:
         """When the next frame runs out of time."""
         deadlines = [camera.ledger.next_deadline_ns() for camera in self._cameras.values()]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def silent(self, now_ns: int) -> list[str]:
+        """Cameras whose ingest has ended, or has not been heard of: nobody vouches for their side of the strip."""
+        return [
+            name
+            for name, camera in self._cameras.items()
+            if camera.ended or camera.heard_ns is None or now_ns - camera.heard_ns > SILENT_NS
+        ]
 
     @property
     def owed(self) -> int:
@@ -173,8 +187,7 @@ def main(config: LoadedConfig) -> None:
         notifier.tell(**{READY: "1"})
         log.info("decide started", recipe=recipe.identity, engine=folder.identity, out=str(line.sinks.out))
         _serve(decide, news, results, sinks, stop, notifier)
-        for outcome in decide.close(time.monotonic_ns()):
-            sinks.write(outcome)
+        sinks.give(decide.close(time.monotonic_ns()))
         lost = sinks.close(decide.tally, late=decide.late, refused=decide.refused, engine=folder)
         log.info("decide ended", captured=decide.tally.captured, late=decide.late, refused=decide.refused)
         if lost:
@@ -197,11 +210,12 @@ def _serve(
     while True:
         ready = dict(poller.poll(_timeout_ms(decide, stopping=stop_s is not None)))
         if news in ready:
-            _drain(news, lambda parts: _write_all(sinks, decide.news(parts, time.monotonic_ns())), decide)
+            _drain(news, lambda parts: sinks.give(decide.news(parts, time.monotonic_ns())), decide)
         if results in ready:
             _drain(results, decide.result, decide)
-        _write_all(sinks, decide.settle(time.monotonic_ns()))
-        sinks.flush()
+        now_ns = time.monotonic_ns()
+        sinks.give(decide.settle(now_ns))
+        sinks.turn(owed=decide.owed, silent=bool(decide.silent(now_ns)))
         progress.tell()
         if stop:
             if stop_s is None:
@@ -210,11 +224,6 @@ def _serve(
             quiet = news not in ready and results not in ready
             if (quiet and not decide.owed) or time.monotonic() - stop_s > DRAIN_S:
                 return
-
-
-def _write_all(sinks: Sinks, outcomes: list[Outcome]) -> None:
-    for outcome in outcomes:
-        sinks.write(outcome)
 
 
 def _timeout_ms(decide: Decide, *, stopping: bool) -> int:

@@ -1,5 +1,6 @@
 """ingest: takes frames from one source, announces each to `decide`, then sends its pixels to the worker."""
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from inspector.recipe import load_recipe
 from inspector.sources import WhenBehind, open_source
 from inspector.values import Announcement, Capture, Frame
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender
-from inspector.wire.messages import Begin, End, Fault, FrameHeader, encode
+from inspector.wire.messages import Begin, End, Fault, FrameHeader, Idle, encode
 
 FRAMES_LINGER_MS: Final = 500
 """At the end, frames still held for a worker that is gone are given up after this; `decide` has their ids."""
@@ -87,6 +88,11 @@ class Announcer:
     def give_up(self, frame: Frame, reason: str) -> None:
         """An announced frame will not reach the worker."""
         self._tell(Fault(self._camera, frame.frame_id, reason))
+
+    def idle(self) -> None:
+        """The source is alive and has no frame; said only where there is room, it will be said again soon."""
+        with contextlib.suppress(zmq.Again):
+            self._news.send(encode(Idle(self._camera)), zmq.NOBLOCK)
 
     def end(self) -> None:
         """No more captures."""
@@ -188,6 +194,7 @@ def _feed_waiting(captures: Iterator[Capture | None], sender: FrameSender, stop:
         except StopIteration:
             return
         if capture is None:
+            sender.announcer.idle()
             continue
         frame = sender.announcer.announce(capture)
         if frame is not None and not sender.send(frame):
@@ -204,6 +211,8 @@ def _feed_shedding(captures: Iterator[Capture | None], sender: FrameSender, stop
     for capture in captures:
         if stop:
             break
+        if capture is None:
+            sender.announcer.idle()
         frame = sender.announcer.announce(capture) if capture is not None else None
         if frame is not None:
             waiting.append(frame)

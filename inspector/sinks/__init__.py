@@ -1,8 +1,8 @@
-"""Sinks: where verdicts go. Records first, pictures behind a queue of their own, the live view last."""
+"""Sinks: where verdicts go. The gate first, then records, pictures behind a queue of their own, the view last."""
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import structlog
@@ -12,6 +12,8 @@ from inspector.config import LoadedConfig
 from inspector.engine.manifest import EngineFolder
 from inspector.errors import WorkError
 from inspector.rules import BoundRecipe
+from inspector.sinks.gate_feed import GateFeed
+from inspector.sinks.modbus_gate import ModbusGate
 from inspector.sinks.pictures import RejectPictures
 from inspector.sinks.summary import write_summary
 from inspector.sinks.verdict_log import VERDICTS_NAME, VerdictLog, read_verdicts
@@ -35,6 +37,7 @@ class Sinks:
         settings = config.line.sinks
         self._config, self._recipe = config, recipe
         self._folder = settings.out
+        self.gate = _open_gate(config, recipe)
         self._verdicts = VerdictLog(self._folder)
         self._pictures = PictureQueue(
             RejectPictures(self._folder / REJECTS_FOLDER, max_frames=settings.max_pictures),
@@ -47,8 +50,14 @@ class Sinks:
         """What an earlier decide of this run has written."""
         return read_verdicts(self._folder / VERDICTS_NAME)
 
-    def write(self, outcome: Outcome) -> None:
-        """Hand one verdict to every sink."""
+    def give(self, outcomes: Sequence[Outcome]) -> None:
+        """Hand verdicts to every sink, in order: all of them to the gate before any is written down."""
+        if self.gate is not None:
+            self.gate.give(outcomes)
+        for outcome in outcomes:
+            self._write(outcome)
+
+    def _write(self, outcome: Outcome) -> None:
         verdict = outcome.verdict
         self._verdicts.write(verdict)
         if verdict.decision is Decision.REJECT and self._with_pictures:
@@ -56,12 +65,16 @@ class Sinks:
         if self._viewer is not None:
             self._viewer.show(outcome)
 
-    def flush(self) -> None:
-        """Bring the verdict log up to date on disk."""
+    def turn(self, *, owed: int, silent: bool) -> None:
+        """Once every turn of the loop: keep the gate's heartbeat, bring the verdict log up to date on disk."""
+        if self.gate is not None:
+            self.gate.turn(owed=owed, silent=silent)
         self._verdicts.flush()
 
     def close(self, tally: Tally, *, late: int, refused: int, engine: EngineFolder) -> int:
         """Finish pictures, verdict log and summary; returns how many verdicts could not be written down."""
+        if self.gate is not None:
+            self.gate.close()
         self._pictures.close()
         self._verdicts.close()
         figures = tally.figures() | {
@@ -86,6 +99,14 @@ class Sinks:
                 f"{self._folder}: summary cannot be written: {error.strerror}: free some disk space"
             ) from None
         return self._verdicts.lost
+
+
+def _open_gate(config: LoadedConfig, recipe: BoundRecipe) -> GateFeed | None:
+    line = config.line
+    if line.gate is None:
+        return None
+    late_ms = line.gate.late_ms if line.gate.late_ms is not None else line.deadline_ms
+    return GateFeed(ModbusGate(line.gate), list(line.cameras), recipe.rejects, late_ms)
 
 
 class PictureQueue:

@@ -38,6 +38,12 @@ class End(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     captured: int
 
 
+class Idle(msgspec.Struct, frozen=True, array_like=True, tag="idle"):
+    """A camera's source is alive and has no frame: nothing is missing."""
+
+    camera: str
+
+
 class FrameHeader(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
     """Travels before a frame's pixels."""
 
@@ -68,7 +74,7 @@ class ResultHeader(msgspec.Struct, frozen=True, array_like=True, tag="result"):
     width: int = 0
 
 
-News = Begin | Announcement | Fault | End
+News = Begin | Announcement | Fault | End | Idle
 """What ingest tells decide."""
 
 Parts = Sequence[bytes | memoryview]

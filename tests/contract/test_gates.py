@@ -1,0 +1,148 @@
+"""One semantic check of the gate interface, run against every gate: a real Modbus server among them."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from plc import BASE, DEVICE, PLC, heard
+
+from inspector.config import GateSettings
+from inspector.sinks.gate import RECORDS, Action, Block, Fault, Gate, MemoryGate, Record
+from inspector.sinks.modbus_gate import ModbusGate
+
+TIMEOUT_MS = 250.0
+"""Generous for a loaded machine; what is held is the bound, not the machine."""
+
+MARGIN_S = 0.25
+"""What a loaded machine may add before a thread that has slept runs again."""
+
+
+class Reach:
+    """A gate, its far end, and ways to break what lies between."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.plc = PLC(folder) if kind == "modbus" else None
+        self.memory = MemoryGate()
+        self.gate: Gate = self.memory
+        if self.plc is not None:
+            self.plc.start()
+            settings = GateSettings(
+                host="127.0.0.1", port=self.plc.port, device_id=DEVICE, base_register=BASE, timeout_ms=TIMEOUT_MS
+            )
+            self.gate = ModbusGate(settings)
+
+    def cut(self) -> None:
+        self.memory.reachable = False
+        if self.plc is not None:
+            self.plc.stop()
+
+    def mend(self) -> None:
+        self.memory.reachable = True
+        if self.plc is not None:
+            self.plc.start()
+
+    def blocks(self) -> list[Block]:
+        return list(self.memory.blocks) if self.plc is None else self.plc.blocks()
+
+
+@pytest.fixture(params=["memory", "modbus"])
+def reach(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reach]:
+    reach = Reach(request.param, tmp_path)
+    yield reach
+    reach.gate.close()
+    if reach.plc is not None:
+        reach.plc.stop()
+
+
+def block(newest: int, count: int = 1, **more: object) -> Block:
+    records = tuple(
+        Record(number, Action.REJECT, number % 2 == 0, number % 3 == 0, -1500.0 + number, number % 5, 1)
+        for number in range(newest, max(0, newest - count), -1)
+    )
+    return Block(newest, Fault.MISSED, 65_535, records, **more)
+
+
+def told(gate: Gate, sent: Block, within_s: float = 30) -> None:
+    """Until the gate takes the block: one that connects in a thread needs a moment."""
+    until = time.monotonic() + within_s
+    while not gate.tell(sent):
+        assert time.monotonic() < until, "the gate takes nothing"
+        time.sleep(0.02)
+
+
+def test_blocks_arrive_whole_and_in_order(reach: Reach):
+    """What the far end holds is what was told, each value in its place."""
+    sent = [block(newest, RECORDS) for newest in range(1, 60)]
+    for each in sent:
+        told(reach.gate, each)
+    assert reach.blocks() == sent
+    assert [record.sequence for record in heard(reach.blocks())] == list(range(1, 60))
+
+
+def test_a_gate_that_is_gone_is_an_answer_and_comes_back(reach: Reach):
+    """False at once, no exception; what was not taken is not sent later, and later blocks are taken again."""
+    told(reach.gate, block(1))
+    reach.cut()
+    started = time.monotonic()
+    for newest in range(2, 200):
+        assert not reach.gate.tell(block(newest))
+    assert time.monotonic() - started < TIMEOUT_MS / 1000 + 2 * MARGIN_S
+    reach.mend()
+    told(reach.gate, block(200))
+    assert [each.heartbeat for each in reach.blocks()] == [1, 200]
+
+
+def test_a_plc_that_hangs_costs_one_time_out_and_no_more(tmp_path: Path):
+    """It takes connections and answers nothing: one verdict waits its bound, none behind it waits at all."""
+    reach = Reach("modbus", tmp_path)
+    assert reach.plc is not None
+    told(reach.gate, block(1))
+    reach.plc.hang()
+    waits = []
+    for newest in range(2, 30):
+        started = time.monotonic()
+        assert not reach.gate.tell(block(newest))
+        waits.append(time.monotonic() - started)
+        time.sleep(0.05)
+    waits.sort()
+    assert TIMEOUT_MS / 1000 * 0.9 < waits[-1] < TIMEOUT_MS / 1000 + MARGIN_S
+    assert waits[-2] < 0.1, "only one verdict may wait for a PLC that hangs"
+    reach.plc.go_on()
+    told(reach.gate, block(30))
+    assert reach.plc.blocks()[-1] == block(30)
+    reach.gate.close()
+    reach.plc.stop()
+
+
+@pytest.mark.parametrize(("delay_s", "taken"), [(0.05, True), (0.6, False)])
+def test_a_slow_plc_is_waited_for_within_the_bound_only(tmp_path: Path, delay_s: float, taken: bool):
+    """Slower than a scan is taken; slower than the time-out never holds a verdict up."""
+    plc = PLC(tmp_path).start(delay_s)
+    settings = GateSettings(
+        host="127.0.0.1", port=plc.port, device_id=DEVICE, base_register=BASE, timeout_ms=TIMEOUT_MS
+    )
+    gate = ModbusGate(settings)
+    answers, longest = [], 0.0
+    until = time.monotonic() + 4
+    while time.monotonic() < until:
+        started = time.monotonic()
+        answers.append(gate.tell(block(len(answers) + 1)))
+        longest = max(longest, time.monotonic() - started)
+        time.sleep(0.02)
+    assert any(answers) == taken
+    assert longest < TIMEOUT_MS / 1000 + MARGIN_S
+    gate.close()
+    plc.stop()
+
+
+def test_registers_that_the_plc_does_not_have_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A wrong base register is one clear line, not a gate that seems to be there."""
+    plc = PLC(tmp_path).start()
+    gate = ModbusGate(GateSettings(host="127.0.0.1", port=plc.port, device_id=DEVICE, base_register=BASE + 1))
+    time.sleep(1.5)
+    assert not gate.tell(block(1))
+    gate.close()
+    plc.stop()
+    assert "the PLC refused a read of 116 registers" in capsys.readouterr().out
+    assert plc.blocks() == []
