@@ -50,6 +50,10 @@ def _run(options: argparse.Namespace) -> int:
             from inspector.commands.bench import bench
 
             return bench(options.config, frames=options.frames, rounds=options.rounds, as_json=options.json)
+        case "status":
+            from inspector.commands.status import status
+
+            return status(options.config, as_json=options.json)
         case _:
             return _run_process(options)
 
@@ -127,6 +131,14 @@ def _parser() -> argparse.ArgumentParser:
         "source", type=Path, nargs="?", metavar="SOURCE", help="look at this source, not the config's"
     )
     _json(check)
+
+    status = _command(
+        commands,
+        "status",
+        "say how the running line stands; exit code 0 when it is healthy, 1 when not",
+        "inspector status --config line.toml",
+    )
+    _json(status)
 
     bench = _command(
         commands,

@@ -140,6 +140,18 @@ class Segmentation:
 
 
 @dataclass(frozen=True, slots=True)
+class Working:
+    """How a worker stood when it answered."""
+
+    started_ns: int = 0
+    """When it started, monotonic clock, ns: tells one worker from the next."""
+    frames: int = 0
+    """In the batch; 0 for a frame that was in none."""
+    waiting: int = 0
+    """Frames that waited in the worker."""
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """What the worker says of one frame: clean, a segmentation, or a fault."""
 
@@ -154,6 +166,7 @@ class Inspection:
     pixels: Pixels | None = None
     """uint8 [H, W], with a segmentation."""
     fault: str | None = None
+    working: Working = Working()
 
 
 @dataclass(frozen=True, slots=True)

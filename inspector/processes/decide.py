@@ -1,7 +1,8 @@
 """decide: keeps the ledger, judges every frame in order and in time, and hands the verdicts to the sinks."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,12 +12,14 @@ import zmq
 from inspector.config import LoadedConfig
 from inspector.engine.manifest import open_folder
 from inspector.errors import WireError, WorkError
+from inspector.processes.health import HealthServer, Watch
 from inspector.processes.notify import PROGRESS, READY, SETTLED, Notifier
 from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
 from inspector.rules import BoundRecipe
 from inspector.sinks import Sinks
 from inspector.stages.ledger import CameraLedger
+from inspector.stages.meters import Meters
 from inspector.stages.tally import Tally
 from inspector.stages.verdicts import Outcome, SettledFrame, VerdictMaker
 from inspector.values import Announcement, Inspection
@@ -49,6 +52,22 @@ class Camera:
     ended: bool = False
     heard_ns: int | None = None
     """When its ingest last said anything."""
+    first: int = 0
+    """The frame id this decide began with."""
+    before: int = 0
+    """Frames captured before its ingest began again."""
+    late_before: int = 0
+    last_verdict_ns: int | None = None
+
+    @property
+    def captured(self) -> int:
+        """Frames it has announced, or failed to, since this decide has started."""
+        return self.before + self.ledger.expected - self.first
+
+    @property
+    def late(self) -> int:
+        """Results that came after their frame's verdict."""
+        return self.late_before + self.ledger.late
 
 
 class Decide:
@@ -58,7 +77,9 @@ class Decide:
         self._recipe, self._engine, self._deadline_ns = recipe, engine, deadline_ns
         self._cameras = {name: self._fresh(name) for name in cameras}
         self.tally = Tally()
-        self.late_before = 0
+        self.meters = Meters(recipe)
+        self.unanswered_ns: int | None = None
+        """Since when a worker that has frames has given no answer."""
         self.refused = 0
 
     def _fresh(self, camera: str) -> Camera:
@@ -67,7 +88,7 @@ class Decide:
     def resume(self, camera: str, next_frame: int) -> None:
         """An earlier decide has given this camera's verdicts up to a frame: go on from there."""
         if camera in self._cameras:
-            self._cameras[camera].ledger.expected = next_frame
+            self._cameras[camera].ledger.expected = self._cameras[camera].first = next_frame
 
     def news(self, parts: Parts, now_ns: int) -> list[Outcome]:
         """One message from ingest; raises WireError."""
@@ -78,6 +99,8 @@ class Decide:
         try:
             if isinstance(message, Announcement):
                 camera.ledger.announce(message.frame_id, message, message.clock_ns, message.fault)
+                if message.fault is None and self.unanswered_ns is None:
+                    self.unanswered_ns = now_ns
             elif isinstance(message, Fault):
                 camera.ledger.fault(message.frame_id, message.reason)
             elif isinstance(message, End):
@@ -93,9 +116,11 @@ class Decide:
         """Ingest has started, perhaps again: what its forerunner still owed is closed first."""
         left = camera.ledger.close("ingest started again before a result came")
         outcomes = [self._outcome(camera, settled, now_ns) for settled in left]
-        self.late_before += camera.ledger.late
         fresh = self._fresh(message.camera)
         fresh.total, fresh.heard_ns = message.total, now_ns
+        fresh.before, fresh.late_before = camera.captured, camera.late
+        fresh.last_verdict_ns = camera.last_verdict_ns
+        self.meters.begins[message.camera] += 1
         self._cameras[message.camera] = fresh
         return outcomes
 
@@ -106,6 +131,8 @@ class Decide:
         if maps is not None and int(maps.kind.max()) >= len(self._recipe.names):
             raise WireError(f"camera {name}: frame {frame_id} has a kind that the recipe's engine lacks")
         self._camera(name).ledger.result(frame_id, inspection)
+        self.meters.result(inspection)
+        self.unanswered_ns = None
 
     def settle(self, now_ns: int) -> list[Outcome]:
         """Every verdict that can be given now."""
@@ -149,7 +176,12 @@ class Decide:
     @property
     def late(self) -> int:
         """Results that came after their frame's verdict."""
-        return self.late_before + sum(camera.ledger.late for camera in self._cameras.values())
+        return sum(camera.late for camera in self._cameras.values())
+
+    @property
+    def cameras(self) -> Mapping[str, Camera]:
+        """The accounts, to look at."""
+        return self._cameras
 
     @property
     def total(self) -> int | None:
@@ -165,7 +197,9 @@ class Decide:
 
     def _outcome(self, camera: Camera, settled: SettledFrame, now_ns: int) -> Outcome:
         outcome = camera.maker.make(settled, now_ns)
+        camera.last_verdict_ns = now_ns
         self.tally.add(outcome.verdict, outcome.total_ms, now_ns)
+        self.meters.verdict(outcome)
         return outcome
 
 
@@ -175,8 +209,9 @@ def main(config: LoadedConfig) -> None:
     folder = open_folder(line.engine)
     recipe = load_recipe(line.recipe).bind(folder.manifest)
     notifier = Notifier()
+    health = HealthServer(line.health, line.sinks.out) if line.health is not None else None
     decide = Decide(list(line.cameras), recipe, folder.identity, int(line.deadline_ms * 1e6))
-    with StopRequest() as stop, open_context() as context:
+    with StopRequest() as stop, health or nullcontext(), open_context() as context:
         view = open_sender(context, VIEW, line.links, linger_ms=0) if line.view.frames_per_second else None
         sinks = Sinks(config, recipe, view)
         for verdict in sinks.earlier_verdicts():
@@ -184,9 +219,10 @@ def main(config: LoadedConfig) -> None:
             decide.resume(verdict.camera, verdict.frame_id + 1)
         news = open_receiver(context, NEWS, line.links)
         results = open_receiver(context, RESULTS, line.links)
+        watch = Watch(config, recipe.identity, folder.identity, health)
         notifier.tell(**{READY: "1"})
         log.info("decide started", recipe=recipe.identity, engine=folder.identity, out=str(line.sinks.out))
-        _serve(decide, news, results, sinks, stop, notifier)
+        _serve(decide, news, results, sinks, stop, Progress(decide, notifier), watch)
         sinks.give(decide.close(time.monotonic_ns()))
         lost = sinks.close(decide.tally, late=decide.late, refused=decide.refused, engine=folder)
         log.info("decide ended", captured=decide.tally.captured, late=decide.late, refused=decide.refused)
@@ -200,13 +236,13 @@ def _serve(
     results: "zmq.Socket[bytes]",
     sinks: Sinks,
     stop: StopRequest,
-    notifier: Notifier,
+    progress: "Progress",
+    watch: Watch,
 ) -> None:
     poller = zmq.Poller()
     for end in (news, results, stop.fileno()):
         poller.register(end, zmq.POLLIN)
     stop_s: float | None = None
-    progress = Progress(decide, notifier)
     while True:
         ready = dict(poller.poll(_timeout_ms(decide, stopping=stop_s is not None)))
         if news in ready:
@@ -217,6 +253,7 @@ def _serve(
         sinks.give(decide.settle(now_ns))
         sinks.turn(owed=decide.owed, silent=bool(decide.silent(now_ns)))
         progress.tell()
+        watch.look(decide, sinks, now_ns)
         if stop:
             if stop_s is None:
                 stop_s = time.monotonic()

@@ -18,7 +18,7 @@ from inspector.processes.sending import send, set_retry
 from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
 from inspector.stages.batching import Batcher
-from inspector.values import Batch, Frame, Inspection, Segmentation
+from inspector.values import Batch, Frame, Inspection, Segmentation, Working
 from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender
 from inspector.wire.messages import decode_frame, encode_result
 
@@ -78,6 +78,7 @@ class Worker:
         self._batcher = batcher
         self._results = results
         self._stop = stop
+        self._started_ns = time.monotonic_ns()
         self._in_flight: dict[int, InFlight] = {}
         self._ticket = 0
         self.refused = 0
@@ -164,17 +165,19 @@ class Worker:
                 frames=len(flight.held),
                 first=flight.held[0].frame.frame_id,
             )
+        working = Working(self._started_ns, len(flight.held), len(self._batcher))
         for index, held in enumerate(flight.held):
             times = (held.received_ns, flight.submitted_ns, now_ns)
             if answer.kind is None or answer.score is None:
-                yield Inspection(self._engine, *times, fault=f"engine failed: {answer.error}")
+                yield Inspection(self._engine, *times, fault=f"engine failed: {answer.error}", working=working)
                 continue
             score = answer.score[index]
             if held.view or score.max() >= self._lowest_step:
                 maps = Segmentation(answer.kind[index], score, self._stride)
-                yield Inspection(self._engine, *times, segmentation=maps, pixels=held.frame.pixels)
+                pixels = held.frame.pixels
+                yield Inspection(self._engine, *times, segmentation=maps, pixels=pixels, working=working)
             else:
-                yield Inspection(self._engine, *times)
+                yield Inspection(self._engine, *times, working=working)
 
     def _report(self, held: Held, inspection: Inspection) -> None:
         parts = encode_result(held.frame.camera, held.frame.frame_id, inspection)

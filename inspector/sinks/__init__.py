@@ -18,6 +18,7 @@ from inspector.sinks.pictures import RejectPictures
 from inspector.sinks.summary import write_summary
 from inspector.sinks.verdict_log import VERDICTS_NAME, VerdictLog, read_verdicts
 from inspector.sinks.viewer import Viewer
+from inspector.stages.line_state import SinkState
 from inspector.stages.tally import Tally
 from inspector.stages.verdicts import Outcome
 from inspector.values import Decision, Verdict
@@ -64,6 +65,15 @@ class Sinks:
             self._pictures.put(outcome)
         if self._viewer is not None:
             self._viewer.show(outcome)
+
+    def state(self) -> SinkState:
+        """For those who watch the line."""
+        return SinkState(
+            pictures_waiting=self._pictures.waiting,
+            pictures_lost=self._pictures.sink.lost + self._pictures.failed,
+            pictures_skipped=self._pictures.sink.skipped + self._pictures.skipped,
+            verdicts_lost=self._verdicts.lost,
+        )
 
     def turn(self, *, owed: int, silent: bool) -> None:
         """Once every turn of the loop: keep the gate's heartbeat, bring the verdict log up to date on disk."""
@@ -122,6 +132,11 @@ class PictureQueue:
         self._queue: queue.Queue[Outcome | None] = queue.Queue(PICTURE_QUEUE)
         self._thread = threading.Thread(target=self._serve, name="pictures")
         self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Rejects whose pictures are not written yet."""
+        return self._queue.qsize()
 
     def put(self, outcome: Outcome) -> None:
         """Queue one reject; when the queue is full, wait in a replay, else leave its picture out and count."""

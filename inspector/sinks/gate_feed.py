@@ -3,13 +3,15 @@
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
 from inspector.sinks.gate import RECORDS, Action, Block, Fault, Gate, Record
 from inspector.stages.judge import rejecting_kind
+from inspector.stages.line_state import GateState
+from inspector.stages.meters import LATENCY_MS, Histogram
 from inspector.stages.verdicts import Outcome
 from inspector.values import Decision
 
@@ -38,6 +40,8 @@ class GateCounts:
     """How often the gate stopped taking."""
     longest_ms: float = 0.0
     """Longest that verdicts waited for the gate."""
+    waits: Histogram = field(default_factory=lambda: Histogram(LATENCY_MS))
+    """How long the verdicts given in one turn waited, ms."""
 
 
 class GateFeed:
@@ -68,10 +72,21 @@ class GateFeed:
         """Whether the gate took the last block."""
         return self._taken_since_ns is not None
 
-    @property
-    def fault(self) -> Fault:
-        """What is raised now."""
-        return self._fault
+    def state(self) -> GateState:
+        """For those who watch the line."""
+        counts = self.counts
+        return GateState(
+            taking=self.taking,
+            faults=tuple(fault.name.lower() for fault in self._fault if fault.name is not None),
+            sequence=self._sequence,
+            heartbeat=self._heartbeat,
+            taken=counts.taken,
+            missed=counts.missed,
+            late=counts.late,
+            breaks=counts.breaks,
+            longest_ms=round(counts.longest_ms, 3),
+            waits=counts.waits.state(),
+        )
 
     def give(self, outcomes: Sequence[Outcome]) -> None:
         """Verdicts in the order they were given. Waits for the gate, but once at most for one that fails."""
@@ -85,7 +100,9 @@ class GateFeed:
             else:
                 self._missed(len(new))
         if outcomes:
-            self.counts.longest_ms = max(self.counts.longest_ms, (self._clock_ns() - start_ns) / 1e6)
+            waited_ms = (self._clock_ns() - start_ns) / 1e6
+            self.counts.waits.add(waited_ms)
+            self.counts.longest_ms = max(self.counts.longest_ms, waited_ms)
 
     def turn(self, *, owed: int, silent: bool) -> None:
         """Once every turn of the loop: `owed` frames have no verdict yet, `silent` cameras are not heard of.

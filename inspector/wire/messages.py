@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from inspector.errors import WireError
-from inspector.values import MAP_STRIDES, Announcement, Frame, Inspection, Pixels, Segmentation
+from inspector.values import MAP_STRIDES, Announcement, Frame, Inspection, Pixels, Segmentation, Working
 
 WIRE_VERSION: Final = 1
 """Raised whenever a header changes; a stage refuses every other version."""
@@ -72,6 +72,9 @@ class ResultHeader(msgspec.Struct, frozen=True, array_like=True, tag="result"):
     map_stride: int = 0
     height: int = 0
     width: int = 0
+    worker_started_ns: int = 0
+    batch_frames: int = 0
+    waiting_frames: int = 0
 
 
 News = Begin | Announcement | Fault | End | Idle
@@ -109,6 +112,9 @@ def encode_result(camera: str, frame_id: int, inspection: Inspection) -> list[by
         map_stride=maps.map_stride if maps is not None and planes else 0,
         height=pixels.shape[0] if pixels is not None and planes else 0,
         width=pixels.shape[1] if pixels is not None and planes else 0,
+        worker_started_ns=inspection.working.started_ns,
+        batch_frames=inspection.working.frames,
+        waiting_frames=inspection.working.waiting,
     )
     return [encode(header), *planes]
 
@@ -156,6 +162,7 @@ def decode_result(parts: Parts) -> tuple[str, int, Inspection]:
         segmentation=segmentation,
         pixels=pixels,
         fault=header.fault,
+        working=Working(header.worker_started_ns, header.batch_frames, header.waiting_frames),
     )
     return header.camera, header.frame_id, inspection
 

@@ -1,0 +1,116 @@
+"""What is counted while a line runs: plain numbers, cheap for every verdict, read by whoever asks."""
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from inspector.rules import BoundRecipe
+from inspector.stages.judge import rejecting_kind
+from inspector.stages.line_state import HistogramState
+from inspector.stages.verdicts import Outcome
+from inspector.values import Decision, Inspection
+
+LATENCY_MS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
+"""Upper ends of the latency classes: from a hand-over between two stages to a line that is stuck."""
+
+BATCH_FRAMES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+
+STAGES: Final = ("transfer", "batch", "engine", "decide", "total")
+"""As in a verdict's `stage_ms`."""
+
+OTHER: Final = "other"
+
+REASONS: Final = (
+    ("shed", "shed: "),
+    ("overdue", "no result within "),
+    ("announcement_lost", "announcement lost: "),
+    ("engine_failed", "engine failed: "),
+    ("wrong_size", "frame is "),
+    ("no_frame", "camera "),
+    ("ingest_restarted", "ingest started again "),
+    ("stopped", "stopped before "),
+)
+"""Why a frame is uninspected, in few words, by how its reason begins; files that cannot be read are OTHER."""
+
+MAX_WORKERS: Final = 64
+"""Worker starts that are told apart."""
+
+
+def short_reason(reason: str) -> str:
+    """The few words for an uninspected frame's reason."""
+    return next((name for name, beginning in REASONS if reason.startswith(beginning)), OTHER)
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Values in classes with fixed ends."""
+
+    ends: tuple[float, ...]
+    """Upper ends, each within its class; one more class is open."""
+    counts: list[int] = field(default_factory=list)
+    total: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = [0] * (len(self.ends) + 1)
+
+    def add(self, value: float) -> None:
+        """One more value."""
+        self.counts[bisect_left(self.ends, value)] += 1
+        self.total += value
+
+    def state(self) -> HistogramState:
+        """As it stands now."""
+        return HistogramState(self.ends, tuple(self.counts), round(self.total, 3))
+
+
+class Meters:
+    """Since this process has started, in this process: a counter that starts again is told by who reads it."""
+
+    def __init__(self, recipe: BoundRecipe) -> None:
+        self._recipe = recipe
+        self.frames: Counter[tuple[str, Decision, str]] = Counter()
+        """By camera, decision, and the kind of defect or the short reason."""
+        self.verdicts: Counter[str] = Counter()
+        """By camera."""
+        self.stages = {stage: Histogram(LATENCY_MS) for stage in STAGES}
+        self.batches = Histogram(BATCH_FRAMES)
+        self.begins: Counter[str] = Counter()
+        """By camera: how often its ingest has begun."""
+        self.workers: dict[int, None] = {}
+        self.worker_waiting = 0
+        """Frames that waited in the worker at its last answer."""
+        self.engine = ""
+        """The one that gave the newest result."""
+        self._submitted_ns = 0
+
+    def verdict(self, outcome: Outcome) -> None:
+        """One more verdict."""
+        verdict = outcome.verdict
+        decision = verdict.decision
+        reason = ""
+        if decision is Decision.REJECT:
+            reason = self._recipe.names[rejecting_kind(verdict, self._recipe.rejects)]
+        elif decision is Decision.UNINSPECTED:
+            reason = short_reason(verdict.reasons[0])
+        self.frames[verdict.camera, decision, reason] += 1
+        self.verdicts[verdict.camera] += 1
+        if verdict.stage_ms:
+            for stage, time_ms in verdict.stage_ms.items():
+                self.stages[stage].add(time_ms)
+        elif outcome.total_ms is not None:
+            self.stages["total"].add(outcome.total_ms)
+
+    def result(self, inspection: Inspection) -> None:
+        """One more answer of a worker."""
+        working = inspection.working
+        if not working.frames:
+            return
+        self.engine = inspection.engine
+        self.worker_waiting = working.waiting
+        if inspection.submitted_ns != self._submitted_ns:
+            # The frames of one batch come one after the other: it counts once.
+            self._submitted_ns = inspection.submitted_ns
+            self.batches.add(working.frames)
+            if working.started_ns not in self.workers and len(self.workers) < MAX_WORKERS:
+                self.workers[working.started_ns] = None
