@@ -13,6 +13,7 @@ from inspector.config import LoadedConfig, SourceSettings, load_config
 from inspector.engine.manifest import EngineFolder, open_folder
 from inspector.errors import InputError, InspectorError
 from inspector.recipe import load_recipe
+from inspector.sinks.modbus_gate import reach
 from inspector.sources import open_source, source_settings
 from inspector.wire.links import LINKS, endpoint
 
@@ -69,6 +70,9 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
                 findings.check(f"camera {name}", partial(_source, settings, folder))
     else:
         findings.check("recipe", lambda: load_recipe(line.recipe).identity)
+    if line.gate is not None:
+        gate = line.gate
+        findings.check("gate", lambda: reach(gate))
     findings.check("links", lambda: _links(config))
     findings.check("disk", lambda: _disk(line.sinks.out))
 

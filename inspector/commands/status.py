@@ -69,6 +69,7 @@ def table(answer: Status) -> list[str]:
         "",
         *_columns(_camera_rows(line.cameras)),
         "",
+        *_reasons(line),
         *_columns(_stage_rows(line.stages)),
         "",
         f"worker   {_worker(line)}",
@@ -93,6 +94,13 @@ def table(answer: Status) -> list[str]:
 def _other_engine(line: LineState) -> str:
     used = line.worker.engine
     return f"   (the worker uses {used})" if used and used != line.engine else ""
+
+
+def _reasons(line: LineState) -> list[str]:
+    """Why frames were rejected or not inspected, the most frequent first."""
+    told = sorted((each for each in line.frames if each.reason), key=lambda each: -each.count)
+    rows = [[f"{each.decision} {each.reason}", str(each.count), each.camera] for each in told]
+    return [*_columns(rows), ""] if rows else []
 
 
 def _worker(line: LineState) -> str:

@@ -5,12 +5,14 @@ for the verdicts, no verdict waits for a question, and a loop that hangs is seen
 """
 
 import shutil
+import sys
 import threading
 import time
 from collections import deque
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
@@ -143,7 +145,7 @@ class HealthServer:
             health = server
 
         try:
-            self._http = HTTPServer((LOOPBACK, settings.port), Handler)
+            self._http = _LoopbackServer((LOOPBACK, settings.port), Handler)
         except OSError as error:
             raise InputError(
                 f"health.port: {settings.port} cannot be listened on: {error.strerror}: give another port"
@@ -179,6 +181,18 @@ class HealthServer:
             return shutil.disk_usage(self._out).free
         except OSError:
             return None
+
+
+class _LoopbackServer(HTTPServer):
+    def server_bind(self) -> None:
+        """Without the look-up of this PC's name, which waits for a name server that may not be there."""
+        TCPServer.server_bind(self)
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  # socketserver's
+        """Somebody who leaves before the answer is no news; anything else is."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            log.error("question not answered", error=repr(error))
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,10 +1,14 @@
 """pymodbus' client with a time-out that holds: its own begins anew after every fragment of an answer."""
 
+import logging
 import select
 import time
 from typing import Final
 
 from pymodbus.client import ModbusTcpClient
+
+# What pymodbus has to say of a connection, the gate says once, in one line; it would say it for each verdict.
+logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
 
 _ANSWER_BYTES: Final = 4096
 """More than any Modbus answer has."""

@@ -1,9 +1,7 @@
 """A PLC over Modbus/TCP: each block is one write that is answered in time, or the connection is given up."""
 
-import logging
 import threading
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,6 +14,9 @@ from inspector.sinks.gate_registers import REGISTERS, encode
 if TYPE_CHECKING:
     from inspector.sinks.modbus_client import BoundedClient
 
+WRITE: Final = 16
+"""Modbus' function "write multiple registers"."""
+
 CONNECT_S: Final = 2.0
 """Longest wait for the PLC to take a connection; no verdict waits meanwhile."""
 
@@ -23,10 +24,25 @@ FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 """Pauses before connecting again: doubled each time, up to the longest."""
 
+LEAVE_S: Final = 0.1
+"""A connection that is being made at the end is left to the end of the process: it must not hold up a stop."""
+
 STEADY_S: Final = 10.0
 """A connection that lasted so long was a good one: the pauses begin from the first again."""
 
 log = structlog.get_logger()
+
+
+def reach(settings: GateSettings) -> str:
+    """Where the gate is and whether it answers now, for `inspector check`: a line starts without its PLC, too.
+
+    Raises InputError when the library is missing.
+    """
+    client, why = _connect(settings)
+    if client is not None:
+        client.close()
+    where = f"{settings.host}:{settings.port}, {REGISTERS} registers from {settings.base_register}"
+    return f"{where}: " + ("answers" if client is not None else f"not now: {why}")
 
 
 class ModbusGate:
@@ -39,15 +55,8 @@ class ModbusGate:
     def __init__(self, settings: GateSettings) -> None:
         with needs_service_extra("the gate"):
             from pymodbus.exceptions import ModbusException
-
-            from inspector.sinks.modbus_client import BoundedClient
-        # What it has to say of a connection, we say once, in one line; it would say it for each verdict.
-        logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
         self._errors = (ModbusException, OSError)
         self._settings = settings
-        self._new_client = partial(
-            BoundedClient, settings.host, settings.port, connect_s=CONNECT_S, answer_s=settings.timeout_ms / 1000
-        )
         self._client: BoundedClient | None = None
         """The verdicts' thread writes to it and takes it away; the other one sets it, where there is none."""
         self._wanted = threading.Event()
@@ -75,7 +84,7 @@ class ModbusGate:
         """Give the connection up for good."""
         self._closing.set()
         self._wanted.set()
-        self._thread.join(CONNECT_S)
+        self._thread.join(LEAVE_S)
         if self._client is not None:
             self._client.close()
 
@@ -89,48 +98,56 @@ class ModbusGate:
             answer = client.write_registers(settings.base_register, words, device_id=settings.device_id)
         except self._errors:
             return f"no answer to a write within {settings.timeout_ms:g} ms"
-        return f"the PLC refused a write: {answer}" if answer.isError() else None
-
-    def _probe(self, client: "BoundedClient") -> str | None:
-        settings = self._settings
-        try:
-            answer = client.read_holding_registers(
-                settings.base_register, count=REGISTERS, device_id=settings.device_id
-            )
-        except self._errors:
-            return f"no answer to a read within {settings.timeout_ms:g} ms"
-        return f"the PLC refused a read of {REGISTERS} registers: {answer}" if answer.isError() else None
+        if answer.isError():
+            return f"the PLC refused a write: {answer}"
+        if answer.function_code != WRITE or (answer.address, answer.count) != (settings.base_register, REGISTERS):
+            return f"the PLC confirmed another write: {answer}"
+        return None
 
     def _keep_connected(self) -> None:
-        pause_s, tries, connected_s = FIRST_PAUSE_S, 0, 0.0
+        pause_s, tries = 0.0, 0
         while True:
             self._wanted.wait()
-            if connected_s and time.monotonic() - connected_s > STEADY_S:
-                pause_s = FIRST_PAUSE_S
-            if connected_s:
-                self._closing.wait(pause_s)
-                pause_s, connected_s = min(2 * pause_s, LONGEST_PAUSE_S), 0.0
-            if self._closing.is_set():
+            if self._closing.wait(pause_s):
                 return
-            client, why = self._connect()
-            if client is not None:
-                self._wanted.clear()
-                self._client, tries, connected_s = client, 0, time.monotonic()
-                log.info("gate connected", gate=self._address)
+            pause_s = min(max(2 * pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+            client, why = _connect(self._settings)
+            if client is None:
+                tries += 1
+                if tries.bit_count() == 1:
+                    # At 1, 2, 4, 8, …: a PLC that is gone for days must not fill the log.
+                    log.warning("gate cannot be reached", gate=self._address, why=why, tries=tries)
                 continue
-            tries += 1
-            if tries.bit_count() == 1:
-                # At 1, 2, 4, 8, …: a PLC that is gone for days must not fill the log.
-                log.warning("gate cannot be reached", gate=self._address, why=why, tries=tries)
-            self._closing.wait(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            tries, connected_s = 0, time.monotonic()
+            self._wanted.clear()
+            if self._closing.is_set():
+                client.close()
+                return
+            self._client = client
+            log.info("gate connected", gate=self._address)
+            self._wanted.wait()
+            if time.monotonic() - connected_s > STEADY_S:
+                pause_s = FIRST_PAUSE_S
 
-    def _connect(self) -> "tuple[BoundedClient | None, str]":
-        client = self._new_client()
-        if not client.connect():
-            return None, f"no connection within {CONNECT_S:g} s"
-        why = self._probe(client)
-        if why is None:
+
+def _connect(settings: GateSettings) -> "tuple[BoundedClient | None, str]":
+    """A client that has answered a read of the gate's registers in time, or None and why not."""
+    with needs_service_extra("the gate"):
+        from pymodbus.exceptions import ModbusException
+
+        from inspector.sinks.modbus_client import BoundedClient
+    client = BoundedClient(settings.host, settings.port, connect_s=CONNECT_S, answer_s=settings.timeout_ms / 1000)
+    if not client.connect():
+        return None, f"no connection within {CONNECT_S:g} s"
+    try:
+        answer = client.read_holding_registers(
+            settings.base_register, count=REGISTERS, device_id=settings.device_id
+        )
+    except (ModbusException, OSError):
+        why = f"no answer to a read within {settings.timeout_ms:g} ms"
+    else:
+        if not answer.isError() and len(answer.registers) == REGISTERS:
             return client, ""
-        client.close()
-        return None, why
+        why = f"the PLC refused a read of {REGISTERS} registers: {answer}"
+    client.close()
+    return None, why

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from inspector.errors import WireError
-from inspector.processes.decide import Decide
+from inspector.processes.decide import SILENT_NS, Decide
 from inspector.rules import BoundRecipe, score_thresholds
 from inspector.values import Announcement, Decision, Inspection, Segmentation
-from inspector.wire.messages import Begin, End, Fault, encode, encode_result
+from inspector.wire.messages import Begin, End, Fault, Idle, encode, encode_result
 
 NAMES = ("normal", "scratch")
 DEADLINE_NS = 1_000
@@ -97,3 +97,51 @@ def test_an_unknown_camera_is_refused():
     """A message for a camera that is not in the config opens no account."""
     with pytest.raises(WireError, match="camera 'side' is not in the config"):
         announce(decide(), 0, "side")
+
+
+def test_a_camera_is_silent_until_it_is_heard_of_and_again_after_a_while():
+    """A verdict cannot vouch for it: only its ingest can, with frames or by saying that there are none."""
+    desk = decide("top", "bottom")
+    assert desk.silent(0) == ["top", "bottom"]
+    announce(desk, 0, "top", now=0)
+    desk.news([encode(Idle("bottom"))], 0)
+    assert desk.silent(SILENT_NS) == []
+    desk.news([encode(Idle("bottom"))], SILENT_NS)
+    assert desk.silent(SILENT_NS + 1) == ["top"]
+    assert len(desk.settle(10 * SILENT_NS)) == 1, "an idle camera owes nothing"
+
+
+def test_a_camera_whose_ingest_has_ended_is_silent():
+    """Nobody looks any more, in order or not; one that begins again is heard of."""
+    desk = decide()
+    desk.news([encode(End("top", 0))], 5)
+    assert desk.silent(5) == ["top"]
+    desk.news([encode(Begin("top", None))], 6)
+    assert desk.silent(6) == []
+
+
+def test_every_captured_frame_is_judged_or_owed_over_restarts():
+    """captured = verdicts + owed, counted apart: by frame ids, by verdicts, by open accounts."""
+    desk = decide()
+    desk.resume("top", 7)
+    announce(desk, 8)
+    answer(desk, 8)
+    desk.settle(1)
+    announce(desk, 9)
+    desk.news([encode(Begin("top", None))], 1)
+    announce(desk, 0)
+    camera = desk.cameras["top"]
+    assert (camera.captured, desk.meters.verdicts["top"], len(camera.ledger)) == (4, 3, 1)
+    assert desk.meters.begins["top"] == 1
+
+
+def test_a_worker_is_unanswered_from_the_first_frame_it_owes():
+    """A frame without pixels owes no answer; any answer counts."""
+    desk = decide()
+    announce(desk, 0, fault="dark", now=3)
+    assert desk.unanswered_ns is None
+    announce(desk, 1, now=4)
+    announce(desk, 2, now=5)
+    assert desk.unanswered_ns == 4
+    answer(desk, 1)
+    assert desk.unanswered_ns is None

@@ -6,12 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.errors import WireError
-from inspector.values import Announcement, Inspection, Segmentation
+from inspector.values import Announcement, Inspection, Segmentation, Working
 from inspector.wire.messages import (
     Begin,
     End,
     Fault,
     FrameHeader,
+    Idle,
     decode_frame,
     decode_news,
     decode_result,
@@ -22,7 +23,9 @@ from inspector.wire.messages import (
 ANNOUNCEMENT = Announcement("top", 7, 10, 11, 12.5, 256, "coil", None)
 
 
-@pytest.mark.parametrize("message", [Begin("top", None), ANNOUNCEMENT, Fault("top", 7, "shed"), End("top", 8)])
+@pytest.mark.parametrize(
+    "message", [Begin("top", None), ANNOUNCEMENT, Fault("top", 7, "shed"), End("top", 8), Idle("top")]
+)
 def test_news_round_trip(message):
     """decide hears what ingest said."""
     assert decode_news([encode(message)]) == message
@@ -40,7 +43,7 @@ def test_frame_round_trip_shares_the_pixels():
 
 def test_result_round_trip():
     """A clean result is one part; one with a candidate carries maps and pixels."""
-    clean = Inspection("e@1", 1, 2, 3)
+    clean = Inspection("e@1", 1, 2, 3, working=Working(4, 5, 6))
     parts = encode_result("top", 7, clean)
     assert len(parts) == 1
     assert decode_result(parts) == ("top", 7, clean)
