@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from lines import LineUnderTest, Run, interrupt, stage, wait_for_verdicts
-from plc import BASE, DEVICE, PLC
+from plc import BASE, DEVICE, PLC, heard
 
 from inspector.sinks.gate import Action, Block, Fault, Record
 
@@ -153,7 +153,7 @@ def test_a_worker_that_dies_leaves_only_rejects(tmp_path: Path, plc: PLC):
     until(lambda: plc.verdicts()[-1].sequence > before + 60, "verdicts stopped")
     after = [record for record in plc.verdicts() if record.sequence > before + 30]
     assert {record.action for record in after} == {Action.REJECT}
-    assert all(record.uninspected and record.late for record in after if not record.uninspected or record.late)
+    assert all(record.uninspected for record in after)
     beats = newest(plc).heartbeat
     until(lambda: newest(plc).heartbeat > beats, "the heartbeat stopped though verdicts flow")
     worker.resume()
@@ -184,6 +184,24 @@ def test_a_replay_has_no_gate(tmp_path: Path, plc: PLC):
     run = line.replay(tmp_path / "recording")
     assert (run.code, run.summary["captured"]) == (0, 5)
     assert plc.blocks() == []
+
+
+def test_a_decide_that_dies_is_followed_by_one_with_a_run_of_its_own(tmp_path: Path, plc: PLC):
+    """Its successor closes the books: what it tells the gate begins anew, and is what it wrote down."""
+    line = gated(tmp_path, plc.start())
+    out = tmp_path / "out"
+    process = line.start("run", "--config", line.config, "--out", out)
+    until(lambda: len(plc.verdicts()) >= 20, "no verdicts at the gate")
+    stage(process, "decide").kill()
+    run = line.finish(process, out)
+    assert run.code == 1
+    blocks = plc.blocks()
+    first = blocks[0].run
+    after = [block for block in blocks if block.run != first]
+    assert Fault.STOPPED in after[-1].fault
+    written = {round(verdict["position_mm"]): verdict for verdict in run.verdicts}
+    for record in heard(after):
+        assert matches(record, written[record.position_mm])
 
 
 def test_a_killed_line_falls_silent(tmp_path: Path, plc: PLC):
