@@ -41,7 +41,11 @@ RATE_LOOKS: Final = 25
 REQUEST_S: Final = 2.0
 """A client that is slower than this with its question is hung up on."""
 
-STOP_S: Final = 1.0
+STOP_S: Final = 0.3
+"""A question that is being answered at the end is left to the end of the process."""
+
+TURN_S: Final = 0.1
+"""How soon the thread sees that it is to stop."""
 
 log = structlog.get_logger()
 
@@ -150,7 +154,9 @@ class HealthServer:
             raise InputError(
                 f"health.port: {settings.port} cannot be listened on: {error.strerror}: give another port"
             ) from None
-        self._thread = threading.Thread(target=self._http.serve_forever, name="health", daemon=True)
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, args=(TURN_S,), name="health", daemon=True
+        )
 
     def __enter__(self) -> Self:
         """Answer from now on."""
@@ -159,9 +165,10 @@ class HealthServer:
 
     def __exit__(self, *_: object) -> None:
         """Stop answering."""
-        self._http.shutdown()
+        stopping = threading.Thread(target=self._http.shutdown, daemon=True)
+        stopping.start()
+        stopping.join(STOP_S)
         self._http.server_close()
-        self._thread.join(STOP_S)
 
     def status(self) -> dict[str, Any]:
         """How the line stands, with what is known at this moment only."""
@@ -208,9 +215,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "/healthz":
                 wrong = findings(self.health.state, time.monotonic_ns())
                 code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
-                self._answer(
-                    code, "text/plain; charset=utf-8", "\n".join([*wrong, ""] if wrong else ["ok", ""]).encode()
-                )
+                text = "\n".join(wrong or ["ok"]) + "\n"
+                self._answer(code, "text/plain; charset=utf-8", text.encode())
             case "/metrics":
                 from inspector.processes.metrics import CONTENT_TYPE, exposition
 

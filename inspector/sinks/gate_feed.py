@@ -89,7 +89,7 @@ class GateFeed:
         )
 
     def give(self, outcomes: Sequence[Outcome]) -> None:
-        """Verdicts in the order they were given. Waits for the gate, but once at most for one that fails."""
+        """Verdicts in the order they were given. A gate that fails is waited for once, whatever comes behind."""
         start_ns = self._clock_ns()
         for first in range(0, len(outcomes), RECORDS):
             waited_ms = (self._clock_ns() - start_ns) / 1e6
@@ -115,8 +115,10 @@ class GateFeed:
         if self._fault & Fault.MISSED and self._held(now_ns):
             self._fault &= ~Fault.MISSED
         idle = not owed and not silent
-        if now_ns - self._last_beat_ns >= BEAT_NS and (idle or not self.taking or self._fault != self._told_fault):
-            self._tell(beat=idle)
+        due = idle and now_ns - self._last_beat_ns >= BEAT_NS
+        # While the gate takes nothing this finds out when it does again; a write that cannot be made costs nothing.
+        if due or self._fault != self._told_fault:
+            self._tell(beat=due)
 
     def close(self) -> None:
         """Tell the gate that nobody looks at the strip any more."""

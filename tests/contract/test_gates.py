@@ -23,7 +23,7 @@ TIMEOUT_MS = 250.0
 READ = 3
 """Modbus' function "read holding registers"."""
 
-MARGIN_S = 0.25
+MARGIN_S = 0.5
 """What a loaded machine may add before a thread that has slept runs again."""
 
 
@@ -114,9 +114,8 @@ def test_a_plc_that_hangs_costs_one_time_out_and_no_more(tmp_path: Path):
         assert not far.gate.tell(block(newest))
         waits.append(time.monotonic() - started)
         time.sleep(0.05)
-    waits.sort()
-    assert TIMEOUT_MS / 1000 * 0.9 < waits[-1] < TIMEOUT_MS / 1000 + MARGIN_S
-    assert waits[-2] < 0.1, "only one verdict may wait for a PLC that hangs"
+    assert TIMEOUT_MS / 1000 * 0.9 < max(waits) < TIMEOUT_MS / 1000 + MARGIN_S
+    assert sum(wait > TIMEOUT_MS / 1000 * 0.9 for wait in waits) == 1, "only one verdict may wait for it"
     far.plc.go_on()
     told(far.gate, block(30))
     assert far.plc.blocks()[-1] == block(30)
