@@ -16,7 +16,7 @@ import numpy as np
 
 from inspector.engine import golden
 from inspector.engine.manifest import GOLDEN_NAME, EngineFolder
-from inspector.errors import EngineError
+from inspector.errors import DeviceError, EngineError
 from inspector.rules import score_thresholds
 from inspector.values import Pixels
 
@@ -60,6 +60,7 @@ class Backend(ABC):
         self.slots = 1
         """Batches that may be in flight at once; set by `_open`."""
         self._answers: deque[Answer] = deque()
+        self._failure: DeviceError | None = None
         self._in_flight = 0
         self._ready = threading.Condition()
         self._event = -1
@@ -113,11 +114,16 @@ class Backend(ABC):
         self._submit(ticket, frames)
 
     def collect(self) -> list[Answer]:
-        """All answers that are ready, without waiting, in the order they became ready."""
+        """All answers that are ready, without waiting, in the order they became ready.
+
+        Raises DeviceError once the device is lost and every answer it still gave was collected.
+        """
         with self._ready:
             answers = list(self._answers)
             self._answers.clear()
-            if answers:
+            if self._failure is not None and not answers:
+                raise self._failure
+            if answers and self._failure is None:
                 os.eventfd_read(self._event)
         self._in_flight -= len(answers)
         return answers
@@ -127,7 +133,7 @@ class Backend(ABC):
         if self._in_flight == 0:
             return []
         with self._ready:
-            self._ready.wait_for(lambda: bool(self._answers))
+            self._ready.wait_for(lambda: bool(self._answers) or self._failure is not None)
         return self.collect()
 
     def infer(self, frames: Pixels) -> tuple[Pixels, Pixels]:
@@ -170,6 +176,13 @@ class Backend(ABC):
             if not self._answers:
                 os.eventfd_write(self._event, 1)
             self._answers.append(answer)
+            self._ready.notify()
+
+    def _fail(self, error: DeviceError) -> None:
+        """A backend calls this, from any thread, when its device is lost: batches in flight get no answer."""
+        with self._ready:
+            os.eventfd_write(self._event, 1)  # stays readable: the loop that sleeps on it must hear of this
+            self._failure = error
             self._ready.notify()
 
     @abstractmethod
