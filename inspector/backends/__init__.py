@@ -11,6 +11,7 @@ from inspector.errors import EngineError
 
 BACKENDS: Final = {
     "openvino": "inspector.backends.openvino:OpenVinoBackend",
+    "tensorrt": "inspector.backends.tensorrt:TensorRtBackend",
     "instant": "inspector.backends.instant:InstantBackend",
 }
 """Imported only when an engine asks for it: none of their libraries is needed to import this package."""
