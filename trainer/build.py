@@ -27,6 +27,7 @@ from trainer.build_cost import MAX_LOSS_POINTS, measure_cost, reference_maps
 from trainer.builders.openvino import build_openvino
 from trainer.builders.request import GPU_DEFAULTS, BuildRequest, Built, GpuOptions
 from trainer.builders.tensorrt import build_tensorrt
+from trainer.builders.torch import build_torch
 from trainer.calibration import Calibration, load_calibration
 from trainer.card import Card, ModelFolder, open_model, write_card
 from trainer.engine_speed import measure_speed
@@ -68,6 +69,7 @@ Builder = Callable[[BuildRequest], Built]
 BUILDERS: Final[dict[str, tuple[Builder, tuple[str, ...]]]] = {
     "openvino": (build_openvino, ("bf16", "fp32", "int8")),
     "tensorrt": (build_tensorrt, ("fp16", "fp32", "int8")),
+    "torch": (build_torch, ("fp16", "fp32")),
 }
 """Backend → builder and the precisions it can build, the usual one first."""
 

@@ -1,11 +1,13 @@
 """One semantic check of the backend interface, run against every backend that can run here."""
 
 import select
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from engines import OPENVINO_SIZE, write_openvino_engine
+from engines import OPENVINO_SIZE, write_gpu_engine, write_openvino_engine
+from gpu_pcs import stand_in_gpu
 
 from inspector.backends import BACKENDS, open_backend
 from inspector.backends.instant import write_engine
@@ -16,12 +18,19 @@ from inspector.errors import EngineError
 def make(name: str, path: Path) -> EngineFolder:
     if name == "openvino":
         return write_openvino_engine(path)
+    if name in ("tensorrt", "torch"):
+        return write_gpu_engine(path, name)
     return write_engine(path, height=OPENVINO_SIZE[0], width=OPENVINO_SIZE[1], max_batch=4)
 
 
 @pytest.fixture(params=sorted(BACKENDS))
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> EngineFolder:
-    return make(request.param, tmp_path / request.param)
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineFolder]:
+    """TensorRT's runs on the stand-in GPU, all others for real."""
+    if request.param == "tensorrt":
+        with stand_in_gpu():
+            yield make(request.param, tmp_path / request.param)
+    else:
+        yield make(request.param, tmp_path / request.param)
 
 
 def frames(count: int) -> np.ndarray:

@@ -14,9 +14,9 @@ examples:
   trainer build-engine models/first --backend tensorrt --max-batch 32 --out engines/first_gpu
   trainer build-engine models/first --precision int8 --calibration severstal/ --out engines/first_int8"""
 
-BACKENDS: Final = ("openvino", "tensorrt")
+BACKENDS: Final = ("openvino", "tensorrt", "torch")
 PRECISIONS: Final = ("bf16", "fp16", "fp32", "int8")
-USUAL: Final = {"openvino": "bf16", "tensorrt": "fp16"}
+USUAL: Final = {"openvino": "bf16", "tensorrt": "fp16", "torch": "fp16"}
 MAX_BATCH: Final = 16
 COMPATIBLE: Final = ("same_compute_capability", "ampere_plus")
 
@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-batch", type=int, default=MAX_BATCH, metavar="N", help=f"largest batch (default {MAX_BATCH})"
     )
     gpu.add_argument(
+        "--device", choices=("cuda", "cpu"), default="cuda", help="torch: what it will run on (default cuda)"
+    )
+    gpu.add_argument(
         "--version-compatible", action="store_true", help="tensorrt: later versions may run the engine; slower"
     )
     gpu.add_argument(
@@ -73,6 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
             gpu=GpuOptions(
                 max_batch=arguments.max_batch,
                 version_compatible=arguments.version_compatible,
+                device=arguments.device,
                 hardware_compatible=arguments.hardware_compatible,
             ),
         ),
