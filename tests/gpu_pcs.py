@@ -11,7 +11,12 @@ from unittest.mock import patch
 STAND_IN = Path(__file__).parent / "stand_in"
 
 _REPLACED = ("cuda", "tensorrt", "tensorrt_lean_libs")
-_BOUND_TO_THEM = ("inspector.backends.tensorrt_engine", "inspector.backends.tensorrt_messages")
+_BOUND_TO_THEM = (
+    "inspector.backends.tensorrt_engine",
+    "inspector.backends.tensorrt_messages",
+    "trainer.builders.tensorrt_plan",
+    "trainer.builders.tensorrt_progress",
+)
 """Modules that import them at their head."""
 
 

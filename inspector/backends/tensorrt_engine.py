@@ -82,10 +82,11 @@ def _check_tensors(engine: trt.ICudaEngine, manifest: Manifest, plan: Path) -> N
     wanted = {"frames": (manifest.height, manifest.width), "kind": maps, "score": maps}
     names = {engine.get_tensor_name(index) for index in range(engine.num_io_tensors)}
     wrong = "" if names == set(wanted) else f"its tensors are {', '.join(sorted(names))}"
-    for name in () if wrong else wanted:
-        shape = engine.get_tensor_shape(name)[:]
-        if engine.get_tensor_dtype(name) != trt.DataType.UINT8 or shape[1:] != wanted[name]:
-            wrong = f"{name} is {engine.get_tensor_dtype(name).name} {shape}, not UINT8 (-1, *{wanted[name]})"
+    for name, size in () if wrong else wanted.items():
+        shape, found = engine.get_tensor_shape(name)[:], engine.get_tensor_dtype(name)
+        if found != trt.DataType.UINT8 or shape[1:] != size:
+            wrong = f"{name} is {found.name} {shape}, not UINT8 {(-1, *size)}"
+            break
     if not wrong:
         least, _, most = (shape[0] for shape in engine.get_tensor_profile_shape("frames", PROFILE))
         if least > manifest.min_batch or most < manifest.max_batch:
