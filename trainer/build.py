@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from inspector.backends import Backend, open_backend
+from inspector.backends.speed import measure_speed
 from inspector.engine import golden
 from inspector.engine.manifest import (
     GOLDEN_NAME,
@@ -30,7 +31,6 @@ from trainer.builders.tensorrt import build_tensorrt
 from trainer.builders.torch import build_torch
 from trainer.calibration import Calibration, load_calibration
 from trainer.card import Card, ModelFolder, open_model, write_card
-from trainer.engine_speed import measure_speed
 from trainer.extras import needs_train_extra
 from trainer.new_folder import check_is_new, new_folder
 from trainer.versions import library_versions

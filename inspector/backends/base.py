@@ -200,3 +200,7 @@ class Backend(ABC):
     @abstractmethod
     def device(self) -> str:
         """What it runs on and in which precision, for logs and reports."""
+
+    def versions(self) -> dict[str, str]:
+        """What a bug report must tell: the libraries and devices it runs on, as the manifest names them."""
+        return {}

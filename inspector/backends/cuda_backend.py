@@ -177,6 +177,10 @@ class CudaBackend(Backend):
         precision = "int8 and fp16" if self.manifest.precision == "int8" else self.manifest.precision
         return f"{self.gpu.name}, {precision}"
 
+    def versions(self) -> dict[str, str]:
+        """GPU, compute capability, driver and runtime."""
+        return self.gpu.versions()
+
     def _check(self) -> None:
         """Before the GPU is touched: raises EngineError when the manifest does not fit what is installed."""
 

@@ -63,6 +63,10 @@ class TensorRtBackend(CudaBackend):
         """The GPU, the precision, and TensorRT's version."""
         return f"{super().device()}, TensorRT {self._version}"
 
+    def versions(self) -> dict[str, str]:
+        """TensorRT's, too."""
+        return {"tensorrt": self._version, **super().versions()}
+
 
 def _capability(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))

@@ -26,7 +26,13 @@ class TensorRtNetwork:
         self._manifest = folder.manifest
         self._errors = TensorRtErrors()
         self._log = TensorRtLog()
-        self._runtime = trt.Runtime(self._log)
+        try:
+            self._runtime = trt.Runtime(self._log)
+        except TypeError as error:  # the bindings' word for a library that returned nothing
+            raise EngineError(
+                f"{plan}: TensorRT {trt.__version__} does not start ({error}): its log tells why; "
+                "`nvidia-smi` must show a driver for CUDA 13 and free memory"
+            ) from None
         # A plan may carry host code for this process to run; ours never does, and no other is taken.
         self._runtime.engine_host_code_allowed = False
         self._runtime.error_recorder = self._errors

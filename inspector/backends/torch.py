@@ -51,6 +51,10 @@ class TorchCudaBackend(CudaBackend):
         """The GPU, the precision, and torch's version."""
         return f"{super().device()}, torch {self._torch.__version__}"
 
+    def versions(self) -> dict[str, str]:
+        """torch's, too."""
+        return {"torch": str(self._torch.__version__), **super().versions()}
+
 
 class TorchNetwork:
     """The program between a slot's buffers. torch captures the graphs itself: its allocator must know of them."""
@@ -159,6 +163,10 @@ class TorchCpuBackend(Backend):
     def device(self) -> str:
         """Says that this is the CPU."""
         return f"CPU, {self.manifest.precision}, torch {self._torch.__version__}"
+
+    def versions(self) -> dict[str, str]:
+        """torch's."""
+        return {"torch": str(self._torch.__version__)}
 
 
 def _import_torch(folder: EngineFolder) -> ModuleType:

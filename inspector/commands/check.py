@@ -4,20 +4,28 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from inspector.backends import open_backend
+from inspector import __version__
+from inspector.backends import Backend, open_backend
+from inspector.backends.speed import measure_speed
 from inspector.config import LoadedConfig, SourceSettings, load_config
-from inspector.engine.manifest import EngineFolder, open_folder
+from inspector.engine import golden
+from inspector.engine.manifest import GOLDEN_NAME, EngineFolder, open_folder
 from inspector.errors import InputError, InspectorError
+from inspector.machine import machine
 from inspector.recipe import load_recipe
 from inspector.sources import open_source, source_settings
 from inspector.wire.links import LINKS, endpoint
 
 LEAST_FREE_BYTES: Final = 1_000_000_000
 """Less free space than this will not hold a shift's pictures."""
+
+SPEED_S: Final = 1.0
+"""How long the engine is timed; a table that takes longer is not asked for when it is needed."""
 
 
 class Findings:
@@ -61,7 +69,7 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
     if findings.check("engine files", lambda: _keep(engines, open_folder(line.engine)).identity):
         folder = engines[0]
         findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.manifest).identity)
-        findings.check("golden frames", lambda: _golden(config, folder))
+        _check_engine(findings, config, folder)
         if source is not None:
             findings.check("source", lambda: _source(source_settings(source), folder))
         else:
@@ -73,11 +81,42 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
     findings.check("disk", lambda: _disk(line.sinks.out))
 
 
-def _golden(config: LoadedConfig, folder: EngineFolder) -> str:
+def _check_engine(findings: Findings, config: LoadedConfig, folder: EngineFolder) -> None:
+    """Does it answer here as it did at the build, and how fast; and what a bug report must tell."""
     settings = config.line.backend
-    with open_backend(folder, cache_dir=settings.cache, threads=settings.threads, slots=settings.slots) as backend:
-        agreement = backend.verify_golden()
-        return f"mask agreement {agreement.mask_agreement:.4f} on {backend.device()}"
+    backend = open_backend(folder, cache_dir=settings.cache, threads=settings.threads, slots=settings.slots)
+    with ExitStack() as stack:
+        if findings.check("golden frames", lambda: _golden(stack.enter_context(backend))):
+            findings.check("parity", lambda: _parity(folder))
+            findings.check("speed", lambda: _speed(backend))
+            findings.check("this PC", lambda: _this_pc(backend))
+
+
+def _golden(backend: Backend) -> str:
+    agreement = backend.verify_golden()
+    return f"mask agreement {agreement.mask_agreement:.4f} on {backend.device()}"
+
+
+def _parity(folder: EngineFolder) -> str:
+    found = folder.manifest.quality.get("engine_against_model")
+    if found is None:
+        return "not measured when it was built"
+    return f"{found['mask_agreement']:.4%} of the pixels of {found['frames']} frames as the model, at the build"
+
+
+def _speed(backend: Backend) -> str:
+    frames = golden.load(backend.folder.file(GOLDEN_NAME)).frames
+    now, before = measure_speed(backend, frames, SPEED_S), backend.manifest.speed
+    at_build = f"; at the build {before['frames_per_second']} on {before['device']}" if before else ""
+    return (
+        f"{now['frames_per_second']} frames/s alone, batch {now['batch']}, {now['slots']} slots, a batch "
+        f"{now['median_ms']} ms{at_build}"
+    )
+
+
+def _this_pc(backend: Backend) -> str:
+    facts = {"inspector": __version__, **backend.versions(), "machine": machine()}
+    return "; ".join(f"{name} {value}" for name, value in facts.items())
 
 
 def _source(settings: SourceSettings, folder: EngineFolder) -> str:

@@ -21,7 +21,12 @@ _LEVELS = {
 def build_plan(request: BuildRequest, onnx_path: Path, version: str, cache: Path) -> tuple[bytes, list[str]]:
     """The plan, and what TensorRT said; raises WorkError with its reason where it gives none."""
     log, errors = TensorRtLog(keep=True), TensorRtErrors()
-    builder = trt.Builder(log)
+    try:
+        builder = trt.Builder(log)
+    except TypeError as error:  # the bindings' word for a library that returned nothing
+        raise WorkError(
+            f"TensorRT {version} does not start ({error}): {(log.lines or ['no reason given'])[-1]}"
+        ) from None
     builder.error_recorder = errors
     network = builder.create_network(network_flags(trt.NetworkDefinitionCreationFlag, version))
     _parse(onnx_path, network, log)

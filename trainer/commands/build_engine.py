@@ -88,6 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
         f"{manifest.speed['frames_per_second']} frames/s alone on {manifest.speed['device']}; agrees with "
         f"the model on {agreement['mask_agreement']:.4%} of the pixels of {agreement['frames']} real frames"
     )
+    print("  ".join(f"{name} {version};" for name, version in manifest.versions.items()).rstrip(";"))
     cost = manifest.quality.get("engine_on_labelled_frames")
     if cost is not None:
         model, engine = cost["model"], cost["engine"]

@@ -1,12 +1,11 @@
 """From ONNX to a plan."""
 
-import os
 from types import SimpleNamespace
 
 import onnx
 from cuda.bindings import runtime as cuda
 
-from .callbacks import ILogger, IProgressMonitor, Telling, checked
+from .callbacks import REFUSE, ILogger, IProgressMonitor, Telling, checked
 from .plan import write_plan
 from .values import (
     BuilderFlag,
@@ -17,9 +16,6 @@ from .values import (
     NetworkDefinitionCreationFlag,
 )
 from .version import __version__
-
-REFUSE = os.environ.get("STAND_IN_TENSORRT_REFUSE", "")
-"""`parse` or `build`: that step fails, as for a model TensorRT does not take."""
 
 _STRONGLY_TYPED = 1 << NetworkDefinitionCreationFlag.STRONGLY_TYPED.value
 

@@ -1,6 +1,11 @@
 """Base classes that a program derives from. pybind11 needs their __init__ called; here it is checked, too."""
 
+import os
+
 from .values import Misuse, _Flag
+
+REFUSE = os.environ.get("STAND_IN_TENSORRT_REFUSE", "")
+"""`start`, `parse` or `build`: that step fails, as for want of memory, or for a model TensorRT does not take."""
 
 
 class _Derived:
@@ -66,6 +71,8 @@ class Telling:
     """Says what goes wrong the way the library does: to the logger, and to the recorder where one is set."""
 
     def __init__(self, logger):
+        if REFUSE == "start":
+            raise TypeError("pybind11::init(): factory function returned nullptr")
         self.logger = checked(logger, ILogger)
         self.error_recorder = None
 

@@ -16,12 +16,12 @@ class _Flag(Enum):
 
 class BuilderFlag(_Flag):
     TF32 = 6
-    VERSION_COMPATIBLE = 16
-    EXCLUDE_LEAN_RUNTIME = 17
+    VERSION_COMPATIBLE = 12
+    EXCLUDE_LEAN_RUNTIME = 13
 
 
 class NetworkDefinitionCreationFlag(_Flag):
-    STRONGLY_TYPED = 1
+    STRONGLY_TYPED = 0
 
 
 class HardwareCompatibilityLevel(_Flag):
@@ -47,7 +47,7 @@ class ErrorCodeTRT(_Flag):
     UNSPECIFIED_ERROR = 1
     INTERNAL_ERROR = 2
     INVALID_ARGUMENT = 3
-    FAILED_EXECUTION = 5
+    FAILED_EXECUTION = 7
 
 
 class Dims:

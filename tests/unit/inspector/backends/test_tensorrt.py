@@ -155,3 +155,8 @@ def test_scratch_memory_is_taken_once_for_all_contexts(folder: EngineFolder):
         for _ in range(5):
             backend.infer(np.repeat(frames, 5, axis=0))
         assert runtime.stand_in_held() == held
+
+
+def test_a_library_that_does_not_start_is_one_line(folder: EngineFolder):
+    """The bindings raise a TypeError where the library returns nothing, for want of memory or a driver."""
+    assert "TensorRT 11.4.0.106 does not start" in refusal(folder, TENSORRT_REFUSE="start")
