@@ -60,7 +60,7 @@ def _calibrated(model: onnx.ModelProto, frames: Pixels, *, show_progress: bool) 
     # Its progress bars go to standard output, which belongs to whoever reads our answer.
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
-        redirect_stdout(sys.stderr if show_progress else nowhere),
+        redirect_stdout(sys.stderr if show_progress and sys.stderr.isatty() else nowhere),
     ):
         quantised: onnx.ModelProto = nncf.quantize(
             model,
