@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from inspector.errors import InputError
+from inspector.extras import needs_extra
 
 INSTALL: Final = "pip install 'strip-inspector[train]'"
 
-_TRAIN_MODULES: Final = frozenset(
-    {"torch", "lightning", "torchmetrics", "onnx", "onnxscript", "onnxruntime", "tensorboard"}
+_EXTRAS: Final = dict.fromkeys(
+    ("torch", "lightning", "torchmetrics", "onnx", "onnxscript", "onnxruntime", "tensorboard"), "train"
 )
 
 
@@ -23,10 +23,5 @@ def needs_train_extra(command: str) -> Iterator[None]:
     # Threads that wait sleep instead of spinning: with two threads on two cores that other programs used, too,
     # a step of ten convolutions took 0.45 s instead of 0.75 to 1.75 s.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
+    with needs_extra(f"`trainer {command}`", _EXTRAS):
         yield
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _TRAIN_MODULES:
-            raise
-        raise InputError(f"`trainer {command}` needs {missing}, which is not installed: {INSTALL}") from None

@@ -7,7 +7,7 @@ from typing import Final
 
 from inspector.config import load_config
 from inspector.errors import InputError, WorkError
-from inspector.sinks.records.libraries import needs_extra
+from inspector.extras import needs_extra
 
 SHOWN_COILS: Final = 5
 """Coils that are named where the one asked for is not recorded."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from inspector.config import LineConfig, load_config
 from inspector.errors import InputError
-from inspector.sinks.records.libraries import needs_extra
+from inspector.extras import needs_extra
 
 if TYPE_CHECKING:
     from inspector.sinks.records.marks import Subject

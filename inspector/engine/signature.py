@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inspector.engine.manifest import MANIFEST_NAME, EngineFolder, open_folder, read_manifest_bytes
 from inspector.errors import EngineError, InputError
+from inspector.extras import needs_extra
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,8 +22,6 @@ SIGNATURE_NAME: Final = "manifest.sig"
 
 PUBLIC_KEY: Final = r"^[0-9a-f]{64}$"
 """A trusted key as the config has it: the 32 bytes in hex."""
-
-INSTALL: Final = "pip install 'strip-inspector[service]'"
 
 _MAX_SIGNATURE_BYTES: Final = 1024
 
@@ -112,9 +111,7 @@ def _check(path: Path, trusted: tuple[str, ...]) -> None:
 
 
 def _cryptography(what: str) -> tuple[Any, Any]:
-    try:
+    with needs_extra(what):
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ed25519
-    except ImportError:
-        raise InputError(f"{what} needs cryptography, which is not installed: {INSTALL}") from None
     return serialization, ed25519

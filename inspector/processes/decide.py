@@ -57,6 +57,8 @@ class Decide:
         self._cameras = {name: self._fresh(name) for name in cameras}
         self.tally = Tally()
         self._last: Verdict | None = None
+        self._given: list[Outcome] = []
+        """Verdicts that a message with a refused entry brought about."""
         self.late_before = 0
         self.refused = 0
 
@@ -75,9 +77,13 @@ class Decide:
         for message in decode_news(parts):
             try:
                 outcomes += self._hear(message, now_ns)
-            except (WireError, ValueError) as error:
+            except WireError as error:
+                refused = error
+            except ValueError as error:
                 refused = WireError(f"camera {message.camera}: {error}")
         if refused is not None:
+            # Verdicts that the rest of the message brought about are counted already: `settle` hands them over.
+            self._given += outcomes
             raise refused
         return outcomes
 
@@ -135,7 +141,8 @@ class Decide:
 
     def settle(self, now_ns: int) -> list[Outcome]:
         """Every verdict that can be given now."""
-        return [
+        given, self._given = self._given, []
+        return given + [
             self._outcome(camera, settled, now_ns)
             for camera in self._cameras.values()
             for settled in camera.ledger.settle(now_ns)

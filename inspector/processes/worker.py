@@ -39,6 +39,8 @@ With time to spare each travels at once."""
 DEADLINE_MARGIN: Final = 0.1
 """Share of the deadline kept for the way to the verdict: a result that misses it by a hair was for nothing."""
 
+OVERDUE: Final = "answered after its deadline"
+
 TOO_LATE: Final = "shed: too old to be inspected before its deadline"
 
 log = structlog.get_logger()
@@ -206,12 +208,16 @@ class Worker:
                 yield Inspection(self._engine, *times, fault=f"engine failed: {answer.error}")
                 continue
             score = answer.score[index]
+            maps = pixels = None
             if held.view or score.max() >= self._lowest_step:
                 maps = Segmentation(answer.kind[index], score, self._stride)
                 # A copy: the frame's place in shared memory goes to another frame before this one is on its way.
-                yield Inspection(self._engine, *times, segmentation=maps, pixels=held.frame.pixels.copy())
+                pixels = held.frame.pixels.copy()
+            if time.monotonic_ns() >= held.frame.clock_ns + self._deadline_ns:
+                # From its deadline on ingest may have laid another frame in its place while the engine looked.
+                yield Inspection(self._engine, *times, fault=OVERDUE)
             else:
-                yield Inspection(self._engine, *times)
+                yield Inspection(self._engine, *times, maps, pixels)
 
     def _report(self, held: Held, inspection: Inspection) -> None:
         if not self._gathered:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from inspector.config import LoadedConfig
-from inspector.sinks.records.libraries import needs_extra
+from inspector.extras import needs_extra
 from inspector.sinks.verdict_log import VERDICTS_NAME
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from inspector.errors import ConfigError, WorkError
-from inspector.sinks.records.libraries import needs_extra
+from inspector.extras import needs_extra
 from inspector.sinks.records.schema import bring_up_to_date, refuse_newer, stored_version
 
 BUSY_S: Final = 2.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from inspector.errors import InputError
-from inspector.sinks.records.libraries import needs_extra
+from inspector.extras import needs_extra
 from inspector.sinks.records.selection import Columns, Kind, Rows, iso_time
 from inspector.sinks.whole_file import whole_file
 

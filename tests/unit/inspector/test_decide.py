@@ -101,6 +101,19 @@ def test_what_must_be_refused_costs_nothing_beside_it():
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0]
 
 
+def test_a_refused_entry_costs_none_of_the_verdicts_its_message_brought_about():
+    """What the forerunner owed is closed by the same message: those verdicts are handed over all the same."""
+    desk = decide()
+    announce(desk, 0)
+    begin = Begin("top", NEXT_INGEST, None)
+    with pytest.raises(WireError, match="camera 'side'"):
+        desk.news([encode([begin, announcement(0, "side")])], 1)
+    assert [outcome.verdict.reasons for outcome in desk.settle(1)] == [
+        ("ingest started again before a result came",)
+    ]
+    assert desk.tally.captured == 1
+
+
 def test_settled_only_when_every_camera_has_ended_and_nothing_is_owed():
     """The line may stop when the promise is kept, not before."""
     desk = decide()

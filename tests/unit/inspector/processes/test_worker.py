@@ -1,0 +1,72 @@
+"""The worker's own part between a real engine and real sockets."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from inspector.backends import open_backend
+from inspector.backends.instant import write_engine
+from inspector.processes.dispatch import Dispatch, ViewPace
+from inspector.processes.intake import Intake
+from inspector.processes.notify import Notifier, Pulse
+from inspector.processes.stop import StopRequest
+from inspector.processes.worker import OVERDUE, Held, Worker
+from inspector.stages.batching import Batcher
+from inspector.values import Frame, Inspection
+from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender, ring_path
+from inspector.wire.messages import decode_results
+from inspector.wire.pixel_ring import PixelRing
+
+SIZE = (64, 64)
+WINDOW, LUMP = 4, 1
+
+
+def inspect_one(folder: Path, engine_ms: float, deadline_ms: float) -> tuple[Inspection, int]:
+    """What the worker says of one bright frame, and how much room ingest has while the engine is at it."""
+    engine = write_engine(folder / "engine", height=SIZE[0], width=SIZE[1], options={"delay_ms": engine_ms})
+    deadline_ns = int(deadline_ms * 1e6)
+    with StopRequest() as stop, open_backend(engine) as backend, open_context() as context:
+        ring = PixelRing.create(ring_path(folder, "top"), SIZE[0] * SIZE[1], 1)
+        frames = open_sender(context, FRAMES, folder, "top", linger_ms=0)
+        dispatch = Dispatch(frames, ring, deadline_ns, 1, stop, ViewPace(0))
+        answers = open_receiver(context, RESULTS, folder)
+        intake = Intake("top", open_receiver(context, FRAMES, folder, "top"), WINDOW, LUMP)
+        batcher: Batcher[Held] = Batcher(1, 0)
+        results = open_sender(context, RESULTS, folder, linger_ms=0)
+        worker = Worker(backend, 1, batcher, results, stop, deadline_ns, Pulse(Notifier(), "frames"))
+        until_s = time.monotonic() + 20
+        while not dispatch.wait_for_room(1):
+            intake.connect()
+            worker.take(intake)
+            assert time.monotonic() < until_s
+        pixels = np.full(SIZE, 255, np.uint8)
+        assert dispatch.send([Frame("top", 0, 1, time.monotonic_ns(), 0.0, pixels)]) == 1
+        room = 0
+        while not answers.poll(1):
+            worker.take(intake)
+            worker.submit()
+            worker.collect()
+            worker.send(flush=True)
+            if backend.in_flight:
+                room = max(room, dispatch.wait_for_room(1))
+            assert time.monotonic() < until_s
+        (result,) = decode_results(answers.recv_multipart())
+        return result.inspection, room
+
+
+def test_an_answer_in_time_carries_the_frame_it_is_about(tmp_path: Path):
+    """While the engine looks at it, no other frame is laid in its place."""
+    inspection, room = inspect_one(tmp_path, engine_ms=100, deadline_ms=60_000)
+    assert inspection.fault is None
+    assert inspection.pixels is not None
+    assert inspection.pixels.min() == 255
+    assert room == 0
+
+
+def test_an_answer_after_the_deadline_is_a_fault(tmp_path: Path):
+    """From then on ingest may use the frame's place again: nobody knows what the engine has looked at."""
+    inspection, room = inspect_one(tmp_path, engine_ms=600, deadline_ms=300)
+    assert inspection.fault == OVERDUE
+    assert inspection.segmentation is None
+    assert room == 1
