@@ -1,5 +1,6 @@
 """The embedded default: a CPU engine on OpenVINO, two or more asynchronous requests in flight."""
 
+import functools
 import os
 import threading
 import time
@@ -19,6 +20,19 @@ _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "bf16"}
 """What is not quantised in an int8 model runs in bf16 where the CPU has it."""
 
 
+@functools.cache
+def _core() -> Any:
+    """OpenVINO's core, one for as long as the process lives.
+
+    Each core gives the thread that first compiles with it a stack for signals (AMX's registers need it) and
+    takes it back at its end. Where lives of two cores overlap, the last one ends by putting back a stack that is
+    unmapped already, and the next signal, be it SIGTERM or Ctrl-C, is a segmentation fault.
+    """
+    import openvino as ov
+
+    return ov.Core()
+
+
 class OpenVinoBackend(Backend):
     """An OpenVINO IR, compiled for this CPU; throughput mode, as a line has always another frame coming."""
 
@@ -27,7 +41,7 @@ class OpenVinoBackend(Backend):
             import openvino as ov
         except ImportError as error:
             raise EngineError(f"{self.folder.path}: needs OpenVINO ({error}): `pip install openvino`") from None
-        core = ov.Core()
+        core = _core()
         model_path = self.folder.file(MODEL_NAME)
         try:
             compiled = core.compile_model(core.read_model(model_path), "CPU", self._properties(core))

@@ -1,6 +1,8 @@
 """One semantic check of the backend interface, run against every backend that can run here."""
 
 import select
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -155,3 +157,28 @@ def test_golden_frames_that_differ_are_refused(tmp_path: Path):
     folder.manifest = folder.manifest.model_copy(update={"options": {"defect_grey": 50}})
     with open_backend(folder) as backend, pytest.raises(EngineError, match="golden frames differ on this PC"):
         backend.verify_golden()
+
+
+def test_a_signal_arrives_whatever_engines_were_opened_and_closed(tmp_path: Path):
+    """OpenVINO changes where signals are handled: engines whose lives overlap must leave that place standing."""
+    folders = [write_openvino_engine(tmp_path / name) for name in ("old", "new", "next")]
+    program = """
+import os, signal, sys
+from pathlib import Path
+from inspector.backends import open_backend
+from inspector.engine.manifest import open_folder
+
+heard = []
+signal.signal(signal.SIGTERM, lambda *_: heard.append(True))
+old, new, following = (open_backend(open_folder(Path(path))) for path in sys.argv[1:])
+for backend in (old, new, following):
+    backend.__enter__()
+for backend in (old, new, following):
+    backend.__exit__(None, None, None)
+del old, new, following, backend
+os.kill(os.getpid(), signal.SIGTERM)
+print(len(heard))
+"""
+    paths = [str(folder.path) for folder in folders]
+    done = subprocess.run([sys.executable, "-c", program, *paths], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
