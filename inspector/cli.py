@@ -74,6 +74,10 @@ def _run(options: argparse.Namespace) -> int:
             from inspector.commands.bench import bench
 
             return bench(options.config, frames=options.frames, rounds=options.rounds, as_json=options.json)
+        case "swap":
+            from inspector.commands.swap import swap
+
+            return swap(options.engine, options.config, as_json=options.json)
         case "keys":
             from inspector.commands.keys import keys
 
@@ -99,6 +103,7 @@ def _run_mark(options: argparse.Namespace) -> int:
 def _run_process(options: argparse.Namespace) -> int:
     import cv2
 
+    from inspector.processes.notify import Notifier
     from inspector.processes.stop import stop_with_parent
 
     if options.child_of is not None:
@@ -118,6 +123,8 @@ def _run_process(options: argparse.Namespace) -> int:
             process.main()(config)
     except InspectorError as error:
         structlog.get_logger().error("stopped", error=str(error))
+        # `systemctl status` and `inspector swap` show it.
+        Notifier().tell(STATUS=f"stopped: {error}")
         raise
     return 0
 
@@ -179,6 +186,15 @@ def _parser() -> argparse.ArgumentParser:
     _json(check)
 
     _records(commands)
+
+    swap = _command(
+        commands,
+        "swap",
+        "put a line that runs on another engine, without a frame lost",
+        "inspector swap engines/strip-2 --config line.toml",
+    )
+    swap.add_argument("engine", type=Path, metavar="ENGINE", help="engine folder for frames of the same size")
+    _json(swap)
 
     bench = _command(
         commands,

@@ -78,7 +78,7 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
         "engine files", lambda: _keep(engines, open_trusted(line.engine, line.trusted_keys)).identity
     ):
         folder = engines[0]
-        findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.manifest).identity)
+        findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.classes).identity)
         findings.check("golden frames", lambda: _golden(config, folder))
         if source is not None:
             findings.check("source", lambda: _source(source_settings(source), folder))
@@ -106,7 +106,7 @@ def _check_stage(findings: Findings, config: LoadedConfig, stage: Stage) -> None
         if findings.check(
             "engine files", lambda: _keep(engines, open_trusted(engine, line.trusted_keys)).identity
         ):
-            findings.check("recipe", lambda: load_recipe(line.recipe).bind(engines[0].manifest).identity)
+            findings.check("recipe", lambda: load_recipe(line.recipe).bind(engines[0].classes).identity)
     findings.check("links", lambda: _links(config))
 
 

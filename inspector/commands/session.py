@@ -42,11 +42,17 @@ class Finished:
 
 
 def run_session(
-    config: LoadedConfig, line: LineConfig, out: Path, *, report: bool = True, quiet: bool = False
+    config: LoadedConfig,
+    line: LineConfig,
+    out: Path,
+    *,
+    report: bool = True,
+    quiet: bool = False,
+    control: Path | None = None,
 ) -> Finished:
     """Run `line`, which is `config` with its overrides, into the folder `out`; raises InspectorError.
 
-    `out` must not hold a run already.
+    `out` must not hold a run already. `control` is where it takes another engine, if it is to.
     """
     claim(out)
     shared = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK | os.X_OK) else None
@@ -57,7 +63,7 @@ def run_session(
         resolved = out / CONFIG_NAME
         resolved.write_text(line.model_dump_json(indent=1) + "\n", encoding="utf-8")
         with Bar(quiet=quiet) as bar:
-            process = Line(resolved, config.identity, list(line.cameras), links, bar.show)
+            process = Line(resolved, config.identity, list(line.cameras), links, bar.show, control)
             try:
                 stopped = process.run(stop)
             finally:

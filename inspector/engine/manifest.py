@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inspector.errors import EngineError
+from inspector.rules import EngineClasses
 
 SCHEMA_VERSION: Final = 1
 MANIFEST_NAME: Final = "manifest.json"
@@ -106,6 +107,18 @@ class EngineFolder:
     def identity(self) -> str:
         """Name and content hash, as verdicts carry it."""
         return f"{self.manifest.name}@{self.digest[:12]}"
+
+    @property
+    def classes(self) -> EngineClasses:
+        """What a recipe is laid over."""
+        manifest = self.manifest
+        kinds = manifest.classes[1:]
+        return EngineClasses(
+            self.identity,
+            manifest.classes,
+            (1.0, *(manifest.thresholds[name] for name in kinds)),
+            (0, *(manifest.min_area_px.get(name, 0) for name in kinds)),
+        )
 
     def file(self, name: str) -> Path:
         """The path of one of the engine's own files; raises EngineError when the manifest does not list it."""

@@ -10,11 +10,11 @@ import zmq
 
 from inspector.config import LoadedConfig
 from inspector.engine.signature import open_trusted
-from inspector.errors import WireError, WorkError
+from inspector.errors import ConfigError, WireError, WorkError
 from inspector.processes.notify import PROGRESS, READY, SETTLED, Notifier, Pulse
 from inspector.processes.stop import StopRequest
-from inspector.recipe import load_recipe
-from inspector.rules import BoundRecipe
+from inspector.recipe import LoadedRecipe, load_recipe
+from inspector.rules import BoundRecipe, EngineClasses
 from inspector.sinks import Sinks
 from inspector.stages.ledger import CameraLedger
 from inspector.stages.tally import Tally
@@ -52,8 +52,10 @@ class Camera:
 class Decide:
     """Turns news and results into verdicts; knows no socket. Times are monotonic ns."""
 
-    def __init__(self, cameras: list[str], recipe: BoundRecipe, engine: str, deadline_ns: int) -> None:
-        self._recipe, self._engine, self._deadline_ns = recipe, engine, deadline_ns
+    def __init__(self, cameras: list[str], recipe: LoadedRecipe, engine: EngineClasses, deadline_ns: int) -> None:
+        self._recipe, self._engine, self._deadline_ns = recipe, engine.engine, deadline_ns
+        self._recipes = {engine.engine: recipe.bind(engine)}
+        """By engine: more than one worker may be at work, and one may take over from another."""
         self._cameras = {name: self._fresh(name) for name in cameras}
         self.tally = Tally()
         self._last: Verdict | None = None
@@ -63,7 +65,7 @@ class Decide:
         self.refused = 0
 
     def _fresh(self, camera: str) -> Camera:
-        return Camera(CameraLedger(self._deadline_ns), VerdictMaker(camera, self._recipe, self._engine))
+        return Camera(CameraLedger(self._deadline_ns), VerdictMaker(camera, self._recipes, self._engine))
 
     def resume(self, camera: str, next_frame: int) -> None:
         """An earlier decide has given this camera's verdicts up to a frame: go on from there."""
@@ -118,21 +120,31 @@ class Decide:
     def results(self, parts: Parts) -> None:
         """One message from a worker; raises WireError, after the rest was taken, for what must be refused."""
         refused: WireError | None = None
-        for result in decode_results(parts):
+        engine, results = decode_results(parts)
+        recipe = self._recipe_for(engine)
+        for result in results:
             try:
-                self._take(result)
+                self._take(result, recipe)
             except WireError as error:
                 refused = error
         if refused is not None:
             raise refused
 
-    def _take(self, result: Result) -> None:
+    def _recipe_for(self, engine: EngineClasses) -> BoundRecipe:
+        if engine.engine not in self._recipes:
+            try:
+                self._recipes[engine.engine] = self._recipe.bind(engine)
+            except ConfigError as error:
+                raise WireError(f"results of an engine that the recipe does not fit: {error}") from None
+            log.info("another engine answers", engine=engine.engine)
+        self._engine = engine.engine
+        return self._recipes[engine.engine]
+
+    def _take(self, result: Result, recipe: BoundRecipe) -> None:
         camera = self._camera(result.camera)
         maps = result.inspection.segmentation
-        if maps is not None and int(maps.kind.max()) >= len(self._recipe.names):
-            raise WireError(
-                f"camera {result.camera}: frame {result.frame_id} has a kind that the recipe's engine lacks"
-            )
+        if maps is not None and int(maps.kind.max()) >= len(recipe.names):
+            raise WireError(f"camera {result.camera}: frame {result.frame_id} has a kind that its engine lacks")
         if camera.ingest_ns is not None and result.ingest_ns != camera.ingest_ns:
             # An ingest before this one gave a frame the same id: its verdict was given when this one began.
             self.late_before += 1
@@ -214,11 +226,11 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop is asked for. Raises InputError before the start, WorkError when verdicts were lost."""
     line = config.line
     folder = open_trusted(line.engine, line.trusted_keys)
-    recipe = load_recipe(line.recipe).bind(folder.manifest)
+    recipe = load_recipe(line.recipe)
     notifier = Notifier()
-    decide = Decide(list(line.cameras), recipe, folder.identity, int(line.deadline_ms * 1e6))
+    decide = Decide(list(line.cameras), recipe, folder.classes, int(line.deadline_ms * 1e6))
     with StopRequest() as stop, open_context() as context, open_view(context, line.view, line.links) as view:
-        sinks = Sinks(config, recipe, view)
+        sinks = Sinks(config, recipe.bind(folder.classes), view)
         for verdict in sinks.earlier_verdicts():
             decide.tally.add(verdict, None, time.monotonic_ns())
         for camera, frame_id in sinks.last_frames().items():

@@ -86,6 +86,7 @@ class Worker:
         self._last: Frame | None = None
         self._answered = 0
         self._backend = backend
+        self._classes = backend.folder.classes
         self._engine = backend.folder.identity
         self._size = (backend.manifest.height, backend.manifest.width)
         self._stride = backend.manifest.map_stride
@@ -235,7 +236,7 @@ class Worker:
             return
         results, self._gathered = self._gathered, []
         on_wait = partial(self._pulse.held_up, "decide")
-        if not send(self._results, encode_results(self._engine, results), self._stop, on_wait=on_wait):
+        if not send(self._results, encode_results(self._classes, results), self._stop, on_wait=on_wait):
             self.unsent += len(results)
             log.error("results not taken by decide", frames=len(results), first=results[0].frame_id)
 
@@ -244,7 +245,7 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop is asked for. Raises InputError before the first frame is taken."""
     line = config.line
     folder = open_trusted(line.engine, line.trusted_keys)
-    recipe = load_recipe(line.recipe).bind(folder.manifest)
+    recipe = load_recipe(line.recipe).bind(folder.classes)
     structlog.contextvars.bind_contextvars(engine=folder.identity)
     notifier = Notifier()
     backend = open_backend(

@@ -8,9 +8,10 @@ import msgspec
 import numpy as np
 
 from inspector.errors import WireError
+from inspector.rules import EngineClasses
 from inspector.values import MAP_STRIDES, Announcement, Frame, Inspection, Pixels, Segmentation
 
-WIRE_VERSION: Final = 2
+WIRE_VERSION: Final = 3
 """Raised whenever a header changes; a stage refuses every other version."""
 
 IN_MESSAGE: Final = -1
@@ -116,7 +117,8 @@ class ResultHeader(msgspec.Struct, frozen=True, array_like=True):
 class Results(msgspec.Struct, frozen=True, array_like=True, tag="results"):
     """What an engine said of one or more frames."""
 
-    engine: str
+    engine: EngineClasses
+    """With each message, so that decide can judge by it whoever of the two was started again, or swapped."""
     results: list[ResultHeader]
 
 
@@ -152,7 +154,7 @@ def encode(message: "msgspec.Struct | list[News]") -> bytes:
     return _VERSION + _encoder.encode(message)
 
 
-def encode_results(engine: str, results: Sequence[Result]) -> list[bytes | memoryview]:
+def encode_results(engine: EngineClasses, results: Sequence[Result]) -> list[bytes | memoryview]:
     """All parts of a message of results, whose inspections are `engine`'s; the planes are views, not copies."""
     headers: list[ResultHeader] = []
     planes: list[bytes | memoryview] = []
@@ -210,14 +212,14 @@ def frame_of(camera: str, header: FrameHeader, pixels: Pixels) -> Frame:
         raise WireError(str(error)) from None
 
 
-def decode_results(parts: Parts) -> list[Result]:
-    """Results whose planes are views of the message; raises WireError."""
+def decode_results(parts: Parts) -> tuple[EngineClasses, list[Result]]:
+    """The engine and its results, whose planes are views of the message; raises WireError."""
     if not parts:
         raise WireError("empty message")
     message = _decode(parts[0], _results)
     _expect(parts, 1 + 3 * sum(each.map_stride != 0 for each in message.results))
     planes = iter(parts[1:])
-    return [_result(message.engine, header, planes) for header in message.results]
+    return message.engine, [_result(message.engine.engine, header, planes) for header in message.results]
 
 
 def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryview]) -> Result:

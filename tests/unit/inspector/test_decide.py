@@ -1,5 +1,6 @@
 """decide without sockets: messages in, verdicts out."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from inspector.errors import WireError
 from inspector.processes.decide import Decide
-from inspector.rules import BoundRecipe, score_thresholds
+from inspector.recipe import ClassRule, LoadedRecipe, Recipe
+from inspector.rules import EngineClasses
 from inspector.stages.verdicts import Outcome
 from inspector.values import Announcement, Decision, Inspection, Segmentation
 from inspector.wire.messages import Begin, End, Fault, Result, encode, encode_results
@@ -16,10 +18,13 @@ NAMES = ("normal", "scratch")
 DEADLINE_NS = 1_000
 
 
+ENGINE = EngineClasses("e@1", NAMES, (1.0, 0.5), (0, 0))
+
+
 def decide(*cameras: str) -> Decide:
-    steps = score_thresholds(NAMES, {"scratch": 0.5})
-    recipe = BoundRecipe("r@1", NAMES, (False, True), (0.0, 0.0), steps, 1.0, 1.0)
-    return Decide(list(cameras or ["top"]), recipe, "e@1", DEADLINE_NS)
+    rules = {"scratch": ClassRule()}
+    recipe = Recipe(name="r", mm_per_px_across=1.0, mm_per_px_along=1.0, classes=rules)
+    return Decide(list(cameras or ["top"]), LoadedRecipe(Path("r.toml"), recipe, "1"), ENGINE, DEADLINE_NS)
 
 
 INGEST, NEXT_INGEST = 1_000, 2_000
@@ -36,9 +41,15 @@ def announce(desk: Decide, frame_id: int, *args: Any, **more: Any) -> list[Outco
     return desk.news([encode([announcement(frame_id, *args, **more)])], 0)
 
 
-def answer(desk: Decide, frame_id: int, inspection: Inspection | None = None, ingest: int = INGEST) -> None:
-    result = Result("top", ingest, frame_id, inspection or Inspection("e@1", 1, 2, 3))
-    desk.results(encode_results("e@1", [result]))
+def answer(
+    desk: Decide,
+    frame_id: int,
+    inspection: Inspection | None = None,
+    ingest: int = INGEST,
+    engine: EngineClasses = ENGINE,
+) -> None:
+    result = Result("top", ingest, frame_id, inspection or Inspection(engine.engine, 1, 2, 3))
+    desk.results(encode_results(engine, [result]))
 
 
 def test_each_way_a_frame_can_go_has_its_decision():
@@ -97,7 +108,7 @@ def test_what_must_be_refused_costs_nothing_beside_it():
         desk.news([encode([announcement(0), announcement(0, "side"), announcement(1)])], 0)
     wrong = Result("side", INGEST, 0, Inspection("e@1", 1, 2, 3))
     with pytest.raises(WireError, match="camera 'side'"):
-        desk.results(encode_results("e@1", [wrong, Result("top", INGEST, 0, Inspection("e@1", 1, 2, 3))]))
+        desk.results(encode_results(ENGINE, [wrong, Result("top", INGEST, 0, Inspection("e@1", 1, 2, 3))]))
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0]
 
 
@@ -156,3 +167,31 @@ def test_an_unknown_camera_is_refused():
     """A message for a camera that is not in the config opens no account."""
     with pytest.raises(WireError, match="camera 'side' is not in the config"):
         announce(decide(), 0, "side")
+
+
+def seen(kind: int, score: int) -> tuple[Segmentation, np.ndarray]:
+    pixels = np.zeros((8, 8), np.uint8)
+    return Segmentation(np.full((8, 8), kind, np.uint8), np.full((8, 8), score, np.uint8), 1), pixels
+
+
+def test_each_engine_is_judged_by_its_own_classes_and_thresholds():
+    """While one takes over from another both answer; a kind has the name, a score the limit, of its engine."""
+    desk = decide()
+    milder = EngineClasses("e@2", NAMES, (1.0, 0.9), (0, 0))
+    for frame_id, engine in enumerate([ENGINE, milder, ENGINE]):
+        announce(desk, frame_id)
+        answer(desk, frame_id, Inspection(engine.engine, 1, 2, 3, *seen(1, 180)), engine=engine)
+    verdicts = [outcome.verdict for outcome in desk.settle(1)]
+    assert [verdict.decision for verdict in verdicts] == [Decision.REJECT, Decision.ACCEPT, Decision.REJECT]
+    assert [verdict.engine for verdict in verdicts] == ["e@1", "e@2", "e@1"]
+
+
+def test_an_engine_that_the_recipe_does_not_fit_is_not_believed():
+    """Nobody decided about its classes: its frames end without a result."""
+    desk = decide()
+    announce(desk, 0)
+    stranger = EngineClasses("e@3", ("normal", "pit"), (1.0, 0.5), (0, 0))
+    with pytest.raises(WireError, match=r"classes\.scratch: the engine e@3 has no such class"):
+        answer(desk, 0, engine=stranger)
+    (outcome,) = desk.settle(DEADLINE_NS)
+    assert outcome.verdict.decision is Decision.UNINSPECTED
