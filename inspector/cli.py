@@ -2,6 +2,7 @@
 from --golden."""
 
 import argparse
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,6 +120,9 @@ def _run_process(options: argparse.Namespace) -> int:
     except InspectorError as error:
         structlog.get_logger().error("stopped", error=str(error))
         raise
+    finally:
+        # All is drained and closed. Another SIGTERM while GPU libraries unload must not make a failure of that.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return 0
 
 
