@@ -2,6 +2,7 @@
 from --golden."""
 
 import argparse
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -126,6 +127,9 @@ def _run_process(options: argparse.Namespace) -> int:
         # `systemctl status` and `inspector swap` show it.
         Notifier().tell(STATUS=f"stopped: {error}")
         raise
+    finally:
+        # All is drained and closed. Another SIGTERM while GPU libraries unload must not make a failure of that.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return 0
 
 
