@@ -111,7 +111,7 @@ class Decide:
 
     def _start_over(self, name: str, camera: Camera, now_ns: int) -> list[Outcome]:
         """Another ingest counts from 0: what its forerunner still owed is closed first."""
-        left = camera.ledger.close("ingest started again before a result came")
+        left = camera.ledger.close("ingest started again before a result came", now_ns)
         outcomes = [self._outcome(camera, settled, now_ns) for settled in left]
         self.late_before += camera.ledger.late
         self._cameras[name] = self._fresh(name)
@@ -165,7 +165,7 @@ class Decide:
         return [
             self._outcome(camera, settled, now_ns)
             for camera in self._cameras.values()
-            for settled in camera.ledger.close(STOPPED_REASON)
+            for settled in camera.ledger.close(STOPPED_REASON, now_ns)
         ]
 
     def next_deadline_ns(self) -> int | None:
@@ -200,7 +200,7 @@ class Decide:
 
     @property
     def late(self) -> int:
-        """Results that came after their frame's verdict."""
+        """Results that came after their frame's deadline."""
         return self.late_before + sum(camera.ledger.late for camera in self._cameras.values())
 
     @property

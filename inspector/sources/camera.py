@@ -1,4 +1,4 @@
-"""A camera through OpenCV (V4L2, RTSP or HTTP, GStreamer) that reconnects and accounts for every gap."""
+"""A camera (V4L2, RTSP or HTTP, GStreamer) that reconnects and accounts for every gap."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,8 @@ from typing import ClassVar, Final, Self
 
 from inspector.errors import SourceError, WorkError
 from inspector.sources.base import WhenBehind
-from inspector.sources.camera_reader import CameraReader, Connection, Lost, Shot
+from inspector.sources.camera_connection import Connection
+from inspector.sources.camera_reader import CameraReader, Lost, Shot
 from inspector.values import Capture
 
 _POLL_S: Final = 0.1

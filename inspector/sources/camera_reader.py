@@ -1,4 +1,4 @@
-"""The thread that reads an OpenCV camera, reconnects it, and never waits for whoever takes the frames."""
+"""The thread that reads a camera, reconnects it, and never waits for whoever takes the frames."""
 
 import threading
 import time
@@ -6,10 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
-import numpy as np
-from cv2.typing import MatLike
-
+from inspector.sources.camera_connection import Connection, OpenCamera
 from inspector.sources.camera_gaps import Gaps
 from inspector.values import Pixels
 
@@ -35,47 +32,6 @@ class Lost:
     why: str
     captured_ns: int
     """When it was known."""
-
-
-@dataclass(frozen=True)
-class Connection:
-    """What to open: a V4L2 number or path, an address, a file or a GStreamer pipeline."""
-
-    device: str | int
-    height: int | None
-    width: int | None
-    timeout_s: float
-    """For opening and for one read, where the backend knows time-outs; V4L2 has its own of 10 s."""
-
-    def open(self) -> cv2.VideoCapture | str:
-        """An open camera, or why there is none."""
-        backend = self._backend()
-        name = cv2.videoio_registry.getBackendName(backend)
-        if not cv2.videoio_registry.hasBackend(backend):
-            return f"this OpenCV is built without {name}"
-        timeout_ms = round(self.timeout_s * 1000)
-        options: list[int] = []
-        if backend in {cv2.CAP_FFMPEG, cv2.CAP_GSTREAMER}:
-            options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
-        try:
-            if isinstance(self.device, int):  # the two spellings are two overloads
-                camera = cv2.VideoCapture(self.device, backend, options)
-            else:
-                camera = cv2.VideoCapture(self.device, backend, options)
-        except cv2.error as error:
-            return f"{name}: {error.err}"
-        if not camera.isOpened():
-            camera.release()
-            return f"{name} finds no camera there, or somebody else uses it"
-        if self.height is not None and self.width is not None:
-            camera.set(cv2.CAP_PROP_FRAME_HEIGHT, self.height)
-            camera.set(cv2.CAP_PROP_FRAME_WIDTH, self.width)
-        return camera
-
-    def _backend(self) -> int:
-        if isinstance(self.device, int) or self.device.startswith("/dev/video"):
-            return cv2.CAP_V4L2
-        return cv2.CAP_GSTREAMER if " ! " in self.device else cv2.CAP_FFMPEG
 
 
 class CameraReader:
@@ -139,8 +95,7 @@ class CameraReader:
             self._problem = opened
             self._tried.set()
             return
-        height, width = (int(opened.get(p)) for p in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
-        self.size = (height, width) if height > 0 and width > 0 else None
+        self.size = opened.size
         with self._news:
             self._gaps.opened(time.monotonic())
         self._problem = None
@@ -164,31 +119,26 @@ class CameraReader:
             self._gaps.failed(why)
             self._news.notify()
 
-    def _read(self, camera: cv2.VideoCapture) -> bool:
+    def _read(self, camera: OpenCamera) -> bool:
         """Read up to the end of the connection; says whether any frame came."""
-        # A file has an end and no clock of its own: it is played at the camera's rate.
-        is_file = camera.get(cv2.CAP_PROP_FRAME_COUNT) > 0
         due_s = time.monotonic()
         any_frame = False
         try:
             while not self._stop.is_set():
-                try:
-                    good, image = camera.read()
-                except cv2.error:
-                    return any_frame
-                if not good:
+                seen = camera.read()
+                if seen is None:
                     return any_frame
                 any_frame = True
-                self._put(image, time.time_ns())
-                if is_file:
+                self._put(seen, time.time_ns())
+                if camera.is_file:
                     due_s += self._frame_time_s
                     self._stop.wait(max(0.0, due_s - time.monotonic()))
             return any_frame
         finally:
             camera.release()
 
-    def _put(self, image: MatLike, captured_ns: int) -> None:
-        entry = _mono(image, captured_ns)
+    def _put(self, seen: Pixels | str, captured_ns: int) -> None:
+        entry = Lost(1, seen, captured_ns) if isinstance(seen, str) else Shot(seen, captured_ns)
         with self._news:
             missing, why = self._gaps.frame(time.monotonic())
             if missing:
@@ -214,17 +164,3 @@ class CameraReader:
             self._queue.pop()
         for entry in (lost, *later):
             self._append(entry)
-
-
-def _mono(image: MatLike, captured_ns: int) -> Shot | Lost:
-    """One plane of 8 bits; colour becomes ITU-R BT.601 luma, as OpenCV defines it."""
-    if image.dtype != np.uint8:
-        return Lost(1, f"it has {image.dtype} samples; set the camera to 8 bits", captured_ns)
-    if image.ndim == 3 and image.shape[2] in {3, 4}:
-        code = cv2.COLOR_BGR2GRAY if image.shape[2] == 3 else cv2.COLOR_BGRA2GRAY
-        image = cv2.cvtColor(image, code)
-    if image.ndim == 3 and image.shape[2] == 1:
-        image = image[:, :, 0]
-    if image.ndim != 2 or image.size == 0:
-        return Lost(1, f"it has the shape {image.shape}; set the camera to grey or BGR", captured_ns)
-    return Shot(np.ascontiguousarray(image, dtype=np.uint8), captured_ns)

@@ -56,10 +56,18 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
             f"{path}: cannot be opened as a video ({error.strerror}); "
             "it is no video, or it was cut off before its index was written"
         ) from error
-    streams = [stream for stream in container.streams.video if not stream.disposition & _COVER]
-    if not streams:
+    stream = careful_stream(container)
+    if stream is None:
         container.close()
         raise SourceError(f"{path}: holds no video")
+    return container, stream
+
+
+def careful_stream(container: InputContainer) -> VideoStream | None:
+    """The container's first video, set up so that damage is an error; None where it holds none."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & _COVER]
+    if not streams:
+        return None
     stream = streams[0]
     context = stream.codec_context
     # Frame threads would report an error with a later packet; slice threads report it with its own.
@@ -69,7 +77,7 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     context.copy_opaque = True
     if context.name == "ffv1":
         context.thread_count = 1  # so that its log lines, see _decode, come from the calling thread
-    return container, stream
+    return stream
 
 
 class Decoder:

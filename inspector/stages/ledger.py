@@ -43,7 +43,7 @@ class CameraLedger(Generic[A, R]):
     expected: int = 0
     """The frame id that comes next."""
     late: int = 0
-    """Results for frames whose verdict had already been given."""
+    """Results that came after their frame's deadline."""
     unknown: int = 0
     """Results that could not be kept until their announcement came."""
     _open: deque[_Entry[A, R]] = field(default_factory=deque)
@@ -93,17 +93,16 @@ class CameraLedger(Generic[A, R]):
         settled: list[Settled[A, R]] = []
         while self._open:
             entry = self._open[0]
-            fault = entry.fault
-            if entry.result is None and fault is None:
-                if now_ns < entry.deadline_ns:
-                    break
-                fault = DEADLINE_PASSED.format(self.deadline_ns / 1e6)
-            settled.append(self._close(self._open.popleft(), fault))
+            if entry.result is None and entry.fault is None and now_ns < entry.deadline_ns:
+                break
+            settled.append(self._close(self._open.popleft(), now_ns))
         return settled
 
-    def close(self, reason: str) -> list[Settled[A, R]]:
-        """Settle everything that is open, now; what has no result gets `reason`."""
-        settled = [self._close(entry, entry.fault or reason) for entry in self._open]
+    def close(self, reason: str, now_ns: int) -> list[Settled[A, R]]:
+        """Settle everything that is open; what has neither a result nor a fault gets `reason`."""
+        for entry in self._open:
+            entry.fault = entry.fault or reason
+        settled = [self._close(entry, now_ns) for entry in self._open]
         self._open.clear()
         return settled
 
@@ -111,9 +110,14 @@ class CameraLedger(Generic[A, R]):
         """When `settle` must be called next even if nothing happens."""
         return self._open[0].deadline_ns if self._open else None
 
-    def _close(self, entry: _Entry[A, R], fault: str | None) -> Settled[A, R]:
+    def _close(self, entry: _Entry[A, R], now_ns: int) -> Settled[A, R]:
         result = entry.result
-        return Settled(entry.frame_id, entry.announcement, result, None if result is not None else fault)
+        if result is not None and now_ns >= entry.deadline_ns:
+            # After decide was away, announcement and result come together and too late: the steel has gone by.
+            self.late += 1
+            result = None
+        fault = None if result is not None else entry.fault or DEADLINE_PASSED.format(self.deadline_ns / 1e6)
+        return Settled(entry.frame_id, entry.announcement, result, fault)
 
     def _find(self, frame_id: int) -> _Entry[A, R] | None:
         if not self._open:

@@ -16,8 +16,8 @@ import pytest
 
 SUITE = "bookworm"
 PYTHON = "3.11"
-PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,faketime"
-"""The oldest Debian with that Python; faketime sets a clock back for one process alone."""
+PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv"
+"""The oldest Debian with that Python."""
 
 CACHE = Path(os.environ.get("INSPECTOR_TEST_CACHE", "~/.cache/strip-inspector")).expanduser()
 """Where the Debian base and the wheels are kept from one run to the next."""

@@ -18,6 +18,14 @@ DECIDE, WORKER, SIMULATED, CAMERA = (
 )
 STAGES = (DECIDE, WORKER, SIMULATED, CAMERA)
 
+PYTHON = "/opt/inspector/current/bin/python"
+
+ROWS = (
+    "import json, sqlite3, sys; database = sqlite3.connect(sys.argv[1]); "
+    'assert database.execute("PRAGMA quick_check").fetchall() == [("ok",)]; '
+    'print(json.dumps(database.execute("SELECT camera, frame_id, captured_ns FROM verdicts").fetchall()))'
+)
+
 SOCKETS = re.compile(r"news|results|view|(frames|pixels)-(top|side)")
 """All that may ever lie in /run/inspector."""
 
@@ -122,6 +130,7 @@ class Service:
         self._ledger_balances()
         self._every_verdict_stands()
         self._nothing_is_left_over()
+        self.every_verdict_is_recorded(40)
 
     def _ledger_balances(self) -> None:
         status = self.show(DECIDE, "StatusText")
@@ -142,7 +151,22 @@ class Service:
                 assert verdict["reasons"]
             else:
                 assert verdict["stage_ms"]["engine"] >= 0, "judged without the engine's word"
-                assert verdict["stage_ms"]["total"] <= DEADLINE_MS + 100
+                assert verdict["stage_ms"]["total"] <= DEADLINE_MS
+
+    def every_verdict_is_recorded(self, bound_s: float) -> float:
+        """Seconds until each verdict that the log has now is in the database, once; the database is whole."""
+        given = {(v["camera"], v["frame_id"], v["captured_ns"]) for v in self.reader.update()}
+        missing = set(given)
+
+        def recorded() -> bool:
+            # As the service's user: whoever opens a database may have to make files beside it.
+            query = f"runuser -u inspector -- {PYTHON} -c '{ROWS}' {STATE}/records.sqlite"
+            rows = [tuple(row) for row in json.loads(self.container.run(query).stdout)]
+            assert len(rows) == len(set(rows)), "a verdict stands there twice"
+            missing.difference_update(rows)
+            return not missing
+
+        return until(recorded, bound_s, f"not all of {len(given)} verdicts are in the database")
 
     def _nothing_is_left_over(self) -> None:
         running = {process.pid: process.command for process in self.container.processes("inspector")}

@@ -15,12 +15,17 @@ from frames import make_frames
 from inspector.errors import SourceError
 from inspector.sources.base import WhenBehind
 from inspector.sources.camera import Backoff, CameraSource
+from inspector.sources.camera_connection import Connection, mono
 from inspector.sources.camera_gaps import Gaps
-from inspector.sources.camera_reader import CameraReader, Connection, Lost, Shot
+from inspector.sources.camera_reader import CameraReader, Lost, Shot
 from inspector.values import Capture
 
 RATE = 25.0
 QUICK = Backoff(first_s=0.1, longest_s=0.2)
+
+
+def jpeg(height: int, width: int) -> bytes:
+    return cv2.imencode(".jpg", np.full((height, width, 3), 120, np.uint8))[1].tobytes()
 
 
 class CameraServer(http.server.ThreadingHTTPServer):
@@ -34,6 +39,7 @@ class CameraServer(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Stream)
         self.running = True
         self.silent = False
+        self.jpeg = jpeg(64, 160)
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
         self.thread.start()
 
@@ -54,9 +60,8 @@ class _Stream(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
-        picture = np.full((64, 160, 3), 120, np.uint8)
-        data = cv2.imencode(".jpg", picture)[1].tobytes()
         while self.server.running:
+            data = self.server.jpeg
             if not self.server.silent:
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
                 self.wfile.write(head.encode() + data + b"\r\n")
@@ -142,6 +147,39 @@ def test_a_camera_that_hangs_is_said_while_it_hangs_and_does_not_block_the_stop(
         assert 0.6 * RATE < faults <= 2.2 * RATE
 
 
+def test_a_camera_that_changes_the_size_of_its_frames_is_not_cut_to_the_old_size() -> None:
+    """Whoever takes the frames sees what the camera really sends: an engine refuses another size by name."""
+    with camera_server() as server:
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        with CameraSource(url, frames_per_second=RATE) as source:
+            captures = source.captures()
+            take(captures, good=5)
+            server.jpeg = jpeg(96, 192)
+            after = take(captures, good=15)
+            assert all(c.fault is None for c in after)
+            shapes = [c.pixels.shape for c in after if c.pixels is not None]
+            assert shapes[-1] == (96, 192)
+            assert set(shapes) <= {(64, 160), (96, 192)}
+
+
+def test_a_frame_that_was_damaged_on_the_way_is_lost_and_the_next_is_not() -> None:
+    """Half a JPEG is no steel; the camera goes on."""
+    whole = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (64, 160), np.uint8))[1].tobytes()
+    with camera_server() as server:
+        server.jpeg = whole
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        with CameraSource(url, frames_per_second=RATE) as source:
+            captures = source.captures()
+            take(captures, good=5)
+            server.jpeg = whole[: len(whole) // 2] + b"\xff\xd9"
+            damaged = take(captures, until=0.6)
+            server.jpeg = whole
+            assert all(c.pixels is not None for c in take(captures, good=15)[-5:])
+    faults = [c.fault for c in damaged if c.fault is not None]
+    assert faults
+    assert all("damaged on the way" in fault for fault in faults)
+
+
 def test_a_video_file_stands_in_for_a_camera_and_its_end_is_a_lost_connection(tmp_path: Path) -> None:
     """It plays at the camera's rate, ends, is a fault for at least one frame, and starts again."""
     path = tmp_path / "strip.avi"
@@ -196,14 +234,9 @@ def test_frames_nobody_takes_are_dropped_oldest_first_and_counted(tmp_path: Path
 )
 def test_a_frame_the_line_cannot_use_is_lost_with_the_reason(image: "np.ndarray", says: str) -> None:
     """16-bit and packed frames are not guessed at."""
-    reader = CameraReader(
-        Connection("none", None, None, 1.0), frames_per_second=RATE, first_pause_s=1, longest_pause_s=1
-    )
-    reader._gaps.opened(time.monotonic())
-    reader._put(image, 7)
-    lost = reader.take(0.0)
-    assert isinstance(lost, Lost)
-    assert says in lost.why
+    why = mono(image)
+    assert isinstance(why, str)
+    assert says in why
 
 
 def test_when_behind_a_camera_sheds() -> None:

@@ -44,6 +44,18 @@ def test_late_result_is_counted_and_changes_nothing():
     assert book.settle(2 * DEADLINE_NS) == []
 
 
+@pytest.mark.parametrize("settle", [CameraLedger.settle, lambda book, now: book.close("stopped", now)])
+def test_a_result_that_is_seen_after_the_deadline_is_late_however_it_came(settle):
+    """After decide was away, announcement and result come together: the steel has gone by all the same."""
+    book = ledger()
+    book.announce(0, "a", 0)
+    book.result(0, "in time, but nobody was there")
+    (settled,) = settle(book, DEADLINE_NS)
+    assert settled.result is None
+    assert settled.fault
+    assert book.late == 1
+
+
 def test_result_may_overtake_its_announcement():
     """Announcement and pixels travel on different links: an early result is kept."""
     book = ledger()
@@ -108,6 +120,6 @@ def test_every_frame_is_settled_exactly_once_and_in_order(events):
         else:
             settled += book.settle(now + value)
     captured = book.expected
-    settled += book.close("end")
+    settled += book.close("end", 0)
     assert [each.frame_id for each in settled] == list(range(captured))
     assert all((each.result is None) != (each.fault is None) for each in settled)
