@@ -13,11 +13,12 @@ from typing import Any, Final
 from inspector.backends import open_backend
 from inspector.commands import check_engine
 from inspector.config import LoadedConfig, SourceSettings, load_config
-from inspector.engine.manifest import EngineFolder
+from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError
 from inspector.processes import INGEST
 from inspector.recipe import load_recipe
+from inspector.sinks.modbus_gate import reach
 from inspector.sinks.records import check_records
 from inspector.sources import open_source, source_settings
 from inspector.wire.links import LINKS, endpoint
@@ -89,6 +90,9 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
                 findings.check(f"camera {name}", partial(_source, settings, folder))
     else:
         findings.check("recipe", lambda: load_recipe(line.recipe).identity)
+    if line.gate is not None:
+        gate = line.gate
+        findings.check("gate", lambda: reach(gate))
     findings.check("links", lambda: _links(config))
     if line.records.enabled:
         findings.check("records", lambda: check_records(str(line.records.url)))
@@ -109,7 +113,14 @@ def _check_stage(findings: Findings, config: LoadedConfig, stage: Stage) -> None
             "engine files", lambda: _keep(engines, open_trusted(engine, line.trusted_keys)).identity
         ):
             findings.check("recipe", lambda: load_recipe(line.recipe).bind(engines[0].classes).identity)
+            if stage.engine is not None:
+                findings.check("line", lambda: _fits(engines[0], line.engine))
     findings.check("links", lambda: _links(config))
+
+
+def _fits(folder: EngineFolder, line_engine: Path) -> str:
+    check_successor(folder.manifest, read_manifest(line_engine))
+    return "frames and classes as of the config's engine"
 
 
 def _known(config: LoadedConfig, camera: str | None) -> str:

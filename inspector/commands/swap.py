@@ -5,11 +5,10 @@ import sys
 from pathlib import Path
 
 from inspector.config import load_config
-from inspector.engine.manifest import read_manifest
+from inspector.engine.manifest import check_successor, read_manifest
 from inspector.engine.signature import open_trusted
-from inspector.errors import EngineError, InputError, WorkError
+from inspector.errors import InputError, WorkError
 from inspector.processes.control import control_path, give_order
-from inspector.recipe import load_recipe
 
 
 def swap(engine: Path, config_path: Path, *, as_json: bool) -> int:
@@ -21,13 +20,7 @@ def swap(engine: Path, config_path: Path, *, as_json: bool) -> int:
     config = load_config(config_path)
     line = config.line
     folder = open_trusted(engine.resolve(), line.trusted_keys)
-    load_recipe(line.recipe).bind(folder.classes)
-    size, old = (folder.manifest.height, folder.manifest.width), read_manifest(line.engine)
-    if size != (old.height, old.width):
-        raise EngineError(
-            f"{engine}: takes frames of {size[0]}×{size[1]}, the line's cameras give {old.height}×{old.width} px: "
-            "such an engine needs a config and a start of its own"
-        )
+    check_successor(folder.manifest, read_manifest(line.engine))
 
     def note(text: str) -> None:
         if not as_json:

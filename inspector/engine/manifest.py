@@ -94,6 +94,24 @@ class Manifest(BaseModel):
         return self.width // self.map_stride
 
 
+def check_successor(engine: Manifest, line: Manifest) -> None:
+    """Raises EngineError unless a line that runs on one engine can go on with another.
+
+    The gate, the pictures and the records know classes by their numbers, and the cameras' frames have one size.
+    """
+    size, line_size = (f"{each.height}×{each.width}" for each in (engine, line))
+    if size != line_size:
+        raise EngineError(
+            f"{engine.name} takes frames of {size}, the line's cameras give {line_size} px: "
+            "it needs a config and a start of its own"
+        )
+    if engine.classes != line.classes:
+        raise EngineError(
+            f"{engine.name} tells apart {', '.join(engine.classes)}; the line {', '.join(line.classes)}: "
+            "it needs a config and a start of its own"
+        )
+
+
 class EngineFolder:
     """An engine folder whose manifest is valid and whose files have been checked against its hashes."""
 

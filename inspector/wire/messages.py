@@ -9,7 +9,16 @@ import numpy as np
 
 from inspector.errors import WireError
 from inspector.rules import EngineClasses
-from inspector.values import MAP_STRIDES, Announcement, Frame, Inspection, Pixels, Segmentation
+from inspector.values import (
+    MAP_STRIDES,
+    UNKNOWN_WORKER,
+    Announcement,
+    Frame,
+    Inspection,
+    Pixels,
+    Segmentation,
+    Working,
+)
 
 WIRE_VERSION: Final = 3
 """Raised whenever a header changes; a stage refuses every other version."""
@@ -43,6 +52,12 @@ class End(msgspec.Struct, frozen=True, array_like=True, tag="end"):
 
     camera: str
     captured: int
+
+
+class Idle(msgspec.Struct, frozen=True, array_like=True, tag="idle"):
+    """A camera's ingest is alive and has nothing to tell: no frame was missed."""
+
+    camera: str
 
 
 class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
@@ -112,6 +127,7 @@ class ResultHeader(msgspec.Struct, frozen=True, array_like=True):
     map_stride: int = 0
     height: int = 0
     width: int = 0
+    batch_frames: int = 0
 
 
 class Results(msgspec.Struct, frozen=True, array_like=True, tag="results"):
@@ -119,10 +135,14 @@ class Results(msgspec.Struct, frozen=True, array_like=True, tag="results"):
 
     engine: EngineClasses
     """With each message, so that decide can judge by it whoever of the two was started again, or swapped."""
+    worker_ns: int
+    """When the worker started, on the monotonic clock: tells it from the next one."""
+    waiting: int
+    """Frames that wait for its engine."""
     results: list[ResultHeader]
 
 
-News = Begin | Announcement | Fault | End
+News = Begin | Announcement | Fault | End | Idle
 """What ingest tells decide."""
 
 ToWorker = Frames | Welcome | Parted
@@ -147,6 +167,8 @@ class Result:
     ingest_ns: int
     frame_id: int
     inspection: Inspection
+    working: Working = UNKNOWN_WORKER
+    """The worker, when it said so."""
 
 
 def encode(message: "msgspec.Struct | list[News]") -> bytes:
@@ -154,7 +176,9 @@ def encode(message: "msgspec.Struct | list[News]") -> bytes:
     return _VERSION + _encoder.encode(message)
 
 
-def encode_results(engine: EngineClasses, results: Sequence[Result]) -> list[bytes | memoryview]:
+def encode_results(
+    engine: EngineClasses, results: Sequence[Result], working: Working = UNKNOWN_WORKER
+) -> list[bytes | memoryview]:
     """All parts of a message of results, whose inspections are `engine`'s; the planes are views, not copies."""
     headers: list[ResultHeader] = []
     planes: list[bytes | memoryview] = []
@@ -177,9 +201,10 @@ def encode_results(engine: EngineClasses, results: Sequence[Result]) -> list[byt
                 stride,
                 height,
                 width,
+                inspection.batch_frames,
             )
         )
-    return [encode(Results(engine, headers)), *planes]
+    return [encode(Results(engine, working.started_ns, working.waiting, headers)), *planes]
 
 
 def decode_news(parts: Parts) -> list[News]:
@@ -219,10 +244,11 @@ def decode_results(parts: Parts) -> tuple[EngineClasses, list[Result]]:
     message = _decode(parts[0], _results)
     _expect(parts, 1 + 3 * sum(each.map_stride != 0 for each in message.results))
     planes = iter(parts[1:])
-    return message.engine, [_result(message.engine.engine, header, planes) for header in message.results]
+    engine, working = message.engine, Working(message.worker_ns, message.waiting)
+    return engine, [_result(engine.engine, working, header, planes) for header in message.results]
 
 
-def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryview]) -> Result:
+def _result(engine: str, working: Working, header: ResultHeader, planes: Iterator[bytes | memoryview]) -> Result:
     stride = header.map_stride
     segmentation = pixels = None
     if stride:
@@ -240,8 +266,9 @@ def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryvi
         segmentation,
         pixels,
         header.fault,
+        header.batch_frames,
     )
-    return Result(header.camera, header.ingest_ns, header.frame_id, inspection)
+    return Result(header.camera, header.ingest_ns, header.frame_id, inspection, working)
 
 
 def plane(part: bytes | memoryview, height: int, width: int) -> Pixels:

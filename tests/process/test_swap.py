@@ -93,32 +93,6 @@ def test_a_line_goes_on_with_another_engine_and_loses_nothing(live: LiveLine, tm
     assert engines[-20:] == [other.identity] * 20
 
 
-def test_the_next_engine_may_number_its_classes_in_another_way(live: LiveLine, tmp_path: Path):
-    """Its kinds get its own names, and the recipe's rule for each."""
-    live.process.kill()
-    live.process.communicate()
-    for name in ("engine", "turned"):
-        classes = ("normal", "bright", "dark") if name == "engine" else ("normal", "dark", "bright")
-        engine(tmp_path / f"{name}-3", classes=classes, defect_grey=1)
-    recipe = tmp_path / "recipe.toml"
-    recipe.write_text(recipe.read_text() + '[classes.dark]\naction = "record"\n')
-    live.config.write_text(live.config.read_text().replace('engine = "engine"', 'engine = "engine-3"'))
-    live.out = tmp_path / "again"
-    live.process = live.start("run", "--config", live.config, "--out", live.out)
-    wait_for_verdicts(live.out, 5)
-    assert live.swap(tmp_path / "turned-3").returncode == 0
-    live.more()
-    run = live.end()
-    assert_whole(run)
-    seen = {verdict["engine"]: verdict for verdict in run.verdicts if verdict["defects"]}
-    found = {
-        identity.split("@")[1]: (verdict["decision"], verdict["defects"][0]["name"])
-        for identity, verdict in seen.items()
-    }
-    digests = [open_folder(tmp_path / name).digest[:12] for name in ("engine-3", "turned-3")]
-    assert found == {digests[0]: ("reject", "bright"), digests[1]: ("accept", "dark")}
-
-
 def spoil_golden(folder: EngineFolder) -> None:
     """Golden frames that its own answers differ from: as on a PC that computes otherwise."""
     path = folder.path / GOLDEN_NAME
@@ -151,11 +125,14 @@ def test_an_engine_that_fails_its_golden_frames_leaves_the_old_one_running(live:
     [
         (lambda path: path, "no engine here"),
         (lambda path: write_engine(path, height=32, width=64), "takes frames of 32×64"),
-        (lambda path: engine(path, classes=("normal", "rust")), "has no such class"),
+        (
+            lambda path: engine(path, classes=("normal", "rust")),
+            "tells apart normal, rust; the line normal, bright",
+        ),
     ],
 )
 def test_an_engine_that_cannot_serve_the_line_is_refused_at_once(live: LiveLine, tmp_path: Path, make: Any, said):
-    """No folder, another size of frames, classes without a rule: one line, and nothing is started."""
+    """No folder, another size of frames, other classes: one line, and nothing is started."""
     make(tmp_path / "wrong")
     done = live.swap(tmp_path / "wrong")
     assert (done.returncode, done.stdout) == (2, "")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from inspector.errors import WireError
 from inspector.rules import EngineClasses
-from inspector.values import Announcement, Inspection, Segmentation
+from inspector.values import Announcement, Inspection, Segmentation, Working
 from inspector.wire.messages import (
     IN_MESSAGE,
     Begin,
@@ -17,6 +17,7 @@ from inspector.wire.messages import (
     FrameHeader,
     Frames,
     Hello,
+    Idle,
     Leaving,
     Parted,
     Result,
@@ -33,8 +34,9 @@ from inspector.wire.messages import (
 )
 
 ANNOUNCEMENT = Announcement("top", 1, 7, 10, 11, 12.5, 256, "coil", None)
-CLEAN = Inspection("e@1", 1, 2, 3)
+CLEAN = Inspection("e@1", 1, 2, 3, batch_frames=4)
 ENGINE = EngineClasses("e@1", ("normal", "scratch", "stain"), (1.0, 0.5, 0.25), (0, 12, 0))
+WORKING = Working(5, 6)
 
 
 def header(height: int = 3, width: int = 4, slot: int = IN_MESSAGE) -> FrameHeader:
@@ -43,7 +45,7 @@ def header(height: int = 3, width: int = 4, slot: int = IN_MESSAGE) -> FrameHead
 
 def test_news_round_trip():
     """decide hears what ingest said, all of it and in order."""
-    news = [Begin("top", 1, None), ANNOUNCEMENT, Fault("top", 7, "shed"), End("top", 8)]
+    news = [Begin("top", 1, None), ANNOUNCEMENT, Fault("top", 7, "shed"), Idle("top"), End("top", 8)]
     assert decode_news([encode(news)]) == news
 
 
@@ -73,12 +75,12 @@ def test_frames_round_trip_share_the_pixels():
 
 def test_results_round_trip():
     """A clean result is a header; one with a candidate carries maps and pixels."""
-    clean = Result("top", 1, 7, CLEAN)
+    clean = Result("top", 1, 7, CLEAN, WORKING)
     assert len(encode_results(ENGINE, [clean])) == 1
     pixels = np.arange(32, dtype=np.uint8).reshape(4, 8)
     maps = Segmentation(np.ones((2, 4), np.uint8), np.full((2, 4), 9, np.uint8), 2)
     candidate = Result("top", 1, 8, Inspection("e@1", 1, 2, 3, maps, pixels))
-    parts = encode_results(ENGINE, [clean, candidate, clean])
+    parts = encode_results(ENGINE, [clean, candidate, clean], WORKING)
     assert len(parts) == 1 + 3
     engine, (first, seen, last) = decode_results(parts)
     assert engine == ENGINE
