@@ -175,9 +175,13 @@ def _parsed(path: Path, raw: bytes) -> Manifest:
         raise EngineError(f"{path / MANIFEST_NAME}: {where}: {first['msg']}: build the engine again") from None
 
 
-def open_folder(path: Path) -> EngineFolder:
-    """Read an engine folder and check every hash; raises EngineError with what differs and what to do."""
-    raw = read_manifest_bytes(path)
+def open_folder(path: Path, raw: bytes | None = None) -> EngineFolder:
+    """Check every hash of an engine folder; raises EngineError with what differs and what to do.
+
+    `raw` is its manifest where that has been read already: what was checked must be what is used.
+    """
+    if raw is None:
+        raw = read_manifest_bytes(path)
     manifest = _parsed(path, raw)
     for name, expected in sorted(manifest.files.items()):
         try:

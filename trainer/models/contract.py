@@ -46,8 +46,9 @@ class InspectionNet(nn.Module):
     def _mean_over_views(self, grey: Tensor) -> Tensor:
         """Probabilities [N, classes, H/m, W/m]."""
         seen = torch.stack([view.of(grey) for view in self.views])
-        answers = self._logits(seen.flatten(0, 1)).softmax(dim=1).unflatten(0, (len(self.views), -1))
-        return torch.stack([view.back(answers[place]) for place, view in enumerate(self.views)]).mean(dim=0)
+        answers = self._logits(seen.flatten(0, 1)).softmax(dim=1)
+        by_view = answers.view(len(self.views), -1, *answers.shape[1:])
+        return torch.stack([view.back(by_view[place]) for place, view in enumerate(self.views)]).mean(dim=0)
 
 
 def choose_map_stride(stem_stride: int, height: int, width: int, wanted: int | None) -> int:
