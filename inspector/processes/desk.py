@@ -91,7 +91,11 @@ class Decide:
     def results(self, parts: Parts) -> None:
         """One message from a worker; raises WireError, after the rest was taken, for what must be refused."""
         refused: WireError | None = None
-        for result in decode_results(parts):
+        engine, working, results = decode_results(parts)
+        self.unanswered_ns = None
+        if self._meters is not None:
+            self._meters.worker(engine, working)
+        for result in results:
             try:
                 self._take(result)
             except WireError as error:
@@ -111,9 +115,6 @@ class Decide:
             camera.late_before += 1
             return
         camera.ledger.result(result.frame_id, result.inspection)
-        self.unanswered_ns = None
-        if self._meters is not None:
-            self._meters.result(result.inspection, result.working)
 
     def settle(self, now_ns: int) -> list[Outcome]:
         """Every verdict that can be given now."""

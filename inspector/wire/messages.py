@@ -126,7 +126,6 @@ class ResultHeader(msgspec.Struct, frozen=True, array_like=True):
     map_stride: int = 0
     height: int = 0
     width: int = 0
-    batch_frames: int = 0
 
 
 class Results(msgspec.Struct, frozen=True, array_like=True, tag="results"):
@@ -137,6 +136,8 @@ class Results(msgspec.Struct, frozen=True, array_like=True, tag="results"):
     """When the worker started, on the monotonic clock: tells it from the next one."""
     waiting: int
     """Frames that wait for its engine."""
+    batches: tuple[int, ...]
+    """Frames in each batch that the engine has answered since the message before."""
     results: list[ResultHeader]
 
 
@@ -165,8 +166,6 @@ class Result:
     ingest_ns: int
     frame_id: int
     inspection: Inspection
-    working: Working = UNKNOWN_WORKER
-    """The worker, when it said so."""
 
 
 def encode(message: "msgspec.Struct | list[News]") -> bytes:
@@ -199,10 +198,10 @@ def encode_results(
                 stride,
                 height,
                 width,
-                inspection.batch_frames,
             )
         )
-    return [encode(Results(engine, working.started_ns, working.waiting, headers)), *planes]
+    message = Results(engine, working.started_ns, working.waiting, working.batches, headers)
+    return [encode(message), *planes]
 
 
 def decode_news(parts: Parts) -> list[News]:
@@ -235,18 +234,18 @@ def frame_of(camera: str, header: FrameHeader, pixels: Pixels) -> Frame:
         raise WireError(str(error)) from None
 
 
-def decode_results(parts: Parts) -> list[Result]:
-    """Results whose planes are views of the message; raises WireError."""
+def decode_results(parts: Parts) -> tuple[str, Working, list[Result]]:
+    """The engine, its worker, and the results, whose planes are views of the message; raises WireError."""
     if not parts:
         raise WireError("empty message")
     message = _decode(parts[0], _results)
     _expect(parts, 1 + 3 * sum(each.map_stride != 0 for each in message.results))
     planes = iter(parts[1:])
-    working = Working(message.worker_ns, message.waiting)
-    return [_result(message.engine, working, header, planes) for header in message.results]
+    working = Working(message.worker_ns, message.waiting, message.batches)
+    return message.engine, working, [_result(message.engine, header, planes) for header in message.results]
 
 
-def _result(engine: str, working: Working, header: ResultHeader, planes: Iterator[bytes | memoryview]) -> Result:
+def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryview]) -> Result:
     stride = header.map_stride
     segmentation = pixels = None
     if stride:
@@ -264,9 +263,8 @@ def _result(engine: str, working: Working, header: ResultHeader, planes: Iterato
         segmentation,
         pixels,
         header.fault,
-        header.batch_frames,
     )
-    return Result(header.camera, header.ingest_ns, header.frame_id, inspection, working)
+    return Result(header.camera, header.ingest_ns, header.frame_id, inspection)
 
 
 def plane(part: bytes | memoryview, height: int, width: int) -> Pixels:

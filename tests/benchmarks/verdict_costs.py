@@ -20,7 +20,7 @@ from inspector.sinks import Sinks
 from inspector.sinks.gate_feed import GateFeed
 from inspector.sinks.modbus_gate import ModbusGate
 from inspector.stages.verdicts import Outcome
-from inspector.values import Decision, Inspection, Verdict, Working
+from inspector.values import Decision, Verdict, Working
 from tests.lines import LineUnderTest
 from tests.plc import BASE, DEVICE, PLC
 
@@ -63,9 +63,12 @@ def _counting(config: LoadedConfig, folder: Path) -> None:
     meters = watch.meters
     each = outcome(0)
     timed("counting one verdict", lambda _: [meters.verdict(each) for _ in range(100)], per_call=100)
-    working = Working(7, 2)
-    results = [Inspection("e", 1, index, 3, batch_frames=8) for index in range(100)]
-    timed("counting one result", lambda _: [meters.result(result, working) for result in results], per_call=100)
+    working = Working(7, 2, (8,))
+    timed(
+        "counting one message of results",
+        lambda _: [meters.worker("e", working) for _ in range(100)],
+        per_call=100,
+    )
     decide = Decide(["top"], recipe, "e", 10**9, meters)
     sinks = Sinks(config, recipe, None)
     timed(
