@@ -138,7 +138,7 @@ def _open_gate(config: LoadedConfig, recipe: BoundRecipe) -> GateFeed | None:
     if line.gate is None:
         return None
     late_ms = line.gate.late_ms if line.gate.late_ms is not None else line.deadline_ms
-    return GateFeed(ModbusGate(line.gate), list(line.cameras), recipe.rejects, late_ms)
+    return GateFeed(ModbusGate(line.gate), list(line.cameras), recipe, late_ms)
 
 
 class PictureQueue:

@@ -44,7 +44,8 @@ class Record:
     position_mm: float
     """Strip position of the frame's first row."""
     kind: int
-    """Class 1..K of the largest defect that rejects; 0 without one."""
+    """Class 1..K of the largest defect that rejects, as the engine numbers it that decide has started with;
+    0 without one."""
     camera: int
     """1 is the config's first."""
 

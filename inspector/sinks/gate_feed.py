@@ -9,8 +9,9 @@ from typing import Final
 
 import structlog
 
+from inspector.rules import BoundRecipe
 from inspector.sinks.gate import RECORDS, Action, Block, Fault, Gate, Record
-from inspector.stages.judge import rejecting_kind
+from inspector.stages.judge import to_blame
 from inspector.stages.line_state import GateState
 from inspector.stages.meters import LATENCY_MS, Histogram
 from inspector.stages.verdicts import Outcome
@@ -63,11 +64,13 @@ class GateFeed:
         self,
         gate: Gate,
         cameras: Sequence[str],
-        rejects: tuple[bool, ...],
+        recipe: BoundRecipe,
         late_ms: float,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._gate, self._rejects, self._late_ms, self._clock_ns = gate, rejects, late_ms, clock_ns
+        self._gate, self._late_ms, self._clock_ns = gate, late_ms, clock_ns
+        self._rejected = recipe.rejected
+        self._kinds = {name: kind for kind, name in enumerate(recipe.names)}
         self._cameras = {name: number for number, name in enumerate(cameras, 1)}
         self._run = secrets.randbelow(2**16 - 1) + 1
         self._sequence = 0
@@ -169,6 +172,7 @@ class GateFeed:
 
     def _record(self, outcome: Outcome, waited_ms: float) -> Record:
         verdict = outcome.verdict
+        defect = to_blame(verdict, self._rejected)
         late = outcome.total_ms is None or outcome.total_ms + waited_ms > self._late_ms
         self.counts.late += late
         return Record(
@@ -177,7 +181,7 @@ class GateFeed:
             late=late,
             uninspected=verdict.decision is Decision.UNINSPECTED,
             position_mm=verdict.position_mm,
-            kind=rejecting_kind(verdict, self._rejects),
+            kind=0 if defect is None else self._kinds[defect.name],
             camera=self._cameras[verdict.camera],
         )
 

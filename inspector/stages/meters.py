@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from inspector.rules import BoundRecipe
-from inspector.stages.judge import rejecting_kind
+from inspector.stages.judge import to_blame
 from inspector.stages.line_state import HistogramState
 from inspector.stages.verdicts import Outcome
 from inspector.values import Decision, Working
@@ -69,7 +69,7 @@ class Meters:
     """Since this process has started, in this process: a counter that starts again is told by who reads it."""
 
     def __init__(self, recipe: BoundRecipe) -> None:
-        self._recipe = recipe
+        self._rejected = recipe.rejected
         self.frames: Counter[tuple[str, Decision, str]] = Counter()
         """By camera, decision, and the kind of defect or the short reason."""
         self.verdicts: Counter[str] = Counter()
@@ -93,7 +93,8 @@ class Meters:
         decision = verdict.decision
         reason = ""
         if decision is Decision.REJECT:
-            reason = self._recipe.names[rejecting_kind(verdict, self._recipe.rejects)]
+            defect = to_blame(verdict, self._rejected)
+            reason = OTHER if defect is None else defect.name
         elif decision is Decision.UNINSPECTED:
             reason = short_reason(verdict.reasons[0])
         self.frames[verdict.camera, decision, reason] += 1

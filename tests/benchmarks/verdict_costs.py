@@ -16,6 +16,7 @@ from inspector.processes.desk import Decide
 from inspector.processes.metrics import exposition
 from inspector.processes.watch import Watch
 from inspector.recipe import load_recipe
+from inspector.rules import BoundRecipe
 from inspector.sinks import Sinks
 from inspector.sinks.gate_feed import GateFeed
 from inspector.sinks.modbus_gate import ModbusGate
@@ -52,13 +53,13 @@ def main() -> None:
         folder = Path(name)
         config = LineUnderTest(folder).config
         loaded = load_config(config)
-        _counting(loaded, folder)
-        _gate(folder)
+        recipe = load_recipe(loaded.line.recipe).bind(open_folder(loaded.line.engine).manifest)
+        _counting(loaded, recipe)
+        _gate(folder, recipe)
     print(machine())
 
 
-def _counting(config: LoadedConfig, folder: Path) -> None:
-    recipe = load_recipe(config.line.recipe).bind(open_folder(config.line.engine).manifest)
+def _counting(config: LoadedConfig, recipe: BoundRecipe) -> None:
     watch = Watch(HealthSettings(port=19464), config, recipe, "e")
     meters = watch.meters
     each = outcome(0)
@@ -79,10 +80,10 @@ def _counting(config: LoadedConfig, folder: Path) -> None:
     sinks._pictures.close()
 
 
-def _gate(folder: Path) -> None:
+def _gate(folder: Path, recipe: BoundRecipe) -> None:
     plc = PLC(folder).start()
     settings = GateSettings(host="127.0.0.1", port=plc.port, device_id=DEVICE, base_register=BASE, timeout_ms=500)
-    feed = GateFeed(ModbusGate(settings), ["top"], (False, True), 200.0)
+    feed = GateFeed(ModbusGate(settings), ["top"], recipe, 200.0)
     turn = partial(feed.turn, owed=0, silent=False)
     while not feed.taking:
         time.sleep(0.05)

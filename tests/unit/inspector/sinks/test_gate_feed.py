@@ -3,6 +3,7 @@
 import pytest
 from plc import heard
 
+from inspector.rules import BoundRecipe, score_thresholds
 from inspector.sinks.gate import RECORDS, Action, Fault, MemoryGate
 from inspector.sinks.gate_feed import BEAT_NS, FAULT_HOLD_NS, WAITING, GateFeed
 from inspector.sinks.gate_registers import REGISTERS, encode
@@ -10,6 +11,10 @@ from inspector.stages.verdicts import Outcome
 from inspector.values import Decision, Defect, Verdict
 
 LATE_MS = 200.0
+NAMES = ("normal", "pits", "stains")
+RECIPE = BoundRecipe(
+    "r@1", NAMES, (False, True, False), (0.0,) * 3, score_thresholds(NAMES, dict.fromkeys(NAMES, 0.5)), 1.0, 1.0
+)
 
 
 class Desk:
@@ -18,7 +23,7 @@ class Desk:
     def __init__(self) -> None:
         self.now_ns = 10**12
         self.gate = MemoryGate()
-        self.feed = GateFeed(self.gate, ["top", "bottom"], (False, True, False), LATE_MS, lambda: self.now_ns)
+        self.feed = GateFeed(self.gate, ["top", "bottom"], RECIPE, LATE_MS, lambda: self.now_ns)
 
     def turn(self, after_ns: int = 0, owed: int = 0, silent: bool = False) -> None:
         self.now_ns += after_ns
@@ -39,8 +44,8 @@ def desk() -> Desk:
     return desk
 
 
-def defect(kind: int, area_px: int) -> Defect:
-    return Defect(f"d{kind}", kind, f"kind {kind}", (0, 0, 4, 4), area_px, 1.0, 0.0, 0.0, 0.9)
+def defect(kind: int, area_px: int, name: str = "") -> Defect:
+    return Defect(f"d{kind}", kind, name or NAMES[kind], (0, 0, 4, 4), area_px, 1.0, 0.0, 0.0, 0.9)
 
 
 def outcome(
@@ -125,6 +130,13 @@ def test_the_class_is_that_of_the_largest_defect_that_rejects(desk: Desk):
     both = (defect(1, 10), defect(2, 500))
     desk.give([outcome(0, Decision.REJECT, defects=both), outcome(1, defects=(defect(2, 500),))])
     assert [record.kind for record in heard(list(desk.gate.blocks))] == [1, 0]
+
+
+def test_a_class_keeps_its_number_when_an_engine_numbers_it_otherwise(desk: Desk):
+    """After a swap: the PLC knows the classes by the engine that decide has started with."""
+    swapped = (defect(2, 10, "pits"), defect(1, 500, "stains"))
+    desk.give([outcome(0, Decision.REJECT, defects=swapped)])
+    assert desk.gate.blocks[-1].records[0].kind == 1
 
 
 def test_what_the_gate_missed_is_a_gap_and_never_comes_later(desk: Desk):
