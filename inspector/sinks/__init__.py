@@ -120,6 +120,14 @@ class Sinks:
             "engine": engine.identity,
             "engines_used": dict(tally.engines),
         }
+        if self.gate is not None:
+            gate = self.gate.counts
+            figures["gate"] = {
+                "taken": gate.taken,
+                "missed": gate.missed,
+                "late": gate.late,
+                "breaks": gate.breaks,
+            }
         figures["frame_mm"] = [
             engine.manifest.height * self._recipe.mm_per_px_along,
             engine.manifest.width * self._recipe.mm_per_px_across,
