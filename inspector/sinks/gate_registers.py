@@ -33,6 +33,8 @@ RECORD: Final = (
 
 REGISTERS: Final = len(HEADER) + RECORDS * len(RECORD)
 
+RUN: Final = [name for name, _ in HEADER].index("run")
+
 _LATE: Final = 1
 _UNINSPECTED: Final = 2
 

@@ -177,6 +177,31 @@ def test_the_heartbeat_stands_still_when_verdicts_stop(desk: Desk, state: dict[s
     assert desk.heartbeat == before
 
 
+def test_a_gate_that_goes_while_nothing_moves_is_found_out(desk: Desk):
+    """A camera is silent, no verdict comes: the gate is written to all the same; the heartbeat stands still."""
+    desk.turn(silent=True)
+    before, written = desk.heartbeat, len(desk.gate.blocks)
+    desk.turn(BEAT_NS, silent=True)
+    assert (desk.heartbeat, len(desk.gate.blocks)) == (before, written + 1)
+    desk.gate.reachable = False
+    desk.turn(BEAT_NS, owed=1, silent=True)
+    assert not desk.feed.taking
+
+
+def test_a_run_has_another_number_than_the_one_before_it():
+    """Found in the registers: the PLC would take the first verdicts for old ones. Its own number is kept."""
+    desk = Desk()
+    drawn = desk.feed._run
+    desk.gate.run_before = drawn
+    desk.turn()
+    begun = desk.gate.blocks[-1].run
+    assert 1 <= begun <= 65_535
+    assert begun != drawn
+    desk.gate.run_before = begun
+    desk.give([outcome(0)])
+    assert desk.gate.blocks[-1].run == begun
+
+
 def test_verdicts_of_one_camera_do_not_vouch_for_another(desk: Desk):
     """One camera silent: its fault is raised, and the other's verdicts move no heartbeat."""
     desk.turn(BEAT_NS, silent=True)
