@@ -49,6 +49,11 @@ class BoundRecipe:
         """A frame with no score at or over it is clean."""
         return int(self.steps[1:].min())
 
+    @property
+    def rejected(self) -> frozenset[str]:
+        """Names of the classes that the gate rejects; the others are only recorded."""
+        return frozenset(name for name, rejects in zip(self.names, self.rejects, strict=True) if rejects)
+
 
 def score_thresholds(classes: tuple[str, ...], thresholds: dict[str, float]) -> Pixels:
     """Thresholds as a uint8 [K+1] table indexed by kind, in score steps; never 0, so that a 0 score is normal."""

@@ -99,10 +99,13 @@ class Decide:
     def results(self, parts: Parts) -> None:
         """One message from a worker; raises WireError, after the rest was taken, for what must be refused."""
         refused: WireError | None = None
-        engine, results = decode_results(parts)
+        engine, working, results = decode_results(parts)
         if engine.engine not in self._recipes:
             self._meet(engine)
         self._engine = engine.engine
+        self.unanswered_ns = None
+        if self._meters is not None:
+            self._meters.worker(engine.engine, working)
         for result in results:
             try:
                 self._take(result)
@@ -131,9 +134,6 @@ class Decide:
             camera.late_before += 1
             return
         camera.ledger.result(result.frame_id, result.inspection)
-        self.unanswered_ns = None
-        if self._meters is not None:
-            self._meters.result(result.inspection, result.working)
 
     def settle(self, now_ns: int) -> list[Outcome]:
         """Every verdict that can be given now."""

@@ -16,11 +16,12 @@ from inspector.processes.desk import Decide
 from inspector.processes.metrics import exposition
 from inspector.processes.watch import Watch
 from inspector.recipe import load_recipe
+from inspector.rules import BoundRecipe
 from inspector.sinks import Sinks
 from inspector.sinks.gate_feed import GateFeed
 from inspector.sinks.modbus_gate import ModbusGate
 from inspector.stages.verdicts import Outcome
-from inspector.values import Decision, Inspection, Verdict, Working
+from inspector.values import Decision, Verdict, Working
 from tests.lines import LineUnderTest
 from tests.plc import BASE, DEVICE, PLC
 
@@ -52,20 +53,23 @@ def main() -> None:
         folder = Path(name)
         config = LineUnderTest(folder).config
         loaded = load_config(config)
-        _counting(loaded, folder)
-        _gate(folder)
+        recipe = load_recipe(loaded.line.recipe).bind(open_folder(loaded.line.engine).manifest)
+        _counting(loaded, recipe)
+        _gate(folder, recipe)
     print(machine())
 
 
-def _counting(config: LoadedConfig, folder: Path) -> None:
-    recipe = load_recipe(config.line.recipe).bind(open_folder(config.line.engine).manifest)
+def _counting(config: LoadedConfig, recipe: BoundRecipe) -> None:
     watch = Watch(HealthSettings(port=19464), config, recipe, "e")
     meters = watch.meters
     each = outcome(0)
     timed("counting one verdict", lambda _: [meters.verdict(each) for _ in range(100)], per_call=100)
-    working = Working(7, 2)
-    results = [Inspection("e", 1, index, 3, batch_frames=8) for index in range(100)]
-    timed("counting one result", lambda _: [meters.result(result, working) for result in results], per_call=100)
+    working = Working(7, 2, (8,))
+    timed(
+        "counting one message of results",
+        lambda _: [meters.worker("e", working) for _ in range(100)],
+        per_call=100,
+    )
     decide = Decide(["top"], recipe, "e", 10**9, meters)
     sinks = Sinks(config, recipe, None)
     timed(
@@ -76,10 +80,10 @@ def _counting(config: LoadedConfig, folder: Path) -> None:
     sinks._pictures.close()
 
 
-def _gate(folder: Path) -> None:
+def _gate(folder: Path, recipe: BoundRecipe) -> None:
     plc = PLC(folder).start()
     settings = GateSettings(host="127.0.0.1", port=plc.port, device_id=DEVICE, base_register=BASE, timeout_ms=500)
-    feed = GateFeed(ModbusGate(settings), ["top"], (False, True), 200.0)
+    feed = GateFeed(ModbusGate(settings), ["top"], recipe, 200.0)
     turn = partial(feed.turn, owed=0, silent=False)
     while not feed.taking:
         time.sleep(0.05)

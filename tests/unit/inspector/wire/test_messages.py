@@ -34,9 +34,9 @@ from inspector.wire.messages import (
 )
 
 ANNOUNCEMENT = Announcement("top", 1, 7, 10, 11, 12.5, 256, "coil", None)
-CLEAN = Inspection("e@1", 1, 2, 3, batch_frames=4)
+CLEAN = Inspection("e@1", 1, 2, 3)
 ENGINE = EngineClasses("e@1", ("normal", "scratch", "stain"), (1.0, 0.5, 0.25), (0, 12, 0))
-WORKING = Working(5, 6)
+WORKING = Working(5, 6, (2, 1))
 
 
 def header(height: int = 3, width: int = 4, slot: int = IN_MESSAGE) -> FrameHeader:
@@ -75,15 +75,15 @@ def test_frames_round_trip_share_the_pixels():
 
 def test_results_round_trip():
     """A clean result is a header; one with a candidate carries maps and pixels."""
-    clean = Result("top", 1, 7, CLEAN, WORKING)
+    clean = Result("top", 1, 7, CLEAN)
     assert len(encode_results(ENGINE, [clean])) == 1
     pixels = np.arange(32, dtype=np.uint8).reshape(4, 8)
     maps = Segmentation(np.ones((2, 4), np.uint8), np.full((2, 4), 9, np.uint8), 2)
     candidate = Result("top", 1, 8, Inspection("e@1", 1, 2, 3, maps, pixels))
     parts = encode_results(ENGINE, [clean, candidate, clean], WORKING)
     assert len(parts) == 1 + 3
-    engine, (first, seen, last) = decode_results(parts)
-    assert engine == ENGINE
+    engine, working, (first, seen, last) = decode_results(parts)
+    assert (engine, working) == (ENGINE, WORKING)
     assert first == last == clean
     assert seen.inspection.segmentation.map_stride == 2
     assert np.array_equal(seen.inspection.segmentation.score, maps.score)
