@@ -1,5 +1,6 @@
 """decide: keeps the ledger, judges every frame in order and in time, and hands the verdicts to the sinks."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ class Decide:
         refused: WireError | None = None
         for message in decode_news(parts):
             try:
-                outcomes += self._hear(message, now_ns)
+                outcomes += self._begin_anew(message, now_ns)
+                self._hear(message, now_ns)
             except WireError as error:
                 refused = error
             except ValueError as error:
@@ -87,16 +89,25 @@ class Decide:
             raise refused
         return outcomes
 
-    def _hear(self, message: News, now_ns: int) -> list[Outcome]:
+    def _begin_anew(self, message: News, now_ns: int) -> list[Outcome]:
+        """Notice an ingest that is another than before; the verdicts that the one before still owed."""
         camera = self._camera(message.camera)
         outcomes: list[Outcome] = []
         if isinstance(message, (Announcement, Begin)) and message.ingest_ns != camera.ingest_ns:
             # A decide that was started again hears no Begin of an ingest that runs: that one's ids go on.
             if camera.ingest_ns is not None or (isinstance(message, Begin) and camera.ledger.expected):
                 outcomes = self._start_over(message.camera, camera, now_ns)
-                camera = self._cameras[message.camera]
-            camera.ingest_ns = message.ingest_ns
+            self._cameras[message.camera].ingest_ns = message.ingest_ns
+        return outcomes
+
+    def _hear(self, message: News, now_ns: int) -> None:
+        camera = self._camera(message.camera)
         if isinstance(message, Announcement):
+            if not math.isfinite(message.position_mm):
+                # JSON has no word for it, so nobody could read the verdict again.
+                raise WireError(
+                    f"camera {message.camera}: frame {message.frame_id} is at {message.position_mm} mm"
+                )
             camera.ledger.announce(message.frame_id, message, message.clock_ns, message.fault)
         elif isinstance(message, Fault):
             camera.ledger.fault(message.frame_id, message.reason)
@@ -105,7 +116,6 @@ class Decide:
             camera.ended = True
         else:
             camera.total = message.total
-        return outcomes
 
     def _start_over(self, name: str, camera: Camera, now_ns: int) -> list[Outcome]:
         """Another ingest counts from 0: what its forerunner still owed is closed first."""
