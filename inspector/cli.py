@@ -82,6 +82,10 @@ def _run(options: argparse.Namespace) -> int:
             from inspector.commands.keys import sign
 
             return sign(options.engine, options.key)
+        case "status":
+            from inspector.commands.status import status
+
+            return status(options.config, as_json=options.json)
         case _:
             return _run_process(options)
 
@@ -177,6 +181,14 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--camera", help="with --stage ingest: a camera of the config")
     _engine(check)
     _json(check)
+
+    status = _command(
+        commands,
+        "status",
+        "say how the running line stands; exit code 0 when it is healthy, 1 when not",
+        "inspector status --config line.toml",
+    )
+    _json(status)
 
     _records(commands)
 

@@ -168,6 +168,29 @@ class ViewSettings(BaseModel):
         return self
 
 
+class GateSettings(BaseModel):
+    """The PLC that lets steel pass or throws it out, over Modbus/TCP."""
+
+    model_config = _STRICT
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 502
+    device_id: Annotated[int, Field(ge=0, le=255)] = 1
+    base_register: Annotated[int, Field(ge=0, le=65_400)] = 0
+    """First of the holding registers of the gate's table."""
+    timeout_ms: Annotated[float, Field(gt=0.0, le=1000.0)] = 50.0
+    """Longest that decide waits for the PLC's answer, once in each turn of its loop. Five scans of a slow PLC: a
+    connection that is given up costs a second of rejects, too much for one answer that is a little late."""
+    late_ms: Positive | None = None
+    """A verdict whose frame is older at the gate is marked late; None is the line's deadline."""
+
+
+class HealthSettings(BaseModel):
+    """What decide says of the line over HTTP, to this PC alone."""
+
+    model_config = _STRICT
+    port: Annotated[int, Field(ge=1, le=65535)]
+
+
 def _runtime_folder() -> Path:
     base = os.environ.get("XDG_RUNTIME_DIR", tempfile.gettempdir())
     return Path(base) / f"inspector-{os.getuid()}"
@@ -195,6 +218,10 @@ class LineConfig(BaseSettings):
     sinks: SinkSettings = SinkSettings()
     records: RecordSettings = RecordSettings()
     view: ViewSettings = ViewSettings()
+    gate: GateSettings | None = None
+    """Without it, verdicts are only recorded. A replay never has one."""
+    health: HealthSettings | None = None
+    """Without it, nothing listens. A replay never has one."""
     links: Path = Field(default_factory=_runtime_folder)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; only its owner may enter."""
 

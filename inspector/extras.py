@@ -9,6 +9,8 @@ from inspector.errors import InputError
 EXTRAS: Final = {
     "sqlalchemy": "service",
     "cryptography": "service",
+    "pymodbus": "service",
+    "prometheus_client": "service",
     "psycopg": "postgres",
     "pyarrow": "parquet",
 }

@@ -142,6 +142,19 @@ class Segmentation:
 
 
 @dataclass(frozen=True, slots=True)
+class Working:
+    """A worker, and how it stood when it answered."""
+
+    started_ns: int = 0
+    """When it started, monotonic clock, ns: tells one worker from the next."""
+    waiting: int = 0
+    """Frames that waited for its engine."""
+
+
+UNKNOWN_WORKER: Final = Working()
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """What the worker says of one frame: clean, a segmentation, or a fault."""
 
@@ -156,6 +169,8 @@ class Inspection:
     pixels: Pixels | None = None
     """uint8 [H, W], with a segmentation."""
     fault: str | None = None
+    batch_frames: int = 0
+    """Frames in its batch; 0 for a frame that was in none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,8 @@ def run_line(config: LoadedConfig, source: SimulatorSettings, out: Path, **overr
     line = config.line.model_copy(
         update={
             "cameras": {CAMERA: source},
+            "gate": None,
+            "health": None,
             "sinks": config.line.sinks.model_copy(update={"pictures": False}),
             "records": config.line.records.model_copy(update={"enabled": False}),
             **overrides,

@@ -16,6 +16,7 @@ from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError
 from inspector.processes import INGEST
 from inspector.recipe import load_recipe
+from inspector.sinks.modbus_gate import reach
 from inspector.sinks.records import check_records
 from inspector.sources import open_source, source_settings
 from inspector.wire.links import LINKS, endpoint
@@ -87,6 +88,9 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
                 findings.check(f"camera {name}", partial(_source, settings, folder))
     else:
         findings.check("recipe", lambda: load_recipe(line.recipe).identity)
+    if line.gate is not None:
+        gate = line.gate
+        findings.check("gate", lambda: reach(gate))
     findings.check("links", lambda: _links(config))
     if line.records.enabled:
         findings.check("records", lambda: check_records(str(line.records.url)))

@@ -39,6 +39,8 @@ def replay(
         update={
             "cameras": {camera: settings},
             "deadline_ms": DEADLINE_MS,
+            "gate": None,
+            "health": None,
             "sinks": config.line.sinks.model_copy(update={"keep_all": True}),
             # Steel that was inspected once would stand in the records twice.
             "records": config.line.records.model_copy(update={"enabled": records}),

@@ -1,5 +1,6 @@
 """ingest: takes frames from one source, announces each to `decide`, then sends its pixels to the worker."""
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -13,14 +14,14 @@ from inspector.config import LoadedConfig
 from inspector.engine.manifest import read_manifest
 from inspector.errors import ConfigError, WorkError
 from inspector.processes.dispatch import Dispatch, ViewPace
-from inspector.processes.notify import CAPTURED, READY, TURN_MS, Notifier, Pulse
+from inspector.processes.notify import CAPTURED, READY, Notifier, Pulse
 from inspector.processes.sending import send, set_retry
 from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
 from inspector.sources import WhenBehind, open_source
 from inspector.values import Announcement, Capture, Frame
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
-from inspector.wire.messages import Begin, End, Fault, News, encode
+from inspector.wire.messages import Begin, End, Fault, Idle, News, encode
 from inspector.wire.pixel_ring import PixelRing
 
 FRAMES_LINGER_MS: Final = 500
@@ -37,6 +38,9 @@ SLOTS_PER_BATCH: Final = 6
 
 SHED_QUEUE_FRAMES: Final = 8
 """Frames of a camera that may wait for the worker before the oldest is shed."""
+
+IDLE_MS: Final = 200
+"""So often an ingest with nothing to tell says that it is alive: five times before decide calls it silent."""
 
 GATHER_FRAMES: Final = 16
 GATHER_S: Final = 0.001
@@ -73,6 +77,7 @@ class Announcer:
         self._next_mm = 0.0
         self._height = 0
         self._untold: list[News] = []
+        self._told_s = 0.0
         self.ingest_ns = time.monotonic_ns()
         self._faults = 0
         self._given_up = 0
@@ -128,6 +133,12 @@ class Announcer:
     def turn(self) -> None:
         """The loop came round: the source gave a frame, or has said that it is alive and has none yet."""
         self._pulse.turn(self.captured, owed=False, say=self._state)
+        now_s = time.monotonic()
+        if now_s - self._told_s >= IDLE_MS / 1e3:
+            self._told_s = now_s
+            # Only where there is room: it will be said again soon.
+            with contextlib.suppress(zmq.Again):
+                self._news.send(encode([Idle(self._camera)]), zmq.NOBLOCK)
 
     def _state(self) -> str:
         silent_s = time.monotonic() - self._news_s
@@ -137,9 +148,12 @@ class Announcer:
 
     def tell(self) -> None:
         """Bring decide up to date; raises WorkError when it is gone for good."""
+        if not self._untold:
+            return
         news, self._untold = self._untold, []
+        self._told_s = time.monotonic()
         on_wait = partial(self._pulse.held_up, "decide")
-        if news and not send(self._news, [encode(news)], self._stop, on_wait=on_wait):
+        if not send(self._news, [encode(news)], self._stop, on_wait=on_wait):
             raise WorkError(
                 f"camera {self._camera}: decide does not take announcements: "
                 f"{self.captured} frames were captured, see its log"
@@ -193,7 +207,7 @@ def _feed_waiting(
     """A recording has time: a frame is read when a worker has room for it, and so none is ever shed."""
     ended = False
     while not ended:
-        room = dispatch.wait_for_room(TURN_MS)
+        room = dispatch.wait_for_room(IDLE_MS)
         announcer.turn()
         if stop:
             return

@@ -20,7 +20,7 @@ from inspector.processes.sending import send, set_retry
 from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
 from inspector.stages.batching import Batcher
-from inspector.values import Batch, Frame, Inspection, Segmentation
+from inspector.values import Batch, Frame, Inspection, Segmentation, Working
 from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender
 from inspector.wire.messages import Result, encode_results
 
@@ -96,6 +96,7 @@ class Worker:
         self._batcher = batcher
         self._results = results
         self._stop = stop
+        self._started_ns = time.monotonic_ns()
         self._in_flight: dict[int, InFlight] = {}
         self._ticket = 0
         self._gathered: list[Result] = []
@@ -202,10 +203,11 @@ class Worker:
                 frames=len(flight.held),
                 first=flight.held[0].frame.frame_id,
             )
+        frames = len(flight.held)
         for index, held in enumerate(flight.held):
             times = (held.received_ns, flight.submitted_ns, now_ns)
             if answer.kind is None or answer.score is None:
-                yield Inspection(self._engine, *times, fault=f"engine failed: {answer.error}")
+                yield Inspection(self._engine, *times, fault=f"engine failed: {answer.error}", batch_frames=frames)
                 continue
             score = answer.score[index]
             maps = pixels = None
@@ -215,9 +217,9 @@ class Worker:
                 pixels = held.frame.pixels.copy()
             if time.monotonic_ns() >= held.frame.clock_ns + self._deadline_ns:
                 # From its deadline on ingest may have laid another frame in its place while the engine looked.
-                yield Inspection(self._engine, *times, fault=OVERDUE)
+                yield Inspection(self._engine, *times, fault=OVERDUE, batch_frames=frames)
             else:
-                yield Inspection(self._engine, *times, maps, pixels)
+                yield Inspection(self._engine, *times, maps, pixels, batch_frames=frames)
 
     def _report(self, held: Held, inspection: Inspection) -> None:
         if not self._gathered:
@@ -235,7 +237,8 @@ class Worker:
             return
         results, self._gathered = self._gathered, []
         on_wait = partial(self._pulse.held_up, "decide")
-        if not send(self._results, encode_results(self._engine, results), self._stop, on_wait=on_wait):
+        message = encode_results(self._engine, results, Working(self._started_ns, len(self._batcher)))
+        if not send(self._results, message, self._stop, on_wait=on_wait):
             self.unsent += len(results)
             log.error("results not taken by decide", frames=len(results), first=results[0].frame_id)
 

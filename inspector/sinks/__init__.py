@@ -1,8 +1,8 @@
-"""Sinks: where verdicts go. Records first, pictures behind a queue of their own, the live view last."""
+"""Sinks: where verdicts go. The gate first, then records, pictures behind a queue of their own, the view last."""
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import structlog
@@ -12,11 +12,14 @@ from inspector.config import LoadedConfig
 from inspector.engine.manifest import EngineFolder
 from inspector.errors import WorkError
 from inspector.rules import BoundRecipe
+from inspector.sinks.gate_feed import GateFeed
+from inspector.sinks.modbus_gate import ModbusGate
 from inspector.sinks.pictures import RejectPictures
 from inspector.sinks.records import open_records
 from inspector.sinks.summary import write_summary
 from inspector.sinks.verdict_log import VERDICTS_NAME, Rotation, VerdictLog, last_frames, read_verdicts
 from inspector.sinks.viewer import Viewer
+from inspector.stages.line_state import SinkState
 from inspector.stages.tally import Tally
 from inspector.stages.verdicts import Outcome
 from inspector.values import Decision, Verdict
@@ -36,6 +39,7 @@ class Sinks:
         settings = config.line.sinks
         self._config, self._recipe = config, recipe
         self._folder = settings.out
+        self.gate = _open_gate(config, recipe)
         self._rotation = (
             Rotation(settings.log_megabytes * 1_000_000, settings.log_files) if settings.log_megabytes else None
         )
@@ -56,8 +60,26 @@ class Sinks:
         """The last frame of each camera that has a verdict on record."""
         return last_frames(self._folder, list(self._config.line.cameras))
 
-    def write(self, outcome: Outcome) -> None:
-        """Hand one verdict to every sink."""
+    def turn(self, outcomes: Sequence[Outcome], *, owed: int, silent: bool) -> None:
+        """Once every turn of the loop: its new verdicts to every sink, to the gate before any is written down.
+
+        `owed` frames have no verdict yet, `silent`: a camera is not heard of; the gate's heartbeat hangs on both.
+        """
+        if self.gate is not None:
+            self.gate.turn(outcomes, owed=owed, silent=silent)
+        for outcome in outcomes:
+            self._write(outcome)
+        self._verdicts.flush()
+        if self._records is not None:
+            # After the flush: what is in the log is what a restart can record again.
+            self._records.flush()
+
+    @property
+    def hurried(self) -> bool:
+        """Whether the next turn should come at once: verdicts wait for the gate."""
+        return self.gate is not None and self.gate.waiting > 0
+
+    def _write(self, outcome: Outcome) -> None:
         verdict = outcome.verdict
         self._verdicts.write(verdict)
         if self._records is not None:
@@ -67,14 +89,21 @@ class Sinks:
         if self._viewer is not None:
             self._viewer.show(outcome)
 
-    def flush(self) -> None:
-        """Bring the verdict log up to date on disk, then hand its verdicts to the records."""
-        self._verdicts.flush()
-        if self._records is not None:
-            self._records.flush()
+    def state(self) -> SinkState:
+        """For those who watch the line."""
+        return SinkState(
+            pictures_waiting=self._pictures.waiting,
+            pictures_lost=self._pictures.sink.lost + self._pictures.failed,
+            pictures_skipped=self._pictures.sink.skipped + self._pictures.skipped,
+            verdicts_lost=self._verdicts.lost,
+            records_waiting=self._records.waiting if self._records is not None else 0,
+            records_lost=self._records.lost if self._records is not None else 0,
+        )
 
     def close(self, tally: Tally, *, late: int, refused: int, engine: EngineFolder) -> int:
         """Finish pictures, verdict log and summary; returns how many verdicts could not be written down."""
+        if self.gate is not None:
+            self.gate.close()
         self._pictures.close()
         self._verdicts.close()
         if self._records is not None:
@@ -104,6 +133,14 @@ class Sinks:
         return self._verdicts.lost
 
 
+def _open_gate(config: LoadedConfig, recipe: BoundRecipe) -> GateFeed | None:
+    line = config.line
+    if line.gate is None:
+        return None
+    late_ms = line.gate.late_ms if line.gate.late_ms is not None else line.deadline_ms
+    return GateFeed(ModbusGate(line.gate), list(line.cameras), recipe.rejects, late_ms)
+
+
 class PictureQueue:
     """Draws and writes pictures in a thread of its own: a reject must not hold up the verdicts behind it."""
 
@@ -117,6 +154,11 @@ class PictureQueue:
         self._queue: queue.Queue[Outcome | None] = queue.Queue(PICTURE_QUEUE)
         self._thread = threading.Thread(target=self._serve, name="pictures")
         self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Rejects whose pictures are not written yet."""
+        return self._queue.qsize()
 
     def put(self, outcome: Outcome) -> None:
         """Queue one reject; when the queue is full, wait in a replay, else leave its picture out and count."""

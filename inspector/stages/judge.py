@@ -2,7 +2,7 @@
 
 from inspector.rules import BoundRecipe
 from inspector.stages.continuity import Part
-from inspector.values import Decision, Defect
+from inspector.values import Decision, Defect, Verdict
 
 
 def judge(
@@ -37,6 +37,15 @@ def judge(
             reasons.append(_reason(defect, part, total_mm2, recipe.min_area_mm2[component.kind]))
     decision = Decision.REJECT if reasons else Decision.ACCEPT
     return decision, tuple(reasons), tuple(defects)
+
+
+def rejecting_kind(verdict: Verdict, rejects: tuple[bool, ...]) -> int:
+    """The kind of the largest defect that the recipe rejects; 0 where no defect is to blame."""
+    if verdict.decision is not Decision.REJECT:
+        return 0
+    blamed = (defect for defect in verdict.defects if rejects[defect.kind])
+    largest = max(blamed, key=lambda defect: defect.area_px, default=None)
+    return 0 if largest is None else largest.kind
 
 
 def _reason(defect: Defect, part: Part, total_mm2: float, min_area_mm2: float) -> str:

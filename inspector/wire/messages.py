@@ -8,9 +8,18 @@ import msgspec
 import numpy as np
 
 from inspector.errors import WireError
-from inspector.values import MAP_STRIDES, Announcement, Frame, Inspection, Pixels, Segmentation
+from inspector.values import (
+    MAP_STRIDES,
+    UNKNOWN_WORKER,
+    Announcement,
+    Frame,
+    Inspection,
+    Pixels,
+    Segmentation,
+    Working,
+)
 
-WIRE_VERSION: Final = 2
+WIRE_VERSION: Final = 3
 """Raised whenever a header changes; a stage refuses every other version."""
 
 IN_MESSAGE: Final = -1
@@ -42,6 +51,12 @@ class End(msgspec.Struct, frozen=True, array_like=True, tag="end"):
 
     camera: str
     captured: int
+
+
+class Idle(msgspec.Struct, frozen=True, array_like=True, tag="idle"):
+    """A camera's ingest is alive and has nothing to tell: no frame was missed."""
+
+    camera: str
 
 
 class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
@@ -111,16 +126,21 @@ class ResultHeader(msgspec.Struct, frozen=True, array_like=True):
     map_stride: int = 0
     height: int = 0
     width: int = 0
+    batch_frames: int = 0
 
 
 class Results(msgspec.Struct, frozen=True, array_like=True, tag="results"):
     """What an engine said of one or more frames."""
 
     engine: str
+    worker_ns: int
+    """When the worker started, on the monotonic clock: tells it from the next one."""
+    waiting: int
+    """Frames that wait for its engine."""
     results: list[ResultHeader]
 
 
-News = Begin | Announcement | Fault | End
+News = Begin | Announcement | Fault | End | Idle
 """What ingest tells decide."""
 
 ToWorker = Frames | Welcome | Parted
@@ -145,6 +165,8 @@ class Result:
     ingest_ns: int
     frame_id: int
     inspection: Inspection
+    working: Working = UNKNOWN_WORKER
+    """The worker, when it said so."""
 
 
 def encode(message: "msgspec.Struct | list[News]") -> bytes:
@@ -152,7 +174,9 @@ def encode(message: "msgspec.Struct | list[News]") -> bytes:
     return _VERSION + _encoder.encode(message)
 
 
-def encode_results(engine: str, results: Sequence[Result]) -> list[bytes | memoryview]:
+def encode_results(
+    engine: str, results: Sequence[Result], working: Working = UNKNOWN_WORKER
+) -> list[bytes | memoryview]:
     """All parts of a message of results, whose inspections are `engine`'s; the planes are views, not copies."""
     headers: list[ResultHeader] = []
     planes: list[bytes | memoryview] = []
@@ -175,9 +199,10 @@ def encode_results(engine: str, results: Sequence[Result]) -> list[bytes | memor
                 stride,
                 height,
                 width,
+                inspection.batch_frames,
             )
         )
-    return [encode(Results(engine, headers)), *planes]
+    return [encode(Results(engine, working.started_ns, working.waiting, headers)), *planes]
 
 
 def decode_news(parts: Parts) -> list[News]:
@@ -217,10 +242,11 @@ def decode_results(parts: Parts) -> list[Result]:
     message = _decode(parts[0], _results)
     _expect(parts, 1 + 3 * sum(each.map_stride != 0 for each in message.results))
     planes = iter(parts[1:])
-    return [_result(message.engine, header, planes) for header in message.results]
+    working = Working(message.worker_ns, message.waiting)
+    return [_result(message.engine, working, header, planes) for header in message.results]
 
 
-def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryview]) -> Result:
+def _result(engine: str, working: Working, header: ResultHeader, planes: Iterator[bytes | memoryview]) -> Result:
     stride = header.map_stride
     segmentation = pixels = None
     if stride:
@@ -238,8 +264,9 @@ def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryvi
         segmentation,
         pixels,
         header.fault,
+        header.batch_frames,
     )
-    return Result(header.camera, header.ingest_ns, header.frame_id, inspection)
+    return Result(header.camera, header.ingest_ns, header.frame_id, inspection, working)
 
 
 def plane(part: bytes | memoryview, height: int, width: int) -> Pixels:

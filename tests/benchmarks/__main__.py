@@ -3,7 +3,7 @@
 import sys
 from functools import partial
 
-from tests.benchmarks import demo_engine, line, records, soak
+from tests.benchmarks import demo_engine, gate_faults, line, records, soak, verdict_costs
 
 SOAK_FRAMES = (50_000, 2_000)
 """Minutes instead of the better part of an hour; `python -m tests.benchmarks.soak` is the long one."""
@@ -12,6 +12,8 @@ for benchmark, run in (
     (line, line.main),
     (demo_engine, demo_engine.main),
     (records, records.main),
+    (verdict_costs, verdict_costs.main),
+    (gate_faults, gate_faults.main),
     (soak, partial(soak.main, *SOAK_FRAMES)),
 ):
     print(f"\n== {(benchmark.__doc__ or '').splitlines()[0]}", flush=True)

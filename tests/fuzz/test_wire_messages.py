@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.errors import WireError
-from inspector.processes.decide import Decide
+from inspector.processes.desk import Decide
 from inspector.rules import BoundRecipe, score_thresholds
 from inspector.values import Announcement, Inspection, Segmentation, Verdict
 from inspector.wire.messages import (
@@ -23,6 +23,7 @@ from inspector.wire.messages import (
     FrameHeader,
     Frames,
     Hello,
+    Idle,
     Leaving,
     Parted,
     Result,
@@ -53,7 +54,7 @@ MESSAGES = [
     encode(Hello()),
     encode(Room(1, 2, [0])),
     encode(Leaving()),
-    encode(Results("e@1", [ResultHeader("top", 1, 0, 1, 2, 3)])),
+    encode(Results("e@1", 1, 0, [ResultHeader("top", 1, 0, 1, 2, 3)])),
 ]
 
 DEEP = b"\x91" * 200_000 + b"\xc0"
@@ -119,6 +120,7 @@ NEWS = st.one_of(
     ),
     st.builds(Fault, CAMERA, NUMBER, st.text(max_size=3)),
     st.builds(End, CAMERA, NUMBER),
+    st.builds(Idle, CAMERA),
 )  # fmt: skip
 
 

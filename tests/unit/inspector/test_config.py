@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from inspector.backends.instant import write_engine
-from inspector.config import SimulatorSettings, load_config
+from inspector.config import GateSettings, SimulatorSettings, load_config
 from inspector.errors import ConfigError
 from inspector.recipe import load_recipe
 
@@ -47,7 +47,9 @@ def test_environment_overrides_the_file(line: Path, monkeypatch: pytest.MonkeyPa
     """INSPECTOR_… lies over the file, nested keys with two underscores."""
     monkeypatch.setenv("INSPECTOR_BATCH__MAX_FRAMES", "3")
     monkeypatch.setenv("INSPECTOR_NAME", "other")
+    monkeypatch.setenv("INSPECTOR_GATE__HOST", "10.0.0.9")
     config = load_config(line)
+    assert config.line.gate == GateSettings(host="10.0.0.9")
     assert (config.line.batch.max_frames, config.line.name) == (3, "other")
 
 
@@ -69,6 +71,9 @@ def test_environment_overrides_the_file(line: Path, monkeypatch: pytest.MonkeyPa
         ("[cameras.top]", '["cameras"."to/p"]', "camera 'to/p': use letters, digits, - and _"),
         ('engine = "engine"', "", "engine: this key is required"),
         ("name", "name = = 1\nname", "not valid TOML"),
+        ("[cameras", "[gate]\nport = 502\n[cameras", "gate.host: this key is required"),
+        ("[cameras", '[gate]\nhost = "plc"\ntimeout_ms = 5000\n[cameras', "gate.timeout_ms: Input should be less"),
+        ("[cameras", "[health]\nport = 0\n[cameras", "health.port: Input should be greater than or equal to 1"),
     ],
 )
 def test_a_wrong_key_or_value_is_one_clear_line(line: Path, old: str, new: str, said: str):

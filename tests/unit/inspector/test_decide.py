@@ -6,20 +6,21 @@ import numpy as np
 import pytest
 
 from inspector.errors import WireError
-from inspector.processes.decide import Decide
+from inspector.processes.account import SILENT_NS
+from inspector.processes.desk import Decide
 from inspector.rules import BoundRecipe, score_thresholds
+from inspector.stages.meters import Meters
 from inspector.stages.verdicts import Outcome
 from inspector.values import Announcement, Decision, Inspection, Segmentation
-from inspector.wire.messages import Begin, End, Fault, Result, encode, encode_results
+from inspector.wire.messages import Begin, End, Fault, Idle, News, Result, encode, encode_results
 
 NAMES = ("normal", "scratch")
 DEADLINE_NS = 1_000
+RECIPE = BoundRecipe("r@1", NAMES, (False, True), (0.0, 0.0), score_thresholds(NAMES, {"scratch": 0.5}), 1.0, 1.0)
 
 
-def decide(*cameras: str) -> Decide:
-    steps = score_thresholds(NAMES, {"scratch": 0.5})
-    recipe = BoundRecipe("r@1", NAMES, (False, True), (0.0, 0.0), steps, 1.0, 1.0)
-    return Decide(list(cameras or ["top"]), recipe, "e@1", DEADLINE_NS)
+def decide(*cameras: str, meters: Meters | None = None) -> Decide:
+    return Decide(list(cameras or ["top"]), RECIPE, "e@1", DEADLINE_NS, meters)
 
 
 INGEST, NEXT_INGEST = 1_000, 2_000
@@ -156,3 +157,64 @@ def test_an_unknown_camera_is_refused():
     """A message for a camera that is not in the config opens no account."""
     with pytest.raises(WireError, match="camera 'side' is not in the config"):
         announce(decide(), 0, "side")
+
+
+def hear(desk: Decide, message: News, now: int) -> list[Outcome]:
+    return desk.news([encode([message])], now)
+
+
+def test_a_camera_is_silent_until_it_is_heard_of_and_again_after_a_while():
+    """A verdict cannot vouch for it: only its ingest can, with frames or by saying that there are none."""
+    desk = decide("top", "bottom")
+
+    def silent(now: int) -> list[str]:
+        return [name for name, camera in desk.cameras.items() if camera.silent(now)]
+
+    assert silent(0) == ["top", "bottom"]
+    hear(desk, announcement(0, "top"), 0)
+    hear(desk, Idle("bottom"), 0)
+    assert not desk.silent(SILENT_NS)
+    hear(desk, Idle("bottom"), SILENT_NS)
+    assert silent(SILENT_NS + 1) == ["top"]
+    assert desk.silent(SILENT_NS + 1)
+    assert len(desk.settle(10 * SILENT_NS)) == 1, "an idle camera owes nothing"
+
+
+def test_a_camera_whose_ingest_has_ended_is_silent():
+    """Nobody looks any more, in order or not; one that begins again is heard of."""
+    desk = decide()
+    hear(desk, Begin("top", INGEST, None), 4)
+    hear(desk, End("top", 0), 5)
+    assert desk.silent(5)
+    hear(desk, Begin("top", NEXT_INGEST, None), 6)
+    assert not desk.silent(6)
+
+
+def test_every_captured_frame_is_judged_or_owed_over_restarts():
+    """captured = verdicts + owed, counted apart: by frame ids, by verdicts, by open accounts."""
+    meters = Meters(RECIPE)
+    desk = decide(meters=meters)
+    desk.resume("top", 7)
+    announce(desk, 8)
+    answer(desk, 8)
+    desk.settle(1)
+    announce(desk, 9)
+    hear(desk, Begin("top", NEXT_INGEST, None), 1)
+    announce(desk, 0, ingest=NEXT_INGEST)
+    answer(desk, 9, ingest=INGEST)
+    camera = desk.cameras["top"]
+    assert (camera.captured, meters.verdicts["top"], len(camera.ledger)) == (4, 3, 1)
+    assert (camera.late, meters.begins["top"]) == (1, 2)
+    assert camera.last_verdict_ns == 1
+
+
+def test_a_worker_is_unanswered_from_the_first_frame_it_owes():
+    """A frame without pixels owes no answer; any answer counts."""
+    desk = decide()
+    hear(desk, announcement(0, fault="dark"), 3)
+    assert desk.unanswered_ns is None
+    hear(desk, announcement(1), 4)
+    hear(desk, announcement(2), 5)
+    assert desk.unanswered_ns == 4
+    answer(desk, 1)
+    assert desk.unanswered_ns is None

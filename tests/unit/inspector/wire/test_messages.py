@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.errors import WireError
-from inspector.values import Announcement, Inspection, Segmentation
+from inspector.values import Announcement, Inspection, Segmentation, Working
 from inspector.wire.messages import (
     IN_MESSAGE,
     Begin,
@@ -15,6 +15,7 @@ from inspector.wire.messages import (
     FrameHeader,
     Frames,
     Hello,
+    Idle,
     Leaving,
     Parted,
     Result,
@@ -31,7 +32,8 @@ from inspector.wire.messages import (
 )
 
 ANNOUNCEMENT = Announcement("top", 1, 7, 10, 11, 12.5, 256, "coil", None)
-CLEAN = Inspection("e@1", 1, 2, 3)
+CLEAN = Inspection("e@1", 1, 2, 3, batch_frames=4)
+WORKING = Working(5, 6)
 
 
 def header(height: int = 3, width: int = 4, slot: int = IN_MESSAGE) -> FrameHeader:
@@ -40,7 +42,7 @@ def header(height: int = 3, width: int = 4, slot: int = IN_MESSAGE) -> FrameHead
 
 def test_news_round_trip():
     """decide hears what ingest said, all of it and in order."""
-    news = [Begin("top", 1, None), ANNOUNCEMENT, Fault("top", 7, "shed"), End("top", 8)]
+    news = [Begin("top", 1, None), ANNOUNCEMENT, Fault("top", 7, "shed"), Idle("top"), End("top", 8)]
     assert decode_news([encode(news)]) == news
 
 
@@ -70,12 +72,12 @@ def test_frames_round_trip_share_the_pixels():
 
 def test_results_round_trip():
     """A clean result is a header; one with a candidate carries maps and pixels."""
-    clean = Result("top", 1, 7, CLEAN)
+    clean = Result("top", 1, 7, CLEAN, WORKING)
     assert len(encode_results("e@1", [clean])) == 1
     pixels = np.arange(32, dtype=np.uint8).reshape(4, 8)
     maps = Segmentation(np.ones((2, 4), np.uint8), np.full((2, 4), 9, np.uint8), 2)
     candidate = Result("top", 1, 8, Inspection("e@1", 1, 2, 3, maps, pixels))
-    parts = encode_results("e@1", [clean, candidate, clean])
+    parts = encode_results("e@1", [clean, candidate, clean], WORKING)
     assert len(parts) == 1 + 3
     first, seen, last = decode_results(parts)
     assert first == last == clean
@@ -87,7 +89,7 @@ def test_results_round_trip():
 def test_another_wire_version_is_refused_by_name():
     """The error says both versions and what to do."""
     message = b"\x63" + encode([ANNOUNCEMENT])[1:]
-    with pytest.raises(WireError, match="wire version 99, this stage speaks 2: update both sides"):
+    with pytest.raises(WireError, match="wire version 99, this stage speaks 3: update both sides"):
         decode_news([message])
 
 

@@ -1,0 +1,163 @@
+"""`inspector status`: how the running line stands, in one table."""
+
+import http.client
+import json
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from inspector.config import load_config
+from inspector.errors import InputError, WorkError
+from inspector.processes.health import LOOPBACK
+from inspector.stages.line_state import CameraState, HistogramState, LineState
+
+ANSWER_S: Final = 5.0
+"""decide answers from memory; one that does not is not there, or its PC is at its end."""
+
+UNANSWERED_S: Final = 1.0
+"""Frames on their way through a healthy worker are no news."""
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What /status says."""
+
+    healthy: bool
+    findings: list[str]
+    age_s: float | None
+    disk_free_bytes: int | None
+    line: LineState | None
+
+
+def status(config_path: Path, *, as_json: bool) -> int:
+    """Ask the line of this config; returns 0 when it is healthy, else 1. Raises InspectorError."""
+    config = load_config(config_path)
+    if config.line.health is None:
+        raise InputError(
+            f"{config_path}: has no [health] table: give it one with a port, and start the line again"
+        )
+    raw = _ask(config.line.health.port)
+    answer = msgspec.json.decode(raw, type=Status)
+    print(json.dumps(json.loads(raw), ensure_ascii=False) if as_json else "\n".join(table(answer)))
+    return 0 if answer.healthy else 1
+
+
+def _ask(port: int) -> bytes:
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_S)
+    try:
+        connection.request("GET", "/status")
+        return connection.getresponse().read()
+    except ConnectionRefusedError:
+        raise WorkError(f"no line is running: nothing listens on {LOOPBACK}:{port}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise WorkError(f"decide does not answer on {LOOPBACK}:{port} ({error or type(error).__name__})") from None
+    finally:
+        connection.close()
+
+
+def table(answer: Status) -> list[str]:
+    """The lines that a person reads."""
+    lines = ["healthy" if answer.healthy else "NOT HEALTHY", *(f"  {finding}" for finding in answer.findings)]
+    line = answer.line
+    if line is None:
+        return lines
+    lines += [
+        "",
+        f"config   {line.config}   version {line.version}",
+        f"recipe   {line.recipe}",
+        f"engine   {line.engine}" + _other_engine(line),
+        "",
+        *_columns(_camera_rows(line.cameras)),
+        "",
+        *_reasons(line),
+        *_columns(_stage_rows(line.stages)),
+        "",
+        f"worker   {_worker(line)}",
+    ]
+    if line.gate is not None:
+        gate = line.gate
+        faults = ", ".join(gate.faults) or "no fault"
+        lines.append(
+            f"gate     {'takes verdicts' if gate.taking else 'TAKES NO VERDICTS'}, {faults}; taken {gate.taken}, "
+            f"missed {gate.missed}, late {gate.late}, longest wait {gate.longest_ms:.1f} ms"
+        )
+    sinks = line.sinks
+    free = "?" if answer.disk_free_bytes is None else f"{answer.disk_free_bytes / 1e9:.1f} GB"
+    lines.append(
+        f"disk     {free} free at {line.out}; not written: {sinks.verdicts_lost} verdicts, "
+        f"{sinks.pictures_lost} pictures"
+    )
+    if sinks.records_waiting or sinks.records_lost:
+        lines.append(f"records  {sinks.records_waiting} wait for the database, {sinks.records_lost} lost to it")
+    if line.refused:
+        lines.append(f"refused  {line.refused} messages: see the log of decide")
+    return lines
+
+
+def _other_engine(line: LineState) -> str:
+    used = line.worker.engine
+    return f"   (the worker uses {used})" if used and used != line.engine else ""
+
+
+def _reasons(line: LineState) -> list[str]:
+    """Why frames were rejected or not inspected, the most frequent first."""
+    told = sorted((each for each in line.frames if each.reason), key=lambda each: -each.count)
+    rows = [[f"{each.decision} {each.reason}", str(each.count), each.camera] for each in told]
+    return [*_columns(rows), ""] if rows else []
+
+
+def _worker(line: LineState) -> str:
+    worker = line.worker
+    waited_s = worker.unanswered_s
+    waited = "answers" if waited_s is None or waited_s < UNANSWERED_S else f"NO ANSWER for {waited_s:.1f} s"
+    batches = sum(line.batches.counts)
+    mean = f", {line.batches.total / batches:.1f} frames a batch" if batches else ""
+    return f"{waited}, {worker.waiting} waiting{mean}; starts seen: {worker.starts}"
+
+
+def _camera_rows(cameras: dict[str, CameraState]) -> list[list[str]]:
+    head = "camera frames/s captured accepted rejected uninspected owed late shed starts"
+    rows = [[*head.split(), "last frame"]]
+    for name, camera in cameras.items():
+        last = (
+            "none" if camera.last_verdict_s is None else f"{camera.last_frame}, {camera.last_verdict_s:.1f} s ago"
+        )
+        counts = (
+            camera.captured, camera.accepted, camera.rejected, camera.uninspected, camera.owed, camera.late,
+            camera.shed, camera.begins,
+        )  # fmt: skip
+        rows.append([name, f"{camera.frames_per_second:.1f}", *map(str, counts), last])
+    return rows
+
+
+def _stage_rows(stages: dict[str, HistogramState]) -> list[list[str]]:
+    rows = [["stage", "mean ms", "half under", "99 % under"]]
+    for stage, histogram in stages.items():
+        count = sum(histogram.counts)
+        if count:
+            half, most = (under(histogram, percent) for percent in (50, 99))
+            rows.append([stage, f"{histogram.total / count:.2f}", half, most])
+    return rows
+
+
+def under(histogram: HistogramState, percent: float) -> str:
+    """The end of the class that `percent` of the values lie in or below."""
+    wanted, seen = sum(histogram.counts) * percent / 100, 0
+    for end, count in zip(histogram.ends, histogram.counts, strict=False):
+        seen += count
+        if seen >= wanted:
+            return f"{end:g}"
+    return f"over {histogram.ends[-1]:g}"
+
+
+def _columns(rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in rows
+    ]

@@ -1,0 +1,47 @@
+"""pymodbus' client with a time-out that holds: its own begins anew after every fragment of an answer."""
+
+import logging
+import select
+import time
+from typing import Final
+
+from pymodbus.client import ModbusTcpClient
+
+# What pymodbus has to say of a connection, the gate says once, in one line; it would say it for each verdict.
+logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
+
+_ANSWER_BYTES: Final = 4096
+"""More than any Modbus answer has."""
+
+
+class BoundedClient(ModbusTcpClient):
+    """One connection to a PLC: every answer is there `answer_s` after its question, or there is none."""
+
+    def __init__(self, host: str, port: int, *, connect_s: float, answer_s: float) -> None:
+        super().__init__(host, port=port, timeout=connect_s, retries=0)
+        self._answer_s = answer_s
+        self._until_s = 0.0
+
+    def connect(self) -> bool:
+        """Whether the PLC took the connection."""
+        return bool(super().connect())  # type: ignore[no-untyped-call]  # pymodbus is annotated by half
+
+    def close(self) -> None:
+        """Never waits."""
+        super().close()  # type: ignore[no-untyped-call]
+
+    def send(self, request: bytes, addr: tuple[str, int] | None = None) -> int:
+        """The time for the answer begins with the question."""
+        self._until_s = time.monotonic() + self._answer_s
+        if self.socket is not None:
+            self.socket.setblocking(False)
+        return int(super().send(request, addr))
+
+    def recv(self, size: int | None) -> bytes:
+        """What has come of the answer; nothing when its time is over or the PLC has closed the connection."""
+        left_s = self._until_s - time.monotonic()
+        if self.socket is None or left_s <= 0:
+            return b""
+        poller = select.poll()
+        poller.register(self.socket, select.POLLIN)
+        return self.socket.recv(size or _ANSWER_BYTES) if poller.poll(left_s * 1000) else b""

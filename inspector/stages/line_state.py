@@ -1,0 +1,155 @@
+"""How a line stands at one moment, and what is wrong with it, in words."""
+
+from typing import Final
+
+import msgspec
+
+STALE_S: Final = 3.0
+"""decide looks at itself five times a second: one whose look is so old hangs."""
+
+WORKER_S: Final = 2.0
+"""A worker that has frames and gives no answer for so long, or for two deadlines, is not working."""
+
+
+class CameraState(msgspec.Struct, frozen=True):
+    """One camera's account since decide has started. Ages are seconds."""
+
+    captured: int
+    accepted: int
+    rejected: int
+    uninspected: int
+    owed: int
+    """Announced, and without a verdict."""
+    late: int
+    """Results that came after their frame's verdict."""
+    shed: int
+    begins: int
+    """How often its ingest has started."""
+    frames_per_second: float
+    last_frame: int | None
+    last_verdict_s: float | None
+    heard_s: float | None
+    """When its ingest last said anything; None for never."""
+    silent: bool
+    ended: bool
+
+    @property
+    def verdicts(self) -> int:
+        """Given so far."""
+        return self.accepted + self.rejected + self.uninspected
+
+
+class FrameCount(msgspec.Struct, frozen=True):
+    """Verdicts of one sort."""
+
+    camera: str
+    decision: str
+    reason: str
+    """The kind of the largest defect that rejects, or why nobody has seen the frame, in few words."""
+    count: int
+
+
+class HistogramState(msgspec.Struct, frozen=True):
+    """Values in classes: `counts` has one more than `ends`."""
+
+    ends: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+
+class WorkerState(msgspec.Struct, frozen=True):
+    """As decide knows the workers from their results."""
+
+    starts: int
+    """Workers told apart since decide has started."""
+    waiting: int
+    unanswered_s: float | None
+    """How long frames have been without any answer; None while answers come."""
+    engine: str
+    """That of the newest result."""
+
+
+class GateState(msgspec.Struct, frozen=True):
+    """The gate, where there is one."""
+
+    taking: bool
+    faults: tuple[str, ...]
+    sequence: int
+    heartbeat: int
+    waiting: int
+    taken: int
+    missed: int
+    late: int
+    breaks: int
+    longest_ms: float
+    waits: HistogramState
+
+
+class SinkState(msgspec.Struct, frozen=True):
+    """What the sinks could not keep."""
+
+    pictures_waiting: int
+    pictures_lost: int
+    pictures_skipped: int
+    verdicts_lost: int
+    records_waiting: int
+    records_lost: int
+
+
+class LineState(msgspec.Struct, frozen=True):
+    """Everything that is told of a line. Ages count from `taken_ns`."""
+
+    taken_ns: int
+    """Monotonic."""
+    started_s: float
+    """Seconds since 1970."""
+    version: str
+    config: str
+    recipe: str
+    engine: str
+    """That of the config; the worker says which one it uses."""
+    deadline_ms: float
+    out: str
+    cameras: dict[str, CameraState]
+    frames: tuple[FrameCount, ...]
+    stages: dict[str, HistogramState]
+    batches: HistogramState
+    worker: WorkerState
+    refused: int
+    sinks: SinkState
+    gate: GateState | None
+
+
+def findings(state: LineState | None, now_ns: int) -> list[str]:
+    """What is wrong, a readable line each; nothing for a line that works. `now_ns` is the monotonic clock."""
+    if state is None:
+        return ["decide is starting"]
+    age_s = (now_ns - state.taken_ns) / 1e9
+    if age_s > STALE_S:
+        return [f"decide has not moved for {age_s:.1f} s: it hangs, see its log and restart it"]
+    found = []
+    for name, camera in state.cameras.items():
+        found += _camera_findings(name, camera)
+    waited_s = state.worker.unanswered_s
+    if waited_s is not None and waited_s > max(WORKER_S, 2 * state.deadline_ms / 1000):
+        found.append(f"worker: frames are without an answer for {waited_s:.1f} s: see its log and restart it")
+    if state.gate is not None and not state.gate.taking:
+        found.append(f"gate: takes no verdicts, {state.gate.missed} missed: see to the PLC and its network")
+    if state.sinks.verdicts_lost:
+        found.append(f"records: {state.sinks.verdicts_lost} verdicts lost: free some space at {state.out}")
+    return found
+
+
+def _camera_findings(name: str, camera: CameraState) -> list[str]:
+    found = []
+    if camera.captured != camera.verdicts + camera.owed:
+        found.append(
+            f"camera {name}: the ledger does not balance: captured {camera.captured}, but {camera.verdicts} "
+            f"verdicts and {camera.owed} owed: do not rely on this line, keep its log"
+        )
+    if camera.ended:
+        found.append(f"camera {name}: its ingest has ended: nobody looks at its side of the strip")
+    elif camera.silent:
+        since = "never" if camera.heard_s is None else f"not for {camera.heard_s:.1f} s"
+        found.append(f"camera {name}: its ingest was {since} heard of: see its log and restart it")
+    return found

@@ -1,0 +1,122 @@
+"""What is counted while a line runs: plain numbers, cheap for every verdict, read by whoever asks."""
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from inspector.rules import BoundRecipe
+from inspector.stages.judge import rejecting_kind
+from inspector.stages.line_state import HistogramState
+from inspector.stages.verdicts import Outcome
+from inspector.values import Decision, Inspection, Working
+
+LATENCY_MS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
+"""Upper ends of the latency classes: from a hand-over between two stages to a line that is stuck."""
+
+BATCH_FRAMES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+
+STAGES: Final = ("transfer", "batch", "engine", "decide", "total")
+"""As in a verdict's `stage_ms`."""
+
+OTHER: Final = "other"
+
+REASONS: Final = (
+    ("shed", "shed: "),
+    ("overdue", "no result within "),
+    ("overdue", "answered after its deadline"),
+    ("announcement_lost", "announcement lost: "),
+    ("engine_failed", "engine failed: "),
+    ("wrong_size", "frame is "),
+    ("no_frame", "camera "),
+    ("ingest_restarted", "ingest started again "),
+    ("stopped", "stopped before "),
+)
+"""Why a frame is uninspected, in few words, by how its reason begins; files that cannot be read are OTHER."""
+
+WORKERS_KNOWN: Final = 8
+"""Workers that are told apart at one time, the newest ones: two in a swap, and some that are restarting."""
+
+
+def short_reason(reason: str) -> str:
+    """The few words for an uninspected frame's reason."""
+    return next((name for name, beginning in REASONS if reason.startswith(beginning)), OTHER)
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Values in classes with fixed ends."""
+
+    ends: tuple[float, ...]
+    """Upper ends, each within its class; one more class is open."""
+    counts: list[int] = field(default_factory=list)
+    total: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = [0] * (len(self.ends) + 1)
+
+    def add(self, value: float) -> None:
+        """One more value."""
+        self.counts[bisect_left(self.ends, value)] += 1
+        self.total += value
+
+    def state(self) -> HistogramState:
+        """As it stands now."""
+        return HistogramState(self.ends, tuple(self.counts), round(self.total, 3))
+
+
+class Meters:
+    """Since this process has started, in this process: a counter that starts again is told by who reads it."""
+
+    def __init__(self, recipe: BoundRecipe) -> None:
+        self._recipe = recipe
+        self.frames: Counter[tuple[str, Decision, str]] = Counter()
+        """By camera, decision, and the kind of defect or the short reason."""
+        self.verdicts: Counter[str] = Counter()
+        """By camera."""
+        self.stages = {stage: Histogram(LATENCY_MS) for stage in STAGES}
+        self.batches = Histogram(BATCH_FRAMES)
+        self.begins: Counter[str] = Counter()
+        """By camera: how often its ingest has begun."""
+        self.worker_starts = 0
+        """Workers told apart by their results."""
+        self.worker_waiting = 0
+        """Frames that waited in the worker at its last answer."""
+        self.engine = ""
+        """The one that gave the newest result."""
+        self._newest_batch: dict[int, int] = {}
+        """By the start of its worker: when it was submitted."""
+
+    def verdict(self, outcome: Outcome) -> None:
+        """One more verdict."""
+        verdict = outcome.verdict
+        decision = verdict.decision
+        reason = ""
+        if decision is Decision.REJECT:
+            reason = self._recipe.names[rejecting_kind(verdict, self._recipe.rejects)]
+        elif decision is Decision.UNINSPECTED:
+            reason = short_reason(verdict.reasons[0])
+        self.frames[verdict.camera, decision, reason] += 1
+        self.verdicts[verdict.camera] += 1
+        if verdict.stage_ms:
+            for stage, time_ms in verdict.stage_ms.items():
+                self.stages[stage].add(time_ms)
+        elif outcome.total_ms is not None:
+            self.stages["total"].add(outcome.total_ms)
+
+    def result(self, inspection: Inspection, working: Working) -> None:
+        """One more answer of a worker."""
+        if not inspection.batch_frames:
+            return
+        self.engine = inspection.engine
+        self.worker_waiting = working.waiting
+        before_ns = self._newest_batch.get(working.started_ns)
+        if before_ns == inspection.submitted_ns:
+            # The frames of one batch come one after the other: it counts once.
+            return
+        self._newest_batch[working.started_ns] = inspection.submitted_ns
+        self.batches.add(inspection.batch_frames)
+        if before_ns is None:
+            self.worker_starts += 1
+            if len(self._newest_batch) > WORKERS_KNOWN:
+                del self._newest_batch[next(iter(self._newest_batch))]

@@ -1,0 +1,98 @@
+"""What a verdict pays for being counted, watched and told to a PLC on this PC, in µs.
+
+python -m tests.benchmarks.verdict_costs
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from inspector.config import GateSettings, HealthSettings, LoadedConfig, load_config
+from inspector.engine.manifest import open_folder
+from inspector.machine import machine
+from inspector.processes.desk import Decide
+from inspector.processes.metrics import exposition
+from inspector.processes.watch import Watch
+from inspector.recipe import load_recipe
+from inspector.sinks import Sinks
+from inspector.sinks.gate_feed import GateFeed
+from inspector.sinks.modbus_gate import ModbusGate
+from inspector.stages.verdicts import Outcome
+from inspector.values import Decision, Inspection, Verdict, Working
+from tests.lines import LineUnderTest
+from tests.plc import BASE, DEVICE, PLC
+
+ROUNDS = 2000
+STAGE_MS = {"transfer": 0.4, "batch": 3.0, "engine": 9.0, "decide": 0.2, "total": 12.6}
+
+
+def outcome(frame_id: int) -> Outcome:
+    """An accepted frame."""
+    verdict = Verdict("top", frame_id, 0, 128.0 * frame_id, None, Decision.ACCEPT, (), (), "r", "e", STAGE_MS)
+    return Outcome(verdict, total_ms=12.6)
+
+
+def timed(name: str, work: Callable[[int], object], rounds: int = ROUNDS, per_call: int = 1) -> None:
+    """Median, 99 % and longest of many calls."""
+    times = []
+    for index in range(rounds):
+        start = time.perf_counter_ns()
+        work(index)
+        times.append((time.perf_counter_ns() - start) / per_call / 1e3)
+    times.sort()
+    print(f"{name:52s} {times[rounds // 2]:9.1f} {times[rounds * 99 // 100]:9.1f} {times[-1]:9.1f}")
+
+
+def main() -> None:
+    """The table."""
+    print(f"{'µs':52s} {'median':>9s} {'99 %':>9s} {'longest':>9s}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config = LineUnderTest(folder).config
+        loaded = load_config(config)
+        _counting(loaded, folder)
+        _gate(folder)
+    print(machine())
+
+
+def _counting(config: LoadedConfig, folder: Path) -> None:
+    recipe = load_recipe(config.line.recipe).bind(open_folder(config.line.engine).manifest)
+    watch = Watch(HealthSettings(port=19464), config, recipe, "e")
+    meters = watch.meters
+    each = outcome(0)
+    timed("counting one verdict", lambda _: [meters.verdict(each) for _ in range(100)], per_call=100)
+    working = Working(7, 2)
+    results = [Inspection("e", 1, index, 3, batch_frames=8) for index in range(100)]
+    timed("counting one result", lambda _: [meters.result(result, working) for result in results], per_call=100)
+    decide = Decide(["top"], recipe, "e", 10**9, meters)
+    sinks = Sinks(config, recipe, None)
+    timed(
+        "laying down how the line stands, 5 times a second", lambda index: watch.look(decide, sinks, index * 10**9)
+    )
+    state = watch.state(decide, sinks, 0)
+    timed("one scrape of /metrics, in its own thread", lambda _: exposition(state, 0, 10**9), rounds=200)
+    sinks._pictures.close()
+
+
+def _gate(folder: Path) -> None:
+    plc = PLC(folder).start()
+    settings = GateSettings(host="127.0.0.1", port=plc.port, device_id=DEVICE, base_register=BASE, timeout_ms=500)
+    feed = GateFeed(ModbusGate(settings), ["top"], (False, True), 200.0)
+    turn = partial(feed.turn, owed=0, silent=False)
+    while not feed.taking:
+        time.sleep(0.05)
+        turn([])
+    timed("gate, one verdict a write", lambda index: turn([outcome(index)]))
+    for count in (4, 8, 14):
+        some = [outcome(index) for index in range(count)]
+        timed(f"gate, {count} verdicts a write, each", lambda _, some=some: turn(some), per_call=count)
+    plc.stop()
+    turn([outcome(0)])
+    timed("gate gone, one verdict", lambda index: turn([outcome(index)]))
+    feed.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""What the gate hears: in order, once, late ones marked, nothing for accept that was not seen."""
+
+import pytest
+from plc import heard
+
+from inspector.sinks.gate import RECORDS, Action, Fault, MemoryGate
+from inspector.sinks.gate_feed import BEAT_NS, FAULT_HOLD_NS, WAITING, GateFeed
+from inspector.sinks.gate_registers import REGISTERS, encode
+from inspector.stages.verdicts import Outcome
+from inspector.values import Decision, Defect, Verdict
+
+LATE_MS = 200.0
+
+
+class Desk:
+    """A feed with a clock that stands still unless it is moved."""
+
+    def __init__(self) -> None:
+        self.now_ns = 10**12
+        self.gate = MemoryGate()
+        self.feed = GateFeed(self.gate, ["top", "bottom"], (False, True, False), LATE_MS, lambda: self.now_ns)
+
+    def turn(self, after_ns: int = 0, owed: int = 0, silent: bool = False) -> None:
+        self.now_ns += after_ns
+        self.feed.turn([], owed=owed, silent=silent)
+
+    def give(self, outcomes: list[Outcome], silent: bool = False) -> None:
+        self.feed.turn(outcomes, owed=0, silent=silent)
+
+    @property
+    def heartbeat(self) -> int:
+        return self.gate.blocks[-1].heartbeat
+
+
+@pytest.fixture
+def desk() -> Desk:
+    desk = Desk()
+    desk.turn()
+    return desk
+
+
+def defect(kind: int, area_px: int) -> Defect:
+    return Defect(f"d{kind}", kind, f"kind {kind}", (0, 0, 4, 4), area_px, 1.0, 0.0, 0.0, 0.9)
+
+
+def outcome(
+    frame_id: int = 0,
+    decision: Decision = Decision.ACCEPT,
+    total_ms: float | None = 20.0,
+    defects: tuple[Defect, ...] = (),
+    camera: str = "top",
+) -> Outcome:
+    reasons = () if decision is Decision.ACCEPT else ("why",)
+    verdict = Verdict(camera, frame_id, 0, 500.0 * frame_id, None, decision, reasons, defects, "r@1", "e@1")
+    return Outcome(verdict, total_ms=total_ms)
+
+
+def test_uninspected_is_reject_at_the_gate(desk: Desk):
+    """There is no third way, and the flag says that nobody has seen the frame."""
+    desk.give([outcome(0), outcome(1, Decision.REJECT), outcome(2, Decision.UNINSPECTED)])
+    records = heard(list(desk.gate.blocks))
+    assert [record.action for record in records] == [Action.ACCEPT, Action.REJECT, Action.REJECT]
+    assert [record.uninspected for record in records] == [False, False, True]
+    assert [record.position_mm for record in records] == [0.0, 500.0, 1000.0]
+
+
+def test_verdicts_come_in_order_and_once_whatever_their_number(desk: Desk):
+    """More than one block holds at a time, from two cameras."""
+    for count in (1, RECORDS, 3 * RECORDS + 5, 0, 2):
+        desk.give([outcome(index, camera=("top", "bottom")[index % 2]) for index in range(count)])
+    while desk.feed.waiting:
+        desk.turn()
+    total = 1 + RECORDS + 3 * RECORDS + 5 + 2
+    assert [record.sequence for record in heard(list(desk.gate.blocks))] == list(range(1, total + 1))
+    assert desk.feed.counts.taken == total
+
+
+def test_a_turn_writes_once_however_many_verdicts_come(desk: Desk):
+    """So it waits for one answer at most; the others are told in the turns that follow, late where they are."""
+    written = len(desk.gate.blocks)
+    desk.give([outcome(index, total_ms=LATE_MS - 30) for index in range(3 * RECORDS)])
+    assert (len(desk.gate.blocks), desk.feed.waiting) == (written + 1, 2 * RECORDS)
+    desk.turn(20_000_000)
+    desk.turn(20_000_000)
+    assert (len(desk.gate.blocks), desk.feed.waiting) == (written + 3, 0)
+    late = [record.late for record in heard(list(desk.gate.blocks))]
+    assert late == [False] * 2 * RECORDS + [True] * RECORDS
+    assert desk.feed.counts.longest_ms == 40
+
+
+def test_verdicts_that_cannot_wait_are_missed_and_the_gate_rejects(desk: Desk):
+    """The oldest go: their numbers are a gap, and the fault stands for long enough to be seen."""
+    desk.give([outcome(index) for index in range(WAITING + 5)])
+    records = heard(list(desk.gate.blocks))
+    assert [record.sequence for record in records] == list(range(6, 6 + RECORDS))
+    assert desk.gate.blocks[-1].fault == Fault.MISSED
+    assert desk.feed.counts.missed == 5
+    while desk.feed.waiting:
+        desk.turn(FAULT_HOLD_NS // 100)
+        assert desk.gate.blocks[-1].fault == Fault.MISSED
+    desk.turn(FAULT_HOLD_NS)
+    assert desk.gate.blocks[-1].fault == Fault(0)
+    assert desk.feed.counts.taken == WAITING
+
+
+def test_a_gate_that_fails_leaves_nothing_waiting(desk: Desk):
+    """What was not taken would come too late, and so would what is behind it: all of it is missed at once."""
+    desk.gate.reachable = False
+    desk.give([outcome(index) for index in range(3 * RECORDS)])
+    assert (desk.feed.waiting, desk.feed.counts.missed) == (0, 3 * RECORDS)
+    desk.gate.reachable = True
+    desk.give([outcome(0)])
+    assert desk.gate.blocks[-1].records[0].sequence == 3 * RECORDS + 1
+
+
+def test_a_verdict_that_comes_too_late_is_marked(desk: Desk):
+    """By the age of its frame; a frame whose capture is unknown is late."""
+    desk.give([outcome(0, total_ms=LATE_MS), outcome(1, total_ms=LATE_MS + 1), outcome(2, total_ms=None)])
+    assert [record.late for record in heard(list(desk.gate.blocks))] == [False, True, True]
+    assert desk.feed.counts.late == 2
+
+
+def test_the_class_is_that_of_the_largest_defect_that_rejects(desk: Desk):
+    """A larger one that is only recorded is not to blame, and an accept blames none."""
+    both = (defect(1, 10), defect(2, 500))
+    desk.give([outcome(0, Decision.REJECT, defects=both), outcome(1, defects=(defect(2, 500),))])
+    assert [record.kind for record in heard(list(desk.gate.blocks))] == [1, 0]
+
+
+def test_what_the_gate_missed_is_a_gap_and_never_comes_later(desk: Desk):
+    """Counted, the fault raised for long enough to be seen, the numbers go on."""
+    desk.give([outcome(0)])
+    desk.gate.reachable = False
+    desk.give([outcome(1), outcome(2)])
+    desk.give([outcome(3)])
+    desk.gate.reachable = True
+    desk.give([outcome(4)])
+    assert [record.sequence for record in heard(list(desk.gate.blocks))] == [1, 5]
+    assert [record.sequence for record in desk.gate.blocks[-1].records] == [5]
+    assert desk.gate.blocks[-1].fault == Fault.MISSED
+    assert (desk.feed.counts.taken, desk.feed.counts.missed, desk.feed.counts.breaks) == (2, 3, 1)
+    desk.turn(FAULT_HOLD_NS - 1)
+    assert desk.gate.blocks[-1].fault == Fault.MISSED
+    desk.turn(BEAT_NS)
+    assert desk.gate.blocks[-1].fault == Fault(0)
+
+
+def test_the_heartbeat_moves_with_verdicts_and_with_verified_idleness(desk: Desk):
+    """Nothing owed and every camera heard of: a strip that stands still is not a dead line."""
+    before = desk.heartbeat
+    desk.give([outcome(0)])
+    assert desk.heartbeat == before + 1
+    desk.turn(BEAT_NS)
+    assert desk.heartbeat == before + 2
+    desk.turn(BEAT_NS - 1)
+    assert desk.heartbeat == before + 2, "not more often than its pace"
+
+
+@pytest.mark.parametrize("state", [{"owed": 3}, {"silent": True}, {"owed": 3, "silent": True}])
+def test_the_heartbeat_stands_still_when_verdicts_stop(desk: Desk, state: dict[str, int]):
+    """Frames are owed, or a camera is not heard of: time alone moves nothing."""
+    before = desk.heartbeat
+    for _ in range(50):
+        desk.turn(BEAT_NS, **state)
+    assert desk.heartbeat == before
+
+
+def test_verdicts_of_one_camera_do_not_vouch_for_another(desk: Desk):
+    """One camera silent: its fault is raised, and the other's verdicts move no heartbeat."""
+    desk.turn(BEAT_NS, silent=True)
+    assert desk.gate.blocks[-1].fault == Fault.CAMERA_SILENT
+    before = desk.heartbeat
+    desk.give([outcome(0)], silent=True)
+    assert desk.heartbeat == before
+    assert desk.gate.blocks[-1].records[0].sequence == 1
+    desk.turn(BEAT_NS)
+    assert desk.gate.blocks[-1].fault == Fault(0)
+    assert desk.heartbeat == before + 1
+
+
+def test_an_end_in_order_is_told(desk: Desk):
+    """The PLC need not wait for its silence to end; verdicts that wait are told before."""
+    desk.give([outcome(index) for index in range(2 * RECORDS)])
+    desk.feed.close()
+    assert len(heard(list(desk.gate.blocks))) == 2 * RECORDS
+    assert desk.gate.blocks[-1].fault == Fault.STOPPED
+
+
+def test_before_any_camera_is_heard_of_the_gate_rejects():
+    """A start is no promise."""
+    desk = Desk()
+    desk.give([outcome(0)], silent=True)
+    assert desk.gate.blocks[-1].fault == Fault.CAMERA_SILENT
+    assert desk.heartbeat == 0
+
+
+def test_numbers_wrap_without_the_one_that_means_nothing(desk: Desk):
+    """After 2³² − 1 comes 1; the heartbeat has 16 bits; a position beyond the scale stays at its end."""
+    desk.feed._sequence, desk.feed._heartbeat = 2**32 - 2, 2**16 - 1
+    desk.give([outcome(10**8), outcome(1)])
+    newest = desk.gate.blocks[-1]
+    assert [record.sequence for record in newest.records] == [1, 2**32 - 1]
+    assert newest.heartbeat == 0
+    words = encode(newest)
+    assert len(words) == REGISTERS
+    assert all(0 <= word < 2**16 for word in words)

@@ -1,0 +1,71 @@
+"""The gate's registers: what the code writes is what the README tells the PLC's programmer."""
+
+from pathlib import Path
+
+import pytest
+
+from inspector.sinks.gate import RECORDS, Action, Block, Fault, Record
+from inspector.sinks.gate_registers import HEADER, RECORD, REGISTERS, decode, encode
+
+README = Path(__file__).parents[4] / "README.md"
+
+MODBUS_LIMIT = 123
+"""Registers that one request of function 16 may write."""
+
+
+def record(sequence: int, **more: object) -> Record:
+    values = {"action": Action.REJECT, "late": False, "uninspected": False, "position_mm": 0.0, "kind": 0}
+    return Record(sequence, camera=1, **(values | more))
+
+
+def test_a_block_fits_one_request():
+    """Or the PLC could read half of it."""
+    assert REGISTERS == len(HEADER) + RECORDS * len(RECORD) <= MODBUS_LIMIT
+
+
+def test_words_stand_where_the_table_says():
+    """High word first, negative positions as two's complement, flags as bits, zeros where no verdict stands."""
+    block = Block(
+        300, Fault.MISSED | Fault.STOPPED, 77, (record(0x0001_0002, late=True, position_mm=-1.6, kind=3),)
+    )
+    words = encode(block)
+    assert words[:4] == [1, 77, 300, 5]
+    assert words[4:12] == [1, 2, 2, 1, 0xFFFF, 0xFFFE, 3, 1]
+    assert words[12:] == [0] * (REGISTERS - 12)
+
+
+def test_what_was_written_is_read_again():
+    """Positions to the whole millimetre."""
+    records = tuple(
+        record(2**32 - 1 - index, late=index % 2 == 0, uninspected=index % 3 == 0, position_mm=1e6 - index)
+        for index in range(RECORDS)
+    )
+    block = Block(65_535, Fault.CAMERA_SILENT, 65_535, records)
+    assert decode(encode(block)) == block
+
+
+@pytest.mark.parametrize("position_mm", [1e12, -1e12])
+def test_a_position_beyond_the_scale_stays_at_its_end(position_mm: float):
+    """A broken encoder wraps no number."""
+    (read,) = decode(encode(Block(0, Fault(0), 1, (record(1, position_mm=position_mm),)))).records
+    assert abs(read.position_mm) >= 2**31 - 1
+    assert (read.position_mm > 0) == (position_mm > 0)
+
+
+def test_another_map_is_refused():
+    """By version and by length."""
+    words = encode(Block(0, Fault(0), 1))
+    for wrong in ([2, *words[1:]], words[:-1]):
+        with pytest.raises(ValueError, match="expected 116 of version 1"):
+            decode(wrong)
+
+
+def test_the_readme_has_the_same_table():
+    """Names and meanings, in the same order."""
+    text = README.read_text()
+    places = [text.index(f"| {name} | {meaning} |") for name, meaning in HEADER]
+    for (name, meaning), (after, _) in zip(RECORD, (*RECORD[1:], ("", "")), strict=True):
+        if meaning:
+            names = f"{name}, {after}" if name.endswith(" high") else name
+            places.append(text.index(f"| {names} | {meaning} |"))
+    assert places == sorted(places)

@@ -1,0 +1,76 @@
+"""What is wrong with a line, in words."""
+
+import msgspec
+import pytest
+
+from inspector.stages.line_state import (
+    CameraState,
+    GateState,
+    HistogramState,
+    LineState,
+    SinkState,
+    WorkerState,
+    findings,
+)
+
+CAMERA = CameraState(
+    captured=100, accepted=90, rejected=5, uninspected=2, owed=3, late=0, shed=0, begins=1,
+    frames_per_second=40.0, last_frame=99, last_verdict_s=0.1, heard_s=0.1, silent=False, ended=False,
+)  # fmt: skip
+NOTHING = HistogramState((1.0,), (0, 0), 0.0)
+GATE = GateState(True, (), 97, 97, 0, 97, 0, 0, 0, 1.0, NOTHING)
+LINE = LineState(
+    taken_ns=10**10, started_s=0.0, version="0", config="c@1", recipe="r@1", engine="e@1", deadline_ms=500.0,
+    out="/out", cameras={"top": CAMERA}, frames=(), stages={}, batches=NOTHING,
+    worker=WorkerState(1, 0, 0.2, "e@1"), refused=0, sinks=SinkState(0, 0, 0, 0, 0, 0), gate=GATE,
+)  # fmt: skip
+
+NOW_NS = LINE.taken_ns + 200_000_000
+
+
+def changed(**more: object) -> LineState:
+    return msgspec.structs.replace(LINE, **more)
+
+
+def camera(**more: object) -> LineState:
+    return changed(cameras={"top": msgspec.structs.replace(CAMERA, **more)})
+
+
+def test_a_line_that_works_has_no_findings():
+    """Frames owed and frames in the worker are its work, not a fault."""
+    assert findings(LINE, NOW_NS) == []
+    assert findings(changed(gate=None), NOW_NS) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (None, "decide is starting"),
+        (
+            camera(captured=101),
+            "camera top: the ledger does not balance: captured 101, but 97 verdicts and 3 owed",
+        ),
+        (camera(silent=True, heard_s=12.0), "camera top: its ingest was not for 12.0 s heard of"),
+        (camera(silent=True, heard_s=None), "camera top: its ingest was never heard of"),
+        (camera(silent=True, ended=True), "camera top: its ingest has ended"),
+        (changed(worker=WorkerState(1, 0, 2.5, "e@1")), "worker: frames are without an answer for 2.5 s"),
+        (changed(gate=msgspec.structs.replace(GATE, taking=False, missed=9)), "gate: takes no verdicts, 9 missed"),
+        (changed(sinks=SinkState(0, 0, 0, 4, 0, 0)), "records: 4 verdicts lost: free some space at /out"),
+    ],
+)
+def test_each_fault_is_one_line_that_says_what_to_do(state: LineState | None, said: str):
+    """And nothing else is found."""
+    (found,) = findings(state, NOW_NS)
+    assert found.startswith(said)
+
+
+def test_a_worker_has_two_deadlines_before_it_is_missed():
+    """A line that may take its time is not called broken for it."""
+    slow = changed(deadline_ms=60_000.0, worker=WorkerState(1, 0, 100.0, "e@1"))
+    assert findings(slow, NOW_NS) == []
+
+
+def test_a_decide_that_hangs_is_all_there_is_to_say():
+    """Everything else it said is old."""
+    (found,) = findings(camera(captured=0), LINE.taken_ns + 5 * 10**9)
+    assert found.startswith("decide has not moved for 5.0 s")

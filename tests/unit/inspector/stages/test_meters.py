@@ -1,0 +1,97 @@
+"""What is counted for every verdict."""
+
+import pytest
+
+from inspector.processes import desk, ingest, worker
+from inspector.rules import BoundRecipe, score_thresholds
+from inspector.stages import ledger
+from inspector.stages.meters import WORKERS_KNOWN, Histogram, Meters, short_reason
+from inspector.stages.verdicts import Outcome
+from inspector.values import Decision, Defect, Inspection, Verdict, Working
+
+NAMES = ("normal", "pits", "scratches")
+
+
+@pytest.fixture
+def meters() -> Meters:
+    steps = score_thresholds(NAMES, {"pits": 0.5, "scratches": 0.5})
+    return Meters(BoundRecipe("r@1", NAMES, (False, True, True), (0.0,) * 3, steps, 1.0, 1.0))
+
+
+def outcome(decision: Decision, reasons: tuple[str, ...] = (), kinds: tuple[int, ...] = ()) -> Outcome:
+    defects = tuple(Defect("d", kind, NAMES[kind], (0, 0, 1, 1), 10 * kind, 1.0, 0.0, 0.0, 0.5) for kind in kinds)
+    stage_ms = {"transfer": 0.4, "batch": 3.0, "engine": 9.0, "decide": 0.2, "total": 12.6}
+    if decision is Decision.UNINSPECTED:
+        stage_ms = {}
+    verdict = Verdict("top", 0, 0, 0.0, None, decision, reasons, defects, "r@1", "e@1", stage_ms)
+    return Outcome(verdict, total_ms=501.0)
+
+
+@pytest.mark.parametrize(
+    ("reason", "short"),
+    [
+        (ingest.SHED_REASON, "shed"),
+        (worker.TOO_LATE, "shed"),
+        (ingest.STOPPED_REASON, "stopped"),
+        (desk.STOPPED_REASON, "stopped"),
+        (ledger.LOST_ANNOUNCEMENT, "announcement_lost"),
+        (ledger.DEADLINE_PASSED.format(500), "overdue"),
+        (worker.OVERDUE, "overdue"),
+        ("ingest started again before a result came", "ingest_restarted"),
+        ("engine failed: out of memory", "engine_failed"),
+        ("frame is 32×128, the engine takes 64×128", "wrong_size"),
+        ("camera rtsp://10.0.0.5 gave no frame: lost", "no_frame"),
+        ("a.png: empty file", "other"),
+    ],
+)
+def test_reasons_become_few_words(reason: str, short: str):
+    """Prometheus keeps a series for each: they must not grow with the files or the faults."""
+    assert short_reason(reason) == short
+
+
+def test_frames_are_counted_by_camera_decision_and_reason(meters: Meters):
+    """A reject by the kind that is to blame, a frame that nobody has seen by why."""
+    meters.verdict(outcome(Decision.ACCEPT))
+    meters.verdict(outcome(Decision.REJECT, ("x",), kinds=(1, 2)))
+    meters.verdict(outcome(Decision.UNINSPECTED, ("shed: the worker is behind",)))
+    assert dict(meters.frames) == {
+        ("top", Decision.ACCEPT, ""): 1,
+        ("top", Decision.REJECT, "scratches"): 1,
+        ("top", Decision.UNINSPECTED, "shed"): 1,
+    }
+    assert meters.verdicts["top"] == 3
+
+
+def test_latencies_fall_into_classes(meters: Meters):
+    """A frame that nobody has seen has a total, and no stages."""
+    meters.verdict(outcome(Decision.ACCEPT))
+    meters.verdict(outcome(Decision.UNINSPECTED, ("shed: x",)))
+    assert sum(meters.stages["engine"].counts) == 1
+    assert sum(meters.stages["total"].counts) == 2
+    assert meters.stages["total"].total == pytest.approx(12.6 + 501.0)
+
+
+def test_a_value_at_the_end_of_a_class_lies_in_it():
+    """As Prometheus has it: less or equal; what is over all ends is in the open class."""
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 2.0, 2.1, 1e9):
+        histogram.add(value)
+    assert histogram.counts == [2, 2, 2]
+
+
+def test_a_batch_counts_once_and_a_worker_once(meters: Meters):
+    """Two workers' batches, their frames mixed; a frame that was in no batch says nothing."""
+    for _ in range(3):
+        meters.result(Inspection("e@1", 1, 2, 3, batch_frames=3), Working(7, 5))
+        meters.result(Inspection("e@2", 1, 4, 5, batch_frames=3), Working(8, 0))
+    meters.result(Inspection("e@3", 1, 9, 9, fault="frame is 1×1, the engine takes 2×2"), Working(8, 0))
+    assert (sum(meters.batches.counts), meters.batches.total) == (2, 6)
+    assert (meters.worker_starts, meters.worker_waiting, meters.engine) == (2, 0, "e@2")
+
+
+def test_workers_that_restart_for_ever_take_no_memory_for_ever(meters: Meters):
+    """A storm of starts is counted, and is still a fixed size."""
+    for start in range(10 * WORKERS_KNOWN):
+        meters.result(Inspection("e@1", 1, start, 3, batch_frames=1), Working(start + 1, 0))
+    assert len(meters._newest_batch) == WORKERS_KNOWN
+    assert meters.worker_starts == 10 * WORKERS_KNOWN
