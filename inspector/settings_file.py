@@ -5,7 +5,7 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -14,13 +14,23 @@ from inspector.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
 
+MAX_BYTES: Final = 65_536
+"""Largest settings file that is read; those of a large plant have a few thousand."""
+
 
 def read_bytes(path: Path) -> bytes:
     """A settings file's content; raises ConfigError when it cannot be read."""
     try:
-        return path.read_bytes()
+        if path.exists() and not path.is_file():
+            # A pipe would be waited for, for ever.
+            raise ConfigError(f"{path}: is no file")
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path}: over {MAX_BYTES:,} bytes: this is no settings file")
+    return raw
 
 
 def parse(path: Path, raw: bytes) -> dict[str, Any]:
@@ -30,6 +40,8 @@ def parse(path: Path, raw: bytes) -> dict[str, Any]:
         values = loads(raw.decode("utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path}: not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: tables or lists lie in each other too deep to be read") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must hold keys and values, not a {type(values).__name__}")
     return values

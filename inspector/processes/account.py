@@ -1,5 +1,6 @@
 """One camera's account: what its ingest has announced, what is still owed, and when it was last heard of."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,9 +48,12 @@ class Camera:
         self.ledger.expected = self.first = next_frame
 
     def hear(self, message: News, now_ns: int) -> None:
-        """What ingest says; raises ValueError for a frame id that cannot be."""
+        """What ingest says; raises ValueError for a frame id or a place that cannot be."""
         self.heard_ns = now_ns
         if isinstance(message, Announcement):
+            if not math.isfinite(message.position_mm):
+                # JSON has no word for it, so nobody could read the verdict again.
+                raise ValueError(f"frame {message.frame_id} is at {message.position_mm} mm")
             self.ledger.announce(message.frame_id, message, message.clock_ns, message.fault)
         elif isinstance(message, Fault):
             self.ledger.fault(message.frame_id, message.reason)

@@ -61,7 +61,8 @@ class Decide:
         refused: WireError | None = None
         for message in decode_news(parts):
             try:
-                outcomes += self._hear(message, now_ns)
+                outcomes += self._begin_anew(message, now_ns)
+                self._hear(message, now_ns)
             except WireError as error:
                 refused = error
             except ValueError as error:
@@ -72,21 +73,23 @@ class Decide:
             raise refused
         return outcomes
 
-    def _hear(self, message: News, now_ns: int) -> list[Outcome]:
+    def _begin_anew(self, message: News, now_ns: int) -> list[Outcome]:
+        """Notice an ingest that is another than before; the verdicts that the one before still owed."""
         camera = self._camera(message.camera)
         outcomes: list[Outcome] = []
         if isinstance(message, (Announcement, Begin)) and message.ingest_ns != camera.ingest_ns:
             # A decide that was started again hears no Begin of an ingest that runs: that one's ids go on.
             if camera.ingest_ns is not None or (isinstance(message, Begin) and camera.ledger.expected):
                 outcomes = self._start_over(message.camera, camera, now_ns)
-                camera = self._cameras[message.camera]
-            camera.ingest_ns = message.ingest_ns
+            self._cameras[message.camera].ingest_ns = message.ingest_ns
             if self._meters is not None:
                 self._meters.begins[message.camera] += 1
-        camera.hear(message, now_ns)
+        return outcomes
+
+    def _hear(self, message: News, now_ns: int) -> None:
+        self._camera(message.camera).hear(message, now_ns)
         if self.unanswered_ns is None and isinstance(message, Announcement) and message.fault is None:
             self.unanswered_ns = now_ns
-        return outcomes
 
     def _start_over(self, name: str, camera: Camera, now_ns: int) -> list[Outcome]:
         """Another ingest counts from 0: what its forerunner still owed is closed first."""

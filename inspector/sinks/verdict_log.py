@@ -156,7 +156,12 @@ def last_frames(folder: Path, cameras: list[str]) -> dict[str, int]:
         in_file: dict[str, int] = {}
         with path.open("rb") as lines:
             for line in lines:
-                place = decoder.decode(line)
+                try:
+                    place = decoder.decode(line)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    # A power cut may leave a block of a file as it never was; that is no reason not to start.
+                    log.warning("a line of the verdict log cannot be read", path=str(path), error=str(error))
+                    continue
                 in_file[place.camera] = place.frame_id
         found = in_file | found
         if found.keys() >= set(cameras):

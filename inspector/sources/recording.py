@@ -29,6 +29,11 @@ from inspector.values import Capture, Pixels
 
 __all__ = ["RECORDING_NAME", "RecordingSource", "RecordingWriter"]
 
+MAX_FRAMES: Final = 100_000_000
+"""A week at 156 frames/s; an index that promises more would be a fault for every frame of it."""
+
+_LARGEST_INDEX_BYTES: Final = 65_536
+
 _LONGEST_LINE_BYTES: Final = 65_536
 """Longest sidecar line that is read; a line has about 150 bytes, a torn file may have no line end at all."""
 
@@ -49,16 +54,19 @@ class RecordingSource:
         """What recording.json says; raises SourceError."""
         path = self.path / RECORDING_NAME
         try:
-            index = msgspec.json.decode(path.read_bytes(), type=Index)
+            with path.open("rb") as file:
+                index = msgspec.json.decode(file.read(_LARGEST_INDEX_BYTES), type=Index)
         except OSError as error:
             raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SourceError(f"{path}: not the index of a recording: {error}") from error
         if index.schema_version != SCHEMA_VERSION:
             raise SourceError(
                 f"{path}: schema version {index.schema_version}, this program reads {SCHEMA_VERSION}; "
                 f"replay it with the version that made it ({index.made_by})"
             )
+        if index.frames is not None and not 0 <= index.frames <= MAX_FRAMES:
+            raise SourceError(f"{path}: {index.frames} frames cannot be; it is damaged, copy it again")
         return index
 
     @property
@@ -141,7 +149,7 @@ def _parse(text: bytes, frame_id: int) -> Line | None:
         return None
     try:
         line = msgspec.json.decode(text, type=Line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     is_whole = line.frame_id == frame_id and (line.fault is None) == (line.crc32 is not None)
     return line if is_whole else None

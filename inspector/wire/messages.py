@@ -287,5 +287,5 @@ def _decode(part: bytes | memoryview, decoder: "msgspec.msgpack.Decoder[Header]"
         raise WireError(f"wire version {version}, this stage speaks {WIRE_VERSION}: update both sides")
     try:
         return decoder.decode(memoryview(part)[1:])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"malformed header: {error}") from None

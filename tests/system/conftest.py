@@ -9,7 +9,7 @@ import pytest
 from system.container import Container, debian, release
 from system.service import STATE, Service
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 STATE_BYTES = "2G"
 """At the most; nothing of it is taken before it is written."""
@@ -22,7 +22,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
     """What a user downloads, as the container sees it."""
     debian()
     source, wheels = release(tmp_path_factory.mktemp("release"))
-    return {source: "/mnt/release", wheels: "/mnt/wheels", HERE: "/mnt/tests"}
+    return {source: "/mnt/release", wheels: "/mnt/wheels", TESTS: "/mnt/tests"}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from system.container import Container, until
+from system.plc_log import PlcLog
 
 STATE = "/var/lib/inspector"
 DECIDE, WORKER, SIMULATED, CAMERA = (
@@ -30,6 +31,8 @@ SOCKETS = re.compile(r"news|results|view|(frames|pixels)-(top|side)")
 """All that may ever lie in /run/inspector."""
 
 DEADLINE_MS = 500.0
+
+PLC_LOG = "/opt/plc.jsonl"
 
 LEDGER = re.compile(r"captured (\d+) = accepted (\d+) \+ rejected (\d+) \+ uninspected (\d+), (\d+) owed")
 
@@ -77,6 +80,7 @@ class Service:
         self.container = container
         self.state = state
         self.reader = VerdictReader(state)
+        self.plc = PlcLog(container.path(PLC_LOG), ("top", "side"))
         self.figures: dict[str, str] = {}
 
     def systemctl(self, command: str, *, check: bool = True) -> str:
@@ -121,14 +125,23 @@ class Service:
         return found()[0]
 
     def healthy(self, bound_s: float = 60) -> None:
-        """All stages run and both cameras are inspected."""
+        """All stages run, both cameras are inspected, the PLC hears of it, and the line says so itself."""
         until(lambda: all(self.show(unit, "ActiveState") == "active" for unit in STAGES), bound_s, "not all run")
-        self.inspected_again(("top", "side"), time.time(), bound_s)
+        now_s = time.time()
+        self.inspected_again(("top", "side"), now_s, bound_s)
+        until(lambda: self.plc.works(now_s), bound_s, "the PLC lets nothing pass")
+        until(lambda: self.status()["healthy"], bound_s, "not healthy")
+
+    def status(self) -> dict[str, Any]:
+        """What `inspector status --json` says."""
+        said = self.container.run("inspector status --config /etc/inspector/line.toml --json", check=False)
+        return dict(json.loads(said.stdout)) if said.stdout else {"healthy": False, "findings": [said.stderr]}
 
     def must_add_up(self) -> None:
-        """Ledger, order, decisions, processes, sockets, shared memory and files, whatever has happened before."""
+        """Ledger, order, decisions, gate, processes, sockets, shared memory and files, whatever has happened."""
         self._ledger_balances()
         self._every_verdict_stands()
+        self.plc.must_have_let_pass_only_what_was_inspected(self.reader.update())
         self._nothing_is_left_over()
         self.every_verdict_is_recorded(40)
 

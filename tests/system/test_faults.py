@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 from system.container import Container, until
-from system.service import CAMERA, DECIDE, PYTHON, SIMULATED, STAGES, WORKER, Service
+from system.service import CAMERA, DECIDE, PLC_LOG, PYTHON, SIMULATED, STAGES, WORKER, Service
+
+from inspector.sinks.gate import Fault as GateFault
 
 pytestmark = pytest.mark.system
 
@@ -48,6 +50,13 @@ max_pictures = 40
 log_megabytes = 1
 [records]
 enabled = true
+[gate]
+host = "127.0.0.1"
+port = 1502
+device_id = 3
+base_register = 100
+[health]
+port = 9464
 """
 
 RECIPE = """
@@ -82,6 +91,7 @@ def line(service: Service) -> Service:
     run(f'{PYTHON} -c "{ENGINE}" && {install}')
     tell_camera(service, "good")
     start_camera(service)
+    start_plc(service)
     service.systemctl(f"enable inspector.target {' '.join(STAGES)}")
     service.systemctl("start inspector.target")
     service.healthy()
@@ -104,6 +114,9 @@ def put_right(line: Service) -> None:
     tell_camera(line, "good")
     if line.show("test-camera", "ActiveState") != "active":
         start_camera(line)
+    if line.show("test-plc", "ActiveState") != "active":
+        start_plc(line)
+    line.systemctl("kill --signal=SIGCONT test-plc")
     if not line.container.run(f"test -e {WRONG_CLOCK}", check=False).returncode:
         right_clock(line)
     line.systemctl(f"reset-failed {' '.join(STAGES)}")
@@ -114,8 +127,13 @@ def start_camera(service: Service) -> None:
     service.container.run(f"test -e {CONTROL} || echo good > {CONTROL}")
     service.container.run(
         "systemd-run --quiet --collect --unit test-camera "
-        f"{PYTHON} /mnt/tests/camera_server.py {CONTROL} 8080 && sleep 1"
+        f"{PYTHON} /mnt/tests/system/camera_server.py {CONTROL} 8080 && sleep 1"
     )
+
+
+def start_plc(service: Service) -> None:
+    command = f"{PYTHON} /mnt/tests/plc.py 1502 {PLC_LOG} 0"
+    service.container.run(f"systemd-run --quiet --collect --unit test-plc {command}")
 
 
 def tell_camera(service: Service, what: str) -> None:
@@ -315,6 +333,24 @@ def right_clock(line: Service) -> None:
     line.systemctl("restart inspector.target")
 
 
+def plc_away(what: str, leave: Callable[[Service], object], come_back: Callable[[Service], object]) -> Fault:
+    """Verdicts go on at their pace; the PLC rejects on silence, is told that it has missed some, and goes on."""
+
+    def fault(line: Service, measured: Measured) -> None:
+        away_s = time.time()
+        leave(line)
+        until(lambda: len(line.since(away_s, "top")) > 60, 20, "verdicts wait for the PLC")
+        assert {verdict["decision"] for verdict in line.since(away_s)} <= {"accept", "reject"}
+        assert not line.status()["healthy"]
+        back_s = time.time()
+        come_back(line)
+        until(lambda: line.plc.works(back_s), 20, "the PLC lets nothing pass")
+        measured[f"{what}, from its return to the first accept"] = f"{time.time() - back_s:.1f} s"
+        assert any(at_s > back_s and block.fault & GateFault.MISSED for at_s, block in line.plc.blocks)
+
+    return fault
+
+
 HOLD = (
     'import sqlite3, time; database = sqlite3.connect("/var/lib/inspector/records.sqlite", isolation_level=None); '
     'database.execute("BEGIN EXCLUSIVE"); time.sleep(600)'
@@ -393,6 +429,7 @@ def switched_off(what: str, how: Callable[[Container], None]) -> Fault:
         off_s = time.time()
         how(line.container)
         start_camera(line)
+        start_plc(line)
         line.inspected_again(("top", "side"), off_s + 1, 60)
         measured[what] = f"{time.time() - off_s:.1f} s"
 
@@ -412,6 +449,12 @@ FAULTS: dict[str, Fault] = {
     "frame ids start over": ids_start_over,
     "frames of another size": other_size,
     "clock set back": clock_set_back,
+    "PLC hangs": plc_away(
+        "a PLC that hangs",
+        lambda line: line.systemctl("kill --signal=SIGSTOP test-plc"),
+        lambda line: line.systemctl("kill --signal=SIGCONT test-plc"),
+    ),
+    "PLC gone": plc_away("a PLC that is gone", lambda line: line.systemctl("stop test-plc"), start_plc),
     "database gone": database_gone,
     "out of memory": out_of_memory,
     "reboot": switched_off("reboot of the PC", Container.reboot),

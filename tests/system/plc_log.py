@@ -1,0 +1,83 @@
+"""What the PLC has heard, held against what the line has written down."""
+
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from inspector.sinks.gate import Action, Block, Record
+from inspector.sinks.gate_registers import decode
+
+HOUR_S = 3600.0
+"""The clock may be set back by so much; no test takes as long."""
+
+MOST_UNWRITTEN = 64
+"""Verdicts at the end of a run of decide that the PLC may know and the log not: it was killed between the two."""
+
+
+class PlcLog:
+    """Follows the blocks that a PLC took (tests/plc.py writes them down)."""
+
+    def __init__(self, path: Path, cameras: tuple[str, ...]) -> None:
+        self.path, self._cameras = path, cameras
+        self.blocks: list[tuple[float, Block]] = []
+        """When each was taken, s since 1970, and the block without its records."""
+        self.told: dict[tuple[int, int], tuple[float, Record]] = {}
+        """Run and sequence → when first told, and what."""
+        self._newest: dict[int, int] = {}
+        self._read = 0
+
+    def update(self) -> None:
+        """Take what has come; a record that changes, or comes after a later one, fails."""
+        if not self.path.exists():
+            return
+        epoch_s = time.time() - time.monotonic()
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            lines = file.read()
+        whole = lines[: lines.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.splitlines():
+            taken_ns, _, words = json.loads(line)
+            self._hear(taken_ns / 1e9 + epoch_s, decode(words))
+
+    def _hear(self, at_s: float, block: Block) -> None:
+        self.blocks.append((at_s, Block(block.heartbeat, block.fault, block.run)))
+        for record in reversed(block.records):
+            key = (block.run, record.sequence)
+            if key in self.told:
+                assert self.told[key][1] == record, "a record changed after it was told"
+                continue
+            assert record.sequence > self._newest.get(block.run, 0), "a verdict came after a later one"
+            self._newest[block.run] = record.sequence
+            self.told[key] = (at_s, record)
+
+    def works(self, after_s: float) -> bool:
+        """Whether the PLC has since let steel pass: verdicts come, under a heartbeat that moves and no fault."""
+        self.update()
+        beats = {block.heartbeat for at_s, block in self.blocks if at_s > after_s and not block.fault}
+        return len(beats) > 1 and any(
+            at_s > after_s and record.action is Action.ACCEPT for at_s, record in self.told.values()
+        )
+
+    def must_have_let_pass_only_what_was_inspected(self, verdicts: list[dict[str, Any]]) -> None:
+        """Each accept that the PLC may act on is one in the log: for all else it saw a reject, or nothing."""
+        self.update()
+        given = defaultdict(list)
+        for verdict in verdicts:
+            given[verdict["camera"], round(verdict["position_mm"])].append(verdict)
+        for (run, sequence), (at_s, record) in self.told.items():
+            if record.late or record.action is not Action.ACCEPT:
+                continue
+            place = (self._cameras[record.camera - 1], int(record.position_mm))
+            # A strip begins again at 0 with its ingest: the newest frame of that place is meant.
+            before = [(_behind_s(verdict, at_s), verdict["decision"]) for verdict in given[place]]
+            newest = min((each for each in before if each[0] >= 0), default=None)
+            unwritten = newest is None and sequence > self._newest[run] - MOST_UNWRITTEN
+            assert unwritten or (newest is not None and newest[1] == "accept"), (record, before)
+
+
+def _behind_s(verdict: dict[str, Any], told_s: float) -> float:
+    behind_s = told_s - float(verdict["captured_ns"]) / 1e9
+    return behind_s - HOUR_S if behind_s >= HOUR_S else behind_s

@@ -1,0 +1,71 @@
+"""The units as systemd reads them; it need not be running. Installed and booted they are in tests/system."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+UNITS = "usr/local/lib/systemd/system"
+
+STAGES = ("inspector-decide", "inspector-worker@demo", "inspector-ingest@top")
+EXAMPLES = {"inspector-worker@demo": "worker-gpu.conf", "inspector-ingest@top": "ingest-realtime.conf"}
+
+MOST_EXPOSED = 2.5
+"""On the scale of `systemd-analyze security`, 0 (best) to 10."""
+
+BACKOFF_SINCE = 254
+"""The systemd that knows RestartSteps=; install.sh leaves the drop-in out before."""
+
+FOUND_ELSEWHERE = ("sysinit", "basic", "shutdown", "multi-user")
+"""Targets that every PC has."""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A disk with nothing on it but the units and what they start."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("units: needs systemd-analyze: apt install systemd")
+    units = tmp_path / UNITS
+    shutil.copytree(DEPLOY / "systemd", units, ignore=shutil.ignore_patterns("examples"))
+    version = subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.split()[1]) < BACKOFF_SINCE:
+        (units / "inspector-.service.d/20-backoff.conf").unlink()
+    for name in FOUND_ELSEWHERE:
+        (units / f"{name}.target").write_text("[Unit]\nDescription=of every PC\n")
+    for program in ("opt/inspector/current/bin/inspector", "usr/bin/echo"):
+        (tmp_path / program).parent.mkdir(parents=True)
+        (tmp_path / program).write_text("#!/bin/sh\n")
+        (tmp_path / program).chmod(0o755)
+    return tmp_path
+
+
+def analyze(command: str, root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["systemd-analyze", command, f"--root={root}", *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_systemd_finds_nothing_wrong_with_the_units(root: Path):
+    """`systemd-analyze verify` says nothing at all."""
+    units = [f"{stage}.service" for stage in (*STAGES, "inspector-alarm@x")]
+    assert analyze("verify", root, "--man=no", "inspector.target", *units) == ""
+
+
+@pytest.mark.parametrize(
+    ("stage", "example"), [*((stage, None) for stage in (*STAGES, "inspector-alarm@x")), *EXAMPLES.items()]
+)
+def test_little_is_exposed(root: Path, stage: str, example: str | None):
+    """`systemd-analyze security` at most 2.5, also with what an example gives to a stage."""
+    if example is not None:
+        drop_in = root / UNITS / f"{stage}.service.d" / example
+        drop_in.parent.mkdir()
+        shutil.copy(DEPLOY / "systemd/examples" / example, drop_in)
+    said = analyze("security", root, "--offline=true", "--no-pager", f"{stage}.service")
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", said)
+    assert found, said
+    assert float(found[1]) <= MOST_EXPOSED, said
