@@ -15,8 +15,8 @@ from inspector.machine import machine
 from inspector.processes.desk import Decide
 from inspector.processes.metrics import exposition
 from inspector.processes.watch import Watch
-from inspector.recipe import load_recipe
-from inspector.rules import BoundRecipe
+from inspector.recipe import LoadedRecipe, load_recipe
+from inspector.rules import BoundRecipe, EngineClasses
 from inspector.sinks import Sinks
 from inspector.sinks.gate_feed import GateFeed
 from inspector.sinks.modbus_gate import ModbusGate
@@ -53,14 +53,15 @@ def main() -> None:
         folder = Path(name)
         config = LineUnderTest(folder).config
         loaded = load_config(config)
-        recipe = load_recipe(loaded.line.recipe).bind(open_folder(loaded.line.engine).manifest)
-        _counting(loaded, recipe)
-        _gate(folder, recipe)
+        recipe, engine = load_recipe(loaded.line.recipe), open_folder(loaded.line.engine).classes
+        _counting(loaded, recipe, engine)
+        _gate(folder, recipe.bind(engine))
     print(machine())
 
 
-def _counting(config: LoadedConfig, recipe: BoundRecipe) -> None:
-    watch = Watch(HealthSettings(port=19464), config, recipe, "e")
+def _counting(config: LoadedConfig, recipe: LoadedRecipe, engine: EngineClasses) -> None:
+    bound = recipe.bind(engine)
+    watch = Watch(HealthSettings(port=19464), config, bound, engine.engine)
     meters = watch.meters
     each = outcome(0)
     timed("counting one verdict", lambda _: [meters.verdict(each) for _ in range(100)], per_call=100)
@@ -70,8 +71,8 @@ def _counting(config: LoadedConfig, recipe: BoundRecipe) -> None:
         lambda _: [meters.worker("e", working) for _ in range(100)],
         per_call=100,
     )
-    decide = Decide(["top"], recipe, "e", 10**9, meters)
-    sinks = Sinks(config, recipe, None)
+    decide = Decide(["top"], recipe, engine, 10**9, meters)
+    sinks = Sinks(config, bound, None)
     timed(
         "laying down how the line stands, 5 times a second", lambda index: watch.look(decide, sinks, index * 10**9)
     )
