@@ -80,21 +80,24 @@ class CudaBackend(Backend):
         cuda = open_cuda(self.folder.path)
         self._cuda = cuda
         self._work: SimpleQueue[tuple[int, Slot, int, float] | None] = SimpleQueue()
+        self._free: deque[Slot] = deque()
+        self._network: Network | None = None
         try:
             self.gpu = cuda.gpu()
             self._check_gpu()
             self._streams = tuple(cuda.stream() for _ in range(3))
             self._sizes = captured_sizes(self.manifest.max_batch)
             self.slots = self.settings.slots or SLOTS
-            self._network = self._load(cuda)
-            self._free = deque(self._make_slot() for _ in range(self.slots))
+            # Held as long as the graphs, which do not hold what they were captured from.
+            network = self._network = self._load(cuda)
+            self._free.extend(self._make_slot(network) for _ in range(self.slots))
         except BaseException:
             self._release()
             raise
         self._thread = threading.Thread(target=self._serve, name="cuda-answers", daemon=True)
         self._thread.start()
 
-    def _make_slot(self) -> Slot:
+    def _make_slot(self, network: Network) -> Slot:
         """A slot with one graph a batch size; each has run, so that a coil's first frame is no slower."""
         cuda, manifest = self._cuda, self.manifest
         frames = (manifest.max_batch, manifest.height, manifest.width)
@@ -110,10 +113,10 @@ class CudaBackend(Backend):
         )
         compute = self._streams[1]
         for size in self._sizes:
-            enqueue = self._network.bind(slot.device, size, int(compute))
+            enqueue = network.bind(slot.device, size, int(compute))
             enqueue(int(compute))
             cuda.synchronise(compute)
-            launch = self._own_launch(enqueue) if self._network.graphs_itself else cuda.graph(compute, enqueue)
+            launch = self._own_launch(enqueue) if network.graphs_itself else cuda.graph(compute, enqueue)
             launch()
             cuda.synchronise(compute)
             slot.launches[size] = launch
@@ -169,7 +172,9 @@ class CudaBackend(Backend):
         self._release()
 
     def _release(self) -> None:
-        self._unload()
+        # The network goes before the memory it computes in.
+        self._free.clear()
+        self._network = None
         self._cuda.close()
 
     def device(self) -> str:
@@ -190,6 +195,3 @@ class CudaBackend(Backend):
     @abstractmethod
     def _load(self, cuda: Cuda) -> Network:
         """Deserialise the network; raises EngineError."""
-
-    def _unload(self) -> None:
-        """Let go of the network; called also where `_load` failed."""

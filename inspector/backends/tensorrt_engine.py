@@ -1,5 +1,6 @@
 """A deserialised TensorRT engine, bound to fixed buffers: one execution context a captured graph."""
 
+import ctypes
 from pathlib import Path
 
 import tensorrt as trt
@@ -26,19 +27,14 @@ class TensorRtNetwork:
         self._manifest = folder.manifest
         self._errors = TensorRtErrors()
         self._log = TensorRtLog()
-        try:
-            self._runtime = trt.Runtime(self._log)
-        except TypeError as error:  # the bindings' word for a library that returned nothing
-            raise EngineError(
-                f"{plan}: TensorRT {trt.__version__} does not start ({error}): its log tells why; "
-                "`nvidia-smi` must show a driver for CUDA 13 and free memory"
-            ) from None
+        runtime = self._own_runtime = self._started(plan)
         # A plan may carry host code for this process to run; ours never does, and no other is taken.
-        self._runtime.engine_host_code_allowed = False
-        self._runtime.error_recorder = self._errors
+        runtime.engine_host_code_allowed = False
+        runtime.error_recorder = self._errors
         if lean_library is not None:
-            self._runtime = self._loaded(lean_library, plan)
-        engine = self._runtime.deserialize_cuda_engine(plan.read_bytes())
+            runtime = self._loaded(lean_library, plan)
+        self._runtime = runtime
+        engine = runtime.deserialize_cuda_engine(plan.read_bytes())
         if engine is None:
             raise EngineError(
                 f"{plan}: TensorRT {trt.__version__} cannot open it ({self._errors.told()}): build the engine "
@@ -52,8 +48,26 @@ class TensorRtNetwork:
         self._scratch = cuda.memory(self._scratch_bytes)
         self._contexts: list[trt.IExecutionContext] = []
 
+    def _started(self, plan: Path) -> trt.Runtime:
+        """Where the library makes no runtime, its bindings raise TypeError, or hand out an object whose next call
+        ends the process: then only the log tells."""
+        told, runtime = None, None
+        try:
+            runtime = trt.Runtime(self._log)
+        except TypeError as error:
+            told = str(error)
+        told = self._log.first_error or told
+        if runtime is None or told is not None:
+            # Never freed: that, too, would end the process.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime))
+            raise EngineError(
+                f"{plan}: TensorRT {trt.__version__} does not start ({told}): `nvidia-smi` must show a driver for "
+                "CUDA 13 and free memory"
+            )
+        return runtime
+
     def _loaded(self, lean_library: Path, plan: Path) -> trt.Runtime:
-        runtime = self._runtime.load_runtime(str(lean_library))
+        runtime = self._own_runtime.load_runtime(str(lean_library))
         if runtime is None:
             raise EngineError(f"{plan}: TensorRT cannot load {lean_library}: {self._errors.told()}")
         runtime.engine_host_code_allowed = False

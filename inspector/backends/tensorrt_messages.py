@@ -18,12 +18,14 @@ class TensorRtLog(trt.ILogger):
     def __init__(self, *, keep: bool = False) -> None:
         trt.ILogger.__init__(self)
         self.lines: list[str] | None = [] if keep else None
+        self.first_error: str | None = None
 
     def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
         """Called by TensorRT, from any of its threads."""
         if self.lines is not None:
             self.lines.append(f"{severity.name}: {msg}")
         if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
+            self.first_error = self.first_error or " ".join(msg.split())
             log.error("tensorrt", said=msg)
         elif severity == trt.ILogger.WARNING:
             log.warning("tensorrt", said=msg)

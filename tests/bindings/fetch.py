@@ -2,7 +2,8 @@
 
 `python tests/bindings/fetch.py FOLDER` downloads the wheels from PyPI, puts empty libraries beside them that
 export the symbols they look for, and writes stubs. Every class, flag and signature is then there to check calls
-against; nothing can be computed. Where pip, the network or a C compiler is missing it says so and leaves with 0:
+against; nothing can be computed. The lean runtime, which can run plans and not build them, comes with its library.
+Where pip, the network or a C compiler is missing it says so and leaves with 0:
 the tests that need the folder then skip.
 """
 
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +34,9 @@ SYMBOLS: Final = (
     "getNvOnnxParserVersion",
 )
 
+LEAN: Final = VERSIONS[-1]
+"""NVIDIA's runtime without a builder is on PyPI, library and all: how it refuses can be seen on any PC."""
+
 TIMEOUT_S: Final = 240
 
 
@@ -42,32 +47,33 @@ class NotHad(Exception):  # noqa: N818 (nothing went wrong: it cannot be had her
 def main(folder: Path) -> int:
     """Make what is not there yet."""
     for version in VERSIONS:
-        done = folder / version.partition(".")[0]
-        if (done / "stubs" / "tensorrt" / "__init__.pyi").is_file() and (done / version).is_file():
-            continue
-        shutil.rmtree(done, ignore_errors=True)
-        try:
-            _make(version, done)
-        except NotHad as missing:
-            shutil.rmtree(done, ignore_errors=True)
-            print(f"bindings of TensorRT {version} cannot be had here: {missing}; the checks against them skip")
-        else:
-            print(f"bindings of TensorRT {version}: {done}")
+        _once(f"bindings of TensorRT {version}", version, folder / version.partition(".")[0], _make)
+    _once(f"TensorRT's lean runtime {LEAN}", LEAN, folder / "lean", _unpack_lean)
     return 0
 
 
+def _once(what: str, version: str, done: Path, make: Callable[[str, Path], None]) -> None:
+    """`make` writes the folder; a file named as its version is the last of it."""
+    if (done / version).is_file():
+        return
+    shutil.rmtree(done, ignore_errors=True)
+    done.mkdir(parents=True)
+    try:
+        make(version, done)
+    except NotHad as missing:
+        shutil.rmtree(done, ignore_errors=True)
+        print(f"{what} cannot be had here: {missing}; the checks against it skip")
+    else:
+        (done / version).touch()
+        print(f"{what}: {done}")
+
+
 def _make(version: str, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
-    _run("pip", *download, "--dest", str(folder), f"tensorrt-cu13-bindings=={version}")
-    wheel = next(folder.glob("*.whl"))
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
-    wheel.unlink()
+    _unpack(folder, f"tensorrt-cu13-bindings=={version}")
     _link(version.partition(".")[0], folder / "tensorrt_bindings")
-    # What the `tensorrt` wheel does; it cannot be installed without the library.
-    alias = "import sys\n\nimport tensorrt_bindings\n\nsys.modules[__name__] = tensorrt_bindings\n"
-    (folder / "tensorrt.py").write_text(alias)
+    _alias(
+        folder, "tensorrt_bindings"
+    )  # what the `tensorrt` wheel does; it cannot be installed without the library
     program = (
         f"import sys; sys.path.insert(0, {str(folder)!r}); from pybind11_stubgen import main; "
         f"main(['tensorrt_bindings.tensorrt', '--ignore-all-errors', '-o', {str(folder / 'raw')!r}])"
@@ -77,7 +83,26 @@ def _make(version: str, folder: Path) -> None:
     target = folder / "stubs" / "tensorrt" / "__init__.pyi"
     target.parent.mkdir(parents=True)
     target.write_text(_mended(raw))
-    (folder / version).touch()
+
+
+def _unpack_lean(version: str, folder: Path) -> None:
+    _unpack(folder, f"tensorrt-lean-cu13-bindings=={version}", f"tensorrt-lean-cu13-libs=={version}")
+    _alias(folder, "tensorrt_lean_bindings")
+
+
+def _unpack(folder: Path, *requirements: str) -> None:
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
+    _run("pip", *download, "--dest", str(folder), *requirements)
+    for wheel in folder.glob("*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder)
+        wheel.unlink()
+
+
+def _alias(folder: Path, module: str) -> None:
+    """`import tensorrt` gives that module."""
+    alias = f"import sys\n\nimport {module}\n\nsys.modules[__name__] = {module}\n"
+    (folder / "tensorrt.py").write_text(alias)
 
 
 def _link(major: str, beside: Path) -> None:

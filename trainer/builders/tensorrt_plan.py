@@ -24,9 +24,9 @@ def build_plan(request: BuildRequest, onnx_path: Path, version: str, cache: Path
     try:
         builder = trt.Builder(log)
     except TypeError as error:  # the bindings' word for a library that returned nothing
-        raise WorkError(
-            f"TensorRT {version} does not start ({error}): {(log.lines or ['no reason given'])[-1]}"
-        ) from None
+        raise WorkError(f"TensorRT {version} does not start: {log.first_error or error}") from None
+    if log.first_error is not None:  # its bindings may hand out nothing as a builder: the next call would crash
+        raise WorkError(f"TensorRT {version} does not start: {log.first_error}")
     builder.error_recorder = errors
     network = builder.create_network(network_flags(trt.NetworkDefinitionCreationFlag, version))
     _parse(onnx_path, network, log)

@@ -1,5 +1,7 @@
 """From a plan to answers on a stream."""
 
+import weakref
+
 import numpy as np
 import onnxruntime
 from cuda.bindings import runtime as cuda
@@ -133,7 +135,14 @@ class IExecutionContext:
         written = [ranges[each.name] for each in self._engine._session.get_outputs()]
         reads = [ranges[each.name] for each in self._engine._session.get_inputs()]
         scratch = [self._scratch] if self._scratch else []
-        cuda.stand_in_launch(stream_handle, "inference", reads, written + scratch, self._compute)
+        # A graph does not keep what it was captured from: nor does this launch.
+        context = weakref.ref(self)
+
+        def run():
+            held = context() or _misuse("launched after its execution context was destroyed")
+            held._compute()
+
+        cuda.stand_in_launch(stream_handle, "inference", reads, written + scratch, run)
         return True
 
     def _compute(self):
