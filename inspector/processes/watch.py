@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from inspector import __version__
 from inspector.config import HealthSettings, LoadedConfig
@@ -17,8 +17,16 @@ from inspector.values import Decision
 
 LOOK_NS: Final = 200_000_000
 
-RATE_LOOKS: Final = 25
-"""Looks that a rate is taken over: five seconds."""
+NEWEST_LOOKS: Final = 25
+"""Looks that rates and shares are taken over: five seconds."""
+
+
+class Seen(NamedTuple):
+    """A camera's counts at one look."""
+
+    captured: int
+    verdicts: int
+    uninspected: int
 
 
 class Watch:
@@ -30,7 +38,7 @@ class Watch:
         self._health = HealthServer(settings, config.line.sinks.out)
         self._started_s = time.time()
         self._next_ns = 0
-        self._looks: deque[tuple[int, dict[str, int]]] = deque(maxlen=RATE_LOOKS)
+        self._looks: dict[str, deque[tuple[int, Seen]]] = {}
 
     def __enter__(self) -> Self:
         """Answer from now on."""
@@ -43,11 +51,9 @@ class Watch:
 
     def look(self, decide: Decide, sinks: Sinks, now_ns: int) -> None:
         """Once every turn of the loop; does something only when it is due."""
-        if now_ns < self._next_ns:
-            return
-        self._next_ns = now_ns + LOOK_NS
-        self._looks.append((now_ns, {name: camera.captured for name, camera in decide.cameras.items()}))
-        self._health.state = self.state(decide, sinks, now_ns)
+        if now_ns >= self._next_ns:
+            self._next_ns = now_ns + LOOK_NS
+            self._health.state = self.state(decide, sinks, now_ns)
 
     def state(self, decide: Decide, sinks: Sinks, now_ns: int) -> LineState:
         """How the line stands now."""
@@ -84,27 +90,28 @@ class Watch:
             if of == name:
                 counts[decision] += count
                 shed += count if reason == "shed" else 0
+        uninspected = counts[Decision.UNINSPECTED]
+        looks = self._looks.setdefault(name, deque(maxlen=NEWEST_LOOKS))
+        looks.append((now_ns, Seen(camera.captured, sum(counts.values()), uninspected)))
+        (then_ns, then), (_, now) = looks[0], looks[-1]
+        rate = (now.captured - then.captured) / ((now_ns - then_ns) / 1e9) if now_ns > then_ns else 0.0
         return CameraState(
             captured=camera.captured,
             accepted=counts[Decision.ACCEPT],
             rejected=counts[Decision.REJECT],
-            uninspected=counts[Decision.UNINSPECTED],
+            uninspected=uninspected,
             owed=len(camera.ledger),
             late=camera.late,
             shed=shed,
             begins=self.meters.begins[name],
-            frames_per_second=self._rate(name),
+            frames_per_second=round(rate, 2),
+            newest=now.verdicts - then.verdicts,
+            newest_uninspected=now.uninspected - then.uninspected,
             last_frame=camera.ledger.expected - 1 if camera.ledger.expected else None,
             last_verdict_s=_age_s(camera.last_verdict_ns, now_ns),
             heard_s=_age_s(camera.heard_ns, now_ns),
             silent=camera.silent(now_ns),
             ended=camera.ended,
-        )
-
-    def _rate(self, camera: str) -> float:
-        (first_ns, first), (last_ns, last) = self._looks[0], self._looks[-1]
-        return (
-            round((last[camera] - first[camera]) / ((last_ns - first_ns) / 1e9), 2) if last_ns > first_ns else 0.0
         )
 
 

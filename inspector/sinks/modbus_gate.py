@@ -21,15 +21,14 @@ CONNECT_S: Final = 2.0
 """Longest wait for the PLC to take a connection; no verdict waits meanwhile."""
 
 FIRST_PAUSE_S: Final = 0.1
-LONGEST_PAUSE_S: Final = 5.0
-"""Pauses before connecting again: doubled each time, up to the longest."""
+LONGEST_PAUSE_S: Final = 1.0
+"""Pauses before connecting again: doubled each time, up to the longest. Until then, all steel is rejected."""
 
 LEAVE_S: Final = 0.1
 """A connection that is being made at the end is left to the end of the process: it must not hold up a stop."""
 
 STEADY_S: Final = 1.0
-"""A connection that lasted so long was a good one: the pauses begin from the first again. A PLC that misses a scan
-now and then costs a tenth of a second each time, one that takes connections and no writes is left alone."""
+"""A connection that lasted so long was a good one: the pauses begin from the first again."""
 
 log = structlog.get_logger()
 

@@ -11,6 +11,11 @@ WORKER_S: Final = 2.0
 """A worker that has frames and gives no answer for so long, or for two deadlines, is not working."""
 
 
+UNSEEN_SHARE: Final = 0.1
+UNSEEN_FRAMES: Final = 10
+"""Above both, too many of a camera's newest frames were not inspected; fewer may happen to a line that works."""
+
+
 class CameraState(msgspec.Struct, frozen=True):
     """One camera's account since decide has started. Ages are seconds."""
 
@@ -26,6 +31,9 @@ class CameraState(msgspec.Struct, frozen=True):
     begins: int
     """How often its ingest has started."""
     frames_per_second: float
+    newest: int
+    """Verdicts of the last seconds."""
+    newest_uninspected: int
     last_frame: int | None
     last_verdict_s: float | None
     heard_s: float | None
@@ -152,4 +160,9 @@ def _camera_findings(name: str, camera: CameraState) -> list[str]:
     elif camera.silent:
         since = "never" if camera.heard_s is None else f"not for {camera.heard_s:.1f} s"
         found.append(f"camera {name}: its ingest was {since} heard of: see its log and restart it")
+    elif camera.newest_uninspected > max(UNSEEN_FRAMES, UNSEEN_SHARE * camera.newest):
+        found.append(
+            f"camera {name}: {camera.newest_uninspected} of its newest {camera.newest} frames were not inspected: "
+            "the reasons stand below"
+        )
     return found

@@ -15,7 +15,8 @@ from inspector.stages.line_state import (
 
 CAMERA = CameraState(
     captured=100, accepted=90, rejected=5, uninspected=2, owed=3, late=0, shed=0, begins=1,
-    frames_per_second=40.0, last_frame=99, last_verdict_s=0.1, heard_s=0.1, silent=False, ended=False,
+    frames_per_second=40.0, newest=200, newest_uninspected=20, last_frame=99, last_verdict_s=0.1, heard_s=0.1,
+    silent=False, ended=False,
 )  # fmt: skip
 NOTHING = HistogramState((1.0,), (0, 0), 0.0)
 GATE = GateState(True, (), 97, 97, 0, 97, 0, 0, 0, 1.0, NOTHING)
@@ -40,6 +41,7 @@ def test_a_line_that_works_has_no_findings():
     """Frames owed and frames in the worker are its work, not a fault."""
     assert findings(LINE, NOW_NS) == []
     assert findings(changed(gate=None), NOW_NS) == []
+    assert findings(camera(newest=10, newest_uninspected=10), NOW_NS) == [], "too few to judge by"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,8 @@ def test_a_line_that_works_has_no_findings():
         (camera(silent=True, heard_s=12.0), "camera top: its ingest was not for 12.0 s heard of"),
         (camera(silent=True, heard_s=None), "camera top: its ingest was never heard of"),
         (camera(silent=True, ended=True), "camera top: its ingest has ended"),
+        (camera(newest_uninspected=21), "camera top: 21 of its newest 200 frames were not inspected"),
+        (camera(newest=11, newest_uninspected=11), "camera top: 11 of its newest 11 frames were not inspected"),
         (changed(worker=WorkerState(1, 0, 2.5, "e@1")), "worker: frames are without an answer for 2.5 s"),
         (changed(gate=msgspec.structs.replace(GATE, taking=False, missed=9)), "gate: takes no verdicts, 9 missed"),
         (changed(sinks=SinkState(0, 0, 0, 4, 0, 0)), "records: 4 verdicts lost: free some space at /out"),
