@@ -196,7 +196,7 @@ def changed_engine_byte(line: Service, measured: Measured) -> None:
     path.write_bytes(whole[:-30] + bytes([whole[-30] ^ 1]) + whole[-29:])
     try:
         line.signal(WORKER, "SIGKILL")
-        gives_up(line, WORKER, since_s, 60)
+        gives_up(line, WORKER, since_s, 150)
     finally:
         path.write_bytes(whole)
     assert "content does not match the manifest" in line.journal(f"--unit {WORKER}", since_s)
