@@ -3,11 +3,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := out/demo
 
-.PHONY: help demo test test-system check bench clean
+.PHONY: help demo test test-gpu test-system bindings check bench clean
 
 help:
 	@echo "make demo    simulate a coil, inspect it, write a report (installs what it needs into $(VENV))"
 	@echo "make test    run the tests"
+	@echo "make test-gpu    what needs an NVIDIA GPU; prints its figures"
 	@echo "make test-system   the service under a real systemd in a container (root, debootstrap, systemd-nspawn)"
 	@echo "make check   lint, types, import directions"
 	@echo "make bench   print the figures of the README"
@@ -36,8 +37,16 @@ demo: $(VENV)/.runtime configs/demo/engine/manifest.json
 	$(BIN)/trainer simulate --out $(DEMO)/coil --frames 240 --seed 7 --defective-share 0.1
 	$(BIN)/inspector replay $(DEMO)/coil/train_images --config configs/demo/line.toml --out $(DEMO)/run
 
-test: $(VENV)/.dev configs/demo/engine/manifest.json
+# TensorRT's genuine bindings, without the library: what our calls are checked against. Skips where it cannot.
+bindings: $(VENV)/.dev
+	$(BIN)/python tests/bindings/fetch.py out/bindings
+
+test: $(VENV)/.dev configs/demo/engine/manifest.json bindings
 	$(BIN)/python -m pytest
+
+# Needs no network once $(VENV) is there; on a PC without a GPU everything skips.
+test-gpu: $(VENV)/.dev
+	$(BIN)/python -m pytest -m gpu -s tests/gpu
 
 test-system: $(VENV)/.dev configs/demo/engine/manifest.json
 	$(BIN)/python -m pytest -m system tests/system

@@ -2,6 +2,7 @@
 from --golden."""
 
 import argparse
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,6 +75,10 @@ def _run(options: argparse.Namespace) -> int:
             from inspector.commands.bench import bench
 
             return bench(options.config, frames=options.frames, rounds=options.rounds, as_json=options.json)
+        case "swap":
+            from inspector.commands.swap import swap
+
+            return swap(options.engine, options.config, as_json=options.json)
         case "keys":
             from inspector.commands.keys import keys
 
@@ -103,6 +108,7 @@ def _run_mark(options: argparse.Namespace) -> int:
 def _run_process(options: argparse.Namespace) -> int:
     import cv2
 
+    from inspector.processes.notify import Notifier
     from inspector.processes.stop import stop_with_parent
 
     if options.child_of is not None:
@@ -122,7 +128,12 @@ def _run_process(options: argparse.Namespace) -> int:
             process.main()(config)
     except InspectorError as error:
         structlog.get_logger().error("stopped", error=str(error))
+        # `systemctl status` and `inspector swap` show it.
+        Notifier().tell(STATUS=f"stopped: {error}")
         raise
+    finally:
+        # All is drained and closed. Another SIGTERM while GPU libraries unload must not make a failure of that.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return 0
 
 
@@ -191,6 +202,15 @@ def _parser() -> argparse.ArgumentParser:
     _json(status)
 
     _records(commands)
+
+    swap = _command(
+        commands,
+        "swap",
+        "put a line that runs on another engine, without a frame lost",
+        "inspector swap engines/strip-2 --config line.toml",
+    )
+    swap.add_argument("engine", type=Path, metavar="ENGINE", help="engine folder for frames of the same size")
+    _json(swap)
 
     bench = _command(
         commands,

@@ -6,6 +6,7 @@ InspectorError            what happened, to what, and what to do next, in one li
 │   ├── EngineError       an engine folder that must not be opened
 │   └── SourceError       a folder, video, recording or camera that cannot be opened
 ├── WorkError             the work itself failed                           exit code 1
+│   └── DeviceError       a GPU that cannot go on: the process that used it must end
 └── WireError             a message that must be refused (counted and logged, never fatal)
 """
 
@@ -36,6 +37,10 @@ class SourceError(InputError):
 
 class WorkError(InspectorError):
     """The work failed after it had started."""
+
+
+class DeviceError(WorkError):
+    """CUDA or an engine on it failed. What the device holds is lost; a new process starts with a fresh one."""
 
 
 class WireError(InspectorError):

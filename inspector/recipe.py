@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from inspector.engine.manifest import Manifest
 from inspector.errors import ConfigError
-from inspector.rules import BoundRecipe, score_thresholds
+from inspector.rules import BoundRecipe, EngineClasses, score_thresholds
 from inspector.settings_file import parse, read_bytes, validate
 
 
@@ -44,16 +43,16 @@ class LoadedRecipe:
         self.recipe = recipe
         self.identity = f"{recipe.name}@{digest[:12]}"
 
-    def bind(self, manifest: Manifest) -> BoundRecipe:
+    def bind(self, engine: EngineClasses) -> BoundRecipe:
         """Lay the rules over an engine's classes; raises ConfigError where the two do not fit.
 
         Every class of the engine needs a rule: one that nobody decided about would be an escape by oversight.
         """
-        recipe, classes = self.recipe, manifest.classes[1:]
+        recipe, classes = self.recipe, engine.names[1:]
         for name in recipe.classes:
             if name not in classes:
                 raise ConfigError(
-                    f"{self.path}: classes.{name}: the engine {manifest.name} has no such class; "
+                    f"{self.path}: classes.{name}: the engine {engine.engine} has no such class; "
                     f"it has {', '.join(classes)}"
                 )
         for name in classes:
@@ -64,17 +63,16 @@ class LoadedRecipe:
                 )
         mm2_per_px = recipe.mm_per_px_across * recipe.mm_per_px_along
         thresholds, areas = {}, [0.0]
-        for name in classes:
+        for name, threshold, area_px in zip(classes, engine.thresholds[1:], engine.min_area_px[1:], strict=True):
             rule = recipe.classes[name]
-            thresholds[name] = manifest.thresholds[name] if rule.threshold is None else rule.threshold
-            engine_area = manifest.min_area_px.get(name, 0) * mm2_per_px
-            areas.append(engine_area if rule.min_area_mm2 is None else rule.min_area_mm2)
+            thresholds[name] = threshold if rule.threshold is None else rule.threshold
+            areas.append(area_px * mm2_per_px if rule.min_area_mm2 is None else rule.min_area_mm2)
         return BoundRecipe(
             identity=self.identity,
-            names=manifest.classes,
+            names=engine.names,
             rejects=(False, *(recipe.classes[name].action == "reject" for name in classes)),
             min_area_mm2=tuple(areas),
-            steps=score_thresholds(manifest.classes, thresholds),
+            steps=score_thresholds(engine.names, thresholds),
             mm_per_px_across=recipe.mm_per_px_across,
             mm_per_px_along=recipe.mm_per_px_along,
         )

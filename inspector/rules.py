@@ -9,6 +9,28 @@ from inspector.values import MAX_SCORE, Pixels
 
 
 @dataclass(frozen=True, slots=True)
+class EngineClasses:
+    """What an engine tells apart, and what validation chose for each kind; a recipe is laid over it.
+
+    Tables are indexed by kind, 0 (normal) unused.
+    """
+
+    engine: str
+    """Name and content hash."""
+    names: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    """A pixel is a defect where 1 − p(normal) ≥ threshold."""
+    min_area_px: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """It may come from another process."""
+        if not 2 <= len(self.names) == len(self.thresholds) == len(self.min_area_px):
+            raise ValueError(f"tables of {self.engine} differ in length")
+        if len(set(self.names)) != len(self.names) or not all(0 <= each <= 1 for each in self.thresholds):
+            raise ValueError(f"classes of {self.engine} repeat, or a threshold is not within 0..1")
+
+
+@dataclass(frozen=True, slots=True)
 class BoundRecipe:
     """A recipe laid over one engine's classes: tables indexed by kind, 0 (normal) unused."""
 
@@ -26,6 +48,11 @@ class BoundRecipe:
     def lowest_step(self) -> int:
         """A frame with no score at or over it is clean."""
         return int(self.steps[1:].min())
+
+    @property
+    def rejected(self) -> frozenset[str]:
+        """Names of the classes that the gate rejects; the others are only recorded."""
+        return frozenset(name for name, rejects in zip(self.names, self.rejects, strict=True) if rejects)
 
 
 def score_thresholds(classes: tuple[str, ...], thresholds: dict[str, float]) -> Pixels:

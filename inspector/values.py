@@ -149,6 +149,8 @@ class Working:
     """When it started, monotonic clock, ns: tells one worker from the next."""
     waiting: int = 0
     """Frames that waited for its engine."""
+    batches: tuple[int, ...] = ()
+    """Frames in each batch that its engine has answered since it last told."""
 
 
 UNKNOWN_WORKER: Final = Working()
@@ -169,8 +171,6 @@ class Inspection:
     pixels: Pixels | None = None
     """uint8 [H, W], with a segmentation."""
     fault: str | None = None
-    batch_frames: int = 0
-    """Frames in its batch; 0 for a frame that was in none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,19 @@
-"""A small OpenVINO engine made in a second, without training: it finds bright blocks."""
+"""Small engines made in a second, without training: they find bright blocks."""
 
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import openvino as ov
+from onnx import TensorProto, helper, numpy_helper
 from openvino import opset13 as op
 
 from inspector.engine import golden
 from inspector.engine.manifest import EngineFolder, Manifest, file_sha256, open_folder, write_manifest
+from trainer.builders.request import BuildRequest, GpuOptions
+from trainer.builders.tensorrt import build_tensorrt
+from trainer.builders.torch import build_torch
 
 OPENVINO_SIZE = (64, 128)
 STRIDE = 2
@@ -45,6 +51,77 @@ def write_openvino_engine(
         map_stride=STRIDE,
         files={name: file_sha256(path / name) for name in ("model.xml", "model.bin", "golden.npz")},
         thresholds=dict.fromkeys(classes[1:], 0.5),
+    )
+    write_manifest(path, manifest)
+    return open_folder(path)
+
+
+def write_bright_onnx(path: Path, size: tuple[int, int] = OPENVINO_SIZE) -> None:
+    """The same network as ONNX: uint8 frames in, kind and score out, any batch."""
+    height, width = size
+    constants = {
+        "channel": np.array([1], np.int64),
+        "level": np.float32(200),
+        "gain": np.float32(255 / 55),
+        "zero": np.float32(0),
+        "most": np.float32(255),
+        "one": np.float32(1),
+    }
+    nodes = [
+        helper.make_node("Unsqueeze", ["frames", "channel"], ["image"]),
+        helper.make_node("Cast", ["image"], ["grey"], to=TensorProto.FLOAT),
+        helper.make_node("AveragePool", ["grey"], ["pooled"], kernel_shape=[STRIDE] * 2, strides=[STRIDE] * 2),
+        helper.make_node("Squeeze", ["pooled", "channel"], ["small"]),
+        helper.make_node("Sub", ["small", "level"], ["above"]),
+        helper.make_node("Mul", ["above", "gain"], ["raised"]),
+        helper.make_node("Clip", ["raised", "zero", "most"], ["clipped"]),
+        helper.make_node("Round", ["clipped"], ["rounded"]),
+        helper.make_node("Cast", ["rounded"], ["score"], to=TensorProto.UINT8),
+        helper.make_node("Mul", ["small", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "one"], ["ones"]),
+        helper.make_node("Cast", ["ones"], ["kind"], to=TensorProto.UINT8),
+    ]
+    maps = ["N", height // STRIDE, width // STRIDE]
+    graph = helper.make_graph(
+        nodes,
+        "bright",
+        [helper.make_tensor_value_info("frames", TensorProto.UINT8, ["N", height, width])],
+        [helper.make_tensor_value_info(name, TensorProto.UINT8, maps) for name in ("kind", "score")],
+        [numpy_helper.from_array(np.asarray(values), name) for name, values in constants.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+
+
+def write_gpu_engine(
+    path: Path, backend: str, size: tuple[int, int] = OPENVINO_SIZE, max_batch: int = 4, **options: bool | str
+) -> EngineFolder:
+    """A `tensorrt` or `torch` engine of that network, by the builder that ships; torch's runs on the CPU."""
+    builders = {"tensorrt": build_tensorrt, "torch": build_torch}
+    path.mkdir(parents=True)
+    onnx_path = path.parent / f"{path.name}.onnx"
+    write_bright_onnx(onnx_path, size)
+    gpu = GpuOptions(max_batch=max_batch, **({"device": "cpu"} | options))
+    built = builders[backend](
+        BuildRequest(onnx_path, *size, folder=path, beside=path.parent, precision="fp32", gpu=gpu)
+    )
+    image = np.random.default_rng(0).integers(0, 200, (2, *size), dtype=np.uint8)
+    image[:, size[0] // 4 : size[0] // 2, size[1] // 4 : size[1] // 2] = 255
+    session = onnxruntime.InferenceSession(onnx_path, providers=["CPUExecutionProvider"])
+    kind, score = session.run(["kind", "score"], {"frames": image})
+    golden.save(path / "golden.npz", golden.Golden(image, kind, score))
+    manifest = Manifest(
+        name="bright-blocks",
+        backend=backend,
+        classes=("normal", "bright", "dark"),
+        height=size[0],
+        width=size[1],
+        max_batch=built.max_batch,
+        precision="fp32",
+        map_stride=STRIDE,
+        files={each.name: file_sha256(each) for each in sorted(path.iterdir())},
+        thresholds={"bright": 0.5, "dark": 0.5},
+        versions=built.versions,
+        options=built.options,
     )
     write_manifest(path, manifest)
     return open_folder(path)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from tqdm import tqdm
 
@@ -17,16 +17,27 @@ T = TypeVar("T")
 
 def bar(items: Iterable[T], doing: str, *, total: int, unit: str = "frame", show: bool = True) -> Iterable[T]:
     """`items` as they are, shown as they are taken."""
+    return tqdm(items, **_look(doing, total, unit, show=show))
+
+
+def phase_bar(doing: str, *, total: int, place: int, show: bool = True) -> "tqdm[NoReturn]":
+    """For a phase whose steps someone else counts, `place` lines below the first; a terminal shows it no longer
+    than it takes."""
+    terminal = sys.stderr.isatty()
+    look = _look(doing, total, "step", show=show)
+    return tqdm(**look, position=place if terminal else 0, leave=not terminal)
+
+
+def _look(doing: str, total: int, unit: str, *, show: bool) -> dict[str, Any]:
     terminal = sys.stderr.isatty()
     every_s = 0.1 if terminal else PLAIN_INTERVAL_S
-    return tqdm(
-        items,
-        desc=doing,
-        total=total,
-        unit=unit,
-        disable=not show,
-        delay=TERMINAL_DELAY_S if terminal else PLAIN_INTERVAL_S,
-        mininterval=every_s,
-        maxinterval=max(every_s, 10.0),
-        bar_format=_BAR if terminal else _PLAIN,
-    )
+    return {
+        "desc": doing,
+        "total": total,
+        "unit": unit,
+        "disable": not show,
+        "delay": TERMINAL_DELAY_S if terminal else PLAIN_INTERVAL_S,
+        "mininterval": every_s,
+        "maxinterval": max(every_s, 10.0),
+        "bar_format": _BAR if terminal else _PLAIN,
+    }

@@ -3,14 +3,14 @@
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from inspector.backends import Backend, open_backend
+from inspector.backends.speed import measure_speed
 from inspector.engine import golden
 from inspector.engine.manifest import (
     GOLDEN_NAME,
@@ -23,46 +23,22 @@ from inspector.engine.manifest import (
 from inspector.errors import InputError, WorkError
 from inspector.machine import cpu_name
 from inspector.rules import score_thresholds
-from trainer.build_cost import MAX_LOSS_POINTS, measure_cost, reference_maps
-from trainer.builders.openvino import build_openvino
+from trainer.build_cost import measure_cost, reference_maps
+from trainer.build_settings import BUILDERS, BuildSettings, check_settings
+from trainer.builders.request import BuildRequest, Built
 from trainer.calibration import Calibration, load_calibration
 from trainer.card import Card, ModelFolder, open_model, write_card
-from trainer.engine_speed import measure_speed
 from trainer.extras import needs_train_extra
 from trainer.new_folder import check_is_new, new_folder
 from trainer.versions import library_versions
 
-MIN_AGREEMENT: Final[dict[str, float]] = {"fp32": 0.999, "bf16": 0.99, "int8": 0.98}
+MIN_AGREEMENT: Final[dict[str, float]] = {"fp32": 0.999, "fp16": 0.998, "bf16": 0.99, "int8": 0.98}
 """Least share of pixels on which the engine's thresholded mask equals the fp32 reference's. bf16 keeps 8 bits of
-mantissa, so scores near a threshold fall to the other side; int8 keeps 7, and is judged by its labelled frames."""
+mantissa, so scores near a threshold fall to the other side, fp16 11; int8 keeps 7, and is judged by its labelled
+frames."""
 
 AGREEMENT_FRAMES: Final = 16
 """Labelled frames that join the golden ones in showing how close the engine comes to the model."""
-
-
-@dataclass(frozen=True, slots=True)
-class BuildSettings:
-    """What to build."""
-
-    model: Path
-    out: Path
-    backend: str
-    precision: str
-    name: str
-    calibration: Path | None = None
-    """Folder of labelled frames; int8 needs one."""
-    max_loss: float = MAX_LOSS_POINTS
-    """Most that mIoU and defect IoU may fall against the fp32 model, points of 100."""
-
-
-Builder = Callable[[Path, int, int, Path, str], tuple[int, dict[str, Any]]]
-"""(ONNX file, height, width, folder, precision) → (max batch, what the manifest's `options` must hold); raises
-WorkError."""
-
-BUILDERS: Final[dict[str, tuple[Builder, tuple[str, ...]]]] = {
-    "openvino": (build_openvino, ("fp32", "bf16", "int8")),
-}
-"""Backend → builder and the precisions it can build."""
 
 
 def build_engine(settings: BuildSettings, *, show_progress: bool = False) -> Manifest:
@@ -72,7 +48,7 @@ def build_engine(settings: BuildSettings, *, show_progress: bool = False) -> Man
     the reference or costs more quality than allowed.
     """
     check_is_new(settings.out)
-    _check(settings)
+    check_settings(settings)
     model = open_model(settings.model)
     frames: Calibration | None = None
     if settings.calibration is not None:
@@ -104,21 +80,6 @@ def build_engine(settings: BuildSettings, *, show_progress: bool = False) -> Man
     return manifest
 
 
-def _check(settings: BuildSettings) -> None:
-    _, precisions = BUILDERS[settings.backend]
-    if settings.precision not in precisions:
-        raise InputError(
-            f"--precision {settings.precision}: {settings.backend} is built as {', '.join(precisions)}"
-        )
-    if settings.precision == "int8" and settings.calibration is None:
-        raise InputError(
-            "--precision int8 needs --calibration DIR: a folder of labelled frames, to measure ranges on and to "
-            "show what it costs"
-        )
-    if settings.max_loss < 0:
-        raise InputError(f"--max-loss must be at least 0 points, got {settings.max_loss:g}")
-
-
 def _build(
     settings: BuildSettings,
     model: ModelFolder,
@@ -129,18 +90,27 @@ def _build(
 ) -> Manifest:
     """Write the backend's files, golden frames and a manifest without figures."""
     builder, _ = BUILDERS[settings.backend]
-    size = (model.card.height, model.card.width)
+    request = BuildRequest(
+        onnx=model.onnx,
+        height=model.card.height,
+        width=model.card.width,
+        folder=building,
+        beside=settings.out.absolute().parent,
+        precision=settings.precision,
+        gpu=settings.gpu,
+        show_progress=show_progress,
+    )
     if settings.precision == "int8" and frames is not None:
         with tempfile.TemporaryDirectory() as scratch, needs_train_extra("build-engine"):
             from trainer.builders.quantise import quantise
 
             quantised = Path(scratch) / model.onnx.name
             quantise(model.onnx, quantised, frames.ranges.frames, show_progress=show_progress)
-            max_batch, options = builder(quantised, *size, building, settings.precision)
+            built = builder(replace(request, onnx=quantised))
     else:
-        max_batch, options = builder(model.onnx, *size, building, settings.precision)
+        built = builder(request)
     golden.save(building / GOLDEN_NAME, golden.load(model.golden))
-    manifest = _manifest(settings, model, building, frames, max_batch, options)
+    manifest = _manifest(settings, model, building, frames, built)
     write_manifest(building, manifest)
     return manifest
 
@@ -150,19 +120,19 @@ def _manifest(
     model: ModelFolder,
     folder: Path,
     frames: Calibration | None,
-    max_batch: int,
-    options: dict[str, Any],
+    built: Built,
 ) -> Manifest:
     card = model.card
     quantised = settings.precision == "int8"
-    libraries = ("openvino", "strip-inspector", "numpy", *(("nncf", "onnx") if quantised else ()))
+    own = ("openvino",) if settings.backend == "openvino" else ()
+    libraries = (*own, "strip-inspector", "numpy", *(("nncf", "onnx") if quantised else ()))
     content = {
         "name": settings.name,
         "backend": settings.backend,
         "classes": card.classes,
         "height": card.height,
         "width": card.width,
-        "max_batch": max_batch,
+        "max_batch": built.max_batch,
         "precision": settings.precision,
         "map_stride": card.map_stride,
         "files": _hashes(folder),
@@ -170,8 +140,8 @@ def _manifest(
         "calibration_sha256": frames.ranges.digest() if frames is not None and quantised else None,
         "thresholds": card.thresholds,
         "min_area_px": card.min_area_px,
-        "versions": {**library_versions(*libraries), "cpu": cpu_name()},
-        "options": options,
+        "versions": {**library_versions(*libraries), "cpu": cpu_name(), **built.versions},
+        "options": built.options,
     }
     try:
         return Manifest.model_validate(content)

@@ -28,6 +28,8 @@ class Card(BaseModel):
     height: Annotated[int, Field(ge=1)]
     width: Annotated[int, Field(ge=1)]
     map_stride: Literal[1, 2, 4]
+    flips: Literal[1, 4, 8] = 1
+    """Mirrored and transposed views of a frame that the graph averages over."""
     files: dict[str, Sha256]
     """model.onnx and golden.npz with their hashes."""
     model: dict[str, Any]

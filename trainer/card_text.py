@@ -29,10 +29,11 @@ def card_text(card: dict[str, Any]) -> str:
 def _what(card: dict[str, Any]) -> str:
     model = card["model"]
     kinds = ", ".join(card["classes"][1:])
+    views = "" if card["flips"] == 1 else f", the mean over {card['flips']} mirrored views of the frame"
     return (
         f"{model.get('architecture', 'network')} of {model['parameters'] / 1e6:.2f} million parameters. Takes "
-        f"mono frames of {card['height']}×{card['width']} px, gives maps at 1/{card['map_stride']} of that. "
-        f"Knows: {kinds}."
+        f"mono frames of {card['height']}×{card['width']} px, gives maps at "
+        f"1/{card['map_stride']} of that{views}. Knows: {kinds}."
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
+from inspector import logs
 from inspector.errors import InspectorError
 
 COMMANDS: Final = {
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser.parse_args(argv)
     except SystemExit as stop:  # argparse has printed its line, or the help
         return int(stop.code or 0)
+    logs.configure(f"trainer {arguments.command}")
     try:
         import_module(COMMANDS[arguments.command][0]).run(arguments)
     except InspectorError as error:

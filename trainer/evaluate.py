@@ -40,7 +40,7 @@ def study(predictor: Predictor, data: LoadedFrames, *, show_progress: bool = Fal
     judge = FrameJudge(predictor.operation)
     result = Study.start(predictor.operation, judge.steps, predictor.map_stride, data.digest())
     starts = range(0, len(data), CHUNK)
-    for start in bar(starts, "evaluating", total=len(starts), unit="batch", show=show_progress):
+    for start in bar(starts, "evaluating", total=len(starts), unit="step", show=show_progress):
         kind, score = predictor.maps(data.frames[start : start + CHUNK])
         for offset in range(len(kind)):
             index = start + offset

@@ -24,6 +24,7 @@ from trainer.data.formats import open_dataset
 from trainer.data.frames import LoadedFrames, load_frames
 from trainer.evaluate import CHUNK, all_maps, evaluate
 from trainer.models.contract import choose_map_stride, fold_batch_norms
+from trainer.models.flips import check_flips
 from trainer.new_folder import check_is_new, new_folder
 from trainer.onnx_file import write_onnx
 from trainer.predictors import DEFAULT_THRESHOLD, OnnxPredictor, Operation, TorchPredictor
@@ -62,6 +63,8 @@ class ExportSettings:
     height: int | None = None
     width: int | None = None
     map_stride: int | None = None
+    flips: int = 1
+    """Views of a frame whose answers are averaged, see trainer.models.flips."""
     half_weights: bool = False
     escape_cost: float = 10.0
     overkill_cost: float = 1.0
@@ -81,25 +84,26 @@ def export(settings: ExportSettings, *, show_progress: bool = False) -> Card:
     height = settings.height or checkpoint.size[0]
     width = settings.width or checkpoint.size[1]
     stride = choose_map_stride(checkpoint.map_stride, height, width, settings.map_stride)
+    check_flips(settings.flips, height, width)
     val = _validation_frames(checkpoint, settings.data, height, width, show_progress=show_progress)
     # Its own copy of the network: the reference keeps its batch norms unfolded.
     folded = load_checkpoint(settings.checkpoint)
     fold_batch_norms(folded.net)
     with new_folder(settings.out) as building:
         onnx_path = building / ONNX_NAME
-        exported = TorchPredictor(folded, height, width, stride)
+        exported = TorchPredictor(folded, height, width, stride, settings.flips)
         write_onnx(exported.net, height, width, onnx_path, half_weights=settings.half_weights)
         start = Operation(checkpoint.classes, dict.fromkeys(checkpoint.classes[1:], DEFAULT_THRESHOLD))
         predictor = OnnxPredictor(onnx_path, start, height, width, stride)
         starts = range(0, len(val), CHUNK)
-        chunks = bar(starts, "choosing thresholds", total=len(starts), unit="batch", show=show_progress)
+        chunks = bar(starts, "choosing thresholds", total=len(starts), unit="step", show=show_progress)
         maps = Maps(val.labels, *all_maps(predictor, val.frames, chunks), stride)
         operation = choose(checkpoint.classes, maps, settings.escape_cost, settings.overkill_cost)
         predictor.operation = operation
         shown = val
         if settings.golden is not None:
-            shown = _golden_frames(settings.golden, checkpoint.classes, height, width)
-        reference = TorchPredictor(checkpoint, height, width, stride)
+            shown = _golden_frames(settings.golden, height, width)
+        reference = TorchPredictor(checkpoint, height, width, stride, settings.flips)
         expected, parity = _golden(reference, predictor, shown)
         golden.save(building / GOLDEN_NAME, expected)
         card = Card(
@@ -108,6 +112,7 @@ def export(settings: ExportSettings, *, show_progress: bool = False) -> Card:
             height=height,
             width=width,
             map_stride=stride,
+            flips=settings.flips,
             files={name: file_sha256(building / name) for name in (ONNX_NAME, GOLDEN_NAME)},
             model={**checkpoint.model, "parameters": _count(checkpoint)},
             thresholds=operation.thresholds,
@@ -162,18 +167,19 @@ def _validation_frames(
     )
 
 
-def _golden_frames(root: Path, classes: tuple[str, ...], height: int, width: int) -> LoadedFrames:
-    """Frames that may be shown to whoever gets the model; raises InputError where they do not fit it."""
+def _golden_frames(root: Path, height: int, width: int) -> LoadedFrames:
+    """Frames that may be shown to whoever gets the model; raises InputError where they do not fit it.
+
+    Their labels only help to choose among them, so their kinds need not be the model's.
+    """
     dataset = open_dataset(root)
-    if len(dataset.classes) != len(classes) and not knows_one_kind(classes):
-        raise InputError(f"--golden {root}: has {len(dataset.classes)} classes, the checkpoint {len(classes)}")
     loaded = load_frames(dataset, dataset.names[:GOLDEN_LOOKED_AT])
     if loaded.size != (height, width):
         raise InputError(
             f"--golden {root}: its frames are {loaded.size[0]}×{loaded.size[1]} px but the model takes "
             f"{height}×{width}: name frames of that size"
         )
-    return in_classes(classes, loaded)
+    return loaded
 
 
 def _golden(

@@ -7,11 +7,11 @@ from typing import Final
 
 from inspector.extras import needs_extra
 
-INSTALL: Final = "pip install 'strip-inspector[train]'"
-
-_EXTRAS: Final = dict.fromkeys(
-    ("torch", "lightning", "torchmetrics", "onnx", "onnxscript", "onnxruntime", "tensorboard"), "train"
+EXTRAS: Final = dict.fromkeys(
+    ("torch", "lightning", "torchmetrics", "onnx", "onnxscript", "onnxruntime", "tensorboard", "pycocotools"),
+    "train",
 )
+"""Library → the extra that brings it."""
 
 
 @contextmanager
@@ -23,5 +23,5 @@ def needs_train_extra(command: str) -> Iterator[None]:
     # Threads that wait sleep instead of spinning: with two threads on two cores that other programs used, too,
     # a step of ten convolutions took 0.45 s instead of 0.75 to 1.75 s.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    with needs_extra(f"`trainer {command}`", _EXTRAS):
+    with needs_extra(f"`trainer {command}`", EXTRAS):
         yield

@@ -23,7 +23,7 @@ def compare_for_kind(model: onnx.ModelProto) -> bool:
     if chain is None:
         return False
     cast, add, argmax, cut = chain
-    classes = _channels(model, cut.input[0], made_by)
+    classes = _channels(model, cut.input[0])
     if classes is None or not 2 < classes <= MOST_KINDS + 1:
         return False
     comparisons, result = _comparisons(model, cut.input[0], classes)
@@ -76,16 +76,13 @@ def _upstream(
     return found
 
 
-def _channels(model: onnx.ModelProto, name: str, made_by: dict[str, onnx.NodeProto]) -> int | None:
-    """Channels of the logits, from the convolution they come from (an enlargement may lie between)."""
-    node = made_by.get(name)
-    while node is not None and node.op_type in ("Resize", "Slice"):
-        node = made_by.get(node.input[0])
-    if node is None or node.op_type != "Conv":
+def _channels(model: onnx.ModelProto, name: str) -> int | None:
+    """Of the float map [N, C, H, W] of that name; None where they are not fixed."""
+    known = {value.name: value for value in onnx.shape_inference.infer_shapes(model).graph.value_info}
+    if name not in known:
         return None
-    weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    tensor = weights.get(node.input[1])
-    return int(tensor.dims[0]) if tensor is not None else None
+    channels = known[name].type.tensor_type.shape.dim[1]
+    return int(channels.dim_value) or None
 
 
 def _drop_unused(model: onnx.ModelProto) -> None:

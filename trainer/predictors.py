@@ -55,13 +55,13 @@ class Predictor(ABC):
 class TorchPredictor(Predictor):
     """A checkpoint in torch, fp32: the reference."""
 
-    def __init__(self, checkpoint: "Checkpoint", height: int, width: int, map_stride: int) -> None:
+    def __init__(self, checkpoint: "Checkpoint", height: int, width: int, map_stride: int, flips: int = 1) -> None:
         from trainer.models.contract import InspectionNet
 
         self.operation = Operation(checkpoint.classes, dict.fromkeys(checkpoint.classes[1:], DEFAULT_THRESHOLD))
         self.height, self.width, self.map_stride = height, width, map_stride
         self.identity = str(checkpoint.path)
-        self.net = InspectionNet(checkpoint.net, height, width, map_stride).eval()
+        self.net = InspectionNet(checkpoint.net, height, width, map_stride, flips).eval()
 
     def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
         """One frame at a time: the memory of a large network's activations stays small."""

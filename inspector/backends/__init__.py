@@ -11,6 +11,8 @@ from inspector.errors import EngineError
 
 BACKENDS: Final = {
     "openvino": "inspector.backends.openvino:OpenVinoBackend",
+    "tensorrt": "inspector.backends.tensorrt:TensorRtBackend",
+    "torch": "inspector.backends.torch:open_torch",
     "instant": "inspector.backends.instant:InstantBackend",
 }
 """Imported only when an engine asks for it: none of their libraries is needed to import this package."""

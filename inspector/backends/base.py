@@ -17,7 +17,7 @@ import numpy as np
 
 from inspector.engine import golden
 from inspector.engine.manifest import GOLDEN_NAME, EngineFolder
-from inspector.errors import EngineError
+from inspector.errors import DeviceError, EngineError
 from inspector.rules import score_thresholds
 from inspector.values import Pixels
 
@@ -67,6 +67,7 @@ class Backend(ABC):
         self.seconds_a_frame = 0.0
         """At full speed on this PC; known once `verify_golden` has passed."""
         self._answers: deque[Answer] = deque()
+        self._failure: DeviceError | None = None
         self._in_flight = 0
         self._ready = threading.Condition()
         self._told = False
@@ -122,11 +123,16 @@ class Backend(ABC):
         self._submit(ticket, frames)
 
     def collect(self) -> list[Answer]:
-        """All answers that are ready, without waiting, in the order they became ready."""
+        """All answers that are ready, without waiting, in the order they became ready.
+
+        Raises DeviceError once the device is lost and every answer it still gave was collected.
+        """
         with self._ready:
             answers = list(self._answers)
             self._answers.clear()
-            if self._told:
+            if self._failure is not None and not answers:
+                raise self._failure
+            if self._told and self._failure is None:
                 os.eventfd_read(self._event)
                 self._told = False
         self._in_flight -= len(answers)
@@ -137,7 +143,7 @@ class Backend(ABC):
         if self._in_flight == 0:
             return []
         with self._ready:
-            self._ready.wait_for(lambda: bool(self._answers))
+            self._ready.wait_for(lambda: bool(self._answers) or self._failure is not None)
         return self.collect()
 
     def infer(self, frames: Pixels) -> tuple[Pixels, Pixels]:
@@ -191,6 +197,13 @@ class Backend(ABC):
                 os.eventfd_write(self._event, 1)
                 self._told, self._told_s = True, now_s
 
+    def _fail(self, error: DeviceError) -> None:
+        """A backend calls this, from any thread, when its device is lost: batches in flight get no answer."""
+        with self._ready:
+            os.eventfd_write(self._event, 1)  # stays readable: the loop that sleeps on it must hear of this
+            self._failure = error
+            self._ready.notify()
+
     @abstractmethod
     def _open(self) -> None:
         """Load the engine and set `slots`; raises EngineError."""
@@ -206,3 +219,7 @@ class Backend(ABC):
     @abstractmethod
     def device(self) -> str:
         """What it runs on and in which precision, for logs and reports."""
+
+    def versions(self) -> dict[str, str]:
+        """What a bug report must tell: the libraries and devices it runs on, as the manifest names them."""
+        return {}

@@ -94,7 +94,8 @@ def write_engine(
     path.mkdir(parents=True)
     frame = np.full((1, height, width), 100, np.uint8)
     frame[0, height // 4 : height // 2, width // 4 : width // 2] = 255
-    score = np.where(frame >= DEFECT_GREY, frame, np.uint8(0))[:, ::map_stride, ::map_stride]
+    least = (options or {}).get("defect_grey", DEFECT_GREY)
+    score = np.where(frame >= least, frame, np.uint8(0))[:, ::map_stride, ::map_stride]
     golden.save(path / GOLDEN_NAME, Golden(frame, np.ones_like(score), np.ascontiguousarray(score)))
     manifest = Manifest(
         name="instant",

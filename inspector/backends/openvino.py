@@ -58,6 +58,7 @@ class OpenVinoBackend(Backend):
         requests = 1 + max(2, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self.slots = self.settings.slots or 2 * requests
         self._tensor = ov.Tensor
+        self._version = str(ov.__version__)
         self._work: SimpleQueue[tuple[int, Pixels] | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._serve, args=(compiled.create_infer_request(),), name=f"openvino-{slot}")
@@ -122,3 +123,7 @@ class OpenVinoBackend(Backend):
         """The CPU's name and the precision it computes in."""
         quantised = "int8 and " if self.manifest.precision == "int8" else ""
         return f"{self._device}, {quantised}{self._running}"
+
+    def versions(self) -> dict[str, str]:
+        """OpenVINO's version."""
+        return {"openvino": self._version}

@@ -4,14 +4,16 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from inspector.backends import open_backend
+from inspector.commands import check_engine
 from inspector.config import LoadedConfig, SourceSettings, load_config
-from inspector.engine.manifest import EngineFolder
+from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError
 from inspector.processes import INGEST
@@ -79,8 +81,8 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
         "engine files", lambda: _keep(engines, open_trusted(line.engine, line.trusted_keys)).identity
     ):
         folder = engines[0]
-        findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.manifest).identity)
-        findings.check("golden frames", lambda: _golden(config, folder))
+        findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.classes).identity)
+        _check_engine(findings, config, folder)
         if source is not None:
             findings.check("source", lambda: _source(source_settings(source), folder))
         else:
@@ -110,8 +112,15 @@ def _check_stage(findings: Findings, config: LoadedConfig, stage: Stage) -> None
         if findings.check(
             "engine files", lambda: _keep(engines, open_trusted(engine, line.trusted_keys)).identity
         ):
-            findings.check("recipe", lambda: load_recipe(line.recipe).bind(engines[0].manifest).identity)
+            findings.check("recipe", lambda: load_recipe(line.recipe).bind(engines[0].classes).identity)
+            if stage.engine is not None:
+                findings.check("line", lambda: _fits(engines[0], line.engine))
     findings.check("links", lambda: _links(config))
+
+
+def _fits(folder: EngineFolder, line_engine: Path) -> str:
+    check_successor(folder.manifest, read_manifest(line_engine))
+    return "frames and classes as of the config's engine"
 
 
 def _known(config: LoadedConfig, camera: str | None) -> str:
@@ -121,11 +130,15 @@ def _known(config: LoadedConfig, camera: str | None) -> str:
     return camera or next(iter(cameras))
 
 
-def _golden(config: LoadedConfig, folder: EngineFolder) -> str:
+def _check_engine(findings: Findings, config: LoadedConfig, folder: EngineFolder) -> None:
+    """Does it answer here as it did at the build, and how fast; and what a bug report must tell."""
     settings = config.line.backend
-    with open_backend(folder, cache_dir=settings.cache, threads=settings.threads, slots=settings.slots) as backend:
-        agreement = backend.verify_golden()
-        return f"mask agreement {agreement.mask_agreement:.4f} on {backend.device()}"
+    backend = open_backend(folder, cache_dir=settings.cache, threads=settings.threads, slots=settings.slots)
+    with ExitStack() as stack:
+        if findings.check("golden frames", lambda: check_engine.golden_frames(stack.enter_context(backend))):
+            findings.check("parity", lambda: check_engine.parity(folder.manifest))
+            findings.check("speed", lambda: check_engine.speed(backend))
+            findings.check("this PC", lambda: check_engine.this_pc(backend))
 
 
 def _source(settings: SourceSettings, folder: EngineFolder) -> str:

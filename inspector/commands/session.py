@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Final, Self
 
 from tqdm import tqdm
 
+from inspector.commands.private_folder import private_folder
 from inspector.config import LineConfig, LoadedConfig
 from inspector.errors import InputError
 from inspector.processes.line import Line
@@ -20,9 +20,6 @@ from inspector.sinks.verdict_log import VERDICTS_NAME
 
 CONFIG_NAME: Final = "line.json"
 """The config as it was used, with every override and default, beside the results."""
-
-SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (the folder made in it is private and new)
-"""Where frames that the stages share stay in memory; the usual folder for temporary files may be a disk."""
 
 QUICK_REPORT_FRAMES: Final = 20_000
 """After Ctrl-C a report is written only for so many frames, in well under a second."""
@@ -42,22 +39,25 @@ class Finished:
 
 
 def run_session(
-    config: LoadedConfig, line: LineConfig, out: Path, *, report: bool = True, quiet: bool = False
+    config: LoadedConfig,
+    line: LineConfig,
+    out: Path,
+    *,
+    report: bool = True,
+    quiet: bool = False,
+    control: Path | None = None,
 ) -> Finished:
     """Run `line`, which is `config` with its overrides, into the folder `out`; raises InspectorError.
 
-    `out` must not hold a run already.
+    `out` must not hold a run already. `control` is where it takes another engine, if it is to.
     """
     claim(out)
-    shared = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK | os.X_OK) else None
-    with tempfile.TemporaryDirectory(prefix="inspector-", dir=shared) as name, StopRequest() as stop:
-        # Sockets and shared memory live in a private folder with a short name: a socket's has at most 107 bytes.
-        links = Path(name)
+    with private_folder() as links, StopRequest() as stop:
         line = line.model_copy(update={"links": links, "sinks": line.sinks.model_copy(update={"out": out})})
         resolved = out / CONFIG_NAME
         resolved.write_text(line.model_dump_json(indent=1) + "\n", encoding="utf-8")
         with Bar(quiet=quiet) as bar:
-            process = Line(resolved, config.identity, list(line.cameras), links, bar.show)
+            process = Line(resolved, config.identity, list(line.cameras), links, bar.show, control)
             try:
                 stopped = process.run(stop)
             finally:

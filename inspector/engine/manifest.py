@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inspector.errors import EngineError
+from inspector.rules import EngineClasses
 
 SCHEMA_VERSION: Final = 1
 MANIFEST_NAME: Final = "manifest.json"
@@ -93,6 +94,24 @@ class Manifest(BaseModel):
         return self.width // self.map_stride
 
 
+def check_successor(engine: Manifest, line: Manifest) -> None:
+    """Raises EngineError unless a line that runs on one engine can go on with another.
+
+    The gate, the pictures and the records know classes by their numbers, and the cameras' frames have one size.
+    """
+    size, line_size = (f"{each.height}×{each.width}" for each in (engine, line))
+    if size != line_size:
+        raise EngineError(
+            f"{engine.name} takes frames of {size}, the line's cameras give {line_size} px: "
+            "it needs a config and a start of its own"
+        )
+    if engine.classes != line.classes:
+        raise EngineError(
+            f"{engine.name} tells apart {', '.join(engine.classes)}; the line {', '.join(line.classes)}: "
+            "it needs a config and a start of its own"
+        )
+
+
 class EngineFolder:
     """An engine folder whose manifest is valid and whose files have been checked against its hashes."""
 
@@ -106,6 +125,18 @@ class EngineFolder:
     def identity(self) -> str:
         """Name and content hash, as verdicts carry it."""
         return f"{self.manifest.name}@{self.digest[:12]}"
+
+    @property
+    def classes(self) -> EngineClasses:
+        """What a recipe is laid over."""
+        manifest = self.manifest
+        kinds = manifest.classes[1:]
+        return EngineClasses(
+            self.identity,
+            manifest.classes,
+            (1.0, *(manifest.thresholds[name] for name in kinds)),
+            (0, *(manifest.min_area_px.get(name, 0) for name in kinds)),
+        )
 
     def file(self, name: str) -> Path:
         """The path of one of the engine's own files; raises EngineError when the manifest does not list it."""
@@ -144,9 +175,13 @@ def _parsed(path: Path, raw: bytes) -> Manifest:
         raise EngineError(f"{path / MANIFEST_NAME}: {where}: {first['msg']}: build the engine again") from None
 
 
-def open_folder(path: Path) -> EngineFolder:
-    """Read an engine folder and check every hash; raises EngineError with what differs and what to do."""
-    raw = read_manifest_bytes(path)
+def open_folder(path: Path, raw: bytes | None = None) -> EngineFolder:
+    """Check every hash of an engine folder; raises EngineError with what differs and what to do.
+
+    `raw` is its manifest where that has been read already: what was checked must be what is used.
+    """
+    if raw is None:
+        raw = read_manifest_bytes(path)
     manifest = _parsed(path, raw)
     for name, expected in sorted(manifest.files.items()):
         try:

@@ -31,9 +31,10 @@ def open_trusted(path: Path, trusted: tuple[str, ...]) -> EngineFolder:
 
     The signature is checked before anything of the manifest is read. Raises EngineError.
     """
+    raw = read_manifest_bytes(path)
     if trusted:
-        _check(path, trusted)
-    return open_folder(path)
+        _check(path, raw, trusted)
+    return open_folder(path, raw)
 
 
 def make_key(path: Path) -> str:
@@ -55,8 +56,9 @@ def make_key(path: Path) -> str:
 def sign(path: Path, key_path: Path) -> str:
     """Sign an engine folder whose hashes are right; returns the public key to trust. Raises InputError."""
     key = _read_key(key_path)
-    open_folder(path)
-    signature = base64.b64encode(key.sign(read_manifest_bytes(path)))
+    raw = read_manifest_bytes(path)
+    open_folder(path, raw)
+    signature = base64.b64encode(key.sign(raw))
     try:
         (path / SIGNATURE_NAME).write_bytes(signature + b"\n")
     except OSError as error:
@@ -82,7 +84,8 @@ def _read_key(path: Path) -> "Ed25519PrivateKey":
     return key
 
 
-def _check(path: Path, trusted: tuple[str, ...]) -> None:
+def _check(path: Path, signed: bytes, trusted: tuple[str, ...]) -> None:
+    """Raise EngineError unless one of the keys has signed these bytes of the manifest."""
     _, ed25519 = _cryptography("trusted_keys")
     from cryptography.exceptions import InvalidSignature
 
@@ -97,7 +100,6 @@ def _check(path: Path, trusted: tuple[str, ...]) -> None:
         ) from None
     except binascii.Error:
         signature = b""
-    signed = read_manifest_bytes(path)
     for key in trusted:
         try:
             ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, signed)

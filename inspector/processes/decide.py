@@ -37,18 +37,19 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop is asked for. Raises InputError before the start, WorkError when verdicts were lost."""
     line = config.line
     folder = open_trusted(line.engine, line.trusted_keys)
-    recipe = load_recipe(line.recipe).bind(folder.manifest)
+    recipe = load_recipe(line.recipe)
+    bound = recipe.bind(folder.classes)
     notifier = Notifier()
-    watch = Watch(line.health, config, recipe, folder.identity) if line.health is not None else None
+    watch = Watch(line.health, config, bound, folder.identity) if line.health is not None else None
     meters = watch.meters if watch is not None else None
-    decide = Decide(list(line.cameras), recipe, folder.identity, int(line.deadline_ms * 1e6), meters)
+    decide = Decide(list(line.cameras), recipe, folder.classes, int(line.deadline_ms * 1e6), meters)
     with (
         StopRequest() as stop,
         watch or nullcontext(),
         open_context() as context,
         open_view(context, line.view, line.links) as view,
     ):
-        sinks = Sinks(config, recipe, view)
+        sinks = Sinks(config, bound, view)
         for verdict in sinks.earlier_verdicts():
             decide.tally.add(verdict, None, time.monotonic_ns())
         for camera, frame_id in sinks.last_frames().items():

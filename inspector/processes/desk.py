@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
+import structlog
+
 from inspector.errors import WireError
 from inspector.processes.account import Camera
-from inspector.rules import BoundRecipe
+from inspector.recipe import LoadedRecipe
+from inspector.rules import EngineClasses
 from inspector.stages.ledger import CameraLedger
 from inspector.stages.meters import Meters
 from inspector.stages.tally import Tally
@@ -15,6 +18,8 @@ from inspector.wire.messages import Begin, News, Parts, Result, decode_news, dec
 
 STOPPED_REASON: Final = "stopped before a result came"
 
+log = structlog.get_logger()
+
 
 class Decide:
     """Turns news and results into verdicts; knows no socket. Times are monotonic ns."""
@@ -22,12 +27,15 @@ class Decide:
     def __init__(
         self,
         cameras: list[str],
-        recipe: BoundRecipe,
-        engine: str,
+        recipe: LoadedRecipe,
+        engine: EngineClasses,
         deadline_ns: int,
         meters: Meters | None = None,
     ) -> None:
-        self._recipe, self._engine, self._deadline_ns = recipe, engine, deadline_ns
+        self._recipe, self._engine, self._deadline_ns = recipe, engine.engine, deadline_ns
+        self._recipes = {engine.engine: recipe.bind(engine)}
+        """By engine: more than one worker may be at work, and one may take over from another."""
+        self._names = engine.names
         self._cameras = {name: self._fresh(name) for name in cameras}
         self.tally = Tally()
         self._meters = meters
@@ -40,7 +48,7 @@ class Decide:
         self.refused = 0
 
     def _fresh(self, camera: str) -> Camera:
-        return Camera(CameraLedger(self._deadline_ns), VerdictMaker(camera, self._recipe, self._engine))
+        return Camera(CameraLedger(self._deadline_ns), VerdictMaker(camera, self._recipes, self._engine))
 
     def resume(self, camera: str, next_frame: int) -> None:
         """An earlier decide has given this camera's verdicts up to a frame: go on from there."""
@@ -94,7 +102,14 @@ class Decide:
     def results(self, parts: Parts) -> None:
         """One message from a worker; raises WireError, after the rest was taken, for what must be refused."""
         refused: WireError | None = None
-        for result in decode_results(parts):
+        engine, working, results = decode_results(parts)
+        if engine.engine not in self._recipes:
+            self._meet(engine)
+        self._engine = engine.engine
+        self.unanswered_ns = None
+        if self._meters is not None:
+            self._meters.worker(engine.engine, working)
+        for result in results:
             try:
                 self._take(result)
             except WireError as error:
@@ -102,21 +117,26 @@ class Decide:
         if refused is not None:
             raise refused
 
+    def _meet(self, engine: EngineClasses) -> None:
+        """Results of an engine that is new here; raises WireError for one that this line cannot judge by."""
+        if engine.names != self._names:
+            raise WireError(
+                f"results of {engine.engine}, whose classes are {', '.join(engine.names)}: "
+                f"this line's are {', '.join(self._names)}"
+            )
+        self._recipes[engine.engine] = self._recipe.bind(engine)
+        log.info("another engine answers", engine=engine.engine)
+
     def _take(self, result: Result) -> None:
         camera = self._camera(result.camera)
         maps = result.inspection.segmentation
-        if maps is not None and int(maps.kind.max()) >= len(self._recipe.names):
-            raise WireError(
-                f"camera {result.camera}: frame {result.frame_id} has a kind that the recipe's engine lacks"
-            )
+        if maps is not None and int(maps.kind.max()) >= len(self._names):
+            raise WireError(f"camera {result.camera}: frame {result.frame_id} has a kind that its engine lacks")
         if camera.ingest_ns is not None and result.ingest_ns != camera.ingest_ns:
             # An ingest before this one gave a frame the same id: its verdict was given when this one began.
             camera.late_before += 1
             return
         camera.ledger.result(result.frame_id, result.inspection)
-        self.unanswered_ns = None
-        if self._meters is not None:
-            self._meters.result(result.inspection, result.working)
 
     def settle(self, now_ns: int) -> list[Outcome]:
         """Every verdict that can be given now."""

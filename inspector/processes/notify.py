@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 READY: Final = "READY"
+STATUS: Final = "STATUS"
+"""One line for people; the last one of a stage that failed says why."""
 PROGRESS: Final = "X_INSPECTOR_PROGRESS"
 """Verdicts given, and frames expected where that is known: "120/400". systemd ignores keys it does not know."""
 SETTLED: Final = "X_INSPECTOR_SETTLED"

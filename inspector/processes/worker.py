@@ -86,6 +86,7 @@ class Worker:
         self._last: Frame | None = None
         self._answered = 0
         self._backend = backend
+        self._classes = backend.folder.classes
         self._engine = backend.folder.identity
         self._size = (backend.manifest.height, backend.manifest.width)
         self._stride = backend.manifest.map_stride
@@ -100,6 +101,8 @@ class Worker:
         self._in_flight: dict[int, InFlight] = {}
         self._ticket = 0
         self._gathered: list[Result] = []
+        self._batches: list[int] = []
+        """Frames in each batch that results were gathered of."""
         self._gathered_ns = 0
         """When the oldest gathered result came."""
         self.refused = 0
@@ -189,6 +192,7 @@ class Worker:
         """Report every batch the engine has finished."""
         for answer in self._backend.collect():
             flight = self._in_flight.pop(answer.ticket)
+            self._batches.append(len(flight.held))
             self._engine_ns = time.monotonic_ns() - flight.submitted_ns
             for held, inspection in zip(flight.held, self._inspections(flight, answer), strict=True):
                 self._report(held, inspection)
@@ -203,11 +207,10 @@ class Worker:
                 frames=len(flight.held),
                 first=flight.held[0].frame.frame_id,
             )
-        frames = len(flight.held)
         for index, held in enumerate(flight.held):
             times = (held.received_ns, flight.submitted_ns, now_ns)
             if answer.kind is None or answer.score is None:
-                yield Inspection(self._engine, *times, fault=f"engine failed: {answer.error}", batch_frames=frames)
+                yield Inspection(self._engine, *times, fault=f"engine failed: {answer.error}")
                 continue
             score = answer.score[index]
             maps = pixels = None
@@ -217,9 +220,9 @@ class Worker:
                 pixels = held.frame.pixels.copy()
             if time.monotonic_ns() >= held.frame.clock_ns + self._deadline_ns:
                 # From its deadline on ingest may have laid another frame in its place while the engine looked.
-                yield Inspection(self._engine, *times, fault=OVERDUE, batch_frames=frames)
+                yield Inspection(self._engine, *times, fault=OVERDUE)
             else:
-                yield Inspection(self._engine, *times, maps, pixels, batch_frames=frames)
+                yield Inspection(self._engine, *times, maps, pixels)
 
     def _report(self, held: Held, inspection: Inspection) -> None:
         if not self._gathered:
@@ -235,10 +238,10 @@ class Worker:
         busy = len(self._batcher) and len(self._gathered) < GATHER_RESULTS
         if busy and not flush and time.monotonic_ns() - self._gathered_ns < GATHER_MS * 1e6:
             return
-        results, self._gathered = self._gathered, []
+        working = Working(self._started_ns, len(self._batcher), tuple(self._batches))
+        results, self._gathered, self._batches = self._gathered, [], []
         on_wait = partial(self._pulse.held_up, "decide")
-        message = encode_results(self._engine, results, Working(self._started_ns, len(self._batcher)))
-        if not send(self._results, message, self._stop, on_wait=on_wait):
+        if not send(self._results, encode_results(self._classes, results, working), self._stop, on_wait=on_wait):
             self.unsent += len(results)
             log.error("results not taken by decide", frames=len(results), first=results[0].frame_id)
 
@@ -247,7 +250,7 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop is asked for. Raises InputError before the first frame is taken."""
     line = config.line
     folder = open_trusted(line.engine, line.trusted_keys)
-    recipe = load_recipe(line.recipe).bind(folder.manifest)
+    recipe = load_recipe(line.recipe).bind(folder.classes)
     structlog.contextvars.bind_contextvars(engine=folder.identity)
     notifier = Notifier()
     backend = open_backend(

@@ -120,6 +120,14 @@ class Sinks:
             "engine": engine.identity,
             "engines_used": dict(tally.engines),
         }
+        if self.gate is not None:
+            gate = self.gate.counts
+            figures["gate"] = {
+                "taken": gate.taken,
+                "missed": gate.missed,
+                "late": gate.late,
+                "breaks": gate.breaks,
+            }
         figures["frame_mm"] = [
             engine.manifest.height * self._recipe.mm_per_px_along,
             engine.manifest.width * self._recipe.mm_per_px_across,
@@ -138,7 +146,7 @@ def _open_gate(config: LoadedConfig, recipe: BoundRecipe) -> GateFeed | None:
     if line.gate is None:
         return None
     late_ms = line.gate.late_ms if line.gate.late_ms is not None else line.deadline_ms
-    return GateFeed(ModbusGate(line.gate), list(line.cameras), recipe.rejects, late_ms)
+    return GateFeed(ModbusGate(line.gate), list(line.cameras), recipe, late_ms)
 
 
 class PictureQueue:

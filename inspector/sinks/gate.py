@@ -44,7 +44,8 @@ class Record:
     position_mm: float
     """Strip position of the frame's first row."""
     kind: int
-    """Class 1..K of the largest defect that rejects; 0 without one."""
+    """Class 1..K of the largest defect that rejects, as the engine numbers it that decide has started with;
+    0 without one."""
     camera: int
     """1 is the config's first."""
 
@@ -65,6 +66,11 @@ class Block:
 class Gate(Protocol):
     """A PLC, or something that can stand in for one."""
 
+    @property
+    def run_before(self) -> int | None:
+        """The run whose block it held when it was found; None before that."""
+        ...
+
     def tell(self, block: Block) -> bool:
         """Hand over one block; returns whether it was taken.
 
@@ -84,6 +90,7 @@ class MemoryGate:
     def __init__(self, keep: int = 1000) -> None:
         self.blocks: deque[Block] = deque(maxlen=keep)
         self.reachable = True
+        self.run_before: int | None = None
 
     def tell(self, block: Block) -> bool:
         """Keep the block, while reachable."""

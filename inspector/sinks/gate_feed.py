@@ -9,15 +9,17 @@ from typing import Final
 
 import structlog
 
+from inspector.rules import BoundRecipe
 from inspector.sinks.gate import RECORDS, Action, Block, Fault, Gate, Record
-from inspector.stages.judge import rejecting_kind
+from inspector.stages.judge import to_blame
 from inspector.stages.line_state import GateState
 from inspector.stages.meters import LATENCY_MS, Histogram
 from inspector.stages.verdicts import Outcome
 from inspector.values import Decision
 
 BEAT_NS: Final = 200_000_000
-"""While every camera says that there is nothing to see, the heartbeat moves this often."""
+"""The gate is written to at least this often. While every camera says that there is nothing to see the heartbeat
+moves; else the write only finds out whether the PLC is there, and keeps it from closing the connection."""
 
 FAULT_HOLD_NS: Final = 1_000_000_000
 """MISSED stands for so long after the last miss, and after the gate takes verdicts again: 100 scans of a PLC."""
@@ -29,6 +31,7 @@ missed, the oldest first: they are the ones that would come too late."""
 CLOSE_NS: Final = 300_000_000
 """At the end, verdicts that wait have this long: Ctrl-C ends the line within two seconds."""
 
+RUNS: Final = 2**16 - 1
 _HEARTBEATS: Final = 2**16
 _SEQUENCES: Final = 2**32
 
@@ -63,13 +66,16 @@ class GateFeed:
         self,
         gate: Gate,
         cameras: Sequence[str],
-        rejects: tuple[bool, ...],
+        recipe: BoundRecipe,
         late_ms: float,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._gate, self._rejects, self._late_ms, self._clock_ns = gate, rejects, late_ms, clock_ns
+        self._gate, self._late_ms, self._clock_ns = gate, late_ms, clock_ns
+        self._rejected = recipe.rejected
+        self._kinds = {name: kind for kind, name in enumerate(recipe.names)}
         self._cameras = {name: number for number, name in enumerate(cameras, 1)}
-        self._run = secrets.randbelow(2**16 - 1) + 1
+        self._run = secrets.randbelow(RUNS) + 1
+        self._begun = False
         self._sequence = 0
         self._heartbeat = 0
         self._records: tuple[Record, ...] = ()
@@ -78,7 +84,7 @@ class GateFeed:
         self._fault = Fault.CAMERA_SILENT
         self._told_fault: Fault | None = None
         self._taken_since_ns: int | None = None
-        self._last_beat_ns = self._missed_ns = 0
+        self._told_ns = self._missed_ns = 0
         self.counts = GateCounts()
 
     @property
@@ -124,10 +130,9 @@ class GateFeed:
         if self._waiting:
             self._tell_verdicts()
             return
-        due = not owed and not silent and now_ns - self._last_beat_ns >= BEAT_NS
-        # While the gate takes nothing this finds out when it does again; without a connection it costs nothing.
+        due = now_ns - self._told_ns >= BEAT_NS
         if due or self._fault != self._told_fault:
-            self._tell(beat=due)
+            self._tell(beat=due and not owed and not silent)
 
     def close(self) -> None:
         """Tell what waits, and that nobody looks at the strip any more."""
@@ -169,6 +174,7 @@ class GateFeed:
 
     def _record(self, outcome: Outcome, waited_ms: float) -> Record:
         verdict = outcome.verdict
+        defect = to_blame(verdict, self._rejected)
         late = outcome.total_ms is None or outcome.total_ms + waited_ms > self._late_ms
         self.counts.late += late
         return Record(
@@ -177,13 +183,16 @@ class GateFeed:
             late=late,
             uninspected=verdict.decision is Decision.UNINSPECTED,
             position_mm=verdict.position_mm,
-            kind=rejecting_kind(verdict, self._rejects),
+            kind=0 if defect is None else self._kinds[defect.name],
             camera=self._cameras[verdict.camera],
         )
 
     def _tell(self, *, beat: bool) -> bool:
+        if not self._begun and self._gate.run_before == self._run:
+            # By chance the number of the run before: the PLC would take its first verdicts for old ones.
+            self._run = self._run % RUNS + 1
         heartbeat = (self._heartbeat + beat) % _HEARTBEATS
-        now_ns = self._last_beat_ns = self._clock_ns()
+        now_ns = self._told_ns = self._clock_ns()
         if not self._gate.tell(Block(heartbeat, self._fault, self._run, self._records)):
             if self.taking:
                 self.counts.breaks += 1
@@ -192,7 +201,7 @@ class GateFeed:
             # What it has not taken is never told again: an old verdict must not look like a new one.
             self._records = ()
             return False
-        self._heartbeat, self._told_fault = heartbeat, self._fault
+        self._heartbeat, self._told_fault, self._begun = heartbeat, self._fault, True
         if self._taken_since_ns is None:
             self._taken_since_ns = now_ns
             log.info("gate takes verdicts", sequence=self._sequence, missed=self.counts.missed)

@@ -26,12 +26,14 @@ RECORD: Final = (
     ("flags", "bits: 1 late, 2 uninspected"),
     ("position high", "strip position of the frame's first row, mm, signed 32-bit"),
     ("position low", ""),
-    ("class", "kind of the largest defect that rejects, 1..K as in the engine; 0 none"),
+    ("class", "kind of the largest defect that rejects, 1..K as in the config's engine; 0 none"),
     ("camera", "1 is the first camera of the config"),
 )
 """The registers of one verdict; the newest begins after the header, then RECORDS − 1 older ones."""
 
 REGISTERS: Final = len(HEADER) + RECORDS * len(RECORD)
+
+RUN: Final = [name for name, _ in HEADER].index("run")
 
 _LATE: Final = 1
 _UNINSPECTED: Final = 2

@@ -9,7 +9,7 @@ import structlog
 from inspector.config import GateSettings
 from inspector.extras import needs_extra
 from inspector.sinks.gate import Block
-from inspector.sinks.gate_registers import REGISTERS, encode
+from inspector.sinks.gate_registers import REGISTERS, RUN, encode
 
 if TYPE_CHECKING:
     from inspector.sinks.modbus_client import BoundedClient
@@ -27,8 +27,9 @@ LONGEST_PAUSE_S: Final = 5.0
 LEAVE_S: Final = 0.1
 """A connection that is being made at the end is left to the end of the process: it must not hold up a stop."""
 
-STEADY_S: Final = 10.0
-"""A connection that lasted so long was a good one: the pauses begin from the first again."""
+STEADY_S: Final = 1.0
+"""A connection that lasted so long was a good one: the pauses begin from the first again. A PLC that misses a scan
+now and then costs a tenth of a second each time, one that takes connections and no writes is left alone."""
 
 log = structlog.get_logger()
 
@@ -38,7 +39,7 @@ def reach(settings: GateSettings) -> str:
 
     Raises InputError when the library is missing.
     """
-    client, why = _connect(settings)
+    client, _, why = _connect(settings)
     if client is not None:
         client.close()
     where = f"{settings.host}:{settings.port}, {REGISTERS} registers from {settings.base_register}"
@@ -59,6 +60,9 @@ class ModbusGate:
         self._settings = settings
         self._client: BoundedClient | None = None
         """The verdicts' thread writes to it and takes it away; the other one sets it, where there is none."""
+        self.run_before: int | None = None
+        self._given_up = 0
+        """Connections since the last steady one."""
         self._wanted = threading.Event()
         self._wanted.set()
         self._closing = threading.Event()
@@ -77,7 +81,10 @@ class ModbusGate:
         self._client = None
         client.close()
         self._wanted.set()
-        log.warning("gate connection given up", gate=self._address, why=why)
+        self._given_up += 1
+        if self._given_up.bit_count() == 1:
+            # At 1, 2, 4, 8, …: a PLC that takes connections and no writes must not fill the log.
+            log.warning("gate connection given up", gate=self._address, why=why, times=self._given_up)
         return False
 
     def close(self) -> None:
@@ -111,7 +118,7 @@ class ModbusGate:
             if self._closing.wait(pause_s):
                 return
             pause_s = min(max(2 * pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
-            client, why = _connect(self._settings)
+            client, registers, why = _connect(self._settings)
             if client is None:
                 tries += 1
                 if tries.bit_count() == 1:
@@ -123,22 +130,24 @@ class ModbusGate:
             if self._closing.is_set():
                 client.close()
                 return
+            self.run_before = registers[RUN]
             self._client = client
-            log.info("gate connected", gate=self._address)
+            if not self._given_up:
+                log.info("gate connected", gate=self._address)
             self._wanted.wait()
             if time.monotonic() - connected_s > STEADY_S:
-                pause_s = FIRST_PAUSE_S
+                pause_s, self._given_up = FIRST_PAUSE_S, 0
 
 
-def _connect(settings: GateSettings) -> "tuple[BoundedClient | None, str]":
-    """A client that has answered a read of the gate's registers in time, or None and why not."""
+def _connect(settings: GateSettings) -> "tuple[BoundedClient | None, list[int], str]":
+    """(client, registers, "") of a PLC that has answered a read of them in time; else (None, [], why not)."""
     with needs_extra("the gate"):
         from pymodbus.exceptions import ModbusException
 
         from inspector.sinks.modbus_client import BoundedClient
     client = BoundedClient(settings.host, settings.port, connect_s=CONNECT_S, answer_s=settings.timeout_ms / 1000)
     if not client.connect():
-        return None, f"no connection within {CONNECT_S:g} s"
+        return None, [], f"no connection within {CONNECT_S:g} s"
     try:
         answer = client.read_holding_registers(
             settings.base_register, count=REGISTERS, device_id=settings.device_id
@@ -147,7 +156,7 @@ def _connect(settings: GateSettings) -> "tuple[BoundedClient | None, str]":
         why = f"no answer to a read within {settings.timeout_ms:g} ms"
     else:
         if not answer.isError() and len(answer.registers) == REGISTERS:
-            return client, ""
+            return client, list(answer.registers), ""
         why = f"the PLC refused a read of {REGISTERS} registers: {answer}"
     client.close()
-    return None, why
+    return None, [], why

@@ -1,5 +1,7 @@
 """The decision: a frame's defects and the recipe's rules become reject or accept, with readable reasons."""
 
+from collections.abc import Collection
+
 from inspector.rules import BoundRecipe
 from inspector.stages.continuity import Part
 from inspector.values import Decision, Defect, Verdict
@@ -39,13 +41,15 @@ def judge(
     return decision, tuple(reasons), tuple(defects)
 
 
-def rejecting_kind(verdict: Verdict, rejects: tuple[bool, ...]) -> int:
-    """The kind of the largest defect that the recipe rejects; 0 where no defect is to blame."""
+def to_blame(verdict: Verdict, rejected: Collection[str]) -> Defect | None:
+    """The largest defect of a class that the recipe rejects; None where no defect is to blame.
+
+    By the classes' names: one engine may number them otherwise than the next.
+    """
     if verdict.decision is not Decision.REJECT:
-        return 0
-    blamed = (defect for defect in verdict.defects if rejects[defect.kind])
-    largest = max(blamed, key=lambda defect: defect.area_px, default=None)
-    return 0 if largest is None else largest.kind
+        return None
+    blamed = (defect for defect in verdict.defects if defect.name in rejected)
+    return max(blamed, key=lambda defect: defect.area_px, default=None)
 
 
 def _reason(defect: Defect, part: Part, total_mm2: float, min_area_mm2: float) -> str:

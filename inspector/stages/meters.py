@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from inspector.rules import BoundRecipe
-from inspector.stages.judge import rejecting_kind
+from inspector.stages.judge import to_blame
 from inspector.stages.line_state import HistogramState
 from inspector.stages.verdicts import Outcome
-from inspector.values import Decision, Inspection, Working
+from inspector.values import Decision, Working
 
 LATENCY_MS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
 """Upper ends of the latency classes: from a hand-over between two stages to a line that is stuck."""
@@ -69,7 +69,7 @@ class Meters:
     """Since this process has started, in this process: a counter that starts again is told by who reads it."""
 
     def __init__(self, recipe: BoundRecipe) -> None:
-        self._recipe = recipe
+        self._rejected = recipe.rejected
         self.frames: Counter[tuple[str, Decision, str]] = Counter()
         """By camera, decision, and the kind of defect or the short reason."""
         self.verdicts: Counter[str] = Counter()
@@ -84,8 +84,8 @@ class Meters:
         """Frames that waited in the worker at its last answer."""
         self.engine = ""
         """The one that gave the newest result."""
-        self._newest_batch: dict[int, int] = {}
-        """By the start of its worker: when it was submitted."""
+        self._workers: dict[int, None] = {}
+        """By their starts, the newest last."""
 
     def verdict(self, outcome: Outcome) -> None:
         """One more verdict."""
@@ -93,7 +93,8 @@ class Meters:
         decision = verdict.decision
         reason = ""
         if decision is Decision.REJECT:
-            reason = self._recipe.names[rejecting_kind(verdict, self._recipe.rejects)]
+            defect = to_blame(verdict, self._rejected)
+            reason = OTHER if defect is None else defect.name
         elif decision is Decision.UNINSPECTED:
             reason = short_reason(verdict.reasons[0])
         self.frames[verdict.camera, decision, reason] += 1
@@ -104,19 +105,14 @@ class Meters:
         elif outcome.total_ms is not None:
             self.stages["total"].add(outcome.total_ms)
 
-    def result(self, inspection: Inspection, working: Working) -> None:
-        """One more answer of a worker."""
-        if not inspection.batch_frames:
-            return
-        self.engine = inspection.engine
+    def worker(self, engine: str, working: Working) -> None:
+        """One more message of a worker's answers."""
+        self.engine = engine
         self.worker_waiting = working.waiting
-        before_ns = self._newest_batch.get(working.started_ns)
-        if before_ns == inspection.submitted_ns:
-            # The frames of one batch come one after the other: it counts once.
-            return
-        self._newest_batch[working.started_ns] = inspection.submitted_ns
-        self.batches.add(inspection.batch_frames)
-        if before_ns is None:
+        for frames in working.batches:
+            self.batches.add(frames)
+        if working.started_ns not in self._workers:
             self.worker_starts += 1
-            if len(self._newest_batch) > WORKERS_KNOWN:
-                del self._newest_batch[next(iter(self._newest_batch))]
+            self._workers[working.started_ns] = None
+            if len(self._workers) > WORKERS_KNOWN:
+                del self._workers[next(iter(self._workers))]

@@ -1,5 +1,6 @@
 """From a settled frame to its verdict."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,9 +32,10 @@ class Outcome:
 class VerdictMaker:
     """Makes one camera's verdicts, in the order of its frames."""
 
-    def __init__(self, camera: str, recipe: BoundRecipe, engine: str) -> None:
+    def __init__(self, camera: str, recipes: Mapping[str, BoundRecipe], engine: str) -> None:
+        """`recipes` by the identity of the engine they are laid over; `engine` is the one in use so far."""
         self._camera = camera
-        self._recipe = recipe
+        self._recipes = recipes
         self._engine = engine
         self._strip = StripDefects(camera)
         self._last: Announcement | None = None
@@ -47,15 +49,17 @@ class VerdictMaker:
         if result is None or fault is not None:
             verdict = self._verdict(announcement, Decision.UNINSPECTED, (fault or "no result",))
             return Outcome(verdict, total_ms=self._total_ms(settled, now_ns))
+        self._engine = result.engine
+        recipe = self._recipes[result.engine]
         mask = None
         parts = []
         if result.segmentation is not None and result.pixels is not None:
             height, width = result.pixels.shape
-            mask, score = class_mask(result.segmentation, height, width, self._recipe.steps)
+            mask, score = class_mask(result.segmentation, height, width, recipe.steps)
             parts = self._strip.follow(settled.frame_id, find_components(mask, score))
         else:
             self._strip.follow(settled.frame_id, [])
-        decision, reasons, defects = judge(parts, announcement.position_mm, self._recipe)
+        decision, reasons, defects = judge(parts, announcement.position_mm, recipe)
         stage_ms = {
             "transfer": _ms(announcement.clock_ns, result.received_ns),
             "batch": _ms(result.received_ns, result.submitted_ns),
@@ -72,7 +76,7 @@ class VerdictMaker:
             decision=decision,
             reasons=reasons,
             defects=defects,
-            recipe=self._recipe.identity,
+            recipe=recipe.identity,
             engine=result.engine,
             stage_ms=stage_ms,
             file=announcement.file,
@@ -89,7 +93,7 @@ class VerdictMaker:
             decision=decision,
             reasons=reasons,
             defects=(),
-            recipe=self._recipe.identity,
+            recipe=self._recipes[self._engine].identity,
             engine=self._engine,
             stage_ms={},
             file=announcement.file,
@@ -103,7 +107,7 @@ class VerdictMaker:
         last = self._last
         if last is None:
             return Announcement(self._camera, 0, frame_id, 0, now_ns, 0.0, 0)
-        pitch_mm = last.height * self._recipe.mm_per_px_along
+        pitch_mm = last.height * self._recipes[self._engine].mm_per_px_along
         return Announcement(
             self._camera,
             last.ingest_ns,

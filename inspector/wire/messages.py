@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from inspector.errors import WireError
+from inspector.rules import EngineClasses
 from inspector.values import (
     MAP_STRIDES,
     UNKNOWN_WORKER,
@@ -126,17 +127,19 @@ class ResultHeader(msgspec.Struct, frozen=True, array_like=True):
     map_stride: int = 0
     height: int = 0
     width: int = 0
-    batch_frames: int = 0
 
 
 class Results(msgspec.Struct, frozen=True, array_like=True, tag="results"):
     """What an engine said of one or more frames."""
 
-    engine: str
+    engine: EngineClasses
+    """With each message, so that decide can judge by it whoever of the two was started again, or swapped."""
     worker_ns: int
     """When the worker started, on the monotonic clock: tells it from the next one."""
     waiting: int
     """Frames that wait for its engine."""
+    batches: tuple[int, ...]
+    """Frames in each batch that the engine has answered since the message before."""
     results: list[ResultHeader]
 
 
@@ -165,8 +168,6 @@ class Result:
     ingest_ns: int
     frame_id: int
     inspection: Inspection
-    working: Working = UNKNOWN_WORKER
-    """The worker, when it said so."""
 
 
 def encode(message: "msgspec.Struct | list[News]") -> bytes:
@@ -175,7 +176,7 @@ def encode(message: "msgspec.Struct | list[News]") -> bytes:
 
 
 def encode_results(
-    engine: str, results: Sequence[Result], working: Working = UNKNOWN_WORKER
+    engine: EngineClasses, results: Sequence[Result], working: Working = UNKNOWN_WORKER
 ) -> list[bytes | memoryview]:
     """All parts of a message of results, whose inspections are `engine`'s; the planes are views, not copies."""
     headers: list[ResultHeader] = []
@@ -199,10 +200,10 @@ def encode_results(
                 stride,
                 height,
                 width,
-                inspection.batch_frames,
             )
         )
-    return [encode(Results(engine, working.started_ns, working.waiting, headers)), *planes]
+    message = Results(engine, working.started_ns, working.waiting, working.batches, headers)
+    return [encode(message), *planes]
 
 
 def decode_news(parts: Parts) -> list[News]:
@@ -235,18 +236,18 @@ def frame_of(camera: str, header: FrameHeader, pixels: Pixels) -> Frame:
         raise WireError(str(error)) from None
 
 
-def decode_results(parts: Parts) -> list[Result]:
-    """Results whose planes are views of the message; raises WireError."""
+def decode_results(parts: Parts) -> tuple[EngineClasses, Working, list[Result]]:
+    """The engine, its worker, and the results, whose planes are views of the message; raises WireError."""
     if not parts:
         raise WireError("empty message")
     message = _decode(parts[0], _results)
     _expect(parts, 1 + 3 * sum(each.map_stride != 0 for each in message.results))
     planes = iter(parts[1:])
-    working = Working(message.worker_ns, message.waiting)
-    return [_result(message.engine, working, header, planes) for header in message.results]
+    engine, working = message.engine, Working(message.worker_ns, message.waiting, message.batches)
+    return engine, working, [_result(engine.engine, header, planes) for header in message.results]
 
 
-def _result(engine: str, working: Working, header: ResultHeader, planes: Iterator[bytes | memoryview]) -> Result:
+def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryview]) -> Result:
     stride = header.map_stride
     segmentation = pixels = None
     if stride:
@@ -264,9 +265,8 @@ def _result(engine: str, working: Working, header: ResultHeader, planes: Iterato
         segmentation,
         pixels,
         header.fault,
-        header.batch_frames,
     )
-    return Result(header.camera, header.ingest_ns, header.frame_id, inspection, working)
+    return Result(header.camera, header.ingest_ns, header.frame_id, inspection)
 
 
 def plane(part: bytes | memoryview, height: int, width: int) -> Pixels:

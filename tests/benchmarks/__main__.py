@@ -3,7 +3,7 @@
 import sys
 from functools import partial
 
-from tests.benchmarks import demo_engine, gate_faults, line, records, soak, verdict_costs
+from tests.benchmarks import demo_engine, gate_faults, line, records, soak, swaps, verdict_costs
 
 SOAK_FRAMES = (50_000, 2_000)
 """Minutes instead of the better part of an hour; `python -m tests.benchmarks.soak` is the long one."""
@@ -11,6 +11,7 @@ SOAK_FRAMES = (50_000, 2_000)
 for benchmark, run in (
     (line, line.main),
     (demo_engine, demo_engine.main),
+    (swaps, swaps.main),
     (records, records.main),
     (verdict_costs, verdict_costs.main),
     (gate_faults, gate_faults.main),

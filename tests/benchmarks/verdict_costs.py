@@ -15,12 +15,13 @@ from inspector.machine import machine
 from inspector.processes.desk import Decide
 from inspector.processes.metrics import exposition
 from inspector.processes.watch import Watch
-from inspector.recipe import load_recipe
+from inspector.recipe import LoadedRecipe, load_recipe
+from inspector.rules import BoundRecipe, EngineClasses
 from inspector.sinks import Sinks
 from inspector.sinks.gate_feed import GateFeed
 from inspector.sinks.modbus_gate import ModbusGate
 from inspector.stages.verdicts import Outcome
-from inspector.values import Decision, Inspection, Verdict, Working
+from inspector.values import Decision, Verdict, Working
 from tests.lines import LineUnderTest
 from tests.plc import BASE, DEVICE, PLC
 
@@ -52,22 +53,26 @@ def main() -> None:
         folder = Path(name)
         config = LineUnderTest(folder).config
         loaded = load_config(config)
-        _counting(loaded, folder)
-        _gate(folder)
+        recipe, engine = load_recipe(loaded.line.recipe), open_folder(loaded.line.engine).classes
+        _counting(loaded, recipe, engine)
+        _gate(folder, recipe.bind(engine))
     print(machine())
 
 
-def _counting(config: LoadedConfig, folder: Path) -> None:
-    recipe = load_recipe(config.line.recipe).bind(open_folder(config.line.engine).manifest)
-    watch = Watch(HealthSettings(port=19464), config, recipe, "e")
+def _counting(config: LoadedConfig, recipe: LoadedRecipe, engine: EngineClasses) -> None:
+    bound = recipe.bind(engine)
+    watch = Watch(HealthSettings(port=19464), config, bound, engine.engine)
     meters = watch.meters
     each = outcome(0)
     timed("counting one verdict", lambda _: [meters.verdict(each) for _ in range(100)], per_call=100)
-    working = Working(7, 2)
-    results = [Inspection("e", 1, index, 3, batch_frames=8) for index in range(100)]
-    timed("counting one result", lambda _: [meters.result(result, working) for result in results], per_call=100)
-    decide = Decide(["top"], recipe, "e", 10**9, meters)
-    sinks = Sinks(config, recipe, None)
+    working = Working(7, 2, (8,))
+    timed(
+        "counting one message of results",
+        lambda _: [meters.worker("e", working) for _ in range(100)],
+        per_call=100,
+    )
+    decide = Decide(["top"], recipe, engine, 10**9, meters)
+    sinks = Sinks(config, bound, None)
     timed(
         "laying down how the line stands, 5 times a second", lambda index: watch.look(decide, sinks, index * 10**9)
     )
@@ -76,10 +81,10 @@ def _counting(config: LoadedConfig, folder: Path) -> None:
     sinks._pictures.close()
 
 
-def _gate(folder: Path) -> None:
+def _gate(folder: Path, recipe: BoundRecipe) -> None:
     plc = PLC(folder).start()
     settings = GateSettings(host="127.0.0.1", port=plc.port, device_id=DEVICE, base_register=BASE, timeout_ms=500)
-    feed = GateFeed(ModbusGate(settings), ["top"], (False, True), 200.0)
+    feed = GateFeed(ModbusGate(settings), ["top"], recipe, 200.0)
     turn = partial(feed.turn, owed=0, silent=False)
     while not feed.taking:
         time.sleep(0.05)

@@ -1,29 +1,43 @@
 """One semantic check of the backend interface, run against every backend that can run here."""
 
 import select
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
-from engines import OPENVINO_SIZE, write_openvino_engine
+from engines import OPENVINO_SIZE, write_gpu_engine, write_openvino_engine
+from gpu_pcs import stand_in_gpu
 
 from inspector.backends import BACKENDS, open_backend
 from inspector.backends.instant import write_engine
-from inspector.engine.manifest import EngineFolder
+from inspector.engine.manifest import EngineFolder, open_folder
 from inspector.errors import EngineError
 
 
 def make(name: str, path: Path) -> EngineFolder:
     if name == "openvino":
         return write_openvino_engine(path)
+    if name in ("tensorrt", "torch"):
+        return write_gpu_engine(path, name)
     return write_engine(path, height=OPENVINO_SIZE[0], width=OPENVINO_SIZE[1], max_batch=4)
 
 
-@pytest.fixture(params=sorted(BACKENDS))
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> EngineFolder:
-    return make(request.param, tmp_path / request.param)
+@pytest.fixture(scope="module", params=sorted(BACKENDS))
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineFolder]:
+    """TensorRT's runs on the stand-in GPU, all others for real."""
+    with stand_in_gpu() if request.param == "tensorrt" else nullcontext():
+        yield make(request.param, tmp_path_factory.mktemp("engines") / request.param)
+
+
+@pytest.fixture
+def folder(made: EngineFolder, tmp_path: Path) -> EngineFolder:
+    """A copy, for a test to spoil."""
+    return open_folder(shutil.copytree(made.path, tmp_path / "engine"))
 
 
 def frames(count: int) -> np.ndarray:

@@ -86,6 +86,8 @@ def test_blocks_arrive_whole_and_in_order(far: FarEnd):
     for each in sent:
         told(far.gate, each)
     assert far.blocks() == sent
+    if far.plc is not None:
+        assert far.gate.run_before == 0, "its registers were empty"
     assert [record.sequence for record in heard(far.blocks())] == list(range(1, 60))
 
 
@@ -119,6 +121,7 @@ def test_a_plc_that_hangs_costs_one_time_out_and_no_more(tmp_path: Path):
     far.plc.go_on()
     told(far.gate, block(30))
     assert far.plc.blocks()[-1] == block(30)
+    assert far.gate.run_before == block(1).run, "what it was told before it hung"
     far.gate.close()
     far.plc.stop()
 

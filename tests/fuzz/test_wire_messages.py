@@ -1,6 +1,7 @@
 """Messages from a stage that has gone mad, or from no stage at all."""
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from inspector.errors import WireError
 from inspector.processes.desk import Decide
-from inspector.rules import BoundRecipe, score_thresholds
+from inspector.recipe import ClassRule, LoadedRecipe, Recipe
+from inspector.rules import EngineClasses
 from inspector.values import Announcement, Inspection, Segmentation, Verdict
 from inspector.wire.messages import (
     IN_MESSAGE,
@@ -39,7 +41,7 @@ from inspector.wire.messages import (
     encode_results,
 )
 
-NAMES = ("normal", "scratch")
+ENGINE = EngineClasses("e@1", ("normal", "scratch"), (1.0, 0.5), (0, 0))
 DEADLINE_NS = 1_000
 
 DECODERS = (decode_news, decode_results, decode_to_ingest, decode_to_worker)
@@ -54,7 +56,7 @@ MESSAGES = [
     encode(Hello()),
     encode(Room(1, 2, [0])),
     encode(Leaving()),
-    encode(Results("e@1", 1, 0, [ResultHeader("top", 1, 0, 1, 2, 3)])),
+    encode(Results(ENGINE, 1, 0, (), [ResultHeader("top", 1, 0, 1, 2, 3)])),
 ]
 
 DEEP = b"\x91" * 200_000 + b"\xc0"
@@ -105,10 +107,8 @@ def test_what_a_header_promises_is_not_laid_out_beforehand(claim: bytes):
 
 
 def decide() -> Decide:
-    steps = score_thresholds(NAMES, {"scratch": 0.5})
-    return Decide(
-        ["top", "side"], BoundRecipe("r@1", NAMES, (False, True), (0.0, 0.0), steps, 1.0, 1.0), "e@1", DEADLINE_NS
-    )
+    recipe = Recipe(name="r", mm_per_px_across=1.0, mm_per_px_along=1.0, classes={"scratch": ClassRule()})
+    return Decide(["top", "side"], LoadedRecipe(Path("r.toml"), recipe, "1"), ENGINE, DEADLINE_NS)
 
 
 CAMERA = st.sampled_from(["top", "side", "gone", ""])
@@ -124,16 +124,26 @@ NEWS = st.one_of(
 )  # fmt: skip
 
 
-def result(camera: str, ingest: int, frame: int, times: tuple[int, int, int], kind: int | None) -> list[Any]:
+def result(
+    engine: EngineClasses, camera: str, ingest: int, frame: int, times: tuple[int, int, int], kind: int | None
+) -> list[Any]:
     maps = pixels = None
     if kind is not None:
         maps = Segmentation(np.full((2, 2), kind, np.uint8), np.full((2, 2), 255, np.uint8), 2)
         pixels = np.zeros((4, 4), np.uint8)
-    return encode_results("e@1", [Result(camera, ingest, frame, Inspection("e@1", *times, maps, pixels))])
+    return encode_results(engine, [Result(camera, ingest, frame, Inspection("e@1", *times, maps, pixels))])
 
 
+ENGINES = st.sampled_from(
+    [
+        ENGINE,
+        EngineClasses("e@2", ENGINE.names, (1.0, 0.9), (0, 3)),
+        EngineClasses("e@3", ("normal", "stain"), (1.0, 0.5), (0, 0)),
+        EngineClasses("e@4", ("normal", "scratch", "stain"), (1.0, 0.5, 0.5), (0, 0, -1)),
+    ]
+)
 RESULTS = st.builds(
-    result, CAMERA, SHORT, NUMBER, st.tuples(NUMBER, NUMBER, NUMBER), st.none() | st.integers(0, 255)
+    result, ENGINES, CAMERA, SHORT, NUMBER, st.tuples(NUMBER, NUMBER, NUMBER), st.none() | st.integers(0, 255)
 )
 
 

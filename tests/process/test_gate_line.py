@@ -15,6 +15,7 @@ from inspector.sinks.gate import Action, Block, Fault, Record
 
 HEIGHT, WIDTH = 64, 128
 TIMEOUT_MS = 300
+LATE_MS = 500
 
 
 @pytest.fixture
@@ -32,13 +33,22 @@ def nothing_left() -> Iterator[None]:
         child.kill()
 
 
-def gated(folder: Path, plc: PLC, *, text: str = "", rate: float = 40, engine: dict[str, float] | None = None):
+def gated(
+    folder: Path,
+    plc: PLC,
+    *,
+    text: str = "",
+    rate: float = 40,
+    engine: dict[str, float] | None = None,
+    timeout_ms: float = TIMEOUT_MS,
+    late_ms: float = LATE_MS,
+) -> LineUnderTest:
     """A line with a camera that does not wait, its gate at the PLC."""
     line = LineUnderTest(folder, **(engine or {}))
     gate = f'[gate]\nhost = "127.0.0.1"\nport = {plc.port}\ndevice_id = {DEVICE}\nbase_register = {BASE}\n'
     line.write_config(
-        f"{text}\n{gate}timeout_ms = {TIMEOUT_MS}\n", type="simulator", height=HEIGHT, width=WIDTH, distinct=8,
-        defective_share=0.5, frames_per_second=rate,
+        f"{text}\n{gate}timeout_ms = {timeout_ms}\nlate_ms = {late_ms}\n",
+        type="simulator", height=HEIGHT, width=WIDTH, distinct=8, defective_share=0.5, frames_per_second=rate,
     )  # fmt: skip
     return line
 
@@ -83,6 +93,29 @@ def test_the_gate_hears_every_verdict_in_order_and_the_end(tmp_path: Path, plc: 
     assert {record.action for record in records} == {Action.ACCEPT, Action.REJECT}
     assert any(record.uninspected for record in records), "the engine is too slow for this camera"
     assert newest(plc).fault & Fault.STOPPED
+    told = run.summary["gate"]
+    assert told["taken"] + told["missed"] == len(run.verdicts)
+    assert told["taken"] >= len(records)
+
+
+def test_a_slow_plc_misses_nothing_and_late_verdicts_are_marked(tmp_path: Path, plc: PLC):
+    """Verdicts come faster than it takes writes: they travel together, wait their turn, and keep their order."""
+    late_ms = 80
+    line = gated(tmp_path, plc.start(delay_s=0.1), rate=60, timeout_ms=1000, late_ms=late_ms)
+    out = tmp_path / "out"
+    process = line.start("run", "--config", line.config, "--out", out)
+    until(lambda: len(plc.verdicts()) >= 120, "no verdicts at the gate")
+    interrupt(process)
+    run = line.finish(process, out)
+    records = plc.verdicts()
+    assert_told(run, records)
+    first = records[0].sequence
+    assert [record.sequence for record in records] == list(range(first, first + len(records)))
+    assert len(plc.blocks()) < len(records), "they travelled together"
+    assert any(record.late for record in records)
+    for record in records:
+        took_ms = run.verdicts[record.sequence - 1]["stage_ms"].get("total", 0)
+        assert record.late or took_ms <= late_ms
 
 
 def test_a_plc_that_hangs_delays_nothing_and_comes_back_to_a_gap(tmp_path: Path, plc: PLC):

@@ -116,10 +116,8 @@ def test_a_line_that_works_is_healthy_and_counts_what_it_records(tmp_path: Path,
     endless = frozenset({("stage", "total"), ("le", "+Inf")})
     assert served["inspector_stage_seconds_bucket", endless] == verdicts
     assert served["inspector_worker_starts_total", frozenset()] == 1
-    assert (
-        served["inspector_batch_frames_sum", frozenset()]
-        == served["inspector_stage_seconds_count", frozenset({("stage", "engine")})]
-    )
+    inspected = served["inspector_stage_seconds_count", frozenset({("stage", "engine")})]
+    assert served["inspector_batch_frames_sum", frozenset()] >= inspected > 0
     interrupt(process)
     assert line.finish(process, out).code == 0
 

@@ -1,12 +1,16 @@
 """Wrong usage, config or input: one clear line, exit code 2, nothing started."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from lines import LineUnderTest
+
+from inspector import __version__
+from inspector.machine import machine
 
 
 @pytest.fixture
@@ -45,7 +49,7 @@ def test_recipe_names_a_class_the_engine_lacks(line: LineUnderTest, images: Path
     """The line names the class and what there is."""
     with (line.folder / "recipe.toml").open("a") as recipe:
         recipe.write("[classes.rust]\n")
-    refused(line, images, "classes.rust: the engine instant has no such class; it has bright")
+    refused(line, images, " has no such class; it has bright")
 
 
 def test_misspelt_config_key(line: LineUnderTest, images: Path):
@@ -106,3 +110,30 @@ def test_check_of_a_good_line(line: LineUnderTest):
     assert process.returncode == 0, stdout
     assert "ok     golden frames" in stdout
     assert "simulator, 40 frames" in stdout
+
+
+def test_check_prints_what_a_bug_report_needs(line: LineUnderTest):
+    """The engine measured here beside its build, its libraries and the PC: in JSON as in the table."""
+    process = line.start("check", "--config", line.config, "--json")
+    stdout, _ = process.communicate(timeout=60)
+    rows = {row["what"]: row for row in json.loads(stdout)["checks"]}
+    assert {rows[what]["state"] for what in ("golden frames", "parity", "speed", "this PC")} == {"ok"}
+    assert rows["parity"]["found"] == "not measured when it was built"
+    found = re.fullmatch(r"([\d.]+) frames/s alone, batch 4, 2 slots, a batch [\d.]+ ms", rows["speed"]["found"])
+    assert found, rows["speed"]["found"]
+    assert float(found[1]) > 0
+    assert rows["this PC"]["found"] == f"inspector {__version__}; machine {machine()}"
+
+
+def test_check_of_an_engine_that_answers_otherwise_stops_there(line: LineUnderTest):
+    """No speed of an engine that must not be used; the other rows are there all the same."""
+    manifest = line.folder / "engine" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(content | {"options": {"defect_grey": 50}}))
+    process = line.start("check", "--config", line.config, "--json")
+    stdout, _ = process.communicate(timeout=60)
+    rows = {row["what"]: row for row in json.loads(stdout)["checks"]}
+    assert process.returncode == 2
+    assert "golden frames differ on this PC" in rows["golden frames"]["found"]
+    assert not rows.keys() & {"parity", "speed", "this PC"}
+    assert {rows[what]["state"] for what in ("engine files", "links", "disk")} == {"ok"}

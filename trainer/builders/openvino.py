@@ -1,18 +1,16 @@
 """OpenVINO IR from ONNX; needs no training library."""
 
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from inspector.backends.openvino import MODEL_NAME
 from inspector.errors import WorkError
+from trainer.builders.request import BuildRequest, Built
 
 MAX_BATCH: Final = 1
 """Batching buys nothing on a CPU, where several requests run side by side instead."""
 
 
-def build_openvino(
-    onnx_path: Path, height: int, width: int, folder: Path, precision: str
-) -> tuple[int, dict[str, Any]]:
+def build_openvino(request: BuildRequest) -> Built:
     """Write model.xml and model.bin; raises WorkError when OpenVINO cannot read the ONNX file.
 
     Arithmetic precision is chosen when the engine is opened; fp32 keeps its weights, bf16 stores them as fp16,
@@ -22,12 +20,12 @@ def build_openvino(
     import openvino as ov
 
     try:
-        graph = ov.Core().read_model(onnx_path)
+        graph = ov.Core().read_model(request.onnx)
         # A fixed shape lets the compiler plan memory and fold every shape computation.
-        graph.reshape({"frames": [MAX_BATCH, height, width]})
-        ov.save_model(graph, folder / MODEL_NAME, compress_to_fp16=precision == "bf16")
+        graph.reshape({"frames": [MAX_BATCH, request.height, request.width]})
+        ov.save_model(graph, request.folder / MODEL_NAME, compress_to_fp16=request.precision == "bf16")
     except RuntimeError as error:
         raise WorkError(
-            f"OpenVINO {ov.__version__} cannot read {onnx_path}: {str(error).strip().splitlines()[-1]}"
+            f"OpenVINO {ov.__version__} cannot read {request.onnx}: {str(error).strip().splitlines()[-1]}"
         ) from None
-    return MAX_BATCH, {}
+    return Built(MAX_BATCH)

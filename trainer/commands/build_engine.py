@@ -10,10 +10,14 @@ from typing import Final
 EXAMPLE: Final = """\
 examples:
   trainer build-engine models/first --backend openvino --out engines/first
+  trainer build-engine models/first --backend tensorrt --max-batch 32 --out engines/first_gpu
   trainer build-engine models/first --precision int8 --calibration severstal/ --out engines/first_int8"""
 
-BACKENDS: Final = ("openvino",)
-PRECISIONS: Final = ("bf16", "fp32", "int8")
+BACKENDS: Final = ("openvino", "tensorrt", "torch")
+PRECISIONS: Final = ("bf16", "fp16", "fp32", "int8")
+USUAL: Final = {"openvino": "bf16", "tensorrt": "fp16", "torch": "fp16"}
+MAX_BATCH: Final = 16
+COMPATIBLE: Final = ("same_compute_capability", "ampere_plus")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="model folder, from `trainer export`")
     parser.add_argument("--backend", choices=BACKENDS, default="openvino", help="default openvino")
     parser.add_argument(
-        "--precision", choices=PRECISIONS, default="bf16", help="default bf16 (fp32 where the CPU lacks it)"
+        "--precision", choices=PRECISIONS, help="default bf16 on openvino (fp32 where the CPU lacks it), else fp16"
     )
     parser.add_argument("--out", type=Path, required=True, help="engine folder to make")
     parser.add_argument("--name", help="of the engine, as verdicts carry it (default: the model's)")
@@ -36,10 +40,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="most that mIoU and defect IoU may fall against the fp32 model (default 0.5)",
     )
 
+    gpu = parser.add_argument_group("on a GPU")
+    gpu.add_argument(
+        "--max-batch", type=int, default=MAX_BATCH, metavar="N", help=f"largest batch (default {MAX_BATCH})"
+    )
+    gpu.add_argument(
+        "--device", choices=("cuda", "cpu"), default="cuda", help="torch: what it will run on (default cuda)"
+    )
+    gpu.add_argument(
+        "--version-compatible", action="store_true", help="tensorrt: later versions may run the engine; slower"
+    )
+    gpu.add_argument(
+        "--hardware-compatible",
+        choices=COMPATIBLE,
+        help="tensorrt: other GPUs may run the engine; slower (default: this compute capability only)",
+    )
+
 
 def run(arguments: argparse.Namespace) -> None:
     """Build and say how it went."""
-    from trainer.build import BuildSettings, build_engine
+    from trainer.build import build_engine
+    from trainer.build_settings import BuildSettings
+    from trainer.builders.request import GpuOptions
     from trainer.card import open_model
 
     manifest = build_engine(
@@ -47,10 +69,16 @@ def run(arguments: argparse.Namespace) -> None:
             model=arguments.model,
             out=arguments.out,
             backend=arguments.backend,
-            precision=arguments.precision,
+            precision=arguments.precision or USUAL[arguments.backend],
             name=arguments.name or open_model(arguments.model).card.name,
             calibration=arguments.calibration,
             max_loss=arguments.max_loss,
+            gpu=GpuOptions(
+                max_batch=arguments.max_batch,
+                version_compatible=arguments.version_compatible,
+                device=arguments.device,
+                hardware_compatible=arguments.hardware_compatible,
+            ),
         ),
         show_progress=True,
     )
@@ -60,6 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
         f"{manifest.speed['frames_per_second']} frames/s alone on {manifest.speed['device']}; agrees with "
         f"the model on {agreement['mask_agreement']:.4%} of the pixels of {agreement['frames']} real frames"
     )
+    print("  ".join(f"{name} {version};" for name, version in manifest.versions.items()).rstrip(";"))
     cost = manifest.quality.get("engine_on_labelled_frames")
     if cost is not None:
         model, engine = cost["model"], cost["engine"]

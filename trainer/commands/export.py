@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from trainer.extras import needs_train_extra
+from trainer.models.flips import FLIPS
 
 EXAMPLE: Final = "example: trainer export runs/first/best.ckpt --out models/first"
 
@@ -19,6 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--width", type=int, help="frame width of the line, px (default: as trained)")
     parser.add_argument(
         "--map-stride", type=int, choices=(1, 2, 4), help="of the maps (default: the stem's; 1 is full size)"
+    )
+    parser.add_argument(
+        "--flips",
+        type=int,
+        choices=FLIPS,
+        default=1,
+        help="average the answers to 4 mirrored views, or 8 with transposed ones: better, as many times slower",
     )
     parser.add_argument("--half-weights", action="store_true", help="store weights as fp16: half the file")
     parser.add_argument("--escape-cost", type=float, default=10.0, help="of a defective frame let through")
@@ -46,6 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
                 height=arguments.height,
                 width=arguments.width,
                 map_stride=arguments.map_stride,
+                flips=arguments.flips,
                 half_weights=arguments.half_weights,
                 escape_cost=arguments.escape_cost,
                 overkill_cost=arguments.overkill_cost,

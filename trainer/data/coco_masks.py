@@ -5,8 +5,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.errors import InputError, InspectorError
-from trainer.extras import INSTALL
+from inspector.errors import InspectorError
+from inspector.extras import needs_extra
+from trainer.extras import EXTRAS
 
 POLYGON_SLACK_PX: Final = 1.0
 """How far a corner may lie outside the frame: tools count its far edge as 0..W or 0..W − 1, and round."""
@@ -97,8 +98,6 @@ def _unpack(text: str) -> list[int]:
 
 def _coco() -> Any:
     """pycocotools' mask module, imported when a mask is drawn: only data in COCO's layout needs it."""
-    try:
+    with needs_extra("a COCO mask", EXTRAS):
         from pycocotools import mask
-    except ModuleNotFoundError:
-        raise InputError(f"COCO masks need pycocotools, which is not installed: {INSTALL}") from None
     return mask

@@ -7,29 +7,48 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from inspector.errors import InputError
 from inspector.values import MAP_STRIDES, MAX_SCORE
+from trainer.models.flips import VIEWS
 
 
 class InspectionNet(nn.Module):
     """uint8 frames in, uint8 kind and score maps out (see the engine contract in the design).
 
     `net` has a `map_stride`, the stride of its logits; its maps are enlarged to `map_stride` where that is finer.
+    Its probabilities are the mean over the first `flips` of VIEWS, which it answers as one batch.
     """
 
-    def __init__(self, net: nn.Module, height: int, width: int, map_stride: int) -> None:
+    def __init__(self, net: nn.Module, height: int, width: int, map_stride: int, flips: int = 1) -> None:
         super().__init__()
         self.net = net
         self.map_size = (height // map_stride, width // map_stride)
         self.enlarges = map_stride != net.map_stride
+        self.views = VIEWS[:flips]
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [N, H, W] → kind 1..K and score round(255·(1 − p(normal))), uint8 [N, H/m, W/m] each."""
-        logits = self.net(frames.unsqueeze(1).to(torch.float32))
+        grey = frames.unsqueeze(1).to(torch.float32)
+        if len(self.views) == 1:
+            answer = self._logits(grey)
+            normal = answer.softmax(dim=1)[:, 0]
+        else:
+            answer = self._mean_over_views(grey)
+            normal = answer[:, 0]
+        score = torch.round((1.0 - normal) * MAX_SCORE).to(torch.uint8)
+        kind = (answer[:, 1:].argmax(dim=1) + 1).to(torch.uint8)
+        return kind, score
+
+    def _logits(self, grey: Tensor) -> Tensor:
+        logits: Tensor = self.net(grey)
         if self.enlarges:
             logits = functional.interpolate(logits, size=self.map_size, mode="bilinear", align_corners=False)
-        normal = logits.softmax(dim=1)[:, 0]
-        score = torch.round((1.0 - normal) * MAX_SCORE).to(torch.uint8)
-        kind = (logits[:, 1:].argmax(dim=1) + 1).to(torch.uint8)
-        return kind, score
+        return logits
+
+    def _mean_over_views(self, grey: Tensor) -> Tensor:
+        """Probabilities [N, classes, H/m, W/m]."""
+        seen = torch.stack([view.of(grey) for view in self.views])
+        answers = self._logits(seen.flatten(0, 1)).softmax(dim=1)
+        by_view = answers.view(len(self.views), -1, *answers.shape[1:])
+        return torch.stack([view.back(by_view[place]) for place, view in enumerate(self.views)]).mean(dim=0)
 
 
 def choose_map_stride(stem_stride: int, height: int, width: int, wanted: int | None) -> int:

@@ -34,7 +34,7 @@ def count_test_frames(
     rows: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]] = {rule: [] for rule in RULES}
     starts = range(0, len(chosen), at_once)
     with torch.inference_mode():
-        for start in bar(starts, "evaluating", total=len(starts), unit="batch"):
+        for start in bar(starts, "evaluating", total=len(starts), unit="step"):
             part = chosen[start : start + at_once]
             grey = torch.from_numpy(data.loaded.frames[part]).to(device).unsqueeze(1).float()
             probabilities = _probabilities(net, grey, tile)

@@ -97,7 +97,7 @@ def recipe_over(tmp_path: Path, text: str):
     path = tmp_path / "recipe.toml"
     path.write_text(text)
     folder = write_engine(tmp_path / "engine", height=64, width=64, classes=("normal", "bright", "dark"))
-    return load_recipe(path).bind(folder.manifest)
+    return load_recipe(path).bind(folder.classes)
 
 
 def test_recipe_takes_the_engines_threshold_where_it_names_none(tmp_path: Path):
@@ -113,7 +113,7 @@ def test_recipe_takes_the_engines_threshold_where_it_names_none(tmp_path: Path):
     [
         (
             RECIPE + "[classes.dark]\n[classes.rust]\n",
-            "classes.rust: the engine instant has no such class; it has",
+            r"classes.rust: the engine instant@\w+ has no such class; it has",
         ),
         (RECIPE, r"no rule for the engine's class dark: add \[classes.dark\]"),
         (

@@ -1,5 +1,6 @@
 """decide without sockets: messages in, verdicts out."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from inspector.errors import WireError
 from inspector.processes.account import SILENT_NS
 from inspector.processes.desk import Decide
-from inspector.rules import BoundRecipe, score_thresholds
+from inspector.recipe import ClassRule, LoadedRecipe, Recipe
+from inspector.rules import EngineClasses
 from inspector.stages.meters import Meters
 from inspector.stages.verdicts import Outcome
 from inspector.values import Announcement, Decision, Inspection, Segmentation
@@ -16,11 +18,18 @@ from inspector.wire.messages import Begin, End, Fault, Idle, News, Result, encod
 
 NAMES = ("normal", "scratch")
 DEADLINE_NS = 1_000
-RECIPE = BoundRecipe("r@1", NAMES, (False, True), (0.0, 0.0), score_thresholds(NAMES, {"scratch": 0.5}), 1.0, 1.0)
+RECIPE = LoadedRecipe(
+    Path("r.toml"),
+    Recipe(name="r", mm_per_px_across=1.0, mm_per_px_along=1.0, classes={"scratch": ClassRule()}),
+    "1",
+)
+
+
+ENGINE = EngineClasses("e@1", NAMES, (1.0, 0.5), (0, 0))
 
 
 def decide(*cameras: str, meters: Meters | None = None) -> Decide:
-    return Decide(list(cameras or ["top"]), RECIPE, "e@1", DEADLINE_NS, meters)
+    return Decide(list(cameras or ["top"]), RECIPE, ENGINE, DEADLINE_NS, meters)
 
 
 INGEST, NEXT_INGEST = 1_000, 2_000
@@ -37,9 +46,15 @@ def announce(desk: Decide, frame_id: int, *args: Any, **more: Any) -> list[Outco
     return desk.news([encode([announcement(frame_id, *args, **more)])], 0)
 
 
-def answer(desk: Decide, frame_id: int, inspection: Inspection | None = None, ingest: int = INGEST) -> None:
-    result = Result("top", ingest, frame_id, inspection or Inspection("e@1", 1, 2, 3))
-    desk.results(encode_results("e@1", [result]))
+def answer(
+    desk: Decide,
+    frame_id: int,
+    inspection: Inspection | None = None,
+    ingest: int = INGEST,
+    engine: EngineClasses = ENGINE,
+) -> None:
+    result = Result("top", ingest, frame_id, inspection or Inspection(engine.engine, 1, 2, 3))
+    desk.results(encode_results(engine, [result]))
 
 
 def test_each_way_a_frame_can_go_has_its_decision():
@@ -98,7 +113,7 @@ def test_what_must_be_refused_costs_nothing_beside_it():
         desk.news([encode([announcement(0), announcement(0, "side"), announcement(1)])], 0)
     wrong = Result("side", INGEST, 0, Inspection("e@1", 1, 2, 3))
     with pytest.raises(WireError, match="camera 'side'"):
-        desk.results(encode_results("e@1", [wrong, Result("top", INGEST, 0, Inspection("e@1", 1, 2, 3))]))
+        desk.results(encode_results(ENGINE, [wrong, Result("top", INGEST, 0, Inspection("e@1", 1, 2, 3))]))
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0]
 
 
@@ -159,6 +174,34 @@ def test_an_unknown_camera_is_refused():
         announce(decide(), 0, "side")
 
 
+def seen(kind: int, score: int) -> tuple[Segmentation, np.ndarray]:
+    pixels = np.zeros((8, 8), np.uint8)
+    return Segmentation(np.full((8, 8), kind, np.uint8), np.full((8, 8), score, np.uint8), 1), pixels
+
+
+def test_each_engine_is_judged_by_its_own_classes_and_thresholds():
+    """While one takes over from another both answer; a kind has the name, a score the limit, of its engine."""
+    desk = decide()
+    milder = EngineClasses("e@2", NAMES, (1.0, 0.9), (0, 0))
+    for frame_id, engine in enumerate([ENGINE, milder, ENGINE]):
+        announce(desk, frame_id)
+        answer(desk, frame_id, Inspection(engine.engine, 1, 2, 3, *seen(1, 180)), engine=engine)
+    verdicts = [outcome.verdict for outcome in desk.settle(1)]
+    assert [verdict.decision for verdict in verdicts] == [Decision.REJECT, Decision.ACCEPT, Decision.REJECT]
+    assert [verdict.engine for verdict in verdicts] == ["e@1", "e@2", "e@1"]
+
+
+def test_an_engine_of_other_classes_is_not_believed():
+    """Its numbers mean something else to the gate and the pictures: its frames end without a result."""
+    desk = decide()
+    announce(desk, 0)
+    stranger = EngineClasses("e@3", ("normal", "pit"), (1.0, 0.5), (0, 0))
+    with pytest.raises(WireError, match="classes are normal, pit: this line's are normal, scratch"):
+        answer(desk, 0, engine=stranger)
+    (outcome,) = desk.settle(DEADLINE_NS)
+    assert outcome.verdict.decision is Decision.UNINSPECTED
+
+
 def hear(desk: Decide, message: News, now: int) -> list[Outcome]:
     return desk.news([encode([message])], now)
 
@@ -192,7 +235,7 @@ def test_a_camera_whose_ingest_has_ended_is_silent():
 
 def test_every_captured_frame_is_judged_or_owed_over_restarts():
     """captured = verdicts + owed, counted apart: by frame ids, by verdicts, by open accounts."""
-    meters = Meters(RECIPE)
+    meters = Meters(RECIPE.bind(ENGINE))
     desk = decide(meters=meters)
     desk.resume("top", 7)
     announce(desk, 8)

@@ -1,6 +1,7 @@
 """COCO annotations become the labels they were drawn as, and what is wrong in them is named."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,3 +183,13 @@ def test_an_image_outside_the_folder_is_not_read(tmp_path: Path) -> None:
     _change(lambda document: document["images"][0].update(file_name="../../secret.png"))(root)
     with pytest.raises(InputError, match=r"image 100 \(\.\./\.\./secret\.png\): no such file"):
         open_dataset(root)
+
+
+def test_without_pycocotools_one_line_names_the_install_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only when a polygon is to be drawn: the layout itself is read without it."""
+    dataset = open_dataset(write_coco(tmp_path / "d"))
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    with pytest.raises(InputError, match=r"COCO mask needs pycocotools.*pip install 'strip-inspector\[train\]'"):
+        dataset.label(dataset.names[1], (HEIGHT, WIDTH))

@@ -232,19 +232,25 @@ def test_golden_frames_may_come_from_elsewhere(run_folder: Path, tmp_path: Path)
     assert main(["build-engine", str(out), "--precision", "fp32", "--out", str(tmp_path / "engine")]) == 0
 
 
-def test_golden_frames_of_another_size_or_other_classes_are_refused(
+def test_golden_frames_of_another_size_are_refused(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One line, exit 2, no folder."""
     out = tmp_path / "model"
-    small, other = write_label_maps(tmp_path / "small", frames=4), write_label_maps(tmp_path / "other", frames=4)
+    small = write_label_maps(tmp_path / "small", frames=4)
     for path in (*(small / "images").iterdir(), *(small / "masks").iterdir()):
         cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[:64])
-    (other / "classes.json").write_text(json.dumps(["normal", "pit", "streak", "hole"]))
-    for folder, message in ((small, "frames are 64×100 px but the model takes 72×100"), (other, "has 4 classes")):
-        assert main(["export", str(run_folder / "best.ckpt"), "--out", str(out), "--golden", str(folder)]) == 2
-        error = capsys.readouterr().err
-        assert f"--golden {folder}" in error
-        assert message in error
-        assert len(error.strip().splitlines()) == 1
-        assert not out.exists()
+    assert main(["export", str(run_folder / "best.ckpt"), "--out", str(out), "--golden", str(small)]) == 2
+    error = capsys.readouterr().err
+    assert f"--golden {small}: its frames are 64×100 px but the model takes 72×100" in error
+    assert len(error.strip().splitlines()) == 1
+    assert not out.exists()
+
+
+def test_golden_frames_may_be_labelled_with_other_kinds(run_folder: Path, tmp_path: Path) -> None:
+    """Simulated strip for a model of two kinds: the labels only choose which frames are shown."""
+    shown, out = tmp_path / "shown", tmp_path / "model"
+    size = ("--height", str(HEIGHT), "--width", str(WIDTH))
+    assert main(["simulate", "--out", str(shown), "--frames", "20", *size]) == 0
+    assert main(["export", str(run_folder / "best.ckpt"), "--out", str(out), "--golden", str(shown)]) == 0
+    assert len(golden.load(out / "golden.npz").frames) >= 3

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from inspector.backends.instant import write_engine
+from inspector.engine.manifest import open_folder, read_manifest_bytes
 from inspector.engine.signature import SIGNATURE_NAME, make_key, open_trusted, sign
 from inspector.errors import EngineError, InputError
 
@@ -60,6 +61,14 @@ def test_a_manifest_changed_after_it_was_signed_is_refused(engine: Path, tmp_pat
     (engine / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(EngineError, match="no trusted key has signed"):
         open_trusted(engine, (trusted,))
+
+
+def test_the_manifest_that_was_checked_is_the_one_that_opens(engine: Path):
+    """One that is put in its place meanwhile is not read again."""
+    raw = read_manifest_bytes(engine)
+    (engine / "manifest.json").write_bytes(raw.replace(b"instant", b"another"))
+    assert open_folder(engine, raw).manifest.name == "instant"
+    assert open_folder(engine).manifest.name == "another"
 
 
 def test_a_damaged_engine_is_not_signed(engine: Path, tmp_path: Path):

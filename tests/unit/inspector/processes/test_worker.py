@@ -51,7 +51,7 @@ def inspect_one(folder: Path, engine_ms: float, deadline_ms: float) -> tuple[Ins
             if backend.in_flight:
                 room = max(room, dispatch.wait_for_room(1))
             assert time.monotonic() < until_s
-        (result,) = decode_results(answers.recv_multipart())
+        _, _, (result,) = decode_results(answers.recv_multipart())
         return result.inspection, room
 
 

@@ -3,6 +3,7 @@
 import pytest
 from plc import heard
 
+from inspector.rules import BoundRecipe, score_thresholds
 from inspector.sinks.gate import RECORDS, Action, Fault, MemoryGate
 from inspector.sinks.gate_feed import BEAT_NS, FAULT_HOLD_NS, WAITING, GateFeed
 from inspector.sinks.gate_registers import REGISTERS, encode
@@ -10,6 +11,10 @@ from inspector.stages.verdicts import Outcome
 from inspector.values import Decision, Defect, Verdict
 
 LATE_MS = 200.0
+NAMES = ("normal", "pits", "stains")
+RECIPE = BoundRecipe(
+    "r@1", NAMES, (False, True, False), (0.0,) * 3, score_thresholds(NAMES, dict.fromkeys(NAMES, 0.5)), 1.0, 1.0
+)
 
 
 class Desk:
@@ -18,7 +23,7 @@ class Desk:
     def __init__(self) -> None:
         self.now_ns = 10**12
         self.gate = MemoryGate()
-        self.feed = GateFeed(self.gate, ["top", "bottom"], (False, True, False), LATE_MS, lambda: self.now_ns)
+        self.feed = GateFeed(self.gate, ["top", "bottom"], RECIPE, LATE_MS, lambda: self.now_ns)
 
     def turn(self, after_ns: int = 0, owed: int = 0, silent: bool = False) -> None:
         self.now_ns += after_ns
@@ -39,8 +44,8 @@ def desk() -> Desk:
     return desk
 
 
-def defect(kind: int, area_px: int) -> Defect:
-    return Defect(f"d{kind}", kind, f"kind {kind}", (0, 0, 4, 4), area_px, 1.0, 0.0, 0.0, 0.9)
+def defect(kind: int, area_px: int, name: str = "") -> Defect:
+    return Defect(f"d{kind}", kind, name or NAMES[kind], (0, 0, 4, 4), area_px, 1.0, 0.0, 0.0, 0.9)
 
 
 def outcome(
@@ -127,6 +132,13 @@ def test_the_class_is_that_of_the_largest_defect_that_rejects(desk: Desk):
     assert [record.kind for record in heard(list(desk.gate.blocks))] == [1, 0]
 
 
+def test_a_class_keeps_its_number_when_an_engine_numbers_it_otherwise(desk: Desk):
+    """After a swap: the PLC knows the classes by the engine that decide has started with."""
+    swapped = (defect(2, 10, "pits"), defect(1, 500, "stains"))
+    desk.give([outcome(0, Decision.REJECT, defects=swapped)])
+    assert desk.gate.blocks[-1].records[0].kind == 1
+
+
 def test_what_the_gate_missed_is_a_gap_and_never_comes_later(desk: Desk):
     """Counted, the fault raised for long enough to be seen, the numbers go on."""
     desk.give([outcome(0)])
@@ -163,6 +175,31 @@ def test_the_heartbeat_stands_still_when_verdicts_stop(desk: Desk, state: dict[s
     for _ in range(50):
         desk.turn(BEAT_NS, **state)
     assert desk.heartbeat == before
+
+
+def test_a_gate_that_goes_while_nothing_moves_is_found_out(desk: Desk):
+    """A camera is silent, no verdict comes: the gate is written to all the same; the heartbeat stands still."""
+    desk.turn(silent=True)
+    before, written = desk.heartbeat, len(desk.gate.blocks)
+    desk.turn(BEAT_NS, silent=True)
+    assert (desk.heartbeat, len(desk.gate.blocks)) == (before, written + 1)
+    desk.gate.reachable = False
+    desk.turn(BEAT_NS, owed=1, silent=True)
+    assert not desk.feed.taking
+
+
+def test_a_run_has_another_number_than_the_one_before_it():
+    """Found in the registers: the PLC would take the first verdicts for old ones. Its own number is kept."""
+    desk = Desk()
+    drawn = desk.feed._run
+    desk.gate.run_before = drawn
+    desk.turn()
+    begun = desk.gate.blocks[-1].run
+    assert 1 <= begun <= 65_535
+    assert begun != drawn
+    desk.gate.run_before = begun
+    desk.give([outcome(0)])
+    assert desk.gate.blocks[-1].run == begun
 
 
 def test_verdicts_of_one_camera_do_not_vouch_for_another(desk: Desk):

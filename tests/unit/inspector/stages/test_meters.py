@@ -7,7 +7,7 @@ from inspector.rules import BoundRecipe, score_thresholds
 from inspector.stages import ledger
 from inspector.stages.meters import WORKERS_KNOWN, Histogram, Meters, short_reason
 from inspector.stages.verdicts import Outcome
-from inspector.values import Decision, Defect, Inspection, Verdict, Working
+from inspector.values import Decision, Defect, Verdict, Working
 
 NAMES = ("normal", "pits", "scratches")
 
@@ -79,19 +79,18 @@ def test_a_value_at_the_end_of_a_class_lies_in_it():
     assert histogram.counts == [2, 2, 2]
 
 
-def test_a_batch_counts_once_and_a_worker_once(meters: Meters):
-    """Two workers' batches, their frames mixed; a frame that was in no batch says nothing."""
+def test_a_worker_counts_once_and_its_batches_each(meters: Meters):
+    """Two workers at a time, as in a swap; a message without a batch tells of none."""
     for _ in range(3):
-        meters.result(Inspection("e@1", 1, 2, 3, batch_frames=3), Working(7, 5))
-        meters.result(Inspection("e@2", 1, 4, 5, batch_frames=3), Working(8, 0))
-    meters.result(Inspection("e@3", 1, 9, 9, fault="frame is 1×1, the engine takes 2×2"), Working(8, 0))
-    assert (sum(meters.batches.counts), meters.batches.total) == (2, 6)
+        meters.worker("e@1", Working(7, 5, (3, 1)))
+        meters.worker("e@2", Working(8, 0))
+    assert (sum(meters.batches.counts), meters.batches.total) == (6, 12)
     assert (meters.worker_starts, meters.worker_waiting, meters.engine) == (2, 0, "e@2")
 
 
 def test_workers_that_restart_for_ever_take_no_memory_for_ever(meters: Meters):
     """A storm of starts is counted, and is still a fixed size."""
     for start in range(10 * WORKERS_KNOWN):
-        meters.result(Inspection("e@1", 1, start, 3, batch_frames=1), Working(start + 1, 0))
-    assert len(meters._newest_batch) == WORKERS_KNOWN
+        meters.worker("e@1", Working(start, 0))
+    assert len(meters._workers) == WORKERS_KNOWN
     assert meters.worker_starts == 10 * WORKERS_KNOWN

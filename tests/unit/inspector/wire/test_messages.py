@@ -1,11 +1,13 @@
 """Messages: what goes in comes out; what is damaged or of another version is refused."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.errors import WireError
+from inspector.rules import EngineClasses
 from inspector.values import Announcement, Inspection, Segmentation, Working
 from inspector.wire.messages import (
     IN_MESSAGE,
@@ -32,8 +34,9 @@ from inspector.wire.messages import (
 )
 
 ANNOUNCEMENT = Announcement("top", 1, 7, 10, 11, 12.5, 256, "coil", None)
-CLEAN = Inspection("e@1", 1, 2, 3, batch_frames=4)
-WORKING = Working(5, 6)
+CLEAN = Inspection("e@1", 1, 2, 3)
+ENGINE = EngineClasses("e@1", ("normal", "scratch", "stain"), (1.0, 0.5, 0.25), (0, 12, 0))
+WORKING = Working(5, 6, (2, 1))
 
 
 def header(height: int = 3, width: int = 4, slot: int = IN_MESSAGE) -> FrameHeader:
@@ -72,14 +75,15 @@ def test_frames_round_trip_share_the_pixels():
 
 def test_results_round_trip():
     """A clean result is a header; one with a candidate carries maps and pixels."""
-    clean = Result("top", 1, 7, CLEAN, WORKING)
-    assert len(encode_results("e@1", [clean])) == 1
+    clean = Result("top", 1, 7, CLEAN)
+    assert len(encode_results(ENGINE, [clean])) == 1
     pixels = np.arange(32, dtype=np.uint8).reshape(4, 8)
     maps = Segmentation(np.ones((2, 4), np.uint8), np.full((2, 4), 9, np.uint8), 2)
     candidate = Result("top", 1, 8, Inspection("e@1", 1, 2, 3, maps, pixels))
-    parts = encode_results("e@1", [clean, candidate, clean], WORKING)
+    parts = encode_results(ENGINE, [clean, candidate, clean], WORKING)
     assert len(parts) == 1 + 3
-    first, seen, last = decode_results(parts)
+    engine, working, (first, seen, last) = decode_results(parts)
+    assert (engine, working) == (ENGINE, WORKING)
     assert first == last == clean
     assert seen.inspection.segmentation.map_stride == 2
     assert np.array_equal(seen.inspection.segmentation.score, maps.score)
@@ -138,9 +142,28 @@ def test_noise_is_refused(parts):
 @given(st.binary(max_size=80), st.integers(0, 79))
 def test_damaged_headers_are_refused_or_decoded(noise, place):
     """A valid header with noise in it either still decodes or raises WireError."""
-    message = bytearray(encode_results("e@1", [Result("top", 1, 7, CLEAN)])[0])
+    message = bytearray(encode_results(ENGINE, [Result("top", 1, 7, CLEAN)])[0])
     message[1 + place % (len(message) - 1) :] = noise
     try:
         decode_results([bytes(message)])
     except WireError:
         return
+
+
+@pytest.mark.parametrize(
+    ("names", "thresholds"),
+    [
+        (("normal", "scratch"), (1.0,)),
+        (("normal",), (1.0,)),
+        (("normal", "normal"), (1.0, 0.5)),
+        (("normal", "scratch"), (1.0, 1.5)),
+        (("normal", "scratch"), (1.0, float("nan"))),
+    ],
+)
+def test_results_of_an_engine_that_cannot_be_are_refused(names, thresholds):
+    """Its classes are what every verdict on them rests on."""
+    good = encode_results(EngineClasses("e@1", ("a", "b"), (1.0, 0.5), (0, 0)), [])[0]
+    fields = msgspec.msgpack.decode(memoryview(good)[1:])
+    fields[1] |= {"names": names, "thresholds": thresholds, "min_area_px": [0] * len(names)}
+    with pytest.raises(WireError):
+        decode_results([good[:1] + msgspec.msgpack.encode(fields)])

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from inspector.backends import Backend
+from inspector.backends.base import Backend
 from inspector.values import Pixels
 
 SPEED_S: Final = 2.0

@@ -1,0 +1,193 @@
+"""CUDA as the GPU backends need it, on NVIDIA's cuda-python: calls checked, every resource given back once."""
+
+import ctypes
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, ParamSpec, cast
+
+import numpy as np
+
+from inspector.backends.cuda_runtime import CudaRuntime, Handle
+from inspector.errors import DeviceError, EngineError
+from inspector.values import Pixels
+
+INSTALL: Final = "pip install 'strip-inspector[gpu]'"
+
+DEVICE: Final = 0
+"""The first GPU the process sees; CUDA_VISIBLE_DEVICES picks another."""
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """The device, as manifests, logs and reports name it."""
+
+    name: str
+    compute_capability: str
+    """ "9.0" and the like."""
+    memory_bytes: int
+    driver: str
+    """Newest CUDA version the driver serves, "13.2"."""
+    runtime: str
+
+    def versions(self) -> dict[str, str]:
+        """What a manifest records of it."""
+        return {
+            "gpu": self.name,
+            "compute_capability": self.compute_capability,
+            "cuda_driver": self.driver,
+            "cuda_runtime": self.runtime,
+        }
+
+
+class Cuda:
+    """Memory, streams, events and graphs of one GPU; `close` gives back all that is left, newest first."""
+
+    def __init__(self, runtime: CudaRuntime) -> None:
+        self._runtime = runtime
+        self._held = ExitStack()
+        self.lost = False
+        """After the first error: CUDA's errors are sticky, so nothing is called any more, not even to free."""
+        self.select()
+
+    def select(self) -> None:
+        """Make the device current; every thread that calls CUDA does so once."""
+        self.checked(self._runtime.cudaSetDevice, DEVICE)
+
+    def checked(self, call: Callable[P, tuple[Any, ...]], *args: P.args, **kwargs: P.kwargs) -> Any:
+        """The call's result; raises DeviceError with CUDA's own words when it fails."""
+        error, *results = call(*args, **kwargs)
+        if error != self._runtime.cudaError_t.cudaSuccess:
+            self.lost = True
+            raise DeviceError(f"{call.__name__}: {_words(self._runtime, error)}")
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def gpu(self) -> Gpu:
+        """What it is; raises DeviceError."""
+        return _gpu(self)
+
+    def free_bytes(self) -> int:
+        """Device memory nobody holds."""
+        free, _ = self.checked(self._runtime.cudaMemGetInfo)
+        return int(free)
+
+    def pinned(self, shape: tuple[int, ...]) -> Pixels:
+        """Page-locked host memory, uint8: the only kind that is copied while the GPU computes."""
+        size = math.prod(shape)
+        address = int(self.checked(self._runtime.cudaHostAlloc, size, self._runtime.cudaHostAllocDefault))
+        self._hold(self._runtime.cudaFreeHost, address)
+        memory = memoryview((ctypes.c_uint8 * size).from_address(address))
+        array: Pixels = np.frombuffer(memory, np.uint8).reshape(shape)
+        array[:] = 0
+        return array
+
+    def memory(self, size: int) -> int:
+        """Device memory filled with zeros; its address."""
+        address = int(self.checked(self._runtime.cudaMalloc, size))
+        self._hold(self._runtime.cudaFree, address)
+        self.checked(self._runtime.cudaMemset, address, 0, size)
+        return address
+
+    def stream(self) -> Handle:
+        """A stream that does not wait for the default one."""
+        stream = self.checked(self._runtime.cudaStreamCreateWithFlags, self._runtime.cudaStreamNonBlocking)
+        self._hold(self._runtime.cudaStreamDestroy, stream)
+        return stream
+
+    def event(self) -> Handle:
+        """An event whose waiter sleeps: spinning would take a core from the line."""
+        flags = self._runtime.cudaEventBlockingSync | self._runtime.cudaEventDisableTiming
+        event = self.checked(self._runtime.cudaEventCreateWithFlags, flags)
+        self._hold(self._runtime.cudaEventDestroy, event)
+        return event
+
+    def copy_in(self, target: int, source: Pixels, stream: Handle) -> None:
+        """Pinned host memory to the device, behind what the stream already has."""
+        kind = self._runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
+        self.checked(self._runtime.cudaMemcpyAsync, target, source.ctypes.data, source.nbytes, kind, stream)
+
+    def copy_out(self, target: Pixels, source: int, stream: Handle) -> None:
+        """Device to pinned host memory, behind what the stream already has."""
+        kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        self.checked(self._runtime.cudaMemcpyAsync, target.ctypes.data, source, target.nbytes, kind, stream)
+
+    def record(self, event: Handle, stream: Handle) -> None:
+        """`event` happens when the stream gets here."""
+        self.checked(self._runtime.cudaEventRecord, event, stream)
+
+    def wait_on_device(self, stream: Handle, event: Handle) -> None:
+        """What `stream` is given from now on starts after `event`."""
+        self.checked(self._runtime.cudaStreamWaitEvent, stream, event, 0)
+
+    def wait(self, event: Handle) -> None:
+        """Sleep until the event has happened."""
+        self.checked(self._runtime.cudaEventSynchronize, event)
+
+    def synchronise(self, stream: Handle) -> None:
+        """Sleep until the stream is empty."""
+        self.checked(self._runtime.cudaStreamSynchronize, stream)
+
+    def graph(self, stream: Handle, enqueue: Callable[[int], None]) -> Callable[[], None]:
+        """Record what `enqueue` gives the stream; the returned callable gives it all again in one launch."""
+        mode = self._runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        self.checked(self._runtime.cudaStreamBeginCapture, stream, mode)
+        enqueue(int(stream))
+        graph = self.checked(self._runtime.cudaStreamEndCapture, stream)
+        executable = self.checked(self._runtime.cudaGraphInstantiate, graph, 0)
+        self._hold(self._runtime.cudaGraphExecDestroy, executable)
+        self.checked(self._runtime.cudaGraphDestroy, graph)
+        return lambda: self.checked(self._runtime.cudaGraphLaunch, executable, stream)
+
+    def close(self) -> None:
+        """Give everything back. After an error the driver does so when the process ends."""
+        if self.lost:
+            self._held.pop_all()
+        self._held.close()
+
+    def _hold(self, release: Callable[[Any], tuple[Any, ...]], handle: Any) -> None:
+        self._held.callback(lambda: self.checked(release, handle))
+
+
+def open_cuda(folder: Path) -> Cuda:
+    """The first GPU; raises EngineError where there is none or no cuda-python, with what to do."""
+    try:
+        from cuda.bindings import runtime
+    except ImportError as error:
+        raise EngineError(f"{folder}: needs NVIDIA's cuda-python ({error}): {INSTALL}") from None
+    cuda = cast("CudaRuntime", runtime)
+    state, *counts = cuda.cudaGetDeviceCount()
+    works = state == cuda.cudaError_t.cudaSuccess
+    if not works or not counts[0]:
+        reason = "none found" if works else _words(cuda, state)
+        raise EngineError(
+            f"{folder}: needs an NVIDIA GPU ({reason}): `nvidia-smi` must show one and a driver for CUDA 13; on a "
+            "PC without, build for its CPU with `trainer build-engine MODEL --backend openvino`"
+        )
+    return Cuda(cuda)
+
+
+def _gpu(cuda: Cuda) -> Gpu:
+    runtime = cuda._runtime  # noqa: SLF001 (its own module)
+    properties = cuda.checked(runtime.cudaGetDeviceProperties, DEVICE)
+    name = properties.name
+    return Gpu(
+        name=name.decode() if isinstance(name, bytes) else str(name),
+        compute_capability=f"{properties.major}.{properties.minor}",
+        memory_bytes=int(properties.totalGlobalMem),
+        driver=_cuda_version(cuda.checked(runtime.cudaDriverGetVersion)),
+        runtime=_cuda_version(cuda.checked(runtime.cudaRuntimeGetVersion)),
+    )
+
+
+def _cuda_version(number: int) -> str:
+    """13020 → "13.2"."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _words(runtime: CudaRuntime, error: Any) -> str:
+    _, text = runtime.cudaGetErrorString(error)
+    return f"{text.decode() if isinstance(text, bytes) else text} ({error.name})"

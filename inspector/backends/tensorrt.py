@@ -1,0 +1,72 @@
+"""The production engine on NVIDIA GPUs. What the manifest tells is checked before anything is deserialised."""
+
+from typing import Final
+
+from inspector.backends.cuda import Cuda
+from inspector.backends.cuda_backend import CudaBackend, Network
+from inspector.backends.tensorrt_versions import (
+    VERSION_COMPATIBLE,
+    check_version,
+    installed_version,
+    lean_library,
+)
+from inspector.errors import EngineError
+
+PLAN_NAME: Final = "model.plan"
+
+HARDWARE_COMPATIBLE: Final = "hardware_compatible"
+"""Option of the manifest, one of the levels below; missing: this compute capability only."""
+
+SAME_CAPABILITY: Final = "same_compute_capability"
+AMPERE_PLUS: Final = "ampere_plus"
+AMPERE: Final = (8, 0)
+"""Compute capability from which an `ampere_plus` engine runs."""
+
+
+class TensorRtBackend(CudaBackend):
+    """A TensorRT plan, deserialised once."""
+
+    def _check(self) -> None:
+        self._version = installed_version(self.folder.path)
+        self._built_with = self._recorded("tensorrt")
+        self._version_compatible = bool(self.manifest.options.get(VERSION_COMPATIBLE, False))
+        check_version(
+            self.folder.path, self._built_with, self._version, version_compatible=self._version_compatible
+        )
+
+    def _check_gpu(self) -> None:
+        built_for, here = self._recorded("compute_capability"), self.gpu.compute_capability
+        level = self.manifest.options.get(HARDWARE_COMPATIBLE)
+        if built_for == here or (level == AMPERE_PLUS and _capability(here) >= AMPERE):
+            return
+        raise EngineError(
+            f"{self.folder.path}: built for compute capability {built_for} ({self._recorded('gpu')}), this GPU "
+            f"({self.gpu.name}) has {here}: build it on this PC with "
+            "`trainer build-engine MODEL --backend tensorrt --out …`"
+        )
+
+    def _recorded(self, name: str) -> str:
+        version = self.manifest.versions.get(name)
+        if version is None:
+            raise EngineError(f"{self.folder.path}: the manifest does not tell {name}: build the engine again")
+        return version
+
+    def _load(self, cuda: Cuda) -> Network:
+        from inspector.backends.tensorrt_engine import TensorRtNetwork
+
+        plan, lean = self.folder.file(PLAN_NAME), None
+        if self._built_with != self._version:
+            lean = lean_library(self.folder.path, self._built_with)
+        return TensorRtNetwork(self.folder, plan, cuda, lean)
+
+    def device(self) -> str:
+        """The GPU, the precision, and TensorRT's version."""
+        return f"{super().device()}, TensorRT {self._version}"
+
+    def versions(self) -> dict[str, str]:
+        """TensorRT's, too."""
+        return {"tensorrt": self._version, **super().versions()}
+
+
+def _capability(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))

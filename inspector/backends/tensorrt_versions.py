@@ -1,0 +1,82 @@
+"""What differs between TensorRT 10 and 11, and between the version an engine was built with and the one here."""
+
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from inspector.errors import EngineError
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+INSTALL: Final = (
+    "pip install --extra-index-url https://pypi.nvidia.com 'strip-inspector[tensorrt]'; without it this PC can "
+    "use `trainer build-engine MODEL --backend torch` or `--backend openvino`"
+)
+
+MAJORS: Final = (10, 11)
+"""Versions whose interface this package was checked against."""
+
+VERSION_COMPATIBLE: Final = "version_compatible"
+"""Option of the manifest: later TensorRT versions may run the engine, through the lean runtime of its own."""
+
+
+def installed_version(folder: Path) -> str:
+    """TensorRT's version here; raises EngineError where it is missing or of a generation nobody checked."""
+    try:
+        version = str(import_module("tensorrt").__version__)
+    except (ImportError, OSError, AttributeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise EngineError(f"{folder}: needs TensorRT, which cannot be imported ({reason}): {INSTALL}") from None
+    if _major(version) not in MAJORS:
+        wanted = " or ".join(map(str, MAJORS))
+        raise EngineError(f"{folder}: TensorRT here is {version}, this inspector knows {wanted}: {INSTALL}")
+    return version
+
+
+def check_version(folder: Path, built_with: str, here: str, *, version_compatible: bool) -> None:
+    """Raises EngineError when the TensorRT here cannot run an engine of `built_with`."""
+    if built_with == here:
+        return
+    if not version_compatible:
+        raise EngineError(
+            f"{folder}: built with TensorRT {built_with}, here is {here}, but an engine runs on its own "
+            "version only: build it again on this PC (`trainer build-engine MODEL --backend tensorrt --out …`) or "
+            f"`pip install tensorrt=={built_with}`"
+        )
+    if _release(built_with) > _release(here):
+        raise EngineError(
+            f"{folder}: built with TensorRT {built_with}, here is the older {here}: build it again on this PC "
+            "with `trainer build-engine MODEL --backend tensorrt --out …`"
+        )
+
+
+def lean_library(folder: Path, built_with: str) -> Path:
+    """The lean runtime of the engine's own version, which a later TensorRT needs to run it; raises EngineError."""
+    name = f"tensorrt-lean-cu13-libs=={built_with}"
+    try:
+        found = metadata.version("tensorrt-lean-cu13-libs")
+        libraries = Path(str(import_module("tensorrt_lean_libs").__file__)).parent
+    except (ImportError, metadata.PackageNotFoundError):
+        found, libraries = "none", folder
+    library = libraries / f"libnvinfer_lean.so.{_major(built_with)}"
+    if found != built_with or not library.is_file():
+        raise EngineError(
+            f"{folder}: built with TensorRT {built_with} for later versions, which run it through its lean "
+            f"runtime {built_with} (found {found}): `pip install {name}`"
+        )
+    return library
+
+
+def network_flags(tensorrt: "type[trt.NetworkDefinitionCreationFlag]", version: str) -> int:
+    """A strongly typed network: to be asked for in 10, all there is in 11."""
+    return 1 << int(tensorrt.STRONGLY_TYPED) if _major(version) == 10 else 0
+
+
+def _major(version: str) -> int:
+    return _release(version)[0]
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """ "10.14.1.48.post1" → (10, 14, 1, 48)."""
+    return tuple(int(part) for part in version.split(".") if part.isdigit()) or (0,)

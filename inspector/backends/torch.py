@@ -1,0 +1,211 @@
+"""Engines on torch: for GPU PCs without TensorRT, and the reference GPU tests compare with.
+
+On a CPU it is slow and there for checks; OpenVINO is what runs a line there.
+"""
+
+import threading
+import time
+import warnings
+from pathlib import Path
+from queue import SimpleQueue
+from types import ModuleType
+from typing import Any, Final
+
+from inspector.backends.base import Answer, Backend, BackendSettings
+from inspector.backends.cuda import Cuda
+from inspector.backends.cuda_backend import CudaBackend, DeviceBuffers, Enqueue, Network
+from inspector.backends.torch_program import DEVICE, PROGRAM_NAME
+from inspector.engine.manifest import EngineFolder
+from inspector.errors import DeviceError, EngineError
+from inspector.values import Pixels
+
+WARM_UPS: Final = 3
+"""Runs before a graph is captured: cuDNN has chosen its kernels by then, and the allocator has its blocks."""
+
+CPU_SLOTS: Final = 2
+"""One batch computed, the next one waiting."""
+
+
+def open_torch(folder: EngineFolder, settings: BackendSettings) -> Backend:
+    """The backend for the device the engine was built for; never another one."""
+    on_gpu = folder.manifest.options.get(DEVICE) == "cuda"
+    return TorchCudaBackend(folder, settings) if on_gpu else TorchCpuBackend(folder, settings)
+
+
+class TorchCudaBackend(CudaBackend):
+    """An exported program on a GPU, channels last, one CUDA graph a batch size."""
+
+    def _check(self) -> None:
+        self._torch = _import_torch(self.folder)
+        if not self._torch.cuda.is_available():
+            raise EngineError(
+                f"{self.folder.path}: torch {self._torch.__version__} here sees no GPU: `nvidia-smi` must show "
+                "one, and torch must be a build with CUDA (`pip install 'torch==2.13.*'`, not from the CPU index)"
+            )
+
+    def _load(self, cuda: Cuda) -> Network:  # noqa: ARG002 (torch has its own allocator)
+        program = load_program(self._torch, self.folder, "cuda")
+        return TorchNetwork(self._torch, program, self)
+
+    def device(self) -> str:
+        """The GPU, the precision, and torch's version."""
+        return f"{super().device()}, torch {self._torch.__version__}"
+
+    def versions(self) -> dict[str, str]:
+        """torch's, too."""
+        return {"torch": str(self._torch.__version__), **super().versions()}
+
+
+class TorchNetwork:
+    """The program between a slot's buffers. torch captures the graphs itself: its allocator must know of them."""
+
+    graphs_itself = True
+
+    def __init__(self, torch: ModuleType, program: Any, backend: CudaBackend) -> None:
+        self._torch, self._program = torch, program
+        manifest = backend.manifest
+        self._shapes = {
+            "frames": (manifest.height, manifest.width),
+            "kind": (manifest.map_height, manifest.map_width),
+            "score": (manifest.map_height, manifest.map_width),
+        }
+        # One pool for all graphs: they run one after another on one stream, and leave nothing in it for the next.
+        self._pool = torch.cuda.graph_pool_handle()
+        self._graphs: list[Any] = []
+
+    def bind(self, buffers: DeviceBuffers, frames: int, stream: int) -> Enqueue:
+        """Capture an inference of this batch size between these buffers."""
+        torch = self._torch
+        compute = torch.cuda.ExternalStream(stream)
+        given, kind, score = (
+            self._tensor(getattr(buffers, name), (frames, *self._shapes[name]))
+            for name in ("frames", "kind", "score")
+        )
+
+        def infer() -> None:
+            found_kind, found_score = self._program(given)
+            kind.copy_(found_kind)
+            score.copy_(found_score)
+
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.inference_mode(), torch.cuda.stream(compute):
+                for _ in range(WARM_UPS):
+                    infer()
+                compute.synchronize()
+                with torch.cuda.graph(graph, pool=self._pool, stream=compute):
+                    infer()
+        except RuntimeError as error:
+            raise DeviceError(f"torch: {_first_line(error)}") from None
+        self._graphs.append(graph)
+
+        def enqueue(stream: int) -> None:
+            try:
+                with torch.cuda.stream(torch.cuda.ExternalStream(stream)):
+                    graph.replay()
+            except RuntimeError as error:
+                raise DeviceError(f"torch: {_first_line(error)}") from None
+
+        return enqueue
+
+    def _tensor(self, address: int, shape: tuple[int, ...]) -> Any:
+        """The slot's memory as a tensor; nothing is copied."""
+        return self._torch.as_tensor(_DeviceArray(address, shape), device="cuda")
+
+
+class _DeviceArray:
+    """Device memory in the words all CUDA libraries for Python share."""
+
+    def __init__(self, address: int, shape: tuple[int, ...]) -> None:
+        self.__cuda_array_interface__ = {
+            "shape": shape,
+            "typestr": "|u1",
+            "data": (address, False),
+            "version": 3,
+        }
+
+
+class TorchCpuBackend(Backend):
+    """An exported program on the CPU, one batch after another in a thread of its own."""
+
+    def _open(self) -> None:
+        self._torch = _import_torch(self.folder)
+        if self.settings.threads is not None:
+            self._torch.set_num_threads(self.settings.threads)
+        self._program = load_program(self._torch, self.folder, "cpu")
+        self.slots = self.settings.slots or CPU_SLOTS
+        self._work: SimpleQueue[tuple[int, Pixels] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="torch")
+        self._thread.start()
+
+    def _submit(self, ticket: int, frames: Pixels) -> None:
+        self._work.put((ticket, frames))
+
+    def _serve(self) -> None:
+        torch = self._torch
+        while (work := self._work.get()) is not None:
+            ticket, frames = work
+            started = time.perf_counter()
+            kind = score = error = None
+            try:
+                # torch takes no read-only memory; a frame is small beside what is computed from it.
+                given = torch.from_numpy(frames if frames.flags.writeable else frames.copy())
+                with torch.inference_mode():
+                    kind, score = (maps.numpy() for maps in self._program(given))
+            except Exception as failure:  # noqa: BLE001  # a thread that died would leave the line waiting for ever
+                kind, score, error = None, None, _first_line(failure)
+            self._answer(Answer(ticket, kind, score, (time.perf_counter() - started) * 1e3, error))
+
+    def _close(self) -> None:
+        self._work.put(None)
+        self._thread.join()
+
+    def device(self) -> str:
+        """Says that this is the CPU."""
+        return f"CPU, {self.manifest.precision}, torch {self._torch.__version__}"
+
+    def versions(self) -> dict[str, str]:
+        """torch's."""
+        return {"torch": str(self._torch.__version__)}
+
+
+def _import_torch(folder: EngineFolder) -> ModuleType:
+    """torch, of the version the program was exported with; raises EngineError before anything is deserialised."""
+    try:
+        import torch
+    except ImportError as error:
+        raise EngineError(f"{folder.path}: needs torch ({error}): `pip install 'torch==2.13.*'`") from None
+    built_with = folder.manifest.versions.get("torch", "an unknown version")
+    if _release(built_with) != _release(torch.__version__):
+        raise EngineError(
+            f"{folder.path}: exported by torch {built_with}, here is {torch.__version__}: build it again on this "
+            "PC with `trainer build-engine MODEL --backend torch --out …`"
+        )
+    return torch
+
+
+def load_program(torch: ModuleType, folder: EngineFolder, device: str) -> Any:
+    """The program on `device`, channels last; raises EngineError for a file that is none."""
+    path: Path = folder.file(PROGRAM_NAME)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about its own file format
+            program = torch.export.load(path)
+            if device != "cpu":
+                from torch.export.passes import move_to_device_pass
+
+                program = move_to_device_pass(program, device)
+            return program.module().to(memory_format=torch.channels_last)
+    except Exception as error:  # noqa: BLE001 (what a damaged archive raises differs from byte to byte)
+        raise EngineError(
+            f"{path}: torch {torch.__version__} cannot open it ({_first_line(error)}): build the engine again"
+        ) from None
+
+
+def _release(version: str) -> list[str]:
+    """ "2.13.0+cu130" → ["2", "13"]: programs are kept readable within it."""
+    return version.split("+", maxsplit=1)[0].split(".")[:2]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

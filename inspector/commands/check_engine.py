@@ -1,0 +1,44 @@
+"""What `inspector check` says of an engine: does it answer here as at its build, how fast, and on what."""
+
+from typing import Final
+
+from inspector import __version__
+from inspector.backends import Backend
+from inspector.backends.speed import measure_speed
+from inspector.engine import golden
+from inspector.engine.manifest import GOLDEN_NAME, Manifest
+from inspector.machine import machine
+
+SPEED_S: Final = 1.0
+"""How long the engine is timed; a table that takes longer is not asked for when it is needed."""
+
+
+def golden_frames(backend: Backend) -> str:
+    """Run its golden frames; raises EngineError where the maps stray."""
+    agreement = backend.verify_golden()
+    return f"mask agreement {agreement.mask_agreement:.4f} on {backend.device()}"
+
+
+def parity(manifest: Manifest) -> str:
+    """How close it came to its model when it was built."""
+    found = manifest.quality.get("engine_against_model")
+    if found is None:
+        return "not measured when it was built"
+    return f"{found['mask_agreement']:.4%} of the pixels of {found['frames']} frames as the model, at the build"
+
+
+def speed(backend: Backend) -> str:
+    """Its speed here, beside the one at its build."""
+    frames = golden.load(backend.folder.file(GOLDEN_NAME)).frames
+    now, before = measure_speed(backend, frames, SPEED_S), backend.manifest.speed
+    at_build = f"; at the build {before['frames_per_second']} on {before['device']}" if before else ""
+    return (
+        f"{now['frames_per_second']} frames/s alone, batch {now['batch']}, {now['slots']} slots, a batch "
+        f"{now['median_ms']} ms{at_build}"
+    )
+
+
+def this_pc(backend: Backend) -> str:
+    """Libraries, devices and the PC: what a bug report must tell."""
+    facts = {"inspector": __version__, **backend.versions(), "machine": machine()}
+    return "; ".join(f"{name} {value}" for name, value in facts.items())

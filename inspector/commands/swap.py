@@ -1,0 +1,46 @@
+"""`inspector swap`: another engine for a line that runs, without a frame lost."""
+
+import json
+import sys
+from pathlib import Path
+
+from inspector.config import load_config
+from inspector.engine.manifest import check_successor, read_manifest
+from inspector.engine.signature import open_trusted
+from inspector.errors import InputError, WorkError
+from inspector.processes.control import control_path, give_order
+
+
+def swap(engine: Path, config_path: Path, *, as_json: bool) -> int:
+    """Put the line of `inspector run` on another engine; returns the exit code.
+
+    Raises InputError for an engine or a line that cannot be, WorkError when the new worker failed: then the line
+    runs on with the old one.
+    """
+    config = load_config(config_path)
+    line = config.line
+    folder = open_trusted(engine.resolve(), line.trusted_keys)
+    check_successor(folder.manifest, read_manifest(line.engine))
+
+    def note(text: str) -> None:
+        if not as_json:
+            print(text, file=sys.stderr, flush=True)
+
+    try:
+        done = give_order(control_path(config), {"engine": str(folder.path)}, note)
+    except FileNotFoundError:
+        raise InputError(
+            f"{config_path}: no `inspector run` of this config runs here; a service is swapped by systemd: "
+            f"`systemctl start inspector-worker@NEW`, then `systemctl stop inspector-worker@OLD`"
+        ) from None
+    except WorkError as error:
+        raise WorkError(f"{engine}: not taken, the line runs on as it was: {error}") from None
+    if as_json:
+        print(json.dumps({"engine": folder.identity, **done}))
+    else:
+        print(f"the line runs on {folder.identity}; the worker before it finished in {done['drained_s']:.1f} s")
+        for how in done["old_worker"]:
+            print(f"  {how}: what it held ends UNINSPECTED at its deadline")
+        if folder.path != line.engine.resolve():
+            print(f'  {config_path} still names {line.engine}: set `engine = "{folder.path}"` to start with it')
+    return 0

@@ -1,0 +1,64 @@
+"""A kernel that stands in for a network, on either GPU: its maps can be worked out by hand, to the bit.
+
+score = 255 - grey level, kind = 1 + its highest bit, both sampled at the map stride.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inspector.backends.cuda import Cuda
+from inspector.backends.cuda_backend import CudaBackend, DeviceBuffers, Enqueue, Network
+from inspector.backends.instant import write_engine
+from inspector.engine.manifest import EngineFolder
+
+STRIDE = 4
+
+
+def kernel_folder(path: Path, *, size: tuple[int, int], max_batch: int) -> EngineFolder:
+    """An engine folder for the kernel: only its manifest counts."""
+    return write_engine(path, height=size[0], width=size[1], max_batch=max_batch, map_stride=STRIDE)
+
+
+def expected_maps(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(kind, score) by numpy."""
+    sampled = frames[:, ::STRIDE, ::STRIDE]
+    return (1 + (sampled >> 7)).astype(np.uint8), (255 - sampled).astype(np.uint8)
+
+
+class KernelBackend(CudaBackend):
+    """The plumbing with a kernel in the network's place."""
+
+    make_network: Callable[["KernelBackend", Cuda], Network]
+
+    def _load(self, cuda: Cuda) -> Network:
+        return self.make_network(cuda)
+
+
+class StandInKernel:
+    """The kernel on the stand-in's streams."""
+
+    graphs_itself = False
+
+    def __init__(self, backend: KernelBackend, runtime: Any) -> None:
+        self.manifest = backend.manifest
+        self.runtime = runtime
+
+    def bind(self, buffers: DeviceBuffers, frames: int, stream: int) -> Enqueue:
+        manifest, runtime = self.manifest, self.runtime
+        maps = (frames, manifest.map_height, manifest.map_width)
+        read = runtime.device.view(buffers.frames, frames * manifest.height * manifest.width)
+        kind, score = (runtime.device.view(at, int(np.prod(maps))) for at in (buffers.kind, buffers.score))
+
+        def run() -> None:
+            values = expected_maps(read.reshape(frames, manifest.height, manifest.width))
+            kind[:], score[:] = (each.ravel() for each in values)
+
+        def enqueue(stream: int) -> None:
+            reads = [(buffers.frames, buffers.frames + read.size)]
+            writes = [(at, at + kind.size) for at in (buffers.kind, buffers.score)]
+            runtime.stand_in_launch(stream, "kernel", reads, writes, run)
+
+        return enqueue

@@ -1,0 +1,177 @@
+"""`inspector swap`: another engine for a line that runs, without a frame lost; a bad one changes nothing."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from lines import LineUnderTest, Run, interrupt, stage, wait_for_verdicts
+
+from inspector.backends.instant import write_engine
+from inspector.engine.golden import load, save
+from inspector.engine.manifest import GOLDEN_NAME, EngineFolder, file_sha256, open_folder, write_manifest
+
+SIZE = (64, 128)
+FRAMES_PER_SECOND = 40
+"""Leaves a busy machine time: a camera's frames are shed when a worker stalls, swapped or not."""
+
+
+def engine(path: Path, *, classes: tuple[str, ...] = ("normal", "bright"), **options: float) -> EngineFolder:
+    return write_engine(path, height=SIZE[0], width=SIZE[1], classes=classes, max_batch=4, options=options)
+
+
+class LiveLine(LineUnderTest):
+    """A line that runs until it is interrupted, at a camera's pace."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, SIZE, delay_ms=2)
+        self.out = folder / "out"
+        # A deadline far beyond any start of a worker on a busy machine: what is lost would show, not what is slow.
+        self.write_config(
+            f'deadline_ms = 20000\nlinks = "{folder}/l"\n',
+            type="simulator",
+            height=SIZE[0],
+            width=SIZE[1],
+            distinct=8,
+            frames_per_second=FRAMES_PER_SECOND,
+        )
+        self.process = self.start("run", "--config", self.config, "--out", self.out)
+        wait_for_verdicts(self.out, 1)
+
+    def swap(self, path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "inspector", "swap", str(path), "--config", str(self.config), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    def end(self) -> Run:
+        interrupt(self.process)
+        return self.finish(self.process, self.out)
+
+    def more(self, count: int = 30) -> None:
+        """Until so many more verdicts have come."""
+        have = (self.out / "verdicts.jsonl").read_bytes().count(b"\n")
+        wait_for_verdicts(self.out, have + count)
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[LiveLine]:
+    line = LiveLine(tmp_path)
+    yield line
+    if line.process.poll() is None:
+        line.process.kill()
+        line.process.communicate()
+
+
+def assert_whole(run: Run) -> None:
+    """Every frame was inspected in time, but for those a Ctrl-C left on their way."""
+    assert run.code == 0, run.stderr
+    assert set(run.summary["uninspected_reasons"]) <= {
+        "stopped before a result came",
+        "stopped before it was sent",
+    }
+    assert run.summary["late"] == 0
+
+
+def test_a_line_goes_on_with_another_engine_and_loses_nothing(live: LiveLine, tmp_path: Path):
+    """To and fro under load; every verdict says which engine saw its frame."""
+    other = engine(tmp_path / "other", delay_ms=1)
+    first = open_folder(tmp_path / "engine")
+    for folder in (other, first, other):
+        done = live.swap(folder.path)
+        assert done.returncode == 0, done.stderr
+        assert folder.identity in done.stdout
+        live.more()
+    run = live.end()
+    assert_whole(run)
+    engines = [verdict["engine"] for verdict in run.verdicts if verdict["decision"] != "uninspected"]
+    assert set(engines) == {first.identity, other.identity}
+    assert (engines[0], engines[-1]) == (first.identity, other.identity)
+    # While one takes over both answer for a moment, frame by frame in the order of the strip.
+    assert engines[-20:] == [other.identity] * 20
+
+
+def spoil_golden(folder: EngineFolder) -> None:
+    """Golden frames that its own answers differ from: as on a PC that computes otherwise."""
+    path = folder.path / GOLDEN_NAME
+    golden = load(path)
+    path.unlink()
+    save(path, type(golden)(golden.frames, golden.kind, 255 - golden.score))
+    files = folder.manifest.files | {GOLDEN_NAME: file_sha256(path)}
+    write_manifest(folder.path, folder.manifest.model_copy(update={"files": files}))
+
+
+def test_an_engine_that_fails_its_golden_frames_leaves_the_old_one_running(live: LiveLine, tmp_path: Path):
+    """It says so, to whoever asked for it and on the line's own log."""
+    bad = engine(tmp_path / "bad")
+    spoil_golden(bad)
+    worker = stage(live.process, "worker")
+    done = live.swap(bad.path)
+    assert done.returncode == 1
+    assert f"{bad.path}: not taken, the line runs on as it was: " in done.stderr
+    assert "golden" in done.stderr
+    live.more()
+    assert worker.is_running()
+    run = live.end()
+    assert_whole(run)
+    assert len({verdict["engine"] for verdict in run.verdicts}) == 1
+    assert "engine not swapped" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path, "no engine here"),
+        (lambda path: write_engine(path, height=32, width=64), "takes frames of 32×64"),
+        (
+            lambda path: engine(path, classes=("normal", "rust")),
+            "tells apart normal, rust; the line normal, bright",
+        ),
+    ],
+)
+def test_an_engine_that_cannot_serve_the_line_is_refused_at_once(live: LiveLine, tmp_path: Path, make: Any, said):
+    """No folder, another size of frames, other classes: one line, and nothing is started."""
+    make(tmp_path / "wrong")
+    done = live.swap(tmp_path / "wrong")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert_whole(live.end())
+
+
+def test_without_a_line_it_says_what_to_do(tmp_path: Path):
+    """A service is swapped by its units."""
+    line = LineUnderTest(tmp_path, SIZE)
+    done = line.finish(line.start("swap", tmp_path / "engine", "--config", line.config), tmp_path / "out")
+    assert done.code == 2
+    assert "no `inspector run` of this config" in done.stderr
+    assert "systemctl start inspector-worker@NEW" in done.stderr
+
+
+def test_a_worker_killed_on_trial_costs_nothing(live: LiveLine, tmp_path: Path):
+    """Only the one at work is the line's."""
+    slow = engine(tmp_path / "slow", delay_ms=2000)
+    asked = live.start("swap", slow.path, "--config", live.config)
+    old = stage(live.process, "worker")
+    trial = next_worker(live, old.pid)
+    trial.kill()
+    _, stderr = asked.communicate(timeout=30)
+    assert asked.returncode == 1
+    assert "worker was killed by SIGKILL" in stderr
+    live.more()
+    assert_whole(live.end())
+
+
+def next_worker(live: LiveLine, old: int) -> Any:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        for child in psutil.Process(live.process.pid).children():
+            try:
+                if child.cmdline()[2:4] == ["inspector", "worker"] and child.pid != old:
+                    return child
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
+                continue
+        time.sleep(0.01)
+    raise AssertionError("no second worker")

@@ -1,0 +1,82 @@
+"""Base classes that a program derives from. pybind11 needs their __init__ called; here it is checked, too."""
+
+import os
+
+from .values import Misuse, _Flag
+
+REFUSE = os.environ.get("STAND_IN_TENSORRT_REFUSE", "")
+"""`start`, `parse` or `build`: that step fails, as for want of memory, or for a model TensorRT does not take."""
+
+
+class _Derived:
+    def __init__(self):
+        self._made = True
+
+
+def checked(callback, kind):
+    """The callback, when it is one; raises Misuse for one whose base was not initialised."""
+    if not isinstance(callback, kind) or not getattr(callback, "_made", False):
+        raise Misuse(f"{type(callback).__name__} is no {kind.__name__} with its base initialised")
+    return callback
+
+
+class ILogger(_Derived):
+    class Severity(_Flag):
+        INTERNAL_ERROR = 0
+        ERROR = 1
+        WARNING = 2
+        INFO = 3
+        VERBOSE = 4
+
+    def log(self, severity, msg):
+        raise NotImplementedError
+
+
+for _name, _value in ILogger.Severity.__members__.items():
+    setattr(ILogger, _name, _value)
+
+
+class IErrorRecorder(_Derived):
+    def clear(self):
+        raise NotImplementedError
+
+    def get_error_code(self, arg0):
+        raise NotImplementedError
+
+    def get_error_desc(self, arg0):
+        raise NotImplementedError
+
+    def has_overflowed(self):
+        raise NotImplementedError
+
+    def num_errors(self):
+        raise NotImplementedError
+
+    def report_error(self, arg0, arg1):
+        raise NotImplementedError
+
+
+class IProgressMonitor(_Derived):
+    def phase_start(self, phase_name, parent_phase, num_steps):
+        raise NotImplementedError
+
+    def step_complete(self, phase_name, step):
+        raise NotImplementedError
+
+    def phase_finish(self, phase_name):
+        raise NotImplementedError
+
+
+class Telling:
+    """Says what goes wrong the way the library does: to the logger, and to the recorder where one is set."""
+
+    def __init__(self, logger):
+        if REFUSE == "start":
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+        self.logger = checked(logger, ILogger)
+        self.error_recorder = None
+
+    def fail(self, code, words):
+        self.logger.log(ILogger.Severity.ERROR, f"[stand_in.cpp::fail::1] Error Code {code.value}: {words}")
+        if self.error_recorder is not None:
+            checked(self.error_recorder, IErrorRecorder).report_error(code, words)

@@ -1,0 +1,162 @@
+"""The TensorRT backend on the stand-in: nothing is deserialised that does not fit its manifest; errors tell."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engines import write_gpu_engine
+from gpu_pcs import stand_in_gpu
+
+from inspector.backends import open_backend
+from inspector.engine.manifest import EngineFolder, file_sha256, open_folder
+from inspector.errors import EngineError
+from inspector.logs import configure
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> EngineFolder:
+    with stand_in_gpu():
+        return write_gpu_engine(tmp_path_factory.mktemp("engines") / "bright", "tensorrt")
+
+
+def refusal(folder: EngineFolder, **settings: str) -> str:
+    """The one line with which such a PC refuses the engine; nothing may be left on its GPU."""
+    with stand_in_gpu(**settings) as runtime:
+        with pytest.raises(EngineError) as caught, open_backend(folder):
+            pass
+        assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def changed(folder: EngineFolder, path: Path, *, plan: bytes | None = None, **manifest: object) -> EngineFolder:
+    """A copy with another plan or manifest, hashes and all."""
+    path.mkdir()
+    for each in folder.path.iterdir():
+        (path / each.name).write_bytes(each.read_bytes())
+    content = json.loads((path / "manifest.json").read_text())
+    if plan is not None:
+        (path / "model.plan").write_bytes(plan)
+        content["files"]["model.plan"] = file_sha256(path / "model.plan")
+    (path / "manifest.json").write_text(json.dumps(content | manifest))
+    return open_folder(path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"TENSORRT_VERSION": "11.3.0.99"}, r"built with TensorRT 11\.4\.0\.106, here is 11\.3\.0\.99"),
+        ({"TENSORRT_VERSION": "10.16.1.11"}, r"here is 10\.16\.1\.11.*build-engine MODEL --backend tensorrt"),
+        ({"TENSORRT_VERSION": "12.0.0.1"}, r"TensorRT here is 12\.0\.0\.1, this inspector knows 10 or 11"),
+        (
+            {"CUDA_GPU": "Other GPU,8.9"},
+            r"built for compute capability 9\.0 \(Stand-in GPU\).*Other GPU.*has 8\.9",
+        ),
+        ({"CUDA_GPU": ""}, "needs an NVIDIA GPU.*nvidia-smi"),
+    ],
+)
+def test_another_pc_refuses_before_it_deserialises(
+    folder: EngineFolder, settings: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Version and GPU are told apart by the manifest alone: the plan is not even read."""
+    real = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        assert path.name != "model.plan"
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    assert re.search(said, refusal(folder, **settings))
+
+
+def test_a_missing_library_names_the_install_command(folder: EngineFolder, monkeypatch: pytest.MonkeyPatch):
+    """And the backends that need none."""
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(EngineError, match=r"pip install .*pypi.nvidia.com.*tensorrt.*--backend torch"):
+        open_backend(folder).__enter__()
+
+
+def test_a_plan_that_does_not_open_tells_what_tensorrt_said(folder: EngineFolder, tmp_path: Path):
+    """Torn, or no plan at all: one line with the reason from the error recorder."""
+    plan = (folder.path / "model.plan").read_bytes()
+    torn = changed(folder, tmp_path / "torn", plan=plan[:-9] + b"x" * 9)
+    assert "cannot open it (INVALID_ARGUMENT: serialized engine is corrupted)" in refusal(torn)
+    none = changed(folder, tmp_path / "none", plan=b"x" * 100)
+    assert "kMAGIC_TAG failed): build the engine again" in refusal(none)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ({"max_batch": 9}, "it takes 1 to 4 frames, not 1 to 9"),
+        ({"map_stride": 4}, r"kind is UINT8 \(-1, 32, 64\), not UINT8 \(-1, 16, 32\)"),
+        ({"versions": {}}, "the manifest does not tell tensorrt"),
+    ],
+)
+def test_a_plan_must_keep_its_manifest(folder: EngineFolder, tmp_path: Path, manifest: dict, said: str):
+    """A plan of another model under this manifest is found before a frame is lost to it."""
+    assert re.search(said, refusal(changed(folder, tmp_path / "other", **manifest)))
+
+
+def test_hardware_compatible_engines_run_elsewhere(tmp_path: Path):
+    """An `ampere_plus` engine opens on a newer GPU, and not on an older one."""
+    with stand_in_gpu():
+        folder = write_gpu_engine(tmp_path / "bright", "tensorrt", hardware_compatible="ampere_plus")
+    with stand_in_gpu(CUDA_GPU="Newer GPU,12.0"), open_backend(folder) as backend:
+        assert backend.verify_golden().mask_agreement == 1
+        assert backend.device() == "Newer GPU, fp32, TensorRT 11.4.0.106"
+    assert "has 7.5" in refusal(folder, CUDA_GPU="Old GPU,7.5")
+
+
+def test_version_compatible_engines_run_on_later_versions_only(tmp_path: Path):
+    """Through the lean runtime of their own version, which must be installed; without host code in the plan."""
+    with stand_in_gpu():
+        folder = write_gpu_engine(tmp_path / "bright", "tensorrt", version_compatible=True)
+        with open_backend(folder) as backend:
+            assert backend.verify_golden().mask_agreement == 1
+    said = refusal(folder, TENSORRT_VERSION="11.5.0.1")
+    assert "`pip install tensorrt-lean-cu13-libs==11.4.0.106`" in said
+    assert "here is the older 11.3.0.99" in refusal(folder, TENSORRT_VERSION="11.3.0.99")
+    with stand_in_gpu(TENSORRT_VERSION="11.5.0.1"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("inspector.backends.tensorrt.lean_library", lambda *_: tmp_path / "libnvinfer_lean.so.11")
+        with open_backend(folder) as backend:
+            assert backend.verify_golden().mask_agreement == 1
+
+
+def test_tensorrt_10_is_served_like_11(tmp_path: Path):
+    """The stand-in of 10 refuses a network that is not strongly typed."""
+    with stand_in_gpu(TENSORRT_VERSION="10.16.1.11"):
+        folder = write_gpu_engine(tmp_path / "bright", "tensorrt")
+        with open_backend(folder) as backend:
+            assert backend.verify_golden().mask_agreement == 1
+    assert folder.manifest.versions["tensorrt"] == "10.16.1.11"
+
+
+def test_what_tensorrt_says_goes_to_the_log(
+    folder: EngineFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """One JSON object a line, as everything else a worker logs."""
+    configure("worker")
+    refusal(changed(folder, tmp_path / "none", plan=b"x" * 100))
+    (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (line["event"], line["level"]) == ("tensorrt", "error")
+    assert "kMAGIC_TAG" in line["said"]
+
+
+def test_scratch_memory_is_taken_once_for_all_contexts(folder: EngineFolder):
+    """Contexts a batch size and slot, one scratch memory: they are enqueued on one stream."""
+    with stand_in_gpu() as runtime, open_backend(folder, slots=3) as backend:
+        frames = np.zeros((4, folder.manifest.height, folder.manifest.width), np.uint8)
+        held = runtime.stand_in_held()
+        assert held["allocations"] == 3 * 6 + 1
+        for _ in range(5):
+            backend.infer(np.repeat(frames, 5, axis=0))
+        assert runtime.stand_in_held() == held
+
+
+def test_a_library_that_does_not_start_is_one_line(folder: EngineFolder):
+    """The bindings raise a TypeError where the library returns nothing, for want of memory or a driver."""
+    assert "TensorRT 11.4.0.106 does not start" in refusal(folder, TENSORRT_REFUSE="start")

@@ -1,0 +1,184 @@
+"""`build-engine` for GPUs: verified like any other. The GPU is a stand-in; torch runs for real, on the CPU."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import pytest
+from gpu_pcs import stand_in_gpu
+from onnx import helper
+
+from inspector.backends import open_backend
+from inspector.engine.manifest import open_folder
+from inspector.errors import WorkError
+from trainer.builders.onnx_torch import OnnxModule
+from trainer.cli import main
+
+TESTS = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def gpu() -> Iterator[None]:
+    with stand_in_gpu():
+        yield
+
+
+def build(model: Path, out: Path, *options: str) -> int:
+    return main(["build-engine", str(model), "--out", str(out), *options])
+
+
+def said_by(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line of an error; log lines are JSON and not meant."""
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("{")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_a_tensorrt_engine_is_built_verified_and_opened(
+    model_folder: Path, tmp_path: Path, gpu: None, precision: str
+) -> None:
+    """Manifest: TensorRT, GPU, capability, driver; beside the plan what it was built from and the build's log."""
+    out = tmp_path / "engine"
+    assert build(model_folder, out, "--backend", "tensorrt", "--precision", precision, "--max-batch", "4") == 0
+    folder = open_folder(out)
+    manifest = folder.manifest
+    assert (manifest.backend, manifest.precision, manifest.max_batch) == ("tensorrt", precision, 4)
+    known = ("tensorrt", "gpu", "compute_capability", "cuda_driver")
+    assert [manifest.versions[name] for name in known] == ["11.4.0.106", "Stand-in GPU", "9.0", "13.2"]
+    assert "openvino" not in manifest.versions
+    assert {"model.plan", "model.gpu.onnx", "build.log"} <= set(manifest.files)
+    assert "INFO: [MemUsageStats]" in (out / "build.log").read_text()
+    assert manifest.quality["engine_against_model"]["mask_agreement"] >= 0.998
+    assert manifest.speed["batch"] == 4
+    with open_backend(folder) as engine:
+        assert engine.verify_golden().mask_agreement == 1
+
+
+def test_an_int8_engine_keeps_its_pairs_with_fp16_around(
+    model_folder: Path, data: Path, tmp_path: Path, gpu: None
+) -> None:
+    """Calibrated and judged on real frames, as for any backend."""
+    options = ("--precision", "int8", "--calibration", str(data), "--max-loss", "1", "--max-batch", "2")
+    assert build(model_folder, tmp_path / "engine", "--backend", "tensorrt", *options) == 0
+    model = onnx.load(tmp_path / "engine" / "model.gpu.onnx")
+    scales = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    pairs = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    assert pairs
+    assert {scales[node.input[1]] for node in pairs} == {onnx.TensorProto.FLOAT16}
+    manifest = open_folder(tmp_path / "engine").manifest
+    assert manifest.quality["engine_on_labelled_frames"]["loss_points"]["miou"] <= 1
+
+
+def test_timings_are_kept_for_the_next_build_on_this_gpu(model_folder: Path, tmp_path: Path, gpu: None) -> None:
+    """Beside the engine's folder, named by version and GPU; a torn one is begun anew."""
+    cache = tmp_path / "tensorrt-11.4.0.106-sm90.timing_cache"
+    options = ("--backend", "tensorrt", "--max-batch", "2")
+    assert build(model_folder, tmp_path / "one", *options) == 0
+    assert cache.read_bytes() == b"timed;"
+    assert build(model_folder, tmp_path / "two", *options) == 0
+    assert cache.read_bytes() == b"timed;timed;"
+    cache.write_bytes(b"torn")
+    assert build(model_folder, tmp_path / "three", *options) == 0
+    assert cache.read_bytes() == b"timed;"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", cache.name, "three", "two"]
+
+
+def test_what_others_may_run_is_an_option(model_folder: Path, tmp_path: Path, gpu: None) -> None:
+    """The manifest tells it, so that another PC can refuse or take the engine without opening it."""
+    options = ("--max-batch", "2", "--version-compatible", "--hardware-compatible", "ampere_plus")
+    assert build(model_folder, tmp_path / "engine", "--backend", "tensorrt", *options) == 0
+    manifest = json.loads((tmp_path / "engine" / "manifest.json").read_text())
+    assert manifest["options"] == {"version_compatible": True, "hardware_compatible": "ampere_plus"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "said"),
+    [
+        ({"TENSORRT_REFUSE": "parse"}, 1, "does not take the model: In node 3 with name: pad and operator: Pad"),
+        ({"TENSORRT_REFUSE": "build"}, 1, "cannot build it: INTERNAL_ERROR: Could not find any implementation"),
+        ({"TENSORRT_REFUSE": "start"}, 1, "TensorRT 11.4.0.106 does not start"),
+        ({"CUDA_GPU": ""}, 2, "needs an NVIDIA GPU"),
+        ({"CUDA_FAIL": "cudaMalloc@3=cudaErrorIllegalAddress"}, 1, "cudaMalloc: "),
+    ],
+)
+def test_a_build_that_fails_is_one_line_and_leaves_nothing(
+    model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    settings: dict[str, str],
+    code: int,
+    said: str,
+) -> None:
+    """TensorRT's own words, from its parser or its error recorder; no folder."""
+    with stand_in_gpu(**settings):
+        assert build(model_folder, tmp_path / "engine", "--backend", "tensorrt", "--max-batch", "2") == code
+    assert said in said_by(capsys)
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--backend", "openvino", "--precision", "fp16"), "openvino is built as bf16, fp32, int8"),
+        (("--backend", "tensorrt", "--precision", "bf16"), "tensorrt is built as fp16, fp32, int8"),
+        (("--backend", "torch", "--precision", "int8"), "torch is built as fp16, fp32"),
+        (("--backend", "torch", "--device", "cpu"), "torch on a CPU is built as fp32"),
+        (("--backend", "tensorrt", "--max-batch", "0"), "--max-batch must be 1 to 256, got 0"),
+        (("--backend", "torch"), "needs an NVIDIA GPU"),
+    ],
+)
+def test_what_a_backend_cannot_be_built_as_is_refused(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], said: str
+) -> None:
+    """Exit 2 before anything is built."""
+    with stand_in_gpu(CUDA_GPU=""):
+        assert build(model_folder, tmp_path / "engine", *options) == 2
+    assert said in said_by(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_torch_engine_on_the_cpu_agrees_with_the_model(model_folder: Path, tmp_path: Path) -> None:
+    """For real: the exported program of the same ONNX graph, any batch up to the largest."""
+    out = tmp_path / "engine"
+    options = ("--backend", "torch", "--device", "cpu", "--precision", "fp32", "--max-batch", "3")
+    assert build(model_folder, out, *options) == 0
+    folder = open_folder(out)
+    assert folder.manifest.options == {"device": "cpu"}
+    assert folder.manifest.quality["engine_against_model"]["mask_agreement"] >= 0.999
+    with open_backend(folder, threads=1) as engine:
+        assert engine.verify_golden().mask_agreement == pytest.approx(1.0, abs=1e-4)
+        assert engine.device().startswith("CPU, fp32, torch 2.")
+
+
+def test_torch_exports_and_opens_beside_cuda_python(tmp_path: Path) -> None:
+    """As on a GPU PC, where a build learns of the GPU first: torch walks all modules, and `cuda` has no file."""
+    program = """
+import sys
+from pathlib import Path
+from cuda.bindings import runtime
+from engines import write_gpu_engine
+from inspector.backends import open_backend
+with open_backend(write_gpu_engine(Path(sys.argv[1]), "torch")) as engine:
+    print(engine.verify_golden().mask_agreement)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    command = [sys.executable, "-c", program, str(tmp_path / "engine")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert (done.returncode, done.stdout) == (0, "1.0\n"), done.stderr
+
+
+def test_an_operator_torch_has_no_translation_for_is_named() -> None:
+    """Never a guess: the line names the operator and the backends that can."""
+    node = helper.make_node("NonZero", ["frames"], ["kind"])
+    graph = helper.make_graph([node], "none", [], [])
+    with pytest.raises(WorkError, match="the torch backend has no NonZero: build it with --backend tensorrt"):
+        OnnxModule(helper.make_model(graph))
+    node = helper.make_node("Resize", ["frames", "", "", "size"], ["kind"], mode="cubic")
+    module = OnnxModule(helper.make_model(helper.make_graph([node], "none", [], [])))
+    with pytest.raises(WorkError, match="takes no mode = b'cubic'"):
+        module._nodes[0][0]([None, None, None, None], module._nodes[0][3])

@@ -1,0 +1,227 @@
+"""The ONNX graph of a model as a torch module: node for node, so that what runs is what was verified.
+
+Whole-number vectors (shapes, axes, sizes) are Python lists: torch wants them there, and a batch size stays free.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+from torch.nn import functional
+
+from inspector.errors import WorkError
+
+Inputs = list[Any]
+"""Tensors and lists, None for an input that is left out."""
+Attributes = dict[str, Any]
+
+_DTYPES: Final = {
+    TensorProto.FLOAT: torch.float32,
+    TensorProto.FLOAT16: torch.float16,
+    TensorProto.UINT8: torch.uint8,
+    TensorProto.INT64: torch.int64,
+    TensorProto.BOOL: torch.bool,
+}
+
+
+class OnnxModule(nn.Module):
+    """frames → (kind, score), as the ONNX graph has it; raises WorkError for an operator it does not have."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        super().__init__()
+        graph = model.graph
+        self._nodes: list[tuple[Callable[[Inputs, Attributes], Any], list[str], list[str], Attributes]] = []
+        self._vectors: dict[str, list[int] | int] = {}
+        self._tensors: dict[str, str] = {}
+        for place, tensor in enumerate(graph.initializer):
+            self._keep(place, tensor)
+        for node in graph.node:
+            operator = _OPERATORS.get(node.op_type)
+            if operator is None:
+                raise WorkError(
+                    f"the torch backend has no {node.op_type}: build it with --backend tensorrt or openvino"
+                )
+            attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+            self._nodes.append((operator, list(node.input), list(node.output), attributes))
+
+    def _keep(self, place: int, tensor: onnx.TensorProto) -> None:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.int64:
+            self._vectors[tensor.name] = values.tolist()
+            return
+        name = f"weight_{place}"
+        self.register_buffer(name, torch.from_numpy(values.copy()))
+        self._tensors[tensor.name] = name
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """One pass over the nodes."""
+        values: dict[str, Any] = {"": None, "frames": frames, **self._vectors}
+        values |= {name: getattr(self, kept) for name, kept in self._tensors.items()}
+        for operator, inputs, outputs, attributes in self._nodes:
+            result = operator([values[name] for name in inputs], attributes)
+            if len(outputs) == 1:
+                values[outputs[0]] = result
+            else:
+                values |= dict(zip(outputs, result, strict=True))
+        return tuple(values[name] for name in ("kind", "score"))
+
+
+def _cast(x: Inputs, a: Attributes) -> Any:
+    return x[0].to(_DTYPES[a["to"]])
+
+
+def _conv(x: Inputs, a: Attributes) -> Any:
+    data, weight, bias = (*x, None)[:3]
+    _only(a, auto_pad=(None, b"NOTSET"))
+    pads = a.get("pads", [0, 0, 0, 0])
+    if pads[:2] != pads[2:]:
+        data, pads = functional.pad(data, (pads[1], pads[3], pads[0], pads[2])), [0, 0]
+    steps, holes = a.get("strides", [1, 1]), a.get("dilations", [1, 1])
+    return functional.conv2d(data, weight, bias, steps, pads[:2], holes, a.get("group", 1))
+
+
+def _conv_transpose(x: Inputs, a: Attributes) -> Any:
+    data, weight, bias = (*x, None)[:3]
+    pads = a.get("pads", [0, 0, 0, 0])
+    _only(a, auto_pad=(None, b"NOTSET"), output_padding=(None, [0, 0]), dilations=(None, [1, 1]))
+    return functional.conv_transpose2d(
+        data, weight, bias, a.get("strides", [1, 1]), pads[:2], 0, a.get("group", 1)
+    )
+
+
+def _max_pool(x: Inputs, a: Attributes) -> Any:
+    _only(a, auto_pad=(None, b"NOTSET"), pads=(None, [0, 0, 0, 0]), dilations=(None, [1, 1]))
+    return functional.max_pool2d(x[0], a["kernel_shape"], a["strides"], ceil_mode=bool(a.get("ceil_mode", 0)))
+
+
+def _average_pool(x: Inputs, a: Attributes) -> Any:
+    _only(a, auto_pad=(None, b"NOTSET"), pads=(None, [0, 0, 0, 0]), ceil_mode=(None, 0), dilations=(None, [1, 1]))
+    return functional.avg_pool2d(x[0], a["kernel_shape"], a["strides"])
+
+
+def _instance_norm(x: Inputs, a: Attributes) -> Any:
+    return functional.instance_norm(x[0], weight=x[1], bias=x[2], eps=a.get("epsilon", 1e-5))
+
+
+def _pad(x: Inputs, a: Attributes) -> Any:
+    pads, axes = x[1], x[3] if len(x) > 3 and x[3] is not None else list(range(len(x[1]) // 2))
+    widths = dict(zip(axes, zip(pads[: len(axes)], pads[len(axes) :], strict=True), strict=True))
+    last = [widths.get(axis, (0, 0)) for axis in (3, 2)]
+    if any(widths.get(axis, (0, 0)) != (0, 0) for axis in (0, 1)):
+        raise WorkError("the torch backend pads rows and columns only")
+    mode = a.get("mode", b"constant").decode()
+    return functional.pad(x[0], [width for pair in last for width in pair], mode=mode)
+
+
+def _resize(x: Inputs, a: Attributes) -> Any:
+    _only(a, mode=(b"linear",), antialias=(None, 0))
+    _only(a, coordinate_transformation_mode=(b"half_pixel", b"pytorch_half_pixel"))
+    return functional.interpolate(x[0], size=tuple(x[3][2:]), mode="bilinear", align_corners=False)
+
+
+def _slice(x: Inputs, _: Attributes) -> Any:
+    data, starts, ends = x[:3]
+    axes = x[3] if len(x) > 3 and x[3] is not None else range(len(starts))
+    steps = x[4] if len(x) > 4 and x[4] is not None else [1] * len(starts)
+    if isinstance(data, list):
+        return data[starts[0] : ends[0] : steps[0]]
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        data = data[(*[slice(None)] * (axis % data.dim()), slice(start, end, step))]
+    return data
+
+
+def _gather(x: Inputs, a: Attributes) -> Any:
+    data, index = x
+    if isinstance(data, list):
+        return data[index] if isinstance(index, int) else [data[each] for each in index]
+    if not isinstance(index, int):
+        raise WorkError("the torch backend gathers one index, not several")
+    return data.select(a.get("axis", 0), index)
+
+
+def _concat(x: Inputs, a: Attributes) -> Any:
+    return [each for part in x for each in part] if isinstance(x[0], list) else torch.cat(x, a["axis"])
+
+
+def _reshape(x: Inputs, a: Attributes) -> Any:
+    _only(a, allowzero=(None, 0))
+    return x[0].reshape([x[0].shape[axis] if size == 0 else size for axis, size in enumerate(x[1])])
+
+
+def _squeeze(x: Inputs, _: Attributes) -> Any:
+    return x[0].squeeze(tuple(x[1]))
+
+
+def _unsqueeze(x: Inputs, _: Attributes) -> Any:
+    data = x[0]
+    for axis in sorted(x[1]):
+        data = data.unsqueeze(axis)
+    return data
+
+
+def _arg_max(x: Inputs, a: Attributes) -> Any:
+    _only(a, select_last_index=(None, 0))
+    return x[0].argmax(a.get("axis", 0), keepdim=bool(a.get("keepdims", 1)))
+
+
+def _reduce_max(x: Inputs, a: Attributes) -> Any:
+    return torch.amax(x[0], tuple(x[1]), keepdim=bool(a.get("keepdims", 1)))
+
+
+def _gemm(x: Inputs, a: Attributes) -> Any:
+    _only(a, alpha=(None, 1.0), beta=(None, 1.0), transA=(None, 0))
+    weight = x[1] if a.get("transB", 0) else x[1].T
+    return functional.linear(x[0], weight, x[2])
+
+
+def _depth_to_space(x: Inputs, a: Attributes) -> Any:
+    _only(a, mode=(b"CRD",))
+    return functional.pixel_shuffle(x[0], a["blocksize"])
+
+
+_OPERATORS: Final[dict[str, Callable[[Inputs, Attributes], Any]]] = {
+    "Add": lambda x, _: x[0] + x[1],
+    "ArgMax": _arg_max,
+    "AveragePool": _average_pool,
+    "Cast": _cast,
+    "Clip": lambda x, _: torch.clamp(x[0], x[1], x[2]),
+    "Concat": _concat,
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
+    "DepthToSpace": _depth_to_space,
+    "Div": lambda x, _: x[0] / x[1],
+    "Expand": lambda x, _: x[0].expand([-1 if size == 1 else size for size in x[1]]),
+    "Gather": _gather,
+    "Gemm": _gemm,
+    "Greater": lambda x, _: x[0] > x[1],
+    "InstanceNormalization": _instance_norm,
+    "Max": lambda x, _: torch.maximum(*x),
+    "MaxPool": _max_pool,
+    "Mul": lambda x, _: x[0] * x[1],
+    "Pad": _pad,
+    "ReduceMax": _reduce_max,
+    "Relu": lambda x, _: functional.relu(x[0]),
+    "Reshape": _reshape,
+    "Resize": _resize,
+    "Round": lambda x, _: torch.round(x[0]),
+    "Shape": lambda x, a: list(x[0].shape)[a.get("start", 0) : a.get("end")],
+    "Slice": _slice,
+    "Softmax": lambda x, a: torch.softmax(x[0], a.get("axis", -1)),
+    "Split": lambda x, a: torch.split(x[0], x[1], a.get("axis", 0)),
+    "Squeeze": _squeeze,
+    "Sub": lambda x, _: x[0] - x[1],
+    "Unsqueeze": _unsqueeze,
+    "Where": lambda x, _: torch.where(x[0], x[1], x[2]),
+}
+"""Every operator that an exported model uses, as ONNX defines it for the attributes that occur."""
+
+
+def _only(attributes: Attributes, **allowed: tuple[Any, ...]) -> None:
+    """Refuse what the functions above would get wrong; None stands for an attribute that is left out."""
+    for name, values in allowed.items():
+        if attributes.get(name) not in values:
+            raise WorkError(f"the torch backend takes no {name} = {attributes[name]!r}")
