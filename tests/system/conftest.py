@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from system.container import Container, debian, release
+from system.container import Container, debian, mount, release
 from system.service import STATE, Service
 
 TESTS = Path(__file__).parents[1]
@@ -31,7 +31,7 @@ def service(installation: dict[Path, str], tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("pc")
     state = folder / "state"
     state.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={STATE_BYTES}", "tmpfs", str(state)], check=True)
+    mount("tmpfs", f"size={STATE_BYTES}", state)
     container = Container(debian(), folder / "box", installation, {state: STATE})
     try:
         container.boot()

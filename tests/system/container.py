@@ -30,6 +30,9 @@ STOP_S = 30
 ASKED_FOR_REBOOT = 133
 """systemd-nspawn's exit code (systemd.exec(5))."""
 
+HARDENED = " ".join(f"-p {each}=yes" for each in ("PrivateUsers", "PrivateNetwork", "DynamicUser", "ProtectHome"))
+"""What the units ask of the kernel that a container may not have."""
+
 TAKEN_CAPABILITIES = "-sys_time,-sys_module,-sys_rawio,-syslog"
 """A command that enters from outside would keep these, and with them the clock of the machine it comes from."""
 
@@ -106,7 +109,7 @@ class Container:
         for name in ("root", "upper", "work"):
             (folder / name).mkdir(parents=True)
         layers = f"lowerdir={base},upperdir={folder / 'upper'},workdir={folder / 'work'}"
-        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.root)], check=True)
+        mount("overlay", layers, self.root)
 
     def boot(self) -> None:
         """Start it and wait until all units are up; skips where this machine cannot."""
@@ -119,19 +122,18 @@ class Container:
         self._popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
         try:
-            self.wait_until_up()
-        except AssertionError:
+            until(self._is_up_or_gone, BOOT_S, "the container is not up")
+            why = self.run(f"systemd-run --quiet --wait {HARDENED} /bin/true 2>&1").stdout
+        except AssertionError as error:
+            why = str(error)
+        if why or self._popen.poll() is not None:
             words = (self._folder / "console.log").read_text(errors="replace").strip().splitlines()[-1:]
             self.remove()
-            pytest.skip(f"system: systemd does not boot here: {words}")
+            pytest.skip(f"system: no service can be booted and hardened here: {words} {why}")
 
-    def wait_until_up(self) -> None:
-        """Until systemd says it is up; one that was rebooted is another process."""
-        until(self._is_up, BOOT_S, "the container is not up")
-
-    def _is_up(self) -> bool:
+    def _is_up_or_gone(self) -> bool:
         state = self.run("systemctl is-system-running", check=False).stdout.strip()
-        return state in {"running", "degraded"}
+        return state in {"running", "degraded"} or (self._popen is not None and self._popen.poll() is not None)
 
     @property
     def leader(self) -> int:
@@ -203,6 +205,15 @@ class Container:
                 self._popen.wait()
         subprocess.run(["umount", "--lazy", str(self.root)], check=False)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def mount(kind: str, options: str, place: Path) -> None:
+    """Mount a file system of its own; skips where this machine cannot."""
+    done = subprocess.run(
+        ["mount", "-t", kind, kind, "-o", options, str(place)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip(f"system: no {kind} can be mounted here: {done.stderr.strip()}")
 
 
 def until(condition: Callable[[], bool], timeout_s: float, otherwise: str) -> float:

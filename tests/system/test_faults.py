@@ -196,7 +196,7 @@ def changed_engine_byte(line: Service, measured: Measured) -> None:
     path.write_bytes(whole[:-30] + bytes([whole[-30] ^ 1]) + whole[-29:])
     try:
         line.signal(WORKER, "SIGKILL")
-        gives_up(line, WORKER, since_s, 60)
+        gives_up(line, WORKER, since_s, 150)
     finally:
         path.write_bytes(whole)
     assert "content does not match the manifest" in line.journal(f"--unit {WORKER}", since_s)
@@ -286,10 +286,10 @@ def other_size(line: Service, measured: Measured) -> None:
     line.uninspected("side", changed_s, "frame is 96×160, the engine takes 64×128", 20)
     large_s = time.time()
     time.sleep(1)
-    tell_camera(line, "good")
     good_s = time.time()
-    line.inspected_again(("side",), good_s + 0.5, 20)
-    measured["frames of another size, from the first right one"] = f"{time.time() - good_s - 0.5:.1f} s"
+    tell_camera(line, "good")
+    line.inspected_again(("side",), good_s, 20)
+    measured["frames of another size, from the first right one"] = f"{time.time() - good_s:.1f} s"
     large = [v for v in line.since(large_s, "side") if v["captured_ns"] < good_s * 1e9]
     assert {verdict["decision"] for verdict in large} == {"uninspected"}
 
