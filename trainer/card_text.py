@@ -81,9 +81,13 @@ def _figures(figures: dict[str, Any]) -> str:
         ("escape", "escape"),
         ("overkill", "overkill"),
     ):
-        interval = figures.get(f"{key}_interval")
-        between = f" ({interval[0]:.2%} to {interval[1]:.2%})" if interval else ""
-        rows.append(f"| {title} | {figures[key]:.2%}{between} | {baseline[key]:.2%} |")
+        if f"{key}_interval" not in figures:
+            rows.append(f"| {title} | {figures[key]:.2%} | {baseline[key]:.2%} |")
+        elif interval := figures[f"{key}_interval"]:
+            between = f"{interval[0]:.2%} to {interval[1]:.2%}"
+            rows.append(f"| {title} | {figures[key]:.2%} ({between}) | {baseline[key]:.2%} |")
+        else:  # a share of nothing is no share
+            rows.append(f"| {title} | no such frame | no such frame |")
     rows += [f"| IoU of {name} | {_share(iou)} | |" for name, iou in figures["iou"].items()]
     if "interval" in figures:
         rows += ["", f"Intervals: {figures['interval']}."]

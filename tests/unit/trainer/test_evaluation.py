@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from trainer.card import open_model
+from trainer.card_text import card_text
 from trainer.cli import main
 from trainer.seen_frames import PRINTS
 
@@ -163,3 +165,11 @@ def test_a_record_of_pixels_finds_single_frames_under_any_name(
     (model / "card.json").write_text(json.dumps(card))
     assert main(["evaluate", str(model), "--data", str(root)]) == 2
     assert "its record of frames seen in training is damaged" in capsys.readouterr().err
+
+
+def test_a_card_claims_no_share_of_frames_that_are_not_there(model_folder: Path) -> None:
+    """Where every frame is defective, overkill was not 0 %: it was not measured."""
+    content = open_model(model_folder).card.model_dump(mode="json")
+    assert "| overkill | 0.00% (" in card_text(content)
+    content["figures"] |= {"good_frames": 0, "overkill": 0.0, "overkill_interval": None}
+    assert "| overkill | no such frame | no such frame |" in card_text(content)
