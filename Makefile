@@ -44,8 +44,8 @@ bindings: $(VENV)/.dev
 test: $(VENV)/.dev configs/demo/engine/manifest.json bindings
 	$(BIN)/python -m pytest
 
-# Needs no network once $(VENV) is there; on a PC without a GPU everything skips.
-test-gpu: $(VENV)/.dev
+# Needs no network once $(VENV) and out/bindings are there; on a PC without a GPU everything skips.
+test-gpu: $(VENV)/.dev bindings
 	$(BIN)/python -m pytest -m gpu -s tests/gpu
 
 test-system: $(VENV)/.dev configs/demo/engine/manifest.json
