@@ -1,6 +1,8 @@
 """What needs an NVIDIA GPU. Without one, or without a library, a test skips and says which in a word."""
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -8,7 +10,11 @@ import pytest
 
 from inspector.backends.cuda import Gpu, open_cuda
 from inspector.backends.tensorrt_versions import installed_version
+from inspector.engine.manifest import EngineFolder, open_folder
 from inspector.errors import EngineError
+from trainer.cli import main
+
+DEMO = Path(__file__).parents[2] / "configs" / "demo"
 
 LEAN = Path(__file__).parents[2] / "out" / "bindings" / "lean"
 """From `make bindings`."""
@@ -52,6 +58,26 @@ def backend_here(request: pytest.FixtureRequest) -> str:
     else:
         needs_tensorrt()
     return name
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All engines are built side by side: TensorRT's timings of one serve the next."""
+    return tmp_path_factory.mktemp("engines")
+
+
+@pytest.fixture(scope="session")
+def demo_engine(engines: Path) -> Callable[[str, str], EngineFolder]:
+    """(backend, precision) → the demo model, which is a `fast`, as users get it; each is built once."""
+
+    @cache
+    def built(backend: str, precision: str) -> EngineFolder:
+        out = engines / f"demo-{backend}-{precision}"
+        options = ("--backend", backend, "--precision", precision, "--max-batch", "16")
+        assert main(["build-engine", str(DEMO / "model"), "--out", str(out), *options]) == 0
+        return open_folder(out)
+
+    return built
 
 
 def needs_tensorrt() -> None:

@@ -1,5 +1,6 @@
 """Engines on a GPU, as `trainer build-engine` makes them: right to the pixel, and how fast."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,11 @@ from inspector.backends import open_backend
 from inspector.commands.bench import frames_in_memory
 from inspector.config import SimulatorSettings
 from inspector.engine import golden
-from inspector.engine.manifest import EngineFolder, open_folder
+from inspector.engine.manifest import EngineFolder
 from inspector.errors import DeviceError
 from inspector.rules import score_thresholds
 from inspector.values import Pixels
 from trainer.builders.request import GpuOptions
-from trainer.cli import main
 
 pytestmark = [
     pytest.mark.gpu,
@@ -58,12 +58,11 @@ def expected(frames: Pixels) -> golden.Golden:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_masks_agree_with_the_cpu(backend_here: str, precision: str, expected: golden.Golden, tmp_path: Path):
+def test_masks_agree_with_the_cpu(
+    backend_here: str, precision: str, expected: golden.Golden, demo_engine: Callable[[str, str], EngineFolder]
+):
     """Of every thousand pixels 999 are the same defect, or none, as the model says on the CPU."""
-    out = tmp_path / "engine"
-    options = ("--backend", backend_here, "--precision", precision, "--max-batch", "8")
-    assert main(["build-engine", str(DEMO), "--out", str(out), *options]) == 0
-    folder = open_folder(out)
+    folder = demo_engine(backend_here, precision)
     with open_backend(folder) as engine:
         engine.verify_golden()
         kind, score = engine.infer(expected.frames)
@@ -75,8 +74,11 @@ def test_masks_agree_with_the_cpu(backend_here: str, precision: str, expected: g
 
 
 @pytest.mark.parametrize("batch", [1, 3, 8])
-def test_a_batch_is_what_its_frames_are_alone(backend_here: str, batch: int, engine: EngineFolder, frames: Pixels):
+def test_a_batch_is_what_its_frames_are_alone(
+    backend_here: str, batch: int, frames: Pixels, demo_engine: Callable[[str, str], EngineFolder]
+):
     """Padding to a captured size, and neighbours in the batch, change no pixel's defect."""
+    engine = demo_engine(backend_here, "fp16")
     steps = score_thresholds(engine.manifest.classes, engine.manifest.thresholds)
     with open_backend(engine) as opened:
         alone = [opened.infer(frames[at : at + 1]) for at in range(batch)]
@@ -87,22 +89,17 @@ def test_a_batch_is_what_its_frames_are_alone(backend_here: str, batch: int, eng
     assert agreement.mask_agreement >= LEAST_AGREEMENT
 
 
-@pytest.fixture(scope="module")
-def engine(backend_here: str, tmp_path_factory: pytest.TempPathFactory) -> EngineFolder:
-    """The demo model as users get it, fp16."""
-    out = tmp_path_factory.mktemp("engines") / backend_here
-    options = ("--backend", backend_here, "--max-batch", "8")
-    assert main(["build-engine", str(DEMO), "--out", str(out), *options]) == 0
-    return open_folder(out)
-
-
 @pytest.mark.parametrize("preset", ["fast", "balanced", "paper"])
-def test_speed_at_every_batch_size(backend_here: str, preset: str, frames: Pixels, tmp_path: Path):
+def test_speed_at_every_batch_size(backend_here: str, preset: str, frames: Pixels, engines: Path):
     """The table of the README: whole frames, fp16, alone on the GPU; bigger batches are never slower a frame."""
     for batch in BATCHES:
         try:
             folder = write_preset_engine(
-                tmp_path / f"{preset}-{batch}", backend_here, preset, SIZE, GpuOptions(max_batch=batch)
+                engines / f"{preset}-{backend_here}-{batch}",
+                backend_here,
+                preset,
+                SIZE,
+                GpuOptions(max_batch=batch),
             )
             with open_backend(folder) as opened:
                 speeds = batch_speeds(opened, frames, SECONDS)

@@ -1,6 +1,7 @@
 """A whole line on a GPU: several cameras, real processes, full speed and a pace."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,7 @@ from gpu_figures import ManyCameras
 
 from inspector.commands.bench import engine_alone, frames_in_memory
 from inspector.config import SimulatorSettings, load_config
-from inspector.engine.manifest import open_folder
-from trainer.cli import main
+from inspector.engine.manifest import EngineFolder
 
 pytestmark = [
     pytest.mark.gpu,
@@ -34,12 +34,11 @@ TARGET_A_SECOND = 2_000
 TARGET_P99_MS = 15.0
 
 
-def test_a_line_with_several_cameras(backend_here: str, tmp_path: Path):
+def test_a_line_with_several_cameras(
+    backend_here: str, tmp_path: Path, demo_engine: Callable[[str, str], EngineFolder]
+):
     """Nothing uninspected at full speed; what the engine does alone, and what of it reaches a verdict."""
-    out = tmp_path / "engine"
-    options = ("--backend", backend_here, "--max-batch", "16")
-    assert main(["build-engine", str(DEMO / "model"), "--out", str(out), *options]) == 0
-    folder = open_folder(out)
+    folder = demo_engine(backend_here, "fp16")
     line = ManyCameras(tmp_path, folder, (DEMO / "recipe.toml").read_text(), CAMERAS)
     full = line.inspect("full", FRAMES)
     assert full.code == 0, full.stderr
