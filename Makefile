@@ -46,7 +46,7 @@ test: $(VENV)/.dev configs/demo/engine/manifest.json bindings
 
 # Needs no network once $(VENV) and out/bindings are there; on a PC without a GPU everything skips.
 test-gpu: $(VENV)/.dev bindings
-	$(BIN)/python -m pytest -m gpu -s tests/gpu
+	$(BIN)/python -m pytest -m gpu -s
 
 test-system: $(VENV)/.dev configs/demo/engine/manifest.json
 	$(BIN)/python -m pytest -m system tests/system
