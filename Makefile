@@ -44,9 +44,9 @@ bindings: $(VENV)/.dev
 test: $(VENV)/.dev configs/demo/engine/manifest.json bindings
 	$(BIN)/python -m pytest
 
-# Needs no network once $(VENV) is there; on a PC without a GPU everything skips.
-test-gpu: $(VENV)/.dev
-	$(BIN)/python -m pytest -m gpu -s tests/gpu
+# Needs no network once $(VENV) and out/bindings are there; on a PC without a GPU everything skips.
+test-gpu: $(VENV)/.dev bindings
+	$(BIN)/python -m pytest -m gpu -s
 
 test-system: $(VENV)/.dev configs/demo/engine/manifest.json
 	$(BIN)/python -m pytest -m system tests/system

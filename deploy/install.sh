@@ -5,12 +5,12 @@ set -euo pipefail
 
 usage() {
   cat <<'END'
-usage: install.sh [--wheelhouse DIR] [--no-demo] [--no-restart] WHEEL
+usage: install.sh [--wheelhouse DIR] [--extra NAME]… [--no-demo] [--no-restart] WHEEL
        install.sh --uninstall
 
   WHEEL             strip_inspector-….whl
-  --wheelhouse DIR  take all libraries from this folder, for a PC without internet:
-                    pip download --only-binary :all: -d DIR 'strip_inspector-….whl[service]'
+  --wheelhouse DIR  take all libraries from this folder, for a PC without internet: wheelhouse.sh fills it
+  --extra NAME      besides `service`: tensorrt (a GPU PC), postgres, …
   --no-demo         build no demo engine
   --no-restart      upgrade, but leave the running stages on the old release
   --uninstall       remove units and releases; config, engines and results stay
@@ -65,12 +65,16 @@ make_user() {
 }
 
 make_release() {
-  local release=$1 wheel=$2 wheelhouse=$3 from=()
+  local release=$1 wheel=$2 wheelhouse=$3 extras=$4 from=()
   if [[ -e $release/.whole ]]; then return; fi
   rm -rf "$release"
   python3 -m venv "$release" || fail "no venv: apt install python3-venv, then run this again"
-  if [[ -n $wheelhouse ]]; then from=(--no-index --find-links "$wheelhouse"); fi
-  "$release/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "${from[@]}" "${wheel}[service]" ||
+  if [[ -n $wheelhouse ]]; then
+    from=(--no-index --find-links "$wheelhouse")
+  elif [[ $extras == *tensorrt* ]]; then
+    from=(--extra-index-url https://pypi.nvidia.com) # the library is on no other
+  fi
+  "$release/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "${from[@]}" "${wheel}[$extras]" ||
     { rm -rf "$release"; fail "the release could not be installed: see pip's words above; nothing was changed"; }
   touch "$release/.whole"
 }
@@ -138,11 +142,12 @@ remove_old_releases() {
 }
 
 main() {
-  local wheel='' wheelhouse='' demo=yes restart=yes before release running=()
+  local wheel='' wheelhouse='' extras=service demo=yes restart=yes before release running=()
   while (($#)); do
     case $1 in
       --uninstall) uninstall && exit ;;
       --wheelhouse) wheelhouse=$(realpath "${2:?--wheelhouse needs a folder}") && shift ;;
+      --extra) extras+=,${2:?--extra needs a name} && shift ;;
       --no-demo) demo=no ;;
       --no-restart) restart=no ;;
       --help | -h) usage && exit ;;
@@ -155,8 +160,8 @@ main() {
   wheel=$(realpath "$wheel")
   make_user
   release=$(basename "$wheel" | cut -d- -f2)
-  release=$home/releases/$release-$(sha256sum "$wheel" | cut -c1-12)
-  make_release "$release" "$wheel" "$wheelhouse"
+  release=$home/releases/$release-$(sha256sum "$wheel" | cut -c1-12)$(tr , + <<<"${extras#service}")
+  make_release "$release" "$wheel" "$wheelhouse" "$extras"
   make_folders
   if [[ $demo == yes ]]; then make_demo_engine "$release"; fi
   own_engines

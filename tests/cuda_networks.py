@@ -3,7 +3,7 @@
 score = 255 - grey level, kind = 1 + its highest bit, both sampled at the map stride.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,20 @@ def expected_maps(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (1 + (sampled >> 7)).astype(np.uint8), (255 - sampled).astype(np.uint8)
 
 
+class Batches(Sequence[np.ndarray]):
+    """Batches of mixed size, each made anew from its place: thousands need no memory."""
+
+    def __init__(self, count: int, size: tuple[int, int], max_batch: int) -> None:
+        self._count, self._size, self._max_batch = count, size, max_batch
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, at: int) -> np.ndarray:
+        random = np.random.default_rng(at)
+        return random.integers(0, 256, (random.integers(1, self._max_batch + 1), *self._size), np.uint8)
+
+
 class KernelBackend(CudaBackend):
     """The plumbing with a kernel in the network's place."""
 
@@ -35,6 +49,30 @@ class KernelBackend(CudaBackend):
 
     def _load(self, cuda: Cuda) -> Network:
         return self.make_network(cuda)
+
+
+def run_all(backend: CudaBackend, work: Sequence[np.ndarray]) -> None:
+    """All through the backend with every slot in use; each answer held against numpy."""
+    answered = 0
+    for ticket in range(len(work)):
+        while backend.in_flight == backend.slots:
+            answered += _check(backend, work)
+        given = work[ticket].copy()
+        backend.submit(ticket, given)
+        given[:] = 0  # the plumbing has its own copy: the caller's may go
+    while backend.in_flight:
+        answered += _check(backend, work)
+    assert answered == len(work)
+
+
+def _check(backend: CudaBackend, work: Sequence[np.ndarray]) -> int:
+    answers = backend.wait()
+    for answer in answers:
+        kind, score = expected_maps(work[answer.ticket])
+        assert answer.error is None
+        assert np.array_equal(answer.kind, kind)
+        assert np.array_equal(answer.score, score)
+    return len(answers)
 
 
 class StandInKernel:

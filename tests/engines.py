@@ -9,14 +9,24 @@ import openvino as ov
 from onnx import TensorProto, helper, numpy_helper
 from openvino import opset13 as op
 
+from inspector.backends import open_backend
 from inspector.engine import golden
-from inspector.engine.manifest import EngineFolder, Manifest, file_sha256, open_folder, write_manifest
-from trainer.builders.request import BuildRequest, GpuOptions
+from inspector.engine.manifest import (
+    MANIFEST_NAME,
+    EngineFolder,
+    Manifest,
+    file_sha256,
+    open_folder,
+    write_manifest,
+)
+from trainer.builders.request import BuildRequest, Built, GpuOptions
 from trainer.builders.tensorrt import build_tensorrt
 from trainer.builders.torch import build_torch
 
 OPENVINO_SIZE = (64, 128)
 STRIDE = 2
+
+_BUILDERS = {"tensorrt": build_tensorrt, "torch": build_torch}
 
 
 def write_openvino_engine(
@@ -96,30 +106,66 @@ def write_gpu_engine(
     path: Path, backend: str, size: tuple[int, int] = OPENVINO_SIZE, max_batch: int = 4, **options: bool | str
 ) -> EngineFolder:
     """A `tensorrt` or `torch` engine of that network, by the builder that ships; torch's runs on the CPU."""
-    builders = {"tensorrt": build_tensorrt, "torch": build_torch}
     path.mkdir(parents=True)
     onnx_path = path.parent / f"{path.name}.onnx"
     write_bright_onnx(onnx_path, size)
     gpu = GpuOptions(max_batch=max_batch, **({"device": "cpu"} | options))
-    built = builders[backend](
-        BuildRequest(onnx_path, *size, folder=path, beside=path.parent, precision="fp32", gpu=gpu)
-    )
+    request = BuildRequest(onnx_path, *size, folder=path, beside=path.parent, precision="fp32", gpu=gpu)
+    built = _BUILDERS[backend](request)
     image = np.random.default_rng(0).integers(0, 200, (2, *size), dtype=np.uint8)
     image[:, size[0] // 4 : size[0] // 2, size[1] // 4 : size[1] // 2] = 255
     session = onnxruntime.InferenceSession(onnx_path, providers=["CPUExecutionProvider"])
     kind, score = session.run(["kind", "score"], {"frames": image})
     golden.save(path / "golden.npz", golden.Golden(image, kind, score))
+    return _written(request, built, backend, STRIDE, "bright-blocks", ("normal", "bright", "dark"))
+
+
+def write_preset_engine(
+    path: Path, backend: str, preset: str, size: tuple[int, int], gpu: GpuOptions, precision: str = "fp16"
+) -> EngineFolder:
+    """A network of the trainer's with weights nobody trained, for figures of speed: they do not change it.
+
+    Its golden maps are its own, from its first run: it must only repeat itself.
+    """
+    import torch
+
+    from trainer.models import PRESETS, build_model
+    from trainer.models.contract import InspectionNet, fold_batch_norms
+    from trainer.onnx_file import write_onnx
+
+    path.mkdir(parents=True)
+    torch.manual_seed(0)
+    classes = ("normal", "pits", "cracks", "scratches", "patches")
+    net = build_model(PRESETS[preset], len(classes)).eval()
+    onnx_path = path.parent / f"{path.name}.onnx"
+    inspection = InspectionNet(fold_batch_norms(net), *size, net.map_stride).eval()
+    write_onnx(inspection, *size, onnx_path, half_weights=False)
+    request = BuildRequest(onnx_path, *size, folder=path, beside=path.parent, precision=precision, gpu=gpu)
+    built = _BUILDERS[backend](request)
+    frames = np.random.default_rng(0).integers(90, 140, (2, *size), dtype=np.uint8)
+    with open_backend(_written(request, built, backend, net.map_stride, preset, classes)) as opened:
+        kind, score = opened.infer(frames)
+    golden.save(path / "golden.npz", golden.Golden(frames, kind, score))
+    return _written(request, built, backend, net.map_stride, preset, classes)
+
+
+def _written(
+    request: BuildRequest, built: Built, backend: str, stride: int, name: str, classes: tuple[str, ...]
+) -> EngineFolder:
+    """The folder with a manifest of what is in it."""
+    path = request.folder
+    files = [each for each in sorted(path.iterdir()) if each.name != MANIFEST_NAME]
     manifest = Manifest(
-        name="bright-blocks",
+        name=name,
         backend=backend,
-        classes=("normal", "bright", "dark"),
-        height=size[0],
-        width=size[1],
+        classes=classes,
+        height=request.height,
+        width=request.width,
         max_batch=built.max_batch,
-        precision="fp32",
-        map_stride=STRIDE,
-        files={each.name: file_sha256(each) for each in sorted(path.iterdir())},
-        thresholds={"bright": 0.5, "dark": 0.5},
+        precision=request.precision,
+        map_stride=stride,
+        files={each.name: file_sha256(each) for each in files},
+        thresholds=dict.fromkeys(classes[1:], 0.5),
         versions=built.versions,
         options=built.options,
     )

@@ -12,7 +12,7 @@ from inspector.engine.manifest import EngineFolder, Manifest
 from inspector.errors import DeviceError, EngineError
 
 PROFILE = 0
-"""There is one optimisation profile, from one frame to the largest batch."""
+"""There is one optimisation profile, from one frame to the largest batch; contexts may share it since 10.0."""
 
 
 class TensorRtNetwork:

@@ -9,8 +9,11 @@ from inspector.errors import EngineError
 if TYPE_CHECKING:
     import tensorrt as trt
 
+PIP: Final = "pip install --extra-index-url https://pypi.nvidia.com"
+"""The library is on NVIDIA's own index only."""
+
 INSTALL: Final = (
-    "pip install --extra-index-url https://pypi.nvidia.com 'strip-inspector[tensorrt]'; without it this PC can "
+    f"{PIP} 'strip-inspector[tensorrt]'; without it this PC can "
     "use `trainer build-engine MODEL --backend torch` or `--backend openvino`"
 )
 
@@ -42,7 +45,7 @@ def check_version(folder: Path, built_with: str, here: str, *, version_compatibl
         raise EngineError(
             f"{folder}: built with TensorRT {built_with}, here is {here}, but an engine runs on its own "
             "version only: build it again on this PC (`trainer build-engine MODEL --backend tensorrt --out …`) or "
-            f"`pip install tensorrt=={built_with}`"
+            f"`{PIP} 'tensorrt-cu13=={built_with}'`"
         )
     if _release(built_with) > _release(here):
         raise EngineError(

@@ -174,7 +174,9 @@ def _import_torch(folder: EngineFolder) -> ModuleType:
     try:
         import torch
     except ImportError as error:
-        raise EngineError(f"{folder.path}: needs torch ({error}): `pip install 'torch==2.13.*'`") from None
+        raise EngineError(
+            f"{folder.path}: needs torch ({error}): `pip install 'strip-inspector[torch]'`"
+        ) from None
     built_with = folder.manifest.versions.get("torch", "an unknown version")
     if _release(built_with) != _release(torch.__version__):
         raise EngineError(

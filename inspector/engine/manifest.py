@@ -191,7 +191,8 @@ def open_folder(path: Path, raw: bytes | None = None) -> EngineFolder:
         if actual != expected:
             raise EngineError(
                 f"{path / name}: content does not match the manifest (sha256 {actual[:12]}… instead of "
-                f"{expected[:12]}…): the file was changed or damaged; build or copy the engine again"
+                f"{expected[:12]}…): the file was changed or damaged; copy the engine again, or build it "
+                "with `trainer build-engine`"
             )
     return EngineFolder(path, manifest, hashlib.sha256(raw).hexdigest())
 

@@ -35,6 +35,13 @@ def test_openvino_is_loaded_only_by_an_engine_that_needs_it():
     assert "openvino" not in loaded
 
 
+def test_a_tensorrt_engine_is_built_without_torch():
+    """The extra `tensorrt` brings onnx alone: a model is rewritten for TensorRT on a PC that trains nothing."""
+    assert not loaded_by("import trainer.builders.tensorrt, trainer.builders.gpu_onnx") & (
+        set(TRAINING) - {"onnx"}
+    )
+
+
 def test_a_database_library_is_loaded_only_where_records_are_asked_for():
     """A line without records runs without the extra that brings it."""
     loaded = loaded_by("import inspector.processes.decide, inspector.commands.run, inspector.commands.check")

@@ -2,9 +2,8 @@
 
 `python tests/bindings/fetch.py FOLDER` downloads the wheels from PyPI, puts empty libraries beside them that
 export the symbols they look for, and writes stubs. Every class, flag and signature is then there to check calls
-against; nothing can be computed. The lean runtime, which can run plans and not build them, comes with its library.
-Where pip, the network or a C compiler is missing it says so and leaves with 0:
-the tests that need the folder then skip.
+against; nothing can be computed. The lean runtime, which runs plans and builds none, comes with its library.
+Where pip, the network or a C compiler is missing it says so and leaves with 0: tests that need the folder skip.
 """
 
 import ast
@@ -71,9 +70,7 @@ def _once(what: str, version: str, done: Path, make: Callable[[str, Path], None]
 def _make(version: str, folder: Path) -> None:
     _unpack(folder, f"tensorrt-cu13-bindings=={version}")
     _link(version.partition(".")[0], folder / "tensorrt_bindings")
-    _alias(
-        folder, "tensorrt_bindings"
-    )  # what the `tensorrt` wheel does; it cannot be installed without the library
+    _alias(folder, "tensorrt_bindings")
     program = (
         f"import sys; sys.path.insert(0, {str(folder)!r}); from pybind11_stubgen import main; "
         f"main(['tensorrt_bindings.tensorrt', '--ignore-all-errors', '-o', {str(folder / 'raw')!r}])"
@@ -100,9 +97,8 @@ def _unpack(folder: Path, *requirements: str) -> None:
 
 
 def _alias(folder: Path, module: str) -> None:
-    """`import tensorrt` gives that module."""
-    alias = f"import sys\n\nimport {module}\n\nsys.modules[__name__] = {module}\n"
-    (folder / "tensorrt.py").write_text(alias)
+    """What the `tensorrt` wheel is."""
+    (folder / "tensorrt.py").write_text(f"from {module} import *\nfrom {module} import __version__\n")
 
 
 def _link(major: str, beside: Path) -> None:

@@ -90,7 +90,7 @@ import tensorrt as trt
 from inspector.backends.tensorrt_messages import TensorRtErrors, TensorRtLog
 from trainer.builders.tensorrt_plan import _LEVELS
 from trainer.builders.tensorrt_progress import BuildProgress
-log, errors, progress = TensorRtLog(keep=True), TensorRtErrors(), BuildProgress(show=False)
+log, errors, progress = TensorRtLog(keep=True), TensorRtErrors(), BuildProgress(False, show=False)
 assert isinstance(log, trt.ILogger) and isinstance(errors, trt.IErrorRecorder)
 log.log(trt.ILogger.INFO, "built")
 assert log.lines == ["INFO: built"]

@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from inspector.errors import WorkError
-from trainer.onnx_file import restore_weights
+from trainer.onnx_weights import restore_weights
 
 HALF_PRECISIONS: Final = ("fp16", "int8")
 

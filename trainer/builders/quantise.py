@@ -13,7 +13,7 @@ from onnx import TensorProto, numpy_helper
 
 from inspector.errors import InputError, WorkError
 from inspector.values import Pixels
-from trainer.onnx_file import restore_weights
+from trainer.onnx_weights import restore_weights
 
 INSTALL: Final = "pip install 'strip-inspector[int8]'"
 

@@ -24,7 +24,7 @@ def build_tensorrt(request: BuildRequest) -> Built:
     cuda = open_cuda(request.folder)
     try:
         gpu = cuda.gpu()
-        with needs_train_extra("build-engine --backend tensorrt"):
+        with needs_train_extra("build-engine --backend tensorrt", "tensorrt"):
             from trainer.builders.gpu_onnx import write_gpu_onnx
 
             onnx_path = request.folder / GPU_ONNX_NAME

@@ -9,6 +9,7 @@ from inspector.backends.tensorrt import AMPERE_PLUS, SAME_CAPABILITY
 from inspector.backends.tensorrt_messages import TensorRtErrors, TensorRtLog
 from inspector.backends.tensorrt_versions import network_flags
 from inspector.errors import WorkError
+from inspector.processes.stop import StopRequest
 from trainer.builders.request import BuildRequest
 from trainer.builders.tensorrt_progress import BuildProgress
 
@@ -31,11 +32,15 @@ def build_plan(request: BuildRequest, onnx_path: Path, version: str, cache: Path
     network = builder.create_network(network_flags(trt.NetworkDefinitionCreationFlag, version))
     _parse(onnx_path, network, log)
     config = builder.create_builder_config()
-    config.progress_monitor = BuildProgress(show=request.show_progress)
     _add_profile(builder, config, request)
     _set_flags(config, request)
     _use_timings(config, cache)
-    plan = builder.build_serialized_network(network, config)
+    # Ctrl-C is asked for, never raised: an exception out of a callback would pass through TensorRT's own code.
+    with StopRequest() as stop:
+        config.progress_monitor = BuildProgress(stop, show=request.show_progress)
+        plan = builder.build_serialized_network(network, config)
+    if stop:
+        raise KeyboardInterrupt
     if plan is None:
         raise WorkError(f"{request.onnx}: TensorRT {version} cannot build it: {errors.told()}")
     _keep_timings(config, cache)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NoReturn, SupportsInt
 
 import tensorrt as trt
 
+from inspector.processes.stop import StopRequest
 from trainer.bar import phase_bar
 
 if TYPE_CHECKING:
@@ -12,10 +13,11 @@ if TYPE_CHECKING:
 
 
 class BuildProgress(trt.IProgressMonitor):
-    """One bar a phase; TensorRT calls it from several threads."""
+    """One bar a phase; TensorRT calls it from several threads, and ends the build once `stop` is true."""
 
-    def __init__(self, *, show: bool) -> None:
+    def __init__(self, stop: StopRequest, *, show: bool) -> None:
         trt.IProgressMonitor.__init__(self)
+        self._stop = stop
         self._show = show
         self._lock = threading.Lock()
         self._bars: dict[str, tqdm[NoReturn]] = {}
@@ -28,11 +30,11 @@ class BuildProgress(trt.IProgressMonitor):
             self._bars[phase_name] = phase_bar(title, total=steps, place=place, show=self._show)
 
     def step_complete(self, phase_name: str, step: SupportsInt) -> bool:
-        """A step is done; True lets the build go on."""
+        """A step is done; returns whether the build is to go on."""
         with self._lock:
             if bar := self._bars.get(phase_name):
                 bar.update(int(step) + 1 - bar.n)
-        return True
+        return not self._stop
 
     def phase_finish(self, phase_name: str) -> None:
         """The phase is over, done or not."""

@@ -28,7 +28,10 @@ def build_torch(request: BuildRequest) -> Built:
         cuda.close()
     elif request.precision != "fp32":
         raise InputError(f"--precision {request.precision}: torch on a CPU is built as fp32")
-    with needs_train_extra("build-engine --backend torch"), tempfile.TemporaryDirectory() as scratch:
+    with (
+        needs_train_extra("build-engine --backend torch", "torch"),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         from trainer.builders.gpu_onnx import write_gpu_onnx
 
         onnx_path = Path(scratch) / "model.onnx"

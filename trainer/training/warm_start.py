@@ -15,7 +15,7 @@ from inspector.errors import InputError
 from trainer.card import is_model_folder, open_model
 from trainer.checkpoint import load_checkpoint
 from trainer.data.crops import CropBatches
-from trainer.onnx_file import restore_weights
+from trainer.onnx_weights import restore_weights
 
 STATISTICS_STEPS: Final = 4
 """Batches that show a norm what it used to divide by: some 60 crops give means and deviations to a percent."""

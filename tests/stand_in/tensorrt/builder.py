@@ -1,5 +1,6 @@
 """From ONNX to a plan."""
 
+import signal
 from types import SimpleNamespace
 
 import onnx
@@ -45,7 +46,11 @@ class Builder(Telling):
         monitor = config.progress_monitor
         if monitor is not None:
             checked(monitor, IProgressMonitor).phase_start("Building", None, 2)
-            monitor.step_complete("Building", 0)
+            if REFUSE == "stop":
+                signal.raise_signal(signal.SIGINT)
+            if not monitor.step_complete("Building", 0):
+                monitor.phase_finish("Building")
+                return None
         if REFUSE == "build":
             words = "Could not find any implementation for node conv."
             return self.fail(ErrorCodeTRT.INTERNAL_ERROR, words)

@@ -5,7 +5,8 @@ import os
 from .values import Misuse, _Flag
 
 REFUSE = os.environ.get("STAND_IN_TENSORRT_REFUSE", "")
-"""`start`, `parse` or `build`: that step fails, as for want of memory, or for a model TensorRT does not take."""
+"""`start`, `parse` or `build`: that step fails, as for want of memory, or for a model TensorRT does not take.
+`stop`: Ctrl-C comes while it builds."""
 
 
 class _Derived:

@@ -121,6 +121,16 @@ def test_a_build_that_fails_is_one_line_and_leaves_nothing(
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
+def test_ctrl_c_ends_a_build_between_two_steps(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through TensorRT's own word for it; exit 130, and nothing is left."""
+    with stand_in_gpu(TENSORRT_REFUSE="stop"):
+        assert build(model_folder, tmp_path / "engine", "--backend", "tensorrt", "--max-batch", "2") == 130
+    assert said_by(capsys) == "trainer: interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

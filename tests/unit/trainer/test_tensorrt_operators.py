@@ -88,10 +88,10 @@ def test_quantised_exports_are_what_tensorrt_takes(name: str, tmp_path: Path, on
     assert sum(node.op_type == "QuantizeLinear" for node in model.graph.node) > 10
 
 
-def test_the_demos_model_is_what_tensorrt_takes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["configs/demo/model", "tests/benchmarks/severstal/model"])
+def test_the_models_that_come_with_the_project_are_what_tensorrt_takes(folder: str, tmp_path: Path) -> None:
     """Stored with fp16 weights and a Cast back."""
-    model = Path(__file__).parents[3] / "configs" / "demo" / "model" / "model.onnx"
-    write_gpu_onnx(model, tmp_path / "gpu.onnx", "fp16")
+    write_gpu_onnx(Path(__file__).parents[3] / folder / "model.onnx", tmp_path / "gpu.onnx", "fp16")
     assert complaints(onnx.load(tmp_path / "gpu.onnx")) == []
 
 

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import pytest
-from cuda_networks import KernelBackend, StandInKernel, expected_maps, kernel_folder
+from cuda_networks import Batches, KernelBackend, StandInKernel, kernel_folder, run_all
 from gpu_pcs import stand_in_gpu
 
 from inspector.backends.cuda import open_cuda
@@ -30,33 +29,8 @@ def open_kernel(path: Path, runtime: ModuleType) -> KernelBackend:
     return backend
 
 
-def batches(count: int) -> list[np.ndarray]:
-    random = np.random.default_rng(count)
-    return [random.integers(0, 256, (random.integers(1, MAX_BATCH + 1), *SIZE), np.uint8) for _ in range(count)]
-
-
-def run_all(backend: KernelBackend, work: list[np.ndarray]) -> None:
-    """All through the backend with every slot in use; each answer held against numpy."""
-    answered = 0
-    for ticket, frames in enumerate(work):
-        while backend.in_flight == backend.slots:
-            answered += check(backend, work)
-        given = frames.copy()
-        backend.submit(ticket, given)
-        given[:] = 0  # the plumbing has its own copy: the caller's may go
-    while backend.in_flight:
-        answered += check(backend, work)
-    assert answered == len(work)
-
-
-def check(backend: KernelBackend, work: list[np.ndarray]) -> int:
-    answers = backend.wait()
-    for answer in answers:
-        kind, score = expected_maps(work[answer.ticket])
-        assert answer.error is None
-        assert np.array_equal(answer.kind, kind)
-        assert np.array_equal(answer.score, score)
-    return len(answers)
+def batches(count: int) -> Batches:
+    return Batches(count, SIZE, MAX_BATCH)
 
 
 def test_batches_of_mixed_size_are_bit_exact(tmp_path: Path, runtime: ModuleType):

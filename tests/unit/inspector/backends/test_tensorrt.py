@@ -79,6 +79,15 @@ def test_a_missing_library_names_the_install_command(folder: EngineFolder, monke
         open_backend(folder).__enter__()
 
 
+def test_a_changed_plan_is_refused_with_the_command(folder: EngineFolder, tmp_path: Path):
+    """One byte is enough, and it is found by its hash: no library sees it."""
+    path = changed(folder, tmp_path / "changed").path
+    plan = (path / "model.plan").read_bytes()
+    (path / "model.plan").write_bytes(plan[:-1] + bytes([plan[-1] ^ 1]))
+    with pytest.raises(EngineError, match=r"model\.plan: content does not match.*`trainer build-engine`"):
+        open_folder(path)
+
+
 def test_a_plan_that_does_not_open_tells_what_tensorrt_said(folder: EngineFolder, tmp_path: Path):
     """Torn, or no plan at all: one line with the reason from the error recorder."""
     plan = (folder.path / "model.plan").read_bytes()

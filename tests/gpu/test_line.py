@@ -1,0 +1,62 @@
+"""A whole line on a GPU: several cameras, real processes, full speed and a pace."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from gpu_figures import ManyCameras
+
+from inspector.commands.bench import engine_alone, frames_in_memory
+from inspector.config import SimulatorSettings, load_config
+from inspector.engine.manifest import EngineFolder
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.parametrize("backend_here", ["torch", "tensorrt"], indirect=True, scope="module"),
+]
+
+DEMO = Path(__file__).parents[2] / "configs" / "demo"
+
+CAMERAS = 4
+FRAMES = 16_000
+PACE = 1_000
+"""Frames a second at which latency is asked for."""
+PACE_FRAMES = 8_000
+
+LEAST_OF_THE_ENGINE = 0.85
+"""Share of the bare engine loop that must reach the verdicts, in one run."""
+
+FULL_SIZE_CORES = 16
+"""Cores of the PC the two targets below are of; on a smaller one its own cores end it first."""
+TARGET_A_SECOND = 2_000
+TARGET_P99_MS = 15.0
+
+
+def test_a_line_with_several_cameras(
+    backend_here: str, tmp_path: Path, demo_engine: Callable[[str, str], EngineFolder]
+):
+    """Nothing uninspected at full speed; what the engine does alone, and what of it reaches a verdict."""
+    folder = demo_engine(backend_here, "fp16")
+    line = ManyCameras(tmp_path, folder, (DEMO / "recipe.toml").read_text(), CAMERAS)
+    full = line.inspect("full", FRAMES)
+    assert full.code == 0, full.stderr
+    images = frames_in_memory(SimulatorSettings(type="simulator", distinct=16, frames=16))
+    alone = engine_alone(load_config(line.config).line, folder, images, FRAMES)
+    paced = line.inspect("paced", PACE_FRAMES, PACE)
+    assert paced.code == 0, paced.stderr
+    verdicts_a_second, latency = full.summary["frames_per_second"], paced.summary["latency_ms"]
+    share = verdicts_a_second / alone.frames_per_second
+    print(
+        f"\n{backend_here}, {CAMERAS} cameras, {os.cpu_count()} cores: engine alone "
+        f"{alone.frames_per_second:.0f} frames/s, line {verdicts_a_second:.0f} verdicts/s ({share:.2f} of it); "
+        f"at {PACE}/s capture to verdict p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
+    )
+    assert full.summary["captured"] == FRAMES
+    assert full.summary["uninspected"] == 0
+    assert share >= LEAST_OF_THE_ENGINE
+    if (os.cpu_count() or 1) >= FULL_SIZE_CORES:
+        assert verdicts_a_second >= TARGET_A_SECOND
+        assert paced.summary["uninspected"] == 0
+        assert latency["p99"] <= TARGET_P99_MS

@@ -1,0 +1,80 @@
+"""deploy/wheelhouse.sh with pip itself, on small wheels of the same names: what it fills is enough, or it says."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "deploy" / "wheelhouse.sh"
+
+EXTRAS = {"service": "records-library", "tensorrt": "gpu-library"}
+
+
+def write_wheel(folder: Path, name: str, extras: dict[str, str] | None = None) -> Path:
+    folder.mkdir(exist_ok=True)
+    module = name.replace("-", "_")
+    about = [f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0"]
+    for extra, needs in (extras or {}).items():
+        about.append(f'Provides-Extra: {extra}\nRequires-Dist: {needs}; extra == "{extra}"')
+    path = folder / f"{module}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{module}.py", "")
+        wheel.writestr(f"{module}-1.0.dist-info/METADATA", "\n".join(about) + "\n")
+        wheel.writestr(
+            f"{module}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{module}-1.0.dist-info/RECORD", "")
+    return path
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    return write_wheel(tmp_path, "strip-inspector", EXTRAS)
+
+
+def fill(wheel: Path, shop: Path, *extras: str) -> subprocess.CompletedProcess[str]:
+    """Run the script where `shop` is all pip can reach."""
+    options = [each for extra in extras for each in ("--extra", extra)]
+    environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(shop), "PIP_CONFIG_FILE": os.devnull}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    command = [str(SCRIPT), *options, str(wheel), str(wheel.parent / "wheelhouse")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+
+
+def test_the_folder_is_enough_to_install_from(wheel: Path, tmp_path: Path):
+    """Everything of the extras asked for, and nothing of others; the last line is the command for the PC."""
+    shop = tmp_path / "shop"
+    for name in EXTRAS.values():
+        write_wheel(shop, name)
+    done = fill(wheel, shop, "tensorrt")
+    assert done.returncode == 0, done.stderr
+    found = {path.name.partition("-")[0] for path in (tmp_path / "wheelhouse").iterdir()}
+    assert found >= {"records_library", "gpu_library"}
+    command = f"deploy/install.sh --wheelhouse wheelhouse --extra tensorrt {wheel.name}"
+    assert done.stdout.splitlines()[-1] == f"wheelhouse.sh: {command}"
+    target = tmp_path / "pc"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--target", str(target)]
+    subprocess.run(
+        [*install, "--find-links", str(tmp_path / "wheelhouse"), f"{wheel}[service,tensorrt]"], check=True
+    )
+    assert (target / "gpu_library.py").is_file()
+
+
+def test_what_cannot_be_had_is_said_at_once(wheel: Path, tmp_path: Path):
+    """Exit 1, pip's words and one line of ours: not on the PC without internet, a day later."""
+    shop = tmp_path / "shop"
+    write_wheel(shop, EXTRAS["service"])
+    done = fill(wheel, shop, "tensorrt")
+    assert done.returncode == 1
+    assert "gpu-library" in done.stderr
+    assert done.stderr.splitlines()[-1] == "wheelhouse.sh: not everything could be had: see pip's words above"
+
+
+def test_without_a_wheel_it_shows_how_it_is_used(tmp_path: Path):
+    """Exit 2, as every command of ours."""
+    done = fill(tmp_path / "none.whl", tmp_path)
+    assert done.returncode == 2
+    assert "usage: wheelhouse.sh" in done.stderr
