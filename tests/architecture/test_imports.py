@@ -48,7 +48,15 @@ def test_a_database_library_is_loaded_only_where_records_are_asked_for():
     assert not loaded & {"sqlalchemy", "psycopg", "pyarrow"}
 
 
-@pytest.mark.parametrize("missing", [*TRAINING, "openvino", "sqlalchemy", "pyarrow"])
+def test_what_speaks_to_a_plc_or_to_prometheus_is_loaded_only_where_it_is_asked_for():
+    """A line without a gate and without metrics runs without the extra that brings them."""
+    loaded = loaded_by("import inspector.processes.decide, inspector.commands.status, inspector.commands.check")
+    assert not loaded & {"pymodbus", "prometheus_client"}
+
+
+@pytest.mark.parametrize(
+    "missing", [*TRAINING, "openvino", "sqlalchemy", "pyarrow", "pymodbus", "prometheus_client"]
+)
 def test_help_works_without(missing: str):
     """`--help` needs no optional library."""
     code = f"import sys; sys.modules[{missing!r}] = None\nfrom inspector.cli import main\nmain(['--help'])"
