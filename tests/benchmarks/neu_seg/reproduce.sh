@@ -20,4 +20,10 @@ train first --minutes 112
 [ -e "$out/shown" ] || trainer simulate --out "$out/shown" --frames 40 --seed 30 --defective-share 0.6 \
   --height 200 --width 200
 trainer export "$out/first/best.ckpt" --out "$out/model" --name neu_seg --data "$data" --half-weights \
-  --map-stride 1 --flips 8 --golden "$out/shown"
+  --map-stride 1 --flips 8 --golden "$out/shown" \
+  --note "The validation frames were dealt one by one, so that some show the same steel as a training frame \
+(mirrored, or its neighbour), as NEU-Seg's own parts are thought to do. On 366 frames dealt by trainer split, which \
+keeps such frames together, a smaller net trained for 9 minutes has mIoU 77.4: expect that on steel it has not seen." \
+  --note "Made to be measured on NEU-Seg: eight views of a frame are averaged, at nine times the work. For a line, \
+export it without --flips." \
+  --note "Every frame of NEU-Seg shows a defect: how often it rejects sound steel is not known."
