@@ -37,11 +37,11 @@ def gpu() -> Gpu:
 @pytest.fixture(scope="session")
 def nvrtc() -> ModuleType:
     """NVIDIA's run-time compiler; torch brings it, as does `pip install nvidia-cuda-nvrtc`."""
-    from cuda.bindings import nvrtc
-
     try:
+        from cuda.bindings import nvrtc
+
         nvrtc.nvrtcVersion()
-    except RuntimeError as missing:  # of the loader: the library is not there
+    except (ImportError, RuntimeError) as missing:  # the latter of the loader: the library is not there
         print(missing)
         pytest.skip("no NVRTC")
     return nvrtc
