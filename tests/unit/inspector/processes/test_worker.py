@@ -8,10 +8,10 @@ import numpy as np
 from inspector.backends import open_backend
 from inspector.backends.instant import write_engine
 from inspector.processes.dispatch import Dispatch, ViewPace
+from inspector.processes.inspecting import OVERDUE, Held, Worker
 from inspector.processes.intake import Intake
 from inspector.processes.notify import Notifier, Pulse
 from inspector.processes.stop import StopRequest
-from inspector.processes.worker import OVERDUE, Held, Worker
 from inspector.stages.batching import Batcher
 from inspector.values import Frame, Inspection
 from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender, ring_path
