@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from inspector.sinks.gate import Action, Block, Record
+from inspector.sinks.gate import Action, Block, Fault, Record
 from inspector.sinks.gate_registers import decode
 
 HOUR_S = 3600.0
@@ -60,6 +60,18 @@ class PlcLog:
         return len(beats) > 1 and any(
             at_s > after_s and record.action is Action.ACCEPT for at_s, record in self.told.values()
         )
+
+    def rejected(self, after_s: float) -> bool:
+        """Whether it was told of frames that nobody has seen."""
+        return any(at_s > after_s and record.uninspected for at_s, record in self.told.values())
+
+    def heard_of(self, fault: Fault, after_s: float) -> bool:
+        """Whether it was told to reject everything for this reason."""
+        return any(at_s > after_s and block.fault & fault for at_s, block in self.blocks)
+
+    def another_run(self, after_s: float) -> bool:
+        """Whether sequences have begun again."""
+        return len({block.run for at_s, block in self.blocks if at_s > after_s - 1}) > 1
 
     def must_have_let_pass_only_what_was_inspected(self, verdicts: list[dict[str, Any]]) -> None:
         """Each accept that the PLC may act on is one in the log: for all else it saw a reject, or nothing."""
