@@ -2,7 +2,7 @@
 
 import pytest
 
-from inspector.processes import desk, ingest, worker
+from inspector.processes import desk, ingest, inspecting
 from inspector.rules import BoundRecipe, score_thresholds
 from inspector.stages import ledger
 from inspector.stages.meters import WORKERS_KNOWN, Histogram, Meters, short_reason
@@ -31,12 +31,12 @@ def outcome(decision: Decision, reasons: tuple[str, ...] = (), kinds: tuple[int,
     ("reason", "short"),
     [
         (ingest.SHED_REASON, "shed"),
-        (worker.TOO_LATE, "shed"),
+        (inspecting.TOO_LATE, "shed"),
         (ingest.STOPPED_REASON, "stopped"),
         (desk.STOPPED_REASON, "stopped"),
         (ledger.LOST_ANNOUNCEMENT, "announcement_lost"),
         (ledger.DEADLINE_PASSED.format(500), "overdue"),
-        (worker.OVERDUE, "overdue"),
+        (inspecting.OVERDUE, "overdue"),
         ("ingest started again before a result came", "ingest_restarted"),
         ("engine failed: out of memory", "engine_failed"),
         ("frame is 32×128, the engine takes 64×128", "wrong_size"),
