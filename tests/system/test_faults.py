@@ -26,7 +26,7 @@ pytestmark = pytest.mark.system
 
 SEED = int(os.environ.get("INSPECTOR_TEST_SEED", "1"))
 
-SMALL_DISK = "24M"
+SMALL_DISK = "96M"
 """Fills in a moment, and holds all that this module writes."""
 
 LINE = """
