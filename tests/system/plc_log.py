@@ -13,7 +13,7 @@ HOUR_S = 3600.0
 """The clock may be set back by so much; no test takes as long."""
 
 LONGEST_WAY_S = 60.0
-"""From a frame's capture to a PLC that takes its verdict at last, having hung meanwhile; an older frame of the same
+"""From a frame's capture to a PLC that takes its verdict at last, having hung meanwhile; an older frame of that
 place is of another strip."""
 
 MOST_UNWRITTEN = 64
