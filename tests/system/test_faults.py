@@ -114,6 +114,7 @@ def adds_up_before_and_after(line: Service) -> Iterator[None]:
 def put_right(line: Service) -> None:
     """What a test that failed half-way has left wrong is no fault of the next one's."""
     tell_camera(line, "good")
+    (line.state / "filling").unlink(missing_ok=True)
     if line.show("test-camera", "ActiveState") != "active":
         start_camera(line)
     if line.show("test-plc", "ActiveState") != "active":
@@ -168,13 +169,10 @@ def stopped_worker(line: Service, measured: Measured) -> None:
 def full_disk(line: Service, measured: Measured) -> None:
     """Verdicts go on and wait in memory; none is lost when there is room again."""
     filling = line.state / "filling"
-    with filling.open("wb") as file:
-        try:
-            while True:
-                file.write(bytes(65_536))
-                file.flush()
-        except OSError:
-            pass
+    # Unbuffered: a buffer's rest would be refused once more when the file is closed.
+    with filling.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(65_536))
     since_s = time.time()
     try:
         until(lambda: "held in memory" in line.journal(f"--unit {DECIDE}", since_s - 1), 20, "nobody noticed")
