@@ -12,6 +12,10 @@ from inspector.sinks.gate_registers import decode
 HOUR_S = 3600.0
 """The clock may be set back by so much; no test takes as long."""
 
+LONGEST_WAY_S = 60.0
+"""From a frame's capture to a PLC that takes its verdict at last, having hung meanwhile; an older frame of that
+place is of another strip."""
+
 MOST_UNWRITTEN = 64
 """Verdicts at the end of a run of decide that the PLC may know and the log not: it was killed between the two."""
 
@@ -85,7 +89,7 @@ class PlcLog:
             place = (self._cameras[record.camera - 1], int(record.position_mm))
             # A strip begins again at 0 with its ingest: the newest frame of that place is meant.
             before = [(_behind_s(verdict, at_s), verdict["decision"]) for verdict in given[place]]
-            newest = min((each for each in before if each[0] >= 0), default=None)
+            newest = min((each for each in before if 0 <= each[0] <= LONGEST_WAY_S), default=None)
             unwritten = newest is None and sequence > self._newest[run] - MOST_UNWRITTEN
             assert unwritten or (newest is not None and newest[1] == "accept"), (record, before)
 
