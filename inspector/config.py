@@ -115,7 +115,7 @@ class SinkSettings(BaseModel):
     """A run makes a folder of its own in here, named by its start."""
     pictures: bool = True
     max_pictures: Annotated[int, Field(ge=0)] = 2000
-    """Rejected frames that are pictured in one run, so that a bad coil does not fill the disk."""
+    """Rejected frames that are pictured of one day's steel (UTC), so that a bad coil does not fill the disk."""
     log_megabytes: Annotated[int, Field(ge=1)] | None = None
     """For a service: begin a new verdict log when one is so large; None keeps one for the whole run."""
     log_files: Annotated[int, Field(ge=1)] = 100

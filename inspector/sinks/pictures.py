@@ -44,6 +44,8 @@ WARN_EVERY: Final = 1000
 MAX_NAME: Final = 120
 """Characters of a camera's name in a file name; file systems end at 255 for the whole."""
 
+_DAY_NS: Final = 86_400 * 10**9
+
 _log = structlog.get_logger(__name__)
 
 
@@ -86,9 +88,9 @@ def draw_outlines(pixels: Pixels, label: Pixels, names: Mapping[int, str]) -> ND
 class RejectPictures:
     """The sink that keeps pictures of rejects; a disk that fills up costs pictures, never verdicts.
 
-    `folder` is made when the first picture is. `max_frames` bounds the frames pictured in a run, so that one
-    bad coil does not fill the disk. Counted in public: `pictured` and `skipped` frames, `crops_skipped` and
-    `lost` pictures.
+    `folder` is made when the first picture is. `max_frames` bounds the frames pictured of one day's steel (UTC):
+    a bad coil does not fill the disk, and a service has pictures after months, too. Counted in public: `pictured`
+    and `skipped` frames, `crops_skipped` and `lost` pictures.
     """
 
     def __init__(self, folder: Path, *, max_frames: int = 2000) -> None:
@@ -98,6 +100,8 @@ class RejectPictures:
         self.lost = 0
         self._folder = folder
         self._max_frames = max_frames
+        self._day = -1
+        self._of_the_day = 0
         self._warned_at: int | None = None
 
     def write(self, verdict: Verdict, pixels: Pixels, label: Pixels) -> None:
@@ -105,9 +109,13 @@ class RejectPictures:
 
         Shapes as in `draw_outlines`, raising as it does. An OSError is counted in `lost` and logged.
         """
-        if self.pictured >= self._max_frames:
+        day = verdict.captured_ns // _DAY_NS
+        if day != self._day:
+            self._day, self._of_the_day = day, 0
+        if self._of_the_day >= self._max_frames:
             self.skipped += 1
             return
+        self._of_the_day += 1
         self.pictured += 1
         order = sorted(range(len(verdict.defects)), key=lambda n: -verdict.defects[n].area_px)[:MAX_CROPS]
         self.crops_skipped += len(verdict.defects) - len(order)

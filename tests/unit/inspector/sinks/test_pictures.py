@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -199,6 +200,17 @@ def test_frames_beyond_the_bound_are_counted_and_said(tmp_path: Path) -> None:
         sink.close()
     assert (sink.pictured, sink.skipped, len(list(tmp_path.iterdir()))) == (2, 3, 2)
     assert logs[0]["frames_skipped"] == 3
+
+
+def test_the_next_day_has_pictures_again(tmp_path: Path) -> None:
+    """A service runs for months, and its bad coil was yesterday."""
+    pixels = steel(32, 48)
+    sink = RejectPictures(tmp_path, max_frames=2)
+    for hour in range(36):
+        verdict = replace(reject("cam", hour, ()), captured_ns=hour * 3600 * 10**9)
+        sink.write(verdict, pixels, np.zeros_like(pixels))
+    assert (sink.pictured, sink.skipped) == (4, 32)
+    assert (tmp_path / "cam-00000024.jpg").exists()
 
 
 def test_a_peppered_frame_leaves_its_largest_crops(tmp_path: Path) -> None:
