@@ -112,13 +112,15 @@ def assert_balanced(run: Run) -> None:
         assert ids == list(range(len(ids)))
 
 
-def stage(process: "subprocess.Popen[str]", name: str, timeout: float = 20) -> psutil.Process:
-    """The child that runs a stage."""
+def stage(
+    process: "subprocess.Popen[str]", name: str, timeout: float = 20, *, other_than: psutil.Process | None = None
+) -> psutil.Process:
+    """The child that runs a stage; of two workers, the one `other_than` this."""
     until = time.monotonic() + timeout
     while time.monotonic() < until:
         for child in psutil.Process(process.pid).children():
             try:
-                if child.cmdline()[2:4] == ["inspector", name]:
+                if child != other_than and child.cmdline()[2:4] == ["inspector", name]:
                     return child
             except (psutil.NoSuchProcess, psutil.ZombieProcess):
                 continue

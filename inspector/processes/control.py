@@ -15,11 +15,10 @@ from typing import Any, Final
 import structlog
 
 from inspector.config import LoadedConfig
-from inspector.errors import ConfigError, WorkError
+from inspector.errors import WorkError
+from inspector.wire.links import socket_path
 
 MAX_BYTES: Final = 65_536
-_LONGEST_PATH: Final = 107
-"""Bytes that Linux allows for the name of a socket (sockaddr_un)."""
 
 _ORDER_S: Final = 2.0
 """Whoever connects says at once what it wants, or is let go."""
@@ -30,10 +29,7 @@ log = structlog.get_logger()
 def control_path(config: LoadedConfig) -> Path:
     """Where a run of this config listens; raises ConfigError when the folder's name is too long for a socket."""
     digest = hashlib.sha256(bytes(config.path.resolve())).hexdigest()[:12]
-    path = config.line.links / f"control-{digest}"
-    if len(bytes(path)) > _LONGEST_PATH:
-        raise ConfigError(f"links: {path} is longer than the {_LONGEST_PATH} bytes a socket's name may have")
-    return path
+    return socket_path(config.line.links, f"control-{digest}")
 
 
 class Order:
@@ -67,21 +63,22 @@ class Control:
     """The line's end."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path: Path | None = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         try:
             self._bind(path)
         except OSError as error:
+            # The line runs without: its own links lie elsewhere.
             self._path = None
-            log.warning("takes no orders: another run of this config does", socket=str(path), error=str(error))
+            log.warning("`inspector swap` will not reach this run", socket=str(path), error=str(error))
         self._socket.setblocking(False)
 
     def _bind(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
                 probe.connect(os.fspath(path))
-            raise FileExistsError("it answers")
+            raise FileExistsError("another run of this config answers there")
         path.unlink(missing_ok=True)  # of a run that was killed
         self._socket.bind(os.fspath(path))
         self._socket.listen(4)

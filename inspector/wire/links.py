@@ -67,12 +67,17 @@ def ring_path(folder: Path, camera: str) -> Path:
     return folder / f"pixels-{camera}"
 
 
-def endpoint(link: Link, folder: Path, camera: str | None = None) -> str:
-    """Where a link lives on this PC; raises ConfigError when the folder's name is too long for a socket."""
-    path = folder / (f"{link.name}-{camera}" if link.per_camera else link.name)
+def socket_path(folder: Path, name: str) -> Path:
+    """Where a socket of this line lies; raises ConfigError when the folder's name is too long for one."""
+    path = folder / name
     if len(bytes(path)) > _LONGEST_IPC_PATH:
         raise ConfigError(f"links: {path} is longer than the {_LONGEST_IPC_PATH} bytes a socket's name may have")
-    return f"ipc://{path}"
+    return path
+
+
+def endpoint(link: Link, folder: Path, camera: str | None = None) -> str:
+    """Where a link lives on this PC; raises ConfigError when the folder's name is too long for a socket."""
+    return f"ipc://{socket_path(folder, f'{link.name}-{camera}' if link.per_camera else link.name)}"
 
 
 @contextmanager

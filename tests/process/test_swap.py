@@ -2,12 +2,10 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from lines import LineUnderTest, Run, interrupt, stage, wait_for_verdicts
 
@@ -150,28 +148,38 @@ def test_without_a_line_it_says_what_to_do(tmp_path: Path):
     assert "systemctl start inspector-worker@NEW" in done.stderr
 
 
+def test_a_run_whose_links_cannot_be_made_runs_without_orders(tmp_path: Path):
+    """Its own links lie elsewhere; it says that it cannot be swapped, and why."""
+    line = LineUnderTest(tmp_path, SIZE)
+    (tmp_path / "file").write_text("")
+    line.write_config(f'links = "{tmp_path}/file/l"\n')
+    run = line.run()
+    assert (run.code, run.summary["captured"]) == (0, 40)
+    (said,) = run.logged("`inspector swap` will not reach this run")
+    assert "Not a directory" in said["error"]
+
+
+def test_two_runs_of_one_config_leave_orders_to_the_first(live: LiveLine, tmp_path: Path):
+    """The second says so; the first is still reached."""
+    second = live.start("run", "--config", live.config, "--out", tmp_path / "second")
+    wait_for_verdicts(tmp_path / "second", 1)
+    interrupt(second)
+    run = live.finish(second, tmp_path / "second")
+    (said,) = run.logged("`inspector swap` will not reach this run")
+    assert "another run of this config answers there" in said["error"]
+    assert live.swap(tmp_path / "engine").returncode == 0
+    assert_whole(live.end())
+
+
 def test_a_worker_killed_on_trial_costs_nothing(live: LiveLine, tmp_path: Path):
     """Only the one at work is the line's."""
     slow = engine(tmp_path / "slow", delay_ms=2000)
     asked = live.start("swap", slow.path, "--config", live.config)
     old = stage(live.process, "worker")
-    trial = next_worker(live, old.pid)
+    trial = stage(live.process, "worker", other_than=old)
     trial.kill()
     _, stderr = asked.communicate(timeout=30)
     assert asked.returncode == 1
     assert "worker was killed by SIGKILL" in stderr
     live.more()
     assert_whole(live.end())
-
-
-def next_worker(live: LiveLine, old: int) -> Any:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        for child in psutil.Process(live.process.pid).children():
-            try:
-                if child.cmdline()[2:4] == ["inspector", "worker"] and child.pid != old:
-                    return child
-            except (psutil.NoSuchProcess, psutil.ZombieProcess):
-                continue
-        time.sleep(0.01)
-    raise AssertionError("no second worker")
