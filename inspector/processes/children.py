@@ -124,14 +124,11 @@ class Children:
         for key, _ in self._selector.select(_TURN_S):
             key.data()
 
-    def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Listen until then; returns whether it came to be in time."""
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        """Listen until then, or until the time is up."""
         until_s = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() >= until_s:
-                return False
+        while not condition() and time.monotonic() < until_s:
             self.listen()
-        return True
 
     def of(self, process: Process) -> list[Child]:
         """The children of one kind, oldest first."""

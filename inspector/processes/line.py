@@ -59,11 +59,6 @@ class Line:
         self._swaps = None if control is None else Swaps(self._children, control, START_TIMEOUT_S)
         self._failure: str | None = None
 
-    @property
-    def pids(self) -> dict[str, int]:
-        """Process ids by stage, for those who measure memory."""
-        return {child.name: child.popen.pid for child in self._children.all}
-
     def run(self, stop: StopRequest) -> bool:
         """Start all stages, run until the sources end or a stop is asked for, and stop all.
 

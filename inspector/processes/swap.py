@@ -89,8 +89,8 @@ class Swaps:
     def _await_drained(self, swap: Swap, ready_s: float, now_s: float) -> None:
         if not all(child.ended for child in swap.old) and now_s - ready_s < DRAIN_S:
             return
-        bad = [child.died() or "the old worker did not stop: killed" for child in swap.old if child.popen.poll()]
-        bad += ["the old worker did not stop: killed" for child in swap.old if not child.ended]
+        ends = [child.died() if child.ended else "the old worker did not stop: killed" for child in swap.old]
+        bad = [end for end in ends if end is not None]
         for child in swap.old:
             self._children.forget(child)
         self._swap = None

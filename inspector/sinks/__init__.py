@@ -108,13 +108,14 @@ class Sinks:
         self._verdicts.close()
         if self._records is not None:
             self._records.close()
+        state = self.state()
         figures = tally.figures() | {
             "late": late,
             "refused_messages": refused,
-            "pictures_lost": self._pictures.sink.lost + self._pictures.failed,
-            "pictures_skipped": self._pictures.sink.skipped + self._pictures.skipped,
-            "verdicts_lost": self._verdicts.lost,
-            "records_lost": self._records.lost if self._records is not None else 0,
+            "pictures_lost": state.pictures_lost,
+            "pictures_skipped": state.pictures_skipped,
+            "verdicts_lost": state.verdicts_lost,
+            "records_lost": state.records_lost,
             "config": self._config.identity,
             "recipe": self._recipe.identity,
             "engine": engine.identity,
@@ -138,7 +139,7 @@ class Sinks:
             raise WorkError(
                 f"{self._folder}: summary cannot be written: {error.strerror}: free some disk space"
             ) from None
-        return self._verdicts.lost
+        return state.verdicts_lost
 
 
 def _open_gate(config: LoadedConfig, recipe: BoundRecipe) -> GateFeed | None:

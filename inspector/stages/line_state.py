@@ -26,7 +26,7 @@ class CameraState(msgspec.Struct, frozen=True):
     owed: int
     """Announced, and without a verdict."""
     late: int
-    """Results that came after their frame's verdict."""
+    """Results that came after their frame's deadline."""
     shed: int
     begins: int
     """How often its ingest has started."""
