@@ -1,4 +1,4 @@
-"""Turns a model folder into an engine folder that has proved itself on real frames, or into nothing."""
+"""Turns a model folder into an engine folder that has proved itself on its golden frames, or into nothing."""
 
 import shlex
 import sys
@@ -42,7 +42,7 @@ AGREEMENT_FRAMES: Final = 16
 
 
 def build_engine(settings: BuildSettings, *, show_progress: bool = False) -> Manifest:
-    """Build, verify against the model on real frames, measure, and only then leave the folder behind.
+    """Build, verify against the model on golden and labelled frames, measure, and only then leave the folder.
 
     Raises InputError for a model, frames or options that do not fit, WorkError when the engine does not agree with
     the reference or costs more quality than allowed.
@@ -172,7 +172,7 @@ def _verify(
     if agreement.mask_agreement < least:
         raise WorkError(
             f"the engine agrees with {model.onnx} on {agreement.mask_agreement:.4%} of the pixels of "
-            f"{len(expected.frames)} real frames (needs {least:.1%}; largest score difference "
+            f"{len(expected.frames)} frames (needs {least:.1%}; largest score difference "
             f"{agreement.largest_score_difference}/255): nothing was written; build it with --precision fp32"
         )
     count = len(reference.frames)

@@ -45,7 +45,7 @@ def _engine(engine: dict[str, Any]) -> str:
     )
     close = (
         f"agrees with the ONNX model on {agreement['mask_agreement']:.4%} of the pixels of {agreement['frames']} "
-        f"real frames; largest score difference {agreement['largest_score_difference']}/255"
+        f"frames; largest score difference {agreement['largest_score_difference']}/255"
     )
     lines = [f"- {engine['backend']}, {engine['precision']}: {running}", f"- {close}"]
     if cost is None:

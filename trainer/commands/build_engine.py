@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(
         f"{arguments.out}: {manifest.backend} {manifest.precision}, "
         f"{manifest.speed['frames_per_second']} frames/s alone on {manifest.speed['device']}; agrees with "
-        f"the model on {agreement['mask_agreement']:.4%} of the pixels of {agreement['frames']} real frames"
+        f"the model on {agreement['mask_agreement']:.4%} of the pixels of {agreement['frames']} frames"
     )
     print("  ".join(f"{name} {version};" for name, version in manifest.versions.items()).rstrip(";"))
     cost = manifest.quality.get("engine_on_labelled_frames")
