@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 SIGNATURE_NAME: Final = "manifest.sig"
 """Base64 of the 64 bytes, beside the manifest."""
 
-"""A trusted key as the config has it: the 32 bytes in hex."""
-
 _MAX_SIGNATURE_BYTES: Final = 1024
 
 
