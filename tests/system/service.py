@@ -139,6 +139,7 @@ class Service:
 
     def must_add_up(self) -> None:
         """Ledger, order, decisions, gate, processes, sockets, shared memory and files, whatever has happened."""
+        self.plc.update()
         self._ledger_balances()
         self._every_verdict_stands()
         self.plc.must_have_let_pass_only_what_was_inspected(self.reader.update())
