@@ -11,11 +11,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from inspector.errors import InputError, WorkError
+from inspector.errors import WorkError
+from inspector.extras import needs_extra
 from inspector.values import Pixels
 from trainer.onnx_weights import restore_weights
-
-INSTALL: Final = "pip install 'strip-inspector[int8]'"
 
 _CONVOLUTIONS: Final = ("Conv", "ConvTranspose")
 
@@ -41,10 +40,6 @@ def quantise(source: Path, target: Path, frames: Pixels, *, show_progress: bool 
         quantised = _calibrated(model, frames, show_progress=show_progress)
         _make_signed(quantised)
         onnx.checker.check_model(quantised)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "nncf":
-            raise
-        raise InputError(f"--precision int8 needs nncf, which is not installed: {INSTALL}") from None
     except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise WorkError(f"{source}: cannot be quantised ({reason}): build it with --precision bf16") from None
@@ -53,7 +48,8 @@ def quantise(source: Path, target: Path, frames: Pixels, *, show_progress: bool 
 
 def _calibrated(model: onnx.ModelProto, frames: Pixels, *, show_progress: bool) -> onnx.ModelProto:
     os.environ.setdefault("NNCF_CI", "1")  # read at its import: no usage statistics leave a plant's network
-    import nncf
+    with needs_extra("--precision int8", {"nncf": "int8"}):
+        import nncf
 
     nncf.set_log_level(logging.ERROR)
     data = nncf.Dataset(range(len(frames)), lambda index: {"frames": frames[index : index + 1]})

@@ -57,12 +57,13 @@ def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = 
     processes = processes_here()
     if settings.batch % processes.count:
         raise InputError(f"--batch {settings.batch} cannot be shared evenly by {processes.count} processes")
+    if processes.is_first:
+        # Before the frames are read, which may take long: a run that is killed meanwhile can be resumed, too.
+        settings.write()
     if data is None:
         data = load_training_data(settings, resume=resume)
     elif processes.is_first:
         write_split(settings.out / SPLIT_NAME, data.split)
-    if processes.is_first:
-        settings.write()
     crops = CropBatches(data.loaded, data.train, _crop_settings(settings, data.loaded.size))
     try:
         _fit(settings, data, crops, resume=resume)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -178,6 +179,23 @@ def test_int8_without_frames_is_refused(
     """There is no default to calibrate on."""
     assert build(model_folder, tmp_path / "e", "--precision", "int8") == 2
     assert "needs --calibration" in capsys.readouterr().err
+
+
+def test_int8_without_nncf_names_what_to_install(
+    model_folder: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One line, and nothing built."""
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    out = tmp_path / "engine"
+    assert build(model_folder, out, "--precision", "int8", "--calibration", str(data)) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "--precision int8 needs nncf" in said
+    assert "strip-inspector[int8]" in said
+    assert not out.exists()
 
 
 def test_the_quantised_graph_runs_elsewhere_and_keeps_its_tail_in_float(

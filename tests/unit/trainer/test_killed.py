@@ -14,7 +14,7 @@ import pytest
 from trainer.cli import main
 from trainer.new_folder import new_folder
 
-from .conftest import write_label_maps
+from .conftest import TRAIN_OPTIONS, write_label_maps
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 120.0
@@ -96,6 +96,16 @@ def test_a_killed_check_leaves_no_page_and_runs_again(
     assert not out.exists()
     assert main(command) == 0
     assert out.read_text().rstrip().endswith("</html>")
+
+
+def test_a_training_that_is_killed_while_it_reads_its_frames_is_resumed(frames: Path, tmp_path: Path) -> None:
+    """With the options it was started with, like one that had begun to learn."""
+    out = tmp_path / "run"
+    command = ["train", "--data", str(frames), "--out", str(out), "--epochs", "1", *TRAIN_OPTIONS]
+    _kill_once(_reads(frames), command, tmp_path / "log")
+    assert not (out / "split.json").exists()
+    assert main(["train", "--out", str(out), "--resume"]) == 0
+    assert {"best.ckpt", "last.ckpt", "run.json", "split.json"} <= set(_left(out))
 
 
 def test_a_killed_export_leaves_no_model_and_runs_again(run_folder: Path, tmp_path: Path) -> None:
