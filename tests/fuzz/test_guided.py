@@ -1,0 +1,54 @@
+"""A little of `guided.py` on every push: the same inputs each time, with bounds on memory and time."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fuzz.bounds import EXAMPLES
+
+pytest.importorskip("atheris", reason="guided fuzzing: no atheris for this Python")
+
+RUNS = EXAMPLES or 4_000
+LONGEST_INPUT_S = 10
+MOST_MB = 1_500
+TARGETS = (
+    "wire",
+    "line.toml",
+    "recipe.toml",
+    "manifest.json",
+    "golden.npz",
+    "picture",
+    "recording.json",
+    "frames.jsonl",
+    "verdicts.jsonl",
+)
+
+
+def guided(name: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fuzz.guided", name, *options],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_guided(name: str, tmp_path: Path):
+    """Nothing but a refusal in one line, no input that takes seconds, no memory that grows."""
+    seed = "0" if EXAMPLES else "1"  # 0 is another one each time
+    done = guided(
+        name,
+        tmp_path,
+        f"-runs={RUNS}",
+        f"-seed={seed}",
+        f"-timeout={LONGEST_INPUT_S}",
+        f"-rss_limit_mb={MOST_MB}",
+        "-max_len=4096",
+    )
+    assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
+    assert f"Done {RUNS} runs" in done.stderr
+    assert not list(tmp_path.glob("crash-*"))
