@@ -85,10 +85,10 @@ def find_components(mask: Pixels, score: Pixels) -> list[Component]:
         return []
     inside = mask[y0 : y0 + height, x0 : x0 + width]
     components: list[Component] = []
-    for kind in np.unique(inside):
-        if kind == 0:
+    for kind in range(1, int(inside.max()) + 1):
+        one_kind = np.asarray(cv2.compare(inside, kind, cv2.CMP_EQ), np.uint8)
+        if not cv2.countNonZero(one_kind):
             continue
-        one_kind = (inside == kind).astype(np.uint8)
         count, labels, stats, centroids = cv2.connectedComponentsWithStats(one_kind, connectivity=8)
         for label in range(1, count):
             x, y, w, h, area = (int(value) for value in stats[label])
@@ -96,7 +96,7 @@ def find_components(mask: Pixels, score: Pixels) -> list[Component]:
             x, y = x + x0, y + y0
             components.append(
                 Component(
-                    kind=int(kind),
+                    kind=kind,
                     box=(x, y, w, h),
                     area_px=area,
                     centre_px=(float(centroids[label][0]) + x0, float(centroids[label][1]) + y0),
