@@ -32,9 +32,12 @@ NEWS_LINGER_MS: Final = 10_000
 
 FIND_WORKER_MS: Final = 1000
 
-LEAST_SLOTS: Final = 32
 SLOTS_PER_BATCH: Final = 6
-"""Frames that lie in shared memory at the most: what two workers hold, the old and the new one of a swap."""
+LEAST_SLOTS: Final = 32
+USUAL_SLOTS: Final = 80
+USUAL_BYTES: Final = 32 * 2**20
+"""Frames that lie in shared memory at the most: what two workers hold, the old and the new one of a swap. Large
+frames, of which no engine does many in a deadline, get no more slots than they need."""
 
 SHED_QUEUE_FRAMES: Final = 8
 """Frames of a camera that may wait for the worker before the oldest is shed."""
@@ -176,7 +179,7 @@ def main(config: LoadedConfig, camera: str) -> None:
         ring = PixelRing.create(
             ring_path(line.links, camera),
             manifest.height * manifest.width,
-            max(LEAST_SLOTS, SLOTS_PER_BATCH * batch),
+            _slots(manifest.height * manifest.width, batch),
         )
         try:
             frames = open_sender(context, FRAMES, line.links, camera, linger_ms=FRAMES_LINGER_MS)
@@ -199,6 +202,10 @@ def main(config: LoadedConfig, camera: str) -> None:
             log.info("ingest ended", captured=announcer.captured, refused=dispatch.refused)
         finally:
             ring.close()
+
+
+def _slots(frame_bytes: int, batch: int) -> int:
+    return max(LEAST_SLOTS, SLOTS_PER_BATCH * batch, min(USUAL_SLOTS, USUAL_BYTES // frame_bytes))
 
 
 def _feed_waiting(

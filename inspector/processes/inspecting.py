@@ -20,10 +20,10 @@ from inspector.stages.batching import Batcher
 from inspector.values import Batch, Frame, Inspection, Segmentation, Working
 from inspector.wire.messages import Result, encode_results
 
-GATHER_RESULTS: Final = 8
-GATHER_MS: Final = 30.0
-"""While frames wait for the engine, results travel together: that many at most, and none waits longer than this.
-With time to spare each travels at once."""
+GATHER_RESULTS: Final = 16
+GATHER_SHARE: Final = 0.1
+"""While frames wait for the engine, results travel together: that many at most, and none waits longer than this share
+of the deadline. With time to spare each travels at once."""
 
 DEADLINE_MARGIN: Final = 0.1
 """Share of the deadline kept for the way to the verdict: a result that misses it by a hair was for nothing."""
@@ -81,6 +81,7 @@ class Worker:
         self._stride = backend.manifest.map_stride
         self._lowest_step = lowest_step
         self._deadline_ns = deadline_ns
+        self._gather_ns = int(GATHER_SHARE * deadline_ns)
         self._engine_ns = 0
         """What the last batch took."""
         self._batcher = batcher
@@ -172,7 +173,7 @@ class Worker:
         if batch_ns is not None and self._backend.in_flight < self._backend.slots:
             dues_ns.append(batch_ns)
         if self._gathered:
-            dues_ns.append(self._gathered_ns + int(GATHER_MS * 1e6))
+            dues_ns.append(self._gathered_ns + self._gather_ns)
         if not dues_ns:
             return TURN_MS
         return max(0, -(-(min(dues_ns) - time.monotonic_ns()) // 1_000_000))
@@ -225,7 +226,7 @@ class Worker:
         if not self._gathered:
             return
         busy = len(self._batcher) and len(self._gathered) < GATHER_RESULTS
-        if busy and not flush and time.monotonic_ns() - self._gathered_ns < GATHER_MS * 1e6:
+        if busy and not flush and time.monotonic_ns() - self._gathered_ns < self._gather_ns:
             return
         working = Working(self._started_ns, len(self._batcher), tuple(self._batches))
         results, self._gathered, self._batches = self._gathered, [], []

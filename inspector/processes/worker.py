@@ -45,7 +45,9 @@ def main(config: LoadedConfig) -> None:
         )
         results = open_sender(context, RESULTS, line.links, linger_ms=RESULTS_LINGER_MS)
         set_retry(results)
-        window, lump = window_frames(batcher.max_frames, backend.slots, backend.seconds_a_frame)
+        window, lump = window_frames(
+            batcher.max_frames, backend.slots, backend.seconds_a_frame, line.deadline_ms / 1e3
+        )
         intakes = [
             Intake(camera, open_receiver(context, FRAMES, line.links, camera), window, lump)
             for camera in line.cameras

@@ -210,18 +210,22 @@ def test_waiting_for_room_ends_with_a_stop(link: Link):
 
 
 @pytest.mark.parametrize(
-    ("batch", "slots", "seconds", "expected"),
+    ("batch", "slots", "seconds", "deadline_s", "expected"),
     [
-        (1, 6, 0.003, (22, 8)),
-        (1, 6, 0.010, (10, 2)),
-        (1, 6, 1.0, (8, 1)),
-        (32, 2, 0.0005, (128, 32)),
-        (8, 2, 0.0, (32, 8)),
+        (1, 6, 0.003, 0.5, (38, 16)),
+        (1, 6, 0.003, 0.1, (12, 3)),
+        (1, 6, 0.011, 0.5, (14, 4)),
+        (1, 6, 0.011, 9.0, (14, 4)),
+        (1, 6, 1.0, 0.5, (8, 1)),
+        (32, 2, 0.0005, 0.5, (128, 32)),
+        (8, 2, 0.0, 0.5, (48, 16)),
     ],
 )
-def test_a_slow_engine_is_not_buried(batch: int, slots: int, seconds: float, expected: tuple[int, int]):
-    """What waits in a worker is what its engine does in a moment, at least a batch."""
-    assert window_frames(batch, slots, seconds) == expected
+def test_a_slow_engine_is_not_buried(
+    batch: int, slots: int, seconds: float, deadline_s: float, expected: tuple[int, int]
+):
+    """What waits in a worker is what its engine does in a moment, and early enough for the deadline."""
+    assert window_frames(batch, slots, seconds, deadline_s) == expected
 
 
 def test_zmq_still_drops_nothing_silently(link: Link):
