@@ -17,7 +17,7 @@ from inspector.processes.notify import TURN_MS, Pulse
 from inspector.processes.sending import send
 from inspector.processes.stop import StopRequest
 from inspector.stages.batching import Batcher
-from inspector.values import Batch, Frame, Inspection, Segmentation, Working
+from inspector.values import Batch, Frame, Inspection, Pixels, Segmentation, Working
 from inspector.wire.messages import Result, encode_results
 
 GATHER_RESULTS: Final = 16
@@ -56,6 +56,8 @@ class InFlight:
     held: list[Held]
     batch: Batch
     submitted_ns: int
+    memory: Pixels | None
+    """Where the frames were laid together, uint8 [max_batch, H, W]; None for one frame, which stays where it is."""
 
 
 class Worker:
@@ -78,6 +80,9 @@ class Worker:
         self._classes = backend.folder.classes
         self._engine = backend.folder.identity
         self._size = (backend.manifest.height, backend.manifest.width)
+        self._batch_shape = (batcher.max_frames, *self._size)
+        self._memory: list[Pixels] = []
+        """For batches to come: fresh memory for each would cost as much as laying the frames in it."""
         self._stride = backend.manifest.map_stride
         self._lowest_step = lowest_step
         self._deadline_ns = deadline_ns
@@ -149,9 +154,14 @@ class Worker:
             if not held:
                 continue
             frames = tuple(each.frame for each in held)
-            pixels = frames[0].pixels[np.newaxis] if len(frames) == 1 else np.stack([f.pixels for f in frames])
+            memory = None
+            if len(frames) == 1:
+                pixels = frames[0].pixels[np.newaxis]
+            else:
+                memory = self._memory.pop() if self._memory else np.empty(self._batch_shape, np.uint8)
+                pixels = np.stack([frame.pixels for frame in frames], out=memory[: len(frames)])
             self._ticket += 1
-            self._in_flight[self._ticket] = InFlight(held, Batch(frames, pixels), now_ns)
+            self._in_flight[self._ticket] = InFlight(held, Batch(frames, pixels), now_ns, memory)
             self._backend.submit(self._ticket, pixels)
 
     def _in_time(self, held: Held, now_ns: int) -> bool:
@@ -182,6 +192,8 @@ class Worker:
         """Report every batch the engine has finished."""
         for answer in self._backend.collect():
             flight = self._in_flight.pop(answer.ticket)
+            if flight.memory is not None:
+                self._memory.append(flight.memory)
             self._batches.append(len(flight.held))
             self._engine_ns = time.monotonic_ns() - flight.submitted_ns
             for held, inspection in zip(flight.held, self._inspections(flight, answer), strict=True):

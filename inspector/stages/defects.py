@@ -86,7 +86,7 @@ def find_components(mask: Pixels, score: Pixels) -> list[Component]:
     inside = mask[y0 : y0 + height, x0 : x0 + width]
     components: list[Component] = []
     for kind in range(1, int(inside.max()) + 1):
-        one_kind = np.asarray(cv2.compare(inside, kind, cv2.CMP_EQ), np.uint8)
+        one_kind = (inside == kind).view(np.uint8)
         if not cv2.countNonZero(one_kind):
             continue
         count, labels, stats, centroids = cv2.connectedComponentsWithStats(one_kind, connectivity=8)

@@ -23,6 +23,9 @@ from inspector.sinks.summary import read_summary
 from inspector.sinks.verdict_log import VERDICTS_NAME
 
 INSTANT_FRAMES = 500_000
+INSTANT_PACE = 3_000
+"""Frames a second, which the records keep up with. As fast as it can, the line gives verdicts faster than SQLite
+takes them; its queue then fills, to a bound, and that is no growth to be looked for here."""
 DEMO_FRAMES = 20_000
 
 KEEP_DAYS = 30 / 86_400
@@ -49,6 +52,7 @@ recipe = "{recipe}"
 type = "simulator"
 distinct = 64
 frames = {frames}
+{pace}
 [sinks]
 out = "runs"
 pictures = {pictures}
@@ -83,7 +87,8 @@ def main(instant_frames: int = INSTANT_FRAMES, demo_frames: int = DEMO_FRAMES) -
         folder = Path(name)
         write_engine(folder / "engine")
         (folder / "recipe.toml").write_text(RECIPE)
-        config = _config("engine", "recipe.toml", instant_frames, pictures="false")
+        pace = f"frames_per_second = {INSTANT_PACE}"
+        config = _config("engine", "recipe.toml", instant_frames, pictures="false", pace=pace)
         soak(folder, config, f"engine that answers at once, {instant_frames} frames of 256×1600")
     with tempfile.TemporaryDirectory() as name:
         config = _config(DEMO / "engine", DEMO / "recipe.toml", demo_frames, pictures="true")
@@ -91,8 +96,10 @@ def main(instant_frames: int = INSTANT_FRAMES, demo_frames: int = DEMO_FRAMES) -
     print(machine())
 
 
-def _config(engine: Path | str, recipe: Path | str, frames: int, pictures: str) -> str:
-    return CONFIG.format(engine=engine, recipe=recipe, frames=frames, pictures=pictures, keep_days=KEEP_DAYS)
+def _config(engine: Path | str, recipe: Path | str, frames: int, pictures: str, pace: str = "") -> str:
+    return CONFIG.format(
+        engine=engine, recipe=recipe, frames=frames, pictures=pictures, pace=pace, keep_days=KEEP_DAYS
+    )
 
 
 def soak(folder: Path, config: str, title: str) -> None:
