@@ -1,5 +1,6 @@
 """decide: keeps the ledger, judges every frame in order and in time, and hands the verdicts to the sinks."""
 
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -30,11 +31,16 @@ DRAIN_S: Final = 1.0
 
 PROGRESS_INTERVAL_S: Final = 0.2
 
+GIVE_WAY_S: Final = 0.0002
+"""So long, at most, verdicts wait for a thread of a sink (records, pictures, health) each time they ask for the
+interpreter, a dozen times a turn. With Python's own 5 ms a sweep of the retention held verdicts up by 0.38 s."""
+
 log = structlog.get_logger()
 
 
 def main(config: LoadedConfig) -> None:
     """Run until a stop is asked for. Raises InputError before the start, WorkError when verdicts were lost."""
+    sys.setswitchinterval(GIVE_WAY_S)
     line = config.line
     folder = open_trusted(line.engine, line.trusted_keys)
     recipe = load_recipe(line.recipe)

@@ -23,7 +23,7 @@ from inspector.sinks.summary import read_summary
 from inspector.sinks.verdict_log import VERDICTS_NAME
 
 INSTANT_FRAMES = 500_000
-INSTANT_PACE = 3_000
+INSTANT_PACE = 1_500
 """Frames a second, which the records keep up with. As fast as it can, the line gives verdicts faster than SQLite
 takes them; its queue then fills, to a bound, and that is no growth to be looked for here."""
 DEMO_FRAMES = 20_000

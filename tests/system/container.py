@@ -106,13 +106,14 @@ class Container:
         self._binds = [f"--bind-ro={path}:{inside}" for path, inside in read_only.items()]
         self._binds += [f"--bind={path}:{inside}" for path, inside in writable.items()]
         self._popen: subprocess.Popen[bytes] | None = None
+        self._has_booted = False
         for name in ("root", "upper", "work"):
             (folder / name).mkdir(parents=True)
         layers = f"lowerdir={base},upperdir={folder / 'upper'},workdir={folder / 'work'}"
         mount("overlay", layers, self.root)
 
     def boot(self) -> None:
-        """Start it and wait until all units are up; skips where this machine cannot."""
+        """Start it and wait until all units are up; skips where this machine cannot do it at all."""
         log = (self._folder / "console.log").open("wb")
         command = [
             "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--private-network",
@@ -129,7 +130,9 @@ class Container:
         if why or self._popen.poll() is not None:
             words = (self._folder / "console.log").read_text(errors="replace").strip().splitlines()[-1:]
             self.remove()
-            pytest.skip(f"system: no service can be booted and hardened here: {words} {why}")
+            give_up = pytest.fail if self._has_booted else pytest.skip
+            give_up(f"system: no service can be booted and hardened here: {words} {why}")
+        self._has_booted = True
 
     def _is_up_or_gone(self) -> bool:
         state = self.run("systemctl is-system-running", check=False).stdout.strip()

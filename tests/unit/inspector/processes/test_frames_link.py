@@ -151,8 +151,11 @@ def test_a_worker_that_is_gone_is_passed_over(link: Link):
     dispatch = link.ingest()
     gone, there = link.worker(), link.worker()
     join(dispatch, gone, there)
+    parted = link.ends[0].get_monitor_socket(zmq.EVENT_DISCONNECTED)
     gone.socket.close()
-    time.sleep(0.3)
+    assert parted.poll(10_000)
+    link.ends[0].disable_monitor()
+    parted.close()
     assert dispatch.send(link.frames(WINDOW)) == WINDOW
     assert len(hear_frames(there, WINDOW)) == WINDOW
     assert dispatch.room == 0
