@@ -22,8 +22,8 @@ from inspector.wire.messages import Result, encode_results
 
 GATHER_RESULTS: Final = 16
 GATHER_SHARE: Final = 0.1
-"""While frames wait for the engine, results travel together: that many at most, and none waits longer than this share
-of the deadline. With time to spare each travels at once."""
+"""While frames wait for the engine, results travel together: that many at most, and none waits longer than this
+share of the deadline. With time to spare each travels at once."""
 
 DEADLINE_MARGIN: Final = 0.1
 """Share of the deadline kept for the way to the verdict: a result that misses it by a hair was for nothing."""
@@ -57,7 +57,7 @@ class InFlight:
     batch: Batch
     submitted_ns: int
     memory: Pixels | None
-    """Where the frames were laid together, uint8 [max_batch, H, W]; None for one frame, which stays where it is."""
+    """Where its frames were laid together, uint8 [max_batch, H, W]; None for one frame, which stays in its place."""
 
 
 class Worker:

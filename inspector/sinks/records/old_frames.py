@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, delete, exists, select, tuple_
+from sqlalchemy import Connection, RowMapping, bindparam, delete, exists, select
 
 from inspector.sinks.records.marks import is_marked
 from inspector.sinks.records.schema import DEFECTS, FRAME_KEY, RUNS, VERDICTS
@@ -40,10 +40,12 @@ def next_frames(
         later.c.run_id == VERDICTS.c.run_id,
         later.c.camera == VERDICTS.c.camera,
         later.c.frame_id == VERDICTS.c.frame_id,
-        later.c.id > VERDICTS.c.id,
+        # "+ 0" keeps SQLite from going through all rejects that are newer, for each frame: the frame's own key is
+        # the index to use.
+        later.c.id + 0 > VERDICTS.c.id,
         later.c.decision == "reject",
     )
-    named = ("id", "camera", "frame_id", "recorded_ns", "decision", "defects")
+    named = ("id", *FRAME_KEY, "recorded_ns", "decision", "defects")
     query = select(
         *(VERDICTS.c[name] for name in named), is_marked().label("marked"), superseded.label("superseded")
     ).where(VERDICTS.c.run_id == run.id, VERDICTS.c.id > after)
@@ -54,16 +56,22 @@ def next_frames(
 
 def recorded_frames(connection: Connection, run: OldRun, frames: set[tuple[str, int]]) -> set[tuple[str, int]]:
     """Those of the frames that have a record."""
-    if not frames:
-        return set()
-    key = (VERDICTS.c.camera, VERDICTS.c.frame_id)
-    found = select(*key).where(VERDICTS.c.run_id == run.id, tuple_(*key).in_(sorted(frames)))
-    return {(row.camera, row.frame_id) for row in connection.execute(found)}
+    found: set[tuple[str, int]] = set()
+    # One camera at a time: SQLite finds pairs by the run alone, which is to go through all of its frames.
+    for camera in {camera for camera, _ in frames}:
+        numbers = sorted(number for name, number in frames if name == camera)
+        query = select(VERDICTS.c.frame_id).where(
+            VERDICTS.c.run_id == run.id, VERDICTS.c.camera == camera, VERDICTS.c.frame_id.in_(numbers)
+        )
+        found |= {(camera, row.frame_id) for row in connection.execute(query)}
+    return found
 
 
-def delete_frames(connection: Connection, ids: Sequence[int]) -> int:
-    """Delete frames and their defects, in the transaction at hand; returns how many frames."""
-    keys = (VERDICTS.c[name] for name in FRAME_KEY)
-    of_these = select(*keys).where(VERDICTS.c.id.in_(ids), VERDICTS.c.defects > 0)
-    connection.execute(delete(DEFECTS).where(tuple_(*(DEFECTS.c[name] for name in FRAME_KEY)).in_(of_these)))
-    return connection.execute(delete(VERDICTS).where(VERDICTS.c.id.in_(ids))).rowcount
+def delete_frames(connection: Connection, rows: Sequence[RowMapping]) -> int:
+    """Delete frames of `next_frames` and their defects, in the transaction at hand; returns how many frames."""
+    keys = [{f"the_{name}": row[name] for name in FRAME_KEY} for row in rows if row["defects"]]
+    if keys:
+        # Frame by frame, for the reason of `recorded_frames`.
+        of_frame = (DEFECTS.c[name] == bindparam(f"the_{name}") for name in FRAME_KEY)
+        connection.execute(delete(DEFECTS).where(*of_frame), keys)
+    return connection.execute(delete(VERDICTS).where(VERDICTS.c.id.in_([row["id"] for row in rows]))).rowcount

@@ -148,26 +148,26 @@ class Retention:
 
     def _delete(self, connection: Connection, run: OldRun, rows: Sequence[RowMapping]) -> int:
         """Delete the unmarked ones with their pictures; returns the id up to which it has come."""
-        last, ids = self._unlink(run, rows)
-        if ids:
-            self._records += delete_frames(connection, ids)
+        last, bare = self._unlink(run, rows)
+        if bare:
+            self._records += delete_frames(connection, bare)
         return last
 
-    def _unlink(self, run: OldRun, rows: Sequence[RowMapping]) -> tuple[int, list[int]]:
+    def _unlink(self, run: OldRun, rows: Sequence[RowMapping]) -> tuple[int, list[RowMapping]]:
         """Delete the pictures of the unmarked ones, up to a piece's worth; returns the id up to which it has come,
-        and the ids of those whose pictures are gone."""
-        ids: list[int] = []
+        and those whose pictures are gone."""
+        bare: list[RowMapping] = []
         files = 0
         for row in rows:
             if not row["marked"]:
                 # A camera that has counted from 0 again has put newer pictures under the same names.
                 names = [] if row["superseded"] else _names(row)
                 if all(self._unlink_file(run.pictures / name) for name in names):
-                    ids.append(row["id"])
+                    bare.append(row)
                 files += len(names)
             if files >= PIECE_FILES:
-                return row["id"], ids
-        return rows[-1]["id"], ids
+                return row["id"], bare
+        return rows[-1]["id"], bare
 
     def _unlink_file(self, path: Path) -> bool:
         """Whether it is gone."""

@@ -1,12 +1,14 @@
 """Retention: the oldest goes first, by age or for room; what an operator marked stays, whatever happens."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from recorded import SECOND_NS, RunOnRecord, defect, verdict, wait_until
-from sqlalchemy import update
+from sqlalchemy import Engine, event, update
 from structlog.testing import capture_logs
 
 from inspector.errors import InputError
@@ -95,6 +97,33 @@ def test_what_is_too_old_goes_with_its_pictures(archive: Archive):
     assert [(entry["event"], entry["records"], entry["pictures"]) for entry in logs] == [
         ("old records deleted", 20, 8)
     ]
+
+
+def test_a_sweep_finds_each_frame_by_its_key(archive: Archive, monkeypatch: pytest.MonkeyPatch):
+    """However many frames and rejects are on record: what goes through all of them for each frame takes seconds a
+    piece, in which nothing is recorded."""
+    plans: list[str] = []
+
+    def note(_connection: object, cursor: Any, statement: str, parameters: Any, _: object, many: bool) -> None:
+        if statement.startswith(("SELECT", "DELETE")):
+            asked = cursor.connection.cursor()
+            asked.execute(f"EXPLAIN QUERY PLAN {statement}", parameters[0] if many else parameters)
+            plans.extend(row[3] for row in asked.fetchall())
+
+    monkeypatch.setattr(retention, "PIECE_FILES", 3)
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        archive.sweep(days=0.5, free_gb=1)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    frames = [plan for plan in plans if re.search(r"(SCAN|SEARCH) (verdicts|defects|later)", plan)]
+    assert any("later" in plan for plan in frames)
+    assert any("defects" in plan for plan in frames)
+    by_key = (
+        r"run_id=\? AND camera=\? AND frame_id=\?|SEARCH verdicts USING INTEGER PRIMARY KEY|run_id=\? AND id>\?"
+    )
+    assert [plan for plan in frames if not re.search(by_key, plan)] == []
+    assert [plan for plan in frames if re.search(r"later.*id>\?", plan)] == []
 
 
 def test_a_marked_coil_and_a_marked_frame_stay(archive: Archive):
