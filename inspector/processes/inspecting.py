@@ -57,7 +57,7 @@ class InFlight:
     batch: Batch
     submitted_ns: int
     memory: Pixels | None
-    """Where its frames were laid together, uint8 [max_batch, H, W]; None for one frame, which stays in its place."""
+    """Where its frames were laid together, uint8 [max_batch, H, W]; None for one frame, which stays put."""
 
 
 class Worker:
