@@ -73,6 +73,10 @@ ENGINE = (
     "write_engine(Path('/opt/inspector/engines/plate'), height=64, width=128, max_batch=4)"
 )
 
+NEXT = "inspector-worker@plate-2"
+NEXT_ENGINE = ENGINE.replace("plate", "plate-2").replace("max_batch=4", "max_batch=2")
+"""Another one of the same classes and frame size."""
+
 CONTROL = "/run/camera"
 """What the network camera does wrong (camera_server.py)."""
 
@@ -421,6 +425,27 @@ def out_of_memory(line: Service, measured: Measured) -> None:
     measured["out-of-memory kill of the worker"] = f"{time.time() - since_s:.1f} s"
 
 
+def engine_swapped(line: Service, measured: Measured) -> None:
+    """By hand, as the README says: the new unit is started, then the old one stopped. Nothing is lost by it."""
+    line.container.run(
+        f'test -d /opt/inspector/engines/plate-2 || {PYTHON} -c "{NEXT_ENGINE}"; '
+        "chown -R root:inspector /opt/inspector/engines/plate-2"
+    )
+    begun_s = time.time()
+    (before,) = {verdict["engine"] for verdict in line.reader.update()[-20:]}
+    line.systemctl(f"start {NEXT}")
+    line.systemctl(f"stop {WORKER}")
+    swapped_s = time.time()
+    line.inspected_again(("top", "side"), swapped_s, 10)
+    measured["swap of the engine, by its units"] = f"{swapped_s - begun_s:.1f} s"
+    (after,) = {verdict["engine"] for verdict in line.since(swapped_s)}
+    assert after != before
+    line.systemctl(f"start {WORKER}")
+    line.systemctl(f"stop {NEXT}")
+    line.inspected_again(("top", "side"), time.time(), 10)
+    assert {verdict["decision"] for verdict in line.since(begun_s)} <= {"accept", "reject"}, "a frame was lost"
+
+
 def switched_off(what: str, how: Callable[[Container], None]) -> Fault:
     """The PC starts, and the line with it; nobody logs in. What was on record is whole and goes on."""
 
@@ -456,6 +481,7 @@ FAULTS: dict[str, Fault] = {
     "PLC gone": plc_away("a PLC that is gone", lambda line: line.systemctl("stop test-plc"), start_plc),
     "database gone": database_gone,
     "out of memory": out_of_memory,
+    "engine swapped": engine_swapped,
     "reboot": switched_off("reboot of the PC", Container.reboot),
     "power cut": switched_off("power cut", Container.cut_power),
 }
@@ -498,6 +524,7 @@ THE_GATE_SEES: dict[str, Callable[[PlcLog, float], bool]] = {
     "PLC gone": missed,
     "database gone": no_difference,
     "out of memory": rejects,
+    "engine swapped": no_difference,
     "reboot": another_run,
     "power cut": another_run,
 }
