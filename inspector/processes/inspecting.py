@@ -21,9 +21,10 @@ from inspector.values import Batch, Frame, Inspection, Pixels, Segmentation, Wor
 from inspector.wire.messages import Result, encode_results
 
 GATHER_RESULTS: Final = 16
+GATHER_MS: Final = 50.0
 GATHER_SHARE: Final = 0.1
-"""While frames wait for the engine, results travel together: that many at most, and none waits longer than this
-share of the deadline. With time to spare each travels at once."""
+"""While frames wait for the engine, results travel together: that many at most, and none waits longer than this, or
+than this share of the deadline. With time to spare each travels at once."""
 
 DEADLINE_MARGIN: Final = 0.1
 """Share of the deadline kept for the way to the verdict: a result that misses it by a hair was for nothing."""
@@ -86,7 +87,7 @@ class Worker:
         self._stride = backend.manifest.map_stride
         self._lowest_step = lowest_step
         self._deadline_ns = deadline_ns
-        self._gather_ns = int(GATHER_SHARE * deadline_ns)
+        self._gather_ns = int(min(GATHER_MS * 1e6, GATHER_SHARE * deadline_ns))
         self._engine_ns = 0
         """What the last batch took."""
         self._batcher = batcher

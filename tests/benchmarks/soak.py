@@ -26,14 +26,14 @@ INSTANT_FRAMES = 500_000
 INSTANT_PACE = 1_500
 """Frames a second, which the records keep up with. As fast as it can, the line gives verdicts faster than SQLite
 takes them; its queue then fills, to a bound, and that is no growth to be looked for here."""
-DEMO_FRAMES = 20_000
+DEMO_FRAMES = 60_000
 
 KEEP_DAYS = 30 / 86_400
 """Half a minute: retention is at work while it is looked at, and records and pictures must find their size."""
 
 INTERVAL_S = 0.5
-SETTLED_SHARE = 0.1
-"""Growth counts from here on: buffers and caches have found their size."""
+SETTLED_SHARE = 0.5
+"""Growth counts from here on: buffers and caches have found their size, and retention has been at work."""
 AVERAGED_SHARE = 0.1
 """Of the settled samples, at either end: one sample may fall on a batch in flight."""
 
