@@ -23,8 +23,8 @@ from inspector.wire.messages import Result, encode_results
 GATHER_RESULTS: Final = 16
 GATHER_MS: Final = 50.0
 GATHER_SHARE: Final = 0.1
-"""While frames wait for the engine, results travel together: that many at most, and none waits longer than this, or
-than this share of the deadline. With time to spare each travels at once."""
+"""While frames wait for the engine, results travel together: that many at most, and none waits longer than this,
+or than this share of the deadline. With time to spare each travels at once."""
 
 DEADLINE_MARGIN: Final = 0.1
 """Share of the deadline kept for the way to the verdict: a result that misses it by a hair was for nothing."""
