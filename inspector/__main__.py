@@ -1,7 +1,17 @@
-"""`python -m inspector` is the `inspector` command."""
+"""`inspector`, and `python -m inspector`. A Ctrl-C while libraries are still loading is no traceback either."""
 
 import sys
 
-from inspector.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run one command; returns the exit code."""
+    try:
+        from inspector.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

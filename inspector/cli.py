@@ -2,18 +2,23 @@
 from --golden."""
 
 import argparse
+import os
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 from inspector import __version__, logs
 from inspector.config import LoadedConfig, load_config
-from inspector.errors import InspectorError
-from inspector.processes import PROCESSES, WORKER
+from inspector.errors import InputError, InspectorError
+from inspector.processes import INGEST, PROCESSES, WORKER
+
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2261
+"""What nanoseconds since 1970 hold in a database's integer."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,12 +26,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logs.configure(options.command)
     try:
-        return _run(options)
+        code = _run(options)
+        sys.stdout.flush()  # here, where a reader that has left is known
     except InspectorError as error:
         print(f"inspector {options.command}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 1
+    except BrokenPipeError:  # the reader of our output (head, less) has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -67,10 +77,7 @@ def _run(options: argparse.Namespace) -> int:
         case "mark" | "unmark":
             return _run_mark(options)
         case "check":
-            from inspector.commands.check import Stage, check
-
-            stage = Stage(options.stage, options.camera, options.engine) if options.stage else None
-            return check(options.config, options.source, stage, as_json=options.json)
+            return _run_check(options)
         case "bench":
             from inspector.commands.bench import bench
 
@@ -95,14 +102,25 @@ def _run(options: argparse.Namespace) -> int:
             return _run_process(options)
 
 
+def _run_check(options: argparse.Namespace) -> int:
+    from inspector.commands.check import Stage, check
+
+    if options.camera is not None and options.stage != INGEST.name:
+        raise InputError("--camera says which camera's ingest is meant: give --stage ingest, too")
+    stage = Stage(options.stage, options.camera, options.engine) if options.stage else None
+    return check(options.config, options.source, stage, engine=options.engine, as_json=options.json)
+
+
 def _run_mark(options: argparse.Namespace) -> int:
     from inspector.commands.mark import list_marks, mark, unmark
 
     if options.command == "unmark":
         return unmark(options.config, options.what, options.run)
     if options.list:
+        if options.what:
+            raise InputError("--list shows all that is marked: leave out what to mark")
         return list_marks(options.config, as_json=options.json)
-    return mark(options.config, options.what, options.run, options.note)
+    return mark(options.config, options.what, options.run, options.note, as_json=options.json)
 
 
 def _run_process(options: argparse.Namespace) -> int:
@@ -147,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = _command(commands, "run", "run a whole line, live, on this PC", "inspector run --config line.toml")
-    run.add_argument("--out", type=Path, help="folder of this run (default: a new one in sinks.out)")
+    run.add_argument("--out", type=_path, help="folder of this run (default: a new one in sinks.out)")
     _json(run)
 
     replay = _command(
@@ -156,11 +174,11 @@ def _parser() -> argparse.ArgumentParser:
         "inspect a folder of images, a video or a recording",
         "inspector replay frames/ --config line.toml --out out/coil-17 --golden out/coil-17-approved",
     )
-    replay.add_argument("source", type=Path, metavar="SOURCE", help="folder of images, video file, or recording")
+    replay.add_argument("source", type=_path, metavar="SOURCE", help="folder of images, video file, or recording")
     replay.add_argument(
-        "--out", type=Path, required=True, help="folder for verdicts, summary, report and pictures"
+        "--out", type=_path, required=True, help="folder for verdicts, summary, report and pictures"
     )
-    replay.add_argument("--golden", type=Path, help="folder of an earlier replay: exit 3 where verdicts differ")
+    replay.add_argument("--golden", type=_path, help="folder of an earlier replay: exit 3 where verdicts differ")
     replay.add_argument("--records", action="store_true", help="write to the config's database too, as a live run")
     _json(replay)
 
@@ -171,10 +189,10 @@ def _parser() -> argparse.ArgumentParser:
         "inspector record --config line.toml --camera top --frames 2000 --out recordings/coil-17",
     )
     record.add_argument(
-        "source", type=Path, nargs="?", metavar="SOURCE", help="folder or video instead of the camera"
+        "source", type=_path, nargs="?", metavar="SOURCE", help="folder or video instead of the camera"
     )
     record.add_argument("--camera", help="camera of the config (default: its first)")
-    record.add_argument("--out", type=Path, required=True, help="folder of the recording, which must not exist")
+    record.add_argument("--out", type=_path, required=True, help="folder of the recording, which must not exist")
     record.add_argument("--frames", type=_positive, help="stop after so many")
 
     check = _command(
@@ -184,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
         "inspector check --config line.toml",
     )
     check.add_argument(
-        "source", type=Path, nargs="?", metavar="SOURCE", help="look at this source, not the config's"
+        "source", type=_path, nargs="?", metavar="SOURCE", help="look at this source, not the config's"
     )
     check.add_argument(
         "--stage", choices=[process.name for process in PROCESSES], help="only what this stage needs; no camera"
@@ -209,7 +227,7 @@ def _parser() -> argparse.ArgumentParser:
         "put a line that runs on another engine, without a frame lost",
         "inspector swap engines/strip-2 --config line.toml",
     )
-    swap.add_argument("engine", type=Path, metavar="ENGINE", help="engine folder for frames of the same size")
+    swap.add_argument("engine", type=_path, metavar="ENGINE", help="engine folder for frames of the same size")
     _json(swap)
 
     bench = _command(
@@ -227,15 +245,15 @@ def _parser() -> argparse.ArgumentParser:
         "inspector keys line --out /etc/inspector/keys", with_config=False,
     )  # fmt: skip
     keys.add_argument("kind", choices=["line", "viewer", "signing"])
-    keys.add_argument("--out", type=Path, required=True, help="the line's key folder; for signing, a file")
+    keys.add_argument("--out", type=_path, required=True, help="the line's key folder; for signing, a file")
     keys.add_argument("--name", help="of the viewer")
 
     sign = _command(
         commands, "sign", "sign an engine folder, for lines that trust the key",
         "inspector sign engines/strip-fast --key signing.key", with_config=False,
     )  # fmt: skip
-    sign.add_argument("engine", type=Path, metavar="DIR", help="engine folder")
-    sign.add_argument("--key", type=Path, required=True, help="made by `inspector keys signing`")
+    sign.add_argument("engine", type=_path, metavar="DIR", help="engine folder")
+    sign.add_argument("--key", type=_path, required=True, help="made by `inspector keys signing`")
 
     for process in PROCESSES:
         example = f"inspector {process.name} --config line.toml" + (" --camera top" if process.per_camera else "")
@@ -259,7 +277,7 @@ def _records(commands: Any) -> None:
         "write records of a coil, a camera or a time to a CSV or Parquet file",
         "inspector export --config line.toml --coil C-48213 --rows defects --out coil.csv",
     )
-    export.add_argument("--out", type=Path, required=True, help="file to write, FILE.csv or FILE.parquet")
+    export.add_argument("--out", type=_path, required=True, help="file to write, FILE.csv or FILE.parquet")
     export.add_argument(
         "--rows",
         choices=("verdicts", "defects"),
@@ -297,12 +315,12 @@ def _command(
         name, help=what, description=f"{what[0].upper()}{what[1:]}.", epilog=f"example: {example}"
     )
     if with_config:
-        command.add_argument("--config", type=Path, required=True, help="the line's config (line.toml)")
+        command.add_argument("--config", type=_path, required=True, help="the line's config (line.toml)")
     return command
 
 
 def _engine(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--engine", type=Path, metavar="DIR", help="this engine folder, not the config's")
+    command.add_argument("--engine", type=_path, metavar="DIR", help="this engine folder, not the config's")
 
 
 def _json(command: argparse.ArgumentParser) -> None:
@@ -315,11 +333,23 @@ def _time_ns(text: str) -> int:
         at = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is no time: write it as 2026-03-01T06:00") from None
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise argparse.ArgumentTypeError(f"{text!r}: records are of the years {FIRST_YEAR} to {LAST_YEAR}")
     return (at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1) * 1000
 
 
+def _path(text: str) -> Path:
+    """An empty one, which an unset variable of a script makes, would be the folder one is in."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return Path(text)
+
+
 def _positive(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
     if value < 1:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
     return value

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from inspector.errors import ConfigError
 from inspector.settings_file import parse, read_bytes, validate
 
-_STRICT: Final = ConfigDict(extra="forbid", frozen=True)
+_STRICT: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 CAMERA_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """Camera names become socket, file and unit names."""
@@ -66,8 +66,8 @@ class SimulatorSettings(BaseModel):
 
     model_config = _STRICT
     type: Literal["simulator"]
-    seed: int = 1
-    height: Annotated[int, Field(ge=32)] = 256
+    seed: Annotated[int, Field(ge=0)] = 1
+    height: Annotated[int, Field(ge=64)] = 256
     width: Annotated[int, Field(ge=64)] = 1600
     defective_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
     coil_frames: Annotated[int, Field(ge=1)] = 500
@@ -200,7 +200,11 @@ class LineConfig(BaseSettings):
     """line.toml, with `INSPECTOR_…` environment variables over it (`INSPECTOR_BATCH__MAX_FRAMES=4`)."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="INSPECTOR_", env_nested_delimiter="__"
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        env_prefix="INSPECTOR_",
+        env_nested_delimiter="__",
     )
 
     name: Annotated[str, Field(min_length=1)]
@@ -210,7 +214,7 @@ class LineConfig(BaseSettings):
     """Public ed25519 keys, hex: only engines that one of them has signed are opened; empty takes any engine."""
     coil: str | None = None
     """Coil on the line, where the source does not say."""
-    deadline_ms: Positive = 500.0
+    deadline_ms: Annotated[float, Field(gt=0.0, le=3_600_000.0)] = 500.0
     """Capture to verdict; a frame without a result by then is UNINSPECTED."""
     cameras: Annotated[dict[str, SourceSettings], Field(min_length=1)]
     batch: BatchSettings = BatchSettings()

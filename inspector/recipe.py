@@ -10,11 +10,14 @@ from inspector.errors import ConfigError
 from inspector.rules import BoundRecipe, EngineClasses, score_thresholds
 from inspector.settings_file import parse, read_bytes, validate
 
+MmPerPx = Annotated[float, Field(ge=1e-4, le=1000.0)]
+"""From a microscope's to a satellite's: what lies beyond is a slip of the pen."""
+
 
 class ClassRule(BaseModel):
     """What is done about one class of defect."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     action: Literal["reject", "record"] = "reject"
     """`record` reports the defect and lets the frame pass."""
@@ -27,11 +30,11 @@ class ClassRule(BaseModel):
 class Recipe(BaseModel):
     """One product's rules, as written in recipe.toml."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: Annotated[str, Field(min_length=1)]
-    mm_per_px_across: Annotated[float, Field(gt=0.0)]
-    mm_per_px_along: Annotated[float, Field(gt=0.0)]
+    mm_per_px_across: MmPerPx
+    mm_per_px_along: MmPerPx
     classes: Annotated[dict[str, ClassRule], Field(min_length=1)]
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Final
 
 from inspector import logs
-from inspector.errors import InspectorError
+from inspector.errors import InputError, InspectorError
 
 COMMANDS: Final = {
     "simulate": ("trainer.commands.simulate", "write simulated frames with known defects"),
@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     logs.configure(f"trainer {arguments.command}")
     try:
+        if (getattr(arguments, "seed", None) or 0) < 0:
+            raise InputError(f"--seed must be at least 0, got {arguments.seed}")
         import_module(COMMANDS[arguments.command][0]).run(arguments)
     except InspectorError as error:
         print(f"trainer: error: {error}", file=sys.stderr)

@@ -16,11 +16,12 @@ from inspector.config import LoadedConfig, SourceSettings, load_config
 from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError
-from inspector.processes import INGEST
+from inspector.processes import DECIDE, INGEST
 from inspector.recipe import load_recipe
 from inspector.sinks.modbus_gate import reach
 from inspector.sinks.records import check_records
 from inspector.sources import open_source, source_settings
+from inspector.wire.curve import check_view
 from inspector.wire.links import LINKS, endpoint
 
 LEAST_FREE_BYTES: Final = 1_000_000_000
@@ -57,13 +58,22 @@ class Findings:
         return sum(row["state"] == "wrong" for row in self.rows)
 
 
-def check(config_path: Path, source: Path | None, stage: Stage | None = None, *, as_json: bool) -> int:
-    """Check a line, what it would make of `source`, or one stage; returns 0 when it would start, else 2."""
+def check(
+    config_path: Path,
+    source: Path | None,
+    stage: Stage | None = None,
+    *,
+    engine: Path | None = None,
+    as_json: bool,
+) -> int:
+    """Check a line, what it would make of `source` and of another `engine`, or one stage; returns 0 when it would
+    start, else 2."""
     findings = Findings()
     loaded: list[Any] = []
     if findings.check("config", lambda: _keep(loaded, load_config(config_path)).identity):
         if stage is None:
-            _check_line(findings, loaded[0], source)
+            config = loaded[0] if engine is None else loaded[0].with_engine(engine)
+            _check_line(findings, config, source)
         else:
             _check_stage(findings, loaded[0], stage)
     if as_json:
@@ -94,6 +104,8 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
         gate = line.gate
         findings.check("gate", lambda: reach(gate))
     findings.check("links", lambda: _links(config))
+    if line.view.keys is not None:
+        findings.check("view", lambda: check_view(line.view))
     if line.records.enabled:
         findings.check("records", lambda: check_records(str(line.records.url)))
     findings.check("disk", lambda: _disk(line.sinks.out))
@@ -115,6 +127,8 @@ def _check_stage(findings: Findings, config: LoadedConfig, stage: Stage) -> None
             findings.check("recipe", lambda: load_recipe(line.recipe).bind(engines[0].classes).identity)
             if stage.engine is not None:
                 findings.check("line", lambda: _fits(engines[0], line.engine))
+        if stage.name == DECIDE.name and line.view.keys is not None:
+            findings.check("view", lambda: check_view(line.view))
     findings.check("links", lambda: _links(config))
 
 
@@ -146,6 +160,7 @@ def _source(settings: SourceSettings, folder: EngineFolder) -> str:
     with open_source(settings) as source:
         sizes = list(source.sizes())
         total = source.total()
+    unread = total - len(sizes) if sizes and total else 0
     others = Counter(size for _, size in sizes if size != wanted)
     if others:
         name = next(name for name, size in sizes if size != wanted)
@@ -153,9 +168,10 @@ def _source(settings: SourceSettings, folder: EngineFolder) -> str:
         raise InputError(
             f"{sum(others.values())} of {len(sizes)} frames ({found}; first {name}) do not have the engine's size "
             f"{wanted[0]}×{wanted[1]}: they would end UNINSPECTED"
+            + (f"; {unread} more cannot be read" if unread else "")
         )
     frames = "frames without end" if total is None else f"{total} frames"
-    unreadable = f", {total - len(sizes)} of them unreadable" if sizes and total and total > len(sizes) else ""
+    unreadable = f", {unread} of them unreadable" if unread else ""
     return f"{settings.type}, {frames}{unreadable}"
 
 

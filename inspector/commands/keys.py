@@ -10,6 +10,8 @@ def keys(kind: str, out: Path, name: str | None) -> int:
     """Make the keys of a kind; returns the exit code. Raises InputError."""
     from inspector.wire import curve
 
+    if name is not None and kind != "viewer":
+        raise InputError(f"--name is a viewer's: `inspector keys {kind}` takes none")
     if kind == "line":
         curve.make_line_keys(out)
         print(f'{out}: give it to the service (chown -R root:inspector {out}), then `view.keys = "{out}"`')

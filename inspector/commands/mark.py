@@ -14,10 +14,13 @@ from inspector.extras import needs_extra
 if TYPE_CHECKING:
     from inspector.sinks.records.marks import Subject
 
+MOST_DIGITS: Final = 18
+"""Of a frame's number: what a database's integer holds."""
+
 _FRAME: Final = re.compile(r"(?P<camera>[^:]+):(?P<frame_id>\d+)")
 
 
-def mark(config_path: Path, names: list[str], run: str | None, note: str) -> int:
+def mark(config_path: Path, names: list[str], run: str | None, note: str, *, as_json: bool) -> int:
     """Mark coils and frames of the config's records; returns the exit code. Raises InspectorError."""
     line = load_config(config_path).line
     with needs_extra("`inspector mark`"):
@@ -26,6 +29,9 @@ def mark(config_path: Path, names: list[str], run: str | None, note: str) -> int
     subjects = _subjects(line, names, run)
     with Database(str(line.records.url)).changing("cannot be marked") as connection:
         marks.mark(connection, subjects, note, _user())
+    if as_json:
+        print(json.dumps({"marked": [str(subject) for subject in subjects]}, ensure_ascii=False))
+        return 0
     for subject in subjects:
         print(f"marked {subject}")
     return 0
@@ -72,11 +78,15 @@ def _subjects(line: LineConfig, names: list[str], run: str | None) -> "list[Subj
     for name in names:
         found = _FRAME.fullmatch(name)
         if found is not None and found["camera"] in line.cameras:
+            if len(found["frame_id"]) > MOST_DIGITS:
+                raise InputError(f"{name}: no frame has such a number")
             subjects.append(Subject(camera=found["camera"], frame_id=int(found["frame_id"]), run=run))
         else:
             subjects.append(Subject(coil=name))
     if not subjects:
         raise InputError("say what: a coil, or CAMERA:FRAME")
+    if run is not None and all(subject.coil is not None for subject in subjects):
+        raise InputError("--run says which run's frame is meant: a coil is marked in all runs")
     return subjects
 
 

@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 
-from inspector.commands.session import print_summary, run_session
+from inspector.commands.session import new_folder, print_summary, run_session
 from inspector.config import load_config
 from inspector.processes.control import control_path
 
@@ -13,7 +13,7 @@ def run(config_path: Path, out: Path | None, *, as_json: bool) -> int:
     """Run all cameras of the config; returns the exit code. Raises InspectorError."""
     config = load_config(config_path)
     started = time.strftime("%Y-%m-%dT%H-%M-%S")
-    folder = out if out is not None else config.line.sinks.out / started
+    folder = out if out is not None else new_folder(config.line.sinks.out, started)
     finished = run_session(config, config.line, folder.resolve(), quiet=as_json, control=control_path(config))
     if as_json:
         print(json.dumps(finished.summary, ensure_ascii=False))

@@ -1,8 +1,10 @@
 """One run of the whole line: its folder, its resolved config, its progress, its summary and its report."""
 
+import contextlib
+import fcntl
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -51,8 +53,7 @@ def run_session(
 
     `out` must not hold a run already. `control` is where it takes another engine, if it is to.
     """
-    claim(out)
-    with private_folder() as links, StopRequest() as stop:
+    with claimed(out), private_folder() as links, StopRequest() as stop:
         line = line.model_copy(update={"links": links, "sinks": line.sinks.model_copy(update={"out": out})})
         resolved = out / CONFIG_NAME
         resolved.write_text(line.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -68,16 +69,50 @@ def run_session(
     return Finished(out, summary, stopped)
 
 
-def claim(out: Path) -> None:
-    """Make the folder of a run; raises InputError when one is there already or it cannot be made."""
-    if (out / VERDICTS_NAME).exists():
-        raise InputError(f"{out}: already holds a run: give another --out, or remove it first")
+@contextlib.contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """Make the folder of a run and hold it; a run that fails before its first stage leaves nothing in it.
+
+    Raises InputError when a run is in it already, or in it still, or it cannot be made.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
+        folder = os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise InputError(f"{out}: cannot be made: {error.strerror}: give another --out") from None
-    if not os.access(out, os.W_OK | os.X_OK):
-        raise InputError(f"{out}: cannot be written to: give another --out")
+    try:
+        if not os.access(out, os.W_OK | os.X_OK):
+            raise InputError(f"{out}: cannot be written to: give another --out")
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{out}: another run is at work in it: give another --out") from None
+        if (out / VERDICTS_NAME).exists():
+            raise InputError(f"{out}: already holds a run: give another --out, or remove it first")
+        try:
+            yield
+        finally:
+            if not (out / VERDICTS_NAME).exists():
+                (out / CONFIG_NAME).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # holds something else
+                    out.rmdir()
+    finally:
+        os.close(folder)
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """A folder of this name, or name-2, name-3, … where there is one already; its place where none can be made."""
+    number = 1
+    while True:
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError:
+            return folder
+        else:
+            return folder
 
 
 class Bar:

@@ -37,7 +37,13 @@ def status(config_path: Path, *, as_json: bool) -> int:
             f"{config_path}: has no [health] table: give it one with a port, and start the line again"
         )
     raw = _ask(config.line.health.port)
-    answer = msgspec.json.decode(raw, type=Status)
+    try:
+        answer = msgspec.json.decode(raw, type=Status)
+    except msgspec.MsgspecError as error:
+        port = config.line.health.port
+        raise WorkError(
+            f"what answers on {LOOPBACK}:{port} is no decide of this version ({error}): another program's port?"
+        ) from None
     print(json.dumps(json.loads(raw), ensure_ascii=False) if as_json else "\n".join(table(answer)))
     return 0 if answer.healthy else 1
 

@@ -20,7 +20,7 @@ from inspector.recipe import load_recipe
 from inspector.sinks import Sinks
 from inspector.stages.verdicts import Outcome
 from inspector.wire.curve import open_view
-from inspector.wire.links import NEWS, RESULTS, open_context, open_receiver
+from inspector.wire.links import NEWS, RESULTS, open_context, open_receiver, refuse_another
 from inspector.wire.messages import Parts
 
 TURN_MESSAGES: Final = 64
@@ -42,6 +42,7 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop is asked for. Raises InputError before the start, WorkError when verdicts were lost."""
     sys.setswitchinterval(GIVE_WAY_S)
     line = config.line
+    refuse_another(NEWS, line.links)
     folder = open_trusted(line.engine, line.trusted_keys)
     recipe = load_recipe(line.recipe)
     bound = recipe.bind(folder.classes)

@@ -20,7 +20,7 @@ from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
 from inspector.sources import WhenBehind, open_source
 from inspector.values import Announcement, Capture, Frame
-from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
+from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, refuse_another, ring_path
 from inspector.wire.messages import Begin, End, Fault, Idle, News, encode
 from inspector.wire.pixel_ring import PixelRing
 
@@ -169,6 +169,7 @@ def main(config: LoadedConfig, camera: str) -> None:
     if camera not in line.cameras:
         raise ConfigError(f"{config.path}: cameras: no camera {camera}; there is {', '.join(line.cameras)}")
     structlog.contextvars.bind_contextvars(camera=camera)
+    refuse_another(FRAMES, line.links, camera)
     recipe = load_recipe(line.recipe).recipe
     manifest = read_manifest(line.engine)
     batch = min(line.batch.max_frames, manifest.max_batch)

@@ -10,7 +10,7 @@ R = TypeVar("R")
 MAX_GAP: Final = 100_000
 """Frames that one announcement may show to be lost: minutes of a fast line; more is a broken frame id."""
 
-LOST_ANNOUNCEMENT: Final = "announcement lost: decide was not running when the frame was captured"
+LOST_ANNOUNCEMENT: Final = "announcement lost: decide was not running, or refused it (see its log)"
 DEADLINE_PASSED: Final = "no result within {:g} ms"
 
 

@@ -13,7 +13,7 @@ import zmq
 from zmq.auth import create_certificates, load_certificate
 from zmq.auth.thread import ThreadAuthenticator
 
-from inspector.config import ViewSettings
+from inspector.config import CAMERA_NAME, ViewSettings
 from inspector.errors import ConfigError, InputError
 from inspector.wire.links import VIEW, open_sender
 
@@ -56,6 +56,13 @@ def open_view(
         known.stop()
 
 
+def check_view(view: ViewSettings) -> str:
+    """Where viewers would be let in; raises ConfigError for keys that decide could not use."""
+    if view.keys is not None:
+        _own_pair(view.keys)
+    return view.address or "on this PC"
+
+
 def make_line_keys(folder: Path) -> None:
     """Make the line's own pair; raises InputError where there is one."""
     _make(folder, LINE_NAME)
@@ -64,6 +71,8 @@ def make_line_keys(folder: Path) -> None:
 
 def make_viewer_keys(folder: Path, name: str) -> Path:
     """Make a viewer's pair and let it in; returns its secret, to be carried to the viewer and removed here."""
+    if not CAMERA_NAME.fullmatch(name):
+        raise InputError(f"--name {name!r}: letters, digits, - and _ make a viewer's name")
     if not (folder / VIEWERS_FOLDER).is_dir():
         raise InputError(f"{folder}: no keys of a line here: {MAKE_KEYS}")
     return _make(folder / VIEWERS_FOLDER, name)

@@ -1,5 +1,6 @@
 """Every link between the processes in one table, and the sockets made from it."""
 
+import socket as unix
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,6 +108,21 @@ def open_receiver(
 ) -> "zmq.Socket[bytes]":
     """The receiving end."""
     return _open(context, link, link.receiver, link.pattern[1], folder, camera, 0)
+
+
+def refuse_another(link: Link, folder: Path, camera: str | None = None) -> None:
+    """Raise ConfigError where another process answers at the end that this one is about to bind.
+
+    It would take the other's place without a word, and what is sent to that one from then on would be nobody's.
+    """
+    path = endpoint(link, folder, camera).removeprefix("ipc://")
+    with unix.socket(unix.AF_UNIX, unix.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except OSError:
+            return
+    raise ConfigError(f"{path}: another {link.binds} of this line is at work there: stop it first")
 
 
 def connections(socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":

@@ -1,7 +1,12 @@
 """Wrong usage, config or input: one clear line, exit code 2, nothing started."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import cv2
@@ -137,3 +142,80 @@ def test_check_of_an_engine_that_answers_otherwise_stops_there(line: LineUnderTe
     assert "golden frames differ on this PC" in rows["golden frames"]["found"]
     assert not rows.keys() & {"parity", "speed", "this PC"}
     assert {rows[what]["state"] for what in ("engine files", "links", "disk")} == {"ok"}
+
+
+VIEWED = '[view]\nframes_per_second = 1\naddress = "tcp://127.0.0.1:7994"\nkeys = "nokeys"\n'
+
+
+def test_check_finds_keys_that_decide_could_not_use(line: LineUnderTest):
+    """Before the start, for the whole line and for the stage that needs them."""
+    line.write_config(VIEWED)
+    for options in ((), ("--stage", "decide")):
+        process = line.start("check", "--config", line.config, *options)
+        stdout, _ = process.communicate(timeout=60)
+        assert process.returncode == 2
+        assert "inspector keys line" in stdout
+
+
+def test_check_looks_at_the_engine_that_is_named(line: LineUnderTest):
+    """Not at the config's."""
+    process = line.start("check", "--config", line.config, "--engine", line.folder / "nothing")
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"{line.folder / 'nothing'}" in stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("check", "--camera", "top", "--config", "CONFIG"), "give --stage ingest, too"),
+        (("mark", "C-1", "--run", "r", "--config", "CONFIG"), "a coil is marked in all runs"),
+        (("mark", "C-1", "--list", "--config", "CONFIG"), "leave out what to mark"),
+        (("mark", "top:99999999999999999999999", "--config", "CONFIG"), "no frame has such a number"),
+        (("export", "--from", "9999-12-31", "--out", "x.csv", "--config", "CONFIG"), "of the years 1970 to 2261"),
+        (("replay", "images", "--config", "CONFIG", "--out", ""), "must not be empty"),
+        (("bench", "--frames", "0", "--config", "CONFIG"), "must be at least 1, got 0"),
+        (("keys", "signing", "--out", "key", "--name", "bob"), "takes none"),
+        (("keys", "viewer", "--out", "KEYS", "--name", "../evil"), "make a viewer's name"),
+    ],
+)
+def test_options_that_mean_nothing_together(line: LineUnderTest, arguments: tuple[str, ...], said: str):
+    """One line, exit code 2."""
+    places = {"CONFIG": str(line.config), "KEYS": str(line.folder / "keys")}
+    process = line.start(*(places.get(each, each) for each in arguments))
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 2, stderr
+    assert said in stderr
+    assert "Traceback" not in stderr
+
+
+def test_status_from_another_program(line: LineUnderTest):
+    """Something answers on the port, and it is no decide."""
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        line.write_config(f"[health]\nport = {server.server_port}\n")
+        process = line.start("status", "--config", line.config)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "is no decide of this version" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_a_reader_that_has_left(line: LineUnderTest):
+    """`| head` ends a command without a traceback."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "inspector", "check", "--config", str(line.config)]
+    process = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(write)
+    assert process.returncode == 1
+    assert "BrokenPipe" not in process.stderr

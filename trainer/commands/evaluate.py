@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", type=Path, help="RUN/best.ckpt, a model folder, or an engine folder")
     parser.add_argument("--data", type=Path, required=True, help="folder of labelled frames")
     parser.add_argument("--split", type=Path, help="take one part of this split file (default: all frames)")
-    parser.add_argument("--part", choices=PARTS, default="test", help="of the split (default test)")
+    parser.add_argument("--part", choices=PARTS, help="of the split (default test)")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="also write one page with pictures")
@@ -39,6 +39,9 @@ def run(arguments: argparse.Namespace) -> None:
     from trainer.predictors import open_predictor
     from trainer.seen_frames import count_seen, read_origin, warn_of_seen
 
+    if arguments.part is not None and arguments.split is None:
+        raise InputError(f"--part {arguments.part} is a part of a split: give the file with --split")
+    part = arguments.part or "test"
     report: Path | None = arguments.report
     if report is not None and not report.resolve().parent.is_dir():
         raise InputError(f"--report {report}: there is no folder {report.resolve().parent}: make it first")
@@ -47,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     warnings = [check_classes(predictor, dataset)]
     first = dataset.names[0]
     check_size(predictor, dataset.frame(first).shape, first)
-    data = load_part(dataset, arguments.split, arguments.part, show_progress=True)
+    data = load_part(dataset, arguments.split, part, show_progress=True)
     seen = count_seen(read_origin(arguments.what), data)
     warnings.append(warn_of_seen(seen, len(data)))
     data = in_classes(predictor.operation.classes, data)
@@ -62,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
         "seen_in_training": seen,
         "warnings": told,
         "what": predictor.identity,
-        "part": arguments.part if arguments.split else "all",
+        "part": part if arguments.split else "all",
     }
     if report is not None:
         from trainer.evaluation_report import write_page

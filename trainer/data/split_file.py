@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -51,6 +52,11 @@ def read_split(path: Path, dataset: Dataset) -> Split:
             owner[name] = part
     if FRAMES in content or _OWN in content:
         _check(path, content, dataset)
+    else:
+        print(
+            f"trainer: warning: {path}: lists names only: nothing says that these are the frames it was made for",
+            file=sys.stderr,
+        )
     return split
 
 

@@ -26,7 +26,7 @@ from trainer.training.module import VAL_MIOU, LossNotFinite, SegmentationModule
 from trainer.training.out_of_memory import is_out_of_memory
 from trainer.training.processes import Processes, processes_here
 from trainer.training.progress import Progress
-from trainer.training.settings import BEST_NAME, LAST_NAME, SPLIT_NAME, TrainSettings
+from trainer.training.settings import BEST_NAME, LAST_NAME, SETTINGS_NAME, SPLIT_NAME, TrainSettings
 from trainer.training.training_data import TrainingData, load_training_data
 from trainer.training.warm_start import take_weights
 from trainer.versions import library_versions
@@ -61,7 +61,12 @@ def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = 
         # Before the frames are read, which may take long: a run that is killed meanwhile can be resumed, too.
         settings.write()
     if data is None:
-        data = load_training_data(settings, resume=resume)
+        try:
+            data = load_training_data(settings, resume=resume)
+        except InputError:
+            if processes.is_first and not resume:
+                (settings.out / SETTINGS_NAME).unlink(missing_ok=True)
+            raise
     elif processes.is_first:
         write_split(settings.out / SPLIT_NAME, data.split)
     crops = CropBatches(data.loaded, data.train, _crop_settings(settings, data.loaded.size))

@@ -195,6 +195,10 @@ class Records:
             else:
                 self._reached()
                 self._closing.wait(TURN_S)
+        log.warning(
+            "the database's file is gone or another: a new one is begun, and the verdict log has what it held",
+            database=self._database.shown,
+        )
 
     def _swept_on(self, session: Session, sweep: Iterator[None]) -> Iterator[None]:
         """Take the next piece of retention's work, however far behind the writing is: it may need the room."""

@@ -120,7 +120,13 @@ def test_recipe_takes_the_engines_threshold_where_it_names_none(tmp_path: Path):
             RECIPE + "action = 'ignore'\n",
             "classes.bright.action: Input should be 'reject' or 'record', got 'ignore'",
         ),
-        (RECIPE.replace("0.5", "0", 1), "mm_per_px_across: Input should be greater than 0, got 0"),
+        (
+            RECIPE.replace("0.5", "0", 1),
+            "mm_per_px_across: Input should be greater than or equal to 0.0001, got 0",
+        ),
+        (RECIPE + "min_area_mm2 = inf\n", "classes.bright.min_area_mm2: Input should be a finite number"),
+        (RECIPE.replace("0.5", "inf", 1), "mm_per_px_across: Input should be a finite number"),
+        (RECIPE.replace("0.5", "1e308", 1), "mm_per_px_across: Input should be less than or equal to 1000"),
         (RECIPE + "treshold = 0.5\n", r"classes.bright.treshold: unknown key: did you mean threshold\? allowed"),
     ],
 )
