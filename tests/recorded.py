@@ -59,7 +59,8 @@ class RunOnRecord:
         self.database = Database(self.url)
         self.log = VerdictLog(folder)
         self.run = Run(key, "line@1", socket.gethostname(), folder)
-        self.records = Records(self.url, self.run, [folder / VERDICTS_NAME], folder / REJECTS_FOLDER, keep)
+        logs = [folder / VERDICTS_NAME]
+        self.records = Records(self.url, self.run, lambda: logs, folder / REJECTS_FOLDER, keep)
 
     def write(self, *verdicts: Verdict) -> None:
         for each in verdicts:

@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if (getattr(arguments, "seed", None) or 0) < 0:
             raise InputError(f"--seed must be at least 0, got {arguments.seed}")
+        if (getattr(arguments, "threads", None) or 1) < 1 or getattr(arguments, "threads", None) == 0:
+            raise InputError(f"--threads must be at least 1, got {arguments.threads}")
         import_module(COMMANDS[arguments.command][0]).run(arguments)
     except InspectorError as error:
         print(f"trainer: error: {error}", file=sys.stderr)

@@ -48,7 +48,7 @@ frames_per_second = 10
 [sinks]
 out = "/var/lib/inspector"
 max_pictures = 40
-log_megabytes = 1
+log_megabytes = 2
 [records]
 enabled = true
 [gate]
@@ -372,6 +372,17 @@ def database_gone(line: Service, measured: Measured) -> None:
     measured["the database gone: from its return to all on record"] = f"{took_s:.1f} s"
 
 
+def database_deleted(line: Service, measured: Measured) -> None:
+    """Somebody removes its files: a new one is begun, and has all that the log has."""
+    deleted_s = time.time()
+    for file in line.state.glob("records.sqlite*"):
+        file.unlink()
+    caught_up = "caught up with the verdict log"
+    until(lambda: caught_up in line.journal(f"--unit {DECIDE}", deleted_s), 20, "no new database")
+    line.every_verdict_is_recorded(40)
+    measured["the database's files deleted: to all on record in a new one"] = f"{time.time() - deleted_s:.1f} s"
+
+
 MEMORY_CONTROLLERS = (
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.oom_control"),
     (Path("/sys/fs/cgroup"), "memory.max", "memory.events"),
@@ -480,6 +491,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "PLC gone": plc_away("a PLC that is gone", lambda line: line.systemctl("stop test-plc"), start_plc),
     "database gone": database_gone,
+    "database deleted": database_deleted,
     "out of memory": out_of_memory,
     "engine swapped": engine_swapped,
     "reboot": switched_off("reboot of the PC", Container.reboot),
@@ -523,6 +535,7 @@ THE_GATE_SEES: dict[str, Callable[[PlcLog, float], bool]] = {
     "PLC hangs": missed,
     "PLC gone": missed,
     "database gone": no_difference,
+    "database deleted": no_difference,
     "out of memory": rejects,
     "engine swapped": no_difference,
     "reboot": another_run,

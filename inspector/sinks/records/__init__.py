@@ -1,9 +1,11 @@
 """Records: verdicts in a database, for those who ask about a coil weeks later."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from inspector.config import LoadedConfig
+from inspector.errors import ConfigError
 from inspector.extras import needs_extra
 from inspector.sinks.verdict_log import VERDICTS_NAME
 
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from inspector.sinks.records.writer import Records
 
 LOOK_BACK_LOGS: Final = 4
-"""Full logs that a restarted decide looks through for what was not recorded."""
+"""Full logs that are looked through for what is not in the database: after a restart, or where it was deleted."""
 
 
 def open_records(config: LoadedConfig, pictures: str) -> "Records | None":
@@ -28,13 +30,13 @@ def open_records(config: LoadedConfig, pictures: str) -> "Records | None":
         from inspector.sinks.records.writer import Records
     run = identify_run(out, config.identity)
     keep = Keep(settings.keep_days, settings.least_free_gb)
-    return Records(str(settings.url), run, _logs(out), out / pictures, keep)
+    return Records(str(settings.url), run, partial(_logs, out), out / pictures, keep)
 
 
 def check_records(url: str) -> str:
     """What a start would find, changing nothing. Raises InputError where it would be refused."""
     with needs_extra("records"):
-        from sqlalchemy.exc import DBAPIError
+        from sqlalchemy.exc import DatabaseError, DBAPIError
 
         from inspector.sinks.records.database import Database, reason
         from inspector.sinks.records.schema import refuse_newer
@@ -42,6 +44,8 @@ def check_records(url: str) -> str:
     try:
         version = database.version()
     except DBAPIError as error:
+        if type(error) is DatabaseError:  # the file is something else: no waiting mends that
+            raise ConfigError(f"{database.shown}: {reason(error)}: name another one in records.url") from None
         # No reason to refuse a start: a line is not held up by its records.
         return f"{database.shown} does not answer, records will wait: {reason(error)}"
     refuse_newer(version)

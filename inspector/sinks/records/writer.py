@@ -4,7 +4,7 @@ and never verdicts."""
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -53,12 +53,14 @@ class Records:
     Raises ConfigError where a newer inspector has made the tables, InputError where a library is missing.
     """
 
-    def __init__(self, url: str, run: Run, logs: Sequence[Path], pictures: Path, keep: Keep) -> None:
+    def __init__(self, url: str, run: Run, logs: Callable[[], Sequence[Path]], pictures: Path, keep: Keep) -> None:
+        """`logs` finds the run's verdict logs, the newest last; `pictures` is the folder of its pictures."""
         self._database = Database(url)
         self._run = run
         self._retention = Retention(keep, pictures, self._database.file)
         self._sweep_s = 0.0
-        self._earlier: EarlierVerdicts | None = EarlierVerdicts(logs)
+        self._logs = logs
+        self._earlier: EarlierVerdicts | None = EarlierVerdicts(logs())
         self._new: list[Verdict] = []
         self._queue: deque[Verdict] = deque()
         # Each is changed by one thread alone, so that none needs a lock.
@@ -196,9 +198,10 @@ class Records:
                 self._reached()
                 self._closing.wait(TURN_S)
         log.warning(
-            "the database's file is gone or another: a new one is begun, and the verdict log has what it held",
+            "the database's file is gone or another: the newest verdict logs are written into it",
             database=self._database.shown,
         )
+        self._earlier = EarlierVerdicts(self._logs())
 
     def _swept_on(self, session: Session, sweep: Iterator[None]) -> Iterator[None]:
         """Take the next piece of retention's work, however far behind the writing is: it may need the room."""
@@ -236,7 +239,8 @@ class Records:
                 self._warn(entries[0].verdict, f"the database refuses it: {error.args[0]}", self._refused)
 
     def _catch_up(self, session: Session) -> None:
-        """Write what an earlier decide of this run has logged and not recorded, once for the life of this one."""
+        """Write what this run has logged and this database does not have: from an earlier decide at the start, all
+        where the database was taken away."""
         if self._earlier is None:
             return
         written = 0

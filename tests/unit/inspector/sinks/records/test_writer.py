@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from recorded import SECOND_NS, STARTED_NS, RunOnRecord, defect, rows, verdict
+from recorded import SECOND_NS, STARTED_NS, RunOnRecord, defect, rows, verdict, wait_until
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
@@ -128,15 +128,19 @@ def test_what_the_full_queue_drops_is_counted_and_said_at_powers_of_two(
 
 
 def test_a_database_that_was_deleted_is_made_anew(run: RunOnRecord):
-    """SQLite would go on writing into the file that has no name any more."""
-    run.write(verdict(0))
+    """SQLite would go on writing into the file that has no name any more; the log has what the file held."""
+    run.write(verdict(0, defect("top-0-1")))
     run.settle()
-    for file in run.folder.parent.glob("records.sqlite*"):
-        file.unlink()
-    time.sleep(2 * writer.TURN_S)
-    run.write(verdict(1))
-    run.settle()
-    assert run.rows("SELECT frame_id FROM verdicts") == [(1,)]
+    with capture_logs() as logs:
+        for file in run.folder.parent.glob("records.sqlite*"):
+            file.unlink()
+        run.write(verdict(1))
+        wait_until(lambda: any("caught up with the verdict log" in each["event"] for each in logs))
+        run.settle()
+    assert any("the newest verdict logs are written into it" in each["event"] for each in logs)
+    assert run.rows("SELECT frame_id FROM verdicts ORDER BY frame_id") == [(0,), (1,)]
+    assert run.rows("SELECT frame_id FROM defects") == [(0,)]
+    assert run.records.lost == 0
 
 
 def test_one_verdict_the_database_refuses_costs_no_other(run: RunOnRecord):
