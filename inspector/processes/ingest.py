@@ -158,7 +158,7 @@ class Announcer:
         on_wait = partial(self._pulse.held_up, "decide")
         if not send(self._news, [encode(news)], self._stop, on_wait=on_wait):
             raise WorkError(
-                f"camera {self._camera}: decide does not take announcements: "
+                f"camera {self._camera}: decide does not take announcements, or does not run: "
                 f"{self.captured} frames were captured, see its log"
             )
 
