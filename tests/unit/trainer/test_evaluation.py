@@ -85,11 +85,13 @@ def test_what_does_not_fit_is_one_line(
         ((engine_folder, "--data", five_classes), "knows 3 classes (normal, pit, streak) but"),
         ((engine_folder, "--data", data, "--split", split), "the part test is empty"),
         ((tmp_path, "--data", data), "neither a checkpoint nor a model folder"),
+        ((engine_folder, "--data", data, "--part", "test"), "give the file with --split"),
+        ((engine_folder, "--data", data, "--threads", "0"), "--threads must be at least 1"),
     ):
         assert main(["evaluate", *map(str, arguments)]) == 2
-        error = capsys.readouterr().err
+        *before, error = capsys.readouterr().err.strip().splitlines()
         assert message in error
-        assert len(error.strip().splitlines()) == 1
+        assert all("warning: " in line for line in before)
 
 
 def test_frames_of_another_size_are_refused(
