@@ -22,6 +22,9 @@ COMMANDS: Final = {
 }
 """Name → module and summary. Modules import no training library before they run."""
 
+LEAST: Final = {"seed": 0, "threads": 1}
+"""Of options that several commands have."""
+
 EXIT_INTERRUPTED: Final = 130
 """128 + SIGINT, as shells count."""
 
@@ -35,10 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     logs.configure(f"trainer {arguments.command}")
     try:
-        if (getattr(arguments, "seed", None) or 0) < 0:
-            raise InputError(f"--seed must be at least 0, got {arguments.seed}")
-        if (getattr(arguments, "threads", None) or 1) < 1 or getattr(arguments, "threads", None) == 0:
-            raise InputError(f"--threads must be at least 1, got {arguments.threads}")
+        for option, least in LEAST.items():
+            value = getattr(arguments, option, None)
+            if value is not None and value < least:
+                raise InputError(f"--{option} must be at least {least}, got {value}")
         import_module(COMMANDS[arguments.command][0]).run(arguments)
     except InspectorError as error:
         print(f"trainer: error: {error}", file=sys.stderr)

@@ -104,8 +104,7 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
         gate = line.gate
         findings.check("gate", lambda: reach(gate))
     findings.check("links", lambda: _links(config))
-    if line.view.keys is not None:
-        findings.check("view", lambda: check_view(line.view))
+    findings.check("view", lambda: check_view(line.view))
     if line.records.enabled:
         findings.check("records", lambda: check_records(str(line.records.url)))
     findings.check("disk", lambda: _disk(line.sinks.out))
@@ -127,7 +126,7 @@ def _check_stage(findings: Findings, config: LoadedConfig, stage: Stage) -> None
             findings.check("recipe", lambda: load_recipe(line.recipe).bind(engines[0].classes).identity)
             if stage.engine is not None:
                 findings.check("line", lambda: _fits(engines[0], line.engine))
-        if stage.name == DECIDE.name and line.view.keys is not None:
+        if stage.name == DECIDE.name:
             findings.check("view", lambda: check_view(line.view))
     findings.check("links", lambda: _links(config))
 

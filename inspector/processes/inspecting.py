@@ -12,19 +12,13 @@ import zmq
 
 from inspector.backends import Answer, Backend
 from inspector.errors import WireError
-from inspector.processes.intake import Intake
+from inspector.processes.intake import MOST_LUMP, Intake, lump_s
 from inspector.processes.notify import TURN_MS, Pulse
 from inspector.processes.sending import send
 from inspector.processes.stop import StopRequest
 from inspector.stages.batching import Batcher
 from inspector.values import Batch, Frame, Inspection, Pixels, Segmentation, Working
 from inspector.wire.messages import Result, encode_results
-
-GATHER_RESULTS: Final = 16
-GATHER_MS: Final = 50.0
-GATHER_SHARE: Final = 0.1
-"""While frames wait for the engine, results travel together: that many at most, and none waits longer than this,
-or than this share of the deadline. With time to spare each travels at once."""
 
 DEADLINE_MARGIN: Final = 0.1
 """Share of the deadline kept for the way to the verdict: a result that misses it by a hair was for nothing."""
@@ -87,7 +81,9 @@ class Worker:
         self._stride = backend.manifest.map_stride
         self._lowest_step = lowest_step
         self._deadline_ns = deadline_ns
-        self._gather_ns = int(min(GATHER_MS * 1e6, GATHER_SHARE * deadline_ns))
+        self._gather_ns = int(lump_s(deadline_ns / 1e9) * 1e9)
+        """While frames wait for the engine, results travel together, and none waits longer than this. With time to
+        spare each travels at once."""
         self._engine_ns = 0
         """What the last batch took."""
         self._batcher = batcher
@@ -238,7 +234,7 @@ class Worker:
         """Hand what is gathered to decide, unless more is worth waiting for."""
         if not self._gathered:
             return
-        busy = len(self._batcher) and len(self._gathered) < GATHER_RESULTS
+        busy = len(self._batcher) and len(self._gathered) < MOST_LUMP
         if busy and not flush and time.monotonic_ns() - self._gathered_ns < self._gather_ns:
             return
         working = Working(self._started_ns, len(self._batcher), tuple(self._batches))

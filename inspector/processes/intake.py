@@ -25,20 +25,25 @@ from inspector.wire.messages import (
 )
 from inspector.wire.pixel_ring import PixelRing
 
-LUMP_S: Final = 0.05
-LUMP_SHARE: Final = 0.1
-"""Frames that go through the engine in that time, or in that share of the deadline, are told of together."""
 MOST_LUMP: Final = 16
 """Frames that a worker lets go before ingest hears of it, while as many more keep the engine busy. A message for
 each frame would cost more than the frame, and so would a process that wakes for each, with cold caches: 16 instead
 of 8 took a fifth off what ingest and decide need a frame. Beyond one batch, more would only wait longer."""
 
+LUMP_S: Final = 0.05
+LUMP_SHARE: Final = 0.1
+
+
+def lump_s(deadline_s: float) -> float:
+    """What goes through the engine in this time is told of together: the shorter of LUMP_S and a share of the
+    deadline."""
+    return min(LUMP_S, LUMP_SHARE * deadline_s)
+
 
 def window_frames(batch: int, slots: int, seconds_a_frame: float, deadline_s: float) -> tuple[int, int]:
     """(frames a worker holds at the most, frames it lets go at a time) for batches of at most `batch` frames,
     `slots` of them in the engine."""
-    lump_s = min(LUMP_S, LUMP_SHARE * deadline_s)
-    lump = max(batch, min(MOST_LUMP, int(lump_s / max(seconds_a_frame, 1e-9))))
+    lump = max(batch, min(MOST_LUMP, int(lump_s(deadline_s) / max(seconds_a_frame, 1e-9))))
     return batch * slots + 2 * lump, lump
 
 

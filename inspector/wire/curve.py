@@ -57,10 +57,13 @@ def open_view(
 
 
 def check_view(view: ViewSettings) -> str:
-    """Where viewers would be let in; raises ConfigError for keys that decide could not use."""
-    if view.keys is not None:
-        _own_pair(view.keys)
-    return view.address or "on this PC"
+    """Where viewers would be let in; raises ConfigError for keys that `open_view` would need and could not use."""
+    if not view.frames_per_second:
+        return "off"
+    if view.address is None or view.keys is None:
+        return "on this PC"
+    _own_pair(view.keys)
+    return view.address
 
 
 def make_line_keys(folder: Path) -> None:

@@ -6,13 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from fuzz.bounds import EXAMPLES
+from fuzz.bounds import EXAMPLES, MOST_BYTES
 
 pytest.importorskip("atheris", reason="guided fuzzing: no atheris for this Python")
 
 RUNS = EXAMPLES or 4_000
 LONGEST_INPUT_S = 10
-MOST_MB = 1_500
 TARGETS = (
     "wire",
     "line.toml",
@@ -46,7 +45,7 @@ def test_guided(name: str, tmp_path: Path):
         f"-runs={RUNS}",
         f"-seed={seed}",
         f"-timeout={LONGEST_INPUT_S}",
-        f"-rss_limit_mb={MOST_MB}",
+        f"-rss_limit_mb={MOST_BYTES >> 20}",
         "-max_len=4096",
     )
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]

@@ -157,6 +157,26 @@ def test_check_finds_keys_that_decide_could_not_use(line: LineUnderTest):
         assert "inspector keys line" in stdout
 
 
+def test_check_asks_for_no_keys_that_nobody_needs(line: LineUnderTest):
+    """A view that is switched off, or that stays on this PC, starts without them."""
+    for view in (VIEWED.replace("= 1", "= 0", 1), '[view]\nframes_per_second = 1\nkeys = "nokeys"\n'):
+        line.write_config(view)
+        process = line.start("check", "--config", line.config, "--stage", "decide")
+        stdout, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, stdout
+
+
+def test_check_of_records_in_a_file_that_is_no_database(line: LineUnderTest):
+    """No waiting mends that."""
+    notes = line.folder / "notes.txt"
+    notes.write_text("nothing of a database in here\n" * 100)
+    line.write_config(f'[records]\nenabled = true\nurl = "sqlite:///{notes}"\n')
+    process = line.start("check", "--config", line.config)
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "file is not a database: name another one in records.url" in stdout
+
+
 def test_check_looks_at_the_engine_that_is_named(line: LineUnderTest):
     """Not at the config's."""
     process = line.start("check", "--config", line.config, "--engine", line.folder / "nothing")

@@ -1,7 +1,6 @@
 """Two of what there may be one of: the second is refused in one line, and the first never notices."""
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -59,9 +58,7 @@ def test_a_stage_that_is_there_already(line: LineUnderTest, stage: str, said: st
     wait_for_verdicts(out, before + 20)
     for process in (ingest, worker, decide):
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
-        time.sleep(0.2)
-        process.communicate()
+        process.communicate(timeout=20)
     assert b"uninspected" not in (out / "verdicts.jsonl").read_bytes()
 
 
