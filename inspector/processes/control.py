@@ -16,7 +16,7 @@ import structlog
 
 from inspector.config import LoadedConfig
 from inspector.errors import WorkError
-from inspector.wire.links import socket_path
+from inspector.wire.links import answers, socket_path
 
 MAX_BYTES: Final = 65_536
 
@@ -75,9 +75,7 @@ class Control:
 
     def _bind(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):
-            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
-                probe.connect(os.fspath(path))
+        if answers(path, socket.SOCK_SEQPACKET):
             raise FileExistsError("another run of this config answers there")
         path.unlink(missing_ok=True)  # of a run that was killed
         self._socket.bind(os.fspath(path))

@@ -1,5 +1,6 @@
 """Every link between the processes in one table, and the sockets made from it."""
 
+import os
 import socket as unix
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,9 @@ MAX_MESSAGE_BYTES: Final = 256 * 1024 * 1024
 RECONNECT_MS: Final = 20
 """How soon a stage looks again for one that is not there yet, or not any more."""
 
+_ANSWER_S: Final = 1.0
+"""A process that listens takes a connection at once, whatever else it does."""
+
 _LONGEST_IPC_PATH: Final = 107
 """Bytes that Linux allows for the name of a socket (sockaddr_un)."""
 
@@ -78,7 +82,11 @@ def socket_path(folder: Path, name: str) -> Path:
 
 def endpoint(link: Link, folder: Path, camera: str | None = None) -> str:
     """Where a link lives on this PC; raises ConfigError when the folder's name is too long for a socket."""
-    return f"ipc://{socket_path(folder, f'{link.name}-{camera}' if link.per_camera else link.name)}"
+    return f"ipc://{_link_path(link, folder, camera)}"
+
+
+def _link_path(link: Link, folder: Path, camera: str | None) -> Path:
+    return socket_path(folder, f"{link.name}-{camera}" if link.per_camera else link.name)
 
 
 @contextmanager
@@ -110,19 +118,34 @@ def open_receiver(
     return _open(context, link, link.receiver, link.pattern[1], folder, camera, 0)
 
 
+def answers(path: Path, kind: int) -> bool:
+    """Whether a process listens at a unix socket of this kind; what a killed one left behind does not.
+
+    Raises OSError where nobody can tell.
+    """
+    with unix.socket(unix.AF_UNIX, kind) as probe:
+        probe.settimeout(_ANSWER_S)
+        try:
+            probe.connect(os.fspath(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except TimeoutError:
+            return True  # it hangs, and has not let go
+    return True
+
+
 def refuse_another(link: Link, folder: Path, camera: str | None = None) -> None:
     """Raise ConfigError where another process answers at the end that this one is about to bind.
 
     It would take the other's place without a word, and what is sent to that one from then on would be nobody's.
     """
-    path = endpoint(link, folder, camera).removeprefix("ipc://")
-    with unix.socket(unix.AF_UNIX, unix.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(path)
-        except OSError:
-            return
-    raise ConfigError(f"{path}: another {link.binds} of this line is at work there: stop it first")
+    path = _link_path(link, folder, camera)
+    try:
+        taken = answers(path, unix.SOCK_STREAM)
+    except OSError as error:
+        raise ConfigError(f"links: {path}: {error.strerror}: give another folder") from None
+    if taken:
+        raise ConfigError(f"{path}: another {link.binds} of this line is at work there: stop it first")
 
 
 def connections(socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
