@@ -3,7 +3,6 @@
 All are frozen and checked once, where they are made. Pixels are never copied here.
 """
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -38,8 +37,7 @@ class Decision(StrEnum):
     UNINSPECTED = "uninspected"
 
 
-@dataclass(frozen=True, slots=True)
-class Capture:
+class Capture(msgspec.Struct, frozen=True):
     """What a source hands over: one frame's pixels, or the fault that took their place.
 
     `position_mm` and `captured_ns` are None where the source knows no better than the frame count and the
@@ -65,8 +63,7 @@ class Capture:
             _check_pixels(self.pixels, 2, "a capture's pixels")
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """One captured frame of one camera."""
 
     camera: str
@@ -107,8 +104,7 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce")
     """Name of the file it was read from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """Frames of one size that go through the engine together."""
 
     frames: tuple[Frame, ...]
@@ -121,8 +117,7 @@ class Batch:
             raise ValueError(f"{len(self.frames)} frames but {len(self.pixels)} pixel planes")
 
 
-@dataclass(frozen=True, slots=True)
-class Segmentation:
+class Segmentation(msgspec.Struct, frozen=True):
     """What the engine says of one frame."""
 
     kind: Pixels
@@ -141,8 +136,7 @@ class Segmentation:
             raise ValueError(f"map stride must be one of {MAP_STRIDES}, got {self.map_stride}")
 
 
-@dataclass(frozen=True, slots=True)
-class Working:
+class Working(msgspec.Struct, frozen=True):
     """A worker, and how it stood when it answered."""
 
     started_ns: int = 0
@@ -156,8 +150,7 @@ class Working:
 UNKNOWN_WORKER: Final = Working()
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(msgspec.Struct, frozen=True):
     """What the worker says of one frame: clean, a segmentation, or a fault."""
 
     engine: str
@@ -173,8 +166,7 @@ class Inspection:
     fault: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Defect:
+class Defect(msgspec.Struct, frozen=True):
     """One defect, as far as one frame shows it."""
 
     id: str
@@ -200,8 +192,7 @@ class Defect:
             raise ValueError(f"score must lie in 0..1, got {self.score}")
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What the line says of one frame; one line of verdicts.jsonl (keys as here)."""
 
     camera: str
@@ -217,7 +208,7 @@ class Verdict:
     """Name and content hash."""
     engine: str
     """Name and content hash."""
-    stage_ms: dict[str, float] = field(default_factory=dict)
+    stage_ms: dict[str, float] = msgspec.field(default_factory=dict)
     """Time spent per stage and in total, capture to verdict."""
     file: str | None = None
     """Name of the file the frame was read from, in a replay of a folder."""

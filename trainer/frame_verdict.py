@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.rules import score_thresholds
-from inspector.stages.defects import class_mask, enlarge
+from inspector.stages.defects import enlarge, find_candidates
 from inspector.values import Pixels, Segmentation
 from trainer.figures.histogram import histogram
 from trainer.predictors import Operation
@@ -94,7 +94,8 @@ class FrameJudge:
 
     def judge(self, segmentation: Segmentation, height: int, width: int) -> FrameVerdict:
         """Mask and decision at frame size."""
-        mask, score = class_mask(segmentation, height, width, self.steps)
+        found = find_candidates(segmentation, height, width, self.steps)
+        mask, score = found.in_frame(found.mask), found.in_frame(found.score)
         areas = largest_areas(mask, self._classes)
         return FrameVerdict(mask, score, reaches(areas, self._min_area))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import msgspec
 import numpy as np
 
 from inspector.engine import golden
@@ -26,8 +27,7 @@ GATHER_S: Final = 0.01
 costs a busy CPU more than what the loop does then."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What came of one submitted batch: maps, or the error that took their place."""
 
     ticket: int

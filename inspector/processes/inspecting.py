@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import msgspec
 import numpy as np
 import structlog
 import zmq
@@ -19,6 +19,7 @@ from inspector.processes.stop import StopRequest
 from inspector.stages.batching import Batcher
 from inspector.values import Batch, Frame, Inspection, Pixels, Segmentation, Working
 from inspector.wire.messages import Result, encode_results
+from inspector.wire.pixel_ring import page_aligned
 
 DEADLINE_MARGIN: Final = 0.1
 """Share of the deadline kept for the way to the verdict: a result that misses it by a hair was for nothing."""
@@ -32,8 +33,7 @@ log = structlog.get_logger()
 Socket = zmq.Socket[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """A frame in the worker's hands."""
 
     frame: Frame
@@ -44,8 +44,7 @@ class Held:
     """Start of the ingest it is from."""
 
 
-@dataclass(frozen=True, slots=True)
-class InFlight:
+class InFlight(msgspec.Struct, frozen=True):
     """A batch in the engine."""
 
     held: list[Held]
@@ -155,7 +154,7 @@ class Worker:
             if len(frames) == 1:
                 pixels = frames[0].pixels[np.newaxis]
             else:
-                memory = self._memory.pop() if self._memory else np.empty(self._batch_shape, np.uint8)
+                memory = self._memory.pop() if self._memory else page_aligned(self._batch_shape)
                 pixels = np.stack([frame.pixels for frame in frames], out=memory[: len(frames)])
             self._ticket += 1
             self._in_flight[self._ticket] = InFlight(held, Batch(frames, pixels), now_ns, memory)

@@ -33,6 +33,13 @@ of 8 took a fifth off what ingest and decide need a frame. Beyond one batch, mor
 LUMP_S: Final = 0.05
 LUMP_SHARE: Final = 0.1
 
+HELD_SHARE: Final = 0.5
+"""Share of the deadline that the frames a worker holds may take its engine: one that waits longer is lost for sure
+as soon as anything else takes its time."""
+
+LEAST_HELD: Final = 2
+"""One frame in the engine and one behind it, however slow it is."""
+
 
 def lump_s(deadline_s: float) -> float:
     """What goes through the engine in this time is told of together: the shorter of LUMP_S and a share of the
@@ -40,11 +47,16 @@ def lump_s(deadline_s: float) -> float:
     return min(LUMP_S, LUMP_SHARE * deadline_s)
 
 
-def window_frames(batch: int, slots: int, seconds_a_frame: float, deadline_s: float) -> tuple[int, int]:
-    """(frames a worker holds at the most, frames it lets go at a time) for batches of at most `batch` frames,
-    `slots` of them in the engine."""
-    lump = max(batch, min(MOST_LUMP, int(lump_s(deadline_s) / max(seconds_a_frame, 1e-9))))
-    return batch * slots + 2 * lump, lump
+def window_frames(
+    batch: int, slots: int, seconds_a_frame: float, deadline_s: float, cameras: int = 1
+) -> tuple[int, int]:
+    """(frames of one camera a worker holds at the most, frames it lets go at a time); the engine takes `slots`
+    batches of at most `batch` frames at once."""
+    seconds_a_frame = max(seconds_a_frame, 1e-9)
+    lump = max(batch, min(MOST_LUMP, int(lump_s(deadline_s) / seconds_a_frame)))
+    in_time = int(HELD_SHARE * deadline_s / seconds_a_frame) // cameras
+    window = max(LEAST_HELD, min(batch * slots + 2 * lump, in_time))
+    return window, min(lump, window // 2)
 
 
 class Intake:

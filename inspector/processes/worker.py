@@ -46,7 +46,11 @@ def main(config: LoadedConfig) -> None:
         results = open_sender(context, RESULTS, line.links, linger_ms=RESULTS_LINGER_MS)
         set_retry(results)
         window, lump = window_frames(
-            batcher.max_frames, backend.slots, backend.seconds_a_frame, line.deadline_ms / 1e3
+            batcher.max_frames,
+            backend.slots,
+            backend.seconds_a_frame,
+            line.deadline_ms / 1e3,
+            len(line.cameras),
         )
         intakes = [
             Intake(camera, open_receiver(context, FRAMES, line.links, camera), window, lump)

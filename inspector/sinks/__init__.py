@@ -188,10 +188,11 @@ class PictureQueue:
 
     def _serve(self) -> None:
         while (outcome := self._queue.get()) is not None:
-            if outcome.pixels is None or outcome.mask is None:
+            mask = outcome.mask()
+            if outcome.pixels is None or mask is None:
                 continue
             try:
-                self.sink.write(outcome.verdict, outcome.pixels, outcome.mask)
+                self.sink.write(outcome.verdict, outcome.pixels, mask)
             except Exception:  # a picture that cannot be drawn must not end the pictures of all others
                 self.failed += 1
                 log.exception("picture failed", camera=outcome.verdict.camera, frame=outcome.verdict.frame_id)

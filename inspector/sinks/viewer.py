@@ -22,7 +22,8 @@ class Viewer:
         """Publish one verdict."""
         verdict = outcome.verdict
         parts: list[bytes | memoryview] = [verdict.camera.encode(), self._encoder.encode(verdict)]
-        if outcome.pixels is not None and outcome.mask is not None:
+        mask = outcome.mask()
+        if outcome.pixels is not None and mask is not None:
             parts.append(self._encoder.encode(outcome.pixels.shape))
-            parts += [np.ascontiguousarray(plane).reshape(-1).data for plane in (outcome.pixels, outcome.mask)]
+            parts += [np.ascontiguousarray(plane).reshape(-1).data for plane in (outcome.pixels, mask)]
         self._socket.send_multipart(parts, zmq.NOBLOCK)

@@ -1,8 +1,8 @@
 """A defect that goes on over a frame border is one defect on the strip."""
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,8 +12,7 @@ REACH_PX: Final = 3
 """How far sideways the two halves of a defect may stand apart at the border: masks are loose by a pixel or two."""
 
 
-@dataclass(slots=True)
-class StripDefect:
+class StripDefect(msgspec.Struct):
     """A defect as far as the strip has passed."""
 
     id: str
@@ -22,8 +21,7 @@ class StripDefect:
     """Over all frames so far."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """One frame's part of a strip defect."""
 
     component: Component
@@ -46,11 +44,13 @@ class StripDefects:
         """Join a frame's components to the defects that reached the last border. Frames come in order;
         one that is left out, as it was not inspected, ends all defects."""
         open_defects = self._at_border if frame_id == self._next_frame else []
+        self._next_frame, self._at_border = frame_id + 1, []
+        if not components:
+            return []
         joined = self._join(frame_id, components, open_defects)
         continued = {id(defect) for _, defect in open_defects}
         for component, defect in joined:
             defect.area_px += component.area_px
-        self._next_frame = frame_id + 1
         self._at_border = [(part.bottom, defect) for part, defect in joined if part.bottom.size]
         return [
             Part(component, defect.id, defect.area_px, id(defect) in continued) for component, defect in joined

@@ -1,9 +1,9 @@
 """From an engine's maps to the connected defects of one frame."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +17,7 @@ MARGIN_CELLS: Final = 2
 """Cells of the maps around the candidates that are enlarged with them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+class Component(msgspec.Struct, frozen=True):
     """One connected region of one kind in one frame."""
 
     kind: int
@@ -35,6 +34,27 @@ class Component:
     """Columns in which it reaches the frame's last row."""
 
 
+class Candidates(msgspec.Struct, frozen=True):
+    """The part of one frame in which there may be defects; all around it is normal."""
+
+    mask: Pixels
+    """uint8 [h, w]: the defect class where the score reaches its threshold, else 0; empty where nothing does."""
+    score: Pixels
+    """uint8 [h, w]."""
+    x: int
+    y: int
+    """Place of its first pixel in the frame."""
+    frame_size: tuple[int, int]
+    """H, W."""
+
+    def in_frame(self, plane: Pixels) -> Pixels:
+        """`mask` or `score` with all around it 0, uint8 [H, W]."""
+        height, width = plane.shape
+        whole = np.zeros(self.frame_size, np.uint8)
+        whole[self.y : self.y + height, self.x : self.x + width] = plane
+        return whole
+
+
 def enlarge(segmentation: Segmentation, height: int, width: int) -> tuple[Pixels, Pixels]:
     """(kind, score) at frame size, uint8 [H, W]: kind by nearest neighbour, score bilinear."""
     kind, score = segmentation.kind, segmentation.score
@@ -47,18 +67,18 @@ def enlarge(segmentation: Segmentation, height: int, width: int) -> tuple[Pixels
     )
 
 
-def class_mask(segmentation: Segmentation, height: int, width: int, steps: Pixels) -> tuple[Pixels, Pixels]:
-    """(mask, score) at frame size, uint8 [H, W]: the defect class where score ≥ steps[class], else 0.
+def find_candidates(segmentation: Segmentation, height: int, width: int, steps: Pixels) -> Candidates:
+    """Where a frame of `height` × `width` px may have defects: class where score ≥ steps[class].
 
-    The score is filled in only around what may be a defect: most of a frame never is, and enlarging it would cost
-    more than all that follows.
+    Only that part is enlarged: most of a frame is none, and even laying out the rest would cost more than all that
+    follows.
     """
     stride = segmentation.map_stride
-    mask, score = np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8)
-    lowest = int(steps[1:].min())
-    x, y, w, h = cv2.boundingRect((segmentation.score >= lowest).astype(np.uint8))
+    reached = segmentation.score >= steps[1:].min()
+    x, y, w, h = cv2.boundingRect(reached.view(np.uint8))
     if w == 0:
-        return mask, score
+        nothing = np.empty((0, 0), np.uint8)
+        return Candidates(nothing, nothing, 0, 0, (height, width))
     # Two cells more on each side: what interpolation makes of the cut edge stays below every threshold there.
     rows = slice(max(0, y - MARGIN_CELLS), y + h + MARGIN_CELLS)
     columns = slice(max(0, x - MARGIN_CELLS), x + w + MARGIN_CELLS)
@@ -67,23 +87,21 @@ def class_mask(segmentation: Segmentation, height: int, width: int, steps: Pixel
         np.ascontiguousarray(segmentation.score[rows, columns]),
         stride,
     )
-    size = (part.kind.shape[0] * stride, part.kind.shape[1] * stride)
-    top, left = rows.start * stride, columns.start * stride
-    inside = (slice(top, top + size[0]), slice(left, left + size[1]))
-    part_kind, score[inside] = enlarge(part, *size)
-    mask[inside] = threshold_maps(part_kind, score[inside], steps)
-    return mask, score
+    kind, score = enlarge(part, part.kind.shape[0] * stride, part.kind.shape[1] * stride)
+    mask = threshold_maps(kind, score, steps)
+    return Candidates(mask, score, columns.start * stride, rows.start * stride, (height, width))
 
 
-def find_components(mask: Pixels, score: Pixels) -> list[Component]:
-    """Connected regions (8 neighbours) of each kind, in the order of kind and first row.
-
-    `mask` uint8 [H, W], 0 normal; `score` uint8 [H, W].
-    """
-    x0, y0, width, height = cv2.boundingRect(mask)
+def find_components(candidates: Candidates) -> list[Component]:
+    """Connected regions (8 neighbours) of each kind, in the order of kind and first row."""
+    if not candidates.mask.size:
+        return []
+    x0, y0, width, height = cv2.boundingRect(candidates.mask)
     if width == 0:
         return []
-    inside = mask[y0 : y0 + height, x0 : x0 + width]
+    inside = candidates.mask[y0 : y0 + height, x0 : x0 + width]
+    score = candidates.score[y0 : y0 + height, x0 : x0 + width]
+    x0, y0 = x0 + candidates.x, y0 + candidates.y
     components: list[Component] = []
     for kind in range(1, int(inside.max()) + 1):
         one_kind = (inside == kind).view(np.uint8)
@@ -91,18 +109,20 @@ def find_components(mask: Pixels, score: Pixels) -> list[Component]:
             continue
         count, labels, stats, centroids = cv2.connectedComponentsWithStats(one_kind, connectivity=8)
         for label in range(1, count):
-            x, y, w, h, area = (int(value) for value in stats[label])
-            region = labels[y : y + h, x : x + w] == label
+            x, y, w, h, area = stats[label].tolist()
+            box = (slice(y, y + h), slice(x, x + w))
+            region = labels[box] == label
             x, y = x + x0, y + y0
+            centre_x, centre_y = centroids[label].tolist()
             components.append(
                 Component(
                     kind=kind,
                     box=(x, y, w, h),
                     area_px=area,
-                    centre_px=(float(centroids[label][0]) + x0, float(centroids[label][1]) + y0),
-                    score=float(score[y : y + h, x : x + w][region].mean()) / MAX_SCORE,
+                    centre_px=(centre_x + x0, centre_y + y0),
+                    score=cv2.mean(score[box], region.view(np.uint8))[0] / MAX_SCORE,
                     top=_columns(region, x, BORDER_ROWS_PX - y),
-                    bottom=_columns(region[::-1], x, BORDER_ROWS_PX - (mask.shape[0] - y - h)),
+                    bottom=_columns(region[::-1], x, BORDER_ROWS_PX - (candidates.frame_size[0] - y - h)),
                 )
             )
     return components

@@ -4,6 +4,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
+import msgspec
+
 A = TypeVar("A")
 R = TypeVar("R")
 
@@ -14,8 +16,7 @@ LOST_ANNOUNCEMENT: Final = "announcement lost: decide was not running, or refuse
 DEADLINE_PASSED: Final = "no result within {:g} ms"
 
 
-@dataclass(slots=True)
-class _Entry(Generic[A, R]):
+class _Entry(msgspec.Struct, Generic[A, R]):
     frame_id: int
     announcement: A | None
     deadline_ns: int
@@ -23,8 +24,7 @@ class _Entry(Generic[A, R]):
     fault: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settled(Generic[A, R]):
+class Settled(msgspec.Struct, Generic[A, R], frozen=True):
     """A frame whose account is closed: it has a result, or a fault that says why not."""
 
     frame_id: int

@@ -9,6 +9,7 @@ from inspector.values import Decision, Verdict
 
 _STEP: Final = 1.01
 """Latency classes grow by one percent: a percentile is right to within that."""
+_LOG_STEP: Final = math.log(_STEP)
 
 _MAX_REASONS: Final = 100
 """Different reasons that are counted apart."""
@@ -27,7 +28,7 @@ class LatencyTally:
 
     def add(self, total_ms: float) -> None:
         """One more frame."""
-        self._classes[math.ceil(math.log(max(total_ms, 1e-3)) / math.log(_STEP))] += 1
+        self._classes[math.ceil(math.log(max(total_ms, 1e-3)) / _LOG_STEP)] += 1
         self._count += 1
         self.max_ms = max(self.max_ms, total_ms)
 
@@ -75,8 +76,10 @@ class Tally:
 
     def _count_defects(self, verdict: Verdict) -> None:
         """A defect seen in several frames, one after the other, is one defect."""
-        names = {defect.id: defect.name for defect in verdict.defects}
         before = self._ids_before.get(verdict.camera, frozenset())
+        if not verdict.defects and not before:
+            return
+        names = {defect.id: defect.name for defect in verdict.defects}
         self.defects.update(name for defect_id, name in names.items() if defect_id not in before)
         self._ids_before[verdict.camera] = frozenset(names)
 

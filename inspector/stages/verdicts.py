@@ -1,12 +1,13 @@
 """From a settled frame to its verdict."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from inspector.rules import BoundRecipe
 from inspector.stages.continuity import StripDefects
-from inspector.stages.defects import class_mask, find_components
+from inspector.stages.defects import Candidates, find_candidates, find_components
 from inspector.stages.judge import judge
 from inspector.stages.ledger import Settled
 from inspector.values import Announcement, Decision, Inspection, Pixels, Verdict
@@ -16,17 +17,20 @@ SettledFrame = Settled[Announcement, Inspection]
 _NS_PER_MS: Final = 1e6
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """A verdict, and the picture it was made from where there is one."""
 
     verdict: Verdict
     pixels: Pixels | None = None
     """uint8 [H, W]; None for a clean or uninspected frame."""
-    mask: Pixels | None = None
-    """uint8 [H, W], the 5-class (K+1-class) mask at the recipe's thresholds; with pixels."""
+    candidates: Candidates | None = None
+    """With pixels."""
     total_ms: float | None = None
     """Capture to verdict; None for a frame whose announcement was lost."""
+
+    def mask(self) -> Pixels | None:
+        """uint8 [H, W], the 5-class (K+1-class) mask at the recipe's thresholds, laid out anew at each call."""
+        return None if self.candidates is None else self.candidates.in_frame(self.candidates.mask)
 
 
 class VerdictMaker:
@@ -51,12 +55,12 @@ class VerdictMaker:
             return Outcome(verdict, total_ms=self._total_ms(settled, now_ns))
         self._engine = result.engine
         recipe = self._recipes[result.engine]
-        mask = None
+        candidates = None
         parts = []
         if result.segmentation is not None and result.pixels is not None:
             height, width = result.pixels.shape
-            mask, score = class_mask(result.segmentation, height, width, recipe.steps)
-            parts = self._strip.follow(settled.frame_id, find_components(mask, score))
+            candidates = find_candidates(result.segmentation, height, width, recipe.steps)
+            parts = self._strip.follow(settled.frame_id, find_components(candidates))
         else:
             self._strip.follow(settled.frame_id, [])
         decision, reasons, defects = judge(parts, announcement.position_mm, recipe)
@@ -81,7 +85,7 @@ class VerdictMaker:
             stage_ms=stage_ms,
             file=announcement.file,
         )
-        return Outcome(verdict, result.pixels, mask, self._total_ms(settled, now_ns))
+        return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns))
 
     def _verdict(self, announcement: Announcement, decision: Decision, reasons: tuple[str, ...]) -> Verdict:
         return Verdict(

@@ -1,7 +1,6 @@
 """Messages: a version byte and a msgpack header, then raw pixel planes as parts of their own."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import msgspec
@@ -160,8 +159,7 @@ _results: Final = msgspec.msgpack.Decoder(Results)
 Header = TypeVar("Header")
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """One frame's part of a message from a worker."""
 
     camera: str

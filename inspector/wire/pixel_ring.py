@@ -6,6 +6,7 @@ taken again when the worker has said that it is done with it, or when its frame'
 worker that hangs still makes of it then comes too late to count.
 """
 
+import math
 import mmap
 import os
 from pathlib import Path
@@ -81,6 +82,12 @@ class PixelRing:
         """Ingest removes the file; the memory goes when the last frame in it is let go."""
         if self._owner:
             self.path.unlink(missing_ok=True)
+
+
+def page_aligned(shape: tuple[int, ...]) -> Pixels:
+    """Memory that begins on a page, as slots do: numpy's own begins 16 bytes later, and AMD's Zen 3 copies between
+    places so far apart within their pages at a tenth of its speed."""
+    return np.frombuffer(mmap.mmap(-1, math.prod(shape)), np.uint8).reshape(shape)
 
 
 def _stride(slot_bytes: int) -> int:

@@ -22,8 +22,9 @@ from trainer.onnx_kind import compare_for_kind
 
 from .conftest import FRAMES, make_labelled
 
-LOOSE = "1"
-"""Points this net of 9,000 weights, with few channels to even out rounding, may lose here; it loses 0.1."""
+LOOSE = "3"
+"""Points this net of 9,000 weights, with few channels to even out rounding, may lose here; it loses 0.1 on a
+CPU that adds up int8 products in 32 bits (VNNI), 1.1 on one that does so in 16."""
 
 
 def build(model: Path, out: Path, *options: str) -> int:

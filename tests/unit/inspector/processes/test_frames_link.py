@@ -213,22 +213,26 @@ def test_waiting_for_room_ends_with_a_stop(link: Link):
 
 
 @pytest.mark.parametrize(
-    ("batch", "slots", "seconds", "deadline_s", "expected"),
+    ("batch", "slots", "seconds", "deadline_s", "cameras", "expected"),
     [
-        (1, 6, 0.003, 0.5, (38, 16)),
-        (1, 6, 0.003, 0.1, (12, 3)),
-        (1, 6, 0.011, 0.5, (14, 4)),
-        (1, 6, 0.011, 9.0, (14, 4)),
-        (1, 6, 1.0, 0.5, (8, 1)),
-        (32, 2, 0.0005, 0.5, (128, 32)),
-        (8, 2, 0.0, 0.5, (48, 16)),
+        (1, 6, 0.003, 0.5, 1, (38, 16)),
+        (1, 6, 0.003, 0.5, 4, (20, 10)),
+        (1, 6, 0.003, 0.1, 1, (12, 3)),
+        (1, 6, 0.011, 0.5, 1, (14, 4)),
+        (1, 6, 0.011, 9.0, 1, (14, 4)),
+        (1, 6, 0.042, 0.5, 1, (5, 1)),
+        (8, 6, 0.042, 0.5, 1, (5, 2)),
+        (1, 6, 1.0, 0.5, 1, (2, 1)),
+        (1, 6, 1.0, 60.0, 1, (8, 1)),
+        (32, 2, 0.0005, 0.5, 1, (128, 32)),
+        (8, 2, 0.0, 0.5, 1, (48, 16)),
     ],
 )
 def test_a_slow_engine_is_not_buried(
-    batch: int, slots: int, seconds: float, deadline_s: float, expected: tuple[int, int]
+    batch: int, slots: int, seconds: float, deadline_s: float, cameras: int, expected: tuple[int, int]
 ):
     """What waits in a worker is what its engine does in a moment, and early enough for the deadline."""
-    assert window_frames(batch, slots, seconds, deadline_s) == expected
+    assert window_frames(batch, slots, seconds, deadline_s, cameras) == expected
 
 
 def test_zmq_still_drops_nothing_silently(link: Link):

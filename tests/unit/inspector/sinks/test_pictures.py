@@ -3,10 +3,10 @@
 import itertools
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -207,7 +207,7 @@ def test_the_next_day_has_pictures_again(tmp_path: Path) -> None:
     pixels = steel(32, 48)
     sink = RejectPictures(tmp_path, max_frames=2)
     for hour in range(36):
-        verdict = replace(reject("cam", hour, ()), captured_ns=hour * 3600 * 10**9)
+        verdict = msgspec.structs.replace(reject("cam", hour, ()), captured_ns=hour * 3600 * 10**9)
         sink.write(verdict, pixels, np.zeros_like(pixels))
     assert (sink.pictured, sink.skipped) == (4, 32)
     assert (tmp_path / "cam-00000024.jpg").exists()

@@ -1,6 +1,5 @@
 """report.html: what it tells of a run, and that it tells it whatever the run left behind."""
 
-import dataclasses
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -281,7 +280,7 @@ def test_poor_runs_are_told_too(tmp_path: Path, make: Callable[[], list[Verdict]
 
 def test_frames_at_one_position(tmp_path: Path) -> None:
     """A source whose position stands still gets a map that says so."""
-    write_run(tmp_path, [dataclasses.replace(v, position_mm=5.0) for v in some_run()])
+    write_run(tmp_path, [msgspec.structs.replace(v, position_mm=5.0) for v in some_run()])
     assert "All frames at one position" in Page(write_report(tmp_path)).text
 
 

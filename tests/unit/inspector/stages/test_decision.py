@@ -1,11 +1,12 @@
 """From maps to verdict: mask, components, defects over frame borders, the recipe's rules, readable reasons."""
 
+import msgspec
 import numpy as np
 import pytest
 
 from inspector.rules import BoundRecipe, score_thresholds, threshold_maps
 from inspector.stages.continuity import REACH_PX, StripDefects
-from inspector.stages.defects import class_mask, enlarge, find_components
+from inspector.stages.defects import Candidates, enlarge, find_candidates, find_components
 from inspector.stages.judge import judge
 from inspector.stages.ledger import Settled
 from inspector.stages.verdicts import VerdictMaker
@@ -34,7 +35,13 @@ def mask_with(*boxes: tuple[int, int, int, int, int], height: int = 100, width: 
 
 
 def components(mask):
-    return find_components(mask, np.where(mask > 0, 204, 0).astype(np.uint8))
+    return find_components(Candidates(mask, np.where(mask > 0, 204, 0).astype(np.uint8), 0, 0, mask.shape))
+
+
+def shown(component):
+    """A component's fields, comparable with ==."""
+    fields = msgspec.structs.asdict(component)
+    return {name: field.tolist() if isinstance(field, np.ndarray) else field for name, field in fields.items()}
 
 
 def test_threshold_is_per_class():
@@ -164,7 +171,7 @@ def test_verdict_maker_covers_clean_reject_fault_and_lost():
     )
     outcome = maker.make(Settled(1, announcement(1), seen, None), 10)
     assert outcome.verdict.decision is Decision.REJECT
-    assert np.array_equal(outcome.mask, mask)
+    assert np.array_equal(outcome.mask(), mask)
     failed = maker.make(Settled(2, announcement(2), Inspection("e@2", 1, 2, 3, fault="engine failed"), None), 10)
     assert (failed.verdict.decision, failed.verdict.reasons) == (Decision.UNINSPECTED, ("engine failed",))
     lost = maker.make(Settled(3, None, None, "announcement lost"), 10).verdict
@@ -185,6 +192,9 @@ def test_enlarging_only_the_candidates_changes_no_mask(stride: int):
         maps = Segmentation(kind, score, stride)
         big_kind, big_score = enlarge(maps, 16 * stride, 40 * stride)
         wanted = threshold_maps(big_kind, big_score, steps)
-        mask, part_score = class_mask(maps, 16 * stride, 40 * stride, steps)
+        found = find_candidates(maps, 16 * stride, 40 * stride, steps)
+        mask, part_score = found.in_frame(found.mask), found.in_frame(found.score)
         assert np.array_equal(mask, wanted)
+        whole = Candidates(wanted, big_score, 0, 0, wanted.shape)
+        assert [shown(each) for each in find_components(found)] == [shown(each) for each in find_components(whole)]
         assert np.array_equal(part_score[mask > 0], big_score[wanted > 0])
