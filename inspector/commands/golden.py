@@ -50,7 +50,7 @@ def _difference(before: Verdict, after: Verdict) -> str:
     if before.decision is not after.decision:
         reasons = "; ".join(after.reasons or before.reasons)
         return f"{before.decision} → {after.decision} ({reasons})"
-    for key in Verdict.__dataclass_fields__:
+    for key in Verdict.__struct_fields__:
         if key not in IGNORED and getattr(before, key) != getattr(after, key):
             return f"{key}: {_short(getattr(before, key))} → {_short(getattr(after, key))}"
     return ""
