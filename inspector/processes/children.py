@@ -15,7 +15,8 @@ from inspector.config import RECORDS_URL
 from inspector.processes import Process
 from inspector.processes.notify import READY, STATUS, NotifyListener
 
-_TURN_S: Final = 0.05
+_TURN_S: Final = 0.25
+"""A stage that says something or ends is heard of at once; this is for what is bounded in time."""
 
 
 class Readable(Protocol):
@@ -32,6 +33,8 @@ class Child:
     process: Process
     camera: str | None
     popen: "subprocess.Popen[bytes]"
+    pidfd: int
+    """Polls readable once it has ended."""
     listener: NotifyListener
     told: dict[str, str] = field(default_factory=dict)
     asked_to_stop: bool = False
@@ -106,18 +109,23 @@ class Children:
         environment["NOTIFY_SOCKET"] = str(listener.address)
         # A session of its own: Ctrl-C on the terminal reaches this process alone, which stops them in order.
         popen = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
-        child = Child(process, camera, popen, listener)
+        child = Child(process, camera, popen, os.pidfd_open(popen.pid), listener)
         self.all.append(child)
         self.watch(listener, lambda: child.told.update(listener.receive()))
+        self.wake_once(child.pidfd)
         return child
 
     def watch(self, source: Readable, on_readable: Callable[[], None]) -> None:
         """Have `listen` look at something else too."""
         self._selector.register(source, selectors.EVENT_READ, on_readable)
 
-    def unwatch(self, source: Readable) -> None:
+    def unwatch(self, source: Readable | int) -> None:
         """Take back `watch`."""
         self._selector.unregister(source)
+
+    def wake_once(self, source: Readable | int) -> None:
+        """Have `listen` come back as soon as this is readable, which it will stay."""
+        self._selector.register(source, selectors.EVENT_READ, lambda: self.unwatch(source))
 
     def listen(self) -> None:
         """Take what the stages tell, waiting a moment for it."""
@@ -150,6 +158,9 @@ class Children:
         child.popen.wait()
         self.unwatch(child.listener)
         child.listener.close()
+        if child.pidfd in self._selector.get_map():
+            self.unwatch(child.pidfd)
+        os.close(child.pidfd)
         self.all.remove(child)
 
     def close(self) -> None:

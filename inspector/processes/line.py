@@ -65,6 +65,7 @@ class Line:
         Returns whether the line was stopped before its sources ended. Raises InputError when a stage refused
         to start, WorkError when one died.
         """
+        self._children.wake_once(stop)
         try:
             self._start_ready([DECIDE, WORKER], stop)
             if not stop:
