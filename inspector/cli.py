@@ -20,6 +20,8 @@ FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2261
 """What nanoseconds since 1970 hold in a database's integer."""
 
+LONGEST_BENCH_S: Final = 3600.0
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
@@ -81,7 +83,13 @@ def _run(options: argparse.Namespace) -> int:
         case "bench":
             from inspector.commands.bench import bench
 
-            return bench(options.config, frames=options.frames, rounds=options.rounds, as_json=options.json)
+            return bench(
+                options.config,
+                seconds=options.seconds,
+                frames=options.frames,
+                rounds=options.rounds,
+                as_json=options.json,
+            )
         case "swap":
             from inspector.commands.swap import swap
 
@@ -236,7 +244,8 @@ def _parser() -> argparse.ArgumentParser:
         "measure the engine alone, the line over it, and the latency at half load",
         "inspector bench --config line.toml",
     )
-    bench.add_argument("--frames", type=_positive, default=1000, help="frames of each measurement (default 1000)")
+    bench.add_argument("--seconds", type=_seconds, default=10.0, help="length of each measurement (default 10)")
+    bench.add_argument("--frames", type=_positive, help="frames through the line each time, instead")
     bench.add_argument("--rounds", type=_positive, default=3, help="engine and line in turn, so many times")
     _json(bench)
 
@@ -343,6 +352,16 @@ def _path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("must not be empty")
     return Path(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not 0 < value <= LONGEST_BENCH_S:
+        raise argparse.ArgumentTypeError(f"must be over 0 and at most {LONGEST_BENCH_S:g}, got {text}")
+    return value
 
 
 def _positive(text: str) -> int:

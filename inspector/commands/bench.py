@@ -4,7 +4,6 @@ import json
 import statistics
 import tempfile
 import time
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,7 @@ import numpy as np
 
 from inspector.backends import open_backend
 from inspector.backends.instant import write_engine
+from inspector.backends.speed import measure_speed
 from inspector.commands.session import run_session
 from inspector.config import LineConfig, LoadedConfig, SimulatorSettings, load_config
 from inspector.engine.manifest import EngineFolder
@@ -26,6 +26,11 @@ DISTINCT_FRAMES: Final = 64
 
 CAMERA: Final = "bench"
 
+SINGLE_FRAMES: Final = 100
+"""Frames that go through the engine one at a time, where its slowness allows."""
+
+INSTANT_FRAMES: Final = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSpeed:
@@ -37,8 +42,11 @@ class EngineSpeed:
     """Median of one frame at a time."""
 
 
-def bench(config_path: Path, *, frames: int, rounds: int, as_json: bool) -> int:
-    """Measure the config's engine and a line around it; returns the exit code."""
+def bench(config_path: Path, *, seconds: float, frames: int | None, rounds: int, as_json: bool) -> int:
+    """Measure the config's engine and a line around it, `seconds` each or `frames` through the line, by turns.
+
+    Returns the exit code.
+    """
     config = load_config(config_path)
     folder = open_trusted(config.line.engine, config.line.trusted_keys)
     source = SimulatorSettings(
@@ -46,24 +54,22 @@ def bench(config_path: Path, *, frames: int, rounds: int, as_json: bool) -> int:
         height=folder.manifest.height,
         width=folder.manifest.width,
         distinct=DISTINCT_FRAMES,
-        frames=frames,
     )
     images = frames_in_memory(source)
     alone, line = [], []
     with tempfile.TemporaryDirectory(prefix="inspector-bench-") as name:
         for round_ in range(rounds):
-            alone.append(engine_alone(config.line, folder, images, frames))
-            line.append(run_line(config, source, Path(name) / f"line-{round_}"))
+            alone.append(engine_alone(config.line, folder, images, seconds))
+            through = source.model_copy(
+                update={"frames": frames or max(1, round(alone[0].frames_per_second * seconds))}
+            )
+            line.append(run_line(config, through, Path(name) / f"line-{round_}"))
         half = run_line(
-            config,
-            source.model_copy(
-                update={"frames_per_second": statistics.median(each["frames_per_second"] for each in line) / 2}
-            ),
-            Path(name) / "half",
+            config, through.model_copy(update={"frames_per_second": _median(line) / 2}), Path(name) / "half"
         )
-        instant = run_instant(config, folder, source.model_copy(update={"frames": 10 * frames}), Path(name))
+        instant = run_instant(config, folder, source.model_copy(update={"frames": INSTANT_FRAMES}), Path(name))
     figures = _figures(alone, line, half, instant)
-    print(json.dumps(figures) if as_json else _table(figures, folder, frames, rounds))
+    print(json.dumps(figures) if as_json else _table(figures, folder, rounds))
     return 0
 
 
@@ -76,29 +82,17 @@ def frames_in_memory(source: SimulatorSettings) -> Pixels:
         )
 
 
-def engine_alone(line: LineConfig, folder: EngineFolder, images: Pixels, frames: int) -> EngineSpeed:
-    """The bare engine loop over frames in memory, all slots in use; then one frame at a time."""
+def engine_alone(line: LineConfig, folder: EngineFolder, images: Pixels, seconds: float) -> EngineSpeed:
+    """The bare engine loop over frames in memory, all slots in use, for so long; then one frame at a time."""
     settings = line.backend
     with open_backend(folder, cache_dir=settings.cache, threads=settings.threads, slots=settings.slots) as backend:
         batch = min(line.batch.max_frames, folder.manifest.max_batch)
-        batches = deque(
-            np.ascontiguousarray(np.take(images, range(start, start + batch), axis=0, mode="wrap"))
-            for start in range(0, len(images), batch)
-        )
-        backend.infer(images[: 2 * batch])
-        started_s = time.perf_counter()
-        for ticket in range(-(-frames // batch)):
-            while backend.in_flight == backend.slots:
-                backend.wait()
-            backend.submit(ticket, batches[0])
-            batches.rotate(-1)
-        while backend.in_flight:
-            backend.wait()
-        frames_per_second = frames / (time.perf_counter() - started_s)
-        single = []
-        for index in range(min(frames, 100)):
+        frames_per_second = measure_speed(backend, images, seconds, batch)["frames_per_second"]
+        single: list[float] = []
+        until_s = time.perf_counter() + seconds
+        while not single or (len(single) < SINGLE_FRAMES and time.perf_counter() < until_s):
             started_s = time.perf_counter()
-            backend.submit(index, images[index % len(images)][np.newaxis])
+            backend.submit(len(single), images[len(single) % len(images)][np.newaxis])
             backend.wait()
             single.append((time.perf_counter() - started_s) * 1e3)
     return EngineSpeed(frames_per_second, statistics.median(single))
@@ -145,6 +139,7 @@ def _figures(
         "machine": machine(),
         "engine_frames_per_second": round(statistics.median(each.frames_per_second for each in alone), 1),
         "line_frames_per_second": round(_median(line), 1),
+        "line_frames": line[0]["captured"],
         "line_over_engine": round(statistics.median(ratios), 3),
         "line_over_engine_rounds": [round(ratio, 3) for ratio in ratios],
         "engine_latency_ms": round(single_ms, 2),
@@ -156,12 +151,12 @@ def _figures(
     }
 
 
-def _table(figures: dict[str, Any], folder: EngineFolder, frames: int, rounds: int) -> str:
+def _table(figures: dict[str, Any], folder: EngineFolder, rounds: int) -> str:
     half = figures["half_load_latency_ms"]
     size = f"{folder.manifest.height}×{folder.manifest.width}"
     rows = {
         "machine": figures["machine"],
-        "engine": f"{folder.identity}, {size}, {frames} frames × {rounds} rounds",
+        "engine": f"{folder.identity}, {size}, {figures['line_frames']} frames × {rounds} rounds",
         "engine alone": (
             f"{figures['engine_frames_per_second']:.1f} frames/s, one frame {figures['engine_latency_ms']:.1f} ms"
         ),

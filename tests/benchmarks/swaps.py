@@ -21,6 +21,7 @@ from inspector.machine import machine
 
 DEMO: Final = Path(__file__).parents[2] / "configs" / "demo"
 SWAPS: Final = 20
+ALONE_S: Final = 3.0
 DISTINCT: Final = 64
 
 
@@ -38,7 +39,7 @@ def _measure(folder: Path, swaps: int) -> tuple[float, list[dict[str, float]], d
     write_manifest(engines[1], read_manifest(engines[1]).model_copy(update={"name": "twin"}))
     source = SimulatorSettings(type="simulator", defective_share=0.05, distinct=DISTINCT)
     alone = engine_alone(
-        load_config(DEMO / "line.toml").line, open_folder(engines[0]), frames_in_memory(source), 500
+        load_config(DEMO / "line.toml").line, open_folder(engines[0]), frames_in_memory(source), ALONE_S
     )
     rate = alone.frames_per_second / 2
     config, out = folder / "line.toml", folder / "out"

@@ -195,6 +195,7 @@ def test_check_looks_at_the_engine_that_is_named(line: LineUnderTest):
         (("export", "--from", "9999-12-31", "--out", "x.csv", "--config", "CONFIG"), "of the years 1970 to 2261"),
         (("replay", "images", "--config", "CONFIG", "--out", ""), "must not be empty"),
         (("bench", "--frames", "0", "--config", "CONFIG"), "must be at least 1, got 0"),
+        (("bench", "--seconds", "nan", "--config", "CONFIG"), "must be over 0 and at most 3600, got nan"),
         (("keys", "signing", "--out", "key", "--name", "bob"), "takes none"),
         (("keys", "viewer", "--out", "KEYS", "--name", "../evil"), "make a viewer's name"),
     ],
