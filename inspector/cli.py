@@ -244,9 +244,11 @@ def _parser() -> argparse.ArgumentParser:
         "measure the engine alone, the line over it, and the latency at half load",
         "inspector bench --config line.toml",
     )
-    bench.add_argument("--seconds", type=_seconds, default=10.0, help="length of each measurement (default 10)")
+    bench.add_argument("--seconds", type=_seconds, default=3.0, help="length of each measurement (default 3)")
     bench.add_argument("--frames", type=_positive, help="frames through the line each time, instead")
-    bench.add_argument("--rounds", type=_positive, default=3, help="engine and line in turn, so many times")
+    bench.add_argument(
+        "--rounds", type=_positive, default=9, help="engine and line by turns, so often (default 9)"
+    )
     _json(bench)
 
     keys = _command(

@@ -18,6 +18,7 @@ from inspector.config import LineConfig, LoadedConfig, SimulatorSettings, load_c
 from inspector.engine.manifest import EngineFolder
 from inspector.engine.signature import open_trusted
 from inspector.machine import machine
+from inspector.sinks.verdict_log import VERDICTS_NAME, read_verdicts
 from inspector.sources.simulated import SimulatorSource
 from inspector.values import Pixels
 
@@ -26,10 +27,18 @@ DISTINCT_FRAMES: Final = 64
 
 CAMERA: Final = "bench"
 
+STEADY: Final = "steady_frames_per_second"
+
 SINGLE_FRAMES: Final = 100
 """Frames that go through the engine one at a time, where its slowness allows."""
 
 INSTANT_FRAMES: Final = 20_000
+
+TOGETHER_S: Final = 0.0005
+"""Verdicts given in one go read two clocks, and lie so far apart at the most."""
+
+SETTLING_S: Final = 0.5
+"""After its first verdict a line is still warming up, as the engine alone has when its measurement begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ def engine_alone(line: LineConfig, folder: EngineFolder, images: Pixels, seconds
 
 
 def run_line(config: LoadedConfig, source: SimulatorSettings, out: Path, **overrides: Any) -> dict[str, Any]:
-    """The summary of a whole line on the simulated source, without pictures."""
+    """The summary of a whole line on the simulated source, without pictures, and its `STEADY` rate."""
     line = config.line.model_copy(
         update={
             "cameras": {CAMERA: source},
@@ -110,7 +119,22 @@ def run_line(config: LoadedConfig, source: SimulatorSettings, out: Path, **overr
             **overrides,
         }
     )
-    return run_session(config, line, out, report=False, quiet=True).summary
+    summary = run_session(config, line, out, report=False, quiet=True).summary
+    return summary | {STEADY: steady_rate(out / VERDICTS_NAME) or summary["frames_per_second"]}
+
+
+def steady_rate(log: Path) -> float | None:
+    """Verdicts a second once the line has warmed up; None for a run too short to tell."""
+    given_s = [
+        verdict.captured_ns / 1e9 + verdict.stage_ms["total"] / 1e3
+        for verdict in read_verdicts(log)
+        if verdict.stage_ms
+    ]
+    settled_s = given_s[0] + SETTLING_S if given_s else 0.0
+    counted = [at_s for at_s in given_s if at_s >= settled_s]
+    # The first of them is where the clock starts; verdicts given in one go with it are not to its credit.
+    after = sum(at_s > counted[0] + TOGETHER_S for at_s in counted) if counted else 0
+    return after / (counted[-1] - counted[0]) if after else None
 
 
 def run_instant(
@@ -125,28 +149,26 @@ def run_instant(
 
 
 def _median(line: list[dict[str, Any]]) -> float:
-    return statistics.median(float(each["frames_per_second"]) for each in line)
+    return statistics.median(float(each[STEADY]) for each in line)
 
 
 def _figures(
     alone: list[EngineSpeed], line: list[dict[str, Any]], half: dict[str, Any], instant: dict[str, Any]
 ) -> dict[str, Any]:
-    ratios = [
-        each["frames_per_second"] / engine.frames_per_second for each, engine in zip(line, alone, strict=True)
-    ]
+    ratios = [each[STEADY] / engine.frames_per_second for each, engine in zip(line, alone, strict=True)]
     single_ms = statistics.median(each.latency_ms for each in alone)
     return {
         "machine": machine(),
         "engine_frames_per_second": round(statistics.median(each.frames_per_second for each in alone), 1),
         "line_frames_per_second": round(_median(line), 1),
-        "line_frames": line[0]["captured"],
+        "seconds": round(line[0]["captured"] / line[0]["frames_per_second"], 1),
         "line_over_engine": round(statistics.median(ratios), 3),
         "line_over_engine_rounds": [round(ratio, 3) for ratio in ratios],
         "engine_latency_ms": round(single_ms, 2),
         "half_load_frames_per_second": half["frames_per_second"],
         "half_load_latency_ms": half["latency_ms"],
         "half_load_p99_over_engine_latency": round(half["latency_ms"]["p99"] / single_ms, 2),
-        "instant_frames_per_second": instant["frames_per_second"],
+        "instant_frames_per_second": round(instant[STEADY], 1),
         "uninspected": sum(each["uninspected"] for each in (*line, half, instant)),
     }
 
@@ -156,7 +178,7 @@ def _table(figures: dict[str, Any], folder: EngineFolder, rounds: int) -> str:
     size = f"{folder.manifest.height}×{folder.manifest.width}"
     rows = {
         "machine": figures["machine"],
-        "engine": f"{folder.identity}, {size}, {figures['line_frames']} frames × {rounds} rounds",
+        "engine": f"{folder.identity}, {size}, {figures['seconds']} s × {rounds} rounds",
         "engine alone": (
             f"{figures['engine_frames_per_second']:.1f} frames/s, one frame {figures['engine_latency_ms']:.1f} ms"
         ),

@@ -12,7 +12,7 @@ DEMO = Path(__file__).parents[2] / "configs" / "demo" / "line.toml"
 
 def main() -> None:
     """The same command a user has."""
-    inspector(["bench", "--config", str(DEMO), "--seconds", "15", "--rounds", "7"])
+    inspector(["bench", "--config", str(DEMO), "--rounds", "25"])
 
 
 if __name__ == "__main__":
