@@ -58,6 +58,9 @@ DEFAULT_SETTINGS: Final = BackendSettings()
 class Backend(ABC):
     """A deserialised engine. Use as a context manager; nothing touches the device before `__enter__`."""
 
+    queues = False
+    """Batches beyond those at work wait in a queue, and cost nothing there."""
+
     def __init__(self, folder: EngineFolder, settings: BackendSettings = DEFAULT_SETTINGS) -> None:
         self.folder = folder
         self.manifest = folder.manifest
@@ -72,6 +75,7 @@ class Backend(ABC):
         self._ready = threading.Condition()
         self._told = False
         self._told_s = 0.0
+        self._together, self._gather_s = 0, GATHER_S
         self._event = -1
 
     def __enter__(self) -> Self:
@@ -98,6 +102,15 @@ class Backend(ABC):
     def fileno(self) -> int:
         """A descriptor that polls readable while `collect` has something to give."""
         return self._event
+
+    def tell_together(self, batches: int, seconds: float) -> None:
+        """Tell of so many answers at a time while there is enough to do besides, and of none later than `seconds`.
+
+        So many batches more may then be in flight. Does nothing where each would need memory of its own.
+        """
+        if self.queues and self.settings.slots is None:
+            self.slots += batches
+            self._together, self._gather_s = batches, seconds
 
     @property
     def in_flight(self) -> int:
@@ -192,8 +205,8 @@ class Backend(ABC):
             self._answers.append(answer)
             self._ready.notify()
             now_s = time.monotonic()
-            wants_more = self._in_flight - len(self._answers) <= self.slots // 2
-            if not self._told and (wants_more or now_s - self._told_s >= GATHER_S):
+            wants_more = self._in_flight - len(self._answers) <= (self.slots - self._together) // 2
+            if not self._told and (wants_more or now_s - self._told_s >= self._gather_s):
                 os.eventfd_write(self._event, 1)
                 self._told, self._told_s = True, now_s
 

@@ -36,6 +36,8 @@ def _core() -> Any:
 class OpenVinoBackend(Backend):
     """An OpenVINO IR, compiled for this CPU; throughput mode, as a line has always another frame coming."""
 
+    queues = True
+
     def _open(self) -> None:
         try:
             import openvino as ov

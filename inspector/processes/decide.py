@@ -83,14 +83,21 @@ def _serve(
     notifier: Notifier,
     watch: Watch | None,
 ) -> None:
-    poller = zmq.Poller()
+    poller, answers = zmq.Poller(), zmq.Poller()
     for end in (news, results, stop.fileno()):
         poller.register(end, zmq.POLLIN)
+        if end is not news:
+            answers.register(end, zmq.POLLIN)
     stop_s: float | None = None
     progress, pulse = Progress(decide, notifier), Pulse(notifier, "verdicts")
     given: list[Outcome] = []
     while True:
-        ready = dict(poller.poll(0 if sinks.hurried else _timeout_ms(decide, stopping=stop_s is not None)))
+        timeout_ms = 0 if sinks.hurried else _timeout_ms(decide, stopping=stop_s is not None)
+        patience_ms = min(timeout_ms, decide.patience_ms) if stop_s is None else 0
+        if patience_ms:
+            answers.poll(patience_ms)
+            timeout_ms = 0
+        ready = dict(poller.poll(timeout_ms))
         if news in ready:
             _drain(news, lambda parts: given.extend(decide.news(parts, time.monotonic_ns())), decide)
         if results in ready:

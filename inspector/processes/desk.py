@@ -7,6 +7,7 @@ import structlog
 
 from inspector.errors import WireError
 from inspector.processes.account import Camera
+from inspector.processes.intake import lump_s
 from inspector.recipe import LoadedRecipe
 from inspector.rules import EngineClasses
 from inspector.stages.ledger import CameraLedger
@@ -17,6 +18,9 @@ from inspector.values import Announcement, Decision, Verdict
 from inspector.wire.messages import Begin, News, Parts, Result, decode_news, decode_results
 
 STOPPED_REASON: Final = "stopped before a result came"
+
+LUMPS_OF_PATIENCE: Final = 1.5
+"""Results that travel together come so far apart at the most, with something to spare."""
 
 log = structlog.get_logger()
 
@@ -173,6 +177,11 @@ class Decide:
     def owed(self) -> int:
         """Frames announced and without a verdict."""
         return sum(len(camera.ledger) for camera in self._cameras.values())
+
+    @property
+    def patience_ms(self) -> int:
+        """So long news may wait for the next results while some are owed: each wake pays for cold caches anew."""
+        return int(1e3 * LUMPS_OF_PATIENCE * lump_s(self._deadline_ns / 1e9)) if self.owed else 0
 
     def state(self) -> str:
         """The ledger in one line."""

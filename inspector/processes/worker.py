@@ -52,6 +52,7 @@ def main(config: LoadedConfig) -> None:
             line.deadline_ms / 1e3,
             len(line.cameras),
         )
+        backend.tell_together(lump // batcher.max_frames, lump * backend.seconds_a_frame)
         intakes = [
             Intake(camera, open_receiver(context, FRAMES, line.links, camera), window, lump)
             for camera in line.cameras
@@ -67,15 +68,20 @@ def main(config: LoadedConfig) -> None:
 
 
 def _serve(worker: Worker, backend: Backend, intakes: list[Intake], stop: StopRequest) -> None:
-    poller = zmq.Poller()
+    poller, engine = zmq.Poller(), zmq.Poller()
     for end in (backend.fileno(), stop.fileno()):
         poller.register(end, zmq.POLLIN)
+        engine.register(end, zmq.POLLIN)
     for intake in intakes:
         poller.register(intake.socket, zmq.POLLIN)
         poller.register(intake.connections, zmq.POLLIN)
     parted_by_s: float | None = None
     while True:
-        ready = dict(poller.poll(POLL_STOPPING_MS if stop else worker.due_in_ms()))
+        full = not stop and backend.in_flight == backend.slots
+        if full:
+            # Frames that come would only wait here instead of there: not worth waking for.
+            engine.poll(worker.due_in_ms())
+        ready = dict(poller.poll(0 if full else POLL_STOPPING_MS if stop else worker.due_in_ms()))
         worker.collect()
         for intake in intakes:
             if intake.connections in ready:
@@ -89,7 +95,7 @@ def _serve(worker: Worker, backend: Backend, intakes: list[Intake], stop: StopRe
             continue
         if parted_by_s is None:
             parted_by_s = time.monotonic() + PART_MS / 1e3
-            poller.unregister(stop.fileno())
+            poller.unregister(stop.fileno())  # `engine` is not asked again
             for intake in intakes:
                 intake.leave()
         parted = all(intake.parted for intake in intakes) or time.monotonic() > parted_by_s

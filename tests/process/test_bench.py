@@ -38,15 +38,13 @@ def log_of(folder: Path, given_s: list[float]) -> Path:
         captured_ns = 10**18 + index * 1000
         total_ms = (10**18 + at_s * 1e9 - captured_ns) / 1e6
         times = {"total": total_ms} if index else {}
-        log.write(
-            Verdict("top", index, captured_ns, 0.0, None, Decision.ACCEPT, (), (), "r@1", "e@1", times)
-        )
+        log.write(Verdict("top", index, captured_ns, 0.0, None, Decision.ACCEPT, (), (), "r@1", "e@1", times))
     log.close()
     return log.path
 
 
 def test_the_rate_is_that_of_a_line_that_has_warmed_up(tmp_path: Path):
-    """What comes in one go at the clock's start counts as little as what came before; 16 at a time, 100 a second."""
+    """What comes in one go at the clock's start counts as little as what came before."""
     lumps = [0.0] * 16 + [0.45] * 16 + [0.5 + 0.16 * lump for lump in range(11) for _ in range(16)]
     assert steady_rate(log_of(tmp_path / "lumps", lumps)) == pytest.approx(100.0, rel=1e-3)
 
