@@ -152,11 +152,11 @@ class Backend(ABC):
         return answers
 
     def wait(self) -> list[Answer]:
-        """Like `collect`, but waits until something is ready; nothing in flight gives an empty list."""
+        """Like `collect`, but waits until `fileno` would poll readable; nothing in flight gives an empty list."""
         if self._in_flight == 0:
             return []
         with self._ready:
-            self._ready.wait_for(lambda: bool(self._answers) or self._failure is not None)
+            self._ready.wait_for(lambda: self._told or self._failure is not None)
         return self.collect()
 
     def infer(self, frames: Pixels) -> tuple[Pixels, Pixels]:
@@ -203,12 +203,12 @@ class Backend(ABC):
         """A backend calls this, from any thread, once for every submitted batch."""
         with self._ready:
             self._answers.append(answer)
-            self._ready.notify()
             now_s = time.monotonic()
             wants_more = self._in_flight - len(self._answers) <= (self.slots - self._together) // 2
             if not self._told and (wants_more or now_s - self._told_s >= self._gather_s):
                 os.eventfd_write(self._event, 1)
                 self._told, self._told_s = True, now_s
+                self._ready.notify()
 
     def _fail(self, error: DeviceError) -> None:
         """A backend calls this, from any thread, when its device is lost: batches in flight get no answer."""

@@ -18,6 +18,7 @@ from inspector.config import LineConfig, LoadedConfig, SimulatorSettings, load_c
 from inspector.engine.manifest import EngineFolder
 from inspector.engine.signature import open_trusted
 from inspector.machine import machine
+from inspector.processes.intake import make_room
 from inspector.sinks.verdict_log import VERDICTS_NAME, read_verdicts
 from inspector.sources.simulated import SimulatorSource
 from inspector.values import Pixels
@@ -92,10 +93,12 @@ def frames_in_memory(source: SimulatorSettings) -> Pixels:
 
 
 def engine_alone(line: LineConfig, folder: EngineFolder, images: Pixels, seconds: float) -> EngineSpeed:
-    """The bare engine loop over frames in memory, all slots in use, for so long; then one frame at a time."""
+    """The bare engine loop, as far ahead as a worker sends frames; then one frame at a time. Frames are in memory."""
     settings = line.backend
     with open_backend(folder, cache_dir=settings.cache, threads=settings.threads, slots=settings.slots) as backend:
         batch = min(line.batch.max_frames, folder.manifest.max_batch)
+        backend.verify_golden()
+        make_room(backend, batch, line.deadline_ms / 1e3)
         frames_per_second = measure_speed(backend, images, seconds, batch)["frames_per_second"]
         single: list[float] = []
         until_s = time.perf_counter() + seconds

@@ -6,6 +6,7 @@ from typing import Final
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from inspector.backends import Backend
 from inspector.errors import WireError
 from inspector.values import Frame
 from inspector.wire.links import connections
@@ -57,6 +58,13 @@ def window_frames(
     in_time = int(HELD_SHARE * deadline_s / seconds_a_frame) // cameras
     window = max(LEAST_HELD, min(batch * slots + 2 * lump, in_time))
     return window, min(lump, window // 2)
+
+
+def make_room(backend: Backend, batch: int, deadline_s: float, cameras: int = 1) -> tuple[int, int]:
+    """`window_frames` of an engine that has shown its speed, which is told to answer in lumps as large."""
+    window, lump = window_frames(batch, backend.slots, backend.seconds_a_frame, deadline_s, cameras)
+    backend.tell_together(lump // batch, lump * backend.seconds_a_frame)
+    return window, lump
 
 
 class Intake:

@@ -10,7 +10,7 @@ from inspector.backends import Backend, open_backend
 from inspector.config import LoadedConfig
 from inspector.engine.signature import open_trusted
 from inspector.processes.inspecting import Held, Worker
-from inspector.processes.intake import Intake, window_frames
+from inspector.processes.intake import Intake, make_room
 from inspector.processes.notify import READY, Notifier, Pulse
 from inspector.processes.sending import set_retry
 from inspector.processes.stop import StopRequest
@@ -45,14 +45,7 @@ def main(config: LoadedConfig) -> None:
         )
         results = open_sender(context, RESULTS, line.links, linger_ms=RESULTS_LINGER_MS)
         set_retry(results)
-        window, lump = window_frames(
-            batcher.max_frames,
-            backend.slots,
-            backend.seconds_a_frame,
-            line.deadline_ms / 1e3,
-            len(line.cameras),
-        )
-        backend.tell_together(lump // batcher.max_frames, lump * backend.seconds_a_frame)
+        window, lump = make_room(backend, batcher.max_frames, line.deadline_ms / 1e3, len(line.cameras))
         intakes = [
             Intake(camera, open_receiver(context, FRAMES, line.links, camera), window, lump)
             for camera in line.cameras
