@@ -93,7 +93,7 @@ def frames_in_memory(source: SimulatorSettings) -> Pixels:
 
 
 def engine_alone(line: LineConfig, folder: EngineFolder, images: Pixels, seconds: float) -> EngineSpeed:
-    """The bare engine loop, as far ahead as a worker sends frames; then one frame at a time. Frames are in memory."""
+    """The bare engine loop, as far ahead as a worker sends frames, all in memory; then one frame at a time."""
     settings = line.backend
     with open_backend(folder, cache_dir=settings.cache, threads=settings.threads, slots=settings.slots) as backend:
         batch = min(line.batch.max_frames, folder.manifest.max_batch)
