@@ -1,5 +1,6 @@
 """A line's config: where the frames come from, which engine looks at them, where the verdicts go."""
 
+import difflib
 import hashlib
 import os
 import re
@@ -22,6 +23,11 @@ _URL_PASSWORDS: Final = re.compile(r"(?<=://)([^:/@]*):[^@]*(?=@)|[?&](?:ssl)?pa
 """Where a URL can hold one: after the user's name, and among libpq's parameters."""
 
 _SQLITE: Final = "sqlite:///"
+
+_PREFIX: Final = "INSPECTOR_"
+_NESTED: Final = "__"
+_NOT_OF_A_LINE: Final = re.compile(r"LOG_LEVEL|TEST_\w+")
+"""Variables with the prefix that lie over no key of a line: the log's, and those of the project's tests."""
 
 Positive = Annotated[float, Field(gt=0.0)]
 
@@ -203,8 +209,8 @@ class LineConfig(BaseSettings):
         extra="forbid",
         frozen=True,
         allow_inf_nan=False,
-        env_prefix="INSPECTOR_",
-        env_nested_delimiter="__",
+        env_prefix=_PREFIX,
+        env_nested_delimiter=_NESTED,
     )
 
     name: Annotated[str, Field(min_length=1)]
@@ -279,9 +285,23 @@ def load_config(path: Path) -> LoadedConfig:
     raw = read_bytes(path)
     values = parse(path, raw)
     _refuse_password(path, values)
+    _refuse_unknown_variables()
     line = validate(path, values, LineConfig)
     identity = f"{line.name}@{hashlib.sha256(raw).hexdigest()[:12]}"
     return LoadedConfig(path, _absolute(line, path.resolve().parent), identity)
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt key in the environment would be a setting that is not in force, and nobody knows."""
+    for variable in os.environ:
+        name = variable.upper().removeprefix(_PREFIX)
+        if name == variable.upper() or _NOT_OF_A_LINE.fullmatch(name):
+            continue
+        key, nested, rest = name.partition(_NESTED)
+        if key.lower() not in LineConfig.model_fields:
+            close = difflib.get_close_matches(key.lower(), LineConfig.model_fields, n=1)
+            hint = f": did you mean {_PREFIX}{close[0].upper()}{nested}{rest}?" if close else ""
+            raise ConfigError(f"environment: {variable}: no key of a line{hint}")
 
 
 def without_password(url: str) -> str:

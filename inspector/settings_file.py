@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsError
 
 from inspector.errors import ConfigError
 
@@ -54,9 +56,22 @@ def validate(path: Path, values: Mapping[str, Any], model: type[Model]) -> Model
     except ValidationError as error:
         # A misspelt key is two errors, one unknown and one missing: the unknown one is what to mend.
         first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-        raise ConfigError(f"{path}: {_explain(first, model)}") from None
+        variable = _variable(first, model)
+        source = path if variable is None else f"environment: {variable}"
+        raise ConfigError(f"{source}: {_explain(first, model)}") from None
+    except SettingsError as error:
+        raise ConfigError(f"environment: {error}") from None
     except TypeError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _variable(error: ErrorDetails, model: type[BaseModel]) -> str | None:
+    """The environment variable that lies over the key in question, where there is one."""
+    prefix, nested = (str(model.model_config.get(name) or "") for name in ("env_prefix", "env_nested_delimiter"))
+    if not prefix:
+        return None
+    wanted = (prefix + nested.join(str(part) for part in error["loc"])).upper()
+    return next((variable for variable in os.environ if variable.upper() == wanted), None)
 
 
 def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:

@@ -180,6 +180,9 @@ class Worker:
             dues_ns.append(batch_ns)
         if self._gathered:
             dues_ns.append(self._gathered_ns + self._gather_ns)
+        if self._backend.in_flight:
+            # An engine that hangs must not keep what it has answered before.
+            dues_ns.append(time.monotonic_ns() + 2 * self._gather_ns)
         if not dues_ns:
             return TURN_MS
         return max(0, -(-(min(dues_ns) - time.monotonic_ns()) // 1_000_000))

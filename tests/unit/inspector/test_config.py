@@ -54,6 +54,37 @@ def test_environment_overrides_the_file(line: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("INSPECTOR_DEADLIN_MS", "300", "DEADLIN_MS: no key of a line: did you mean INSPECTOR_DEADLINE_MS?"),
+        ("INSPECTOR_BACH__MAX_FRAMES", "3", "did you mean INSPECTOR_BATCH__MAX_FRAMES?"),
+        ("INSPECTOR_XYZZY", "3", "INSPECTOR_XYZZY: no key of a line"),
+        ("INSPECTOR_BATCH__MAX_FRAME", "3", "batch.max_frame: unknown key: did you mean max_frames?"),
+        ("INSPECTOR_DEADLINE_MS", "soon", "environment: INSPECTOR_DEADLINE_MS: deadline_ms: "),
+        ("inspector_batch__max_frames", "0", "environment: inspector_batch__max_frames: batch.max_frames: "),
+        ("INSPECTOR_CAMERAS", "oops", "cameras"),
+    ],
+)
+def test_a_wrong_variable_is_one_clear_line(
+    line: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+):
+    """It must not be taken for a setting that is in force, nor the file be blamed for it."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as refused:
+        load_config(line)
+    assert said in str(refused.value)
+    assert str(refused.value).startswith("environment: ")
+    assert "\n" not in str(refused.value)
+
+
+def test_variables_that_are_not_the_lines_are_left_alone(line: Path, monkeypatch: pytest.MonkeyPatch):
+    """The log's level, and what the project's own tests are told by."""
+    monkeypatch.setenv("INSPECTOR_LOG_LEVEL", "debug")
+    monkeypatch.setenv("INSPECTOR_TEST_SEED", "3")
+    load_config(line)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ('name = "test"', 'nmae = "test"\nname = "x"', "nmae: unknown key: did you mean name? allowed: "),

@@ -1,0 +1,117 @@
+"""When a backend tells of its answers: one wake for many while the engine has enough to do, else at once."""
+
+import select
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inspector.backends.base import Answer, Backend, BackendSettings
+from inspector.backends.instant import write_engine
+from inspector.values import Pixels
+
+SLOTS = 4
+FRAME = np.zeros((1, 8, 8), np.uint8)
+
+
+class Queueing(Backend):
+    """Answers when the test says so."""
+
+    queues = True
+
+    def _open(self) -> None:
+        self.slots = self.settings.slots or SLOTS
+        self.tickets: list[int] = []
+
+    def _submit(self, ticket: int, frames: Pixels) -> None:
+        self.tickets.append(ticket)
+
+    def answer(self) -> None:
+        """The oldest batch is done."""
+        maps = np.zeros((1, 2, 2), np.uint8)
+        self._answer(Answer(self.tickets.pop(0), maps, maps, 1.0))
+
+    def fill(self) -> None:
+        """Submit until all slots are in use."""
+        while self.in_flight < self.slots:
+            self.submit(self.in_flight, FRAME)
+
+    def told(self) -> bool:
+        """Whether a loop that polls would wake."""
+        return bool(select.select([self.fileno()], [], [], 0)[0])
+
+    def _close(self) -> None:
+        self.tickets.clear()
+
+    def device(self) -> str:
+        return "none"
+
+
+@pytest.fixture
+def folder(tmp_path: Path):
+    return write_engine(tmp_path / "engine", height=8, width=8, max_batch=1)
+
+
+def answers_until_told(backend: Queueing) -> int:
+    """With all slots in use, how many answers it takes to wake the loop."""
+    backend.fill()
+    for count in range(1, backend.slots + 1):
+        backend.answer()
+        if backend.told():
+            assert len(backend.collect()) == count
+            return count
+    raise AssertionError("answers that nobody is told of")
+
+
+def test_a_loop_is_woken_when_half_the_slots_are_free(folder):
+    """The engine must not run dry."""
+    with Queueing(folder) as backend:
+        answers_until_told(backend)  # the first is told of at once: nobody knows how long it took
+        assert answers_until_told(backend) == SLOTS // 2
+
+
+def test_told_together_means_that_many_answers_a_wake(folder):
+    """As many batches more are taken, so that as many as before are left at work."""
+    with Queueing(folder) as backend:
+        backend.tell_together(8, 60.0)
+        assert backend.slots == SLOTS + 8
+        answers_until_told(backend)
+        assert answers_until_told(backend) == 8 + SLOTS // 2
+
+
+def test_an_engine_with_little_to_do_tells_of_each_answer(folder):
+    """At half load latency counts, not wakes."""
+    with Queueing(folder) as backend:
+        backend.tell_together(8, 60.0)
+        for ticket in range(3):
+            backend.submit(ticket, FRAME)
+            backend.answer()
+            assert len(backend.wait()) == 1
+
+
+def test_no_answer_waits_longer_than_was_asked_for(folder):
+    """Where the engine turns slow, its next answer brings the ones before it."""
+    with Queueing(folder) as backend:
+        backend.tell_together(8, 0.05)
+        answers_until_told(backend)
+        backend.fill()
+        backend.answer()
+        time.sleep(0.06)
+        backend.answer()
+        assert backend.told()
+        assert len(backend.collect()) == 2
+
+
+def test_the_slots_of_a_config_are_kept_to(folder):
+    """And an engine whose slots cost memory keeps to its own."""
+    with Queueing(folder, BackendSettings(slots=3)) as backend:
+        backend.tell_together(8, 60.0)
+        assert backend.slots == 3
+    Queueing.queues = False
+    try:
+        with Queueing(folder) as backend:
+            backend.tell_together(8, 60.0)
+            assert backend.slots == SLOTS
+    finally:
+        Queueing.queues = True
