@@ -25,7 +25,7 @@ class SimulatorSource:
         self._strip: Iterator[SimulatedFrame] = iter(())
 
     def __enter__(self) -> Self:
-        """Render what is shown over and over, if anything is."""
+        """Render the first frame, or all that are shown over and over."""
         settings = self._settings
         self._strip = strip(
             StripSettings(
@@ -38,6 +38,9 @@ class SimulatorSource:
         )
         if settings.distinct is not None:
             self._strip = itertools.cycle(list(itertools.islice(self._strip, settings.distinct)))
+        else:
+            # The first takes half a second on a slow PC, longer than a source that is open may say nothing.
+            self._strip = itertools.chain((next(self._strip),), self._strip)
         return self
 
     def __exit__(
