@@ -103,15 +103,12 @@ def test_no_answer_waits_longer_than_was_asked_for(folder):
         assert len(backend.collect()) == 2
 
 
-def test_the_slots_of_a_config_are_kept_to(folder):
+def test_the_slots_of_a_config_are_kept_to(folder, monkeypatch: pytest.MonkeyPatch):
     """And an engine whose slots cost memory keeps to its own."""
     with Queueing(folder, BackendSettings(slots=3)) as backend:
         backend.tell_together(8, 60.0)
         assert backend.slots == 3
-    Queueing.queues = False
-    try:
-        with Queueing(folder) as backend:
-            backend.tell_together(8, 60.0)
-            assert backend.slots == SLOTS
-    finally:
-        Queueing.queues = True
+    monkeypatch.setattr(Queueing, "queues", False)
+    with Queueing(folder) as backend:
+        backend.tell_together(8, 60.0)
+        assert backend.slots == SLOTS
