@@ -37,6 +37,51 @@ class Decision(StrEnum):
     UNINSPECTED = "uninspected"
 
 
+class Code(StrEnum):
+    """Why a frame is uninspected, for programs: metrics, records, the summary and the gate read it."""
+
+    SHED = "shed"
+    """The worker is behind, or the frame is too old to make its deadline."""
+    OVERDUE = "overdue"
+    """No result within the deadline."""
+    ANNOUNCEMENT_LOST = "announcement_lost"
+    """decide did not hear of the frame when it was captured."""
+    INGEST_RESTARTED = "ingest_restarted"
+    """The ingest that captured the frame was replaced before a result came."""
+    STOPPED = "stopped"
+    """The line stopped first."""
+    ENGINE_FAILED = "engine_failed"
+    RESULT_REFUSED = "result_refused"
+    """A result came, but it cannot be this frame's: its times contradict the frame's."""
+    RECIPE_MISMATCH = "recipe_mismatch"
+    """The worker looked by another recipe than the one decide judges by."""
+    WRONG_SIZE = "wrong_size"
+    UNREADABLE = "unreadable"
+    """A file or a recorded frame does not decode, or is damaged."""
+    NO_FRAME = "no_frame"
+    """The camera gave no frame where one was due."""
+    STREAM_DAMAGED = "stream_damaged"
+    """A video stream lost data: its pictures are guesses up to the next key frame."""
+    PICTURE_DARK = "picture_dark"
+    PICTURE_BRIGHT = "picture_bright"
+    PICTURE_FLAT = "picture_flat"
+    """Too little contrast."""
+    PICTURE_BLURRED = "picture_blurred"
+    PICTURE_NOISY = "picture_noisy"
+    PICTURE_UNEVEN = "picture_uneven"
+    """Part of the frame is dark or saturated."""
+    PICTURE_FROZEN = "picture_frozen"
+    """The camera repeats one picture."""
+
+
+class Uninspected(msgspec.Struct, frozen=True, array_like=True):
+    """Why a frame is not inspected."""
+
+    code: Code
+    text: str
+    """For people: what happened, to what."""
+
+
 class Capture(msgspec.Struct, frozen=True):
     """What a source hands over: one frame's pixels, or the fault that took their place.
 
@@ -46,8 +91,8 @@ class Capture(msgspec.Struct, frozen=True):
 
     pixels: Pixels | None
     """uint8 [H, W], or None with a fault."""
-    fault: str | None = None
-    """Why there are no pixels, readable."""
+    fault: Uninspected | None = None
+    """Why there are no pixels."""
     captured_ns: int | None = None
     """Capture time, ns since 1970."""
     position_mm: float | None = None
@@ -98,7 +143,7 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce")
     height: int
     """Frame height in px; 0 with a fault."""
     coil: str | None = None
-    fault: str | None = None
+    fault: Uninspected | None = None
     """Why there are no pixels: the frame ends UNINSPECTED with this reason."""
     file: str | None = None
     """Name of the file it was read from."""
@@ -163,7 +208,7 @@ class Inspection(msgspec.Struct, frozen=True):
     """None for a frame in which no score reaches the lowest threshold of the recipe."""
     pixels: Pixels | None = None
     """uint8 [H, W], with a segmentation."""
-    fault: str | None = None
+    fault: Uninspected | None = None
 
 
 class Defect(msgspec.Struct, frozen=True):
@@ -212,6 +257,10 @@ class Verdict(msgspec.Struct, frozen=True):
     """Time spent per stage and in total, capture to verdict."""
     file: str | None = None
     """Name of the file the frame was read from, in a replay of a folder."""
+    ingest_epoch: int = 0
+    """Start of the ingest that captured the frame, on the monotonic clock, ns; 0 in logs of older versions."""
+    codes: tuple[str, ...] = ()
+    """One for each reason, for programs: a `Code`, "defect" or "too_many_defects"."""
 
     def __post_init__(self) -> None:
         if (self.decision is Decision.ACCEPT) != (not self.reasons):

@@ -14,10 +14,12 @@ from inspector.stages.ledger import CameraLedger
 from inspector.stages.meters import Meters
 from inspector.stages.tally import Tally
 from inspector.stages.verdicts import Outcome, SettledFrame, VerdictMaker
-from inspector.values import Announcement, Decision, Verdict
+from inspector.values import Announcement, Code, Decision, Uninspected, Verdict
 from inspector.wire.messages import Begin, News, Parts, Result, decode_news, decode_results
 
-STOPPED_REASON: Final = "stopped before a result came"
+STOPPED_REASON: Final = Uninspected(Code.STOPPED, "stopped before a result came")
+
+RESTARTED_REASON: Final = Uninspected(Code.INGEST_RESTARTED, "ingest started again before a result came")
 
 LUMPS_OF_PATIENCE: Final = 1.5
 """Results that travel together come so far apart at the most, with something to spare."""
@@ -97,7 +99,7 @@ class Decide:
 
     def _start_over(self, name: str, camera: Camera, now_ns: int) -> list[Outcome]:
         """Another ingest counts from 0: what its forerunner still owed is closed first."""
-        left = camera.ledger.close("ingest started again before a result came", now_ns)
+        left = camera.ledger.close(RESTARTED_REASON, now_ns)
         outcomes = [self._outcome(camera, settled, now_ns) for settled in left]
         self._cameras[name] = self._fresh(name)
         self._cameras[name].succeed(camera)

@@ -19,7 +19,7 @@ from inspector.processes.sending import send, set_retry
 from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
 from inspector.sources import WhenBehind, open_source
-from inspector.values import Announcement, Capture, Frame
+from inspector.values import Announcement, Capture, Code, Frame, Uninspected
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, refuse_another, ring_path
 from inspector.wire.messages import Begin, End, Fault, Idle, News, encode
 from inspector.wire.pixel_ring import PixelRing
@@ -50,8 +50,8 @@ GATHER_S: Final = 0.001
 """Frames of a recording that travel together, and how long they wait for each other: a message costs more than a
 frame's place in it."""
 
-SHED_REASON: Final = "shed: the worker is behind"
-STOPPED_REASON: Final = "stopped before the frame was inspected"
+SHED_REASON: Final = Uninspected(Code.SHED, "shed: the worker is behind")
+STOPPED_REASON: Final = Uninspected(Code.STOPPED, "stopped before the frame was inspected")
 
 log = structlog.get_logger()
 
@@ -84,7 +84,7 @@ class Announcer:
         self.ingest_ns = time.monotonic_ns()
         self._faults = 0
         self._given_up = 0
-        self._fault: str | None = None
+        self._fault: Uninspected | None = None
         self.captured = 0
 
     def begin(self, total: int | None) -> None:
@@ -118,11 +118,11 @@ class Announcer:
             )
         )
         if capture.pixels is None:
-            log.warning("frame cannot be read", frame=frame_id, fault=capture.fault)
+            log.warning("frame cannot be read", frame=frame_id, fault=capture.fault and capture.fault.text)
             return None
         return Frame(self._camera, frame_id, captured_ns, clock_ns, position_mm, capture.pixels)
 
-    def give_up(self, frame: Frame, reason: str) -> None:
+    def give_up(self, frame: Frame, reason: Uninspected) -> None:
         """An announced frame will not reach the worker."""
         self._given_up += 1
         self._untold.append(Fault(self._camera, frame.frame_id, reason))
@@ -147,7 +147,7 @@ class Announcer:
         silent_s = time.monotonic() - self._news_s
         last = f"last frame {self.captured - 1} {silent_s:.1f} s ago" if self.captured else "no frame yet"
         told = f"{last}, {self.captured} captured, {self._faults} unreadable or missing, {self._given_up} shed"
-        return told if self._fault is None else f"{told}; {self._fault}"
+        return told if self._fault is None else f"{told}; {self._fault.text}"
 
     def tell(self) -> None:
         """Bring decide up to date; raises WorkError when it is gone for good."""

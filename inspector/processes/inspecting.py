@@ -17,16 +17,16 @@ from inspector.processes.notify import TURN_MS, Pulse
 from inspector.processes.sending import send
 from inspector.processes.stop import StopRequest
 from inspector.stages.batching import Batcher
-from inspector.values import Batch, Frame, Inspection, Pixels, Segmentation, Working
+from inspector.values import Batch, Code, Frame, Inspection, Pixels, Segmentation, Uninspected, Working
 from inspector.wire.messages import Result, encode_results
 from inspector.wire.pixel_ring import page_aligned
 
 DEADLINE_MARGIN: Final = 0.1
 """Share of the deadline kept for the way to the verdict: a result that misses it by a hair was for nothing."""
 
-OVERDUE: Final = "answered after its deadline"
+OVERDUE: Final = Uninspected(Code.OVERDUE, "answered after its deadline")
 
-TOO_LATE: Final = "shed: too old to be inspected before its deadline"
+TOO_LATE: Final = Uninspected(Code.SHED, "shed: too old to be inspected before its deadline")
 
 log = structlog.get_logger()
 
@@ -135,7 +135,10 @@ class Worker:
                 self._batcher.add(held, now_ns)
             else:
                 height, width = frame.pixels.shape
-                fault = f"frame is {height}×{width}, the engine takes {self._size[0]}×{self._size[1]}"
+                fault = Uninspected(
+                    Code.WRONG_SIZE,
+                    f"frame is {height}×{width}, the engine takes {self._size[0]}×{self._size[1]}",
+                )
                 self._report(held, Inspection(self._engine, now_ns, now_ns, now_ns, fault=fault))
             self._last = frame
 
@@ -211,7 +214,8 @@ class Worker:
         for index, held in enumerate(flight.held):
             times = (held.received_ns, flight.submitted_ns, now_ns)
             if answer.kind is None or answer.score is None:
-                yield Inspection(self._engine, *times, fault=f"engine failed: {answer.error}")
+                failed = Uninspected(Code.ENGINE_FAILED, f"engine failed: {answer.error}")
+                yield Inspection(self._engine, *times, fault=failed)
                 continue
             score = answer.score[index]
             maps = pixels = None

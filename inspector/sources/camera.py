@@ -10,7 +10,7 @@ from inspector.errors import SourceError, WorkError
 from inspector.sources.base import WhenBehind
 from inspector.sources.camera_connection import Connection
 from inspector.sources.camera_reader import CameraReader, Lost, Shot
-from inspector.values import Capture
+from inspector.values import Capture, Code, Uninspected
 
 _POLL_S: Final = 0.1
 """Longest wait for a frame before None says "alive"; the Source contract allows 0.2 s."""
@@ -89,7 +89,7 @@ class CameraSource:
             if isinstance(taken, Shot):
                 yield Capture(taken.pixels, captured_ns=taken.captured_ns)
             elif isinstance(taken, Lost):
-                fault = f"camera {self.name} gave no frame: {taken.why}"
+                fault = Uninspected(Code.NO_FRAME, f"camera {self.name} gave no frame: {taken.why}")
                 for _ in range(taken.count):
                     yield Capture(None, fault=fault, captured_ns=taken.captured_ns)
             elif self._reader.alive:

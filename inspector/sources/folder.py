@@ -9,7 +9,7 @@ from typing import ClassVar, Final, Self
 from inspector.errors import SourceError
 from inspector.images import IMAGE_ENDINGS, ImageFault, read_mono, read_size
 from inspector.sources.base import WhenBehind
-from inspector.values import Capture
+from inspector.values import Capture, Code, Uninspected
 
 _NUMBER: Final = re.compile(r"[0-9]+")
 
@@ -56,7 +56,8 @@ class FolderSource:
             try:
                 capture = Capture(read_mono(path), file=_printable(path))
             except ImageFault as fault:
-                capture = Capture(None, fault=f"{_printable(path)}: {fault}", file=_printable(path))
+                unreadable = Uninspected(Code.UNREADABLE, f"{_printable(path)}: {fault}")
+                capture = Capture(None, fault=unreadable, file=_printable(path))
             yield capture
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:

@@ -25,7 +25,7 @@ from inspector.sources.recording_format import (
     Line,
 )
 from inspector.sources.recording_writer import RecordingWriter
-from inspector.values import Capture, Pixels
+from inspector.values import Capture, Code, Pixels, Uninspected
 
 __all__ = ["RECORDING_NAME", "RecordingSource", "RecordingWriter"]
 
@@ -134,7 +134,8 @@ class RecordingSource:
             # Killed while recording: the video may be one frame ahead of the sidecar.
             total = max(self._lines, video.last_id() + 1)
         for frame_id in range(count, total):
-            yield Capture(None, fault=f"frame {frame_id} has no time and position: {why}")
+            fault = Uninspected(Code.UNREADABLE, f"frame {frame_id} has no time and position: {why}")
+            yield Capture(None, fault=fault)
 
 
 def _lines(sidecar: BinaryIO) -> Iterator[bytes]:
@@ -156,13 +157,16 @@ def _parse(text: bytes, frame_id: int) -> Line | None:
 
 
 def _capture(line: Line, video: "_Video") -> Capture:
-    pixels, fault = None, line.fault
-    if fault is None:
+    pixels, fault = None, None
+    if line.fault is not None:
+        fault = Uninspected(line.code, line.fault)
+    else:
         found = video.frame(line.frame_id)
         if isinstance(found, str):
-            fault = f"frame {line.frame_id} {found}"
+            fault = Uninspected(Code.UNREADABLE, f"frame {line.frame_id} {found}")
         elif zlib.crc32(found.data) != line.crc32:
-            fault = f"frame {line.frame_id} is damaged in the recording: its checksum differs"
+            damaged = f"frame {line.frame_id} is damaged in the recording: its checksum differs"
+            fault = Uninspected(Code.UNREADABLE, damaged)
         else:
             pixels = found
     return Capture(pixels, fault, line.captured_ns, line.position_mm, line.coil)

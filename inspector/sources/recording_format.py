@@ -15,6 +15,8 @@ from typing import Final
 
 import msgspec
 
+from inspector.values import Code
+
 RECORDING_NAME: Final = "recording.json"
 VIDEO_NAME: Final = "frames.mkv"
 SIDECAR_NAME: Final = "frames.jsonl"
@@ -50,3 +52,5 @@ class Line(msgspec.Struct, frozen=True):
     coil: str | None
     fault: str | None
     crc32: int | None
+    code: Code = Code.NO_FRAME
+    """With a fault; recordings of older versions have none."""

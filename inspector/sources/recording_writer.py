@@ -25,7 +25,7 @@ from inspector.sources.recording_format import (
     Index,
     Line,
 )
-from inspector.values import Capture, Pixels
+from inspector.values import Capture, Code, Pixels, Uninspected
 
 _MUXER_OPTIONS: Final = {"cluster_size_limit": "1", "flush_packets": "1"}
 """Every frame becomes a Matroska cluster of its own (about 25 bytes) and goes to the kernel at once: by
@@ -93,7 +93,10 @@ class RecordingWriter:
                 stream = self._stream or self._start_video(pixels)
                 if pixels.shape != (stream.height, stream.width):
                     height, width = pixels.shape
-                    fault = f"frame is {height}×{width}, the recording holds {stream.height}×{stream.width}"
+                    fault = Uninspected(
+                        Code.WRONG_SIZE,
+                        f"frame is {height}×{width}, the recording holds {stream.height}×{stream.width}",
+                    )
                     pixels = None
                 else:
                     self._mux(stream, pixels)
@@ -102,8 +105,9 @@ class RecordingWriter:
                 capture.captured_ns,
                 capture.position_mm,
                 capture.coil,
-                fault,
+                None if fault is None else fault.text,
                 None if pixels is None else zlib.crc32(pixels.data),
+                Code.NO_FRAME if fault is None else fault.code,
             )
             self._write_line(msgspec.json.encode(line) + b"\n")
         except (av.FFmpegError, OSError) as error:

@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 from inspector.errors import SourceError
 from inspector.sources.base import WhenBehind
 from inspector.sources.decoding import Decoder, Greys, open_video
-from inspector.values import Capture
+from inspector.values import Capture, Code, Uninspected
 
 VIDEO_ENDINGS: Final = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv"}
@@ -82,11 +82,11 @@ class VideoSource:
         for found in decoder.frames():
             count += 1
             if isinstance(found, str):
-                yield Capture(None, fault=found)
+                yield Capture(None, fault=Uninspected(Code.UNREADABLE, found))
             else:
                 yield Capture(greys.pixels(found))
         for fault in self._shortfall(count, decoder):
-            yield Capture(None, fault=fault)
+            yield Capture(None, fault=Uninspected(Code.UNREADABLE, fault))
 
     def _shortfall(self, count: int, decoder: Decoder) -> Iterator[str]:
         """Faults for what the file promised and did not hold."""

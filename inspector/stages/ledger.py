@@ -6,13 +6,17 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from inspector.values import Code, Uninspected
+
 A = TypeVar("A")
 R = TypeVar("R")
 
 MAX_GAP: Final = 100_000
 """Frames that one announcement may show to be lost: minutes of a fast line; more is a broken frame id."""
 
-LOST_ANNOUNCEMENT: Final = "announcement lost: decide was not running, or refused it (see its log)"
+LOST_ANNOUNCEMENT: Final = Uninspected(
+    Code.ANNOUNCEMENT_LOST, "announcement lost: decide was not running, or refused it (see its log)"
+)
 DEADLINE_PASSED: Final = "no result within {:g} ms"
 
 
@@ -21,7 +25,7 @@ class _Entry(msgspec.Struct, Generic[A, R]):
     announcement: A | None
     deadline_ns: int
     result: R | None = None
-    fault: str | None = None
+    fault: Uninspected | None = None
 
 
 class Settled(msgspec.Struct, Generic[A, R], frozen=True):
@@ -31,7 +35,7 @@ class Settled(msgspec.Struct, Generic[A, R], frozen=True):
     announcement: A | None
     """None where the announcement itself was lost."""
     result: R | None
-    fault: str | None
+    fault: Uninspected | None
 
 
 @dataclass(slots=True)
@@ -53,7 +57,7 @@ class CameraLedger(Generic[A, R]):
         """Frames announced and not yet settled."""
         return len(self._open)
 
-    def announce(self, frame_id: int, announcement: A, captured_ns: int, fault: str | None = None) -> None:
+    def announce(self, frame_id: int, announcement: A, captured_ns: int, fault: Uninspected | None = None) -> None:
         """Owe a verdict for this frame, and for any before it that was never announced.
 
         Raises ValueError for a frame id that repeats, or that lies implausibly far ahead.
@@ -82,7 +86,7 @@ class CameraLedger(Generic[A, R]):
         else:
             self.unknown += 1
 
-    def fault(self, frame_id: int, reason: str) -> None:
+    def fault(self, frame_id: int, reason: Uninspected) -> None:
         """An announced frame will have no result."""
         entry = self._find(frame_id)
         if entry is not None and entry.fault is None:
@@ -98,7 +102,7 @@ class CameraLedger(Generic[A, R]):
             settled.append(self._close(self._open.popleft(), now_ns))
         return settled
 
-    def close(self, reason: str, now_ns: int) -> list[Settled[A, R]]:
+    def close(self, reason: Uninspected, now_ns: int) -> list[Settled[A, R]]:
         """Settle everything that is open; what has neither a result nor a fault gets `reason`."""
         for entry in self._open:
             entry.fault = entry.fault or reason
@@ -116,8 +120,11 @@ class CameraLedger(Generic[A, R]):
             # After decide was away, announcement and result come together and too late: the steel has gone by.
             self.late += 1
             result = None
-        fault = None if result is not None else entry.fault or DEADLINE_PASSED.format(self.deadline_ns / 1e6)
+        fault = None if result is not None else entry.fault or self._overdue()
         return Settled(entry.frame_id, entry.announcement, result, fault)
+
+    def _overdue(self) -> Uninspected:
+        return Uninspected(Code.OVERDUE, DEADLINE_PASSED.format(self.deadline_ns / 1e6))
 
     def _find(self, frame_id: int) -> _Entry[A, R] | None:
         if not self._open:

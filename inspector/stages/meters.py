@@ -21,26 +21,8 @@ STAGES: Final = ("transfer", "batch", "engine", "decide", "total")
 
 OTHER: Final = "other"
 
-REASONS: Final = (
-    ("shed", "shed: "),
-    ("overdue", "no result within "),
-    ("overdue", "answered after its deadline"),
-    ("announcement_lost", "announcement lost: "),
-    ("engine_failed", "engine failed: "),
-    ("wrong_size", "frame is "),
-    ("no_frame", "camera "),
-    ("ingest_restarted", "ingest started again "),
-    ("stopped", "stopped before "),
-)
-"""Why a frame is uninspected, in few words, by how its reason begins; files that cannot be read are OTHER."""
-
 WORKERS_KNOWN: Final = 8
 """Workers that are told apart at one time, the newest ones: two in a swap, and some that are restarting."""
-
-
-def short_reason(reason: str) -> str:
-    """The few words for an uninspected frame's reason."""
-    return next((name for name, beginning in REASONS if reason.startswith(beginning)), OTHER)
 
 
 @dataclass(slots=True)
@@ -71,7 +53,7 @@ class Meters:
     def __init__(self, recipe: BoundRecipe) -> None:
         self._rejected = recipe.rejected
         self.frames: Counter[tuple[str, Decision, str]] = Counter()
-        """By camera, decision, and the kind of defect or the short reason."""
+        """By camera, decision, and the kind of defect or the code."""
         self.verdicts: Counter[str] = Counter()
         """By camera."""
         self.stages = {stage: Histogram(LATENCY_MS) for stage in STAGES}
@@ -96,7 +78,7 @@ class Meters:
             defect = to_blame(verdict, self._rejected)
             reason = OTHER if defect is None else defect.name
         elif decision is Decision.UNINSPECTED:
-            reason = short_reason(verdict.reasons[0])
+            reason = verdict.codes[0]
         self.frames[verdict.camera, decision, reason] += 1
         self.verdicts[verdict.camera] += 1
         if verdict.stage_ms:

@@ -1,7 +1,6 @@
 """Running totals of a line: decisions, reasons, defects, latency; of fixed size however long it runs."""
 
 import math
-import re
 from collections import Counter
 from typing import Any, Final
 
@@ -13,9 +12,6 @@ _LOG_STEP: Final = math.log(_STEP)
 
 _MAX_REASONS: Final = 100
 """Different reasons that are counted apart."""
-
-_FILE_NAME: Final = re.compile(r"^.*?\.(jpe?g|png|bmp): ", re.IGNORECASE)
-"""What makes the reasons of unreadable files differ from file to file."""
 
 
 class LatencyTally:
@@ -49,6 +45,7 @@ class Tally:
         self.decisions: Counter[Decision] = Counter()
         self.defects: Counter[str] = Counter()
         self.uninspected_reasons: Counter[str] = Counter()
+        self.uninspected_codes: Counter[str] = Counter()
         self.latency = LatencyTally()
         self.engines: Counter[str] = Counter()
         self._ids_before: dict[str, frozenset[str]] = {}
@@ -64,7 +61,7 @@ class Tally:
         """One more verdict, given at `now_ns` (monotonic)."""
         self.decisions[verdict.decision] += 1
         if verdict.decision is Decision.UNINSPECTED:
-            self._count_reason(verdict.reasons[0])
+            self._count_reason(verdict)
         else:
             self.engines[verdict.engine] += 1
         self._count_defects(verdict)
@@ -83,8 +80,10 @@ class Tally:
         self.defects.update(name for defect_id, name in names.items() if defect_id not in before)
         self._ids_before[verdict.camera] = frozenset(names)
 
-    def _count_reason(self, reason: str) -> None:
-        reason = _FILE_NAME.sub("", reason)
+    def _count_reason(self, verdict: Verdict) -> None:
+        self.uninspected_codes.update(verdict.codes)
+        # The file's name stands before what is wrong with it: without it, reasons of many files are one.
+        reason = verdict.reasons[0].removeprefix(f"{verdict.file}: ")
         full = len(self.uninspected_reasons) >= _MAX_REASONS and reason not in self.uninspected_reasons
         self.uninspected_reasons["other" if full else reason] += 1
 
@@ -109,4 +108,5 @@ class Tally:
             },
             "defects": dict(self.defects),
             "uninspected_reasons": dict(self.uninspected_reasons.most_common()),
+            "uninspected_codes": dict(self.uninspected_codes.most_common()),
         }

@@ -10,9 +10,11 @@ from inspector.stages.continuity import StripDefects
 from inspector.stages.defects import Candidates, find_candidates, find_components
 from inspector.stages.judge import judge
 from inspector.stages.ledger import Settled
-from inspector.values import Announcement, Decision, Inspection, Pixels, Verdict
+from inspector.values import Announcement, Code, Decision, Inspection, Pixels, Uninspected, Verdict
 
 SettledFrame = Settled[Announcement, Inspection]
+
+NO_RESULT: Final = Uninspected(Code.OVERDUE, "no result")
 
 _NS_PER_MS: Final = 1e6
 
@@ -51,7 +53,7 @@ class VerdictMaker:
         result = settled.result
         fault = settled.fault if result is None else result.fault
         if result is None or fault is not None:
-            verdict = self._verdict(announcement, Decision.UNINSPECTED, (fault or "no result",))
+            verdict = self._uninspected(announcement, fault or NO_RESULT)
             return Outcome(verdict, total_ms=self._total_ms(settled, now_ns))
         self._engine = result.engine
         recipe = self._recipes[result.engine]
@@ -84,23 +86,27 @@ class VerdictMaker:
             engine=result.engine,
             stage_ms=stage_ms,
             file=announcement.file,
+            ingest_epoch=announcement.ingest_ns,
+            codes=("defect",) * len(reasons),
         )
         return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns))
 
-    def _verdict(self, announcement: Announcement, decision: Decision, reasons: tuple[str, ...]) -> Verdict:
+    def _uninspected(self, announcement: Announcement, why: Uninspected) -> Verdict:
         return Verdict(
             camera=self._camera,
             frame_id=announcement.frame_id,
             captured_ns=announcement.captured_ns,
             position_mm=announcement.position_mm,
             coil=announcement.coil,
-            decision=decision,
-            reasons=reasons,
+            decision=Decision.UNINSPECTED,
+            reasons=(why.text,),
             defects=(),
             recipe=self._recipes[self._engine].identity,
             engine=self._engine,
             stage_ms={},
             file=announcement.file,
+            ingest_epoch=announcement.ingest_ns,
+            codes=(why.code,),
         )
 
     def _total_ms(self, settled: SettledFrame, now_ns: int) -> float | None:

@@ -16,10 +16,11 @@ from inspector.values import (
     Inspection,
     Pixels,
     Segmentation,
+    Uninspected,
     Working,
 )
 
-WIRE_VERSION: Final = 3
+WIRE_VERSION: Final = 4
 """Raised whenever a header changes; a stage refuses every other version."""
 
 IN_MESSAGE: Final = -1
@@ -43,7 +44,7 @@ class Fault(msgspec.Struct, frozen=True, array_like=True, tag="fault"):
 
     camera: str
     frame_id: int
-    reason: str
+    reason: Uninspected
 
 
 class End(msgspec.Struct, frozen=True, array_like=True, tag="end"):
@@ -122,7 +123,7 @@ class ResultHeader(msgspec.Struct, frozen=True, array_like=True):
     received_ns: int
     submitted_ns: int
     answered_ns: int
-    fault: str | None = None
+    fault: Uninspected | None = None
     map_stride: int = 0
     height: int = 0
     width: int = 0
