@@ -1,10 +1,97 @@
 """Logs: console on a terminal, one JSON object a line elsewhere; camera, frame, engine where a line has them."""
 
+import atexit
 import logging
 import os
 import sys
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from typing import Final
 
 import structlog
+
+HELD_LINES: Final = 2_000
+"""Lines that wait for a reader that is slow or hangs; what comes after that is counted and left out."""
+
+LEAVE_S: Final = 0.5
+"""At the end, lines that wait have this long."""
+
+TURN_S: Final = 0.02
+
+
+class StandardError:
+    """stderr that never holds up its writer and never fails: a thread writes, and drops what nobody reads.
+
+    A full disk, a pipe whose reader left or hangs, a terminal that is gone: none of it may end a line or delay a
+    verdict.
+    """
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque()
+        self._dropped = 0
+        self._leaving = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def write(self, text: str) -> int:
+        """Take the text; a thread writes it."""
+        if sys.stderr is not sys.__stderr__:
+            # A program that calls a command has replaced it, and wants the text there and now.
+            with suppress(OSError, ValueError):
+                sys.stderr.write(text)
+            return len(text)
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
+        if len(self._lines) >= HELD_LINES:
+            self._dropped += 1
+        else:
+            self._lines.append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing: the thread flushes."""
+
+    def isatty(self) -> bool:
+        """Whether a person looks on."""
+        return sys.stderr.isatty()
+
+    def close_soon(self) -> None:
+        """Give lines that wait a moment to be written."""
+        self._leaving.set()
+        if self._thread is not None:
+            self._thread.join(LEAVE_S)
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._serve, name="log lines", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            leaving = self._leaving.wait(TURN_S)
+            while self._lines:
+                self._put(self._lines.popleft())
+            dropped, self._dropped = self._dropped, 0
+            if dropped:
+                self._put(f"{dropped} log lines were left out: their reader was slow\n")
+            if leaving:
+                return
+
+    def _put(self, text: str) -> None:
+        rest = text.encode("utf-8", "backslashreplace")
+        while rest:
+            try:
+                rest = rest[os.write(2, rest) :]
+            except BlockingIOError:
+                time.sleep(TURN_S)
+            except OSError:
+                return  # nobody can be told
+
+
+STDERR: Final = StandardError()
+"""What logs and progress are written to."""
+
+atexit.register(STDERR.close_soon)
 
 
 def configure(process: str) -> None:
@@ -16,16 +103,25 @@ def configure(process: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=False),
         structlog.processors.StackInfoRenderer(),
     ]
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         final: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer()]
     else:
         final = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=shared + final,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        # Whatever stderr is when a line is written: a program that calls a command may have replaced it.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: _Printer(),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(process=process)
+
+
+class _Printer:
+    """What structlog hands rendered lines to."""
+
+    def msg(self, message: str) -> None:
+        STDERR.write(message + "\n")
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg

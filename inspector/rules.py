@@ -45,6 +45,12 @@ class BoundRecipe:
     mm_per_px_along: float
 
     @property
+    def min_area_px(self) -> tuple[float, ...]:
+        """Indexed by kind."""
+        mm2_per_px = self.mm_per_px_across * self.mm_per_px_along
+        return tuple(area / mm2_per_px for area in self.min_area_mm2)
+
+    @property
     def lowest_step(self) -> int:
         """A frame with no score at or over it is clean."""
         return int(self.steps[1:].min())

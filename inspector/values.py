@@ -132,7 +132,7 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce")
     """What `decide` hears of a captured frame before its pixels go anywhere: from here on it owes a verdict."""
 
     camera: str
-    ingest_ns: int
+    ingest_epoch: int
     """When the ingest that captured it started, on the monotonic clock: frame ids count from there."""
     frame_id: int
     captured_ns: int
@@ -147,6 +147,8 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce")
     """Why there are no pixels: the frame ends UNINSPECTED with this reason."""
     file: str | None = None
     """Name of the file it was read from."""
+    recipe: str = ""
+    """Name and content hash of the recipe whose scale gave the position; empty where the sender names none."""
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -14,14 +14,23 @@ from tqdm import tqdm
 from inspector.commands.private_folder import private_folder
 from inspector.config import LineConfig, LoadedConfig
 from inspector.errors import InputError
+from inspector.logs import STDERR
 from inspector.processes.line import Line
 from inspector.processes.stop import StopRequest
+from inspector.settings_file import read_bytes
+from inspector.sinks.gate_log import GATE_LOG_NAME
 from inspector.sinks.report import write_report
 from inspector.sinks.summary import SUMMARY_NAME, read_summary
 from inspector.sinks.verdict_log import VERDICTS_NAME
 
+LEFT_BEHIND: Final = (".decide.lock", GATE_LOG_NAME)
+"""What a decide that fails at its start may leave in the folder."""
+
 CONFIG_NAME: Final = "line.json"
 """The config as it was used, with every override and default, beside the results."""
+
+RECIPE_NAME: Final = "recipe.toml"
+"""The recipe as it was used."""
 
 QUICK_REPORT_FRAMES: Final = 20_000
 """After Ctrl-C a report is written only for so many frames, in well under a second."""
@@ -54,7 +63,11 @@ def run_session(
     `out` must not hold a run already. `control` is where it takes another engine, if it is to.
     """
     with claimed(out), private_folder() as links, StopRequest() as stop:
-        line = line.model_copy(update={"links": links, "sinks": line.sinks.model_copy(update={"out": out})})
+        # Every stage of this run goes by one recipe, also one that starts later: the file may be edited meanwhile.
+        recipe = out / RECIPE_NAME
+        recipe.write_bytes(read_bytes(line.recipe))
+        sinks = line.sinks.model_copy(update={"out": out})
+        line = line.model_copy(update={"links": links, "sinks": sinks, "recipe": recipe})
         resolved = out / CONFIG_NAME
         resolved.write_text(line.model_dump_json(indent=1) + "\n", encoding="utf-8")
         with Bar(quiet=quiet) as bar:
@@ -93,7 +106,8 @@ def claimed(out: Path) -> Iterator[None]:
             yield
         finally:
             if not (out / VERDICTS_NAME).exists():
-                (out / CONFIG_NAME).unlink(missing_ok=True)
+                for name in (CONFIG_NAME, RECIPE_NAME, *LEFT_BEHIND):
+                    (out / name).unlink(missing_ok=True)
                 with contextlib.suppress(OSError):  # holds something else
                     out.rmdir()
     finally:
@@ -141,7 +155,7 @@ class Bar:
                 total=total,
                 unit=" frames",
                 desc="inspecting",
-                file=sys.stderr,
+                file=STDERR,
                 mininterval=0.1 if terminal else PLAIN_INTERVAL_S,
                 bar_format=None if terminal else "{desc}: {n_fmt}/{total_fmt} frames, {rate_fmt}\n",
             )

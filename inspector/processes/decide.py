@@ -13,14 +13,16 @@ from inspector.config import LoadedConfig
 from inspector.engine.signature import open_trusted
 from inspector.errors import WireError, WorkError
 from inspector.processes.desk import Decide
+from inspector.processes.lock import hold_place
 from inspector.processes.notify import PROGRESS, READY, SETTLED, Notifier, Pulse
 from inspector.processes.stop import StopRequest
 from inspector.processes.watch import Watch
 from inspector.recipe import load_recipe
+from inspector.repeated import Repeated
 from inspector.sinks import Sinks
-from inspector.stages.verdicts import Outcome
+from inspector.stages.verdicts import DEFECTS_PER_SECOND, Outcome
 from inspector.wire.curve import open_view
-from inspector.wire.links import NEWS, RESULTS, open_context, open_receiver, refuse_another
+from inspector.wire.links import NEWS, RESULTS, open_context, open_receiver
 from inspector.wire.messages import Parts
 
 TURN_MESSAGES: Final = 64
@@ -42,15 +44,23 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop is asked for. Raises InputError before the start, WorkError when verdicts were lost."""
     sys.setswitchinterval(GIVE_WAY_S)
     line = config.line
-    refuse_another(NEWS, line.links)
     folder = open_trusted(line.engine, line.trusted_keys)
     recipe = load_recipe(line.recipe)
     bound = recipe.bind(folder.classes)
     notifier = Notifier()
     watch = Watch(line.health, config, bound, folder.identity) if line.health is not None else None
     meters = watch.meters if watch is not None else None
-    decide = Decide(list(line.cameras), recipe, folder.classes, int(line.deadline_ms * 1e6), meters)
+    decide = Decide(
+        list(line.cameras),
+        recipe,
+        folder.classes,
+        int(line.deadline_ms * 1e6),
+        meters,
+        None if line.sinks.keep_all else DEFECTS_PER_SECOND,
+    )
     with (
+        hold_place("decide", line.links),
+        hold_place("decide", line.sinks.out),
         StopRequest() as stop,
         watch or nullcontext(),
         open_context() as context,
@@ -59,8 +69,9 @@ def main(config: LoadedConfig) -> None:
         sinks = Sinks(config, bound, view)
         for verdict in sinks.earlier_verdicts():
             decide.tally.add(verdict, None, time.monotonic_ns())
-        for camera, frame_id in sinks.last_frames().items():
-            decide.resume(camera, frame_id + 1)
+        for camera, places in sinks.places().items():
+            for ingest_epoch, next_frame in places.items():
+                decide.resume(camera, ingest_epoch, next_frame)
         news = open_receiver(context, NEWS, line.links)
         results = open_receiver(context, RESULTS, line.links)
         notifier.tell(**{READY: "1"})
@@ -89,22 +100,23 @@ def _serve(
         if end is not news:
             answers.register(end, zmq.POLLIN)
     stop_s: float | None = None
-    progress, pulse = Progress(decide, notifier), Pulse(notifier, "verdicts")
+    progress, pulse, refusals = Progress(decide, notifier), Pulse(notifier, "verdicts"), Repeated()
     given: list[Outcome] = []
     while True:
-        timeout_ms = 0 if sinks.hurried else _timeout_ms(decide, stopping=stop_s is not None)
+        timeout_ms = 0 if sinks.hurried or decide.behind else _timeout_ms(decide, stopping=stop_s is not None)
         patience_ms = min(timeout_ms, decide.patience_ms) if stop_s is None else 0
         if patience_ms:
             answers.poll(patience_ms)
             timeout_ms = 0
         ready = dict(poller.poll(timeout_ms))
         if news in ready:
-            _drain(news, lambda parts: given.extend(decide.news(parts, time.monotonic_ns())), decide)
+            _drain(news, lambda parts: decide.news(parts, time.monotonic_ns()), decide, refusals)
         if results in ready:
-            _drain(results, decide.results, decide)
+            _drain(results, decide.results, decide, refusals)
         now_ns = time.monotonic_ns()
         given.extend(decide.settle(now_ns))
-        sinks.turn(given, owed=decide.owed, silent=decide.silent(now_ns))
+        refused = decide.refused_lately(now_ns)
+        sinks.turn(given, owed=decide.owed, silent=decide.silent(now_ns), refused=refused)
         given.clear()
         progress.tell()
         if watch is not None:
@@ -128,7 +140,7 @@ def _timeout_ms(decide: Decide, *, stopping: bool) -> int:
     return max(0, min(longest, -(-(deadline_ns - time.monotonic_ns()) // 1_000_000)))
 
 
-def _drain(socket: "zmq.Socket[bytes]", take: Callable[[Parts], None], decide: Decide) -> None:
+def _drain(socket: "zmq.Socket[bytes]", take: Callable[[Parts], None], decide: Decide, refusals: Repeated) -> None:
     """Take what has come, up to a turn's worth; what does not decode is refused, logged and counted."""
     for _ in range(TURN_MESSAGES):
         try:
@@ -138,8 +150,9 @@ def _drain(socket: "zmq.Socket[bytes]", take: Callable[[Parts], None], decide: D
         try:
             take([part.buffer for part in parts])
         except WireError as error:
-            decide.refused += 1
-            log.warning("message refused", error=str(error), refused=decide.refused)
+            decide.refuse(time.monotonic_ns())
+            if refusals.due() is not None:
+                log.warning("message refused", error=str(error), refused=decide.refused)
 
 
 class Progress:

@@ -10,6 +10,7 @@ import zmq
 
 from inspector.errors import WireError
 from inspector.processes.stop import StopRequest
+from inspector.repeated import Repeated
 from inspector.stages.slots import Slots
 from inspector.values import Frame
 from inspector.wire.messages import (
@@ -56,16 +57,17 @@ class Dispatch:
         socket: "zmq.Socket[bytes]",
         ring: PixelRing,
         deadline_ns: int,
-        ingest_ns: int,
+        ingest_epoch: int,
         stop: StopRequest,
         view: ViewPace,
     ) -> None:
         self._socket, self._ring, self._view = socket, ring, view
-        self._deadline_ns, self._ingest_ns = deadline_ns, ingest_ns
+        self._deadline_ns, self._ingest_epoch = deadline_ns, ingest_epoch
         self._slots = Slots(ring.slots)
         self._room: dict[bytes, int] = {}
         """Worker → frames it can still take."""
         self.refused = 0
+        self._refusals = Repeated()
         self._poller = zmq.Poller()
         self._poller.register(socket, zmq.POLLIN)
         self._poller.register(stop.fileno(), zmq.POLLIN)
@@ -106,7 +108,8 @@ class Dispatch:
         planes: list[memoryview] = []
         for frame in frames:
             pixels = frame.pixels
-            slot = self._slots.take(frame.frame_id, frame.clock_ns + self._deadline_ns)
+            lent_until_ns = frame.clock_ns + self._deadline_ns
+            slot = self._slots.take(frame.frame_id, lent_until_ns)
             if pixels.size <= self._ring.slot_bytes:
                 self._ring.put(slot, pixels)
             else:
@@ -122,9 +125,10 @@ class Dispatch:
                     pixels.shape[1],
                     slot,
                     self._view.wants_one(),
+                    lent_until_ns,
                 )
             )
-        message = encode(Frames(frames[0].camera, self._ingest_ns, headers))
+        message = encode(Frames(frames[0].camera, self._ingest_epoch, headers))
         if not self._tell(worker, message, *planes):
             self._slots.release(frame.frame_id for frame in frames)
             return False
@@ -153,7 +157,8 @@ class Dispatch:
                 message = decode_to_ingest(parts)
             except WireError as error:
                 self.refused += 1
-                log.warning("message refused", error=str(error), refused=self.refused)
+                if self._refusals.due() is not None:
+                    log.warning("message refused", error=str(error), refused=self.refused)
                 continue
             self._answer(worker, message)
 
@@ -161,11 +166,13 @@ class Dispatch:
         if isinstance(message, Hello):
             if worker not in self._room:
                 self._room[worker] = 0
-                self._tell(worker, encode(Welcome(self._ingest_ns, str(self._ring.path), self._ring.slot_bytes)))
+                self._tell(
+                    worker, encode(Welcome(self._ingest_epoch, str(self._ring.path), self._ring.slot_bytes))
+                )
         elif isinstance(message, Leaving):
             self._room.pop(worker, None)
             self._tell(worker, encode(Parted()))
-        elif message.ingest_ns == self._ingest_ns:
+        elif message.ingest_epoch == self._ingest_epoch:
             self._slots.release(message.done)
             if worker in self._room:
                 self._room[worker] += message.frames

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -14,15 +15,18 @@ from inspector.config import LoadedConfig
 from inspector.engine.manifest import read_manifest
 from inspector.errors import ConfigError, WorkError
 from inspector.processes.dispatch import Dispatch, ViewPace
+from inspector.processes.lock import hold_place
 from inspector.processes.notify import CAPTURED, READY, Notifier, Pulse
 from inspector.processes.sending import send, set_retry
 from inspector.processes.stop import StopRequest
-from inspector.recipe import load_recipe
+from inspector.recipe import LoadedRecipe, load_recipe
+from inspector.repeated import Repeated
 from inspector.sources import WhenBehind, open_source
 from inspector.values import Announcement, Capture, Code, Frame, Uninspected
-from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, refuse_another, ring_path
+from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
 from inspector.wire.messages import Begin, End, Fault, Idle, News, encode
 from inspector.wire.pixel_ring import PixelRing
+from inspector.wire.positions import PlaceFile, newest_place
 
 FRAMES_LINGER_MS: Final = 500
 """At the end, frames still held for a worker that is gone are given up after this; `decide` has their ids."""
@@ -66,22 +70,29 @@ class Announcer:
         camera: str,
         news: Socket,
         stop: StopRequest,
-        mm_per_px_along: float,
+        recipe: LoadedRecipe,
+        height: int,
         coil: str | None,
         pulse: Pulse,
+        places: PlaceFile | None = None,
+        start_mm: float = 0.0,
     ) -> None:
+        """`height` is what the first frames are taken to have, px, until one is read. `places` is where a live
+        camera's positions are kept, `start_mm` where its strip is now."""
         self._camera = camera
         self._pulse = pulse
         self._news_s = time.monotonic()
         self._news = news
         self._stop = stop
-        self._mm_per_px = mm_per_px_along
+        self._mm_per_px, self._recipe = recipe.recipe.mm_per_px_along, recipe.identity
         self._coil = coil
-        self._next_mm = 0.0
-        self._height = 0
+        self._places = places
+        self._next_mm, self._next_ns = start_mm, time.time_ns()
+        self._height = height
+        self._unreadable = Repeated()
         self._untold: list[News] = []
         self._told_s = 0.0
-        self.ingest_ns = time.monotonic_ns()
+        self.ingest_epoch = time.monotonic_ns()
         self._faults = 0
         self._given_up = 0
         self._fault: Uninspected | None = None
@@ -89,7 +100,7 @@ class Announcer:
 
     def begin(self, total: int | None) -> None:
         """Frame ids start from 0."""
-        self._untold.append(Begin(self._camera, self.ingest_ns, total))
+        self._untold.append(Begin(self._camera, self.ingest_epoch, total))
         self.tell()
 
     def take(self, capture: Capture) -> Frame | None:
@@ -102,11 +113,13 @@ class Announcer:
         position_mm = self._next_mm if capture.position_mm is None else capture.position_mm
         if capture.pixels is not None:
             self._height = capture.pixels.shape[0]
-        self._next_mm = position_mm + self._height * self._mm_per_px
+        self._next_mm, self._next_ns = position_mm + self._height * self._mm_per_px, captured_ns
+        if self._places is not None:
+            self._places.keep(self._next_mm, clock_ns)
         self._untold.append(
             Announcement(
                 self._camera,
-                self.ingest_ns,
+                self.ingest_epoch,
                 frame_id,
                 captured_ns,
                 clock_ns,
@@ -115,22 +128,27 @@ class Announcer:
                 self._coil if capture.coil is None else capture.coil,
                 capture.fault,
                 capture.file,
+                self._recipe,
             )
         )
         if capture.pixels is None:
-            log.warning("frame cannot be read", frame=frame_id, fault=capture.fault and capture.fault.text)
+            if self._unreadable.due() is not None:
+                why = capture.fault and capture.fault.text
+                log.warning("frame cannot be inspected", frame=frame_id, fault=why, so_far=self._faults)
             return None
         return Frame(self._camera, frame_id, captured_ns, clock_ns, position_mm, capture.pixels)
 
     def give_up(self, frame: Frame, reason: Uninspected) -> None:
         """An announced frame will not reach the worker."""
         self._given_up += 1
-        self._untold.append(Fault(self._camera, frame.frame_id, reason))
+        self._untold.append(Fault(self._camera, self.ingest_epoch, frame.frame_id, reason))
         self.tell()
 
     def end(self) -> None:
         """No more captures."""
-        self._untold.append(End(self._camera, self.captured))
+        self._untold.append(
+            End(self._camera, self.ingest_epoch, self.captured, self._next_ns, self._next_mm, self._height)
+        )
         self.tell()
 
     def turn(self) -> None:
@@ -141,7 +159,7 @@ class Announcer:
             self._told_s = now_s
             # Only where there is room: it will be said again soon.
             with contextlib.suppress(zmq.Again):
-                self._news.send(encode([Idle(self._camera)]), zmq.NOBLOCK)
+                self._news.send(encode([Idle(self._camera, self.ingest_epoch)]), zmq.NOBLOCK)
 
     def _state(self) -> str:
         silent_s = time.monotonic() - self._news_s
@@ -169,12 +187,16 @@ def main(config: LoadedConfig, camera: str) -> None:
     if camera not in line.cameras:
         raise ConfigError(f"{config.path}: cameras: no camera {camera}; there is {', '.join(line.cameras)}")
     structlog.contextvars.bind_contextvars(camera=camera)
-    refuse_another(FRAMES, line.links, camera)
-    recipe = load_recipe(line.recipe).recipe
+    recipe = load_recipe(line.recipe)
     manifest = read_manifest(line.engine)
     batch = min(line.batch.max_frames, manifest.max_batch)
     notifier = Notifier()
-    with StopRequest() as stop, open_source(line.cameras[camera]) as source, open_context() as context:
+    with (
+        hold_place(f"ingest-{camera}", line.links),
+        StopRequest() as stop,
+        open_source(line.cameras[camera]) as source,
+        open_context() as context,
+    ):
         news = open_sender(context, NEWS, line.links, linger_ms=NEWS_LINGER_MS)
         set_retry(news)
         ring = PixelRing.create(
@@ -184,25 +206,42 @@ def main(config: LoadedConfig, camera: str) -> None:
         )
         try:
             frames = open_sender(context, FRAMES, line.links, camera, linger_ms=FRAMES_LINGER_MS)
-            announcer = Announcer(camera, news, stop, recipe.mm_per_px_along, line.coil, Pulse(notifier, "frames"))
+            live = source.when_behind is WhenBehind.SHED_OLDEST
+            announcer = Announcer(
+                camera,
+                news,
+                stop,
+                recipe,
+                manifest.height,
+                line.coil,
+                Pulse(notifier, "frames"),
+                PlaceFile(line.links, camera) if live else None,
+                _start_mm(line.links, list(line.cameras)) if live else 0.0,
+            )
             dispatch = Dispatch(
                 frames,
                 ring,
                 int(line.deadline_ms * 1e6),
-                announcer.ingest_ns,
+                announcer.ingest_epoch,
                 stop,
                 ViewPace(line.view.frames_per_second),
             )
             announcer.begin(source.total())
             notifier.tell(**{READY: "1"})
             log.info("ingest started", source=line.cameras[camera].type)
-            feed = _feed_waiting if source.when_behind is WhenBehind.WAIT else _feed_shedding
+            feed = _feed_shedding if live else _feed_waiting
             feed(source.captures(), announcer, dispatch, stop)
             announcer.end()
             notifier.tell(**{CAPTURED: str(announcer.captured)})
             log.info("ingest ended", captured=announcer.captured, refused=dispatch.refused)
         finally:
             ring.close()
+
+
+def _start_mm(links: Path, cameras: list[str]) -> float:
+    """Where the strip of this line is now; 0 where no camera has looked at it yet."""
+    place = newest_place(links, cameras)
+    return 0.0 if place is None else place.at(time.monotonic_ns())
 
 
 def _slots(frame_bytes: int, batch: int) -> int:

@@ -16,9 +16,10 @@ from inspector.processes.intake import MOST_LUMP, Intake, lump_s
 from inspector.processes.notify import TURN_MS, Pulse
 from inspector.processes.sending import send
 from inspector.processes.stop import StopRequest
+from inspector.repeated import Repeated
 from inspector.stages.batching import Batcher
 from inspector.values import Batch, Code, Frame, Inspection, Pixels, Segmentation, Uninspected, Working
-from inspector.wire.messages import Result, encode_results
+from inspector.wire.messages import Filter, Result, encode_results
 from inspector.wire.pixel_ring import page_aligned
 
 DEADLINE_MARGIN: Final = 0.1
@@ -39,8 +40,10 @@ class Held(msgspec.Struct, frozen=True):
     frame: Frame
     received_ns: int
     view: bool
+    lent_until_ns: int
+    """Monotonic clock: from then on its pixels may be another frame's."""
     intake: Intake
-    ingest_ns: int
+    ingest_epoch: int
     """Start of the ingest it is from."""
 
 
@@ -60,7 +63,7 @@ class Worker:
     def __init__(
         self,
         backend: Backend,
-        lowest_step: int,
+        clean: Filter,
         batcher: Batcher[Held],
         results: Socket,
         stop: StopRequest,
@@ -78,7 +81,7 @@ class Worker:
         self._memory: list[Pixels] = []
         """For batches to come: fresh memory for each would cost as much as laying the frames in it."""
         self._stride = backend.manifest.map_stride
-        self._lowest_step = lowest_step
+        self._clean = clean
         self._deadline_ns = deadline_ns
         self._gather_ns = int(lump_s(deadline_ns / 1e9) * 1e9)
         """While frames wait for the engine, results travel together, and none waits longer than this. With time to
@@ -97,6 +100,7 @@ class Worker:
         self._gathered_ns = 0
         """When the oldest gathered result came."""
         self.refused = 0
+        self._refusals, self._failures = Repeated(), Repeated()
         self.failed_batches = 0
         self.unsent = 0
 
@@ -124,13 +128,15 @@ class Worker:
             received = intake.receive()
         except WireError as error:
             self.refused += 1
-            log.warning("frame message refused", error=str(error), refused=self.refused)
+            if self._refusals.due() is not None:
+                log.warning("frame message refused", error=str(error), refused=self.refused)
             return
         if received is None:
             return
-        ingest_ns, frames = received
-        for frame, view in frames:
-            held = Held(frame, now_ns, view, intake, ingest_ns)
+        ingest_epoch, frames = received
+        for lent in frames:
+            frame = lent.frame
+            held = Held(frame, now_ns, lent.view, lent.until_ns, intake, ingest_epoch)
             if frame.pixels.shape == self._size:
                 self._batcher.add(held, now_ns)
             else:
@@ -166,7 +172,8 @@ class Worker:
     def _in_time(self, held: Held, now_ns: int) -> bool:
         """Whether the frame can still make its deadline; if not it is reported, and the engine's time goes to
         one that can."""
-        left_ns = held.frame.clock_ns + int(self._deadline_ns * (1 - DEADLINE_MARGIN)) - now_ns
+        in_time_ns = held.frame.clock_ns + int(self._deadline_ns * (1 - DEADLINE_MARGIN))
+        left_ns = min(in_time_ns, held.lent_until_ns) - now_ns
         if left_ns >= self._engine_ns:
             return True
         if left_ns > 0:
@@ -205,12 +212,14 @@ class Worker:
         now_ns = time.monotonic_ns()
         if answer.error is not None:
             self.failed_batches += 1
-            log.error(
-                "batch failed",
-                error=answer.error,
-                frames=len(flight.held),
-                first=flight.held[0].frame.frame_id,
-            )
+            if self._failures.due() is not None:
+                log.error(
+                    "batch failed",
+                    error=answer.error,
+                    frames=len(flight.held),
+                    first=flight.held[0].frame.frame_id,
+                    failed=self.failed_batches,
+                )
         for index, held in enumerate(flight.held):
             times = (held.received_ns, flight.submitted_ns, now_ns)
             if answer.kind is None or answer.score is None:
@@ -219,12 +228,12 @@ class Worker:
                 continue
             score = answer.score[index]
             maps = pixels = None
-            if held.view or score.max() >= self._lowest_step:
+            if held.view or score.max() >= self._clean.lowest_step:
                 maps = Segmentation(answer.kind[index], score, self._stride)
                 # A copy: the frame's place in shared memory goes to another frame before this one is on its way.
                 pixels = held.frame.pixels.copy()
-            if time.monotonic_ns() >= held.frame.clock_ns + self._deadline_ns:
-                # From its deadline on ingest may have laid another frame in its place while the engine looked.
+            if time.monotonic_ns() >= held.lent_until_ns:
+                # Ingest may have laid another frame in its place while the engine looked.
                 yield Inspection(self._engine, *times, fault=OVERDUE)
             else:
                 yield Inspection(self._engine, *times, maps, pixels)
@@ -233,8 +242,8 @@ class Worker:
         if not self._gathered:
             self._gathered_ns = time.monotonic_ns()
         self._answered += 1
-        self._gathered.append(Result(held.intake.camera, held.ingest_ns, held.frame.frame_id, inspection))
-        held.intake.release(held.frame.frame_id, held.ingest_ns)
+        self._gathered.append(Result(held.intake.camera, held.ingest_epoch, held.frame.frame_id, inspection))
+        held.intake.release(held.frame.frame_id, held.ingest_epoch)
 
     def send(self, *, flush: bool = False) -> None:
         """Hand what is gathered to decide, unless more is worth waiting for."""
@@ -246,6 +255,11 @@ class Worker:
         working = Working(self._started_ns, len(self._batcher), tuple(self._batches))
         results, self._gathered, self._batches = self._gathered, [], []
         on_wait = partial(self._pulse.held_up, "decide")
-        if not send(self._results, encode_results(self._classes, results, working), self._stop, on_wait=on_wait):
+        if not send(
+            self._results,
+            encode_results(self._classes, results, self._clean, working),
+            self._stop,
+            on_wait=on_wait,
+        ):
             self.unsent += len(results)
             log.error("results not taken by decide", frames=len(results), first=results[0].frame_id)

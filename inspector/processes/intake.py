@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
@@ -67,6 +68,16 @@ def make_room(backend: Backend, batch: int, deadline_s: float, cameras: int = 1)
     return window, lump
 
 
+class Lent(msgspec.Struct, frozen=True):
+    """A frame whose pixels ingest lends to the worker."""
+
+    frame: Frame
+    view: bool
+    """A viewer wants it: its maps and pixels travel on even when it is clean."""
+    until_ns: int
+    """Monotonic clock: from then on ingest may lay another frame in its place."""
+
+
 class Intake:
     """One camera's frames, as ingest sends them."""
 
@@ -94,10 +105,10 @@ class Intake:
             else:
                 self._say(Hello())
 
-    def receive(self) -> "tuple[int, list[tuple[Frame, bool]]] | None":
-        """(start of the ingest, its frames and whether a viewer wants each) of one message, pixels not copied.
+    def receive(self) -> "tuple[int, list[Lent]] | None":
+        """(ingest epoch, frames) of one message, pixels not copied; None when none came.
 
-        None when none came. Raises WireError for a message that must be refused.
+        Raises WireError for a message that must be refused.
         """
         try:
             parts = self.socket.recv_multipart(zmq.NOBLOCK)
@@ -105,7 +116,7 @@ class Intake:
             return None
         message = decode_to_worker(parts)
         if isinstance(message, Frames):
-            return message.ingest_ns, self._frames(message, parts[1:])
+            return message.ingest_epoch, self._frames(message, parts[1:])
         if isinstance(message, Parted):
             self.parted = True
         elif self._joined is None and not self._leaving:
@@ -115,12 +126,12 @@ class Intake:
     def _join(self, welcome: Welcome) -> None:
         ring = PixelRing.open(Path(welcome.ring), welcome.slot_bytes)
         before = list(self._rings.items())[-1:]
-        self._rings = dict([*before, (welcome.ingest_ns, ring)])
-        self._joined = welcome.ingest_ns
-        self._say(Room(welcome.ingest_ns, self._window, []))
+        self._rings = dict([*before, (welcome.ingest_epoch, ring)])
+        self._joined = welcome.ingest_epoch
+        self._say(Room(welcome.ingest_epoch, self._window, []))
 
-    def _frames(self, message: Frames, planes: list[bytes]) -> list[tuple[Frame, bool]]:
-        ring = self._rings.get(message.ingest_ns)
+    def _frames(self, message: Frames, planes: list[bytes]) -> list[Lent]:
+        ring = self._rings.get(message.ingest_epoch)
         if ring is None:
             raise WireError(f"camera {self.camera}: frames of an ingest that gave no welcome")
         inside = iter(planes)
@@ -130,16 +141,16 @@ class Intake:
                 pixels = plane(next(inside), header.height, header.width)
             else:
                 pixels = ring.view(header.slot, header.height, header.width)
-            frames.append((frame_of(self.camera, header, pixels), header.view))
+            frames.append(Lent(frame_of(self.camera, header, pixels), header.view, header.lent_until_ns))
         return frames
 
-    def release(self, frame_id: int, ingest_ns: int) -> None:
+    def release(self, frame_id: int, ingest_epoch: int) -> None:
         """The pixels of an ingest's frame are needed no more."""
-        if ingest_ns != self._joined:
+        if ingest_epoch != self._joined:
             return
         self._done.append(frame_id)
         if len(self._done) >= self._lump:
-            self._say(Room(ingest_ns, 0 if self._leaving else len(self._done), self._done))
+            self._say(Room(ingest_epoch, 0 if self._leaving else len(self._done), self._done))
             self._done = []
 
     def leave(self) -> None:

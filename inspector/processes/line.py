@@ -137,13 +137,17 @@ class Line:
         # Only a run that ends by itself may take its time over the last pictures.
         children.wait_until(lambda: children.ended() or bool(stop) or self._failure is not None, FINISH_S)
         children.wait_until(children.ended, STOP_S)
+        killed = [child for child in children.all if not child.ended]
+        for child in killed:
+            # One that is not ready yet holds no frame, and a library that compiles hears no signal.
+            child.vital = child.vital and child.ready
+            if child.vital:
+                log.error("stage did not stop: killed", stage=child.name)
+            child.popen.kill()
+            child.popen.wait()
+        if any(child.vital and child.process is DECIDE for child in killed):
+            self._close_books()
         for child in children.all:
-            if not child.ended:
-                # One that is not ready yet holds no frame, and a library that compiles hears no signal.
-                child.vital = child.vital and child.ready
-                if child.vital:
-                    log.error("stage did not stop: killed", stage=child.name)
-                child.popen.kill()
             child.popen.wait()
             if self._failure is None and child.vital:
                 self._failure = child.died()
@@ -160,6 +164,10 @@ class Line:
             lambda: successor.ended or (self._children.ended(INGEST) and successor.told.get(SETTLED) == "1"),
             CLOSE_BOOKS_S,
         )
+        successor.terminate()
+        self._children.wait_until(lambda: successor.ended, STOP_S)
+        if not successor.ended:
+            successor.popen.kill()
 
     def _settled(self) -> bool:
         return self._children.of(DECIDE)[-1].told.get(SETTLED) == "1"

@@ -79,6 +79,8 @@ class Watch:
                 engine=meters.engine,
             ),
             refused=decide.refused,
+            refused_s=_age_s(decide.refused_ns, now_ns),
+            foreign_recipes=dict(decide.foreign_recipes),
             sinks=sinks.state(),
             gate=sinks.gate.state() if sinks.gate is not None else None,
         )

@@ -17,6 +17,7 @@ from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
 from inspector.stages.batching import Batcher
 from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender
+from inspector.wire.messages import Filter
 
 RESULTS_LINGER_MS: Final = 1000
 
@@ -51,7 +52,8 @@ def main(config: LoadedConfig) -> None:
             for camera in line.cameras
         ]
         pulse = Pulse(notifier, "frames")
-        worker = Worker(backend, recipe.lowest_step, batcher, results, stop, int(line.deadline_ms * 1e6), pulse)
+        clean = Filter(recipe.identity, recipe.lowest_step)
+        worker = Worker(backend, clean, batcher, results, stop, int(line.deadline_ms * 1e6), pulse)
         notifier.tell(**{READY: "1"})
         log.info("worker started", device=backend.device(), slots=backend.slots, max_batch=batcher.max_frames)
         _serve(worker, backend, intakes, stop)

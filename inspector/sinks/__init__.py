@@ -1,4 +1,4 @@
-"""Sinks: where verdicts go. The gate first, then records, pictures behind a queue of their own, the view last."""
+"""Sinks: where verdicts go. The log first (microseconds), then the gate, records, pictures and the view."""
 
 import queue
 import threading
@@ -13,11 +13,12 @@ from inspector.engine.manifest import EngineFolder
 from inspector.errors import WorkError
 from inspector.rules import BoundRecipe
 from inspector.sinks.gate_feed import GateFeed
+from inspector.sinks.gate_log import GateLog
 from inspector.sinks.modbus_gate import ModbusGate
 from inspector.sinks.pictures import RejectPictures
 from inspector.sinks.records import open_records
 from inspector.sinks.summary import write_summary
-from inspector.sinks.verdict_log import VERDICTS_NAME, Rotation, VerdictLog, last_frames, read_verdicts
+from inspector.sinks.verdict_log import VERDICTS_NAME, Places, Rotation, VerdictLog, read_verdicts
 from inspector.sinks.viewer import Viewer
 from inspector.stages.line_state import SinkState
 from inspector.stages.tally import Tally
@@ -39,11 +40,11 @@ class Sinks:
         settings = config.line.sinks
         self._config, self._recipe = config, recipe
         self._folder = settings.out
-        self.gate = _open_gate(config, recipe)
         self._rotation = (
             Rotation(settings.log_megabytes * 1_000_000, settings.log_files) if settings.log_megabytes else None
         )
-        self._verdicts = VerdictLog(self._folder, self._rotation)
+        self._verdicts = VerdictLog(self._folder, self._rotation, links=config.line.links, wait=settings.keep_all)
+        self.gate = _open_gate(config, recipe, self._rotation)
         self._records = open_records(config, REJECTS_FOLDER)
         self._pictures = PictureQueue(
             RejectPictures(self._folder / REJECTS_FOLDER, max_frames=settings.max_pictures),
@@ -56,22 +57,25 @@ class Sinks:
         """What an earlier decide of this run has written; nothing for a service, which counts from its start."""
         return read_verdicts(self._folder / VERDICTS_NAME) if self._rotation is None else iter(())
 
-    def last_frames(self) -> dict[str, int]:
-        """The last frame of each camera that has a verdict on record."""
-        return last_frames(self._folder, list(self._config.line.cameras))
+    def places(self) -> Places:
+        """How far the verdicts on record go, by camera and ingest."""
+        return self._verdicts.places(list(self._config.line.cameras))
 
-    def turn(self, outcomes: Sequence[Outcome], *, owed: int, silent: bool) -> None:
-        """Once every turn of the loop: its new verdicts to every sink, to the gate before any is written down.
+    def turn(self, outcomes: Sequence[Outcome], *, owed: int, silent: bool, refused: bool = False) -> None:
+        """Once every turn of the loop: its new verdicts to every sink.
 
-        `owed` frames have no verdict yet, `silent`: a camera is not heard of; the gate's heartbeat hangs on both.
+        The log is first: after a kill it may hold a verdict that the gate never heard; the gate never holds an
+        accept that is not in the log. `owed` frames have no verdict yet, `silent`: a camera's ingest says nothing;
+        the gate's heartbeat depends on both. `refused`: a message of a stage could not be taken lately.
         """
+        for outcome in outcomes:
+            self._verdicts.write(outcome.verdict)
+        self._verdicts.flush()
         if self.gate is not None:
-            self.gate.turn(outcomes, owed=owed, silent=silent)
+            self.gate.turn(outcomes, owed=owed, silent=silent, refused=refused)
         for outcome in outcomes:
             self._write(outcome)
-        self._verdicts.flush()
         if self._records is not None:
-            # After the flush: what is in the log is what a restart can record again.
             self._records.flush()
 
     @property
@@ -81,7 +85,6 @@ class Sinks:
 
     def _write(self, outcome: Outcome) -> None:
         verdict = outcome.verdict
-        self._verdicts.write(verdict)
         if self._records is not None:
             self._records.write(verdict)
         if verdict.decision is Decision.REJECT and self._with_pictures:
@@ -142,12 +145,13 @@ class Sinks:
         return state.verdicts_lost
 
 
-def _open_gate(config: LoadedConfig, recipe: BoundRecipe) -> GateFeed | None:
+def _open_gate(config: LoadedConfig, recipe: BoundRecipe, rotation: Rotation | None) -> GateFeed | None:
     line = config.line
     if line.gate is None:
         return None
     late_ms = line.gate.late_ms if line.gate.late_ms is not None else line.deadline_ms
-    return GateFeed(ModbusGate(line.gate), list(line.cameras), recipe, late_ms)
+    told = GateLog(line.sinks.out, rotation)
+    return GateFeed(ModbusGate(line.gate), list(line.cameras), recipe, late_ms, told)
 
 
 class PictureQueue:

@@ -28,6 +28,8 @@ class Fault(IntFlag):
     """A camera's ingest has not been heard of: its side of the strip is not looked at."""
     STOPPED = 4
     """The inspector has ended in order."""
+    REFUSED = 8
+    """The inspector could not take a message of one of its stages: frames may be without a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Block:
     """Moves while verdicts flow, or while every camera says that there is nothing to see; stands still else."""
     fault: Fault
     run: int
-    """Another number after each start of the inspector: sequences begin again."""
+    """Another number after each start of decide or of an ingest: sequences begin again, and positions may."""
     records: tuple[Record, ...] = ()
     """At most RECORDS, newest first."""
 

@@ -11,6 +11,7 @@ import structlog
 
 from inspector.rules import BoundRecipe
 from inspector.sinks.gate import RECORDS, Action, Block, Fault, Gate, Record
+from inspector.sinks.gate_log import GateLog
 from inspector.stages.judge import to_blame
 from inspector.stages.line_state import GateState
 from inspector.stages.meters import LATENCY_MS, Histogram
@@ -68,8 +69,12 @@ class GateFeed:
         cameras: Sequence[str],
         recipe: BoundRecipe,
         late_ms: float,
+        log: GateLog | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
+        self._log = log
+        self._places: dict[str, tuple[int, int]] = {}
+        """Camera → (ingest epoch, frame id) of its newest verdict that was numbered."""
         self._gate, self._late_ms, self._clock_ns = gate, late_ms, clock_ns
         self._rejected = recipe.rejected
         self._kinds = {name: kind for kind, name in enumerate(recipe.names)}
@@ -114,17 +119,19 @@ class GateFeed:
             waits=counts.waits.state(),
         )
 
-    def turn(self, outcomes: Sequence[Outcome], *, owed: int, silent: bool) -> None:
+    def turn(self, outcomes: Sequence[Outcome], *, owed: int, silent: bool, refused: bool = False) -> None:
         """Once every turn of the loop: its new verdicts in the order they were given, and how the line stands.
 
         The heartbeat moves with every write that carries verdicts, and otherwise only while no frame is `owed` a
         verdict; never while a camera is `silent`. So a strip that stands still is not a line that has died.
+        `refused`: a message of a stage could not be taken lately.
         """
         now_ns = self._clock_ns()
         self._waiting.extend((outcome, now_ns) for outcome in outcomes)
         if len(self._waiting) > WAITING:
             self._miss(len(self._waiting) - WAITING)
-        self._fault = (self._fault & ~Fault.CAMERA_SILENT) | (Fault.CAMERA_SILENT if silent else Fault(0))
+        self._fault &= ~(Fault.CAMERA_SILENT | Fault.REFUSED)
+        self._fault |= (Fault.CAMERA_SILENT if silent else Fault(0)) | (Fault.REFUSED if refused else Fault(0))
         if self._fault & Fault.MISSED and self._held(now_ns):
             self._fault &= ~Fault.MISSED
         if self._waiting:
@@ -143,15 +150,21 @@ class GateFeed:
         self._fault |= Fault.STOPPED
         self._tell(beat=False)
         self._gate.close()
+        if self._log is not None:
+            self._log.close()
         log.info("gate closed", taken=self.counts.taken, missed=self.counts.missed, late=self.counts.late)
 
     def _tell_verdicts(self) -> None:
         """One write with the oldest verdicts that wait. Where it fails all are missed: they would be too late."""
         now_ns, given_ns = self._clock_ns(), self._waiting[0][1]
-        oldest = [self._waiting.popleft() for _ in range(min(RECORDS, len(self._waiting)))]
+        oldest = self._next_write()
         new = [self._record(outcome, (now_ns - at_ns) / 1e6) for outcome, at_ns in oldest]
         self._records = (*reversed(new), *self._records)[:RECORDS]
-        if self._tell(beat=not self._fault & Fault.CAMERA_SILENT):
+        taken = self._tell(beat=bool(new) and not self._fault & Fault.CAMERA_SILENT)
+        if self._log is not None and new:
+            verdicts = [outcome.verdict for outcome, _ in oldest]
+            self._log.told(time.time_ns(), self._run, new[0].sequence, verdicts, taken=taken)
+        if taken:
             self.counts.taken += len(new)
         else:
             self._missed(len(new))
@@ -160,10 +173,43 @@ class GateFeed:
         self.counts.waits.add(waited_ms)
         self.counts.longest_ms = max(self.counts.longest_ms, waited_ms)
 
+    def _next_write(self) -> list[tuple[Outcome, int]]:
+        """The oldest verdicts that wait, of one run, each camera's in the order of its frames.
+
+        A verdict behind its camera's newest one (of a replaced ingest, or of a gap in the announcements) counts as
+        missed: its position would make the PLC take old steel for new.
+        """
+        write: list[tuple[Outcome, int]] = []
+        while self._waiting and len(write) < RECORDS:
+            verdict = self._waiting[0][0].verdict
+            place, before = (verdict.ingest_epoch, verdict.frame_id), self._places.get(verdict.camera)
+            if before is not None and place <= before:
+                self._waiting.popleft()
+                self._count_on()
+                self._missed(1)
+                continue
+            if before is not None and place[0] != before[0]:
+                if write:
+                    break
+                self._begin_run()
+            self._places[verdict.camera] = place
+            write.append(self._waiting.popleft())
+        return write
+
+    def _begin_run(self) -> None:
+        """An ingest was replaced: its positions and ids begin anew, and so do the numbers that the PLC goes by."""
+        self._run = self._run % RUNS + 1
+        self._sequence, self._records = 0, ()
+        log.info("gate: a new run begins, as an ingest was started again", run=self._run)
+
     def _miss(self, count: int) -> None:
         """The oldest verdicts that wait will never be told; their numbers are left out."""
         for _ in range(count):
-            self._waiting.popleft()
+            verdict = self._waiting.popleft()[0].verdict
+            place, before = (verdict.ingest_epoch, verdict.frame_id), self._places.get(verdict.camera)
+            if before is not None and place[0] > before[0]:
+                self._begin_run()
+            self._places[verdict.camera] = place if before is None else max(place, before)
             self._count_on()
         self._missed(count)
 

@@ -13,9 +13,12 @@ MAP_VERSION: Final = 1
 
 HEADER: Final = (
     ("version", "1: this table"),
-    ("run", "1..65535, another number after each start of the inspector; sequences begin again at 1"),
+    ("run", "1..65535, another number after each start of decide or of an ingest; sequences begin again at 1"),
     ("heartbeat", "0..65535, wraps; stands still when verdicts stop"),
-    ("fault", "bits: 1 verdicts missed, 2 camera silent, 4 stopped; not 0 = reject everything"),
+    (
+        "fault",
+        "bits: 1 verdicts missed, 2 camera silent, 4 stopped, 8 messages refused; not 0 = reject everything",
+    ),
 )
 """Name and meaning of the registers from the base register on."""
 

@@ -123,7 +123,7 @@ class RejectPictures:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             for name, content in self._files(verdict, pixels, label, order):
-                write_whole(self._folder / name, content)
+                write_whole(self._folder / name, content, sync=False)
                 left -= 1
         except OSError as error:
             # What is left of this frame is not tried: a full disk is not asked twice.

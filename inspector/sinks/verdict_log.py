@@ -4,38 +4,27 @@ A run keeps one file. A service, which runs for months, moves a full one to verd
 keeps the newest of them: numbers, not times, as a PC's clock may be set back.
 """
 
-import contextlib
-import os
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import structlog
 
+from inspector.sinks.journal import Journal
+from inspector.sinks.log_file import LogFile, Rotation, full_files
+from inspector.sinks.log_writer import LogWriter
 from inspector.values import Verdict
 
 VERDICTS_NAME: Final = "verdicts.jsonl"
 
-MAX_HELD_BYTES: Final = 32 * 1024 * 1024
-"""Lines kept for a disk that is full, some 60,000; what comes after that is lost and counted."""
-
 LOOK_BACK_FILES: Final = 4
 """Files that are searched for a camera's last frame: a camera that runs is in the newest one."""
 
-_FULL_NAME: Final = re.compile(r"verdicts-(\d{6,})\.jsonl")
+Places = dict[str, dict[int, int]]
+"""Camera → ingest epoch → the frame id that comes next."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """When a service begins a new file, and how many full ones it keeps."""
-
-    file_bytes: int
-    keep: int
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -43,89 +32,96 @@ class _Place(msgspec.Struct, frozen=True):
 
     camera: str
     frame_id: int
+    ingest_epoch: int = 0
 
 
 class VerdictLog:
-    """Appends verdicts; what the disk does not take waits in memory and is tried again with the next ones."""
+    """Appends verdicts from decide's loop; a thread brings them to the disk."""
 
-    def __init__(self, folder: Path, rotation: Rotation | None = None) -> None:
+    def __init__(
+        self, folder: Path, rotation: Rotation | None = None, *, links: Path | None = None, wait: bool = False
+    ) -> None:
+        """`links` is where the journal lies; without it a kill costs what the disk does not have yet. `wait`: see
+        `LogWriter`. Raises OSError."""
         self.path = folder / VERDICTS_NAME
-        self._rotation = rotation
-        folder.mkdir(parents=True, exist_ok=True)
-        cut_torn_line(self.path)
-        self._file = self._open()
-        self._size = os.fstat(self._file).st_size
+        file = LogFile(self.path, rotation)
+        journal = None if links is None else Journal(links)
+        rest = b""
+        if journal is not None:
+            rest = _recover(file, journal)
+            if not rest:
+                file.cut_torn_line()
+                journal.restart(file.inode, file.size)
+        else:
+            file.cut_torn_line()
+        self._before = {} if journal is None else journal.places
+        self._places: dict[str, tuple[int, int]] = dict(self._before)
+        self._writer = LogWriter(file, journal, held=rest, wait=wait)
         self._encoder = msgspec.json.Encoder()
         self._lines = bytearray()
-        self._full = False
-        self.lost = 0
+        self._count = 0
+
+    @property
+    def lost(self) -> int:
         """Verdicts that could not be written down; they were given all the same."""
+        return self._writer.lost
+
+    @property
+    def waiting(self) -> int:
+        """Verdicts that the disk has not taken yet."""
+        return self._writer.waiting
 
     def write(self, verdict: Verdict) -> None:
-        """Take one verdict; `flush` puts it on disk."""
-        if len(self._lines) > MAX_HELD_BYTES:
-            self.lost += 1
-            return
+        """Take one verdict; `flush` keeps it."""
         self._lines += self._encoder.encode(verdict)
         self._lines += b"\n"
+        self._count += 1
+        place = (verdict.ingest_epoch, verdict.frame_id + 1)
+        if place > self._places.get(verdict.camera, (-1, 0)):
+            self._places[verdict.camera] = place
 
     def flush(self) -> None:
-        """Write what is held. A disk that refuses is logged once and tried again at the next call."""
-        if not self._lines:
-            return
-        try:
-            written = os.write(self._file, self._lines)
-        except OSError as error:
-            if not self._full:
-                log.error(
-                    "verdicts cannot be written: they are held in memory",
-                    path=str(self.path),
-                    error=str(error),
-                )
-            self._full = True
-            return
-        # A short write leaves the rest of a line here: the next write completes it.
-        del self._lines[:written]
-        self._size += written
-        if self._full and not self._lines:
-            self._full = False
-            log.info("verdicts are written again", path=str(self.path))
-        if self._rotation is not None and self._size >= self._rotation.file_bytes and not self._lines:
-            self._begin_new_file(self._rotation.keep)
+        """Keep what was written, before anybody hears of it; waits for no disk."""
+        if self._lines:
+            self._writer.put(self._lines, self._count, self._places)
+            self._lines, self._count = bytearray(), 0
 
-    def _open(self) -> int:
-        return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-
-    def _begin_new_file(self, keep: int) -> None:
-        """A disk that refuses leaves things as they are: the file grows until it does not."""
-        full = full_files(self.path.parent)
-        number = _number(full[-1]) + 1 if full else 1
-        moved = self.path.with_name(f"verdicts-{number:06d}.jsonl")
-        try:
-            self.path.rename(moved)
-            try:
-                file = self._open()
-            except OSError:
-                moved.rename(self.path)
-                raise
-        except OSError as error:
-            log.error("verdict log cannot begin a new file", path=str(self.path), error=str(error))
-            return
-        os.close(self._file)
-        self._file, self._size = file, 0
-        for old in [*full, moved][:-keep]:
-            with contextlib.suppress(FileNotFoundError):
-                old.unlink()
+    def places(self, cameras: list[str]) -> Places:
+        """How far each camera's verdicts go: from the logs, and from the journal where it knows more."""
+        found = last_places(self.path.parent, cameras)
+        for camera, (epoch, frame_id) in self._before.items():
+            of_camera = found.setdefault(camera, {})
+            if frame_id > of_camera.get(epoch, 0):
+                if epoch in of_camera:
+                    log.error(
+                        "verdicts of an earlier decide are not in the log",
+                        camera=camera,
+                        first=of_camera[epoch],
+                        last=frame_id - 1,
+                    )
+                of_camera[epoch] = frame_id
+        return found
 
     def close(self) -> None:
         """Write what can be written; lines that cannot are counted in `lost`, and no half line stays behind."""
         self.flush()
-        if self._lines:
-            self.lost += self._lines.count(b"\n")
-        os.close(self._file)
-        cut_torn_line(self.path)
-        if self.lost:
-            log.error("verdicts lost: the disk did not take them", lost=self.lost, path=str(self.path))
+        self._writer.close()
+
+
+def _recover(file: LogFile, journal: Journal) -> bytes:
+    """Copy to the log what an earlier decide could not; returns what the disk does not take now either."""
+    rest = journal.untaken(file.inode, file.size)
+    if rest:
+        log.info("verdicts of an earlier decide go into the log", path=str(file.path), lines=rest.count(b"\n"))
+    while rest:
+        try:
+            written = file.write(rest)
+        except OSError as error:
+            log.error("log cannot be written: it is held in memory", path=str(file.path), error=error.strerror)
+            break
+        journal.taken(written, file.inode, file.size)
+        rest = rest[written:]
+    return rest
 
 
 def read_verdicts(path: Path) -> Iterator[Verdict]:
@@ -136,24 +132,12 @@ def read_verdicts(path: Path) -> Iterator[Verdict]:
             yield decoder.decode(line)
 
 
-def full_files(folder: Path) -> list[Path]:
-    """The files a service has moved aside, oldest first."""
-    return sorted(
-        (path for path in folder.glob("verdicts-*.jsonl") if _FULL_NAME.fullmatch(path.name)), key=_number
-    )
-
-
-def _number(path: Path) -> int:
-    found = _FULL_NAME.fullmatch(path.name)
-    return int(found[1]) if found else 0
-
-
-def last_frames(folder: Path, cameras: list[str]) -> dict[str, int]:
-    """The last frame of each camera that a verdict was written for, looked for in the newest files first."""
+def last_places(folder: Path, cameras: list[str]) -> Places:
+    """How far each camera's verdicts go, as the newest logs say."""
     decoder = msgspec.json.Decoder(_Place)
-    found: dict[str, int] = {}
-    for path in [folder / VERDICTS_NAME, *reversed(full_files(folder))][:LOOK_BACK_FILES]:
-        in_file: dict[str, int] = {}
+    found: Places = {}
+    newest = folder / VERDICTS_NAME
+    for path in [newest, *reversed(full_files(newest))][:LOOK_BACK_FILES]:
         with path.open("rb") as lines:
             for line in lines:
                 try:
@@ -162,29 +146,11 @@ def last_frames(folder: Path, cameras: list[str]) -> dict[str, int]:
                     # A power cut may leave a block of a file as it never was; that is no reason not to start.
                     log.warning("a line of the verdict log cannot be read", path=str(path), error=str(error))
                     continue
-                in_file[place.camera] = place.frame_id
-        found = in_file | found
+                of_camera = found.setdefault(place.camera, {})
+                of_camera[place.ingest_epoch] = max(of_camera.get(place.ingest_epoch, 0), place.frame_id + 1)
         if found.keys() >= set(cameras):
             break
     return found
 
 
-def cut_torn_line(path: Path) -> None:
-    """Cut off what a killed writer left behind its last whole line."""
-    try:
-        with path.open("rb+") as file:
-            end = file.seek(0, os.SEEK_END)
-            whole = end
-            while whole > 0:
-                start = max(0, whole - 65_536)
-                file.seek(start)
-                place = file.read(whole - start).rfind(b"\n")
-                if place >= 0:
-                    whole = start + place + 1
-                    break
-                whole = start
-            if whole < end:
-                log.warning("cut a torn line off the verdict log", path=str(path), bytes=end - whole)
-                file.truncate(whole)
-    except FileNotFoundError:
-        return
+__all__ = ["VERDICTS_NAME", "Places", "Rotation", "VerdictLog", "full_files", "last_places", "read_verdicts"]

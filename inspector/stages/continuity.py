@@ -63,12 +63,9 @@ class StripDefects:
         open_defects: list[tuple[NDArray[np.intp], StripDefect]],
     ) -> list[tuple[Component, StripDefect]]:
         joined: list[tuple[Component, StripDefect]] = []
+        borders = {kind: _Border(open_defects, kind) for kind in {component.kind for component in components}}
         for index, component in enumerate(components):
-            touching = [
-                defect
-                for columns, defect in open_defects
-                if defect.kind == component.kind and _near(columns, component.top)
-            ]
+            touching = [open_defects[place][1] for place in borders[component.kind].reached_by(component.top)]
             if touching:
                 defect = self._merge(touching, open_defects, joined)
             else:
@@ -93,11 +90,26 @@ class StripDefects:
         return first
 
 
-def _near(above: NDArray[np.intp], below: NDArray[np.intp]) -> bool:
-    """Whether two sorted sets of columns come within reach of each other."""
-    if not above.size or not below.size:
-        return False
-    place = np.searchsorted(above, below)
-    left = above[np.maximum(place - 1, 0)]
-    right = above[np.minimum(place, above.size - 1)]
-    return bool((np.minimum(np.abs(below - left), np.abs(right - below)) <= REACH_PX).any())
+class _Border:
+    """The columns in which open defects of one kind reach the last frame's border."""
+
+    def __init__(self, open_defects: list[tuple[NDArray[np.intp], StripDefect]], kind: int) -> None:
+        places = [place for place, (_, defect) in enumerate(open_defects) if defect.kind == kind]
+        columns = [open_defects[place][0] for place in places]
+        owners = np.repeat(np.array(places, np.intp), [len(each) for each in columns])
+        every = np.concatenate(columns) if columns else np.empty(0, np.intp)
+        order = np.argsort(every, kind="stable")
+        self._columns, self._owners = every[order], owners[order]
+
+    def reached_by(self, columns: NDArray[np.intp]) -> list[int]:
+        """Places of the open defects within REACH_PX of any of these columns, in order."""
+        if not columns.size or not self._columns.size:
+            return []
+        starts = np.searchsorted(self._columns, columns - REACH_PX, "left")
+        stops = np.searchsorted(self._columns, columns + REACH_PX, "right")
+        # How many of the ranges starts[i]:stops[i] cover each column of the border.
+        covered = np.zeros(len(self._columns) + 1, np.intp)
+        np.add.at(covered, starts, 1)
+        np.add.at(covered, stops, -1)
+        reached: list[int] = np.unique(self._owners[np.cumsum(covered)[:-1] > 0]).tolist()
+        return reached

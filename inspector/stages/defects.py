@@ -1,5 +1,6 @@
 """From an engine's maps to the connected defects of one frame."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -12,6 +13,10 @@ from inspector.values import MAX_SCORE, Pixels, Segmentation
 
 BORDER_ROWS_PX: Final = 2
 """A defect this near to the frame's first or last row reaches it: enlarged maps fade out by a pixel or two."""
+
+MAX_COMPONENTS: Final = 64
+"""Regions of one kind that are told apart in one frame. More are spray, scale or a lamp that flickers: the frame
+is rejected for their number, and no camera costs the others more than some 3 ms a frame."""
 
 MARGIN_CELLS: Final = 2
 """Cells of the maps around the candidates that are enlarged with them."""
@@ -92,23 +97,42 @@ def find_candidates(segmentation: Segmentation, height: int, width: int, steps: 
     return Candidates(mask, score, columns.start * stride, rows.start * stride, (height, width))
 
 
-def find_components(candidates: Candidates) -> list[Component]:
-    """Connected regions (8 neighbours) of each kind, in the order of kind and first row."""
+class Components(msgspec.Struct, frozen=True):
+    """What one frame shows."""
+
+    found: list[Component]
+    """In the order of kind and first row; of one kind at most MAX_COMPONENTS, the largest."""
+    crowded: dict[int, int] = {}
+    """Kind → how many there are, of kinds with more than MAX_COMPONENTS."""
+
+
+def find_components(candidates: Candidates, min_area_px: Sequence[float] = ()) -> Components:
+    """Connected regions (8 neighbours) of each kind.
+
+    A region smaller than `min_area_px` of its kind is left out, unless it reaches the frame's first or last row:
+    there it may be part of a larger one.
+    """
     if not candidates.mask.size:
-        return []
+        return Components([])
     x0, y0, width, height = cv2.boundingRect(candidates.mask)
     if width == 0:
-        return []
+        return Components([])
     inside = candidates.mask[y0 : y0 + height, x0 : x0 + width]
     score = candidates.score[y0 : y0 + height, x0 : x0 + width]
     x0, y0 = x0 + candidates.x, y0 + candidates.y
     components: list[Component] = []
+    crowded: dict[int, int] = {}
     for kind in range(1, int(inside.max()) + 1):
         one_kind = (inside == kind).view(np.uint8)
         if not cv2.countNonZero(one_kind):
             continue
-        count, labels, stats, centroids = cv2.connectedComponentsWithStats(one_kind, connectivity=8)
-        for label in range(1, count):
+        _, labels, stats, centroids = cv2.connectedComponentsWithStats(one_kind, connectivity=8)
+        counted = _counted(stats, y0, candidates.frame_size[0], min_area_px[kind] if min_area_px else 0.0)
+        if len(counted) > MAX_COMPONENTS:
+            crowded[kind] = len(counted)
+            largest = np.argsort(-stats[counted, cv2.CC_STAT_AREA], kind="stable")[:MAX_COMPONENTS]
+            counted = np.sort(counted[largest])
+        for label in counted.tolist():
             x, y, w, h, area = stats[label].tolist()
             box = (slice(y, y + h), slice(x, x + w))
             region = labels[box] == label
@@ -125,7 +149,15 @@ def find_components(candidates: Candidates) -> list[Component]:
                     bottom=_columns(region[::-1], x, BORDER_ROWS_PX - (candidates.frame_size[0] - y - h)),
                 )
             )
-    return components
+    return Components(components, crowded)
+
+
+def _counted(stats: NDArray[np.int32], y0: int, height: int, min_area_px: float) -> NDArray[np.intp]:
+    """Labels of the regions that may be defects, without a look at each in Python: spray may leave thousands."""
+    first = stats[1:, cv2.CC_STAT_TOP] + y0
+    last = first + stats[1:, cv2.CC_STAT_HEIGHT]
+    at_border = (first < BORDER_ROWS_PX) | (last > height - BORDER_ROWS_PX)
+    return np.flatnonzero((stats[1:, cv2.CC_STAT_AREA] > min_area_px - 1) | at_border) + 1
 
 
 def _columns(region: NDArray[np.bool_], x: int, rows: int) -> NDArray[np.intp]:

@@ -1,23 +1,49 @@
 """The decision: a frame's defects and the recipe's rules become reject or accept, with readable reasons."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from inspector.rules import BoundRecipe
 from inspector.stages.continuity import Part
+from inspector.stages.defects import MAX_COMPONENTS
 from inspector.values import Decision, Defect, Verdict
+
+DEFECT: Final = "defect"
+TOO_MANY: Final = "too_many_defects"
+"""Codes of a reject's reasons."""
+
+NOT_CROWDED: Final[Mapping[int, int]] = MappingProxyType({})
+
+
+class Judgement(NamedTuple):
+    """What the rules say of one frame; `codes` has one entry a reason."""
+
+    decision: Decision
+    reasons: tuple[str, ...]
+    codes: tuple[str, ...]
+    defects: tuple[Defect, ...]
 
 
 def judge(
-    parts: list[Part], position_mm: float, recipe: BoundRecipe
-) -> tuple[Decision, tuple[str, ...], tuple[Defect, ...]]:
-    """(decision, reasons, defects) of one inspected frame.
+    parts: list[Part], position_mm: float, recipe: BoundRecipe, crowded: Mapping[int, int] = NOT_CROWDED
+) -> Judgement:
+    """Judge one inspected frame.
 
     A defect counts once its area over all frames so far reaches the minimum of its class: a scratch that
-    grows over a border is judged on the whole of it, from the frame on in which it is large enough.
+    grows over a border is judged on the whole of it, from the frame on in which it is large enough. `crowded`
+    is `Components.crowded`: too many regions of a class that the gate rejects are a reject by themselves.
     """
     mm2_per_px = recipe.mm_per_px_across * recipe.mm_per_px_along
     defects: list[Defect] = []
     reasons: list[str] = []
+    codes: list[str] = []
+    for kind, count in crowded.items():
+        if recipe.rejects[kind]:
+            reasons.append(
+                f"over {MAX_COMPONENTS} defects: {count:,} {recipe.names[kind]}, the largest are listed"
+            )
+            codes.append(TOO_MANY)
     for part in parts:
         component = part.component
         total_mm2 = part.area_so_far_px * mm2_per_px
@@ -37,8 +63,23 @@ def judge(
         defects.append(defect)
         if recipe.rejects[component.kind]:
             reasons.append(_reason(defect, part, total_mm2, recipe.min_area_mm2[component.kind]))
+            codes.append(DEFECT)
     decision = Decision.REJECT if reasons else Decision.ACCEPT
-    return decision, tuple(reasons), tuple(defects)
+    return Judgement(decision, tuple(reasons), tuple(codes), tuple(defects))
+
+
+def shorten(judgement: Judgement, most: int) -> Judgement:
+    """The same with the largest `most` defects only, and as many reasons; a last reason counts the others."""
+    if len(judgement.defects) <= most:
+        return judgement
+    largest = sorted(judgement.defects, key=lambda defect: -defect.area_px)[:most]
+    kept = {id(defect) for defect in largest}
+    reasons, codes = judgement.reasons[:most], judgement.codes[:most]
+    if reasons:
+        reasons += (f"and {len(judgement.defects) - most} smaller defects: too many a second to list them all",)
+        codes += (TOO_MANY,)
+    defects = tuple(defect for defect in judgement.defects if id(defect) in kept)
+    return Judgement(judgement.decision, reasons, codes, defects)
 
 
 def to_blame(verdict: Verdict, rejected: Collection[str]) -> Defect | None:

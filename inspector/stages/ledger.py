@@ -11,8 +11,13 @@ from inspector.values import Code, Uninspected
 A = TypeVar("A")
 R = TypeVar("R")
 
-MAX_GAP: Final = 100_000
-"""Frames that one announcement may show to be lost: minutes of a fast line; more is a broken frame id."""
+MAX_GAP: Final = 1_000
+"""Lost frames that get their verdicts in order, before the frame that shows the gap: some 20 ms of work. The
+verdicts of a longer gap are given in pieces beside those of the frames that follow: see `CameraLedger.lost`."""
+
+MAX_LOST: Final = 1_000_000
+"""Frames of one gap that get a verdict each: two hours of a line at 156 frames/s. Of a longer gap, the older
+frames are only counted, and the ledger no longer balances: a frame id was broken, or decide was away for hours."""
 
 LOST_ANNOUNCEMENT: Final = Uninspected(
     Code.ANNOUNCEMENT_LOST, "announcement lost: decide was not running, or refused it (see its log)"
@@ -26,6 +31,7 @@ class _Entry(msgspec.Struct, Generic[A, R]):
     deadline_ns: int
     result: R | None = None
     fault: Uninspected | None = None
+    shown_by: A | None = None
 
 
 class Settled(msgspec.Struct, Generic[A, R], frozen=True):
@@ -36,6 +42,8 @@ class Settled(msgspec.Struct, Generic[A, R], frozen=True):
     """None where the announcement itself was lost."""
     result: R | None
     fault: Uninspected | None
+    shown_by: A | None = None
+    """The announcement, of a later frame, that showed that this one's was lost."""
 
 
 @dataclass(slots=True)
@@ -48,43 +56,54 @@ class CameraLedger(Generic[A, R]):
     """The frame id that comes next."""
     late: int = 0
     """Results that came after their frame's deadline."""
-    unknown: int = 0
-    """Results that could not be kept until their announcement came."""
+    skipped: int = 0
+    """Frames of gaps longer than MAX_LOST, which get no verdict."""
     _open: deque[_Entry[A, R]] = field(default_factory=deque)
-    _early: dict[int, R] = field(default_factory=dict)
+    _lost: deque[tuple[range, A]] = field(default_factory=deque)
+    """Frames of long gaps, and the announcement that showed each."""
 
     def __len__(self) -> int:
-        """Frames announced and not yet settled."""
-        return len(self._open)
+        """Frames captured and not yet settled."""
+        return len(self._open) + self._lost_frames()
 
-    def announce(self, frame_id: int, announcement: A, captured_ns: int, fault: Uninspected | None = None) -> None:
+    def announce(
+        self,
+        frame_id: int,
+        announcement: A,
+        captured_ns: int,
+        fault: Uninspected | None = None,
+        result: R | None = None,
+    ) -> None:
         """Owe a verdict for this frame, and for any before it that was never announced.
 
-        Raises ValueError for a frame id that repeats, or that lies implausibly far ahead.
+        `result` is one that came before the announcement. Raises ValueError for a frame id that repeats.
         """
-        self._fill(frame_id, captured_ns)
-        entry: _Entry[A, R] = _Entry(frame_id, announcement, captured_ns + self.deadline_ns, fault=fault)
-        entry.result = self._early.pop(frame_id, None)
+        self._fill(frame_id, captured_ns, announcement)
+        entry: _Entry[A, R] = _Entry(frame_id, announcement, captured_ns + self.deadline_ns, result, fault)
         self._open.append(entry)
         self.expected = frame_id + 1
 
-    def end(self, captured: int, now_ns: int) -> None:
-        """The camera has captured so many frames and no more; the missing ones are owed too."""
-        self._fill(captured, now_ns)
+    def end(self, captured: int, now_ns: int, shown_by: A) -> None:
+        """The camera has captured so many frames and no more; the missing ones are owed too.
 
-    def result(self, frame_id: int, result: R) -> None:
-        """Take a result; one that comes after its frame's verdict is counted and changes nothing."""
+        `shown_by` stands for the frame that would come next. Raises ValueError for fewer frames than announced.
+        """
+        self._fill(captured, now_ns, shown_by)
+
+    def result(self, frame_id: int, result: R) -> bool:
+        """Take a result; False where its frame is not announced yet.
+
+        A result that comes after its frame's verdict is counted and changes nothing.
+        """
         entry = self._find(frame_id)
         if entry is not None:
             if entry.result is None:
                 entry.result = result
-        elif frame_id >= self.expected and len(self._early) < MAX_GAP:
-            # Announcement and pixels travel on different links; the result may win the race.
-            self._early[frame_id] = result
-        elif frame_id < self.expected:
-            self.late += 1
-        else:
-            self.unknown += 1
+            return True
+        if frame_id >= self.expected:
+            return False
+        self.late += 1
+        return True
 
     def fault(self, frame_id: int, reason: Uninspected) -> None:
         """An announced frame will have no result."""
@@ -92,21 +111,35 @@ class CameraLedger(Generic[A, R]):
         if entry is not None and entry.fault is None:
             entry.fault = reason
 
-    def settle(self, now_ns: int) -> list[Settled[A, R]]:
-        """The oldest frames that have a result, a fault, or no time left, in order."""
+    def settle(self, now_ns: int) -> Settled[A, R] | None:
+        """The oldest frame, where it has a result, a fault, or no time left."""
+        if not self._open:
+            return None
+        entry = self._open[0]
+        if entry.result is None and entry.fault is None and now_ns < entry.deadline_ns:
+            return None
+        return self._close(self._open.popleft(), now_ns)
+
+    def lost(self, most: int) -> list[Settled[A, R]]:
+        """At most so many frames of gaps too long to be settled in order, the oldest first."""
         settled: list[Settled[A, R]] = []
-        while self._open:
-            entry = self._open[0]
-            if entry.result is None and entry.fault is None and now_ns < entry.deadline_ns:
-                break
-            settled.append(self._close(self._open.popleft(), now_ns))
+        while self._lost and len(settled) < most:
+            gap, shown_by = self._lost.popleft()
+            count = min(len(gap), most - len(settled))
+            settled += [Settled(frame_id, None, None, LOST_ANNOUNCEMENT, shown_by) for frame_id in gap[:count]]
+            if count < len(gap):
+                self._lost.appendleft((gap[count:], shown_by))
         return settled
+
+    def _lost_frames(self) -> int:
+        return sum(len(gap) for gap, _ in self._lost)
 
     def close(self, reason: Uninspected, now_ns: int) -> list[Settled[A, R]]:
         """Settle everything that is open; what has neither a result nor a fault gets `reason`."""
         for entry in self._open:
             entry.fault = entry.fault or reason
-        settled = [self._close(entry, now_ns) for entry in self._open]
+        settled = self.lost(self._lost_frames())
+        settled += [self._close(entry, now_ns) for entry in self._open]
         self._open.clear()
         return settled
 
@@ -121,7 +154,7 @@ class CameraLedger(Generic[A, R]):
             self.late += 1
             result = None
         fault = None if result is not None else entry.fault or self._overdue()
-        return Settled(entry.frame_id, entry.announcement, result, fault)
+        return Settled(entry.frame_id, entry.announcement, result, fault, entry.shown_by)
 
     def _overdue(self) -> Uninspected:
         return Uninspected(Code.OVERDUE, DEADLINE_PASSED.format(self.deadline_ns / 1e6))
@@ -129,17 +162,21 @@ class CameraLedger(Generic[A, R]):
     def _find(self, frame_id: int) -> _Entry[A, R] | None:
         if not self._open:
             return None
-        # Ids are contiguous in the deque, so a frame's place is known.
-        index = frame_id - self._open[0].frame_id
-        return self._open[index] if 0 <= index < len(self._open) else None
+        # Ids are contiguous before and after a long gap, so a frame's place is known from one of the two ends.
+        for index in (frame_id - self._open[0].frame_id, len(self._open) - (self.expected - frame_id)):
+            if 0 <= index < len(self._open) and self._open[index].frame_id == frame_id:
+                return self._open[index]
+        return None
 
-    def _fill(self, frame_id: int, captured_ns: int) -> None:
-        gap = frame_id - self.expected
-        if gap < 0:
+    def _fill(self, frame_id: int, captured_ns: int, shown_by: A) -> None:
+        gap = range(self.expected, frame_id)
+        if frame_id < self.expected:
             raise ValueError(f"frame {frame_id} was announced before (next is {self.expected})")
-        if gap > MAX_GAP:
-            raise ValueError(f"frame {frame_id} is {gap} frames ahead of {self.expected}")
-        for missing in range(self.expected, frame_id):
-            entry: _Entry[A, R] = _Entry(missing, None, captured_ns, fault=LOST_ANNOUNCEMENT)
+        if len(gap) > MAX_GAP:
+            self.skipped += max(0, len(gap) - MAX_LOST)
+            self._lost.append((gap[-MAX_LOST:], shown_by))
+            gap = gap[:0]
+        for missing in gap:
+            entry: _Entry[A, R] = _Entry(missing, None, captured_ns, fault=LOST_ANNOUNCEMENT, shown_by=shown_by)
             self._open.append(entry)
         self.expected = frame_id

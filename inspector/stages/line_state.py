@@ -11,6 +11,9 @@ WORKER_S: Final = 2.0
 """A worker that has frames and gives no answer for so long, or for two deadlines, is not working."""
 
 
+REFUSED_S: Final = 60.0
+"""A message that was refused is a finding for this long."""
+
 UNSEEN_SHARE: Final = 0.1
 UNSEEN_FRAMES: Final = 10
 """Above both, too many of a camera's newest frames were not inspected; fewer may happen to a line that works."""
@@ -124,6 +127,11 @@ class LineState(msgspec.Struct, frozen=True):
     batches: HistogramState
     worker: WorkerState
     refused: int
+    """Messages that decide could not take."""
+    refused_s: float | None
+    """How long ago the last of them came; None for never."""
+    foreign_recipes: dict[str, str]
+    """Sender → the recipe it goes by, of stages that do not go by this line's."""
     sinks: SinkState
     gate: GateState | None
 
@@ -141,6 +149,15 @@ def findings(state: LineState | None, now_ns: int) -> list[str]:
     waited_s = state.worker.unanswered_s
     if waited_s is not None and waited_s > max(WORKER_S, 2 * state.deadline_ms / 1000):
         found.append(f"worker: frames are without an answer for {waited_s:.1f} s: see its log and restart it")
+    if state.refused_s is not None and state.refused_s < REFUSED_S:
+        found.append(
+            f"decide: {state.refused} messages refused, the last {state.refused_s:.0f} s ago: frames may be without "
+            "a verdict; see its log, and run one version in all stages"
+        )
+    found += [
+        f"{sender} goes by recipe {recipe}, decide by {state.recipe}: no frame is inspected; restart every stage"
+        for sender, recipe in state.foreign_recipes.items()
+    ]
     if state.gate is not None and not state.gate.taking:
         found.append(f"gate: takes no verdicts, {state.gate.missed} missed: see to the PLC and its network")
     if state.sinks.verdicts_lost:

@@ -134,20 +134,6 @@ def answers(path: Path, kind: int) -> bool:
     return True
 
 
-def refuse_another(link: Link, folder: Path, camera: str | None = None) -> None:
-    """Raise ConfigError where another process answers at the end that this one is about to bind.
-
-    It would take the other's place without a word, and what is sent to that one from then on would be nobody's.
-    """
-    path = _link_path(link, folder, camera)
-    try:
-        taken = answers(path, unix.SOCK_STREAM)
-    except OSError as error:
-        raise ConfigError(f"links: {path}: {error.strerror}: give another folder") from None
-    if taken:
-        raise ConfigError(f"{path}: another {link.binds} of this line is at work there: stop it first")
-
-
 def connections(socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
     """Where a worker's end of the frames link tells of each connection it has made."""
     return socket.get_monitor_socket()

@@ -33,8 +33,9 @@ class Begin(msgspec.Struct, frozen=True, array_like=True, tag="begin"):
     """A camera's ingest has started; frame ids count from 0."""
 
     camera: str
-    ingest_ns: int
-    """When this ingest started, on the monotonic clock: tells its frames from those of one before it."""
+    ingest_epoch: int
+    """When this ingest started, on the monotonic clock, ns: with camera and frame id it names a frame. A later
+    ingest has a greater one."""
     total: int | None
     """Frames to come, where the source knows."""
 
@@ -43,6 +44,7 @@ class Fault(msgspec.Struct, frozen=True, array_like=True, tag="fault"):
     """An announced frame will have no result: it was shed, or ingest stopped before it was sent."""
 
     camera: str
+    ingest_epoch: int
     frame_id: int
     reason: Uninspected
 
@@ -51,13 +53,21 @@ class End(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     """A camera's ingest stops; every frame it captured was announced before."""
 
     camera: str
+    ingest_epoch: int
     captured: int
+    captured_ns: int
+    """When the next frame would have been captured, ns since 1970."""
+    position_mm: float
+    """Where it would have begun."""
+    height: int
+    """Of the frames before, px; 0 where there was none."""
 
 
 class Idle(msgspec.Struct, frozen=True, array_like=True, tag="idle"):
     """A camera's ingest is alive and has nothing to tell: no frame was missed."""
 
     camera: str
+    ingest_epoch: int
 
 
 class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
@@ -74,20 +84,22 @@ class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
     """Where its pixels lie in the ring, or IN_MESSAGE: then they are the message's next part."""
     view: bool
     """A viewer wants this frame: its maps and pixels travel on even when it is clean."""
+    lent_until_ns: int
+    """Monotonic clock: from then on ingest may lay another frame in the slot."""
 
 
 class Frames(msgspec.Struct, frozen=True, array_like=True, tag="frames"):
     """Frames for a worker that has room for them."""
 
     camera: str
-    ingest_ns: int
+    ingest_epoch: int
     frames: list[FrameHeader]
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag="welcome"):
     """ingest's answer to a worker that has just found it: no frame was sent to it before."""
 
-    ingest_ns: int
+    ingest_epoch: int
     ring: str
     """File of the pixel ring."""
     slot_bytes: int
@@ -104,7 +116,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
 class Room(msgspec.Struct, frozen=True, array_like=True, tag="room"):
     """A worker can take so many frames more, and is done with the pixels of these."""
 
-    ingest_ns: int
+    ingest_epoch: int
     """The ingest it is meant for: one that was started since then has lent nothing yet."""
     frames: int
     done: list[int]
@@ -118,7 +130,7 @@ class ResultHeader(msgspec.Struct, frozen=True, array_like=True):
     """What became of one frame; its kind, score and pixel planes follow where `map_stride` is not 0."""
 
     camera: str
-    ingest_ns: int
+    ingest_epoch: int
     frame_id: int
     received_ns: int
     submitted_ns: int
@@ -133,13 +145,17 @@ class Results(msgspec.Struct, frozen=True, array_like=True, tag="results"):
     """What an engine said of one or more frames."""
 
     engine: EngineClasses
-    """With each message, so that decide can judge by it whoever of the two was started again, or swapped."""
+    """In each message: decide judges by it also after either of the two is restarted or swapped."""
     worker_ns: int
     """When the worker started, on the monotonic clock: tells it from the next one."""
     waiting: int
     """Frames that wait for its engine."""
     batches: tuple[int, ...]
     """Frames in each batch that the engine has answered since the message before."""
+    recipe: str
+    """Name and content hash of the recipe that says which frames are clean."""
+    lowest_step: int
+    """Score from which on a frame is not clean, 1..255."""
     results: list[ResultHeader]
 
 
@@ -164,7 +180,7 @@ class Result(msgspec.Struct, frozen=True):
     """One frame's part of a message from a worker."""
 
     camera: str
-    ingest_ns: int
+    ingest_epoch: int
     frame_id: int
     inspection: Inspection
 
@@ -174,8 +190,26 @@ def encode(message: "msgspec.Struct | list[News]") -> bytes:
     return _VERSION + _encoder.encode(message)
 
 
+class Filter(msgspec.Struct, frozen=True):
+    """Which frames a worker calls clean."""
+
+    recipe: str
+    """Name and content hash."""
+    lowest_step: int
+    """Score from which on a frame is not clean, 1..255."""
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """One message from a worker."""
+
+    engine: EngineClasses
+    worker: Working
+    filter: Filter
+    results: list[Result]
+
+
 def encode_results(
-    engine: EngineClasses, results: Sequence[Result], working: Working = UNKNOWN_WORKER
+    engine: EngineClasses, results: Sequence[Result], clean: Filter, working: Working = UNKNOWN_WORKER
 ) -> list[bytes | memoryview]:
     """All parts of a message of results, whose inspections are `engine`'s; the planes are views, not copies."""
     headers: list[ResultHeader] = []
@@ -190,7 +224,7 @@ def encode_results(
         headers.append(
             ResultHeader(
                 result.camera,
-                result.ingest_ns,
+                result.ingest_epoch,
                 result.frame_id,
                 inspection.received_ns,
                 inspection.submitted_ns,
@@ -201,7 +235,9 @@ def encode_results(
                 width,
             )
         )
-    message = Results(engine, working.started_ns, working.waiting, working.batches, headers)
+    message = Results(
+        engine, working.started_ns, working.waiting, working.batches, clean.recipe, clean.lowest_step, headers
+    )
     return [encode(message), *planes]
 
 
@@ -235,15 +271,16 @@ def frame_of(camera: str, header: FrameHeader, pixels: Pixels) -> Frame:
         raise WireError(str(error)) from None
 
 
-def decode_results(parts: Parts) -> tuple[EngineClasses, Working, list[Result]]:
-    """The engine, its worker, and the results, whose planes are views of the message; raises WireError."""
+def decode_results(parts: Parts) -> Answers:
+    """What a worker says; the planes of its results are views of the message. Raises WireError."""
     if not parts:
         raise WireError("empty message")
     message = _decode(parts[0], _results)
     _expect(parts, 1 + 3 * sum(each.map_stride != 0 for each in message.results))
     planes = iter(parts[1:])
     engine, working = message.engine, Working(message.worker_ns, message.waiting, message.batches)
-    return engine, working, [_result(engine.engine, header, planes) for header in message.results]
+    results = [_result(engine.engine, header, planes) for header in message.results]
+    return Answers(engine, working, Filter(message.recipe, message.lowest_step), results)
 
 
 def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryview]) -> Result:
@@ -265,7 +302,7 @@ def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryvi
         pixels,
         header.fault,
     )
-    return Result(header.camera, header.ingest_ns, header.frame_id, inspection)
+    return Result(header.camera, header.ingest_epoch, header.frame_id, inspection)
 
 
 def plane(part: bytes | memoryview, height: int, width: int) -> Pixels:

@@ -38,9 +38,13 @@ def identify_run(folder: Path, line: str) -> Run:
     host = socket.gethostname()
     path = folder / RUN_KEY_NAME
     try:
-        return Run(path.read_text(encoding="ascii").strip(), line, host, folder)
+        key = path.read_text(encoding="ascii").strip()
     except (FileNotFoundError, UnicodeDecodeError):
-        key = str(uuid4())
+        key = ""
+    if key:
+        return Run(key, line, host, folder)
+    # Missing, or emptied by a power cut: an empty key would make two runs one.
+    key = str(uuid4())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, key.encode())

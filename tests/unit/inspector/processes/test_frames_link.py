@@ -36,8 +36,8 @@ class Link:
     def ingest(self, deadline_ns: int = LONG_NS, slots: int = 16) -> Dispatch:
         ring = PixelRing.create(ring_path(self.folder, "top"), SIZE[0] * SIZE[1], slots)
         self.ends.append(open_sender(self.context, FRAMES, self.folder, "top", linger_ms=0))
-        self.ingest_ns = time.monotonic_ns()
-        return Dispatch(self.ends[-1], ring, deadline_ns, self.ingest_ns, self.stop, ViewPace(0))
+        self.ingest_epoch = time.monotonic_ns()
+        return Dispatch(self.ends[-1], ring, deadline_ns, self.ingest_epoch, self.stop, ViewPace(0))
 
     def worker(self, window: int = WINDOW) -> Intake:
         self.ends.append(open_receiver(self.context, FRAMES, self.folder, "top"))
@@ -105,9 +105,9 @@ def test_a_worker_is_sent_no_more_than_it_has_room_for(link: Link):
     first = hear_frames(intake, WINDOW)
     assert [frame.frame_id for frame in first] == [0, 1, 2, 3]
     assert [int(frame.pixels.max()) for frame in first] == [0, 1, 2, 3]
-    intake.release(0, link.ingest_ns)
+    intake.release(0, link.ingest_epoch)
     assert dispatch.wait_for_room(100) == 0, "one frame is not worth a message"
-    intake.release(1, link.ingest_ns)
+    intake.release(1, link.ingest_epoch)
     assert dispatch.wait_for_room(10_000) == LUMP
 
 
@@ -141,8 +141,8 @@ def test_a_worker_that_leaves_gets_all_that_was_sent_and_no_more(link: Link):
     assert dispatch.send(link.frames(1)) == 0
     assert len(hear_frames(intake, 3)) == 3
     until(lambda: hear(intake) or intake.parted)
-    intake.release(0, link.ingest_ns)
-    intake.release(1, link.ingest_ns)
+    intake.release(0, link.ingest_epoch)
+    intake.release(1, link.ingest_epoch)
     assert dispatch.wait_for_room(200) == 0, "it asks for nothing more"
 
 
@@ -178,7 +178,7 @@ def test_an_ingest_that_starts_again_finds_its_workers(link: Link):
     join(dispatch, intake)
     dispatch.send(link.frames(2))
     old = hear_frames(intake, 2)
-    session = link.ingest_ns
+    session = link.ingest_epoch
     link.ends[0].close()
     again = link.ingest()
     join(again, intake)

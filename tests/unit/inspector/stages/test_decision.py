@@ -153,7 +153,7 @@ def test_an_uninspected_frame_ends_a_defect():
 
 def announcement(frame_id: int, **changes) -> Announcement:
     values = {
-        "camera": "top", "ingest_ns": 1, "frame_id": frame_id, "captured_ns": 1, "clock_ns": 0,
+        "camera": "top", "ingest_epoch": 1, "frame_id": frame_id, "captured_ns": 1, "clock_ns": 0,
         "position_mm": 25.0 * frame_id,
         "height": 100, "coil": "C1",
     }  # fmt: skip

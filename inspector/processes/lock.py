@@ -1,0 +1,34 @@
+"""One process of a kind in one folder: a lock held for life, which the kernel lets go when its process ends."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from inspector.errors import ConfigError
+
+
+@contextmanager
+def hold_place(name: str, folder: Path) -> Iterator[None]:
+    """Be the only `name` of this folder; raises ConfigError where another process is.
+
+    Asking whether another one answers and then binding would let two that start in the same moment both stay.
+    """
+    path = folder / f".{name}.lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}: give another folder") from None
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            raise ConfigError(f"{folder}: another {name} is at work there (pid {holder}): stop it first") from None
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(file)

@@ -1,0 +1,119 @@
+"""The journal: verdict lines in memory that outlives decide, until the disk has them.
+
+A verdict is in the journal before the gate hears it, which takes microseconds and waits for no disk. A decide that
+is killed leaves its journal in the folder of the links (tmpfs); its successor copies to the log what the disk had
+not taken. A power cut loses the journal: `SYNC_S` in log_writer.py says what that costs.
+"""
+
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+JOURNAL_NAME: Final = "journal"
+
+HEADER_BYTES: Final = 64 * 1024
+"""Room for `JournalHeader`: some thousand cameras."""
+
+SHRINK_BYTES: Final = 1_000_000
+"""A journal whose lines are all in the log is emptied from this size on."""
+
+log = structlog.get_logger()
+
+
+class JournalHeader(msgspec.Struct, array_like=True):
+    """What a successor needs to go on."""
+
+    taken: int = 0
+    """Bytes of the journal that are in the log."""
+    log_inode: int = 0
+    log_bytes: int = 0
+    """Size of that file when `taken` was counted."""
+    places: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+    """Camera → (ingest epoch, the frame id that comes next)."""
+
+
+class Journal:
+    """The lines that the log lacks. decide's loop and the log's thread call it; it never waits for the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the journal of a folder, a new one where there is none; raises OSError."""
+        self.path = folder / JOURNAL_NAME
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = threading.Lock()
+        self._header = self._read_header()
+        self._end = max(0, os.fstat(self._file).st_size - HEADER_BYTES)
+        self.failed = False
+        """Memory was full: nothing is kept until all lines are in the log and `restart` is called."""
+
+    @property
+    def places(self) -> dict[str, tuple[int, int]]:
+        """Camera → (ingest epoch, next frame id) of the verdicts that an earlier decide has given."""
+        return dict(self._header.places)
+
+    def untaken(self, log_inode: int, log_bytes: int) -> bytes:
+        """What the log, as it stands now, lacks; its first line may be the rest of one that the log ends with."""
+        header = self._header
+        written = log_bytes - header.log_bytes if log_inode == header.log_inode else log_bytes
+        start = header.taken + max(0, written)
+        return os.pread(self._file, max(0, self._end - start), HEADER_BYTES + start)
+
+    def append(self, lines: bytes | bytearray, places: dict[str, tuple[int, int]]) -> None:
+        """Keep these lines and how far each camera is. A full memory is logged, and costs no verdict."""
+        if self.failed:
+            return
+        with self._lock:
+            self._header.places = places
+            try:
+                os.pwrite(self._file, lines, HEADER_BYTES + self._end)
+                self._write_header()
+            except OSError as error:
+                log.error("journal cannot be written", path=str(self.path), error=error.strerror)
+                self.failed = True
+                return
+            self._end += len(lines)
+
+    def taken(self, count: int, log_inode: int, log_bytes: int) -> None:
+        """The log has `count` bytes more, and is now `log_bytes` long."""
+        if self.failed:
+            return
+        with self._lock:
+            header = self._header
+            header.taken = min(header.taken + count, self._end)
+            header.log_inode, header.log_bytes = log_inode, log_bytes
+            if header.taken == self._end and self._end >= SHRINK_BYTES:
+                # The file first: a header that counts more than there is means that nothing is left.
+                os.ftruncate(self._file, HEADER_BYTES)
+                header.taken = self._end = 0
+            self._write_header()
+
+    def restart(self, log_inode: int, log_bytes: int) -> None:
+        """All lines are in the log."""
+        with self._lock:
+            os.ftruncate(self._file, HEADER_BYTES)
+            self._end = 0
+            self._header = JournalHeader(0, log_inode, log_bytes, self._header.places)
+            self._write_header()
+            self.failed = False
+
+    def close(self) -> None:
+        """Leave the file to a successor."""
+        os.close(self._file)
+
+    def _write_header(self) -> None:
+        packed = msgspec.msgpack.encode(self._header)
+        os.pwrite(self._file, len(packed).to_bytes(4, "big") + packed, 0)
+
+    def _read_header(self) -> JournalHeader:
+        size = int.from_bytes(os.pread(self._file, 4, 0), "big")
+        if not size:
+            return JournalHeader()
+        try:
+            return msgspec.msgpack.decode(os.pread(self._file, size, 4), type=JournalHeader)
+        except msgspec.DecodeError as error:
+            log.error("journal is damaged: frames of the last second may lack their verdict", error=str(error))
+            os.ftruncate(self._file, 0)
+            return JournalHeader()
