@@ -69,6 +69,11 @@ class RunOnRecord:
         self.log.flush()
         self.records.flush()
 
+    def on_disk(self) -> None:
+        """Until the log has all that was written."""
+        self.log.flush()
+        wait_until(lambda: not self.log.waiting)
+
     def settle(self, timeout: float = 30) -> None:
         """Until nothing waits."""
         wait_until(lambda: not self.records.waiting, timeout)

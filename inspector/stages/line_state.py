@@ -151,8 +151,8 @@ def findings(state: LineState | None, now_ns: int) -> list[str]:
         found.append(f"worker: frames are without an answer for {waited_s:.1f} s: see its log and restart it")
     if state.refused_s is not None and state.refused_s < REFUSED_S:
         found.append(
-            f"decide: {state.refused} messages refused, the last {state.refused_s:.0f} s ago: frames may be without "
-            "a verdict; see its log, and run one version in all stages"
+            f"decide: {state.refused} messages refused, the last {state.refused_s:.0f} s ago: frames may lack a "
+            "verdict; see its log, and run one version in all stages"
         )
     found += [
         f"{sender} goes by recipe {recipe}, decide by {state.recipe}: no frame is inspected; restart every stage"

@@ -30,7 +30,7 @@ with atheris.instrument_imports(include=["inspector", "tomllib"]):
     from inspector.errors import InputError, InspectorError
     from inspector.images import ImageFault, decode_mono
     from inspector.recipe import load_recipe
-    from inspector.sinks.verdict_log import VerdictLog, last_frames
+    from inspector.sinks.verdict_log import VerdictLog, last_places
     from inspector.sources.recording import RecordingSource, RecordingWriter
     from inspector.values import Capture
 
@@ -110,7 +110,7 @@ def verdict_log(folder: Path) -> tuple[Try, list[bytes]]:
     def attempt(content: bytes) -> None:
         (folder / "verdicts.jsonl").write_bytes(content)
         VerdictLog(folder).close()
-        assert last_frames(folder, ["top"]).get("top", 0) >= 0
+        last_places(folder, ["top"])
 
     return attempt, [b"".join(VERDICT % frame for frame in range(6))]
 

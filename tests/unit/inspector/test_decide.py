@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from inspector.errors import WireError
-from inspector.processes.account import SILENT_NS
-from inspector.processes.desk import Decide
+from inspector.processes.account import MAX_EARLY, MAX_EARLY_PICTURES, SILENT_NS
+from inspector.processes.desk import TURN_FRAMES, Decide
 from inspector.recipe import ClassRule, LoadedRecipe, Recipe
 from inspector.rules import EngineClasses
 from inspector.stages.meters import Meters
 from inspector.stages.verdicts import Outcome
-from inspector.values import Announcement, Decision, Inspection, Segmentation
-from inspector.wire.messages import Begin, End, Fault, Idle, News, Result, encode, encode_results
+from inspector.values import Announcement, Code, Decision, Inspection, Segmentation, Uninspected
+from inspector.wire.messages import Begin, End, Fault, Filter, Idle, News, Result, encode, encode_results
 
 NAMES = ("normal", "scratch")
 DEADLINE_NS = 1_000
@@ -35,15 +35,34 @@ def decide(*cameras: str, meters: Meters | None = None) -> Decide:
 INGEST, NEXT_INGEST = 1_000, 2_000
 """When two ingests started."""
 
+CLEAN = Filter(RECIPE.identity, 128)
+SHED = Uninspected(Code.SHED, "shed")
+
 
 def announcement(
-    frame_id: int, camera: str = "top", fault: str | None = None, now: int = 0, ingest: int = INGEST
+    frame_id: int,
+    camera: str = "top",
+    fault: str | None = None,
+    now: int = 0,
+    ingest: int = INGEST,
+    recipe: str = RECIPE.identity,
 ) -> Announcement:
-    return Announcement(camera, ingest, frame_id, 5, now, 10.0 * frame_id, 8, None, fault)
+    why = None if fault is None else Uninspected(Code.UNREADABLE, fault)
+    return Announcement(camera, ingest, frame_id, 5, now, 10.0 * frame_id, 8, None, why, recipe=recipe)
 
 
-def announce(desk: Decide, frame_id: int, *args: Any, **more: Any) -> list[Outcome]:
-    return desk.news([encode([announcement(frame_id, *args, **more)])], 0)
+def end(captured: int, ingest: int = INGEST) -> End:
+    return End("top", ingest, captured, 6, 10.0 * captured, 8)
+
+
+def hear(desk: Decide, *messages: News, now: int = 0) -> list[Outcome]:
+    """The verdicts that a message from ingest brings about at once."""
+    desk.news([encode(list(messages))], now)
+    return desk.settle(now)
+
+
+def announce(desk: Decide, frame_id: int, *args: Any, **more: Any) -> None:
+    desk.news([encode([announcement(frame_id, *args, **more)])], 0)
 
 
 def answer(
@@ -52,9 +71,10 @@ def answer(
     inspection: Inspection | None = None,
     ingest: int = INGEST,
     engine: EngineClasses = ENGINE,
+    clean: Filter = CLEAN,
 ) -> None:
     result = Result("top", ingest, frame_id, inspection or Inspection(engine.engine, 1, 2, 3))
-    desk.results(encode_results(engine, [result]))
+    desk.results(encode_results(engine, [result], clean))
 
 
 def test_each_way_a_frame_can_go_has_its_decision():
@@ -63,7 +83,7 @@ def test_each_way_a_frame_can_go_has_its_decision():
     for frame_id in range(4):
         announce(desk, frame_id, fault="a.png: empty file" if frame_id == 1 else None)
     answer(desk, 0)
-    desk.news([encode([Fault("top", 2, "shed")])], 0)
+    desk.news([encode([Fault("top", INGEST, 2, SHED)])], 0)
     verdicts = [outcome.verdict for now_ns in (1, DEADLINE_NS) for outcome in desk.settle(now_ns)]
     assert [verdict.decision for verdict in verdicts] == [Decision.ACCEPT] + [Decision.UNINSPECTED] * 3
     assert [verdict.reasons for verdict in verdicts[1:]] == [
@@ -88,7 +108,7 @@ def test_ingest_that_starts_again_leaves_no_frame_without_a_verdict():
     """What the first ingest still owed is closed, and ids count from 0 again."""
     desk = decide()
     announce(desk, 0)
-    outcomes = desk.news([encode([Begin("top", NEXT_INGEST, None)])], 1)
+    outcomes = hear(desk, Begin("top", NEXT_INGEST, None), now=1)
     assert [outcome.verdict.reasons for outcome in outcomes] == [("ingest started again before a result came",)]
     announce(desk, 0, fault="x", ingest=NEXT_INGEST)
     assert len(desk.settle(1)) == 1
@@ -98,7 +118,7 @@ def test_a_result_of_an_ingest_before_this_one_is_not_taken_for_its_own():
     """Both gave a frame the id 0: the old pixels must not decide about the new frame."""
     desk = decide()
     announce(desk, 0)
-    desk.news([encode([Begin("top", NEXT_INGEST, None), announcement(0, ingest=NEXT_INGEST)])], 1)
+    hear(desk, Begin("top", NEXT_INGEST, None), announcement(0, ingest=NEXT_INGEST), now=1)
     answer(desk, 0, ingest=INGEST)
     assert desk.settle(1) == []
     assert desk.late == 1
@@ -113,7 +133,7 @@ def test_what_must_be_refused_costs_nothing_beside_it():
         desk.news([encode([announcement(0), announcement(0, "side"), announcement(1)])], 0)
     wrong = Result("side", INGEST, 0, Inspection("e@1", 1, 2, 3))
     with pytest.raises(WireError, match="camera 'side'"):
-        desk.results(encode_results(ENGINE, [wrong, Result("top", INGEST, 0, Inspection("e@1", 1, 2, 3))]))
+        desk.results(encode_results(ENGINE, [wrong, Result("top", INGEST, 0, Inspection("e@1", 1, 2, 3))], CLEAN))
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0]
 
 
@@ -134,7 +154,7 @@ def test_settled_only_when_every_camera_has_ended_and_nothing_is_owed():
     """The line may stop when the promise is kept, not before."""
     desk = decide()
     announce(desk, 0)
-    desk.news([encode([End("top", 2)])], 1)
+    desk.news([encode([end(2)])], 1)
     assert not desk.settled
     answer(desk, 0)
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0, 1], "frame 1 was never announced"
@@ -144,7 +164,7 @@ def test_settled_only_when_every_camera_has_ended_and_nothing_is_owed():
 def test_a_successor_goes_on_where_the_log_ends():
     """A decide that is started again owes what was announced to its forerunner and never written down."""
     desk = decide()
-    desk.resume("top", 5)
+    desk.resume("top", INGEST, 5)
     announce(desk, 7, fault="x")
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [5, 6, 7]
 
@@ -152,7 +172,7 @@ def test_a_successor_goes_on_where_the_log_ends():
 def test_a_successor_hears_of_an_ingest_that_started_again_too():
     """Ingest was started again while decide was gone: its Begin waits on the link, and ids count from 0."""
     desk = decide()
-    desk.resume("top", 5)
+    desk.resume("top", INGEST, 5)
     desk.news([encode([Begin("top", NEXT_INGEST, None)])], 0)
     announce(desk, 0, fault="x", ingest=NEXT_INGEST)
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0]
@@ -202,10 +222,6 @@ def test_an_engine_of_other_classes_is_not_believed():
     assert outcome.verdict.decision is Decision.UNINSPECTED
 
 
-def hear(desk: Decide, message: News, now: int) -> list[Outcome]:
-    return desk.news([encode([message])], now)
-
-
 def test_a_camera_is_silent_until_it_is_heard_of_and_again_after_a_while():
     """A verdict cannot vouch for it: only its ingest can, with frames or by saying that there are none."""
     desk = decide("top", "bottom")
@@ -214,10 +230,10 @@ def test_a_camera_is_silent_until_it_is_heard_of_and_again_after_a_while():
         return [name for name, camera in desk.cameras.items() if camera.silent(now)]
 
     assert silent(0) == ["top", "bottom"]
-    hear(desk, announcement(0, "top"), 0)
-    hear(desk, Idle("bottom"), 0)
+    desk.news([encode([announcement(0, "top")])], 0)
+    desk.news([encode([Idle("bottom", INGEST)])], 0)
     assert not desk.silent(SILENT_NS)
-    hear(desk, Idle("bottom"), SILENT_NS)
+    desk.news([encode([Idle("bottom", INGEST)])], SILENT_NS)
     assert silent(SILENT_NS + 1) == ["top"]
     assert desk.silent(SILENT_NS + 1)
     assert len(desk.settle(10 * SILENT_NS)) == 1, "an idle camera owes nothing"
@@ -226,10 +242,10 @@ def test_a_camera_is_silent_until_it_is_heard_of_and_again_after_a_while():
 def test_a_camera_whose_ingest_has_ended_is_silent():
     """Nobody looks any more, in order or not; one that begins again is heard of."""
     desk = decide()
-    hear(desk, Begin("top", INGEST, None), 4)
-    hear(desk, End("top", 0), 5)
+    hear(desk, Begin("top", INGEST, None), now=4)
+    hear(desk, end(0), now=5)
     assert desk.silent(5)
-    hear(desk, Begin("top", NEXT_INGEST, None), 6)
+    hear(desk, Begin("top", NEXT_INGEST, None), now=6)
     assert not desk.silent(6)
 
 
@@ -237,12 +253,12 @@ def test_every_captured_frame_is_judged_or_owed_over_restarts():
     """captured = verdicts + owed, counted apart: by frame ids, by verdicts, by open accounts."""
     meters = Meters(RECIPE.bind(ENGINE))
     desk = decide(meters=meters)
-    desk.resume("top", 7)
+    desk.resume("top", INGEST, 7)
     announce(desk, 8)
     answer(desk, 8)
     desk.settle(1)
     announce(desk, 9)
-    hear(desk, Begin("top", NEXT_INGEST, None), 1)
+    hear(desk, Begin("top", NEXT_INGEST, None), now=1)
     announce(desk, 0, ingest=NEXT_INGEST)
     answer(desk, 9, ingest=INGEST)
     camera = desk.cameras["top"]
@@ -254,10 +270,132 @@ def test_every_captured_frame_is_judged_or_owed_over_restarts():
 def test_a_worker_is_unanswered_from_the_first_frame_it_owes():
     """A frame without pixels owes no answer; any answer counts."""
     desk = decide()
-    hear(desk, announcement(0, fault="dark"), 3)
+    hear(desk, announcement(0, fault="dark"), now=3)
     assert desk.unanswered_ns is None
-    hear(desk, announcement(1), 4)
-    hear(desk, announcement(2), 5)
+    hear(desk, announcement(1), now=4)
+    hear(desk, announcement(2), now=5)
     assert desk.unanswered_ns == 4
     answer(desk, 1)
     assert desk.unanswered_ns is None
+
+
+def test_messages_of_a_replaced_ingest_reopen_nothing():
+    """Its frames that nobody heard of end uninspected, each once; its End, Fault and Idle change nothing else."""
+    desk = decide()
+    announce(desk, 0, ingest=INGEST)
+    hear(desk, Begin("top", NEXT_INGEST, None), announcement(0, ingest=NEXT_INGEST), now=1)
+    outcomes = hear(
+        desk,
+        announcement(2, ingest=INGEST),
+        announcement(1, ingest=NEXT_INGEST),
+        Idle("top", INGEST),
+        Fault("top", INGEST, 2, SHED),
+        end(4, ingest=INGEST),
+        Begin("top", INGEST, None),
+        now=2,
+    )
+    given = [(each.verdict.ingest_epoch, each.verdict.frame_id, each.verdict.codes) for each in outcomes]
+    assert given == [(INGEST, frame_id, ("ingest_restarted",)) for frame_id in (1, 2, 3)]
+    with pytest.raises(WireError, match="announced before"):
+        announce(desk, 2, ingest=INGEST)
+    camera = desk.cameras["top"]
+    assert (camera.ingest_epoch, camera.captured, len(camera.ledger), camera.ended) == (NEXT_INGEST, 6, 2, False)
+    assert desk.tally.captured == 4
+
+
+def test_two_ingests_that_talk_at_once_invent_no_frames():
+    """Each frame that one of them captured has one verdict, however their messages interleave."""
+    desk = decide()
+    desk.resume("top", INGEST, 90_000)
+    announce(desk, 90_000, ingest=INGEST)
+    hear(desk, Begin("top", NEXT_INGEST, None))
+    for count in range(100):
+        announce(desk, 90_001 + count, ingest=INGEST)
+        announce(desk, count, ingest=NEXT_INGEST)
+    desk.settle(1)
+    desk.close(1)
+    assert desk.tally.captured == 1 + 2 * 100
+
+
+def test_results_of_an_ingest_that_nobody_announced_are_not_taken_for_the_next_ones():
+    """Its results wait when decide starts; the next ingest's frames have the same ids and other pixels."""
+    desk = decide()
+    for frame_id in range(3):
+        answer(desk, frame_id, ingest=INGEST)
+    hear(desk, Begin("top", NEXT_INGEST, None))
+    announce(desk, 0, ingest=NEXT_INGEST)
+    assert desk.settle(1) == []
+    assert desk.late == 3
+
+
+def test_a_result_may_come_before_its_ingest_is_heard():
+    """Messages of one ingest travel on two links."""
+    desk = decide()
+    answer(desk, 0)
+    announce(desk, 0)
+    assert [each.verdict.decision for each in desk.settle(1)] == [Decision.ACCEPT]
+
+
+def test_early_results_are_bounded():
+    """A worker that answers frames nobody announces cannot fill decide's memory."""
+    desk = decide()
+    for frame_id in range(MAX_EARLY + 10):
+        answer(desk, frame_id, ingest=INGEST)
+    assert len(desk.cameras["top"].early) == MAX_EARLY
+    pixels = decide()
+    for frame_id in range(MAX_EARLY_PICTURES + 10):
+        answer(pixels, frame_id, Inspection("e@1", 1, 2, 3, *seen(1, 200)), ingest=INGEST)
+    assert len(pixels.cameras["top"].early) == MAX_EARLY_PICTURES
+
+
+def test_a_result_older_than_its_frame_is_no_accept():
+    """The worker had it before the frame was captured: it is about other pixels, whatever its id says."""
+    desk = decide()
+    announce(desk, 0, now=500)
+    answer(desk, 0, Inspection("e@1", 499, 499, 499))
+    (outcome,) = desk.settle(501)
+    assert (outcome.verdict.decision, outcome.verdict.codes) == (Decision.UNINSPECTED, ("result_refused",))
+
+
+@pytest.mark.parametrize("clean", [Filter("r@2", 128), Filter(RECIPE.identity, 129)])
+def test_a_worker_with_another_recipe_decides_nothing(clean: Filter):
+    """What it calls clean may be a defect here."""
+    desk = decide()
+    announce(desk, 0)
+    announce(desk, 1)
+    answer(desk, 0, clean=clean)
+    answer(desk, 1)
+    verdicts = [outcome.verdict for outcome in desk.settle(1)]
+    assert [verdict.codes for verdict in verdicts] == [("recipe_mismatch",), ()]
+    assert not desk.foreign_recipes, "the newest answer goes by this line's recipe"
+
+
+def test_an_ingest_with_another_recipe_is_said():
+    """Its positions have another scale: the gate would throw out other steel."""
+    desk = decide()
+    announce(desk, 0, recipe="r@2")
+    answer(desk, 0)
+    assert [outcome.verdict.codes for outcome in desk.settle(DEADLINE_NS)] == [("recipe_mismatch",)]
+    assert desk.foreign_recipes == {"ingest of camera top": "r@2"}
+
+
+def test_a_dirty_camera_delays_another_by_one_frame():
+    """Cameras take turns, and a turn ends before a backlog does."""
+    desk = decide("dirty", "clean")
+    for frame_id in range(TURN_FRAMES + 5):
+        announce(desk, frame_id, "dirty", fault="x")
+    announce(desk, 0, "clean", fault="x")
+    cameras = [outcome.verdict.camera for outcome in desk.settle(1)]
+    assert cameras[:3] == ["dirty", "clean", "dirty"]
+    assert (len(cameras), desk.behind) == (TURN_FRAMES + 1, True)
+    assert (len(desk.settle(1)), desk.behind) == (5, False)
+
+
+def test_frames_lost_before_the_first_one_heard_have_its_time_and_place():
+    """Nothing stands at 0 mm in 1970."""
+    desk = decide()
+    announce(desk, 3)
+    lost = desk.settle(1)
+    assert [(each.verdict.position_mm, each.verdict.captured_ns) for each in lost] == [
+        (6.0, 5), (14.0, 5), (22.0, 5),
+    ]  # fmt: skip

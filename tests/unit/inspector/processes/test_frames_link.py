@@ -70,7 +70,7 @@ def hear(intake: Intake) -> list[Frame]:
     intake.connect()
     frames = []
     while (received := intake.receive()) is not None:
-        frames += [frame for frame, _ in received[1]]
+        frames += [lent.frame for lent in received[1]]
     return frames
 
 

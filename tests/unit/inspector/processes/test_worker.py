@@ -15,7 +15,7 @@ from inspector.processes.stop import StopRequest
 from inspector.stages.batching import Batcher
 from inspector.values import Frame, Inspection
 from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender, ring_path
-from inspector.wire.messages import decode_results
+from inspector.wire.messages import Filter, decode_results
 from inspector.wire.pixel_ring import PixelRing
 
 SIZE = (64, 64)
@@ -34,7 +34,9 @@ def inspect_one(folder: Path, engine_ms: float, deadline_ms: float) -> tuple[Ins
         intake = Intake("top", open_receiver(context, FRAMES, folder, "top"), WINDOW, LUMP)
         batcher: Batcher[Held] = Batcher(1, 0)
         results = open_sender(context, RESULTS, folder, linger_ms=0)
-        worker = Worker(backend, 1, batcher, results, stop, deadline_ns, Pulse(Notifier(), "frames"))
+        worker = Worker(
+            backend, Filter("r@1", 1), batcher, results, stop, deadline_ns, Pulse(Notifier(), "frames")
+        )
         until_s = time.monotonic() + 20
         while not dispatch.wait_for_room(1):
             intake.connect()
@@ -51,7 +53,7 @@ def inspect_one(folder: Path, engine_ms: float, deadline_ms: float) -> tuple[Ins
             if backend.in_flight:
                 room = max(room, dispatch.wait_for_room(1))
             assert time.monotonic() < until_s
-        _, _, (result,) = decode_results(answers.recv_multipart())
+        (result,) = decode_results(answers.recv_multipart()).results
         return result.inspection, room
 
 

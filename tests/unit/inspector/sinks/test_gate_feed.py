@@ -1,11 +1,15 @@
 """What the gate hears: in order, once, late ones marked, nothing for accept that was not seen."""
 
+from pathlib import Path
+
+import msgspec
 import pytest
 from plc import heard
 
 from inspector.rules import BoundRecipe, score_thresholds
 from inspector.sinks.gate import RECORDS, Action, Fault, MemoryGate
 from inspector.sinks.gate_feed import BEAT_NS, FAULT_HOLD_NS, WAITING, GateFeed
+from inspector.sinks.gate_log import GATE_LOG_NAME, GateLine, GateLog
 from inspector.sinks.gate_registers import REGISTERS, encode
 from inspector.stages.verdicts import Outcome
 from inspector.values import Decision, Defect, Verdict
@@ -23,7 +27,7 @@ class Desk:
     def __init__(self) -> None:
         self.now_ns = 10**12
         self.gate = MemoryGate()
-        self.feed = GateFeed(self.gate, ["top", "bottom"], RECIPE, LATE_MS, lambda: self.now_ns)
+        self.feed = GateFeed(self.gate, ["top", "bottom"], RECIPE, LATE_MS, clock_ns=lambda: self.now_ns)
 
     def turn(self, after_ns: int = 0, owed: int = 0, silent: bool = False) -> None:
         self.now_ns += after_ns
@@ -54,9 +58,11 @@ def outcome(
     total_ms: float | None = 20.0,
     defects: tuple[Defect, ...] = (),
     camera: str = "top",
+    epoch: int = 0,
 ) -> Outcome:
     reasons = () if decision is Decision.ACCEPT else ("why",)
-    verdict = Verdict(camera, frame_id, 0, 500.0 * frame_id, None, decision, reasons, defects, "r@1", "e@1")
+    verdict = Verdict(camera, frame_id, 0, 500.0 * frame_id, None, decision, reasons, defects, "r@1", "e@1",
+                      ingest_epoch=epoch)  # fmt: skip
     return Outcome(verdict, total_ms=total_ms)
 
 
@@ -71,8 +77,11 @@ def test_uninspected_is_reject_at_the_gate(desk: Desk):
 
 def test_verdicts_come_in_order_and_once_whatever_their_number(desk: Desk):
     """More than one block holds at a time, from two cameras."""
+    given = 0
     for count in (1, RECORDS, 3 * RECORDS + 5, 0, 2):
-        desk.give([outcome(index, camera=("top", "bottom")[index % 2]) for index in range(count)])
+        indices = range(given, given + count)
+        desk.give([outcome(index, camera=("top", "bottom")[index % 2]) for index in indices])
+        given += count
     while desk.feed.waiting:
         desk.turn()
     total = 1 + RECORDS + 3 * RECORDS + 5 + 2
@@ -114,7 +123,7 @@ def test_a_gate_that_fails_leaves_nothing_waiting(desk: Desk):
     desk.give([outcome(index) for index in range(3 * RECORDS)])
     assert (desk.feed.waiting, desk.feed.counts.missed) == (0, 3 * RECORDS)
     desk.gate.reachable = True
-    desk.give([outcome(0)])
+    desk.give([outcome(3 * RECORDS)])
     assert desk.gate.blocks[-1].records[0].sequence == 3 * RECORDS + 1
 
 
@@ -234,10 +243,75 @@ def test_before_any_camera_is_heard_of_the_gate_rejects():
 def test_numbers_wrap_without_the_one_that_means_nothing(desk: Desk):
     """After 2³² − 1 comes 1; the heartbeat has 16 bits; a position beyond the scale stays at its end."""
     desk.feed._sequence, desk.feed._heartbeat = 2**32 - 2, 2**16 - 1
-    desk.give([outcome(10**8), outcome(1)])
+    desk.give([outcome(10**8), outcome(1, camera="bottom")])
     newest = desk.gate.blocks[-1]
     assert [record.sequence for record in newest.records] == [1, 2**32 - 1]
     assert newest.heartbeat == 0
     words = encode(newest)
     assert len(words) == REGISTERS
     assert all(0 <= word < 2**16 for word in words)
+
+
+def test_an_ingest_that_starts_again_begins_a_new_run(desk: Desk):
+    """Its positions begin anew: under the old number a PLC would let steel pass by accepts of other steel."""
+    desk.give([outcome(5, epoch=1), outcome(5, camera="bottom", epoch=1)])
+    run = desk.gate.blocks[-1].run
+    desk.give(
+        [outcome(6, Decision.UNINSPECTED, epoch=1), outcome(0, epoch=2), outcome(6, camera="bottom", epoch=1)]
+    )
+    while desk.feed.waiting:
+        desk.turn()
+    told = [
+        (block.run, record.sequence, record.camera) for block in desk.gate.blocks for record in block.records[:1]
+    ]
+    assert (run, 3, 1) in told, "what the old ingest owed is told in its run"
+    last = desk.gate.blocks[-1]
+    assert last.run == run + 1
+    assert [(record.sequence, record.camera) for record in last.records] == [(2, 2), (1, 1)]
+
+
+def test_a_run_begins_also_where_its_first_verdicts_were_missed(desk: Desk):
+    """The PLC was away while the ingest started again."""
+    desk.give([outcome(5, epoch=1)])
+    run = desk.gate.blocks[-1].run
+    desk.gate.reachable = False
+    desk.give([outcome(0, epoch=2)])
+    desk.gate.reachable = True
+    desk.give([outcome(1, epoch=2)])
+    assert desk.gate.blocks[-1].run == run + 1
+
+
+def test_a_verdict_behind_its_camera_is_missed(desk: Desk):
+    """Of a replaced ingest, or of a gap: its position is old steel's. The PLC hears a gap and a fault instead."""
+    desk.give([outcome(5, epoch=2)])
+    desk.give([outcome(9, Decision.UNINSPECTED, epoch=1), outcome(4, Decision.UNINSPECTED, epoch=2)])
+    desk.turn(BEAT_NS)
+    assert [record.position_mm for record in heard(list(desk.gate.blocks))] == [2500.0]
+    assert desk.feed.counts.missed == 2
+    assert desk.gate.blocks[-1].fault == Fault.MISSED
+    desk.give([outcome(6, epoch=2)])
+    assert desk.gate.blocks[-1].records[0].sequence == 4
+
+
+def test_a_refused_message_is_a_fault(desk: Desk):
+    """Frames that it told of may never get a verdict."""
+    desk.feed.turn([], owed=0, silent=False, refused=True)
+    assert desk.gate.blocks[-1].fault == Fault.REFUSED
+    desk.turn()
+    assert desk.gate.blocks[-1].fault == Fault(0)
+
+
+def test_what_the_gate_was_told_is_on_record(tmp_path: Path):
+    """A line a write: the run, the first sequence, each frame, and whether the gate confirmed it."""
+    gate = MemoryGate()
+    feed = GateFeed(gate, ["top"], RECIPE, LATE_MS, GateLog(tmp_path))
+    feed.turn([outcome(0, epoch=7), outcome(1, epoch=7)], owed=0, silent=False)
+    gate.reachable = False
+    feed.turn([outcome(2, epoch=7)], owed=0, silent=False)
+    feed.close()
+    decoder = msgspec.json.Decoder(GateLine)
+    lines = [decoder.decode(line) for line in (tmp_path / GATE_LOG_NAME).read_bytes().splitlines()]
+    assert [(line.run, line.first_sequence, line.taken) for line in lines] == [
+        (gate.blocks[0].run, 1, True), (gate.blocks[0].run, 3, False),
+    ]  # fmt: skip
+    assert [line.frames for line in lines] == [(("top", 7, 0), ("top", 7, 1)), (("top", 7, 2),)]

@@ -1,17 +1,24 @@
 """The verdict log of a service: full files are moved aside, none of it is lost, and a successor goes on."""
 
+import os
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from inspector.sinks.verdict_log import Rotation, VerdictLog, full_files, last_frames, read_verdicts
+from inspector.sinks import log_writer
+from inspector.sinks.journal import JOURNAL_NAME, Journal
+from inspector.sinks.log_file import LogFile
+from inspector.sinks.verdict_log import VERDICTS_NAME, Rotation, VerdictLog, full_files, last_places, read_verdicts
 from inspector.values import Decision, Verdict
 
 
-def verdict(frame_id: int, camera: str = "top") -> Verdict:
+def verdict(frame_id: int, camera: str = "top", epoch: int = 1) -> Verdict:
     return Verdict(
         camera=camera, frame_id=frame_id, captured_ns=1, position_mm=0.0, coil=None, decision=Decision.ACCEPT,
-        reasons=(), defects=(), recipe="r@1", engine="e@1", stage_ms={}, file=None,
+        reasons=(), defects=(), recipe="r@1", engine="e@1", stage_ms={}, file=None, ingest_epoch=epoch,
     )  # fmt: skip
 
 
@@ -19,10 +26,22 @@ def write(log: VerdictLog, *frames: int, camera: str = "top") -> None:
     for frame_id in frames:
         log.write(verdict(frame_id, camera))
         log.flush()
+        until(lambda: not log.waiting)
+
+
+def until(condition: Callable[[], object], timeout_s: float = 10) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "not within the time"
+        time.sleep(0.002)
+
+
+def moved_aside(folder: Path) -> list[Path]:
+    return full_files(folder / VERDICTS_NAME)
 
 
 def frames_on_record(folder: Path) -> list[int]:
-    paths = [*full_files(folder), folder / "verdicts.jsonl"]
+    paths = [*moved_aside(folder), folder / "verdicts.jsonl"]
     return [each.frame_id for path in paths for each in read_verdicts(path)]
 
 
@@ -32,8 +51,8 @@ def test_every_verdict_is_in_one_of_the_files(tmp_path: Path):
     write(log, *range(20))
     log.close()
     assert frames_on_record(tmp_path) == list(range(20))
-    assert len(full_files(tmp_path)) > 3
-    assert all(path.stat().st_size < 1200 for path in full_files(tmp_path))
+    assert len(moved_aside(tmp_path)) > 3
+    assert all(path.stat().st_size < 1200 for path in moved_aside(tmp_path))
 
 
 def test_only_the_newest_full_files_are_kept(tmp_path: Path):
@@ -41,7 +60,7 @@ def test_only_the_newest_full_files_are_kept(tmp_path: Path):
     log = VerdictLog(tmp_path, Rotation(file_bytes=1, keep=3))
     write(log, *range(8))
     log.close()
-    assert [path.name for path in full_files(tmp_path)] == [f"verdicts-{n:06d}.jsonl" for n in (6, 7, 8)]
+    assert [path.name for path in moved_aside(tmp_path)] == [f"verdicts-{n:06d}.jsonl" for n in (6, 7, 8)]
     assert frames_on_record(tmp_path) == [5, 6, 7]
 
 
@@ -59,7 +78,7 @@ def test_a_run_keeps_one_file(tmp_path: Path):
     log = VerdictLog(tmp_path)
     write(log, *range(50))
     log.close()
-    assert full_files(tmp_path) == []
+    assert moved_aside(tmp_path) == []
 
 
 def test_the_last_frame_of_each_camera_is_found_behind_a_new_file(tmp_path: Path):
@@ -69,8 +88,9 @@ def test_the_last_frame_of_each_camera_is_found_behind_a_new_file(tmp_path: Path
     write(log, *range(4))
     log.close()
     assert (tmp_path / "verdicts.jsonl").stat().st_size < 500
-    assert last_frames(tmp_path, ["top", "side"]) == {"top": 3, "side": 7}
-    assert last_frames(tmp_path, ["top", "side", "new"]) == {"top": 3, "side": 7}
+    places = {"top": {1: 4}, "side": {1: 8}}
+    assert last_places(tmp_path, ["top", "side"]) == places
+    assert last_places(tmp_path, ["top", "side", "new"]) == places
 
 
 def test_a_file_that_cannot_be_moved_grows(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -82,6 +102,173 @@ def test_a_file_that_cannot_be_moved_grows(tmp_path: Path, caplog: pytest.LogCap
     (tmp_path / "out" / "verdicts-000002.jsonl" / "in the way").touch()
     write(log, 1, 2)
     log.close()
-    assert [each.frame_id for each in read_verdicts(tmp_path / "out" / "verdicts.jsonl")] or full_files(
+    assert [each.frame_id for each in read_verdicts(tmp_path / "out" / "verdicts.jsonl")] or moved_aside(
         tmp_path / "out"
     )
+
+
+class HangingDisk:
+    """Takes nothing until it is let go; then everything."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, takes: int | None = None) -> None:
+        self.goes_on = threading.Event()
+        self._write = LogFile.write
+        self._takes = takes
+        disk = self
+
+        def write(file: LogFile, lines: bytes) -> int:
+            return disk._hang(file, lines)
+
+        monkeypatch.setattr(LogFile, "write", write)
+
+    def _hang(self, file: LogFile, lines: bytes) -> int:
+        if self._takes is not None:
+            taken, self._takes = self._takes, None
+            return self._write(file, lines[:taken])
+        assert self.goes_on.wait(30)
+        return self._write(file, lines)
+
+
+def killed(log: VerdictLog, disk: HangingDisk) -> bytes:
+    """What the journal of a decide that is killed now holds; its thread must not write afterwards."""
+    journal = (log.path.parent / "links" / JOURNAL_NAME).read_bytes()
+    disk.goes_on.set()
+    log.close()
+    return journal
+
+
+@pytest.mark.parametrize("taken", [None, 0, 1, 100, 400])
+def test_a_kill_costs_no_verdict_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int | None
+):
+    """The disk had taken nothing, or any part of a line: the next decide puts the rest into the log."""
+    (tmp_path / "links").mkdir()
+    log = VerdictLog(tmp_path, links=tmp_path / "links")
+    write(log, 0, 1)
+    disk = HangingDisk(monkeypatch, taken)
+    for frame_id in range(2, 12):
+        log.write(verdict(frame_id))
+        log.flush()
+    if taken:
+        size = (tmp_path / VERDICTS_NAME).stat().st_size
+        until(lambda: (tmp_path / VERDICTS_NAME).stat().st_size > size or not taken, 5)
+    time.sleep(0.1)
+    on_disk = (tmp_path / VERDICTS_NAME).read_bytes()
+    journal = killed(log, disk)
+    monkeypatch.undo()
+    inode = (tmp_path / VERDICTS_NAME).stat().st_ino
+    (tmp_path / VERDICTS_NAME).write_bytes(on_disk)
+    assert (tmp_path / VERDICTS_NAME).stat().st_ino == inode
+    (tmp_path / "links" / JOURNAL_NAME).write_bytes(journal)
+    successor = VerdictLog(tmp_path, links=tmp_path / "links")
+    assert frames_on_record(tmp_path) == list(range(12))
+    assert successor.places(["top"]) == {"top": {1: 12}}
+    write(successor, 12)
+    successor.close()
+    assert frames_on_record(tmp_path) == list(range(13))
+
+
+def test_a_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Writing and flushing go on; what the disk did not take is written when it goes on."""
+    log = VerdictLog(tmp_path)
+    disk = HangingDisk(monkeypatch)
+    began_s = time.monotonic()
+    for frame_id in range(200):
+        log.write(verdict(frame_id))
+        log.flush()
+    assert time.monotonic() - began_s < 1.0
+    disk.goes_on.set()
+    log.close()
+    assert frames_on_record(tmp_path) == list(range(200))
+    assert log.lost == 0
+
+
+def test_lines_for_a_full_disk_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What memory does not hold is counted, and the log says how many are missing."""
+    monkeypatch.setattr(log_writer, "MAX_HELD_BYTES", 1_000)
+
+    def full(_file: LogFile, _lines: bytes) -> int:
+        raise OSError(28, os.strerror(28))
+
+    log = VerdictLog(tmp_path)
+    monkeypatch.setattr(LogFile, "write", full)
+    for frame_id in range(50):
+        log.write(verdict(frame_id))
+        log.flush()
+    held = log.waiting
+    assert 1 <= held < 50
+    assert log.lost == 50 - held
+    log.close()
+    assert log.lost == 50
+
+
+def test_a_deleted_log_is_put_back_with_its_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Somebody cleaned up under the line: nothing that was given is lost, and what follows goes on behind it."""
+    monkeypatch.setattr(log_writer, "SYNC_S", 0.05)
+    log = VerdictLog(tmp_path)
+    write(log, 0, 1, 2)
+    (tmp_path / VERDICTS_NAME).unlink()
+    until((tmp_path / VERDICTS_NAME).exists)
+    write(log, 3)
+    log.close()
+    assert frames_on_record(tmp_path) == [0, 1, 2, 3]
+
+
+def test_a_moved_log_keeps_its_lines_and_a_new_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As logrotate does it."""
+    monkeypatch.setattr(log_writer, "SYNC_S", 0.05)
+    log = VerdictLog(tmp_path)
+    write(log, 0, 1)
+    (tmp_path / VERDICTS_NAME).rename(tmp_path / "old.jsonl")
+    until((tmp_path / VERDICTS_NAME).exists)
+    write(log, 2)
+    log.close()
+    assert [each.frame_id for each in read_verdicts(tmp_path / "old.jsonl")] == [0, 1]
+    assert frames_on_record(tmp_path) == [2]
+
+
+def test_a_lost_log_invents_no_frame(tmp_path: Path):
+    """Its disk was replaced while decide was away: the journal knows which frames have their verdicts."""
+    (tmp_path / "links").mkdir()
+    log = VerdictLog(tmp_path, links=tmp_path / "links")
+    write(log, *range(5))
+    log.close()
+    (tmp_path / VERDICTS_NAME).unlink()
+    successor = VerdictLog(tmp_path, links=tmp_path / "links")
+    assert successor.places(["top"]) == {"top": {1: 5}}
+    successor.close()
+
+
+def test_places_tell_ingests_apart(tmp_path: Path):
+    """Ids of each count from 0: the one that a successor goes on with is named by its epoch."""
+    log = VerdictLog(tmp_path)
+    for frame_id, epoch in [(0, 1), (1, 1), (0, 2)]:
+        log.write(verdict(frame_id, epoch=epoch))
+    log.close()
+    assert last_places(tmp_path, ["top"]) == {"top": {1: 2, 2: 1}}
+
+
+def test_a_damaged_journal_stops_no_start(tmp_path: Path):
+    """It is said, and the log is what counts."""
+    (tmp_path / JOURNAL_NAME).write_bytes(b"\x00\x00\x00\x09" + b"noise" * 100)
+    assert Journal(tmp_path).places == {}
+
+
+def test_a_journal_without_memory_costs_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A full tmpfs: lines go to the disk all the same, and the journal starts again once they are there."""
+    (tmp_path / "links").mkdir()
+    log = VerdictLog(tmp_path, links=tmp_path / "links")
+    real = os.pwrite
+
+    def full(*_args: object) -> int:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    log.write(verdict(0))
+    log.flush()
+    monkeypatch.setattr(os, "pwrite", real)
+    until(lambda: not log.waiting)
+    write(log, 1)
+    log.close()
+    assert frames_on_record(tmp_path) == [0, 1]
+    assert VerdictLog(tmp_path, links=tmp_path / "links").places(["top"]) == {"top": {1: 2}}

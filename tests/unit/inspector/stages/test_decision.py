@@ -6,12 +6,13 @@ import pytest
 
 from inspector.rules import BoundRecipe, score_thresholds, threshold_maps
 from inspector.stages.continuity import REACH_PX, StripDefects
-from inspector.stages.defects import Candidates, enlarge, find_candidates, find_components
-from inspector.stages.judge import judge
-from inspector.stages.ledger import Settled
-from inspector.stages.verdicts import VerdictMaker
-from inspector.values import Announcement, Decision, Inspection, Segmentation
+from inspector.stages.defects import MAX_COMPONENTS, Candidates, enlarge, find_candidates, find_components
+from inspector.stages.judge import judge, shorten
+from inspector.stages.ledger import LOST_ANNOUNCEMENT, Settled
+from inspector.stages.verdicts import LEAST_LISTED, Quota, VerdictMaker
+from inspector.values import Announcement, Code, Decision, Inspection, Segmentation, Uninspected
 
+FAILED = Uninspected(Code.ENGINE_FAILED, "engine failed")
 CLASSES = ("normal", "scratch", "stain")
 
 
@@ -34,14 +35,20 @@ def mask_with(*boxes: tuple[int, int, int, int, int], height: int = 100, width: 
     return mask
 
 
-def components(mask):
-    return find_components(Candidates(mask, np.where(mask > 0, 204, 0).astype(np.uint8), 0, 0, mask.shape))
+def components(mask, min_area_px=()):
+    return find_components(
+        Candidates(mask, np.where(mask > 0, 204, 0).astype(np.uint8), 0, 0, mask.shape), min_area_px
+    ).found
 
 
 def shown(component):
     """A component's fields, comparable with ==."""
     fields = msgspec.structs.asdict(component)
     return {name: field.tolist() if isinstance(field, np.ndarray) else field for name, field in fields.items()}
+
+
+def shown_all(candidates):
+    return [shown(each) for each in find_components(candidates).found]
 
 
 def test_threshold_is_per_class():
@@ -92,7 +99,7 @@ def test_an_empty_mask_has_no_components():
 def test_judge_gives_place_on_the_strip_and_a_readable_reason():
     """Area in mm², across and along in mm from the strip's start, and a reason a person can act on."""
     parts = StripDefects("top").follow(0, components(mask_with((1, 100, 40, 40, 20))))
-    decision, reasons, (defect,) = judge(parts, 4000.0, recipe())
+    decision, reasons, _, (defect,) = judge(parts, 4000.0, recipe())
     assert decision is Decision.REJECT
     assert defect.area_mm2 == 100.0
     assert defect.across_mm == 60.0
@@ -104,7 +111,7 @@ def test_judge_gives_place_on_the_strip_and_a_readable_reason():
 def test_small_defects_are_left_out_and_recorded_ones_pass():
     """Under the minimum area nothing is reported; a class with action record is reported and accepted."""
     parts = StripDefects("top").follow(0, components(mask_with((1, 0, 40, 4, 4), (2, 100, 40, 40, 20))))
-    decision, reasons, defects = judge(parts, 0.0, recipe())
+    decision, reasons, _, defects = judge(parts, 0.0, recipe())
     assert decision is Decision.ACCEPT
     assert reasons == ()
     assert [defect.name for defect in defects] == ["stain"]
@@ -118,7 +125,7 @@ def test_a_defect_over_a_border_is_one_defect():
     third = strip.follow(2, components(mask_with((1, 50, 0, 20, 2))))
     ids = {part.defect_id for part in first + second + third}
     assert ids == {"top-0-1"}
-    decision, reasons, defects = judge(third, 50.0, recipe())
+    decision, reasons, _, defects = judge(third, 50.0, recipe())
     assert decision is Decision.REJECT, "the last part alone is under the minimum area"
     assert defects[0].area_px == 40
     assert "(280 mm² with the frames before)" in reasons[0]
@@ -172,9 +179,9 @@ def test_verdict_maker_covers_clean_reject_fault_and_lost():
     outcome = maker.make(Settled(1, announcement(1), seen, None), 10)
     assert outcome.verdict.decision is Decision.REJECT
     assert np.array_equal(outcome.mask(), mask)
-    failed = maker.make(Settled(2, announcement(2), Inspection("e@2", 1, 2, 3, fault="engine failed"), None), 10)
+    failed = maker.make(Settled(2, announcement(2), Inspection("e@2", 1, 2, 3, fault=FAILED), None), 10)
     assert (failed.verdict.decision, failed.verdict.reasons) == (Decision.UNINSPECTED, ("engine failed",))
-    lost = maker.make(Settled(3, None, None, "announcement lost"), 10).verdict
+    lost = maker.make(Settled(3, None, None, LOST_ANNOUNCEMENT), 10).verdict
     assert (lost.decision, lost.position_mm, lost.coil) == (Decision.UNINSPECTED, 75.0, "C1")
 
 
@@ -196,5 +203,72 @@ def test_enlarging_only_the_candidates_changes_no_mask(stride: int):
         mask, part_score = found.in_frame(found.mask), found.in_frame(found.score)
         assert np.array_equal(mask, wanted)
         whole = Candidates(wanted, big_score, 0, 0, wanted.shape)
-        assert [shown(each) for each in find_components(found)] == [shown(each) for each in find_components(whole)]
+        assert shown_all(found) == shown_all(whole)
         assert np.array_equal(part_score[mask > 0], big_score[wanted > 0])
+
+
+def test_small_regions_are_dropped_before_python_looks_at_them():
+    """But for those at a border, which may be part of a larger one."""
+    mask = mask_with(
+        (1, 10, 10, 4, 4), (1, 40, 0, 4, 4), (1, 80, 96, 4, 4), (1, 120, 40, 10, 10), (2, 10, 60, 2, 2)
+    )
+    kept = components(mask, min_area_px=(0.0, 50.0, 0.0))
+    assert [each.box[:2] for each in kept] == [(40, 0), (120, 40), (80, 96), (10, 60)]
+
+
+def test_a_frame_with_too_many_defects_is_a_reject():
+    """Spray leaves thousands of spots: the largest are listed, and their number alone rejects the frame."""
+    mask = np.zeros((256, 1600), np.uint8)
+    mask[4:250:8, 4::8] = 1
+    mask[100:104, 100:110] = 1
+    found = find_components(Candidates(mask, mask * 255, 0, 0, mask.shape), (0.0, 0.5, 0.0))
+    assert len(found.found) == MAX_COMPONENTS
+    count = found.crowded[1]
+    assert count > 5000
+    assert max(each.area_px for each in found.found) > 30
+    parts = StripDefects("top").follow(0, found.found)
+    judgement = judge(parts, 0.0, recipe(min_area_mm2=1e6), found.crowded)
+    assert judgement.decision is Decision.REJECT
+    assert judgement.reasons == (f"over {MAX_COMPONENTS} defects: {count:,} scratch, the largest are listed",)
+    assert judgement.codes == ("too_many_defects",)
+
+
+def test_many_stripes_over_a_border_are_joined_at_once():
+    """Each to its own, and in time: joining them pair by pair took two seconds a frame."""
+    stripes = mask_with(
+        *[(1, 12 * index, 0, 6, 100) for index in range(MAX_COMPONENTS)], width=12 * MAX_COMPONENTS
+    )
+    strip = StripDefects("top")
+    first, second = (strip.follow(frame_id, components(stripes)) for frame_id in (0, 1))
+    assert [part.defect_id for part in second] == [part.defect_id for part in first]
+    assert all(part.continues for part in second)
+
+
+def test_a_border_has_holes():
+    """A part that passes on both sides of an open defect, out of reach, does not join it."""
+    strip = StripDefects("top")
+    strip.follow(0, components(mask_with((1, 50, 90, 4, 10))))
+    (arch,) = strip.follow(1, components(mask_with((1, 20, 0, 10, 20), (1, 80, 0, 10, 20), (1, 20, 15, 70, 5))))
+    assert not arch.continues
+
+
+def test_dirty_steel_lists_the_largest_defects_and_counts_the_others():
+    """The decision is the same; the log and the database get less."""
+    boxes = [(1, 20 * index, 10, 4 + index, 10) for index in range(9)]
+    judgement = judge(StripDefects("top").follow(0, components(mask_with(*boxes))), 0.0, recipe(1.0))
+    short = shorten(judgement, 4)
+    assert (short.decision, len(short.defects)) == (Decision.REJECT, 4)
+    assert min(defect.area_px for defect in short.defects) == 90
+    assert short.reasons[-1].startswith("and 5 smaller defects")
+    assert len(short.reasons) == len(short.codes) == 5
+    assert shorten(judgement, 9) is judgement
+
+
+def test_a_quota_fills_up_again():
+    """A second of clean steel, and the next dirty frame is listed whole."""
+    quota = Quota(100.0)
+    assert quota.take(80, 0) == 80
+    assert quota.take(80, 0) == 20
+    assert quota.take(80, 0) == LEAST_LISTED
+    assert quota.take(80, 2_000_000_000) == 80
+    assert Quota(None).take(5_000, 0) == 5_000

@@ -23,7 +23,8 @@ GATE = GateState(True, (), 97, 97, 0, 97, 0, 0, 0, 1.0, NOTHING)
 LINE = LineState(
     taken_ns=10**10, started_s=0.0, version="0", config="c@1", recipe="r@1", engine="e@1", deadline_ms=500.0,
     out="/out", cameras={"top": CAMERA}, frames=(), stages={}, batches=NOTHING,
-    worker=WorkerState(1, 0, 0.2, "e@1"), refused=0, sinks=SinkState(0, 0, 0, 0, 0, 0), gate=GATE,
+    worker=WorkerState(1, 0, 0.2, "e@1"), refused=0, refused_s=None, foreign_recipes={},
+    sinks=SinkState(0, 0, 0, 0, 0, 0), gate=GATE,
 )  # fmt: skip
 
 NOW_NS = LINE.taken_ns + 200_000_000
@@ -59,6 +60,8 @@ def test_a_line_that_works_has_no_findings():
         (camera(newest=11, newest_uninspected=11), "camera top: 11 of its newest 11 frames were not inspected"),
         (changed(worker=WorkerState(1, 0, 2.5, "e@1")), "worker: frames are without an answer for 2.5 s"),
         (changed(gate=msgspec.structs.replace(GATE, taking=False, missed=9)), "gate: takes no verdicts, 9 missed"),
+        (changed(refused=7, refused_s=12.0), "decide: 7 messages refused, the last 12 s ago"),
+        (changed(foreign_recipes={"ingest of camera top": "r@2"}), "ingest of camera top goes by recipe r@2"),
         (changed(sinks=SinkState(0, 0, 0, 4, 0, 0)), "records: 4 verdicts lost: free some space at /out"),
     ],
 )

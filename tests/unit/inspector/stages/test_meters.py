@@ -2,12 +2,10 @@
 
 import pytest
 
-from inspector.processes import desk, ingest, inspecting
 from inspector.rules import BoundRecipe, score_thresholds
-from inspector.stages import ledger
-from inspector.stages.meters import WORKERS_KNOWN, Histogram, Meters, short_reason
+from inspector.stages.meters import WORKERS_KNOWN, Histogram, Meters
 from inspector.stages.verdicts import Outcome
-from inspector.values import Decision, Defect, Verdict, Working
+from inspector.values import Code, Decision, Defect, Verdict, Working
 
 NAMES = ("normal", "pits", "scratches")
 
@@ -21,32 +19,11 @@ def meters() -> Meters:
 def outcome(decision: Decision, reasons: tuple[str, ...] = (), kinds: tuple[int, ...] = ()) -> Outcome:
     defects = tuple(Defect("d", kind, NAMES[kind], (0, 0, 1, 1), 10 * kind, 1.0, 0.0, 0.0, 0.5) for kind in kinds)
     stage_ms = {"transfer": 0.4, "batch": 3.0, "engine": 9.0, "decide": 0.2, "total": 12.6}
+    codes = ("defect",) * len(reasons)
     if decision is Decision.UNINSPECTED:
-        stage_ms = {}
-    verdict = Verdict("top", 0, 0, 0.0, None, decision, reasons, defects, "r@1", "e@1", stage_ms)
+        stage_ms, codes = {}, (Code.SHED,)
+    verdict = Verdict("top", 0, 0, 0.0, None, decision, reasons, defects, "r@1", "e@1", stage_ms, codes=codes)
     return Outcome(verdict, total_ms=501.0)
-
-
-@pytest.mark.parametrize(
-    ("reason", "short"),
-    [
-        (ingest.SHED_REASON, "shed"),
-        (inspecting.TOO_LATE, "shed"),
-        (ingest.STOPPED_REASON, "stopped"),
-        (desk.STOPPED_REASON, "stopped"),
-        (ledger.LOST_ANNOUNCEMENT, "announcement_lost"),
-        (ledger.DEADLINE_PASSED.format(500), "overdue"),
-        (inspecting.OVERDUE, "overdue"),
-        ("ingest started again before a result came", "ingest_restarted"),
-        ("engine failed: out of memory", "engine_failed"),
-        ("frame is 32×128, the engine takes 64×128", "wrong_size"),
-        ("camera rtsp://10.0.0.5 gave no frame: lost", "no_frame"),
-        ("a.png: empty file", "other"),
-    ],
-)
-def test_reasons_become_few_words(reason: str, short: str):
-    """Prometheus keeps a series for each: they must not grow with the files or the faults."""
-    assert short_reason(reason) == short
 
 
 def test_frames_are_counted_by_camera_decision_and_reason(meters: Meters):

@@ -1,9 +1,10 @@
 """Running totals."""
 
+import msgspec
 import numpy as np
 
 from inspector.stages.tally import LatencyTally, Tally
-from inspector.values import Decision, Defect, Verdict
+from inspector.values import Code, Decision, Defect, Verdict
 
 
 def verdict(frame_id: int, decision: Decision = Decision.ACCEPT, reasons=(), ids=()) -> Verdict:
@@ -34,8 +35,13 @@ def test_reasons_are_counted_without_file_names():
     """A thousand unreadable files of one kind are one line of the summary."""
     tally = Tally()
     for index in range(3):
-        reason = (f"frame: {index}.png: 16-bit image: save it as 8-bit grey or RGB",)
-        tally.add(verdict(index, Decision.UNINSPECTED, reason), 1.0, index)
+        name = f"frame: {index}.png"
+        reason = (f"{name}: 16-bit image: save it as 8-bit grey or RGB",)
+        unread = msgspec.structs.replace(
+            verdict(index, Decision.UNINSPECTED, reason), file=name, codes=(Code.UNREADABLE,)
+        )
+        tally.add(unread, 1.0, index)
+    assert tally.figures()["uninspected_codes"] == {"unreadable": 3}
     assert tally.figures()["uninspected_reasons"] == {"16-bit image: save it as 8-bit grey or RGB": 3}
 
 

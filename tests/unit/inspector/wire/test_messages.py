@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from inspector.errors import WireError
 from inspector.rules import EngineClasses
-from inspector.values import Announcement, Inspection, Segmentation, Working
+from inspector.values import Announcement, Code, Inspection, Segmentation, Uninspected, Working
 from inspector.wire.messages import (
     IN_MESSAGE,
     Begin,
     End,
     Fault,
+    Filter,
     FrameHeader,
     Frames,
     Hello,
@@ -37,15 +38,18 @@ ANNOUNCEMENT = Announcement("top", 1, 7, 10, 11, 12.5, 256, "coil", None)
 CLEAN = Inspection("e@1", 1, 2, 3)
 ENGINE = EngineClasses("e@1", ("normal", "scratch", "stain"), (1.0, 0.5, 0.25), (0, 12, 0))
 WORKING = Working(5, 6, (2, 1))
+FILTER = Filter("r@1", 64)
+SHED = Uninspected(Code.SHED, "shed")
+END = End("top", 1, 8, 20, 100.0, 256)
 
 
 def header(height: int = 3, width: int = 4, slot: int = IN_MESSAGE) -> FrameHeader:
-    return FrameHeader(7, 10, 11, 12.5, height, width, slot, view=True)
+    return FrameHeader(7, 10, 11, 12.5, height, width, slot, view=True, lent_until_ns=99)
 
 
 def test_news_round_trip():
     """decide hears what ingest said, all of it and in order."""
-    news = [Begin("top", 1, None), ANNOUNCEMENT, Fault("top", 7, "shed"), Idle("top"), End("top", 8)]
+    news = [Begin("top", 1, None), ANNOUNCEMENT, Fault("top", 1, 7, SHED), Idle("top", 1), END]
     assert decode_news([encode(news)]) == news
 
 
@@ -76,14 +80,15 @@ def test_frames_round_trip_share_the_pixels():
 def test_results_round_trip():
     """A clean result is a header; one with a candidate carries maps and pixels."""
     clean = Result("top", 1, 7, CLEAN)
-    assert len(encode_results(ENGINE, [clean])) == 1
+    assert len(encode_results(ENGINE, [clean], FILTER)) == 1
     pixels = np.arange(32, dtype=np.uint8).reshape(4, 8)
     maps = Segmentation(np.ones((2, 4), np.uint8), np.full((2, 4), 9, np.uint8), 2)
     candidate = Result("top", 1, 8, Inspection("e@1", 1, 2, 3, maps, pixels))
-    parts = encode_results(ENGINE, [clean, candidate, clean], WORKING)
+    parts = encode_results(ENGINE, [clean, candidate, clean], FILTER, WORKING)
     assert len(parts) == 1 + 3
-    engine, working, (first, seen, last) = decode_results(parts)
-    assert (engine, working) == (ENGINE, WORKING)
+    answers = decode_results(parts)
+    first, seen, last = answers.results
+    assert (answers.engine, answers.worker, answers.filter) == (ENGINE, WORKING, FILTER)
     assert first == last == clean
     assert seen.inspection.segmentation.map_stride == 2
     assert np.array_equal(seen.inspection.segmentation.score, maps.score)
@@ -93,7 +98,7 @@ def test_results_round_trip():
 def test_another_wire_version_is_refused_by_name():
     """The error says both versions and what to do."""
     message = b"\x63" + encode([ANNOUNCEMENT])[1:]
-    with pytest.raises(WireError, match="wire version 99, this stage speaks 3: update both sides"):
+    with pytest.raises(WireError, match="wire version 99, this stage speaks 4: update both sides"):
         decode_news([message])
 
 
@@ -142,7 +147,7 @@ def test_noise_is_refused(parts):
 @given(st.binary(max_size=80), st.integers(0, 79))
 def test_damaged_headers_are_refused_or_decoded(noise, place):
     """A valid header with noise in it either still decodes or raises WireError."""
-    message = bytearray(encode_results(ENGINE, [Result("top", 1, 7, CLEAN)])[0])
+    message = bytearray(encode_results(ENGINE, [Result("top", 1, 7, CLEAN)], FILTER)[0])
     message[1 + place % (len(message) - 1) :] = noise
     try:
         decode_results([bytes(message)])
@@ -162,7 +167,7 @@ def test_damaged_headers_are_refused_or_decoded(noise, place):
 )
 def test_results_of_an_engine_that_cannot_be_are_refused(names, thresholds):
     """Its classes are what every verdict on them rests on."""
-    good = encode_results(EngineClasses("e@1", ("a", "b"), (1.0, 0.5), (0, 0)), [])[0]
+    good = encode_results(EngineClasses("e@1", ("a", "b"), (1.0, 0.5), (0, 0)), [], FILTER)[0]
     fields = msgspec.msgpack.decode(memoryview(good)[1:])
     fields[1] |= {"names": names, "thresholds": thresholds, "min_area_px": [0] * len(names)}
     with pytest.raises(WireError):

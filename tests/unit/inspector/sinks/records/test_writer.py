@@ -159,7 +159,7 @@ def test_a_successor_catches_up_from_the_log_and_writes_nothing_twice(tmp_path: 
     first.settle()
     for each in long_one[3:]:
         first.log.write(each)  # and not handed over
-    first.log.flush()
+    first.on_disk()
     second = RunOnRecord(tmp_path / "run")
     second.write(verdict(8))
     second.settle()
