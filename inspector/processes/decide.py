@@ -31,6 +31,9 @@ TURN_MESSAGES: Final = 64
 DRAIN_S: Final = 1.0
 """After a stop was asked for, results that are on their way have this long."""
 
+LONGEST_DRAIN_S: Final = 10.0
+"""Announcements that were made before the stop have this long; systemd waits longer."""
+
 PROGRESS_INTERVAL_S: Final = 0.2
 
 GIVE_WAY_S: Final = 0.0002
@@ -127,7 +130,10 @@ def _serve(
                 stop_s = time.monotonic()
                 poller.unregister(stop.fileno())
             quiet = news not in ready and results not in ready
-            if (quiet and not decide.owed) or time.monotonic() - stop_s > DRAIN_S:
+            # A link full of announcements is read to the frames captured since the stop: each is owed a verdict.
+            heard_all = quiet or decide.newest_captured_ns >= stop_s * 1e9
+            waited_s = time.monotonic() - stop_s
+            if (quiet and not decide.owed) or (waited_s > DRAIN_S and heard_all) or waited_s > LONGEST_DRAIN_S:
                 return
 
 

@@ -71,6 +71,8 @@ class Decide:
         self.foreign_recipes: dict[str, str] = {}
         """Sender → the recipe it goes by, of senders that do not go by this decide's."""
 
+        self.newest_captured_ns = 0
+        """Capture time of the newest frame that was announced."""
         self.behind = False
         """The last turn ended before all verdicts that could be given were given."""
 
@@ -118,6 +120,7 @@ class Decide:
         fault = None
         if isinstance(message, Announcement):
             fault = self._foreign_recipe(f"ingest of camera {message.camera}", message.recipe)
+            self.newest_captured_ns = max(self.newest_captured_ns, message.clock_ns)
         camera.hear(message, now_ns, fault)
         if self.unanswered_ns is None and isinstance(message, Announcement) and message.fault is None:
             self.unanswered_ns = now_ns

@@ -9,6 +9,8 @@ from typing import Final
 
 import structlog
 
+from inspector.sinks.whole_file import whole_file
+
 _COPY_BYTES: Final = 1 << 20
 
 log = structlog.get_logger()
@@ -90,17 +92,15 @@ class LogFile:
         if there is not None and (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
             return None
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._open()
         if mine.st_nlink:
             self.sync()
-            self._take(file)
+            self._take(self._open())
             return "it was moved: a new one begins"
-        place = 0
-        while piece := os.pread(self._file, _COPY_BYTES, place):
-            while piece:
-                written = os.write(file, piece)
-                place, piece = place + written, piece[written:]
-        self._take(file)
+        with whole_file(self.path) as part, part.open("wb") as copy:
+            place = 0
+            while piece := os.pread(self._file, _COPY_BYTES, place):
+                place += copy.write(piece)
+        self._take(self._open())
         return "it was deleted: its lines are written again"
 
     def cut_torn_line(self) -> None:

@@ -130,6 +130,8 @@ class LogWriter:
         try:
             what = self._file.put_back()
             if what is not None:
+                if self._journal is not None:
+                    self._journal.taken(0, self._file.inode, self._file.size)
                 log.error("log file was taken away", path=str(self._file.path), done=what)
                 self._unsynced = True
             if self._unsynced:

@@ -182,7 +182,7 @@ def test_a_log_that_was_rotated_since_is_written_without_doubles(tmp_path: Path)
     second = RunOnRecord(tmp_path / "run")
     for n in range(5, 8):
         second.log.write(verdict(n))
-    second.log.flush()
+    second.on_disk()
     third = RunOnRecord(tmp_path / "run")
     third.close()
     second.close()

@@ -1,0 +1,218 @@
+"""Stages that are killed and restarted at any moment: no frame passes by other pixels or another recipe."""
+
+import random
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from plc import BASE, DEVICE, PLC
+from stages import Stages, decisions, once_each, until, wrong
+
+from inspector.sinks.gate import Action
+
+
+def gate_table(plc: PLC) -> str:
+    return f'[gate]\nhost = "127.0.0.1"\nport = {plc.port}\ndevice_id = {DEVICE}\nbase_register = {BASE}\n'
+
+
+def codes(verdicts: list[dict]) -> set[str]:
+    return {code for verdict in verdicts for code in verdict["codes"]}
+
+
+def test_results_of_an_ended_ingest_decide_nothing_of_the_next(tmp_path: Path):
+    """They wait while decide is away; the next ingest's frames have the same ids and are defective."""
+    with Stages(tmp_path) as line:
+        line.start("worker")
+        line.start("ingest", look="clean", rate=100)
+        until((line.links / "position-top").exists, "frames of the first ingest")
+        line.end("ingest-top", signal.SIGKILL)
+        line.start("decide")
+        line.start("ingest", look="coded", rate=100)
+        line.wait(60)
+        line.stop()
+        verdicts = line.verdicts()
+        newest = max(verdict["ingest_epoch"] for verdict in verdicts)
+        of_the_second = [verdict for verdict in verdicts if verdict["ingest_epoch"] == newest]
+        assert decisions(verdicts)["accept"] == 0
+        assert decisions(of_the_second)["reject"] > 30
+        assert once_each(of_the_second)
+
+
+@pytest.mark.parametrize("stage", ["decide", "worker", "ingest-top"])
+def test_a_stage_with_another_recipe_accepts_nothing(tmp_path: Path, stage: str):
+    """recipe.toml was edited, and one stage alone was started again."""
+    with Stages(tmp_path, defect_grey=95) as line:
+        line.recipe(threshold=0.3)  # grey 100 is a score of 0.39: every frame is a defect
+        for name in ("decide", "worker"):
+            line.start(name)
+        line.start("ingest")
+        line.wait(20)
+        assert set(decisions(line.verdicts())) == {"reject"}
+        line.recipe(threshold=0.5)
+        line.end(stage)
+        before = line.count()
+        line.start(stage.partition("-")[0])
+        line.wait(60)
+        line.stop()
+        after = line.verdicts()[before:]
+        assert decisions(after)["accept"] == 0
+        assert "recipe_mismatch" in codes(after)
+
+
+def test_deadlines_that_differ_between_stages_mix_no_pixels(tmp_path: Path):
+    """The deadline was raised and ingest was not restarted: it lends a frame's place again by its own."""
+    with Stages(tmp_path, delay_ms=60) as line:
+        line.write(head="deadline_ms = 50.0")
+        for name in ("decide", "worker"):
+            line.start(name)
+        line.start("ingest", look="odd", rate=60)
+        line.wait(20)
+        line.write(head="deadline_ms = 2000.0")
+        for name in ("worker", "decide"):
+            line.end(name, signal.SIGKILL)
+            line.start(name)
+        line.wait(120)
+        line.stop()
+        assert wrong(line.verdicts(), "odd") == []
+
+
+def test_a_killed_decide_gives_each_frame_one_verdict(tmp_path: Path):
+    """Killed again and again, with a PLC: each accept that the PLC heard is an accept in the log."""
+    rng = random.Random(7)  # noqa: S311
+    plc = PLC(tmp_path)
+    plc.start()
+    try:
+        with Stages(tmp_path) as line:
+            line.write(tables=gate_table(plc))
+            for name in ("decide", "worker"):
+                line.start(name)
+            line.start("ingest", rate=200)
+            line.wait(20)
+            for _ in range(6):
+                line.end("decide", signal.SIGKILL)
+                line.start("decide", wait=False)
+                line.wait(rng.randrange(5, 60))
+            line.wait(20)
+            line.stop()
+            verdicts, captured = line.verdicts(), line.captured()
+        told = plc.verdicts()
+    finally:
+        plc.stop()
+    assert len(verdicts) == captured
+    assert once_each(verdicts)
+    accepted = {round(verdict["position_mm"]) for verdict in verdicts if verdict["decision"] == "accept"}
+    heard = [record for record in told if record.action is Action.ACCEPT]
+    assert heard
+    assert [record for record in heard if record.position_mm not in accepted] == []
+    assert (line.out / "gate.jsonl").exists()
+
+
+def test_an_ingest_that_restarts_while_the_strip_stands(tmp_path: Path):
+    """decide restarts before the new ingest's first frame: its log is of another, and no frame is refused."""
+    with Stages(tmp_path) as line:
+        for name in ("decide", "worker"):
+            line.start(name)
+        line.start("ingest", rate=100)
+        line.wait(50)
+        line.standstill.touch()
+        line.end("ingest-top")
+        line.start("ingest", rate=100)
+        line.end("decide", signal.SIGKILL)
+        line.start("decide")
+        before = line.count()
+        line.standstill.unlink()
+        line.wait(50)
+        line.stop()
+        after = [verdict for verdict in line.verdicts()[before:] if verdict["frame_id"] < 50]
+        assert decisions(after)["accept"] >= 40
+        assert once_each(line.verdicts())
+        assert len(line.verdicts()) == line.captured()
+        assert "message refused" not in (tmp_path / "decide.log").read_text()
+
+
+def test_one_ingest_of_two_restarts_before_a_gate(tmp_path: Path):
+    """The gate hears a new run, and one position still means the same steel to both cameras."""
+    plc = PLC(tmp_path)
+    plc.start()
+    try:
+        with Stages(tmp_path, cameras=("top", "bottom")) as line:
+            line.write(tables=gate_table(plc))
+            for name in ("decide", "worker"):
+                line.start(name)
+            for camera in line.cameras:
+                line.start("ingest", camera=camera)
+            line.wait(200)
+            line.end("ingest-top", signal.SIGKILL)
+            line.start("ingest", camera="top")
+            line.wait(150)
+            line.stop()
+            verdicts = line.verdicts()
+        blocks, told = plc.blocks(), plc.verdicts()
+    finally:
+        plc.stop()
+    runs = list(dict.fromkeys(block.run for block in blocks if block.run))
+    assert len(runs) == 2
+    newest = {
+        camera: [verdict for verdict in verdicts if verdict["camera"] == camera][-30:] for camera in line.cameras
+    }
+    frame_mm = 64 * 0.5
+    for top, bottom in zip(newest["top"], newest["bottom"], strict=False):
+        apart_s = (top["captured_ns"] - bottom["captured_ns"]) / 1e9
+        assert abs(top["position_mm"] - bottom["position_mm"] - apart_s * 50 * frame_mm) < 6 * frame_mm
+    last_of_old = max(index for index, block in enumerate(blocks) if block.run == runs[0])
+    assert all(block.run == runs[1] for block in blocks[last_of_old + 1 :])
+    assert told
+
+
+def test_a_log_that_is_deleted_under_the_line_invents_no_frame(tmp_path: Path):
+    """Its lines come back, and a decide that restarts goes on behind them."""
+    with Stages(tmp_path) as line:
+        for name in ("decide", "worker"):
+            line.start(name)
+        line.start("ingest", rate=100)
+        line.wait(50)
+        (line.out / "verdicts.jsonl").unlink()
+        until(lambda: line.count() > 50, "the lines are back")
+        line.end("decide", signal.SIGKILL)
+        line.start("decide")
+        line.wait(50)
+        line.stop()
+        assert len(line.verdicts()) == line.captured()
+        assert once_each(line.verdicts())
+
+
+def test_an_ingest_that_is_replaced_while_decide_is_away(tmp_path: Path):
+    """Messages of both wait for decide and come mixed: each captured frame has one verdict, none is invented."""
+    with Stages(tmp_path) as line:
+        for name in ("decide", "worker"):
+            line.start(name)
+        line.start("ingest", rate=100)
+        line.wait(50)
+        line.send("decide", signal.SIGSTOP)
+        line.end("ingest-top")
+        line.start("ingest", rate=100)
+        until(lambda: '"ingest started"' in (tmp_path / "ingest-top.log").read_text(), "the second ingest")
+        line.send("decide", signal.SIGCONT)
+        line.wait(100)
+        line.stop()
+        assert len(line.verdicts()) == line.captured()
+        assert once_each(line.verdicts())
+
+
+def test_dirty_steel_of_one_camera_leaves_the_other_its_time(tmp_path: Path):
+    """Thousands of spots a frame: each a reject with its largest defects; the clean camera keeps its deadlines."""
+    with Stages(tmp_path, cameras=("top", "bottom"), max_batch=4) as line:
+        line.recipe(min_area_mm2=0.0)
+        for name in ("decide", "worker"):
+            line.start(name)
+        line.start("ingest", camera="top", look="spots", rate=40)
+        line.start("ingest", camera="bottom", look="clean", rate=40)
+        line.wait(200)
+        line.stop()
+        verdicts = line.verdicts()
+        dirty = [each for each in verdicts if each["camera"] == "top" and each["decision"] != "uninspected"]
+        clean = [each for each in verdicts if each["camera"] == "bottom"]
+        assert {each["decision"] for each in dirty} == {"reject"}
+        assert max(len(each["defects"]) for each in dirty) <= 64
+        assert Counter(each["decision"] for each in clean)["accept"] > 0.9 * len(clean)
