@@ -12,7 +12,7 @@ from inspector.errors import InputError
 from inspector.sinks.verdict_log import VERDICTS_NAME, read_verdicts
 from inspector.values import Verdict
 
-IGNORED: Final = ("captured_ns", "stage_ms", "recipe", "engine", "file")
+IGNORED: Final = ("captured_ns", "ingest_epoch", "stage_ms", "recipe", "engine", "file")
 """Times differ from run to run; recipe and engine are what is being approved; a recording knows no files."""
 
 

@@ -54,6 +54,9 @@ GATHER_S: Final = 0.001
 """Frames of a recording that travel together, and how long they wait for each other: a message costs more than a
 frame's place in it."""
 
+REPLAY_EPOCH: Final = 1
+"""A replay starts each ingest once, and two replays of one recording have the same verdicts."""
+
 SHED_REASON: Final = Uninspected(Code.SHED, "shed: the worker is behind")
 STOPPED_REASON: Final = Uninspected(Code.STOPPED, "stopped before the frame was inspected")
 
@@ -76,6 +79,7 @@ class Announcer:
         pulse: Pulse,
         places: PlaceFile | None = None,
         start_mm: float = 0.0,
+        epoch: int | None = None,
     ) -> None:
         """`height` is what the first frames are taken to have, px, until one is read. `places` is where a live
         camera's positions are kept, `start_mm` where its strip is now."""
@@ -92,7 +96,7 @@ class Announcer:
         self._unreadable = Repeated()
         self._untold: list[News] = []
         self._told_s = 0.0
-        self.ingest_epoch = time.monotonic_ns()
+        self.ingest_epoch = time.monotonic_ns() if epoch is None else epoch
         self._faults = 0
         self._given_up = 0
         self._fault: Uninspected | None = None
@@ -217,6 +221,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 Pulse(notifier, "frames"),
                 PlaceFile(line.links, camera) if live else None,
                 _start_mm(line.links, list(line.cameras)) if live else 0.0,
+                REPLAY_EPOCH if line.sinks.keep_all else None,
             )
             dispatch = Dispatch(
                 frames,
