@@ -212,6 +212,11 @@ class Verdict(msgspec.Struct, frozen=True):
     """Time spent per stage and in total, capture to verdict."""
     file: str | None = None
     """Name of the file the frame was read from, in a replay of a folder."""
+    ingest_epoch: int = 0
+    """Start of the ingest that captured the frame, ns on the monotonic clock: frame ids count from there. 0 in logs
+    of versions that did not write it."""
+    codes: tuple[str, ...] = ()
+    """One machine-readable code for each reason."""
 
     def __post_init__(self) -> None:
         if (self.decision is Decision.ACCEPT) != (not self.reasons):
