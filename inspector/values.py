@@ -213,8 +213,8 @@ class Verdict(msgspec.Struct, frozen=True):
     file: str | None = None
     """Name of the file the frame was read from, in a replay of a folder."""
     ingest_epoch: int = 0
-    """Start of the ingest that captured the frame, ns on the monotonic clock: frame ids count from there. 0 in logs
-    of versions that did not write it."""
+    """Start of the ingest that captured the frame, ns on the monotonic clock: frame ids count from there. 0 in
+    logs of versions that did not write it."""
     codes: tuple[str, ...] = ()
     """One machine-readable code for each reason."""
 

@@ -58,7 +58,7 @@ def test_rows_views_and_keys_are_those_of_sqlite(run: RunOnRecord):
     assert run.rows("SELECT defect_id, first_frame, last_frame, frames, area_px FROM strip_defects") == [
         ("top-0-1", 0, 1, 2, 400)
     ]
-    assert run.rows("SELECT version FROM schema_version") == [(1,)]
+    assert run.rows("SELECT version FROM schema_version") == [(2,)]
 
 
 def test_retention_marks_and_export_are_those_of_sqlite(run: RunOnRecord, tmp_path: Path):
