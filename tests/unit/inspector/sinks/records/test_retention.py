@@ -142,6 +142,9 @@ def test_a_sweep_finds_each_frame_by_its_key(archive: Archive, monkeypatch: pyte
     )
     assert [plan for plan in frames if not re.search(by_key, plan)] == []
     assert [plan for plan in frames if re.search(r"later.*id>\?", plan)] == []
+    assert any("SEARCH verdicts USING INDEX verdicts_rejected" in plan for plan in frames), (
+        "few frames are rejected"
+    )
 
 
 def test_a_marked_coil_and_a_marked_frame_stay(archive: Archive):
