@@ -47,7 +47,7 @@ ALTER TABLE verdicts_2 RENAME TO verdicts;
 CREATE INDEX verdicts_by_coil ON verdicts (coil, id);
 CREATE INDEX verdicts_by_time ON verdicts (captured_ns);
 CREATE INDEX verdicts_by_run ON verdicts (run_id, id);
-CREATE INDEX verdicts_rejected ON verdicts (run_id, id) WHERE decision = 'reject';
+CREATE INDEX verdicts_rejected ON verdicts (run_id, decision, id) WHERE decision = 'reject';
 CREATE TABLE defects_2 (
   run_id INTEGER NOT NULL REFERENCES runs (id),
   camera TEXT NOT NULL,
@@ -80,6 +80,8 @@ ALTER TABLE verdicts ADD COLUMN ingest_epoch BIGINT, ADD COLUMN codes TEXT;
 UPDATE verdicts SET ingest_epoch = -captured_ns;
 ALTER TABLE verdicts ALTER COLUMN ingest_epoch SET NOT NULL, DROP CONSTRAINT "{verdicts_key}",
   ADD UNIQUE (run_id, camera, frame_id, ingest_epoch);
+DROP INDEX verdicts_rejected;
+CREATE INDEX verdicts_rejected ON verdicts (run_id, decision, id) WHERE decision = 'reject';
 ALTER TABLE defects ADD COLUMN ingest_epoch BIGINT;
 UPDATE defects SET ingest_epoch = -captured_ns;
 ALTER TABLE defects ALTER COLUMN ingest_epoch SET NOT NULL, DROP CONSTRAINT "{defects_key}",

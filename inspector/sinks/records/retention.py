@@ -102,10 +102,7 @@ class Retention:
             yield from self._make_room(connection, runs, now.wall_ns, clock_is_sure=hold is None)
         else:
             self._said_short = ""
-        if self._records or self._files:
-            log.info("old records deleted", records=self._records, pictures=self._files)
-        if self._fault is not None:
-            log.warning("pictures cannot be deleted", file=self._fault.filename, error=self._fault.strerror)
+        self._tell()
 
     def _make_room(
         self, connection: Connection, runs: list[OldRun], now_ns: int, *, clock_is_sure: bool
@@ -227,6 +224,13 @@ class Retention:
             yield from files_in(run.pictures)
         except OSError as error:
             self._fault = self._fault or error
+
+    def _tell(self) -> None:
+        """What the sweep has come to."""
+        if self._records or self._files:
+            log.info("old records deleted", records=self._records, pictures=self._files)
+        if self._fault is not None:
+            log.warning("pictures cannot be deleted", file=self._fault.filename, error=self._fault.strerror)
 
     def _tell_hold(self, hold: Hold | None) -> None:
         """Once for each reason, and once in each process."""

@@ -79,7 +79,8 @@ class Session:
             new = self._frames.write(frames)
             if new != len(frames):
                 contradicted = self._contradicted(entries, frames)
-            taken = [entry for entry in entries if entry not in contradicted] if contradicted else entries
+            refused = {id(entry) for entry in contradicted}
+            taken = [entry for entry in entries if id(entry) not in refused]
             self._defects.write([row for entry in taken for row in defect_rows(entry, self.run_id)])
             note_recorded(self.connection, self.run_id, (place_of(entry.verdict) for entry in entries))
         why = "another verdict is on record for this frame"
@@ -91,7 +92,12 @@ class Session:
             return read_progress(self.connection, self.run_id)
 
     def _contradicted(self, entries: Sequence[Entry], frames: Sequence[Row]) -> list[Entry]:
-        """Those whose frame is on record with another verdict; one that is written again is on record as it is."""
+        """Those whose frame is on record with another verdict; one that is written again is on record as it is.
+
+        Nothing tells two frames of one number apart that have neither an ingest nor a capture time: of these, every
+        one but the first is in here.
+        """
+        first = {_key(row): at for at, row in reversed(list(enumerate(frames)))}
         recorded: dict[tuple[Any, ...], Any] = {}
         for camera in {row["camera"] for row in frames}:
             numbers = sorted({row["frame_id"] for row in frames if row["camera"] == camera})
@@ -100,11 +106,15 @@ class Session:
             )
             for found in self.connection.execute(query).mappings():
                 recorded[_key(found)] = found
-        return [
-            entry
-            for entry, row in zip(entries, frames, strict=True)
-            if any(recorded[_key(row)][name] != value for name, value in row.items() if name != "recorded_ns")
-        ]
+
+        def contradicted(at: int, row: Row) -> bool:
+            found = recorded[_key(row)]
+            if any(found[name] != value for name, value in row.items() if name != "recorded_ns"):
+                return True
+            nameless = not row["ingest_epoch"]
+            return nameless and (first[_key(row)] != at or found["recorded_ns"] != row["recorded_ns"])
+
+        return [entry for at, entry in enumerate(entries) if contradicted(at, frames[at])]
 
     def _identity(self, table: Table, identity: str) -> int:
         """The id of a recipe or an engine, which is made at its first verdict."""

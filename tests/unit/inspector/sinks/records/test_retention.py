@@ -117,7 +117,8 @@ def test_what_is_too_old_goes_with_its_pictures(archive: Archive):
     ]
 
 
-def test_a_sweep_finds_each_frame_by_its_key(archive: Archive, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("made_last", ["verdicts_rejected", "verdicts_by_run"])
+def test_a_sweep_finds_each_frame_by_its_key(archive: Archive, monkeypatch: pytest.MonkeyPatch, made_last: str):
     """However many frames and rejects are on record: what goes through all of them for each frame takes seconds a
     piece, in which nothing is recorded."""
     plans: list[str] = []
@@ -128,6 +129,11 @@ def test_a_sweep_finds_each_frame_by_its_key(archive: Archive, monkeypatch: pyte
             asked.execute(f"EXPLAIN QUERY PLAN {statement}", parameters[0] if many else parameters)
             plans.extend(row[3] for row in asked.fetchall())
 
+    # Of two indexes that are as good, SQLite takes the one that was made last.
+    with archive.connection() as connection, connection.begin():
+        (index,) = [each for each in VERDICTS.indexes if each.name == made_last]
+        index.drop(connection)
+        index.create(connection)
     monkeypatch.setattr(retention, "PIECE_FILES", 3)
     event.listen(Engine, "before_cursor_execute", note)
     try:
@@ -138,7 +144,7 @@ def test_a_sweep_finds_each_frame_by_its_key(archive: Archive, monkeypatch: pyte
     assert any("later" in plan for plan in frames)
     assert any("defects" in plan for plan in frames)
     by_key = (
-        r"run_id=\? AND camera=\? AND frame_id=\?|SEARCH verdicts USING INTEGER PRIMARY KEY|run_id=\? AND id>\?"
+        r"run_id=\? AND camera=\? AND frame_id=\?|SEARCH verdicts USING INTEGER PRIMARY KEY|run_id=\?.* AND id>\?"
     )
     assert [plan for plan in frames if not re.search(by_key, plan)] == []
     assert [plan for plan in frames if re.search(r"later.*id>\?", plan)] == []

@@ -277,6 +277,19 @@ def test_a_second_verdict_for_one_frame_is_counted_and_said(run: RunOnRecord, at
     )
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_frames_that_nothing_tells_apart_are_counted(run: RunOnRecord, at_once: bool):
+    """From a version that knows no ingests: neither ingest nor capture time. They are not taken for one frame."""
+    lost = verdict(3, captured_ns=0, decision=Decision.UNINSPECTED, reasons=("lost with decide",), stage_ms={})
+    run.write(lost)
+    if not at_once:
+        run.settle()
+    run.write(lost, verdict(4))
+    run.settle()
+    assert run.rows("SELECT frame_id FROM verdicts ORDER BY id") == [(3,), (4,)]
+    assert run.records.lost == 1
+
+
 def test_a_database_that_comes_back_while_the_line_ends_has_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
