@@ -94,8 +94,8 @@ class Session:
     def _contradicted(self, entries: Sequence[Entry], frames: Sequence[Row]) -> list[Entry]:
         """Those whose frame is on record with another verdict; one that is written again is on record as it is.
 
-        Nothing tells two frames of one number apart that have neither an ingest nor a capture time. Of these, every
-        one but the first is among them.
+        Nothing tells two frames of one number apart that have neither an ingest nor a capture time. Of these, all
+        but the first are among them.
         """
         first = {_key(row): at for at, row in reversed(list(enumerate(frames)))}
         recorded: dict[tuple[Any, ...], Any] = {}
