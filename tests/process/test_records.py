@@ -169,14 +169,13 @@ time.time = lambda: real_s() + offset_ns / 1e9
 
 def test_a_clock_that_is_wrong_for_a_moment_deletes_nothing(line: LineUnderTest, monkeypatch: pytest.MonkeyPatch):
     """A PC with an empty battery before its time server answers, then right, then ten years ahead."""
-    write(line, "enabled = true\nkeep_days = 30", defective_share=1.0)
+    write(line, "enabled = true\nkeep_days = 30")
     (line.folder / "clock").mkdir()
     (line.folder / "clock" / "sitecustomize.py").write_text(CLOCK)
     monkeypatch.setenv(
         "PYTHONPATH", os.pathsep.join([str(line.folder / "clock"), os.environ.get("PYTHONPATH", "")])
     )
     ten_years_s = 3650 * 86_400
-    pictures = 0
     for n, offset_s in enumerate((-ten_years_s, 0, ten_years_s, 0)):
         monkeypatch.setenv("TEST_CLOCK_OFFSET_S", str(offset_s))
         run = line.run(out=line.folder / "runs" / str(n))
@@ -186,8 +185,6 @@ def test_a_clock_that_is_wrong_for_a_moment_deletes_nothing(line: LineUnderTest,
         assert rows(line, "SELECT run_id, COUNT(*) FROM verdicts GROUP BY 1") == [
             (k + 1, FRAMES) for k in range(n + 1)
         ]
-        assert len(list(line.folder.glob("runs/*/rejects/*"))) > pictures
-        pictures = len(list(line.folder.glob("runs/*/rejects/*")))
 
 
 def test_what_a_dead_database_missed_is_imported_as_the_summary_says(line: LineUnderTest):
