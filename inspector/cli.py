@@ -63,19 +63,8 @@ def _run(options: argparse.Namespace) -> int:
             from inspector.commands.record import record
 
             return record(options.config, options.source, options.camera, options.out, options.frames)
-        case "export":
-            from inspector.commands.export import export
-
-            return export(
-                options.config,
-                options.out,
-                options.rows,
-                coil=options.coil,
-                camera=options.camera,
-                from_ns=options.from_ns,
-                to_ns=options.to_ns,
-                as_json=options.json,
-            )
+        case "export" | "records":
+            return _run_records(options)
         case "mark" | "unmark":
             return _run_mark(options)
         case "check":
@@ -117,6 +106,25 @@ def _run_check(options: argparse.Namespace) -> int:
         raise InputError("--camera says which camera's ingest is meant: give --stage ingest, too")
     stage = Stage(options.stage, options.camera, options.engine) if options.stage else None
     return check(options.config, options.source, stage, engine=options.engine, as_json=options.json)
+
+
+def _run_records(options: argparse.Namespace) -> int:
+    if options.command == "records":
+        from inspector.commands.records import import_runs
+
+        return import_runs(options.config, options.runs, as_json=options.json)
+    from inspector.commands.export import export
+
+    return export(
+        options.config,
+        options.out,
+        options.rows,
+        coil=options.coil,
+        camera=options.camera,
+        from_ns=options.from_ns,
+        to_ns=options.to_ns,
+        as_json=options.json,
+    )
 
 
 def _run_mark(options: argparse.Namespace) -> int:
@@ -301,6 +309,16 @@ def _records(commands: Any) -> None:
     export.add_argument("--from", dest="from_ns", type=_time_ns, metavar="TIME", help=f"captured from, {time_of}")
     export.add_argument("--to", dest="to_ns", type=_time_ns, metavar="TIME", help="captured before")
     _json(export)
+
+    records = commands.add_parser("records", help="bring what the database misses from the verdict logs")
+    import_ = _command(
+        records.add_subparsers(dest="action", required=True, metavar="ACTION"),
+        "import",
+        "write into the database what runs have logged and it does not have",
+        "inspector records import runs/2026-11-29T06-00-00 --config line.toml",
+    )
+    import_.add_argument("runs", type=_path, nargs="+", metavar="RUN", help="folder of a run, or of a service")
+    _json(import_)
 
     mark = _command(
         commands,

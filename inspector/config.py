@@ -306,6 +306,8 @@ def _refuse_unknown_variables() -> None:
 
 def without_password(url: str) -> str:
     """The URL as it may stand in a file or a log."""
+    if url.startswith(_SQLITE):  # a file has no password, whatever its name looks like
+        return url
     return _URL_PASSWORDS.sub(r"\1", url)
 
 

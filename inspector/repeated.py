@@ -1,27 +1,33 @@
-"""Log lines that repeat: the first, then one a minute with the count, so that a fault cannot fill the disk."""
+"""Limits how often a message that repeats is logged: the first time, then once an interval with the count."""
 
 import time
 from collections.abc import Callable
 
 
 class Repeated:
-    """Counts one kind of event and says when to log it."""
+    """Counts how often one thing happens and says when to report it. Not for use by two threads at once.
+
+    `due` is called at each occurrence, `rest` once at the end, so that every occurrence is reported exactly once:
+
+        if (count := self._refused.due()) is not None:
+            log.warning("message refused", count=count)
+    """
 
     def __init__(self, every_s: float = 60.0, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._every_s, self._clock_s = every_s, clock_s
-        self._next_s = float("-inf")
-        self._unreported = 0
+        self._reported_s: float | None = None
+        self._count = 0
 
     def due(self) -> int | None:
-        """Count one event: how many to report now (1 for the first, then those of a whole interval), else None."""
-        self._unreported += 1
+        """Count one occurrence. Returns how many to report now, or None when it is too early to report again."""
+        self._count += 1
         now_s = self._clock_s()
-        if now_s < self._next_s:
+        if self._reported_s is not None and now_s - self._reported_s < self._every_s:
             return None
-        self._next_s = now_s + self._every_s
+        self._reported_s = now_s
         return self.rest()
 
     def rest(self) -> int:
-        """Events that no line has reported; they count as reported from here on."""
-        count, self._unreported = self._unreported, 0
+        """How many occurrences are not reported yet; they count as reported from now on."""
+        count, self._count = self._count, 0
         return count

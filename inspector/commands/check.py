@@ -106,7 +106,7 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
     findings.check("links", lambda: _links(config))
     findings.check("view", lambda: check_view(line.view))
     if line.records.enabled:
-        findings.check("records", lambda: check_records(str(line.records.url)))
+        findings.check("records", lambda: check_records(line))
     findings.check("disk", lambda: _disk(line.sinks.out))
 
 

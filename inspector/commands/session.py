@@ -190,7 +190,10 @@ def print_summary(finished: Finished, print_line: Callable[[str], None] = print)
         ("pictures_lost", "pictures lost: the disk did not take them"),
         ("pictures_skipped", "rejects without a picture (limit or slow disk)"),
         ("verdicts_lost", "verdicts not written down"),
-        ("records_lost", "verdicts not in the database (the verdict log has them)"),
+        (
+            "records_lost",
+            f"verdicts not in the database: `inspector records import {finished.out}` brings them from the log",
+        ),
     ):
         if figures[key]:
             print_line(f"  {figures[key]} {what}")

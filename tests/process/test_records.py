@@ -93,7 +93,7 @@ def test_a_newer_database_is_refused_before_anything_starts(line: LineUnderTest)
         database.commit()
     run = line.run(out=line.folder / "runs" / "b")
     assert run.code == 2
-    assert "the database has schema version 7, this inspector knows up to 1" in run.stderr
+    assert "the database has schema version 7, this inspector knows up to 2" in run.stderr
     assert "Traceback" not in run.stderr
     process = line.start("check", "--config", line.config, "--json")
     found = {row["what"]: row for row in json.loads(process.communicate(timeout=60)[0])["checks"]}
@@ -125,6 +125,81 @@ def test_ctrl_c_leaves_a_record_of_every_verdict(line: LineUnderTest):
     run = line.finish(process, out)
     assert run.summary["records_lost"] == 0
     assert rows(line, "SELECT COUNT(*) FROM verdicts") == [(len(run.verdicts),)]
+
+
+def test_a_folder_of_results_may_have_any_name(line: LineUnderTest):
+    """What means something in an URL is part of the folder's name: the database lies beside the runs."""
+    for name in ("%41", "a?b#c", "100% x"):
+        line.write_config(
+            f'[sinks]\nout = "{name}"\n[records]\nenabled = true',
+            type="simulator", height=64, width=128, distinct=8, frames=FRAMES,
+        )  # fmt: skip
+        assert line.run(out=line.folder / name / "a").code == 0
+        with closing(sqlite3.connect(line.folder / name / "records.sqlite")) as database:
+            assert database.execute("SELECT COUNT(*) FROM verdicts").fetchall() == [(FRAMES,)]
+        assert (
+            f'"sqlite:///{line.folder / name}/records.sqlite"' in (line.folder / name / "a/line.json").read_text()
+        )
+    found = sorted(path.parent.name for path in line.folder.rglob("records.sqlite"))
+    assert found == ["%41", "100% x", "a?b#c"]
+
+
+def test_more_free_space_than_the_disk_has_is_refused(line: LineUnderTest):
+    """By a check and by the start: such a limit would delete every record and picture."""
+    assert line.run(out=line.folder / "runs" / "a").code == 0
+    write(line, "enabled = true\nleast_free_gb = 1000000")
+    process = line.start("check", "--config", line.config, "--json")
+    found = {row["what"]: row for row in json.loads(process.communicate(timeout=60)[0])["checks"]}
+    assert (process.returncode, found["records"]["state"]) == (2, "wrong")
+    run = line.run(out=line.folder / "runs" / "b")
+    assert run.code == 2
+    for said in (found["records"]["found"], run.stderr):
+        assert "records.least_free_gb: 1e+06 GB are never free: the disk of " in said
+    assert rows(line, "SELECT COUNT(*) FROM verdicts") == [(FRAMES,)]
+
+
+CLOCK = """
+import os, time
+offset_ns = int(os.environ.get("TEST_CLOCK_OFFSET_S", "0")) * 10**9
+real_s, real_ns = time.time, time.time_ns
+time.time_ns = lambda: real_ns() + offset_ns
+time.time = lambda: real_s() + offset_ns / 1e9
+"""
+
+
+def test_a_clock_that_is_wrong_for_a_moment_deletes_nothing(line: LineUnderTest, monkeypatch: pytest.MonkeyPatch):
+    """A PC with an empty battery before its time server answers, then right, then ten years ahead."""
+    write(line, "enabled = true\nkeep_days = 30")
+    (line.folder / "clock").mkdir()
+    (line.folder / "clock" / "sitecustomize.py").write_text(CLOCK)
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(line.folder / "clock"), os.environ.get("PYTHONPATH", "")])
+    )
+    ten_years_s = 3650 * 86_400
+    for n, offset_s in enumerate((-ten_years_s, 0, ten_years_s, 0)):
+        monkeypatch.setenv("TEST_CLOCK_OFFSET_S", str(offset_s))
+        run = line.run(out=line.folder / "runs" / str(n))
+        assert run.code == 0
+        said = run.logged("records are not deleted by age for now")
+        assert len(said) == (1 if n else 0)
+        assert rows(line, "SELECT run_id, COUNT(*) FROM verdicts GROUP BY 1") == [
+            (k + 1, FRAMES) for k in range(n + 1)
+        ]
+
+
+def test_what_a_dead_database_missed_is_imported_as_the_summary_says(line: LineUnderTest):
+    """The command that the run prints brings every record."""
+    (line.folder / "in the way").write_text("")
+    write(line, 'enabled = true\nurl = "sqlite:///in the way/records.sqlite"')
+    run = line.run(out=line.folder / "runs" / "a")
+    assert run.summary["records_lost"] == FRAMES
+    assert f"inspector records import {run.out}" in run.stdout
+    (line.folder / "in the way").unlink()
+    process = line.start("records", "import", run.out, "--config", line.config, "--json")
+    assert json.loads(process.communicate(timeout=60)[0])["new"] == FRAMES
+    with closing(sqlite3.connect(line.folder / "in the way" / "records.sqlite")) as database:
+        recorded = database.execute("SELECT frame_id, decision FROM verdicts ORDER BY id").fetchall()
+    assert recorded == [(each["frame_id"], each["decision"]) for each in run.verdicts]
 
 
 @pytest.mark.parametrize("where", ["file", "environment"])

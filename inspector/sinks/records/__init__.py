@@ -1,10 +1,9 @@
 """Records: verdicts in a database, for those who ask about a coil weeks later."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from inspector.config import LoadedConfig
+from inspector.config import LineConfig, LoadedConfig
 from inspector.errors import ConfigError
 from inspector.extras import needs_extra
 from inspector.sinks.verdict_log import VERDICTS_NAME
@@ -19,7 +18,7 @@ LOOK_BACK_LOGS: Final = 4
 def open_records(config: LoadedConfig, pictures: str) -> "Records | None":
     """The sink of records where the config asks for one; `pictures` is the name of a run's folder of them.
 
-    Raises InputError, as `Records` does.
+    Raises InputError, as `Records` does, and ConfigError for a limit that cannot be kept.
     """
     settings, out = config.line.records, config.line.sinks.out
     if not settings.enabled:
@@ -28,19 +27,25 @@ def open_records(config: LoadedConfig, pictures: str) -> "Records | None":
         from inspector.sinks.records.retention import Keep
         from inspector.sinks.records.rows import identify_run
         from inspector.sinks.records.writer import Records
+    _refuse_wrong_limits(config.line)
     run = identify_run(out, config.identity)
     keep = Keep(settings.keep_days, settings.least_free_gb)
-    return Records(str(settings.url), run, partial(_logs, out), out / pictures, keep)
+
+    def newest_logs() -> list[Path]:
+        return verdict_logs(out)[-LOOK_BACK_LOGS - 1 :]
+
+    return Records(str(settings.url), run, newest_logs, out / pictures, keep)
 
 
-def check_records(url: str) -> str:
+def check_records(line: LineConfig) -> str:
     """What a start would find, changing nothing. Raises InputError where it would be refused."""
     with needs_extra("records"):
         from sqlalchemy.exc import DatabaseError, DBAPIError
 
         from inspector.sinks.records.database import Database, reason
-        from inspector.sinks.records.schema import refuse_newer
-    database = Database(url)
+        from inspector.sinks.records.schema import NEWEST, refuse_newer
+    database = Database(str(line.records.url))
+    _refuse_wrong_limits(line)
     try:
         version = database.version()
     except DBAPIError as error:
@@ -49,13 +54,25 @@ def check_records(url: str) -> str:
         # No reason to refuse a start: a line is not held up by its records.
         return f"{database.shown} does not answer, records will wait: {reason(error)}"
     refuse_newer(version)
-    found = f"schema version {version}" if version else "no tables yet, the first start makes them"
-    return f"{database.shown}, {found}"
+    if not version:
+        return f"{database.shown}, no tables yet, the first start makes them"
+    older = f", the next start brings it to {NEWEST}" if version < NEWEST else ""
+    return f"{database.shown}, schema version {version}{older}"
 
 
-def _logs(out: Path) -> list[Path]:
-    """The run's verdict logs, the newest last: a service begins a new one when one is full."""
-    return [*sorted(out.glob("verdicts-*.jsonl"))[-LOOK_BACK_LOGS:], out / VERDICTS_NAME]
+def verdict_logs(folder: Path) -> list[Path]:
+    """The verdict logs of a run, the newest last: a service begins a new one when one is full."""
+    full = sorted(folder.glob("verdicts-*.jsonl"), key=lambda path: (len(path.name), path.name))
+    return [*full, folder / VERDICTS_NAME]
 
 
-__all__ = ["check_records", "open_records"]
+def _refuse_wrong_limits(line: LineConfig) -> None:
+    from inspector.sinks.records.database import Database
+    from inspector.sinks.records.room import refuse_more_than_the_disk
+
+    file = Database(str(line.records.url)).file
+    places = [line.sinks.out, *([file] if file is not None else [])]
+    refuse_more_than_the_disk(line.records.least_free_gb, places)
+
+
+__all__ = ["check_records", "open_records", "verdict_logs"]

@@ -1,53 +1,100 @@
-"""What a decide that was killed had written to its log and not yet to the database."""
+"""What stands in a run's verdict logs and not yet in the database."""
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
+import structlog
 
+from inspector.sinks.records.progress import Progress, place_of
 from inspector.sinks.records.rows import DefectBeginnings, Entry
-from inspector.sinks.records.session import FrameKey
 from inspector.values import Verdict
+
+log = structlog.get_logger()
 
 
 class EarlierVerdicts:
-    """The verdicts that stand in the logs at the start; held open, as a log may be moved aside meanwhile."""
+    """The verdicts that are in the logs now. The files stay open, because a log may be moved aside meanwhile."""
 
     def __init__(self, logs: Sequence[Path]) -> None:
         self._open = ExitStack()
-        files = [self._open.enter_context(path.open("rb")) for path in logs]
-        self._files = [(file, os.fstat(file.fileno()).st_size) for file in files]
+        self._files: list[tuple[Path, BinaryIO, int]] = []
+        self.read = 0
+        """Verdicts that were read."""
+        self.unreadable = 0
+        """Lines that hold no verdict."""
+        for path in logs:
+            try:
+                file = self._open.enter_context(path.open("rb"))
+                self._files.append((path, file, os.fstat(file.fileno()).st_size))
+            except OSError as error:
+                _log_fault(path, error)
 
-    def after(self, last: FrameKey | None, recorded_ns: int) -> Iterator[Entry]:
-        """Those that come after the one recorded last; all where that is none of them, which writes none twice.
-
-        Raises msgspec.DecodeError for a line that is no verdict, OSError.
-        """
-        found = last is None or not any(_key(verdict) == last for verdict in self._read())
-        beginnings = DefectBeginnings()
-        for verdict in self._read():
-            entry = Entry(verdict, recorded_ns, beginnings.follow(verdict))
-            if found:
+    def after(self, progress: Progress, recorded_ns: int) -> Iterator[Entry]:
+        """Those that come after what was recorded, in the order of the logs."""
+        for entry in self._entries(recorded_ns):
+            if not progress.recorded(place_of(entry.verdict)):
                 yield entry
-            found = found or _key(verdict) == last
+
+    def not_deleted(self, progress: Progress, recorded_ns: int) -> Iterator[Entry]:
+        """All but those that retention has deleted."""
+        for entry in self._entries(recorded_ns):
+            if not progress.deleted(place_of(entry.verdict)):
+                yield entry
 
     def close(self) -> None:
         """Let go of the logs."""
         self._open.close()
 
-    def _read(self) -> Iterator[Verdict]:
+    def _entries(self, recorded_ns: int) -> Iterator[Entry]:
+        beginnings = DefectBeginnings()
+        for verdict in self._verdicts():
+            yield Entry(verdict, recorded_ns, beginnings.follow(verdict))
+
+    def _verdicts(self) -> Iterator[Verdict]:
+        """A line that cannot be read is skipped and said once a log: the verdicts behind it are good."""
         decoder = msgspec.json.Decoder(Verdict)
-        for file, size in self._files:
-            file.seek(0)
-            left = size
-            for line in file:
-                left -= len(line)
-                if left < 0:
-                    break
-                yield decoder.decode(line)
+        self.read = self.unreadable = 0
+        for path, file, size in self._files:
+            unreadable: list[str] = []
+            for number, line in _lines(path, file, size):
+                try:
+                    verdict = decoder.decode(line)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    unreadable.append(f"line {number}: {error}")
+                    continue
+                self.read += 1
+                yield verdict
+            if unreadable:
+                self.unreadable += len(unreadable)
+                log.warning(
+                    "lines of the verdict log cannot be read: their verdicts are not in the database",
+                    path=str(path),
+                    lines=len(unreadable),
+                    first=unreadable[0],
+                )
 
 
-def _key(verdict: Verdict) -> FrameKey:
-    return (verdict.camera, verdict.captured_ns, verdict.frame_id)
+def _lines(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
+    """The whole lines within the first `size` bytes."""
+    left = size
+    try:
+        file.seek(0)
+        for number, line in enumerate(file, start=1):
+            left -= len(line)
+            if left < 0 or not line.endswith(b"\n"):
+                return
+            yield number, line
+    except OSError as error:
+        _log_fault(path, error)
+
+
+def _log_fault(path: Path, error: OSError) -> None:
+    log.warning(
+        "a verdict log cannot be read: what only it has is not in the database",
+        path=str(path),
+        error=error.strerror or str(error),
+    )

@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from inspector.errors import ConfigError, WorkError
 from inspector.extras import needs_extra
-from inspector.sinks.records.schema import bring_up_to_date, refuse_newer, stored_version
+from inspector.sinks.records.schema import NEWEST, bring_up_to_date, refuse_newer, stored_version
 
 BUSY_S: Final = 2.0
 """How long a statement waits for another writer: longer, and the queue fills up behind it."""
@@ -120,6 +120,9 @@ class Database:
                 refuse_newer(version)
                 if not version:
                     raise ConfigError(f"{self.shown}: holds no records: nothing was recorded yet")
+                if version < NEWEST:
+                    with self.writing():
+                        pass
                 yield connection
         except DBAPIError as error:
             raise WorkError(f"{self.shown}: {purpose}: {reason(error)}") from None
@@ -133,7 +136,13 @@ class Database:
 
 
 def parse_url(url: str) -> URL:
-    """Raises ConfigError for what is no URL, or none of a database that is known here."""
+    """Raises ConfigError for what is no URL, or none of a database that is known here.
+
+    What follows `sqlite:///` is the file's name as it is: a folder may be called `%41` or `what?#1`.
+    """
+    scheme, _, file = url.partition(":///")
+    if scheme == "sqlite" and file not in ("", ":memory:"):
+        return URL.create("sqlite", database=file)
     try:
         parsed = make_url(url)
         driver = _DRIVERS[parsed.drivername]
@@ -147,6 +156,8 @@ def parse_url(url: str) -> URL:
 
 def masked(url: URL) -> str:
     """The URL with its password hidden, wherever it stands."""
+    if url.get_backend_name() == "sqlite":
+        return f"sqlite:///{url.database}"
     secret = {key: "***" for key in url.query if "password" in key.lower()}
     return url.update_query_dict(secret).render_as_string(hide_password=True)
 
@@ -176,15 +187,15 @@ class Insertion:
         self._order: list[str] | None = compiled.positiontup
         """None where the driver takes parameters by name."""
 
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """In the transaction at hand; raises DBAPIError."""
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """In the transaction at hand; returns how many were not there yet. Raises DBAPIError."""
         if not rows:
-            return
+            return 0
         order = self._order
         parameters: list[Any] = (
             list(rows) if order is None else [tuple([row[key] for key in order]) for row in rows]
         )
-        self._connection.exec_driver_sql(self._statement, parameters)
+        return self._connection.exec_driver_sql(self._statement, parameters).rowcount
 
 
 def give_back_pages(connection: Connection, pages: int) -> None:

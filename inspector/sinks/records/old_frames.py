@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, exists, select
+from sqlalchemy import Connection, RowMapping, bindparam, delete, exists, literal_column, select
 
 from inspector.sinks.records.marks import is_marked
+from inspector.sinks.records.progress import note_deleted, place_of_row
 from inspector.sinks.records.schema import DEFECTS, FRAME_KEY, RUNS, VERDICTS
 
 PIECE_ROWS: Final = 1000
@@ -50,8 +51,28 @@ def next_frames(
         *(VERDICTS.c[name] for name in named), is_marked().label("marked"), superseded.label("superseded")
     ).where(VERDICTS.c.run_id == run.id, VERDICTS.c.id > after)
     if rejected:
-        query = query.where(VERDICTS.c.decision == "reject")
+        # A literal: the index of rejects is not used for a value that the database does not know beforehand.
+        query = query.where(VERDICTS.c.decision == literal_column("'reject'"))
     return connection.execute(query.order_by(VERDICTS.c.id).limit(PIECE_ROWS)).mappings().all()
+
+
+def aged(rows: Sequence[RowMapping], before_ns: int, now_ns: int) -> tuple[list[RowMapping], bool]:
+    """Those of a run's next records that are too old, and whether others may follow them.
+
+    A run's records stand in the order in which they were made. A wrong clock made one that is from the future: it
+    is as old as those behind it.
+    """
+    old: list[RowMapping] = []
+    future: list[RowMapping] = []
+    for row in rows:
+        if row["recorded_ns"] > now_ns:
+            future.append(row)
+        elif row["recorded_ns"] < before_ns:
+            old += [*future, row]
+            future = []
+        else:
+            return old, False
+    return old, bool(rows)
 
 
 def recorded_frames(connection: Connection, run: OldRun, frames: set[tuple[str, int]]) -> set[tuple[str, int]]:
@@ -67,8 +88,9 @@ def recorded_frames(connection: Connection, run: OldRun, frames: set[tuple[str, 
     return found
 
 
-def delete_frames(connection: Connection, rows: Sequence[RowMapping]) -> int:
+def delete_frames(connection: Connection, run: OldRun, rows: Sequence[RowMapping]) -> int:
     """Delete frames of `next_frames` and their defects, in the transaction at hand; returns how many frames."""
+    note_deleted(connection, run.id, map(place_of_row, rows))
     keys = [{f"the_{name}": row[name] for name in FRAME_KEY} for row in rows if row["defects"]]
     if keys:
         # Frame by frame, for the reason of `recorded_frames`.

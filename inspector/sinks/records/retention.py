@@ -2,14 +2,15 @@
 
 A sweep is a run of small pieces of work, which the writer takes between two batches. It can be cut off anywhere
 and done again: pictures go before the record that names them.
+
+Two guards keep it from deleting nearly everything at once. Nothing is deleted by age while the PC's clock is in
+doubt (`clock`). Nothing is deleted for free space where nearly all would have to go (`room`).
 """
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +18,19 @@ import structlog
 from sqlalchemy import Connection, RowMapping
 
 from inspector.sinks.pictures import picture_name
+from inspector.sinks.records.clock import LATEST_NS, Hold, Now, look
 from inspector.sinks.records.database import give_back_pages
 from inspector.sinks.records.marks import hold_marks
-from inspector.sinks.records.old_frames import OldRun, delete_frames, next_frames, recorded_frames, runs_of_this_pc
+from inspector.sinks.records.old_frames import (
+    OldRun,
+    aged,
+    delete_frames,
+    next_frames,
+    recorded_frames,
+    runs_of_this_pc,
+)
+from inspector.sinks.records.room import Room, files_in, free_bytes
+from inspector.sinks.records.selection import iso_time
 
 PIECE_FILES: Final = 1000
 """Pictures deleted or looked at in one piece."""
@@ -34,7 +45,6 @@ ORPHANS_EVERY_NS: Final = 3600 * 10**9
 """All pictures there are have to be looked at for it, and few are found."""
 
 NS_PER_DAY: Final = 86_400 * 10**9
-BYTES_PER_GB: Final = 10**9
 
 _PICTURE: Final = re.compile(r"(?P<camera>.+)-(?P<frame>\d{8,})(?:-\d+)?\.(?:jpg|png)")
 
@@ -48,11 +58,10 @@ class Keep:
     days: float | None
     free_gb: float | None
 
-
-def free_bytes(folder: Path) -> int:
-    """What may still be written where the folder is, or will be."""
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return shutil.disk_usage(there).free
+    @property
+    def ns(self) -> int:
+        """How old a record or a picture may get; where there is no such limit, a picture without a record."""
+        return ORPHAN_NS if self.days is None else int(min(self.days * NS_PER_DAY, LATEST_NS))
 
 
 class Retention:
@@ -62,9 +71,11 @@ class Retention:
     def __init__(
         self, keep: Keep, pictures: Path, database: Path | None, free: Callable[[Path], int] = free_bytes
     ) -> None:
-        self._keep, self._pictures, self._database, self._free = keep, pictures, database, free
+        self._keep, self._pictures = keep, pictures
+        self._room = Room(keep.free_gb, pictures, database, free)
         self._orphans_ns = 0
-        self._said_short = False
+        self._said_held = False
+        self._said_short = ""
         self._records = self._files = 0
         self._fault: OSError | None = None
 
@@ -73,45 +84,72 @@ class Retention:
         """Whether anything is ever deleted."""
         return self._keep.days is not None or self._keep.free_gb is not None
 
-    def sweep(self, connection: Connection, now_ns: int) -> Iterator[None]:
+    def sweep(self, connection: Connection, now: Now) -> Iterator[None]:
         """Delete what must go, a piece at each step. Raises DBAPIError."""
         self._records = self._files = 0
         self._fault = None
+        with connection.begin():
+            hold = look(connection, now, self._keep.ns)
+        self._tell_hold(hold)
         runs = runs_of_this_pc(connection, self._pictures.name)
-        if self._keep.days is not None:
-            before_ns = now_ns - int(self._keep.days * NS_PER_DAY)
-            yield from self._delete_aged(connection, runs, before_ns)
-            if abs(now_ns - self._orphans_ns) >= ORPHANS_EVERY_NS:
-                self._orphans_ns = now_ns
+        if self._keep.days is not None and hold is None:
+            before_ns = now.wall_ns - self._keep.ns
+            yield from self._delete_aged(connection, runs, before_ns, now.wall_ns)
+            if abs(now.wall_ns - self._orphans_ns) >= ORPHANS_EVERY_NS:
+                self._orphans_ns = now.wall_ns
                 yield from self._delete_orphans(connection, runs, before_ns)
-        if self._short(self._pictures):
-            yield from self._delete_pictures(connection, runs)
-            yield from self._delete_orphans(connection, runs, now_ns - ORPHAN_NS)
-        if self._database is not None and self._short(self._database):
-            yield from self._delete_records(connection, runs)
+        if self._room.short():
+            yield from self._make_room(connection, runs, now.wall_ns, clock_is_sure=hold is None)
+        else:
+            self._said_short = ""
         self._tell()
 
-    def _delete_aged(self, connection: Connection, runs: list[OldRun], before_ns: int) -> Iterator[None]:
+    def _make_room(
+        self, connection: Connection, runs: list[OldRun], now_ns: int, *, clock_is_sure: bool
+    ) -> Iterator[None]:
+        """The oldest pictures first, then the oldest records; nothing where nearly all would have to go."""
+        room = self._room
+        try:
+            yield from room.measure([run.pictures for run in runs], now_ns)
+        except OSError as error:
+            self._fault = error
+        if any(map(room.too_much, room.short())):
+            self._tell_short(
+                "free space is low, and nothing is deleted for it, because nearly all would have to go: find what "
+                "else fills the disk, or give a smaller records.least_free_gb"
+            )
+            return
+        if room.is_short(room.pictures):
+            yield from self._delete_pictures(connection, runs)
+            if clock_is_sure:
+                yield from self._delete_orphans(connection, runs, now_ns - ORPHAN_NS)
+        if room.database is not None and room.is_short(room.database):
+            yield from self._delete_records(connection, runs, room.database)
+        self._tell_short("free space is still low, and nothing is left that may be deleted: what is marked stays")
+
+    def _delete_aged(
+        self, connection: Connection, runs: list[OldRun], before_ns: int, now_ns: int
+    ) -> Iterator[None]:
         for run in runs:
             after, more = 0, True
             while more:
                 with connection.begin():
                     hold_marks(connection)
                     rows = next_frames(connection, run, after)
-                    # A run's records stand in the order in which they were made.
-                    old = list(takewhile(lambda row: row["recorded_ns"] < before_ns, rows))
-                    more = bool(rows) and len(old) == len(rows)
+                    old, more = aged(rows, before_ns, now_ns)
                     if old:
                         last = self._delete(connection, run, old)
                         more = more or last < old[-1]["id"]
                         after = last
+                    elif more:
+                        after = rows[-1]["id"]
                 yield
 
     def _delete_pictures(self, connection: Connection, runs: list[OldRun]) -> Iterator[None]:
         """The oldest first, and their records stay: pictures are what takes the room."""
         for run in runs:
             after = 0
-            while self._short(self._pictures):
+            while self._room.is_short(self._pictures):
                 with connection.begin():
                     hold_marks(connection)
                     if not (rows := next_frames(connection, run, after, rejected=True)):
@@ -119,11 +157,11 @@ class Retention:
                     after, _ = self._unlink(run, rows)
                 yield
 
-    def _delete_records(self, connection: Connection, runs: list[OldRun]) -> Iterator[None]:
+    def _delete_records(self, connection: Connection, runs: list[OldRun], database: Path) -> Iterator[None]:
         """The oldest first, when deleting pictures has not helped."""
         for run in runs:
             after = 0
-            while self._database is not None and self._short(self._database):
+            while self._room.is_short(database):
                 with connection.begin():
                     hold_marks(connection)
                     if not (rows := next_frames(connection, run, after)):
@@ -135,7 +173,7 @@ class Retention:
     def _delete_orphans(self, connection: Connection, runs: list[OldRun], before_ns: int) -> Iterator[None]:
         """Pictures whose record was lost, or is deleted already."""
         for run in runs:
-            files = _files(run.pictures)
+            files = self._files_of(run)
             while piece := list(islice(files, PIECE_FILES)):
                 names = [(path, name) for path in piece if (name := _frame_of(path)) and _older(path, before_ns)]
                 with connection.begin():
@@ -150,7 +188,7 @@ class Retention:
         """Delete the unmarked ones with their pictures; returns the id up to which it has come."""
         last, bare = self._unlink(run, rows)
         if bare:
-            self._records += delete_frames(connection, bare)
+            self._records += delete_frames(connection, run, bare)
         return last
 
     def _unlink(self, run: OldRun, rows: Sequence[RowMapping]) -> tuple[int, list[RowMapping]]:
@@ -181,25 +219,43 @@ class Retention:
         self._files += 1
         return True
 
-    def _short(self, place: Path) -> bool:
-        return self._keep.free_gb is not None and self._free(place) < self._keep.free_gb * BYTES_PER_GB
+    def _files_of(self, run: OldRun) -> Iterator[Path]:
+        try:
+            yield from files_in(run.pictures)
+        except OSError as error:
+            self._fault = self._fault or error
 
     def _tell(self) -> None:
-        """What the sweep has come to; that space is short only once, until there is enough again."""
+        """What the sweep has come to."""
         if self._records or self._files:
             log.info("old records deleted", records=self._records, pictures=self._files)
         if self._fault is not None:
             log.warning("pictures cannot be deleted", file=self._fault.filename, error=self._fault.strerror)
-        places = [self._pictures, *([self._database] if self._database is not None else [])]
-        short = [place for place in places if self._short(place)]
-        if short and not self._said_short:
+
+    def _tell_hold(self, hold: Hold | None) -> None:
+        """Once for each reason, and once in each process."""
+        if hold is None:
+            self._said_held = False
+        elif self._keep.days is not None and (hold.is_new or not self._said_held):
+            self._said_held = True
             log.error(
-                "free space is still low, and nothing is left that may be deleted: what is marked stays",
+                "records are not deleted by age for now",
+                why=hold.why,
+                until=f"{iso_time(hold.until_ns)[:19]}Z",
+                what_to_do="correct the PC's clock or records.keep_days if one of them is wrong; else nothing",
+            )
+
+    def _tell_short(self, event: str) -> None:
+        """That space is still low, once until there is enough again."""
+        short = self._room.short()
+        if short and event != self._said_short:
+            log.error(
+                event,
                 folder=str(short[0].parent),
-                free_gb=round(self._free(short[0]) / BYTES_PER_GB, 3),
+                free_gb=self._room.free_gb(short[0]),
                 least_free_gb=self._keep.free_gb,
             )
-        self._said_short = bool(short)
+        self._said_short = event if short else ""
 
 
 def _names(row: RowMapping) -> list[str]:
@@ -208,15 +264,6 @@ def _names(row: RowMapping) -> list[str]:
         return []
     stem = picture_name(row["camera"], row["frame_id"])
     return [f"{stem}.jpg", *(f"{stem}-{n}.png" for n in range(row["defects"]))]
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                yield Path(entry.path)
-    except FileNotFoundError:
-        return
 
 
 def _frame_of(path: Path) -> tuple[str, int] | None:

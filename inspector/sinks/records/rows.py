@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import msgspec
 import structlog
@@ -38,12 +38,12 @@ def identify_run(folder: Path, line: str) -> Run:
     host = socket.gethostname()
     path = folder / RUN_KEY_NAME
     try:
-        key = path.read_text(encoding="ascii").strip()
-    except (FileNotFoundError, UnicodeDecodeError):
-        key = ""
-    if key:
-        return Run(key, line, host, folder)
-    # Missing, or emptied by a power cut: an empty key would make two runs one.
+        return Run(str(UUID(path.read_text(encoding="ascii").strip())), line, host, folder)
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        # A power cut can leave an empty file. An empty key would make one run of all that have it.
+        log.warning("the run's key cannot be read: the run gets another one", path=str(path))
     key = str(uuid4())
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,16 +69,18 @@ class DefectBeginnings:
     """Remembers where the defects at hand began: their ids may come again when a camera counts from 0 again."""
 
     def __init__(self) -> None:
-        self._cameras: dict[str, dict[str, int]] = {}
+        self._cameras: dict[str, tuple[int, dict[str, int]]] = {}
 
     def follow(self, verdict: Verdict) -> Mapping[str, int]:
         """Defect id → where it began, for the defects of a camera's next frame."""
         if not verdict.defects:
             self._cameras.pop(verdict.camera, None)
             return {}
-        before = self._cameras.get(verdict.camera, {})
+        epoch, before = self._cameras.get(verdict.camera, (verdict.ingest_epoch, {}))
+        if epoch != verdict.ingest_epoch:
+            before = {}
         began_ns = {each.id: before.get(each.id, verdict.captured_ns) for each in verdict.defects}
-        self._cameras[verdict.camera] = began_ns
+        self._cameras[verdict.camera] = (verdict.ingest_epoch, began_ns)
         return began_ns
 
 
@@ -86,11 +88,13 @@ def frame_row(entry: Entry, run_id: int, recipe_id: int, engine_id: int) -> Row:
     """The row in `verdicts`."""
     verdict = entry.verdict
     row = _key(verdict, run_id) | {
+        "captured_ns": verdict.captured_ns,
         "recorded_ns": entry.recorded_ns,
         "position_mm": verdict.position_mm,
         "coil": verdict.coil,
         "decision": verdict.decision.value,
         "reasons": _encode(verdict.reasons).decode() if verdict.reasons else None,
+        "codes": _encode(verdict.codes).decode() if verdict.codes else None,
         "defects": len(verdict.defects),
         "recipe_id": recipe_id,
         "engine_id": engine_id,
@@ -110,6 +114,7 @@ def defect_rows(entry: Entry, run_id: int) -> list[Row]:
         rows.append(
             key
             | {
+                "captured_ns": entry.verdict.captured_ns,
                 "n": n,
                 "defect_id": defect.id,
                 "began_ns": entry.began_ns[defect.id],
@@ -133,6 +138,7 @@ def _key(verdict: Verdict, run_id: int) -> Row:
     return {
         "run_id": run_id,
         "camera": verdict.camera,
-        "captured_ns": verdict.captured_ns,
+        # Where the ingest is not known, the capture time tells frames of one number apart.
+        "ingest_epoch": verdict.ingest_epoch or -verdict.captured_ns,
         "frame_id": verdict.frame_id,
     }

@@ -1,8 +1,9 @@
-"""The tables of the records, and how a database of an earlier version becomes one of this version."""
+"""The tables of the records. `migrations` says how a database of an older version gets them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
+import structlog
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -25,6 +26,9 @@ from sqlalchemy import (
 )
 
 from inspector.errors import ConfigError
+from inspector.sinks.records.migrations import MIGRATIONS, Migration
+
+log = structlog.get_logger()
 
 METADATA: Final = MetaData()
 
@@ -60,28 +64,31 @@ ENGINES: Final = Table(
 
 
 def _frame_key() -> list[Column[int] | Column[str]]:
-    """What names one frame: a camera whose ingest starts again counts from 0 again within the same run, and
-    only the time tells its frames apart."""
+    """What names one frame: a camera whose ingest starts again counts from 0 again within the same run."""
     return [
         Column("run_id", ForeignKey("runs.id"), nullable=False),
         Column("camera", Text, nullable=False),
+        # Start of the ingest, monotonic clock. An older version did not record it: minus the capture time then.
+        Column("ingest_epoch", BigInteger, nullable=False),
         Column("frame_id", BigInteger, nullable=False),
-        Column("captured_ns", BigInteger, nullable=False),
     ]
 
 
-FRAME_KEY: Final = ("run_id", "camera", "frame_id", "captured_ns")
+FRAME_KEY: Final = ("run_id", "camera", "frame_id", "ingest_epoch")
+"""The order in which the frame of a number is found without its ingest, too: pictures are named by the number."""
 
 VERDICTS: Final = Table(
     "verdicts",
     METADATA,
     Column("id", RowId, Identity(), primary_key=True),  # in the order in which they were recorded
     *_frame_key(),
+    Column("captured_ns", BigInteger, nullable=False),
     Column("recorded_ns", BigInteger, nullable=False),  # the age that retention goes by
     Column("position_mm", Double, nullable=False),
     Column("coil", Text),
     Column("decision", String(11), nullable=False),
     Column("reasons", Text),  # a JSON list; NULL when accepted
+    Column("codes", Text),  # a JSON list, one code for each reason; NULL where there is none
     Column("defects", Integer, nullable=False),  # how many the frame shows
     Column("recipe_id", ForeignKey("recipes.id"), nullable=False),
     Column("engine_id", ForeignKey("engines.id"), nullable=False),
@@ -96,10 +103,12 @@ VERDICTS: Final = Table(
     Index("verdicts_by_time", "captured_ns"),
     Index("verdicts_by_run", "run_id", "id"),
 )
-# Retention looks for the few frames that have pictures.
+# Retention looks for the few frames that have pictures. With the decision among the columns it is a better match
+# than `verdicts_by_run`; without, SQLite takes either.
 Index(
     "verdicts_rejected",
     VERDICTS.c.run_id,
+    VERDICTS.c.decision,
     VERDICTS.c.id,
     sqlite_where=VERDICTS.c.decision == "reject",
     postgresql_where=VERDICTS.c.decision == "reject",
@@ -112,6 +121,7 @@ DEFECTS: Final = Table(
     "defects",
     METADATA,
     *_frame_key(),
+    Column("captured_ns", BigInteger, nullable=False),
     Column("n", Integer, nullable=False),  # index in the verdict's defects, and in its crops' names
     Column("defect_id", Text, nullable=False),  # the same in every frame that shows the defect
     Column("began_ns", BigInteger, nullable=False),  # capture time of the first frame that shows it
@@ -144,23 +154,46 @@ MARKS: Final = Table(
     Index("marks_by_frame", "run_id", "camera", "frame_id"),
 )
 
+INGESTS: Final = Table(
+    "ingests",
+    METADATA,
+    # How far a run's log was taken over. It stays when retention deletes the records, so that no restart and no
+    # import writes them again.
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("camera", Text, primary_key=True),
+    Column("ingest_epoch", BigInteger, primary_key=True, autoincrement=False),  # 0 where the log does not say
+    # Frame numbers; capture times where ingest_epoch is 0, because numbers begin again there.
+    Column("recorded_to", BigInteger),
+    Column("deleted_to", BigInteger),
+)
+
+CLOCKS: Final = Table(
+    "clocks",
+    METADATA,
+    # What retention has seen of a PC's clock.
+    Column("host", Text, primary_key=True),
+    Column("boot_id", Text, nullable=False),
+    Column("offset_ns", BigInteger, nullable=False),  # wall clock minus the time since the boot
+    Column("seen_ns", BigInteger, nullable=False),  # wall clock at the last look
+    Column("keep_ns", BigInteger, nullable=False),  # keep_days at the last look
+    Column("hold_until_ns", BigInteger, nullable=False),  # nothing is deleted by age before
+    Column("hold_why", Text),
+)
+
 STRIP_DEFECTS: Final = "strip_defects"
 """The view of one row a defect on the strip, over all the frames that show it."""
 
 STRIP_DEFECT_COLUMNS: Final = (
     "run_id, camera, defect_id, began_ns, MAX(captured_ns) AS ended_ns, MIN(frame_id) AS first_frame, "
-    "MAX(frame_id) AS last_frame, COUNT(DISTINCT captured_ns) AS frames, MIN(kind) AS kind, MIN(name) AS name, "
+    "MAX(frame_id) AS last_frame, COUNT(DISTINCT frame_id) AS frames, MIN(kind) AS kind, MIN(name) AS name, "
     "SUM(area_px) AS area_px, SUM(area_mm2) AS area_mm2, "
     # The centre, weighted by area; a defect's area is at least one pixel.
     "SUM(across_mm * area_px) / SUM(area_px) AS across_mm, SUM(along_mm * area_px) / SUM(area_px) AS along_mm, "
     "SUM(score * area_px) / SUM(area_px) AS score"
 )
 
-
-Migration = Callable[[Connection], None]
-
-MIGRATIONS: Final[Sequence[Migration]] = ()
-"""What takes a database from version N to N + 1, the first from 1 to 2. None is changed once it was published."""
+NEWEST: Final = 1 + len(MIGRATIONS)
+"""The schema version of this inspector."""
 
 _SETTLING_LOCK: Final = 0x7374_6565_6C
 """PostgreSQL's advisory lock of those who look at the version ("steel"): two lines may start at once."""
@@ -180,6 +213,7 @@ def bring_up_to_date(connection: Connection, migrations: Sequence[Migration] = M
         _make_tables(connection)
         connection.execute(insert(SCHEMA_VERSION).values(version=newest))
     elif before < newest:
+        log.info("records are brought up to date, which may take minutes", schema_version=before, to=newest)
         for migrate in migrations[before - 1 :]:
             migrate(connection)
         connection.execute(update(SCHEMA_VERSION).values(version=newest))
@@ -203,7 +237,7 @@ def stored_version(connection: Connection) -> int:
     return connection.execute(select(SCHEMA_VERSION.c.version)).scalar() or 0
 
 
-def refuse_newer(version: int, known: int = 1 + len(MIGRATIONS)) -> None:
+def refuse_newer(version: int, known: int = NEWEST) -> None:
     """Raise ConfigError where a newer inspector has made the tables: what it added would be left empty."""
     if version > known:
         raise ConfigError(

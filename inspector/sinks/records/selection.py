@@ -62,6 +62,7 @@ VERDICT_COLUMNS: Final[Columns] = {
     "coil": Kind.TEXT,
     "decision": Kind.TEXT,
     "reasons": Kind.TEXT,
+    "codes": Kind.TEXT,
     "defects": Kind.WHOLE,
     "recipe": Kind.TEXT,
     "engine": Kind.TEXT,
@@ -92,7 +93,7 @@ DEFECT_COLUMNS: Final[Columns] = {
 
 def verdicts(connection: Connection, selection: Selection) -> Iterator[Rows]:
     """One row a frame, columns as in VERDICT_COLUMNS."""
-    own = ("camera", "frame_id", "captured_ns", "position_mm", "coil", "decision", "reasons", "defects")
+    own = ("camera", "frame_id", "captured_ns", "position_mm", "coil", "decision", "reasons", "codes", "defects")
     query = (
         select(
             RUNS.c.folder,
@@ -131,7 +132,7 @@ def defects(connection: Connection, selection: Selection) -> Iterator[Rows]:
             func.max(part.captured_ns),
             func.min(part.frame_id),
             func.max(part.frame_id),
-            func.count(part.captured_ns.distinct()),
+            func.count(part.frame_id.distinct()),
             func.min(part.kind),
             func.min(part.name),
             area_px,
@@ -139,7 +140,7 @@ def defects(connection: Connection, selection: Selection) -> Iterator[Rows]:
             centre(part.across_mm),
             centre(part.along_mm),
             centre(part.score),
-            func.count(case((frame.decision == "reject", part.captured_ns)).distinct()),
+            func.count(case((frame.decision == "reject", part.frame_id)).distinct()),
         )
         .join_from(DEFECTS, VERDICTS, and_(*(part[name] == frame[name] for name in FRAME_KEY)))
         .join(RUNS, RUNS.c.id == part.run_id)

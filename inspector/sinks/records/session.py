@@ -1,16 +1,39 @@
 """One connection of the writer: verdicts into the tables, each frame once however often it is written."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
 
 from sqlalchemy import Connection, Table, select, update
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from inspector.sinks.records.database import Insertion, insert_new
-from inspector.sinks.records.rows import Entry, Run, defect_rows, frame_row
-from inspector.sinks.records.schema import DEFECTS, ENGINES, RECIPES, RUNS, VERDICTS
+from inspector.sinks.records.progress import Progress, note_recorded, place_of, read_progress
+from inspector.sinks.records.rows import Entry, Row, Run, defect_rows, frame_row
+from inspector.sinks.records.schema import DEFECTS, ENGINES, FRAME_KEY, RECIPES, RUNS, VERDICTS
+from inspector.values import Verdict
 
-FrameKey = tuple[str, int, int]
-"""Camera, captured_ns, frame_id."""
+BATCH_VERDICTS: Final = 200
+"""Verdicts in one transaction. Their rows are made in under 2 ms, in which decide has to wait for this thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A verdict that the database does not take, however often it is written."""
+
+    verdict: Verdict
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch."""
+
+    new: int
+    """Verdicts that were not on record before."""
+    refused: tuple[Refused, ...] = ()
 
 
 class Session:
@@ -28,8 +51,20 @@ class Session:
             connection.execute(update(RUNS).where(RUNS.c.key == run.key).values(**row))
             self.run_id: int = connection.execute(select(RUNS.c.id).where(RUNS.c.key == run.key)).scalar_one()
 
-    def write(self, entries: Sequence[Entry]) -> None:
-        """Write in one transaction; frames that are there already are left alone."""
+    def write(self, entries: Sequence[Entry]) -> Written:
+        """Write all but what the database refuses; frames that are there already are left alone."""
+        try:
+            return self._write(entries)
+        except (DataError, IntegrityError, StatementError, UnicodeError, OverflowError) as error:
+            if isinstance(error, DBAPIError) and not isinstance(error, DataError | IntegrityError):
+                raise
+            if len(entries) == 1:
+                return Written(0, (Refused(entries[0].verdict, f"the database refuses it: {error.args[0]}"),))
+        parts = [self.write([entry]) for entry in entries]
+        return Written(sum(part.new for part in parts), tuple(each for part in parts for each in part.refused))
+
+    def _write(self, entries: Sequence[Entry]) -> Written:
+        """Write in one transaction, all or none."""
         frames = [
             frame_row(
                 entry,
@@ -39,18 +74,47 @@ class Session:
             )
             for entry in entries
         ]
-        defects = [row for entry in entries for row in defect_rows(entry, self.run_id)]
+        contradicted: list[Entry] = []
         with self.connection.begin():
-            self._frames.write(frames)
-            self._defects.write(defects)
+            new = self._frames.write(frames)
+            if new != len(frames):
+                contradicted = self._contradicted(entries, frames)
+            refused = {id(entry) for entry in contradicted}
+            taken = [entry for entry in entries if id(entry) not in refused]
+            self._defects.write([row for entry in taken for row in defect_rows(entry, self.run_id)])
+            note_recorded(self.connection, self.run_id, (place_of(entry.verdict) for entry in entries))
+        why = "another verdict is on record for this frame"
+        return Written(new, tuple(Refused(entry.verdict, why) for entry in contradicted))
 
-    def last_recorded(self) -> FrameKey | None:
-        """The frame of the run that was recorded last."""
-        columns = (VERDICTS.c.camera, VERDICTS.c.captured_ns, VERDICTS.c.frame_id)
-        of_this_run = select(*columns).where(VERDICTS.c.run_id == self.run_id)
+    def progress(self) -> Progress:
+        """How far the run's log was taken over."""
         with self.connection.begin():
-            row = self.connection.execute(of_this_run.order_by(VERDICTS.c.id.desc()).limit(1)).first()
-        return None if row is None else (row.camera, row.captured_ns, row.frame_id)
+            return read_progress(self.connection, self.run_id)
+
+    def _contradicted(self, entries: Sequence[Entry], frames: Sequence[Row]) -> list[Entry]:
+        """Those whose frame is on record with another verdict; one that is written again is on record as it is.
+
+        Nothing tells two frames of one number apart that have neither an ingest nor a capture time. Of these, all
+        but the first are among them.
+        """
+        first = {_key(row): at for at, row in reversed(list(enumerate(frames)))}
+        recorded: dict[tuple[Any, ...], Any] = {}
+        for camera in {row["camera"] for row in frames}:
+            numbers = sorted({row["frame_id"] for row in frames if row["camera"] == camera})
+            query = select(VERDICTS).where(
+                VERDICTS.c.run_id == self.run_id, VERDICTS.c.camera == camera, VERDICTS.c.frame_id.in_(numbers)
+            )
+            for found in self.connection.execute(query).mappings():
+                recorded[_key(found)] = found
+
+        def contradicted(at: int, row: Row) -> bool:
+            found = recorded[_key(row)]
+            if any(found[name] != value for name, value in row.items() if name != "recorded_ns"):
+                return True
+            nameless = not row["ingest_epoch"]
+            return nameless and (first[_key(row)] != at or found["recorded_ns"] != row["recorded_ns"])
+
+        return [entry for at, entry in enumerate(entries) if contradicted(at, frames[at])]
 
     def _identity(self, table: Table, identity: str) -> int:
         """The id of a recipe or an engine, which is made at its first verdict."""
@@ -63,3 +127,14 @@ class Session:
                 made: int = self.connection.execute(found).scalar_one()
             self._identities[key] = made
         return self._identities[key]
+
+
+def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Cut into transactions."""
+    iterator = iter(entries)
+    while batch := list(islice(iterator, BATCH_VERDICTS)):
+        yield batch
+
+
+def _key(row: Any) -> tuple[Any, ...]:
+    return tuple(row[name] for name in FRAME_KEY)

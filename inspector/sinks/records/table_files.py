@@ -14,6 +14,10 @@ from inspector.sinks.whole_file import whole_file
 CSV_DECIMALS: Final = 4
 """Of mm, mm², ms and scores; a mean over frames has sixteen, which a person has to read over."""
 
+FORMULA_SIGNS: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""A spreadsheet takes a text that begins with one of these for a formula and runs it. The last four are full-width
+signs."""
+
 Write = Callable[[Rows], None]
 
 
@@ -54,6 +58,9 @@ def _text(kind: Kind, value: Any) -> Any:
         return None
     if kind is Kind.TIME:
         return iso_time(value)
+    if kind is Kind.TEXT:
+        # The apostrophe is how a spreadsheet itself marks a cell as text.
+        return f"'{value}" if value.startswith(FORMULA_SIGNS) else value
     return round(value, CSV_DECIMALS) if kind is Kind.NUMBER else value
 
 

@@ -1,38 +1,39 @@
 """The sink of records: one writer behind a bounded queue, so that a database that is slow or gone delays records
 and never verdicts."""
 
+import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import DBAPIError
 
 from inspector.errors import ConfigError
+from inspector.repeated import Repeated
 from inspector.sinks.records.catch_up import EarlierVerdicts
+from inspector.sinks.records.clock import read_clocks
 from inspector.sinks.records.database import Database, reason
 from inspector.sinks.records.retention import Keep, Retention
 from inspector.sinks.records.rows import DefectBeginnings, Entry, Run
-from inspector.sinks.records.session import Session
+from inspector.sinks.records.session import BATCH_VERDICTS, Session, batches
 from inspector.values import Verdict
 
 QUEUE_ROWS: Final = 50_000
 """Frames and defects that may wait: at 156 frames/s five minutes without a database, in some 45 MB."""
 
-BATCH_VERDICTS: Final = 200
-"""Verdicts in one transaction. Their rows are made in under 2 ms, in which decide has to wait for this thread."""
-
 TURN_S: Final = 0.2
 """How often the writer looks for verdicts; nobody wakes it, so that handing over costs next to nothing."""
 
 FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 30.0
+LONGEST_PAUSE_S: Final = 5.0
 """Between two attempts to reach a database that is gone; each is twice as long as the one before."""
+
+LAST_PAUSE_S: Final = 0.1
+"""The same while the line ends: there is no time to wait for the next attempt."""
 
 SWEEP_S: Final = 60.0
 """From the start of one sweep of the retention to the next."""
@@ -42,7 +43,8 @@ OPEN_S: Final = 4.0
 """The start waits this long for the database's first answer, to refuse tables of a newer version."""
 
 CLOSE_S: Final = 0.8
-"""At the end the queue has this long to empty: Ctrl-C ends the line within two seconds."""
+"""At the end the queue has this long to empty, in several attempts if it takes them: Ctrl-C ends the line within
+two seconds."""
 
 log = structlog.get_logger()
 
@@ -68,7 +70,10 @@ class Records:
         self._dropped = self._refused = self._left = 0
         self._batch: list[Entry] = []
         self._beginnings = DefectBeginnings()
-        self._down = False
+        self._down = self._said_down = False
+        # One for each thread that uses it.
+        self._drops, self._refusals, self._outages = Repeated(), Repeated(), Repeated()
+        self._end_s = float("inf")
         self._pause_s = FIRST_PAUSE_S
         self._refusal: ConfigError | None = None
         self._answered = threading.Event()
@@ -104,7 +109,7 @@ class Records:
             if self._rows_in - self._rows_out + rows > QUEUE_ROWS or not alive:
                 self._dropped += 1
                 why = "the database is slow or gone, and the queue is full" if alive else "records are off"
-                self._warn(verdict, why, self._dropped)
+                self._warn(verdict, why, self._drops.due())
                 continue
             self._rows_in += rows
             self._queue.append(verdict)
@@ -113,26 +118,30 @@ class Records:
     def close(self) -> None:
         """Write what can be written in CLOSE_S; the rest is counted in `lost`, and the verdict log has it."""
         self.flush()
+        self._end_s = time.monotonic() + CLOSE_S
         self._closing.set()
         self._thread.join(CLOSE_S)
         self._left = self.waiting
         if self.lost:
             log.error(
-                "records lost: the database did not take them, the verdict log has them",
+                "records are missing: the database did not take them, the verdict log has them",
                 database=self._database.shown,
                 lost=self.lost,
+                refused=self._refused,
+                what_to_do=f"inspector records import {shlex.quote(str(self._run.folder))} --config LINE.toml",
             )
 
-    def _warn(self, verdict: Verdict, why: str, lost: int) -> None:
-        """Say so at the first and then at each power of two."""
-        if lost.bit_count() == 1:
+    def _warn(self, verdict: Verdict, why: str, count: int | None) -> None:
+        """Say so the first time, then once a minute with the number since; `close` has the sum."""
+        if count is not None:
             log.warning(
                 "record lost",
                 why=why,
                 database=self._database.shown,
                 camera=verdict.camera,
                 frame=verdict.frame_id,
-                lost=lost,
+                count=count,
+                lost=self.lost,
             )
 
     def _live(self) -> None:
@@ -158,26 +167,40 @@ class Records:
             except (DBAPIError, OSError) as error:
                 self._answered.set()
                 self._missed(error)
-                if self._closing.wait(self._pause_s):
+                if not self._pause():
                     return
-                self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             except Exception:  # verdicts go on whatever is wrong here; flush counts what is lost by it
                 log.exception("records are off: the writer failed", database=self._database.shown)
                 return
 
+    def _pause(self) -> bool:
+        """Wait until the next attempt; False when there is no time for one. The end of the line cuts it short."""
+        if not self._closing.is_set():
+            self._closing.wait(self._pause_s)
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            return True
+        left_s = self._end_s - time.monotonic()
+        time.sleep(max(0.0, min(LAST_PAUSE_S, left_s)))
+        return left_s > LAST_PAUSE_S
+
     def _reached(self) -> None:
         """Something was written, or there was nothing to write."""
         self._pause_s = FIRST_PAUSE_S
-        if self._down:
-            self._down = False
+        self._down = False
+        if self._said_down:
+            self._said_down = False
             log.info("records are written again", database=self._database.shown, waiting=self.waiting)
 
     def _missed(self, error: DBAPIError | OSError) -> None:
         if self._down:
             return
         self._down = True
+        if (count := self._outages.due()) is None:
+            return
+        self._said_down = True
         log.warning(
             "records wait: the database cannot be written to, verdicts go on",
+            times=count,
             database=self._database.shown,
             error=reason(error) if isinstance(error, DBAPIError) else str(error),
             next_try_s=self._pause_s,
@@ -188,7 +211,8 @@ class Records:
         self._catch_up(session)
         sweep: Iterator[None] = iter(())
         while not self._database.was_replaced():
-            sweep = self._swept_on(session, sweep)
+            if not self._closing.is_set():
+                sweep = self._swept_on(session, sweep)
             if self._take():
                 self._write_batch(session)
                 self._reached()
@@ -207,7 +231,7 @@ class Records:
         """Take the next piece of retention's work, however far behind the writing is: it may need the room."""
         if next(sweep, SWEPT) is SWEPT and self._retention.asked_for and time.monotonic() >= self._sweep_s:
             self._sweep_s = time.monotonic() + SWEEP_S
-            return self._retention.sweep(session.connection, time.time_ns())
+            return self._retention.sweep(session.connection, read_clocks())
         return sweep
 
     def _take(self) -> list[Entry]:
@@ -224,19 +248,13 @@ class Records:
         self._rows_out += sum(1 + len(entry.verdict.defects) for entry in self._batch)
         self._batch = []
 
-    def _write(self, session: Session, entries: list[Entry]) -> None:
-        """Write all, or all but those that the database will never take, however often they are written."""
-        try:
-            session.write(entries)
-        except (DataError, IntegrityError, StatementError, UnicodeError, OverflowError) as error:
-            if isinstance(error, DBAPIError) and not isinstance(error, DataError | IntegrityError):
-                raise
-            if len(entries) > 1:
-                for entry in entries:
-                    self._write(session, [entry])
-            else:
-                self._refused += 1
-                self._warn(entries[0].verdict, f"the database refuses it: {error.args[0]}", self._refused)
+    def _write(self, session: Session, entries: list[Entry]) -> int:
+        """Write all but what the database will never take; returns how many are new to it."""
+        written = session.write(entries)
+        for each in written.refused:
+            self._refused += 1
+            self._warn(each.verdict, each.why, self._refusals.due())
+        return written.new
 
     def _catch_up(self, session: Session) -> None:
         """Write what this run has logged and this database does not have: from an earlier decide at the start, all
@@ -244,13 +262,8 @@ class Records:
         if self._earlier is None:
             return
         written = 0
-        try:
-            missing = self._earlier.after(session.last_recorded(), time.time_ns())
-            for entries in _batches(missing):
-                self._write(session, entries)
-                written += len(entries)
-        except msgspec.DecodeError as error:
-            log.warning("the verdict log holds a line that is none: not caught up", error=str(error))
+        for entries in batches(self._earlier.after(session.progress(), time.time_ns())):
+            written += self._write(session, entries)
         self._forget_earlier()
         if written:
             log.info("records caught up with the verdict log", database=self._database.shown, verdicts=written)
@@ -259,9 +272,3 @@ class Records:
         if self._earlier is not None:
             self._earlier.close()
             self._earlier = None
-
-
-def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    iterator = iter(entries)
-    while batch := list(islice(iterator, BATCH_VERDICTS)):
-        yield batch

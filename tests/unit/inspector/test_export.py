@@ -9,6 +9,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from pyarrow import parquet
 from recorded import SECOND_NS, STARTED_NS, RunOnRecord, defect, verdict
@@ -169,6 +170,79 @@ def test_parquet_without_its_library_names_the_command(line: Path):
     done = subprocess.run([sys.executable, "-c", code, str(line)], capture_output=True, text=True, cwd=line.parent)
     assert done.returncode == 2
     assert "Parquet needs pyarrow, which is not installed: pip install 'strip-inspector[parquet]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+49 171", "-5", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", '=HYPERLINK("http://x","y")', "＝1+1"],
+)
+def test_no_text_is_a_formula_in_a_spreadsheet(line: Path, text: str):
+    """A coil, a file or a defect class may have any name; numbers stay numbers, also negative ones."""
+    run = RunOnRecord(line.parent / "run")
+    odd = msgspec.structs.replace(defect("top-40-1", along_mm=-7.5), name=text)
+    run.write(verdict(40, odd, coil=text, file=text, reasons=(text,), position_mm=-128.0))
+    run.settle()
+    run.close()
+    (row,) = exported(line, "--coil", text)
+    assert (row["coil"], row["file"], row["position_mm"]) == (f"'{text}", f"'{text}", "-128.0")
+    assert json.loads(row["reasons"]) == [text]
+    (part,) = exported(line, "--rows", "defects", "--coil", text)
+    assert (part["coil"], part["name"], part["along_mm"]) == (f"'{text}", f"'{text}", "-7.5")
+    assert main(["export", "--config", str(line), "--out", str(line.parent / "x.parquet"), "--coil", text]) == 0
+    assert parquet.read_table(line.parent / "x.parquet")["coil"].to_pylist() == [text]
+
+
+def test_an_ordinary_text_is_exported_as_it_is(line: Path):
+    """Signs within it are nobody's formula."""
+    run = RunOnRecord(line.parent / "run")
+    run.write(verdict(40, coil="C-1=2 'x'", codes=()))
+    run.settle()
+    run.close()
+    assert exported(line, "--coil", "C-1=2 'x'")[0]["coil"] == "C-1=2 'x'"
+
+
+def test_codes_are_exported_beside_their_reasons(line: Path):
+    """One for each, for a program that does not read sentences."""
+    run = RunOnRecord(line.parent / "run")
+    run.write(verdict(40, defect("top-40-1"), coil="coded", codes=("defect_area",)))
+    run.settle()
+    run.close()
+    (row,) = exported(line, "--coil", "coded")
+    assert json.loads(row["codes"]) == ["defect_area"]
+
+
+def test_a_run_that_the_database_misses_is_imported_from_its_log(line: Path, capsys: pytest.CaptureFixture[str]):
+    """Whole, once, with its defects; a line of the log that is none is counted and costs no other."""
+    (line.parent / "records.sqlite").unlink()
+    log = line.parent / "run" / "verdicts.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(
+        b"".join([*lines[:10], b'{"camera": "top", \xff\n', b"[" * 5000 + b"\n", *lines[10:], lines[0][:40]])
+    )
+    command = ["records", "import", str(line.parent / "run"), "--config", str(line)]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert f"{FRAMES} of {FRAMES} verdicts were missing in sqlite:///{line.parent / 'records.sqlite'}" in said
+    assert "2 lines of the log hold no verdict" in said
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["read"], found["new"], found["refused"]) == (FRAMES, 0, 0)
+    assert len(exported(line)) == FRAMES
+    (row,) = exported(line, "--rows", "defects")
+    assert (row["first_frame"], row["last_frame"], row["frames"]) == ("3", "5", "3")
+    assert main(["records", "import", str(line.parent), "--config", str(line)]) == 2
+    assert "holds no verdicts.jsonl: give the folder of a run" in capsys.readouterr().err
+
+
+def test_a_service_is_imported_with_all_its_full_logs(line: Path):
+    """In the order in which they were written, also beyond a million of them."""
+    folder = line.parent / "service"
+    folder.mkdir()
+    for number, name in enumerate(("verdicts-000002", "verdicts-999999", "verdicts-1000000", "verdicts")):
+        with (folder / f"{name}.jsonl").open("wb") as log:
+            log.write(msgspec.json.encode(verdict(number, coil="service")) + b"\n")
+    assert main(["records", "import", str(folder), "--config", str(line)]) == 0
+    assert [row["frame_id"] for row in exported(line, "--coil", "service")] == ["0", "1", "2", "3"]
 
 
 def test_marks_are_made_listed_and_taken_away(line: Path, capsys: pytest.CaptureFixture[str]):

@@ -7,15 +7,22 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from recorded import Postgres, RunOnRecord, defect, postgres_programs, verdict
+from sqlalchemy import Engine, event, inspect, update
 from structlog.testing import capture_logs
+from version_one import RUN_KEY, of_version_one, tables_in, write_log
 
+from inspector.sinks.records.clock import read_clocks
 from inspector.sinks.records.database import Database
+from inspector.sinks.records.import_run import import_run
 from inspector.sinks.records.marks import Subject, mark, marks, unmark
 from inspector.sinks.records.retention import NS_PER_DAY, Keep, Retention
+from inspector.sinks.records.rows import identify_run
+from inspector.sinks.records.schema import VERDICTS
 from inspector.sinks.records.selection import Selection, defects, verdicts
 
 COUNT = "SELECT COUNT(*) FROM verdicts"
@@ -58,7 +65,7 @@ def test_rows_views_and_keys_are_those_of_sqlite(run: RunOnRecord):
     assert run.rows("SELECT defect_id, first_frame, last_frame, frames, area_px FROM strip_defects") == [
         ("top-0-1", 0, 1, 2, 400)
     ]
-    assert run.rows("SELECT version FROM schema_version") == [(1,)]
+    assert run.rows("SELECT version FROM schema_version") == [(2,)]
 
 
 def test_retention_marks_and_export_are_those_of_sqlite(run: RunOnRecord, tmp_path: Path):
@@ -82,7 +89,10 @@ def test_retention_marks_and_export_are_those_of_sqlite(run: RunOnRecord, tmp_pa
         assert [tuple(row)[:3] for row in frames] == [(str(run.folder), "top", 2)]
     with database.writing() as connection:
         keeper = Retention(Keep(1.0, None), tmp_path / "run" / "rejects", None)
-        list(keeper.sweep(connection, time.time_ns() + 2 * NS_PER_DAY))
+        list(keeper.sweep(connection, read_clocks()))
+        with connection.begin():
+            connection.execute(update(VERDICTS).values(recorded_ns=time.time_ns() - 2 * NS_PER_DAY))
+        list(keeper.sweep(connection, read_clocks()))
     assert run.rows("SELECT frame_id FROM verdicts ORDER BY frame_id") == [(1,), (3,)]
     assert run.rows("SELECT COUNT(*) FROM defects") == [(2,)]
     with database.changing("") as connection:
@@ -116,6 +126,100 @@ def test_a_server_that_dies_and_comes_back_loses_and_doubles_nothing(run: RunOnR
         "records are written again",
     ]
     assert "cr" not in str(logs).replace("records", ""), "the password is in the log"
+
+
+def test_a_server_that_comes_back_just_before_the_end_loses_nothing(url: str, tmp_path: Path, server: Postgres):
+    """The writer waits for its next attempt then; the end does not wait for that."""
+    run = RunOnRecord(tmp_path / "run", url)
+    run.write(verdict(0))
+    run.settle()
+    server.stop()
+    run.write(*(verdict(n, defect(f"top-{n}-1")) for n in range(1, 400)))
+    time.sleep(4.0)  # attempts at 0, 0.5, 1.5 and 3.5 s, and the next at 7.5 s
+    server.start()
+    run.close()
+    assert run.records.lost == 0
+    assert run.rows(COUNT) == [(400,)]
+    assert run.rows("SELECT COUNT(*) FROM defects") == [(399,)]
+
+
+def test_what_a_dead_server_missed_comes_by_an_import_and_nothing_twice(
+    url: str, tmp_path: Path, server: Postgres
+):
+    """The whole queue, however much of it was written."""
+    run = RunOnRecord(tmp_path / "run", url, identify_run(tmp_path / "run", "line@1").key)
+    run.write(*(verdict(n, defect(f"top-{n}-1")) for n in range(300)))
+    run.settle()
+    server.stop()
+    run.write(*(verdict(n, defect(f"top-{n}-1")) for n in range(300, 540)))
+    run.close()
+    assert run.records.lost == 240
+    server.start()
+    done = import_run(run.database, run.folder, "line@1")
+    assert (done.read, done.new, done.refused) == (540, 240, 0)
+    assert run.rows("SELECT COUNT(*), COUNT(DISTINCT frame_id), COUNT(DISTINCT run_id) FROM verdicts") == [
+        (540, 540, 1)
+    ]
+    assert run.rows("SELECT COUNT(*) FROM defects") == [(540,)]
+
+
+def test_a_second_verdict_for_one_frame_is_counted(run: RunOnRecord):
+    """As in SQLite."""
+    run.write(
+        verdict(3, ingest_epoch=9), verdict(3, defect("top-3-1"), ingest_epoch=9), verdict(3, ingest_epoch=10)
+    )
+    run.settle()
+    assert run.records.lost == 1
+    assert run.rows("SELECT ingest_epoch, decision FROM verdicts ORDER BY id") == [(9, "accept"), (10, "accept")]
+
+
+def test_a_database_of_version_1_gets_the_tables_of_a_new_one(url: str, server: Postgres, tmp_path: Path):
+    """The same columns, keys and indexes; every record is still there, and the run goes on."""
+    new = Database(url)
+    with new.writing() as connection, connection.begin():
+        tables = tables_in(inspect(connection))
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        connection.execute(of_version_one("postgresql"))
+    write_log(tmp_path / "run")
+    run = RunOnRecord(tmp_path / "run", url, RUN_KEY)
+    run.write(verdict(9, defect("top-9-1"), ingest_epoch=77))
+    run.settle()
+    run.close()
+    assert run.records.lost == 0
+    with run.database.reading("") as connection, connection.begin():
+        assert tables_in(inspect(connection)) == tables
+    assert run.rows("SELECT frame_id FROM verdicts ORDER BY id") == [(0,), (1,), (2,), (0,), (1,), (9,)]
+    assert run.rows("SELECT defect_id, frames FROM strip_defects ORDER BY began_ns, defect_id") == [
+        ("top-0-1", 2),
+        ("top-9-1", 1),
+    ]
+    assert run.rows("SELECT frame_id FROM marks") == [(1,)]
+
+
+def test_retention_finds_rejects_by_their_own_index(run: RunOnRecord):
+    """Where they are rare it would go through all frames; also once the server plans without the values."""
+    run.write(*(verdict(n, *([defect("d")] if n % 4000 == 0 else [])) for n in range(20_000)))
+    run.settle(60)
+    plans: list[str] = []
+
+    def note(_connection: object, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
+        if "LIMIT" in statement and "'reject'" in statement:
+            with psycopg.connect(run.url.replace("+psycopg", "")) as asked:
+                asked.execute("SET plan_cache_mode = force_generic_plan")
+                asked.execute("ANALYZE verdicts")
+                plans.extend(row[0] for row in asked.execute(f"EXPLAIN {statement}", parameters))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        with run.database.writing() as connection:
+            keeper = Retention(Keep(None, 1.0), run.folder / "rejects", None, lambda _: 0)
+            keeper._room._pictures_bytes, keeper._room._measured_ns = 10**12, time.time_ns()
+            list(keeper.sweep(connection, read_clocks()))
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert any("verdicts_rejected" in plan for plan in plans), "\n".join(plans)
+    assert not any("Seq Scan on verdicts" in plan for plan in plans), "\n".join(plans)
 
 
 def test_a_server_that_is_away_at_the_start_holds_up_nothing(tmp_path: Path, server: Postgres):

@@ -8,22 +8,36 @@ from typing import Any
 
 import pytest
 from recorded import SECOND_NS, RunOnRecord, defect, verdict, wait_until
-from sqlalchemy import Engine, event, update
+from sqlalchemy import Engine, delete, event, insert, update
 from structlog.testing import capture_logs
 
-from inspector.errors import InputError
+from inspector.errors import ConfigError, InputError
 from inspector.sinks import REJECTS_FOLDER
 from inspector.sinks.pictures import picture_name
 from inspector.sinks.records import old_frames, retention
+from inspector.sinks.records.clock import Now
 from inspector.sinks.records.database import Database
+from inspector.sinks.records.import_run import import_run
 from inspector.sinks.records.marks import Subject, mark, unmark
-from inspector.sinks.records.retention import BYTES_PER_GB, NS_PER_DAY, Keep, Retention
-from inspector.sinks.records.schema import VERDICTS
+from inspector.sinks.records.retention import NS_PER_DAY, Keep, Retention
+from inspector.sinks.records.room import BYTES_PER_GB, refuse_more_than_the_disk
+from inspector.sinks.records.rows import identify_run
+from inspector.sinks.records.schema import CLOCKS, VERDICTS
 
 NOW_NS = 1_900_000_000 * SECOND_NS
 COILS = 4
 FRAMES = 10
 """Of each coil; the first two of them are rejected, with one defect each."""
+
+
+def at(wall_ns: int, *, boot: str = "first", set_by_ns: int = 0) -> Now:
+    """A moment of a PC that was started in 2000; `set_by_ns` since its clock was last right."""
+    return Now(wall_ns + set_by_ns, wall_ns - 946_684_800 * SECOND_NS, boot)
+
+
+def free_but_one(_: Path) -> int:
+    """One byte less than 1 GB, whatever is deleted."""
+    return BYTES_PER_GB - 1
 
 
 class Archive:
@@ -60,11 +74,15 @@ class Archive:
         return self.database.writing()
 
     def sweep(
-        self, days: float | None = None, free_gb: float | None = None, free: Callable[[], int] = lambda: 0
+        self,
+        days: float | None = None,
+        free_gb: float | None = None,
+        free: Callable[[], int] = lambda: BYTES_PER_GB - 1,
+        now: Now | None = None,
     ) -> None:
         keeper = Retention(Keep(days, free_gb), self.pictures, self.database.file, lambda _: free())
         with self.connection() as connection:
-            list(keeper.sweep(connection, NOW_NS + SECOND_NS))
+            list(keeper.sweep(connection, now or at(NOW_NS + SECOND_NS)))
 
     def coils(self) -> dict[str, int]:
         return dict(self.run.rows("SELECT coil, COUNT(*) FROM verdicts GROUP BY coil ORDER BY coil"))
@@ -99,7 +117,8 @@ def test_what_is_too_old_goes_with_its_pictures(archive: Archive):
     ]
 
 
-def test_a_sweep_finds_each_frame_by_its_key(archive: Archive, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("made_last", ["verdicts_rejected", "verdicts_by_run"])
+def test_a_sweep_finds_each_frame_by_its_key(archive: Archive, monkeypatch: pytest.MonkeyPatch, made_last: str):
     """However many frames and rejects are on record: what goes through all of them for each frame takes seconds a
     piece, in which nothing is recorded."""
     plans: list[str] = []
@@ -110,6 +129,11 @@ def test_a_sweep_finds_each_frame_by_its_key(archive: Archive, monkeypatch: pyte
             asked.execute(f"EXPLAIN QUERY PLAN {statement}", parameters[0] if many else parameters)
             plans.extend(row[3] for row in asked.fetchall())
 
+    # Of two indexes that are as good, SQLite takes the one that was made last.
+    with archive.connection() as connection, connection.begin():
+        (index,) = [each for each in VERDICTS.indexes if each.name == made_last]
+        index.drop(connection)
+        index.create(connection)
     monkeypatch.setattr(retention, "PIECE_FILES", 3)
     event.listen(Engine, "before_cursor_execute", note)
     try:
@@ -120,10 +144,13 @@ def test_a_sweep_finds_each_frame_by_its_key(archive: Archive, monkeypatch: pyte
     assert any("later" in plan for plan in frames)
     assert any("defects" in plan for plan in frames)
     by_key = (
-        r"run_id=\? AND camera=\? AND frame_id=\?|SEARCH verdicts USING INTEGER PRIMARY KEY|run_id=\? AND id>\?"
+        r"run_id=\? AND camera=\? AND frame_id=\?|SEARCH verdicts USING INTEGER PRIMARY KEY|run_id=\?.* AND id>\?"
     )
     assert [plan for plan in frames if not re.search(by_key, plan)] == []
     assert [plan for plan in frames if re.search(r"later.*id>\?", plan)] == []
+    assert any("SEARCH verdicts USING INDEX verdicts_rejected" in plan for plan in frames), (
+        "few frames are rejected"
+    )
 
 
 def test_a_marked_coil_and_a_marked_frame_stay(archive: Archive):
@@ -144,7 +171,7 @@ def test_a_mark_counts_from_the_moment_it_is_made(archive: Archive, monkeypatch:
     """In the middle of a sweep, from another process: what is still there then stays."""
     monkeypatch.setattr(old_frames, "PIECE_ROWS", 3)
     with archive.connection() as connection:
-        sweep = Retention(Keep(0.5, None), archive.pictures, None).sweep(connection, NOW_NS + SECOND_NS)
+        sweep = Retention(Keep(0.5, None), archive.pictures, None).sweep(connection, at(NOW_NS + SECOND_NS))
         while archive.coils()["C-1"] == FRAMES:
             next(sweep)
         left = archive.coils()["C-1"]
@@ -159,7 +186,7 @@ def test_work_is_cut_into_small_pieces(archive: Archive, monkeypatch: pytest.Mon
     monkeypatch.setattr(old_frames, "PIECE_ROWS", 7)
     monkeypatch.setattr(retention, "PIECE_FILES", 2)
     with archive.connection() as connection:
-        sweep = Retention(Keep(0.5, None), archive.pictures, None).sweep(connection, NOW_NS + SECOND_NS)
+        sweep = Retention(Keep(0.5, None), archive.pictures, None).sweep(connection, at(NOW_NS + SECOND_NS))
         sizes = [(sum(archive.coils().values()), len(list(archive.pictures.iterdir()))) for _ in sweep]
     steps = list(zip([(COILS * FRAMES, 16), *sizes], sizes, strict=False))
     assert max(before[0] - after[0] for before, after in steps) <= 7
@@ -173,7 +200,7 @@ def test_a_sweep_that_is_cut_off_is_done_again(archive: Archive, monkeypatch: py
     monkeypatch.setattr(old_frames, "PIECE_ROWS", 3)
     for stop_after in range(1, 6):
         with archive.connection() as connection:
-            sweep = Retention(Keep(0.5, None), archive.pictures, None).sweep(connection, NOW_NS + SECOND_NS)
+            sweep = Retention(Keep(0.5, None), archive.pictures, None).sweep(connection, at(NOW_NS + SECOND_NS))
             for _ in range(stop_after):
                 next(sweep, None)
     archive.sweep(days=0.5)
@@ -198,10 +225,10 @@ def test_for_room_the_oldest_pictures_go_until_there_is_enough(archive: Archive,
 def test_for_room_records_go_last_and_marked_ones_never(archive: Archive):
     """A disk that stays full whatever is deleted: all goes but what is marked; that is said once, and it ends."""
     marked(archive, Subject(coil="C-1"), Subject(camera="top", frame_id=31))
-    keeper = Retention(Keep(None, 1), archive.pictures, archive.database.file, lambda _: 0)
+    keeper = Retention(Keep(None, 1), archive.pictures, archive.database.file, free_but_one)
     with capture_logs() as logs, archive.connection() as connection:
         for _ in range(3):
-            list(keeper.sweep(connection, NOW_NS))
+            list(keeper.sweep(connection, at(NOW_NS)))
     assert archive.coils() == {"C-1": FRAMES, "C-3": 1}
     assert archive.pictured() == [10, 11, 31]
     said = [entry for entry in logs if entry["log_level"] == "error"]
@@ -219,7 +246,9 @@ def test_the_database_file_shrinks_when_records_go_for_room(tmp_path: Path):
     assert database.file is not None
     before = database.file.stat().st_size
     with database.writing() as connection:
-        list(Retention(Keep(None, 1), tmp_path / "none", database.file, lambda _: 0).sweep(connection, NOW_NS))
+        list(
+            Retention(Keep(None, 1), tmp_path / "none", database.file, free_but_one).sweep(connection, at(NOW_NS))
+        )
     assert run.rows("SELECT COUNT(*) FROM verdicts") == [(0,)]
     assert database.file.stat().st_size < before / 10
 
@@ -289,6 +318,9 @@ def test_a_frame_that_several_runs_have_needs_its_run(archive: Archive, tmp_path
     with pytest.raises(InputError, match="frame top:0: 2 runs have such a frame: add --run, one of other, run"):
         marked(archive, Subject(camera="top", frame_id=0))
     marked(archive, Subject(camera="top", frame_id=0, run="run"))
+    with archive.connection() as connection, connection.begin():
+        connection.execute(update(VERDICTS).where(VERDICTS.c.run_id == 2).values(recorded_ns=NOW_NS - NS_PER_DAY))
+    archive.sweep(days=30)
     archive.sweep(days=0.5)
     assert archive.coils() == {"C-0": 1, "C-3": FRAMES}
     assert archive.run.rows("SELECT COUNT(*) FROM verdicts WHERE frame_id = 0 AND run_id = 1") == [(1,)]
@@ -308,3 +340,166 @@ def test_the_writer_sweeps_between_its_batches(tmp_path: Path):
     again.settle()
     wait_until(lambda: again.rows("SELECT COUNT(*) FROM verdicts")[0][0] <= 1)
     again.close()
+
+
+# The clock
+
+
+def held(archive: Archive, *moments: Now, days: float = 1.5) -> list[str]:
+    """Sweep at each of these moments, each time in a process of its own; returns what was logged as an error."""
+    with capture_logs() as logs:
+        for moment in moments:
+            archive.sweep(days=days, now=moment)
+    return [entry["why"] for entry in logs if entry["log_level"] == "error"]
+
+
+DAY_NS = NS_PER_DAY
+YEARS_NS = 3650 * NS_PER_DAY
+ALL = {f"C-{n}": FRAMES for n in range(COILS)}
+YOUNG = {"C-2": FRAMES, "C-3": FRAMES}
+
+
+@pytest.mark.parametrize("set_by_ns", [YEARS_NS, 40 * DAY_NS, -YEARS_NS, DAY_NS])
+def test_a_clock_that_was_set_deletes_nothing(archive: Archive, set_by_ns: int):
+    """Ahead or back, while the line runs or between two starts: the PC's time since its start did not jump."""
+    said = held(archive, at(NOW_NS), at(NOW_NS + SECOND_NS, set_by_ns=set_by_ns), days=30)
+    assert len(said) == 1
+    assert "the PC's clock went from 2030-03-17T17:46:40Z to " in said[0]
+    assert archive.coils() == ALL
+    held(archive, at(NOW_NS + 60 * SECOND_NS, set_by_ns=set_by_ns), days=30)
+    assert archive.coils() == ALL, "a minute later, too"
+    assert archive.pictured() == [0, 1, 10, 11, 20, 21, 30, 31]
+
+
+def test_after_keep_days_the_clock_is_believed_again(archive: Archive):
+    """By then everything from before is too old by any clock."""
+    assert len(held(archive, at(NOW_NS), at(NOW_NS + SECOND_NS, set_by_ns=YEARS_NS), days=5)) == 1
+    assert held(archive, at(NOW_NS + 5 * DAY_NS, set_by_ns=YEARS_NS), days=5) != [], "said once by each process"
+    assert archive.coils() == ALL
+    assert held(archive, at(NOW_NS + 5 * DAY_NS + 2 * SECOND_NS, set_by_ns=YEARS_NS), days=5) == []
+    assert archive.coils() == {}
+
+
+def test_a_clock_that_is_corrected_a_little_changes_nothing(archive: Archive):
+    """Time servers do so every day; with 30 days to keep, an hour is nothing."""
+    assert held(archive, at(NOW_NS)) == []
+    assert held(archive, at(NOW_NS + SECOND_NS, set_by_ns=500 * SECOND_NS)) == []
+    assert archive.coils() == YOUNG
+
+
+def test_a_pc_that_was_off_is_believed_for_half_of_keep_days(archive: Archive):
+    """A night, a weekend: yes. Longer, a wrong clock is as likely."""
+    held(archive, at(NOW_NS), days=4)
+    assert held(archive, at(NOW_NS + DAY_NS, boot="second"), days=4) == []
+    assert held(archive, at(NOW_NS + 4 * DAY_NS, boot="third"), days=4) != []
+    assert archive.coils() == ALL
+
+
+@pytest.mark.parametrize("gap_ns", [YEARS_NS, -YEARS_NS])
+def test_a_clock_that_was_wrong_before_the_pc_was_restarted_deletes_nothing(archive: Archive, gap_ns: int):
+    """An empty battery: the PC starts in another year. Also where no sweep was ever seen."""
+    assert held(archive, at(NOW_NS, set_by_ns=gap_ns)) != []
+    assert archive.coils() == ALL
+    assert held(archive, at(NOW_NS, boot="second")) != []
+    assert archive.coils() == ALL
+
+
+def test_a_number_that_would_delete_nearly_all_waits_for_a_day(archive: Archive):
+    """keep_days was mistyped: there is time to correct it."""
+    held(archive, at(NOW_NS), days=30)
+    later_ns = NOW_NS + 3600 * SECOND_NS
+    said = held(archive, at(later_ns), days=0.01)
+    assert said == ["keep_days would delete more than 90% of the records at once"]
+    assert held(archive, at(later_ns + SECOND_NS), days=0.01) != []
+    assert archive.coils() == ALL
+    assert held(archive, at(later_ns + 2 * DAY_NS), days=0.01) == []
+    assert archive.coils() == {}
+
+
+def test_a_line_that_runs_evenly_deletes_all_that_is_old(archive: Archive):
+    """No camera for days, the line on: nothing is in doubt, and all goes."""
+    moments = [at(NOW_NS + n * DAY_NS) for n in range(4)]
+    assert held(archive, *moments, days=2) == []
+    assert archive.coils() == {}
+
+
+def test_records_from_the_future_do_not_stop_the_sweep(archive: Archive):
+    """The clock was ahead for a while: what was recorded then is as old as what came after it."""
+    with archive.connection() as connection, connection.begin():
+        connection.execute(update(VERDICTS).where(VERDICTS.c.coil == "C-0").values(recorded_ns=NOW_NS + YEARS_NS))
+    assert held(archive, at(NOW_NS)) == []
+    assert archive.coils() == YOUNG
+
+
+# Free space
+
+
+def test_nothing_is_deleted_for_free_space_where_nearly_all_would_have_to_go(archive: Archive):
+    """Something else fills the disk, or the limit is too high; once there is reason to, it deletes."""
+    with capture_logs() as logs:
+        for _ in range(2):
+            archive.sweep(free_gb=1, free=lambda: 0)
+    assert (archive.coils(), len(archive.pictured())) == (ALL, 8)
+    said = "free space is low, and nothing is deleted for it, because nearly all would have to go: find what else"
+    assert [entry["event"].startswith(said) for entry in logs] == [True, True]
+    keeper = Retention(Keep(None, 1), archive.pictures, archive.database.file, lambda _: 0)
+    with capture_logs() as logs, archive.connection() as connection:
+        for _ in range(3):
+            list(keeper.sweep(connection, at(NOW_NS)))
+    assert len(logs) == 1, "once a process"
+
+
+def test_more_free_space_than_the_disk_has_is_refused(tmp_path: Path):
+    """By the start and by a check: no deleting can reach it."""
+    with pytest.raises(ConfigError, match=r"records\.least_free_gb: 1e\+06 GB are never free: the disk of .* has"):
+        refuse_more_than_the_disk(1e6, [tmp_path / "out", tmp_path / "records.sqlite"])
+    refuse_more_than_the_disk(1e-3, [tmp_path / "out"])
+    refuse_more_than_the_disk(None, [tmp_path / "out"])
+
+
+# What was deleted stays deleted
+
+
+@pytest.mark.parametrize("epoch", [0, 77])
+def test_what_was_deleted_comes_back_neither_at_a_restart_nor_by_an_import(tmp_path: Path, epoch: int):
+    """One marked frame is left, or none: the log still holds all of them."""
+    key = identify_run(tmp_path / "run", "line@1").key
+    run = RunOnRecord(tmp_path / "run", key=key)
+    run.write(*(verdict(n, ingest_epoch=epoch) for n in range(50)))
+    run.settle()
+    run.close()
+    with run.database.changing("") as connection:
+        mark(connection, [Subject(camera="top", frame_id=7)], "claim", "anna")
+    with run.database.writing() as connection, connection.begin():
+        connection.execute(update(VERDICTS).values(recorded_ns=NOW_NS))
+        connection.execute(update(VERDICTS).where(VERDICTS.c.frame_id < 40).values(recorded_ns=1))
+    sweep_all(run)
+    assert run.rows("SELECT frame_id FROM verdicts ORDER BY id") == [(7,), *((n,) for n in range(40, 50))]
+    again = RunOnRecord(tmp_path / "run", key=key)
+    again.settle()
+    again.close()
+    assert len(again.rows("SELECT 1 FROM verdicts")) == 11
+    done = import_run(run.database, run.folder, "line@1")
+    assert (done.read, done.new, done.deleted) == (50, 0, 40)
+    with run.database.changing("") as connection:
+        unmark(connection, [Subject(camera="top", frame_id=7)])
+    with run.database.writing() as connection, connection.begin():
+        connection.execute(update(VERDICTS).values(recorded_ns=1))
+    sweep_all(run)
+    assert run.rows("SELECT 1 FROM verdicts") == []
+    third = RunOnRecord(tmp_path / "run", key=key)
+    third.write(verdict(50, ingest_epoch=epoch))
+    third.settle()
+    third.close()
+    assert third.rows("SELECT frame_id FROM verdicts") == [(50,)]
+
+
+def sweep_all(run: RunOnRecord) -> None:
+    """Delete what is a day old."""
+    keeper = Retention(Keep(1.0, None), run.folder / REJECTS_FOLDER, None)
+    with run.database.writing() as connection:
+        with connection.begin():  # nothing is in doubt: the last sweep was a moment ago
+            connection.execute(delete(CLOCKS))
+            values = {"seen_ns": NOW_NS, "offset_ns": at(NOW_NS).offset_ns, "keep_ns": 1, "hold_until_ns": 0}
+            connection.execute(insert(CLOCKS).values(host=run.run.host, boot_id="first", **values))
+        list(keeper.sweep(connection, at(NOW_NS)))

@@ -1,0 +1,11 @@
+INSERT INTO schema_version VALUES (1);
+INSERT INTO recipes (identity) VALUES ('r@1');
+INSERT INTO engines (identity) VALUES ('e@1');
+INSERT INTO runs (key, line, host, folder, started_ns) VALUES ('3f0c2b6e-6a1c-4a53-9c5e-2f8f6f0f7d10', 'line@1', 'old-pc', '/runs/a', 1770000000000000000);
+INSERT INTO verdicts (run_id, camera, frame_id, captured_ns, recorded_ns, position_mm, coil, decision, reasons, defects, recipe_id, engine_id, file, transfer_ms, batch_ms, engine_ms, decide_ms, total_ms) VALUES (1, 'top', 0, 1770000000000000000, 1770000000000000000, 0.0, 'C-1', 'reject', '["scratches 25 mm² ≥ 20"]', 1, 1, 1, NULL, 0.5, 1.0, 8.5, 0.25, 10.25);
+INSERT INTO defects VALUES (1, 'top', 0, 1770000000000000000, 0, 'top-0-1', 1770000000000000000, 1, 'scratches', 4, 2, 10, 10, 100, 25.0, 20.0, 10.0, 0.75);
+INSERT INTO verdicts (run_id, camera, frame_id, captured_ns, recorded_ns, position_mm, coil, decision, reasons, defects, recipe_id, engine_id, file, transfer_ms, batch_ms, engine_ms, decide_ms, total_ms) VALUES (1, 'top', 1, 1770000000010000000, 1770000000010000000, 128.0, 'C-1', 'reject', '["scratches 25 mm² ≥ 20"]', 1, 1, 1, NULL, 0.5, 1.0, 8.5, 0.25, 10.25);
+INSERT INTO defects VALUES (1, 'top', 1, 1770000000010000000, 0, 'top-0-1', 1770000000000000000, 1, 'scratches', 4, 2, 10, 10, 100, 25.0, 20.0, 10.0, 0.75);
+INSERT INTO verdicts (run_id, camera, frame_id, captured_ns, recorded_ns, position_mm, coil, decision, reasons, defects, recipe_id, engine_id, file, transfer_ms, batch_ms, engine_ms, decide_ms, total_ms) VALUES (1, 'top', 2, 1770000000020000000, 1770000000020000000, 256.0, 'C-1', 'accept', NULL, 0, 1, 1, NULL, 0.5, 1.0, 8.5, 0.25, 10.25);
+INSERT INTO verdicts (run_id, camera, frame_id, captured_ns, recorded_ns, position_mm, coil, decision, reasons, defects, recipe_id, engine_id, file, transfer_ms, batch_ms, engine_ms, decide_ms, total_ms) VALUES (1, 'top', 0, 1770000001000000000, 1770000001000000000, 0.0, 'C-1', 'accept', NULL, 0, 1, 1, NULL, 0.5, 1.0, 8.5, 0.25, 10.25);
+INSERT INTO marks (run_id, camera, frame_id, note, marked_by, marked_ns) VALUES (1, 'top', 1, 'claim', 'anna', 1770000000000000000);
