@@ -63,19 +63,8 @@ def _run(options: argparse.Namespace) -> int:
             from inspector.commands.record import record
 
             return record(options.config, options.source, options.camera, options.out, options.frames)
-        case "export":
-            from inspector.commands.export import export
-
-            return export(
-                options.config,
-                options.out,
-                options.rows,
-                coil=options.coil,
-                camera=options.camera,
-                from_ns=options.from_ns,
-                to_ns=options.to_ns,
-                as_json=options.json,
-            )
+        case "export" | "report":
+            return _run_export(options)
         case "mark" | "unmark":
             return _run_mark(options)
         case "check":
@@ -108,6 +97,25 @@ def _run(options: argparse.Namespace) -> int:
             return status(options.config, as_json=options.json)
         case _:
             return _run_process(options)
+
+
+def _run_export(options: argparse.Namespace) -> int:
+    if options.command == "report":
+        from inspector.commands.report import report
+
+        return report(options.run, options.config, coil=options.coil, last=options.last, to=options.out)
+    from inspector.commands.export import export
+
+    return export(
+        options.config,
+        options.out,
+        options.rows,
+        coil=options.coil,
+        camera=options.camera,
+        from_ns=options.from_ns,
+        to_ns=options.to_ns,
+        as_json=options.json,
+    )
 
 
 def _run_check(options: argparse.Namespace) -> int:
@@ -227,6 +235,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _json(status)
 
+    _report(commands)
     _records(commands)
 
     swap = _command(
@@ -278,6 +287,21 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--child-of", type=int, help=argparse.SUPPRESS)
         stage.add_argument("--identity", help=argparse.SUPPRESS)
     return parser
+
+
+def _report(commands: Any) -> None:
+    report = _command(
+        commands,
+        "report",
+        "write the report of a run, a coil or the last hours of a line",
+        "inspector report --config line.toml --coil C-48213 --out coil.html",
+        with_config=False,
+    )
+    report.add_argument("run", type=_path, nargs="?", metavar="RUN", help="folder of a run, replay or service")
+    report.add_argument("--config", type=_path, help="the line's config: its sinks.out, in place of RUN")
+    report.add_argument("--coil", help="only this coil")
+    report.add_argument("--last", metavar="TIME", help="only what was captured in the last 30min, 8h or 2d")
+    report.add_argument("--out", type=_path, metavar="FILE", help="HTML file to write (default: in RUN)")
 
 
 def _records(commands: Any) -> None:

@@ -212,6 +212,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """Time spent per stage and in total, capture to verdict."""
     file: str | None = None
     """Name of the file the frame was read from, in a replay of a folder."""
+    ingest_epoch: int = 0
+    codes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.decision is Decision.ACCEPT) != (not self.reasons):
