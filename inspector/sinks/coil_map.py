@@ -36,6 +36,7 @@ TRUE_ENOUGH: Final = 1.1
 
 TICKS_ALONG: Final = 6
 TICKS_ACROSS: Final = 3
+MOST_BARE: Final = 0.25
 GAP: Final = 1.5
 """Frames whose first rows lie further apart than this many frame lengths have bare strip between them."""
 
@@ -144,13 +145,13 @@ def draw_coil_map(
 
 
 def _axis(starts_mm: NDArray[np.float64], frame_length_mm: float) -> tuple[float, float]:
-    """Start and length of the axis: from 0, so that bare strip at the head is seen.
+    """Start and length of the axis: from 0, so that bare strip at the head of the coil is seen.
 
-    Not where that would leave less than half of the drawing: a line that counts on and on has its last hours far
-    from 0.
+    Not where that would leave more than a quarter of the drawing bare: a line that counts on from coil to coil has
+    its later coils far from 0.
     """
     first_mm, end_mm = float(starts_mm[0]), float(starts_mm[-1]) + frame_length_mm
-    start_mm = 0.0 if 0 <= first_mm <= end_mm - first_mm else first_mm
+    start_mm = 0.0 if 0 <= first_mm <= MOST_BARE * end_mm else first_mm
     return start_mm, end_mm - start_mm
 
 

@@ -54,8 +54,9 @@ def draw_outlines(
         mask = (label == kind).astype(np.uint8)
         outer = cv2.dilate(mask, _disc(gap + line))
         ring = (outer - cv2.dilate(mask, _disc(gap))) > 0
-        # The gaps between dashes are taken, too: a tag in one would look like a part of the outline.
         taken |= ring
+        # Dark between the dashes: the outline stays whole, and is seen on bright steel.
+        picture[ring & (label == 0)] = TAG_BACK
         picture[ring & _dashes(outer, kind, line) & (label == 0)] = kind_colour_bgr(kind)
         largest[kind] = _largest_piece(mask)
     away = gap + line + 1

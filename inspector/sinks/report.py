@@ -86,9 +86,10 @@ def write_report(
     selection = selection or Selection()
     files = VerdictFiles(folder, selection)
     rejects = folder / REJECTS_FOLDER
+    pictured = rejects.is_dir()
 
     def has_picture(verdict: Verdict) -> bool:
-        return (rejects / f"{picture_name(verdict.camera, verdict.frame_id)}.jpg").exists()
+        return pictured and (rejects / f"{picture_name(verdict.camera, verdict.frame_id)}.jpg").exists()
 
     try:
         figures = read_figures(files.lines(), has_picture, None if selection.everything else selection.wants)
@@ -131,7 +132,8 @@ def _compose(
     maps = _maps(strips[:MAX_MAPS], largest_mm2, frame, gallery)
     reasons = sorted(figures.uninspected.values(), key=lambda reason: -reason.frames)
     left = reasons[MAX_UNINSPECTED:]
-    coils = sorted({strip.coil for strip in strips if strip.coil is not None})
+    by_time = sorted(strips, key=lambda strip: strip.first_ns)
+    coils = list(dict.fromkeys(strip.coil for strip in by_time if strip.coil is not None))
     latency = summary.latency_ms if summary else None
     times = None if latency is None else StageTimes(TOTAL, latency.p50, latency.p99, latency.max)
     cameras = len({strip.camera for strip in strips})
@@ -192,7 +194,7 @@ def _losses(figures: RunFigures, summary: Summary | None) -> list[str]:
 def _maps(strips: Sequence[Strip], largest_mm2: float, frame: FrameSize, gallery: Gallery) -> tuple[CoilMap, ...]:
     """The strips drawn; those of one camera and coil, which differ by their start only, are told apart by it."""
     drawn = []
-    for strip in sorted(strips, key=lambda strip: (strip.coil or "", strip.camera, strip.epoch)):
+    for strip in sorted(strips, key=lambda strip: (strip.first_ns, strip.camera)):
         alike = [other for other in strips if (other.camera, other.coil) == (strip.camera, strip.coil)]
         since = moment(strip.first_ns) if len(alike) > 1 else None
         drawn.append(draw_coil_map(strip, largest_mm2, frame, gallery.of_strip(strip), since))

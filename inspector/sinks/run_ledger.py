@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from inspector.sinks.number_text import frames, share, thousands
-from inspector.sinks.run_figures import DECISIONS, RunFigures
+from inspector.sinks.run_figures import RunFigures
 
 
 class LatencySummary(msgspec.Struct, frozen=True):
@@ -79,7 +79,7 @@ def read_summary(path: Path) -> tuple[Summary | None, str | None]:
 
 def balance(summary: Summary | None, figures: RunFigures) -> Ledger:
     """Hold both counts against each other; nothing is put right, whatever differs is a fault."""
-    accepted, rejected, uninspected = (figures.frames[decision] for decision in DECISIONS)
+    accepted, rejected, uninspected = figures.frames
     if summary is None:
         return Ledger(figures.captured, accepted, rejected, uninspected, None, None, ())
     counted = summary.accepted + summary.rejected + summary.uninspected

@@ -89,28 +89,21 @@ def test_no_pixel_of_a_defect_is_covered() -> None:
 
 
 def test_each_kind_is_outlined_in_its_colour() -> None:
-    """The ring around a defect has its kind's colour on all sides that lie inside the frame."""
+    """The ring around a defect has its kind's colour, and no other, on all sides that lie inside the frame."""
     label = labelled((256, 1600), TWO)
     picture = draw_outlines(steel(), label, {})
     away = OUTLINE_GAP_PX + OUTLINE_PX - 1
-    for row, column, kind in [
-        (75, 99 - away, 1),
-        (75, 120 + away, 1),
-        (59 - away, 110, 1),
-        (128, 799 - away, 4),
-        (128, 1100 + away, 4),
+    for rows, columns, kind in [
+        (slice(60, 90), 99 - away, 1),
+        (slice(60, 90), 120 + away, 1),
+        (59 - away, slice(100, 120), 1),
+        (slice(0, 256), 799 - away, 4),
+        (slice(0, 256), 1100 + away, 4),
     ]:
-        assert tuple(picture[row, column]) == kind_colour_bgr(kind)
-
-
-def test_names_cover_neither_defect_nor_outline() -> None:
-    """A name is written where there is room, and changes nothing of the defects and their outlines."""
-    pixels, label = steel(), labelled((256, 1600), TWO)
-    plain, named = draw_outlines(pixels, label, {}), draw_outlines(pixels, label, NAMES)
-    changed = (plain != named).any(axis=2)
-    coloured = (plain != pixels[:, :, np.newaxis]).any(axis=2)
-    assert changed.any()
-    assert not (changed & ((label > 0) | coloured)).any()
+        side = picture[rows, columns]
+        coloured = side[np.ptp(side.astype(int), axis=1) > 0]
+        assert len(coloured) >= 0.5 * len(side)
+        assert (coloured == kind_colour_bgr(kind)).all()
 
 
 @pytest.mark.parametrize("kind", range(1, len(KIND_DASHES) + 1))

@@ -1,6 +1,8 @@
 """What a report tells beyond its counts: rules, numbers, links, times, and nothing secret."""
 
 import time
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -9,6 +11,7 @@ import pytest
 from inspector.recipe import load_recipe
 from inspector.sinks.reject_gallery import OF_A_KIND, reasons_by_size
 from inspector.sinks.report import write_report
+from inspector.sinks.run_figures import read_figures
 from inspector.values import Decision, Defect, Verdict
 from tests.unit.inspector.sinks.test_report import FRAME_MM, Page, defect, picture, some_run, verdict, write_run
 
@@ -225,3 +228,26 @@ def test_a_picture_of_a_later_frame_is_not_shown(tmp_path: Path) -> None:
     assert "scratch 12 mm²" in page.text
     assert "a later frame of the same number has taken their place: 1" in page.text
     assert len(page.of_class("map")) == 2
+
+
+def test_memory_is_bounded_by_the_verdicts() -> None:
+    """A verdict keeps 50 bytes at most, a defect 50 more: a million of both fit in 100 MB."""
+
+    def lines(count: int) -> Iterator[bytes]:
+        for n in range(count):
+            yield msgspec.json.encode(verdict(n, [defect(n, 3, 10 + n % 90, n * FRAME_MM)], coil="C1")) + b"\n"
+
+    def kept(count: int) -> int:
+        figures = read_figures(lines(count), lambda _: True)
+        now, _ = tracemalloc.get_traced_memory()
+        assert figures.captured == count
+        return now
+
+    tracemalloc.start()
+    try:
+        kept(100)  # what is made once
+        before = tracemalloc.get_traced_memory()[0]
+        few, many = kept(1000) - before, kept(6000) - before
+    finally:
+        tracemalloc.stop()
+    assert (many - few) / 5000 < 100
