@@ -19,8 +19,8 @@ from trainer.data_report.duplicates import confirm
 
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of mask areas; the extremes are often slips of the hand."""
-FEW_FRAMES: Final = 3
-"""With fewer frames of a class, one of training, validation and test has none."""
+FEW_FRAMES: Final = 5
+"""With fewer frames of a class, validation or test has one at most."""
 MIN_MARGIN_SHARE: Final = 0.01
 """Of a frame's height or width, under which a dark edge is vignetting, not a margin."""
 

@@ -46,11 +46,11 @@ def test_sizes_counts_and_areas_are_those_drawn(data: Path, capsys: pytest.Captu
     assert found["agreement"] is None
 
 
-@pytest.mark.parametrize("shown", [1, 2, 3, 5])
+@pytest.mark.parametrize("shown", [1, 2, 4, 5])
 def test_a_class_with_few_frames_is_remarked_on(
     tmp_path: Path, shown: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A class on one or two frames is warned of, and does not stop training; on three it is not."""
+    """A class on one to four frames is warned of, and does not stop training; on five it is not."""
     root = write_label_maps(tmp_path / "d")
     left = shown
     for mask in sorted((root / "masks").iterdir()):
@@ -63,7 +63,7 @@ def test_a_class_with_few_frames_is_remarked_on(
     found = _check(capsys, root)
     rare = [remark["text"] for remark in found["remarks"] if remark["kind"] == "rare class"]
     assert found["classes"]["streak"]["frames"] == shown
-    if shown >= 3:
+    if shown >= 5:
         assert rare == []
         return
     assert len(rare) == 1
@@ -93,7 +93,7 @@ def test_every_damaged_row_and_file_is_a_finding(tmp_path: Path, capsys: pytest.
         ("unreadable image", str(root / "train_images" / "004.png"), None),
         ("another size", str(root / "train_images" / "008.png"), None),
     }
-    kinds = [remark["kind"] for remark in found["remarks"]]
+    kinds = [remark["kind"] for remark in found["remarks"] if remark["kind"] != "rare class"]
     assert sorted(kinds) == ["empty class", "empty mask", "table cut off?"]
     assert (found["ok"], found["frames"], found["readable"]) == (False, 9, 8)
     assert main(["check-data", str(root)]) == 1
