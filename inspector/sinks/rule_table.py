@@ -39,6 +39,12 @@ def _line(kind: int, name: str, rule: KindRule | None, found: KindRow | None) ->
         name,
         "reject" if rule.rejects else "record only",
         "the engine's" if rule.threshold is None else f"{rule.threshold:.3g}",
-        "the engine's" if rule.min_area_mm2 is None else square_mm(rule.min_area_mm2),
+        _least_area(rule.min_area_mm2),
         found,
     )
+
+
+def _least_area(min_area_mm2: float | None) -> str:
+    if min_area_mm2 is None:
+        return "the engine's"
+    return square_mm(min_area_mm2) if min_area_mm2 > 0 else "any"
