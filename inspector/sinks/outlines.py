@@ -52,7 +52,7 @@ def draw_outlines(
         if kind == 0:
             continue
         mask = (label == kind).astype(np.uint8)
-        outer = cv2.dilate(mask, _disc(gap + line))
+        outer = np.asarray(cv2.dilate(mask, _disc(gap + line)), np.uint8)
         ring = (outer - cv2.dilate(mask, _disc(gap))) > 0
         taken |= ring
         # Dark between the dashes: the outline stays whole, and is seen on bright steel.

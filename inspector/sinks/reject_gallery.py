@@ -180,10 +180,12 @@ def reasons_by_size(verdict: Verdict) -> list[Reason]:
     for reason in verdict.reasons:
         found = _PLACE.search(reason)
         at = [] if found is None else _at(places, reason, found[0])
-        n = at.pop(0) if at else None
-        order = len(numbers) + 1 if n is None else numbers[n]
-        number = order if order <= MAX_NUMBERS and n is not None else 0
-        told.append((order, Reason(number, verdict.defects[n].kind if n is not None else 0, regroup(reason))))
+        if not at:
+            told.append((len(numbers) + 1, Reason(0, 0, regroup(reason))))
+            continue
+        named = at.pop(0)
+        number = numbers[named] if numbers[named] <= MAX_NUMBERS else 0
+        told.append((numbers[named], Reason(number, verdict.defects[named].kind, regroup(reason))))
     return [reason for _, reason in sorted(told, key=lambda each: each[0])]
 
 
