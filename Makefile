@@ -36,6 +36,8 @@ demo: $(VENV)/.runtime configs/demo/engine/manifest.json
 	rm -rf $(DEMO)
 	$(BIN)/trainer simulate --out $(DEMO)/coil --frames 240 --seed 7 --defective-share 0.1
 	$(BIN)/inspector replay $(DEMO)/coil/train_images --config configs/demo/line.toml --out $(DEMO)/run
+	@$(BIN)/trainer compare $(DEMO)/run --data $(DEMO)/coil
+	@echo "see it   open $(DEMO)/run/report.html in a browser; all pictures of rejects: $(DEMO)/run/rejects"
 
 # TensorRT's genuine bindings, without the library: what our calls are checked against. Skips where it cannot.
 bindings: $(VENV)/.dev

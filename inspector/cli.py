@@ -63,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
             from inspector.commands.record import record
 
             return record(options.config, options.source, options.camera, options.out, options.frames)
-        case "export" | "records":
+        case "export" | "records" | "report":
             return _run_records(options)
         case "mark" | "unmark":
             return _run_mark(options)
@@ -113,6 +113,10 @@ def _run_records(options: argparse.Namespace) -> int:
         from inspector.commands.records import import_runs
 
         return import_runs(options.config, options.runs, as_json=options.json)
+    if options.command == "report":
+        from inspector.commands.report import report
+
+        return report(options.run, options.config, coil=options.coil, last=options.last, to=options.out)
     from inspector.commands.export import export
 
     return export(
@@ -235,6 +239,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _json(status)
 
+    _report(commands)
     _records(commands)
 
     swap = _command(
@@ -286,6 +291,21 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--child-of", type=int, help=argparse.SUPPRESS)
         stage.add_argument("--identity", help=argparse.SUPPRESS)
     return parser
+
+
+def _report(commands: Any) -> None:
+    report = _command(
+        commands,
+        "report",
+        "write the report of a run, a coil or the last hours of a line",
+        "inspector report --config line.toml --coil C-48213 --out coil.html",
+        with_config=False,
+    )
+    report.add_argument("run", type=_path, nargs="?", metavar="RUN", help="folder of a run, replay or service")
+    report.add_argument("--config", type=_path, help="the line's config: its sinks.out, in place of RUN")
+    report.add_argument("--coil", help="only this coil")
+    report.add_argument("--last", metavar="TIME", help="only what was captured in the last 30min, 8h or 2d")
+    report.add_argument("--out", type=_path, metavar="FILE", help="HTML file to write (default: in RUN)")
 
 
 def _records(commands: Any) -> None:

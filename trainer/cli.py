@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "evaluate": ("trainer.commands.evaluate", "measure a checkpoint, model or engine on labelled frames"),
     "export": ("trainer.commands.export", "turn a checkpoint into a model folder (ONNX and card)"),
     "build-engine": ("trainer.commands.build_engine", "turn a model folder into an engine the line opens"),
+    "compare": ("trainer.commands.compare", "hold the verdicts of a replay against the labels of its frames"),
     "reproduce": ("trainer.commands.reproduce", "run the founding paper's comparison again"),
 }
 """Name → module and summary. Modules import no training library before they run."""

@@ -23,6 +23,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.formats import open_dataset
 from trainer.data.frames import LoadedFrames, load_frames
 from trainer.evaluate import CHUNK, all_maps, evaluate
+from trainer.figures.alarms import alarms
 from trainer.models.contract import choose_map_stride, fold_batch_norms
 from trainer.models.flips import check_flips
 from trainer.new_folder import check_is_new, new_folder
@@ -106,6 +107,7 @@ def export(settings: ExportSettings, *, show_progress: bool = False) -> Card:
         reference = TorchPredictor(checkpoint, height, width, stride, settings.flips)
         expected, parity = _golden(reference, predictor, shown)
         golden.save(building / GOLDEN_NAME, expected)
+        figures = evaluate(predictor, val, show_progress=show_progress)
         card = Card(
             name=settings.name,
             classes=checkpoint.classes,
@@ -124,10 +126,15 @@ def export(settings: ExportSettings, *, show_progress: bool = False) -> Card:
             },
             data=_data_facts(checkpoint),
             training={name: checkpoint.facts[name] for name in ("settings", "command", "versions")},
-            figures=evaluate(predictor, val, show_progress=show_progress),
+            figures=figures,
             parity=parity,
             intended_use=INTENDED_USE,
-            known_weaknesses=[*settings.notes, *_weak_classes(val, checkpoint.classes), *GENERAL_WEAKNESSES],
+            known_weaknesses=[
+                *settings.notes,
+                *alarms(figures),
+                *_weak_classes(val, checkpoint.classes),
+                *GENERAL_WEAKNESSES,
+            ],
             versions=library_versions("torch", "onnx", "onnxruntime", "onnxscript", "numpy"),
             command=shlex.join(["trainer", *sys.argv[1:]]),
         )

@@ -201,3 +201,5 @@ def print_summary(finished: Finished, print_line: Callable[[str], None] = print)
     print_line(f"verdicts {finished.out / VERDICTS_NAME}")
     if report.exists():
         print_line(f"report   {report}")
+    else:
+        print_line(f"report   none yet: inspector report {finished.out}")

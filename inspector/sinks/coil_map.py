@@ -4,8 +4,7 @@ Places along and across are per cent of the drawing, so that it fits a screen, a
 marks and text keep their size in pixels.
 """
 
-import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -13,9 +12,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.sinks.axis_ticks import Tick, end_ticks
 from inspector.sinks.map_marks import MAX_MARKS, Lane, Mark, Place, draw_lanes, draw_marks
+from inspector.sinks.number_text import frames as frame_count
 from inspector.sinks.number_text import metres, thousands
 from inspector.sinks.run_figures import REJECTED, UNINSPECTED, Strip
+from inspector.sinks.strip_length import FrameSize, covered, frame_length_mm_of, in_order
 
 MAX_COLUMNS: Final = 800
 """Frames are put together in columns beyond this: a screen shows no more."""
@@ -34,6 +36,7 @@ TRUE_ENOUGH: Final = 1.1
 
 TICKS_ALONG: Final = 6
 TICKS_ACROSS: Final = 3
+MOST_BARE: Final = 0.25
 GAP: Final = 1.5
 """Frames whose first rows lie further apart than this many frame lengths have bare strip between them."""
 
@@ -49,33 +52,28 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
-    """A mark on an axis."""
-
-    at_pct: float
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
 class CoilMap:
     """All that the template draws of one strip."""
 
     camera: str
     coil: str | None
+    since: str | None
+    """Its first capture, where several strips have its camera and coil."""
     frames: int
     rejected: int
     uninspected: int
     defects: int
-    start_mm: float
-    length_mm: float
+    inspected_mm: float
+    uninspected_mm: float
     height_px: int
     width_px: int
     seen: tuple[Stretch, ...]
     rejects: tuple[Stretch, ...]
     blind: tuple[Stretch, ...]
     marks: tuple[Mark, ...]
+    """Where they would be too many, only those that a picture shows."""
     lanes: tuple[Lane, ...]
-    """In place of the marks, where those would be too many."""
+    """All defects, where the marks would be too many."""
     ticks_along: tuple[Tick, ...]
     ticks_across: tuple[Tick, ...]
     notes: tuple[str, ...]
@@ -93,52 +91,68 @@ class _Columns:
 
 
 def draw_coil_map(
-    strip: Strip, largest_mm2: float, frame_length_mm: float | None, strip_width_mm: float | None
+    strip: Strip, largest_mm2: float, frame: FrameSize, pictures: Mapping[int, str], since: str | None = None
 ) -> CoilMap:
     """Lay out one strip; marks are sized against `largest_mm2`, the run's largest defect.
 
-    Where the frame's length or the strip's width is not known (None) it is taken from the distance between
-    frames and from the defects, and a note says what could not be told.
+    `pictures` names the page's elements that show a defect, by the defect's row. Where the frame's length or the
+    strip's width is not known it is taken from the distance between frames and from the defects, and a note says
+    what could not be told.
     """
     notes: list[str] = []
-    starts_mm = np.sort(np.asarray(strip.positions_mm, np.float64))
-    if frame_length_mm is None:
-        frame_length_mm = _frame_length_mm(strip, starts_mm, notes)
-    width_mm = strip_width_mm
+    starts_mm, decisions = in_order(strip)
+    table = strip.defects
+    frame_length_mm = frame.length_mm or frame_length_mm_of(strip, starts_mm, notes)
+    width_mm = frame.width_mm
     if width_mm is None:
-        width_mm = max((d.across_mm for d in strip.defects.values()), default=0.0)
+        width_mm = max(table.across_mm, default=0.0)
         notes.append("the strip's width is not known: drawn up to the outermost defect")
-    start_mm, length_mm = float(starts_mm[0]), float(starts_mm[-1] - starts_mm[0]) + frame_length_mm
-    width_mm = width_mm if width_mm > 0 else 1.0
-    columns = _columns(strip, start_mm, length_mm, frame_length_mm)
-    defects = list(strip.defects.values())
-    dense = len(defects) > MAX_MARKS
-    width_px, height_px = (DRAWN_WIDTH_PX, DENSE_HEIGHT_PX) if dense else _size_px(length_mm, width_mm)
+    place = Place(*_axis(starts_mm, frame_length_mm), width_mm if width_mm > 0 else 1.0)
+    columns = _columns(starts_mm, decisions, place, frame_length_mm)
+    dense = len(table) > MAX_MARKS
+    width_px, height_px = (DRAWN_WIDTH_PX, DENSE_HEIGHT_PX) if dense else _size_px(place.length_mm, place.width_mm)
     if dense:
-        notes.append("too many defects to mark each: a row for each kind, darker where there are more")
-    elif strip_width_mm is not None:
-        _tell_proportions(height_px / width_mm / (width_px / length_mm), notes)
-    place = Place(start_mm, length_mm, width_mm)
+        notes.append(
+            "too many defects to mark each: a row for each kind, darker where there are more; marked are those "
+            "that a picture below shows"
+        )
+    elif frame.width_mm is not None:
+        _tell_proportions(height_px / place.width_mm / (width_px / place.length_mm), notes)
+    lengths = covered(strip, frame_length_mm)
     return CoilMap(
         camera=strip.camera,
         coil=strip.coil,
-        frames=len(strip.decisions),
+        since=since,
+        frames=len(decisions),
         rejected=strip.decisions.count(REJECTED),
         uninspected=strip.decisions.count(UNINSPECTED),
-        defects=len(defects),
-        start_mm=start_mm,
-        length_mm=length_mm,
+        defects=len(table),
+        inspected_mm=lengths.inspected_mm,
+        uninspected_mm=lengths.uninspected_mm,
         height_px=height_px,
         width_px=width_px,
         seen=_stretches(columns, columns.frames, "inspected", place, frame_length_mm),
         rejects=_stretches(columns, columns.rejected, "rejected", place, frame_length_mm),
         blind=_stretches(columns, columns.uninspected, "not inspected", place, frame_length_mm),
-        marks=() if dense else draw_marks(defects, place, largest_mm2),
-        lanes=draw_lanes(defects, place) if dense else (),
-        ticks_along=ticks(start_mm / 1000, length_mm / 1000, TICKS_ALONG),
-        ticks_across=() if dense or not (strip_width_mm or defects) else ticks(0.0, width_mm, TICKS_ACROSS),
+        marks=draw_marks(table, pictures if dense else range(len(table)), place, largest_mm2, pictures),
+        lanes=draw_lanes(table, place) if dense else (),
+        ticks_along=end_ticks(place.start_mm / 1000, place.length_mm / 1000, TICKS_ALONG, least_digits=2),
+        ticks_across=()
+        if dense or not (frame.width_mm or len(table))
+        else end_ticks(0.0, place.width_mm, TICKS_ACROSS),
         notes=tuple(notes),
     )
+
+
+def _axis(starts_mm: NDArray[np.float64], frame_length_mm: float) -> tuple[float, float]:
+    """Start and length of the axis: from 0, so that bare strip at the head of the coil is seen.
+
+    Not where that would leave more than a quarter of the drawing bare: a line that counts on from coil to coil has
+    its later coils far from 0.
+    """
+    first_mm, end_mm = float(starts_mm[0]), float(starts_mm[-1]) + frame_length_mm
+    start_mm = 0.0 if 0 <= first_mm <= MOST_BARE * end_mm else first_mm
+    return start_mm, end_mm - start_mm
 
 
 def _size_px(length_mm: float, width_mm: float) -> tuple[int, int]:
@@ -155,27 +169,17 @@ def _tell_proportions(across_to_along: float, notes: list[str]) -> None:
         notes.append(f"{more} is drawn {factor:.{0 if factor >= 10 else 1}f} times larger than {less}")
 
 
-def _frame_length_mm(strip: Strip, starts_mm: NDArray[np.float64], notes: list[str]) -> float:
-    """A verdict holds where a frame begins, not where it ends: the usual distance to the next one says it."""
-    steps_mm = np.diff(starts_mm)
-    if (steps_mm > 0).any():
-        return float(np.median(steps_mm[steps_mm > 0]))
-    what = "a single frame" if len(starts_mm) == 1 else "all frames at one position"
-    notes.append(f"{what}: the length on the strip is not known, drawn up to the furthest defect")
-    return max(strip.reach_mm * 1.1, 1.0)
-
-
-def _columns(strip: Strip, start_mm: float, length_mm: float, frame_length_mm: float) -> _Columns:
-    order = np.argsort(np.asarray(strip.positions_mm), kind="stable")
-    starts = np.asarray(strip.positions_mm, np.float64)[order]
-    decisions = np.asarray(strip.decisions)[order]
+def _columns(
+    starts: NDArray[np.float64], decisions: NDArray[np.uint8], place: Place, frame_length_mm: float
+) -> _Columns:
     if len(starts) <= MAX_COLUMNS:
         ends = np.minimum(starts + frame_length_mm, np.append(starts[1:], np.inf))
         ones = np.ones(len(starts), np.int64)
         rejected, uninspected = decisions == REJECTED, decisions == UNINSPECTED
         return _Columns(starts, ends, ones, rejected.astype(np.int64), uninspected.astype(np.int64))
-    column = np.minimum(((starts - start_mm) / length_mm * MAX_COLUMNS).astype(np.int64), MAX_COLUMNS - 1)
-    edges = start_mm + np.arange(MAX_COLUMNS + 1) * length_mm / MAX_COLUMNS
+    share = (starts - place.start_mm) / place.length_mm
+    column = np.minimum((share * MAX_COLUMNS).astype(np.int64), MAX_COLUMNS - 1)
+    edges = place.start_mm + np.arange(MAX_COLUMNS + 1) * place.length_mm / MAX_COLUMNS
     return _Columns(
         edges[:-1],
         edges[1:],
@@ -200,7 +204,7 @@ def _stretches(
             continue
         start_mm, end_mm = float(columns.start_mm[first]), float(columns.end_mm[end - 1])
         hits, frames = int(chosen[first:end].sum()), int(columns.frames[first:end].sum())
-        share = f"{hits} of {frames} frames" if hits != frames else f"{hits} frame{'s' * (hits != 1)}"
+        share = frame_count(hits) if hits == frames else f"{thousands(hits)} of {frame_count(frames)}"
         stretches.append(
             Stretch(
                 place.along_pct(start_mm),
@@ -210,23 +214,3 @@ def _stretches(
             )
         )
     return tuple(stretches)
-
-
-def ticks(start: float, length: float, wanted: int) -> tuple[Tick, ...]:
-    """Round numbers, at most `wanted` + 1 of them."""
-    step = _round_step(length / wanted)
-    digits = max(0, -math.floor(math.log10(step)))
-    return tuple(
-        Tick(100 * (value - start) / length, thousands(value, digits))
-        for value in _multiples(start, start + length, step)
-    )
-
-
-def _round_step(least: float) -> float:
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least * (1 - 1e-9))
-
-
-def _multiples(start: float, end: float, step: float) -> Iterator[float]:
-    for n in range(math.ceil(start / step - 1e-9), math.floor(end / step + 1e-3) + 1):
-        yield n * step

@@ -1,4 +1,4 @@
-"""One look for each kind of defect: its colour and its shape, the same in pictures and in the report."""
+"""One look for each kind of defect: colour, shape and dashes, the same in pictures and in the report."""
 
 from typing import Final
 
@@ -11,6 +11,9 @@ sight and with each of the three colour blindnesses (Machado et al. 2009, severi
 
 KIND_SHAPES: Final = ("circle", "square", "triangle", "diamond")
 """Marks of kinds 1, 2, 3 … on a map, in turn: colour is never the only difference."""
+
+KIND_DASHES: Final = ((), (14, 7), (5, 6), (16, 6, 5, 6))
+"""Outlines of kinds 1, 2, 3 … in turn, as lengths in px of line, gap, line, gap …; () is a whole line."""
 
 
 def kind_colour(kind: int) -> str:
@@ -27,3 +30,8 @@ def kind_colour_bgr(kind: int) -> tuple[int, int, int]:
 def kind_shape(kind: int) -> str:
     """The mark's shape of a defect kind 1..K."""
     return KIND_SHAPES[(kind - 1) % len(KIND_SHAPES)]
+
+
+def kind_dashes(kind: int) -> tuple[int, ...]:
+    """The dashes of a defect kind's outline, as in `KIND_DASHES`."""
+    return KIND_DASHES[(kind - 1) % len(KIND_DASHES)]

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from inspector.sinks.coil_map import Tick, ticks
+from inspector.sinks.axis_ticks import Tick, ticks
 from inspector.sinks.number_text import frames, milliseconds
 
 TOTAL: Final = "total"

@@ -1,13 +1,15 @@
 """Defects on a coil map: a mark each, or lanes of shaded tiles where they are too many to tell apart."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from inspector.sinks.kind_colours import kind_shape
-from inspector.sinks.number_text import metres, square_mm
-from inspector.sinks.run_figures import StripDefect
+from inspector.sinks.number_text import metres, square_mm, thousands
+from inspector.sinks.strip_defects import DefectTable, StripDefect
 
 MAX_MARKS: Final = 600
 """Beyond this, marks would only cover each other: each kind gets a lane of tiles instead."""
@@ -29,6 +31,8 @@ class Mark:
     kind: int
     rejected: bool
     title: str
+    picture: str | None
+    """Element of the page that shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,44 +71,56 @@ class Place:
         return min(max(100 * mm / self.width_mm, 0.0), 100.0)
 
 
-def draw_marks(defects: Sequence[StripDefect], place: Place, largest_mm2: float) -> tuple[Mark, ...]:
-    """A mark for each defect, large ones first, so that small ones lie on top."""
-    return tuple(
-        _mark(defect, place, largest_mm2) for defect in sorted(defects, key=lambda defect: -defect.area_mm2)
-    )
+def draw_marks(
+    table: DefectTable, rows: Iterable[int], place: Place, largest_mm2: float, pictures: Mapping[int, str]
+) -> tuple[Mark, ...]:
+    """A mark for each of the `rows`, large ones first, so that small ones lie on top; `pictures` by row."""
+    ordered = sorted(rows, key=lambda row: -table.area_mm2[row])
+    return tuple(_mark(table.row(row), place, largest_mm2, pictures.get(row)) for row in ordered)
 
 
-def draw_lanes(defects: Sequence[StripDefect], place: Place) -> tuple[Lane, ...]:
+def draw_lanes(table: DefectTable, place: Place) -> tuple[Lane, ...]:
     """A lane for each kind, its tiles shaded by the number of defects, on one scale for all kinds."""
-    tiles: dict[tuple[int, str], dict[tuple[int, int], list[StripDefect]]] = {}
-    for defect in defects:
-        column = int(place.along_pct(defect.along_mm) / 100 * TILES[0])
-        row = int(place.across_pct(defect.across_mm) / 100 * TILES[1])
-        at = (min(max(column, 0), TILES[0] - 1), min(row, TILES[1] - 1))
-        tiles.setdefault((defect.kind, defect.name), {}).setdefault(at, []).append(defect)
-    most = max(len(held) for lane in tiles.values() for held in lane.values())
+    columns, rows = TILES
+    along = (np.asarray(table.along_mm) - place.start_mm) / place.length_mm
+    across = np.asarray(table.across_mm, np.float64) / place.width_mm
+    column = np.clip((along * columns).astype(np.int64), 0, columns - 1)
+    tile = column * rows + np.clip((across * rows).astype(np.int64), 0, rows - 1)
+    areas_mm2 = np.asarray(table.area_mm2, np.float64)
+    lanes = []
+    for index, key in enumerate(table.names):
+        own = table.rows_of(index)
+        held = np.bincount(tile[own], minlength=columns * rows)
+        lanes.append((key, held, np.bincount(tile[own], areas_mm2[own], minlength=columns * rows)))
+    most = max(int(held.max()) for _, held, _ in lanes)
     return tuple(
-        Lane(kind, name, tuple(_tile(at, held, place, most) for at, held in sorted(lane.items())))
-        for (kind, name), lane in sorted(tiles.items())
+        Lane(
+            kind,
+            name,
+            tuple(
+                _tile(at, name, int(held[at]), float(area_mm2[at]), place, most)
+                for at in np.flatnonzero(held).tolist()
+            ),
+        )
+        for (kind, name), held, area_mm2 in sorted(lanes, key=lambda lane: lane[0])
     )
 
 
-def _tile(at: tuple[int, int], held: list[StripDefect], place: Place, most: int) -> Tile:
-    column, row = at
+def _tile(at: int, name: str, held: int, area_mm2: float, place: Place, most: int) -> Tile:
+    column, row = divmod(at, TILES[1])
     start_mm = place.start_mm + column * place.length_mm / TILES[0]
-    area_mm2 = sum(defect.area_mm2 for defect in held)
     return Tile(
         100 * column / TILES[0],
         100 * row / TILES[1],
-        math.ceil(TILE_SHADES * len(held) / most),
-        f"{len(held)} × {held[0].name}, {square_mm(area_mm2)} in all, from {metres(start_mm)}",
+        math.ceil(TILE_SHADES * held / most),
+        f"{held} × {name}, {square_mm(area_mm2)} in all, from {metres(start_mm)}",
     )
 
 
-def _mark(defect: StripDefect, place: Place, largest_mm2: float) -> Mark:
+def _mark(defect: StripDefect, place: Place, largest_mm2: float, picture: str | None) -> Mark:
     share = min(1.0, defect.area_mm2 / largest_mm2) if largest_mm2 > 0 else 0.0
     radius_px = MARK_RADIUS_PX[0] + (MARK_RADIUS_PX[1] - MARK_RADIUS_PX[0]) * math.sqrt(share)
-    where = f"{metres(defect.along_mm)}, {defect.across_mm:.0f} mm across"
+    where = f"{metres(defect.along_mm)}, {thousands(defect.across_mm)} mm across"
     return Mark(
         place.along_pct(defect.along_mm),
         place.across_pct(defect.across_mm),
@@ -112,6 +128,7 @@ def _mark(defect: StripDefect, place: Place, largest_mm2: float) -> Mark:
         defect.kind,
         defect.rejected,
         f"{defect.name}, {square_mm(defect.area_mm2)} at {where}",
+        picture,
     )
 
 

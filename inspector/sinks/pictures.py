@@ -1,7 +1,8 @@
 """Pictures of rejects: the frame with its defects outlined, and a lossless crop of each defect."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -11,21 +12,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from inspector.sinks.kind_colours import kind_colour_bgr
+from inspector.sinks.outlines import by_size, draw_outlines
 from inspector.sinks.whole_file import write_whole
 from inspector.values import Pixels, Verdict
-
-OUTLINE_GAP_PX: Final = 2
-"""Steel left free between a defect and its outline, so that its edge can be judged."""
-OUTLINE_PX: Final = 2
-SMALL_FRAME_PX: Final = 400
-"""A frame narrower than this is shown enlarged: half the gap and a line of 1 px are enough."""
-TAG_PX: Final = 17
-"""Height of the tag that names a kind."""
-TAG_BAR_PX: Final = 4
-TAG_FONT_SCALE: Final = 0.5
-TAG_BACK: Final = (24, 24, 24)
-TAG_INK: Final = (240, 240, 240)
 
 JPEG_OPTIONS: Final = (
     cv2.IMWRITE_JPEG_QUALITY,
@@ -44,6 +33,11 @@ WARN_EVERY: Final = 1000
 MAX_NAME: Final = 120
 """Characters of a camera's name in a file name; file systems end at 255 for the whole."""
 
+COMMENT: Final = "captured_ns "
+COMMENT_BYTES: Final = 64
+"""The comment is the first segment of the file."""
+
+_COMMENT: Final = re.compile(rb"\xff\xfe..captured_ns (-?\d+)", re.DOTALL)
 _DAY_NS: Final = 86_400 * 10**9
 
 _log = structlog.get_logger(__name__)
@@ -60,29 +54,14 @@ def picture_name(camera: str, frame_id: int) -> str:
     return f"{name}-{frame_id:08d}"
 
 
-def draw_outlines(pixels: Pixels, label: Pixels, names: Mapping[int, str]) -> NDArray[np.uint8]:
-    """The frame in BGR with every defect outlined in its kind's colour; no pixel of a defect is covered.
+def captured_ns_of(jpeg: bytes) -> int | None:
+    """When the frame of a reject's picture was captured; None for a picture that does not tell.
 
-    `pixels` and `label` uint8 [H, W]; 0 is normal, 1..K the kind; `names` kind → name for the tags: one
-    a kind, where there is free room beside its largest piece. Returns uint8 [H, W, 3]. Raises ValueError
-    where the shapes differ.
+    Frame numbers begin anew with each ingest, and a newer picture takes the place of one with its name: this tells
+    whether a picture is that of a certain verdict.
     """
-    if pixels.shape != label.shape:
-        raise ValueError(f"pixels are {pixels.shape} but labels are {label.shape}")
-    picture = np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
-    small = pixels.shape[1] < SMALL_FRAME_PX
-    gap, line = (OUTLINE_GAP_PX // 2, 1) if small else (OUTLINE_GAP_PX, OUTLINE_PX)
-    taken = label > 0
-    for kind in np.flatnonzero(np.bincount(label.ravel(), minlength=1)):
-        if kind == 0:
-            continue
-        mask = (label == kind).astype(np.uint8)
-        ring = cv2.dilate(mask, _disc(gap + line)) - cv2.dilate(mask, _disc(gap))
-        picture[(ring > 0) & (label == 0)] = kind_colour_bgr(int(kind))
-        taken |= ring > 0
-        if not small and kind in names:
-            _tag(picture, taken, mask, int(kind), names[int(kind)])
-    return picture
+    found = _COMMENT.search(jpeg, 0, COMMENT_BYTES)
+    return int(found[1]) if found else None
 
 
 class RejectPictures:
@@ -107,7 +86,7 @@ class RejectPictures:
     def write(self, verdict: Verdict, pixels: Pixels, label: Pixels) -> None:
         """Write `<camera>-<frame_id>.jpg` and `<camera>-<frame_id>-<n>.png`, n = index in `verdict.defects`.
 
-        Shapes as in `draw_outlines`, raising as it does. An OSError is counted in `lost` and logged.
+        Shapes as in `outlines.draw_outlines`, raising as it does. An OSError is counted in `lost` and logged.
         """
         day = verdict.captured_ns // _DAY_NS
         if day != self._day:
@@ -117,7 +96,7 @@ class RejectPictures:
             return
         self._of_the_day += 1
         self.pictured += 1
-        order = sorted(range(len(verdict.defects)), key=lambda n: -verdict.defects[n].area_px)[:MAX_CROPS]
+        order = by_size(verdict.defects)[:MAX_CROPS]
         self.crops_skipped += len(verdict.defects) - len(order)
         left = 1 + len(order)
         try:
@@ -147,8 +126,8 @@ class RejectPictures:
     ) -> Iterator[tuple[str, bytes]]:
         names = {defect.kind: defect.name for defect in verdict.defects}
         stem = picture_name(verdict.camera, verdict.frame_id)
-        picture = draw_outlines(pixels, label, names)
-        yield f"{stem}.jpg", _encode(".jpg", picture, *JPEG_OPTIONS)
+        picture = draw_outlines(pixels, label, names, verdict.defects)
+        yield f"{stem}.jpg", _dated(_encode(".jpg", picture, *JPEG_OPTIONS), verdict.captured_ns)
         for n in order:
             x, y, width, height = verdict.defects[n].box
             rows = slice(max(0, y - CROP_MARGIN_PX), y + height + CROP_MARGIN_PX)
@@ -170,9 +149,10 @@ class RejectPictures:
         )
 
 
-def _disc(radius_px: int) -> NDArray[np.uint8]:
-    side = 2 * radius_px + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
+def _dated(jpeg: bytes, captured_ns: int) -> bytes:
+    """The JPEG with its time of capture in a comment, right after the two bytes that begin it."""
+    comment = f"{COMMENT}{captured_ns}".encode()
+    return jpeg[:2] + b"\xff\xfe" + (2 + len(comment)).to_bytes(2, "big") + comment + jpeg[2:]
 
 
 def _encode(ending: str, image: NDArray[np.uint8], *options: int) -> bytes:
@@ -181,26 +161,3 @@ def _encode(ending: str, image: NDArray[np.uint8], *options: int) -> bytes:
     if not done:
         raise ValueError(f"an image of shape {image.shape} cannot be encoded as {ending}")
     return bytes(encoded)
-
-
-def _tag(picture: Pixels, taken: NDArray[np.bool_], mask: Pixels, kind: int, name: str) -> None:
-    """Name the kind beside its largest piece, where neither a defect nor an outline is covered."""
-    _, _, pieces, _ = cv2.connectedComponentsWithStats(mask)
-    x, y, piece_width, piece_height = (int(v) for v in pieces[1 + int(pieces[1:, cv2.CC_STAT_AREA].argmax()), :4])
-    text = name.encode("ascii", "replace").decode()  # all that OpenCV's font has
-    width = TAG_BAR_PX + 6 + cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, TAG_FONT_SCALE, 1)[0][0]
-    rows, columns = mask.shape
-    away = OUTLINE_GAP_PX + OUTLINE_PX + 1
-    beside, along = min(max(0, x), columns - width), min(max(0, y), rows - TAG_PX)
-    above, below = (y - away - TAG_PX, beside), (y + piece_height + away, beside)
-    right, left = (along, x + piece_width + away), (along, x - away - width)
-    for top, start in (above, below, right, left):
-        place = (slice(top, top + TAG_PX), slice(start, start + width))
-        if min(top, start) < 0 or top + TAG_PX > rows or start + width > columns or taken[place].any():
-            continue
-        picture[place] = TAG_BACK
-        picture[top : top + TAG_PX, start : start + TAG_BAR_PX] = kind_colour_bgr(kind)
-        corner = (start + TAG_BAR_PX + 3, top + TAG_PX - 5)
-        cv2.putText(picture, text, corner, cv2.FONT_HERSHEY_SIMPLEX, TAG_FONT_SCALE, TAG_INK, 1, cv2.LINE_AA)
-        taken[place] = True
-        return

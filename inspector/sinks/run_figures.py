@@ -1,59 +1,50 @@
-"""What a run's verdicts add up to, read line by line from verdicts.jsonl."""
+"""What verdicts add up to, read line by line.
+
+Memory: some 40 bytes a verdict and 19 a defect, and a few dozen verdicts for the pictures. The report of a million
+verdicts with 300,000 defects takes 62 MiB on top of the program itself.
+"""
 
 import heapq
 from array import array
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import Final
 
 import msgspec
+import numpy as np
 
-from inspector.sinks.number_text import metres
-from inspector.sinks.pictures import picture_name
-from inspector.values import Decision, Defect, Verdict
+from inspector.sinks.number_text import metres, thousands
+from inspector.sinks.strip_defects import DefectTable, StripDefect
+from inspector.values import Decision, Verdict
 
 DECISIONS: Final = (Decision.ACCEPT, Decision.REJECT, Decision.UNINSPECTED)
 ACCEPTED, REJECTED, UNINSPECTED = range(3)
 """Indices of `DECISIONS`, as kept in `Strip.decisions`: a byte a frame."""
 
-
-@dataclass(slots=True)
-class StripDefect:
-    """One defect on the strip, over all the frames that show it."""
-
-    kind: int
-    name: str
-    area_mm2: float
-    along_mm: float
-    """Centre, weighted by area where several frames show it."""
-    across_mm: float
-    rejected: bool
-    """A frame that shows it was rejected."""
-
-    def add(self, part: Defect, rejected: bool) -> None:
-        """Take in what another frame shows of it."""
-        area_mm2 = self.area_mm2 + part.area_mm2
-        share = part.area_mm2 / area_mm2 if area_mm2 > 0 else 0.5
-        self.along_mm += share * (part.along_mm - self.along_mm)
-        self.across_mm += share * (part.across_mm - self.across_mm)
-        self.area_mm2 = area_mm2
-        self.rejected |= rejected
+CANDIDATES: Final = 16
+"""Defects of a kind, and rejects without one, kept for the pictures: twice what is shown, as some pictures may
+be those of a later frame with the same number."""
+MAX_REASONS: Final = 1000
+"""Different reasons that are told apart; what comes later counts as OTHER_REASON."""
+OTHER_REASON: Final = "other reasons"
 
 
 @dataclass(slots=True)
 class Strip:
-    """One coil as one camera saw it; the arrays hold one entry a frame, in the order of the verdicts."""
+    """One coil as one camera saw it from one start of its ingest: its positions have one origin.
+
+    The arrays hold one entry a frame, in the order of the verdicts.
+    """
 
     camera: str
     coil: str | None
-    frame_ids: "array[int]" = field(default_factory=lambda: array("q"))
+    epoch: int = 0
+    first_ns: int = 0
     positions_mm: "array[float]" = field(default_factory=lambda: array("d"))
     decisions: "array[int]" = field(default_factory=lambda: array("B"))
-    defects: dict[str, StripDefect] = field(default_factory=dict)
-    """By defect id."""
+    defects: DefectTable = field(default_factory=DefectTable)
     across_mm: float = 0.0
     """Sum over the defects, which held against `across_px` gives the scale; a verdict does not hold it."""
     across_px: float = 0.0
@@ -65,18 +56,31 @@ class Strip:
 class UninspectedReason:
     """One reason, and the first frame that had it."""
 
+    text: str
     frames: int
-    camera: str
-    frame_id: int
-    position_mm: float
+    first: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A defect, or a reject for another reason, that may be shown in a picture."""
+
+    verdict: Verdict
+    strip: Strip
+    row: int | None
+    """Of `strip.defects`; None for a reject without a defect to blame."""
+    area_mm2: float
+    frames: int
 
 
 @dataclass(slots=True)
 class RunFigures:
     """Everything the report tells of the verdicts."""
 
-    frames: "Counter[Decision]" = field(default_factory=Counter)
-    strips: dict[tuple[str, str | None], Strip] = field(default_factory=dict)
+    frames: list[int] = field(default_factory=lambda: [0] * len(DECISIONS))
+    """Verdicts by decision, in the order of `DECISIONS`."""
+    strips: dict[tuple[str, str | None, int], Strip] = field(default_factory=dict)
+    """By camera, coil and ingest epoch."""
     kind_frames: "Counter[tuple[int, str]]" = field(default_factory=Counter)
     """Frames that show a defect of (kind, name)."""
     uninspected: dict[str, UninspectedReason] = field(default_factory=dict)
@@ -85,8 +89,8 @@ class RunFigures:
     last_ns: int | None = None
     recipes: "Counter[str]" = field(default_factory=Counter)
     engines: "Counter[str]" = field(default_factory=Counter)
-    worst: list[Verdict] = field(default_factory=list)
-    """Rejects that have a picture, largest area of defects first."""
+    worst: dict[tuple[int, str] | None, list[Candidate]] = field(default_factory=dict)
+    """Of every (kind, name) the CANDIDATES largest defects with a picture, largest first; None: other rejects."""
     rejects_pictured: int = 0
     torn_last_line: bool = False
     unreadable_lines: int = 0
@@ -94,7 +98,7 @@ class RunFigures:
     @property
     def captured(self) -> int:
         """Verdicts read."""
-        return self.frames.total()
+        return sum(self.frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,93 +114,168 @@ class KindRow:
     largest_at: str
 
 
-def read_figures(verdicts: Path, pictures: Container[str], worst: int) -> RunFigures:
-    """Add up `verdicts`, keeping the `worst` rejects of which `pictures` holds `<picture_name>.jpg`.
+def read_figures(
+    lines: Iterable[bytes], has_picture: Callable[[Verdict], bool], wanted: Callable[[Verdict], bool] | None = None
+) -> RunFigures:
+    """Add up the verdicts that are `wanted` (None: all); `has_picture` is asked of rejects only.
 
-    The file is read line by line; what stays is some ten bytes a frame and the defects. A last line without
-    its end is what a killed run leaves; it and any other line that is no verdict are counted, not raised.
-    Raises OSError where the file cannot be read.
+    A last line without its end is what a killed run leaves; it and any other line that is no verdict are counted,
+    not raised. Raises OSError where `lines` does.
     """
-    figures = RunFigures()
+    reading = _Reading(has_picture)
+    figures = reading.figures
     decoder = msgspec.json.Decoder(Verdict)
-    heap: list[tuple[float, int, Verdict]] = []
-    order = count(0, -1)  # of two equal rejects the earlier one is kept
-    with verdicts.open("rb") as lines:
-        for line in lines:
-            try:
-                verdict = decoder.decode(line)
-            except msgspec.DecodeError:
-                if line.endswith(b"\n"):
-                    figures.unreadable_lines += 1
-                else:
-                    figures.torn_last_line = True
-                continue
-            _add(figures, verdict)
-            if verdict.decision is not Decision.REJECT:
-                continue
-            if f"{picture_name(verdict.camera, verdict.frame_id)}.jpg" not in pictures:
-                continue
-            figures.rejects_pictured += 1
-            heapq.heappush(heap, (sum(d.area_mm2 for d in verdict.defects), next(order), verdict))
-            if len(heap) > worst:
-                heapq.heappop(heap)
-    figures.worst = [verdict for _, _, verdict in sorted(heap, key=lambda entry: entry[:2], reverse=True)]
+    for line in lines:
+        try:
+            verdict = decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            if line.endswith(b"\n"):
+                figures.unreadable_lines += 1
+            else:
+                figures.torn_last_line = True
+            continue
+        if wanted is None or wanted(verdict):
+            reading.add(verdict)
+    reading.close()
     return figures
 
 
 def kind_rows(figures: RunFigures) -> tuple[KindRow, ...]:
     """The defects of each kind over all strips, in the order of the kinds."""
-    of_kind: dict[tuple[int, str], list[tuple[StripDefect, Strip]]] = {}
+    found: dict[tuple[int, str], list[tuple[int, float, float, Strip, int]]] = {}
     for strip in figures.strips.values():
-        for defect in strip.defects.values():
-            of_kind.setdefault((defect.kind, defect.name), []).append((defect, strip))
-    rows = []
-    for (kind, name), found in sorted(of_kind.items()):
-        largest, strip = max(found, key=lambda entry: entry[0].area_mm2)
-        where = f"{metres(largest.along_mm)}, {largest.across_mm:.0f} mm across"
+        table = strip.defects
+        areas_mm2 = np.asarray(table.area_mm2, np.float64)
+        for index, key in enumerate(table.names):
+            rows = table.rows_of(index)
+            largest = int(rows[areas_mm2[rows].argmax()])
+            found.setdefault(key, []).append(
+                (len(rows), float(areas_mm2[rows].sum()), float(areas_mm2[largest]), strip, largest)
+            )
+    table_rows = []
+    for (kind, name), parts in sorted(found.items(), key=lambda entry: entry[0]):
+        _, _, largest_mm2, strip, row = max(parts, key=lambda part: part[2])
+        where = f"{metres(strip.defects.along_mm[row])}, {thousands(strip.defects.across_mm[row])} mm across"
         if len(figures.strips) > 1:
             where += f" ({strip.camera}{f', coil {strip.coil}' if strip.coil is not None else ''})"
-        area_mm2 = sum(defect.area_mm2 for defect, _ in found)
-        rows.append(
-            KindRow(kind, name, len(found), figures.kind_frames[kind, name], area_mm2, largest.area_mm2, where)
+        defects, area_mm2 = sum(part[0] for part in parts), sum(part[1] for part in parts)
+        table_rows.append(
+            KindRow(kind, name, defects, figures.kind_frames[kind, name], area_mm2, largest_mm2, where)
         )
-    return tuple(rows)
+    return tuple(table_rows)
 
 
-def _add(figures: RunFigures, verdict: Verdict) -> None:
-    figures.frames[verdict.decision] += 1
-    figures.recipes[verdict.recipe] += 1
-    figures.engines[verdict.engine] += 1
-    ns = verdict.captured_ns
-    figures.first_ns = ns if figures.first_ns is None else min(ns, figures.first_ns)
-    figures.last_ns = ns if figures.last_ns is None else max(ns, figures.last_ns)
-    for stage, ms in verdict.stage_ms.items():
-        figures.stage_ms.setdefault(stage, array("d")).append(ms)
-    if verdict.decision is Decision.UNINSPECTED:
-        reason = "; ".join(verdict.reasons)
-        seen = figures.uninspected.setdefault(
-            reason, UninspectedReason(0, verdict.camera, verdict.frame_id, verdict.position_mm)
-        )
+class _Reading:
+    """Takes verdicts in the order of the log; a defect is kept once a frame of its camera shows it no more."""
+
+    def __init__(self, has_picture: Callable[[Verdict], bool]) -> None:
+        self.figures = RunFigures()
+        self._has_picture = has_picture
+        self._open: dict[str, dict[str, tuple[StripDefect, Strip]]] = {}
+        self._heaps: dict[tuple[int, str] | None, list[tuple[float, int, Candidate]]] = {}
+        self._order = count(0, -1)  # of two equal ones the earlier one is kept
+
+    def add(self, verdict: Verdict) -> None:
+        """One more verdict."""
+        figures = self.figures
+        decision = DECISIONS.index(verdict.decision)
+        figures.frames[decision] += 1
+        figures.recipes[verdict.recipe] += 1
+        figures.engines[verdict.engine] += 1
+        ns = verdict.captured_ns
+        if ns > 0:  # a frame lost with decide has no time
+            figures.first_ns = ns if figures.first_ns is None else min(ns, figures.first_ns)
+            figures.last_ns = ns if figures.last_ns is None else max(ns, figures.last_ns)
+        for stage, ms in verdict.stage_ms.items():
+            times = figures.stage_ms.get(stage)
+            if times is None:
+                times = figures.stage_ms[stage] = array("f")
+            times.append(ms)
+        if decision == UNINSPECTED:
+            _add_reason(figures.uninspected, verdict)
+        key = (verdict.camera, verdict.coil, verdict.ingest_epoch)
+        strip = figures.strips.get(key)
+        if strip is None:
+            strip = figures.strips[key] = Strip(*key, ns)
+        strip.positions_mm.append(verdict.position_mm)
+        strip.decisions.append(decision)
+        if verdict.defects or self._open.get(verdict.camera) or decision == REJECTED:
+            self._add_defects(verdict, strip)
+
+    def close(self) -> None:
+        """No verdict comes any more."""
+        for defects in self._open.values():
+            for defect, strip in defects.values():
+                self._keep(defect, strip)
+        self._open.clear()
+        self.figures.worst = {
+            key: [candidate for _, _, candidate in sorted(heap, key=lambda entry: entry[:2], reverse=True)]
+            for key, heap in self._heaps.items()
+        }
+
+    def _add_defects(self, verdict: Verdict, strip: Strip) -> None:
+        self.figures.kind_frames.update({(defect.kind, defect.name) for defect in verdict.defects})
+        rejected = verdict.decision is Decision.REJECT
+        pictured = rejected and self._has_picture(verdict)
+        blamed = blamed_names(verdict) if pictured else frozenset()
+        before = self._open.get(verdict.camera, {})
+        now: dict[str, tuple[StripDefect, Strip]] = {}
+        for part in verdict.defects:
+            if part.id in before:
+                now[part.id] = before.pop(part.id)
+                now[part.id][0].add(part, rejected=rejected)
+            elif part.id in now:  # two pieces that a later frame has joined
+                now[part.id][0].add(part, rejected=rejected)
+                now[part.id][0].frames -= 1
+            else:
+                now[part.id] = (
+                    StripDefect(
+                        part.kind, part.name, part.area_mm2, part.along_mm, part.across_mm, rejected=rejected
+                    ),
+                    strip,
+                )
+            if pictured and part.name in blamed:
+                now[part.id][0].show(verdict, part)
+            strip.across_mm += part.across_mm
+            strip.across_px += part.box[0] + part.box[2] / 2
+            strip.reach_mm = max(strip.reach_mm, part.along_mm - verdict.position_mm)
+        for defect, began_on in before.values():
+            self._keep(defect, began_on)
+        self._open[verdict.camera] = now
+        self.figures.rejects_pictured += pictured
+        if pictured and not blamed:
+            area_mm2 = sum(part.area_mm2 for part in verdict.defects)
+            self._offer(None, Candidate(verdict, strip, None, area_mm2, 1))
+
+    def _keep(self, defect: StripDefect, strip: Strip) -> None:
+        row = strip.defects.append(defect)
+        if defect.shown_by is not None:
+            candidate = Candidate(defect.shown_by, strip, row, defect.area_mm2, defect.frames)
+            self._offer((defect.kind, defect.name), candidate)
+
+    def _offer(self, key: tuple[int, str] | None, candidate: Candidate) -> None:
+        heap = self._heaps.setdefault(key, [])
+        heapq.heappush(heap, (candidate.area_mm2, next(self._order), candidate))
+        if len(heap) > CANDIDATES:
+            heapq.heappop(heap)
+
+
+def blamed_names(verdict: Verdict) -> frozenset[str]:
+    """Names of the kinds that a reject's reasons begin with."""
+    names = {defect.name for defect in verdict.defects}
+    return frozenset(name for name in names if any(reason.startswith(f"{name} ") for reason in verdict.reasons))
+
+
+def _add_reason(reasons: dict[str, UninspectedReason], verdict: Verdict) -> None:
+    """Count a reason: by its code where it has one, else by its text without the file that it names."""
+    text = "; ".join(verdict.reasons)
+    if verdict.file is not None:
+        text = text.removeprefix(f"{verdict.file}: ")
+    key = "; ".join(verdict.codes) or text
+    if key not in reasons and len(reasons) >= MAX_REASONS:
+        key = text = OTHER_REASON
+    seen = reasons.get(key)
+    if seen is None:
+        reasons[key] = UninspectedReason(text, 1, verdict)
+    else:
         seen.frames += 1
-    figures.kind_frames.update({(defect.kind, defect.name) for defect in verdict.defects})
-    key = (verdict.camera, verdict.coil)
-    _add_to_strip(figures.strips.setdefault(key, Strip(*key)), verdict)
-
-
-def _add_to_strip(strip: Strip, verdict: Verdict) -> None:
-    strip.frame_ids.append(verdict.frame_id)
-    strip.positions_mm.append(verdict.position_mm)
-    strip.decisions.append(DECISIONS.index(verdict.decision))
-    rejected = verdict.decision is Decision.REJECT
-    for defect in verdict.defects:
-        known = strip.defects.get(defect.id)
-        if known is None:
-            strip.defects[defect.id] = StripDefect(
-                defect.kind, defect.name, defect.area_mm2, defect.along_mm, defect.across_mm, rejected
-            )
-        else:
-            known.add(defect, rejected)
-        x, _, width, _ = defect.box
-        strip.across_mm += defect.across_mm
-        strip.across_px += x + width / 2
-        strip.reach_mm = max(strip.reach_mm, defect.along_mm - verdict.position_mm)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from inspector.sinks.number_text import frames, thousands
-from inspector.sinks.run_figures import DECISIONS, RunFigures
+from inspector.sinks.number_text import frames, share, thousands
+from inspector.sinks.run_figures import RunFigures
 
 
 class LatencySummary(msgspec.Struct, frozen=True):
@@ -64,10 +64,14 @@ def read_summary(path: Path) -> tuple[Summary | None, str | None]:
     """The summary, or None and what to tell the reader of the report about it."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Summary), None
+    except FileNotFoundError:
+        return None, (
+            f"{path.name} is not there: the run has not ended, or was cut off. "
+            "All figures are counted from the verdicts on record."
+        )
     except OSError as error:
         return None, (
-            f"{path.name} cannot be read ({error.strerror}): the run did not end in order. "
-            "All figures are counted from the verdicts on record."
+            f"{path.name} cannot be read ({error.strerror}): all figures are counted from the verdicts on record."
         )
     except msgspec.DecodeError as error:
         return None, f"{path.name} is damaged ({error}): all figures are counted from the verdicts on record."
@@ -75,7 +79,7 @@ def read_summary(path: Path) -> tuple[Summary | None, str | None]:
 
 def balance(summary: Summary | None, figures: RunFigures) -> Ledger:
     """Hold both counts against each other; nothing is put right, whatever differs is a fault."""
-    accepted, rejected, uninspected = (figures.frames[decision] for decision in DECISIONS)
+    accepted, rejected, uninspected = figures.frames
     if summary is None:
         return Ledger(figures.captured, accepted, rejected, uninspected, None, None, ())
     counted = summary.accepted + summary.rejected + summary.uninspected
@@ -106,25 +110,31 @@ def balance(summary: Summary | None, figures: RunFigures) -> Ledger:
     )
 
 
-def headline(ledger: Ledger) -> Headline:
-    """The run in one sentence; anything but a clean, balanced run is told first."""
+def headline(ledger: Ledger, *, whole_run: bool = True) -> Headline:
+    """The run in one sentence; anything but a clean, balanced run is told first.
+
+    `whole_run`: the verdicts should be all of a run, so that a missing summary is a doubt.
+    """
     if not ledger.captured and not ledger.faults:
         return Headline("none", "No frame was captured", ())
     lines = []
+    in_doubt = whole_run and ledger.late is None
     if ledger.faults:
         lines.append("The ledger does not balance: the run must be explained before anyone relies on it.")
-    if ledger.late is None:
-        lines.append("The run did not end in order: frames after the last verdict on record are not told here.")
+    if in_doubt:
+        lines.append("The run has not ended in order: frames after the last verdict on record are not told here.")
+    captured = frames(ledger.captured)
     if ledger.rejected:
-        tone, text = "bad", f"{thousands(ledger.rejected)} of {frames(ledger.captured)} rejected"
+        rejected = share(ledger.rejected, ledger.captured)
+        tone, text = "bad", f"{thousands(ledger.rejected)} of {captured} rejected ({rejected})"
         if ledger.uninspected:
             lines.append(
                 f"Another {frames(ledger.uninspected)} not inspected: the gate treats uninspected as rejected."
             )
     elif ledger.uninspected:
         tone = "warn"
-        text = f"{thousands(ledger.uninspected)} of {frames(ledger.captured)} not inspected"
+        text = f"{thousands(ledger.uninspected)} of {captured} not inspected"
         lines.append("All that was inspected is accepted. The gate treats uninspected as rejected.")
     else:
-        tone, text = "good" if ledger.late is not None else "warn", f"All {frames(ledger.captured)} accepted"
+        tone, text = "warn" if in_doubt else "good", f"All {captured} accepted"
     return Headline("bad" if ledger.faults else tone, text, tuple(lines))

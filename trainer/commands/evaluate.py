@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trainer.data.collapse import in_classes
     from trainer.data.formats import open_dataset
     from trainer.evaluate import check_classes, check_size, load_part, study
+    from trainer.figures.alarms import alarms
     from trainer.predictors import open_predictor
     from trainer.seen_frames import count_seen, read_origin, warn_of_seen
 
@@ -59,8 +60,11 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"trainer: warning: {warning}", file=sys.stderr)
     with predictor:
         result = study(predictor, data, show_progress=True)
+    counted = result.figures()
+    for said in alarms(counted):
+        print(f"trainer: warning: {said}", file=sys.stderr)
     figures = {
-        **result.figures(),
+        **counted,
         **result.curves(),
         "seen_in_training": seen,
         "warnings": told,

@@ -1,10 +1,12 @@
 """Turn a checkpoint into a model folder: model.onnx (engine contract inside), golden frames, card.json."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Final
 
 from trainer.extras import needs_train_extra
+from trainer.figures.alarms import alarms
 from trainer.models.flips import FLIPS
 
 EXAMPLE: Final = "example: trainer export runs/first/best.ckpt --out models/first"
@@ -64,6 +66,8 @@ def run(arguments: argparse.Namespace) -> None:
             show_progress=True,
         )
     figures = card.figures
+    for said in alarms(figures):
+        print(f"trainer: warning: {said}", file=sys.stderr)
     print(
         f"{arguments.out}: {card.height}×{card.width} px, maps at 1/{card.map_stride}; "
         f"ONNX agrees with torch on {card.parity['mask_agreement']:.4%} of the golden pixels\n"

@@ -6,7 +6,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from inspector.sinks.pictures import draw_outlines
+from inspector.sinks.outlines import draw_outlines
 from inspector.values import Pixels
 from trainer.data.dataset import Dataset
 from trainer.data.faults import DataError, Fault

@@ -19,6 +19,8 @@ from trainer.data_report.duplicates import confirm
 
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of mask areas; the extremes are often slips of the hand."""
+FEW_FRAMES: Final = 5
+"""With fewer frames of a class, validation or test has one at most."""
 MIN_MARGIN_SHARE: Final = 0.01
 """Of a frame's height or width, under which a dark edge is vignetting, not a margin."""
 
@@ -100,6 +102,13 @@ def survey(root: Path, *, show_progress: bool = False) -> Survey:
     for figures in classes[1:]:
         if not figures.frames:
             found.append(Fault("empty class", root, f"no frame shows the class {figures.name}", refused=False))
+        elif figures.frames < FEW_FRAMES:
+            show = "frames show" if figures.frames > 1 else "frame shows"
+            text = (
+                f"only {figures.frames} {show} the class {figures.name}: a network cannot learn it, and no figure "
+                "of it means anything; label more frames of it"
+            )
+            found.append(Fault("rare class", root, text, refused=False))
     margins = _margins(frames)
     for name in margins.black_frames:
         found.append(Fault("black frame", dataset.images[name], "shows no steel", frame=name, refused=False))

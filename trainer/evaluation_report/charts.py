@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from inspector.sinks.coil_map import Tick, ticks
+from inspector.sinks.axis_ticks import Tick, ticks
 
 TICKS: Final = 5
 CLASS_TICKS: Final = 3

@@ -1,7 +1,7 @@
 """Puts the figures, curves and pictures of one evaluation on one self-contained HTML page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from trainer.evaluation_report.charts import (
     reliability_chart,
 )
 from trainer.evaluation_report.pictures import WrongPicture, show_escapes, show_overkills
+from trainer.figures.alarms import escape_alarm, miou_alarm, overkill_alarm
 from trainer.figures.study import Study
 
 WIDE: Final = 3.0
@@ -44,6 +45,8 @@ class Headline:
     """In per cent, or a dash where there is no such frame."""
     interval: str
     counted: str
+    alarm: str | None = None
+    """What to say where the figure makes the model useless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +103,16 @@ def _compose(figures: Mapping[str, Any], study: Study, data: LoadedFrames, where
         title=f"Evaluation of {figures['what']}",
         where=f"{where}{part}",
         headlines=(
-            _headline("escape", "defective", figures["escapes"], figures["defective_frames"], figures),
-            _headline("overkill", "good", figures["overkills"], figures["good_frames"], figures),
+            replace(
+                _headline("escape", "defective", figures["escapes"], figures["defective_frames"], figures),
+                alarm=escape_alarm(figures),
+            ),
+            replace(
+                _headline("overkill", "good", figures["overkills"], figures["good_frames"], figures),
+                alarm=overkill_alarm(figures),
+            ),
         ),
-        warnings=tuple(figures["warnings"]),
+        warnings=(*figures["warnings"], *([said] if (said := miou_alarm(figures)) else [])),
         facts=(
             ("frames", f"{thousands(figures['frames'])} of {height} × {width} px"),
             ("seen in training", _seen(figures["seen_in_training"])),

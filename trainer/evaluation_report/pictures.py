@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from inspector.sinks.number_text import thousands
-from inspector.sinks.pictures import draw_outlines
+from inspector.sinks.outlines import draw_outlines
 from inspector.values import MAX_SCORE, Pixels
 from trainer.data.frames import LoadedFrames
 from trainer.figures.study import WrongFrame

@@ -46,6 +46,30 @@ def test_sizes_counts_and_areas_are_those_drawn(data: Path, capsys: pytest.Captu
     assert found["agreement"] is None
 
 
+@pytest.mark.parametrize("shown", [1, 2, 4, 5])
+def test_a_class_with_few_frames_is_remarked_on(
+    tmp_path: Path, shown: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A class on one to four frames is warned of, and does not stop training; on five it is not."""
+    root = write_label_maps(tmp_path / "d")
+    left = shown
+    for mask in sorted((root / "masks").iterdir()):
+        label = cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)
+        assert label is not None
+        if (label == 2).any():
+            left -= 1
+            label[label == 2] = 2 if left >= 0 else 0
+            cv2.imwrite(str(mask), label)
+    found = _check(capsys, root)
+    rare = [remark["text"] for remark in found["remarks"] if remark["kind"] == "rare class"]
+    assert found["classes"]["streak"]["frames"] == shown
+    if shown >= 5:
+        assert rare == []
+        return
+    assert len(rare) == 1
+    assert f"only {shown} frame{'s show' if shown > 1 else ' shows'} the class streak" in rare[0]
+
+
 def test_every_damaged_row_and_file_is_a_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One does not hide the next, the frames that are whole are still counted, and the exit code is 1."""
     root = write_severstal(tmp_path / "d", old_spelling=False)
@@ -69,7 +93,7 @@ def test_every_damaged_row_and_file_is_a_finding(tmp_path: Path, capsys: pytest.
         ("unreadable image", str(root / "train_images" / "004.png"), None),
         ("another size", str(root / "train_images" / "008.png"), None),
     }
-    kinds = [remark["kind"] for remark in found["remarks"]]
+    kinds = [remark["kind"] for remark in found["remarks"] if remark["kind"] != "rare class"]
     assert sorted(kinds) == ["empty class", "empty mask", "table cut off?"]
     assert (found["ok"], found["frames"], found["readable"]) == (False, 9, 8)
     assert main(["check-data", str(root)]) == 1
