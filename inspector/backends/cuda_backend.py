@@ -8,6 +8,7 @@ seam of one method: it binds itself to a slot's buffers and is then a callable t
 import math
 import threading
 import time
+import traceback
 from abc import abstractmethod
 from bisect import bisect_left
 from collections import deque
@@ -19,7 +20,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from inspector.backends.base import Answer, Backend
-from inspector.backends.cuda import Cuda, open_cuda
+from inspector.backends.cuda import Cuda, leak, open_cuda
 from inspector.backends.cuda_runtime import Handle
 from inspector.errors import DeviceError
 from inspector.values import Pixels
@@ -49,6 +50,9 @@ class Network(Protocol):
     def bind(self, buffers: DeviceBuffers, frames: int, stream: int) -> Enqueue:
         """An inference of exactly `frames` frames between these buffers; it may warm up on `stream`."""
 
+    def close(self) -> None:
+        """Give back everything, newest first. Nothing runs any more, no inference is left, the buffers are there."""
+
 
 @dataclass(slots=True)
 class Slot:
@@ -77,27 +81,32 @@ class CudaBackend(Backend):
 
     def _open(self) -> None:
         self._check()
-        cuda = open_cuda(self.folder.path)
-        self._cuda = cuda
+        cuda = self._cuda = open_cuda(self.folder.path)
         self._work: SimpleQueue[tuple[int, Slot, int, float] | None] = SimpleQueue()
-        self._free: deque[Slot] = deque()
+        self._all: list[Slot] = []
         self._network: Network | None = None
         try:
-            self.gpu = cuda.gpu()
-            self._check_gpu()
-            self._streams = tuple(cuda.stream() for _ in range(3))
-            self._sizes = captured_sizes(self.manifest.max_batch)
-            self.slots = self.settings.slots or SLOTS
-            # Held as long as the graphs, which do not hold what they were captured from.
-            network = self._network = self._load(cuda)
-            self._free.extend(self._make_slot(network) for _ in range(self.slots))
-        except BaseException:
-            self._release()
+            self._prepare(cuda)
+        except BaseException as error:
+            self._release(error)
             raise
+        self._free = deque(self._all)
         self._thread = threading.Thread(target=self._serve, name="cuda-answers", daemon=True)
         self._thread.start()
 
-    def _make_slot(self, network: Network) -> Slot:
+    def _prepare(self, cuda: Cuda) -> None:
+        """Take everything; what fails half-way leaves the rest to `_release`."""
+        self.gpu = cuda.gpu()
+        self._check_gpu()
+        self._streams = tuple(cuda.stream() for _ in range(3))
+        self._sizes = captured_sizes(self.manifest.max_batch)
+        self.slots = self.settings.slots or SLOTS
+        # Held as long as the graphs, which do not hold what they were captured from.
+        self._network = self._load(cuda)
+        for _ in range(self.slots):
+            self._make_slot(self._network)
+
+    def _make_slot(self, network: Network) -> None:
         """A slot with one graph a batch size; each has run, so that a coil's first frame is no slower."""
         cuda, manifest = self._cuda, self.manifest
         frames = (manifest.max_batch, manifest.height, manifest.width)
@@ -111,6 +120,7 @@ class CudaBackend(Backend):
             computed=cuda.event(),
             copied_out=cuda.event(),
         )
+        self._all.append(slot)
         compute = self._streams[1]
         for size in self._sizes:
             enqueue = network.bind(slot.device, size, int(compute))
@@ -120,7 +130,6 @@ class CudaBackend(Backend):
             launch()
             cuda.synchronise(compute)
             slot.launches[size] = launch
-        return slot
 
     def _own_launch(self, enqueue: Enqueue) -> Callable[[], None]:
         stream = int(self._streams[1])
@@ -171,10 +180,25 @@ class CudaBackend(Backend):
         self._thread.join()
         self._release()
 
-    def _release(self) -> None:
-        # The network goes before the memory it computes in.
-        self._free.clear()
-        self._network = None
+    def _release(self, error: BaseException | None = None) -> None:
+        """The network goes before the memory it computes in; `error` is what opening failed with.
+
+        After a sticky error nothing of it is destroyed: a destructor that calls a lost device may hang, or end the
+        process before it has said why.
+        """
+        network, self._network = self._network, None
+        if not self._cuda.works():
+            leak((network, self._all, error and error.__traceback__))
+        else:
+            # What is half opened lives in the frames that the error came through.
+            while error is not None:
+                traceback.clear_frames(error.__traceback__)
+                error = error.__context__
+            for slot in self._all:
+                slot.launches.clear()
+            if network is not None:
+                network.close()
+        del network
         self._cuda.close()
 
     def device(self) -> str:

@@ -1,12 +1,13 @@
 """The CUDA plumbing on the stand-in GPU: bit-exact, ordered by events, nothing taken twice or left behind."""
 
+import gc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from cuda_networks import Batches, KernelBackend, StandInKernel, kernel_folder, run_all
+from cuda_networks import STRIDE, Batches, KernelBackend, StandInKernel, kernel_folder, run_all
 from gpu_pcs import stand_in_gpu
 
 from inspector.backends.cuda import open_cuda
@@ -23,8 +24,8 @@ def runtime() -> Iterator[ModuleType]:
         yield runtime
 
 
-def open_kernel(path: Path, runtime: ModuleType) -> KernelBackend:
-    backend = KernelBackend(kernel_folder(path / "engine", size=SIZE, max_batch=MAX_BATCH))
+def open_kernel(path: Path, runtime: ModuleType, max_batch: int = MAX_BATCH) -> KernelBackend:
+    backend = KernelBackend(kernel_folder(path / "engine", size=SIZE, max_batch=max_batch))
     backend.make_network = lambda _: StandInKernel(backend, runtime)
     return backend
 
@@ -92,6 +93,96 @@ def test_what_fails_while_opening_is_given_back(tmp_path: Path, runtime: ModuleT
     with pytest.raises(EngineError, match="no network"), backend:
         pass
     assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}
+
+
+def kernel_that_fails(
+    path: Path, runtime: ModuleType, fails_at: dict[int, tuple[int, Exception]]
+) -> tuple[KernelBackend, StandInKernel]:
+    """The batch sizes that fail, each at which of its enqueues (the second is captured), and how."""
+    backend = open_kernel(path, runtime)
+    kernel = StandInKernel(backend, runtime)
+    kernel.fails_at = fails_at
+    backend.make_network = lambda _: kernel
+    return backend, kernel
+
+
+@pytest.mark.parametrize("enqueue", [1, 2])
+def test_an_open_that_fails_gives_the_network_back_before_its_memory(
+    tmp_path: Path, runtime: ModuleType, enqueue: int
+):
+    """Also what only the frames of the error still hold: inferences that were bound before the one that failed."""
+    backend, kernel = kernel_that_fails(tmp_path, runtime, {4: (enqueue, DeviceError("no kernel for 4 frames"))})
+    with pytest.raises(DeviceError, match="no kernel for 4 frames"), backend:
+        pass
+    del backend.make_network  # the test's own hold on the network
+    assert kernel.events == ["inference gone"] * 3 + ["closed"]
+    assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}
+
+
+def test_what_fails_in_a_capture_is_what_is_said_and_the_capture_ends(tmp_path: Path, runtime: ModuleType):
+    """Not CUDA's words about a capture that is invalid; and the next engine in this process opens."""
+    backend, _ = kernel_that_fails(tmp_path, runtime, {1: (2, DeviceError("inference not enqueued"))})
+    with pytest.raises(DeviceError, match="^inference not enqueued$"), backend:
+        pass
+    assert runtime.calls["cudaStreamEndCapture"] == 1
+    assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}
+    with open_kernel(tmp_path / "next", runtime) as backend:
+        run_all(backend, batches(5))
+
+
+def test_a_cuda_call_that_a_capture_forbids_is_named(tmp_path: Path, runtime: ModuleType):
+    """The call itself, not the end of the capture that it made invalid."""
+    backend = open_kernel(tmp_path, runtime)
+
+    class Allocating(StandInKernel):
+        def bind(self, buffers: object, frames: int, stream: int) -> Callable[[int], None]:
+            enqueue = super().bind(buffers, frames, stream)
+            return lambda stream: (backend._cuda.memory(64), enqueue(stream))
+
+    backend.make_network = lambda _: Allocating(backend, runtime)
+    with pytest.raises(DeviceError, match=r"^cudaMalloc: .*\(cudaErrorStreamCaptureUnsupported\)$"), backend:
+        pass
+    assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}
+
+
+def test_after_running_out_of_memory_a_smaller_batch_finds_all_of_it(tmp_path: Path):
+    """It is not sticky: what the larger one had taken is given back, and the smaller one needs nearly all there is."""
+    pixels = SIZE[0] * SIZE[1]
+    a_frame = pixels + 2 * (pixels // STRIDE**2)
+    with stand_in_gpu(CUDA_MEMORY=str(3 * 8 * a_frame)) as runtime:
+        backend = open_kernel(tmp_path, runtime, max_batch=9)
+        with (
+            pytest.raises(DeviceError, match=r"cudaMalloc: .*\(cudaErrorMemoryAllocation\): .*--max-batch"),
+            backend,
+        ):
+            pass
+        assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}
+        with open_kernel(tmp_path / "smaller", runtime, max_batch=8) as backend:
+            run_all(backend, Batches(20, SIZE, 8))
+
+
+@pytest.mark.parametrize("error", ["cudaErrorIllegalAddress", "cudaErrorLaunchFailure"])
+@pytest.mark.parametrize("call", ["cudaGraphLaunch@30", "cudaEventSynchronize@5", "cudaStreamSynchronize@3"])
+def test_after_a_sticky_error_nothing_is_destroyed(tmp_path: Path, call: str, error: str):
+    """Neither handles nor memory nor the network, whether it comes while opening or with batches in flight."""
+    with stand_in_gpu(CUDA_FAIL=f"{call}={error}") as runtime:
+        backend, kernel = kernel_that_fails(tmp_path, runtime, {})
+        with pytest.raises(DeviceError, match=error), backend:
+            run_all(backend, batches(60))
+        del backend
+        gc.collect()
+        assert kernel.events == []
+        assert [name for name in runtime.after_fault if "Free" in name or "Destroy" in name] == []
+
+
+def test_a_failing_call_that_is_not_sticky_leaves_nothing_behind(tmp_path: Path):
+    """The device still answers, so everything is given back."""
+    with stand_in_gpu(CUDA_FAIL="cudaGraphLaunch@30=cudaErrorInvalidValue") as runtime:
+        backend, kernel = kernel_that_fails(tmp_path, runtime, {})
+        with pytest.raises(DeviceError, match="cudaErrorInvalidValue"), backend:
+            run_all(backend, batches(60))
+        assert kernel.events[-1] == "closed"
+        assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}
 
 
 @pytest.mark.parametrize(
