@@ -78,8 +78,9 @@ class Cuda:
     def works(self) -> bool:
         """Wait until the device has done all it was given, and tell whether it still answers.
 
-        An illegal access or a failed launch is sticky: every later call fails with the same error, until the process
-        ends. Running out of memory, or a failed capture, is not. The device itself is asked: no list of errors is.
+        An illegal access or a failed launch is sticky: every later call fails with the same error, until the
+        process ends. Running out of memory, or a failed capture, is not. Asking the device needs no list of which
+        errors are.
         """
         if not self.lost:
             self._runtime.cudaGetLastError()  # an error that was raised already is not the answer

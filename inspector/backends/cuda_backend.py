@@ -51,7 +51,7 @@ class Network(Protocol):
         """An inference of exactly `frames` frames between these buffers; it may warm up on `stream`."""
 
     def close(self) -> None:
-        """Give back everything, newest first. Nothing runs any more, no inference is left, the buffers are there."""
+        """Give back everything, newest first. Nothing runs any more, and the buffers are still there."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ FAIL = os.environ.get("STAND_IN_CUDA_FAIL", "")
 GPU = os.environ.get("STAND_IN_CUDA_GPU", "Stand-in GPU,9.0")
 """Name and compute capability; empty: no GPU."""
 
-MEMORY = int(os.environ.get("STAND_IN_CUDA_MEMORY", 8 << 30))
+MEMORY = int(os.environ.get("STAND_IN_CUDA_MEMORY", str(8 << 30)))
 """Bytes of the device; beyond them cudaMalloc fails, and nothing else does."""
 
 cudaStreamNonBlocking = 1

@@ -122,7 +122,7 @@ def test_an_open_that_fails_gives_the_network_back_before_its_memory(
 def test_what_fails_in_a_capture_is_what_is_said_and_the_capture_ends(tmp_path: Path, runtime: ModuleType):
     """Not CUDA's words about a capture that is invalid; and the next engine in this process opens."""
     backend, _ = kernel_that_fails(tmp_path, runtime, {1: (2, DeviceError("inference not enqueued"))})
-    with pytest.raises(DeviceError, match="^inference not enqueued$"), backend:
+    with pytest.raises(DeviceError, match=r"^inference not enqueued$"), backend:
         pass
     assert runtime.calls["cudaStreamEndCapture"] == 1
     assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}
@@ -146,7 +146,7 @@ def test_a_cuda_call_that_a_capture_forbids_is_named(tmp_path: Path, runtime: Mo
 
 
 def test_after_running_out_of_memory_a_smaller_batch_finds_all_of_it(tmp_path: Path):
-    """It is not sticky: what the larger one had taken is given back, and the smaller one needs nearly all there is."""
+    """What the larger one had taken is given back: the smaller one needs nearly all there is."""
     pixels = SIZE[0] * SIZE[1]
     a_frame = pixels + 2 * (pixels // STRIDE**2)
     with stand_in_gpu(CUDA_MEMORY=str(3 * 8 * a_frame)) as runtime:
