@@ -15,11 +15,17 @@ from inspector.backends.instant import write_engine
 from inspector.engine.manifest import EngineFolder
 
 STRIDE = 4
+CLASSES = ("normal", "bright", "dark")
+
+POISON = 13
+"""A batch that begins with four pixels of this level makes the kernel write where no memory is."""
 
 
 def kernel_folder(path: Path, *, size: tuple[int, int], max_batch: int) -> EngineFolder:
     """An engine folder for the kernel: only its manifest counts."""
-    return write_engine(path, height=size[0], width=size[1], max_batch=max_batch, map_stride=STRIDE)
+    return write_engine(
+        path, height=size[0], width=size[1], max_batch=max_batch, map_stride=STRIDE, classes=CLASSES
+    )
 
 
 def expected_maps(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,6 +112,7 @@ class _Inference:
         manifest, self._view = kernel.manifest, kernel.runtime.device.view
         self._frames, self._launch, self._events = frames, kernel.runtime.stand_in_launch, kernel.events
         self._size = (manifest.height, manifest.width)
+        self._misuse = kernel.runtime.Misuse
         pixels, maps = manifest.height * manifest.width, manifest.map_height * manifest.map_width
         self._in = (buffers.frames, frames * pixels)
         self._out = ((buffers.kind, frames * maps), (buffers.score, frames * maps))
@@ -116,9 +123,11 @@ class _Inference:
         if self._fails is not None and self._fails[0] == self._enqueued:
             raise self._fails[1]
         read, kind, score = (self._view(*place) for place in (self._in, *self._out))
-        shape = (self._frames, *self._size)
+        shape, misuse = (self._frames, *self._size), self._misuse
 
         def run() -> None:
+            if (read[:4] == POISON).all():
+                raise misuse("the kernel wrote at 0x10, which is not allocated")
             kind[:], score[:] = (each.ravel() for each in expected_maps(read.reshape(shape)))
 
         reads, *writes = ((at, at + size) for at, size in (self._in, *self._out))
