@@ -62,16 +62,17 @@ def run_all(backend: CudaBackend, work: Sequence[np.ndarray]) -> None:
     answered = 0
     for ticket in range(len(work)):
         while backend.in_flight == backend.slots:
-            answered += _check(backend, work)
+            answered += check(backend, work)
         given = work[ticket].copy()
         backend.submit(ticket, given)
         given[:] = 0  # the plumbing has its own copy: the caller's may go
     while backend.in_flight:
-        answered += _check(backend, work)
+        answered += check(backend, work)
     assert answered == len(work)
 
 
-def _check(backend: CudaBackend, work: Sequence[np.ndarray]) -> int:
+def check(backend: CudaBackend, work: Sequence[np.ndarray]) -> int:
+    """What is answered, held against numpy; how many batches that were."""
     answers = backend.wait()
     for answer in answers:
         kind, score = expected_maps(work[answer.ticket])

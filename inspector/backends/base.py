@@ -117,6 +117,14 @@ class Backend(ABC):
         """Batches submitted and not yet collected."""
         return self._in_flight
 
+    def place(self, frames: int) -> Pixels | None:  # noqa: ARG002 (for backends that have one)
+        """Where to lay the next batch, uint8 [frames, H, W], so that it is not copied again when it is submitted.
+
+        It may be written while a slot is free, until the batch is submitted. None: the backend has no such memory,
+        and takes frames from anywhere.
+        """
+        return None
+
     def submit(self, ticket: int, frames: Pixels) -> None:
         """Start one batch, uint8 [N, H, W]; `frames` must stay untouched until its answer is collected.
 

@@ -135,6 +135,10 @@ class CudaBackend(Backend):
         stream = int(self._streams[1])
         return lambda: enqueue(stream)
 
+    def place(self, frames: int) -> Pixels | None:
+        """The next slot's own pinned memory: the copy to the GPU starts from it."""
+        return self._free[0].frames[:frames]
+
     def _submit(self, ticket: int, frames: Pixels) -> None:
         started = time.perf_counter()
         slot = self._free.popleft()
@@ -147,7 +151,8 @@ class CudaBackend(Backend):
     def _enqueue(self, slot: Slot, frames: Pixels) -> None:
         cuda, (into, compute, out), count = self._cuda, self._streams, len(frames)
         # The slot's last answer was given, so all its copies are done: nothing that is written here is still read.
-        np.copyto(slot.frames[:count], frames)
+        if frames.ctypes.data != slot.frames.ctypes.data:
+            np.copyto(slot.frames[:count], frames)
         cuda.copy_in(slot.device.frames, slot.frames[:count], into)
         cuda.record(slot.copied_in, into)
         cuda.wait_on_device(compute, slot.copied_in)

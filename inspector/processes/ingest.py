@@ -172,7 +172,7 @@ def main(config: LoadedConfig, camera: str) -> None:
     refuse_another(FRAMES, line.links, camera)
     recipe = load_recipe(line.recipe).recipe
     manifest = read_manifest(line.engine)
-    batch = min(line.batch.max_frames, manifest.max_batch)
+    batch = line.batch.frames(manifest.max_batch)
     notifier = Notifier()
     with StopRequest() as stop, open_source(line.cameras[camera]) as source, open_context() as context:
         news = open_sender(context, NEWS, line.links, linger_ms=NEWS_LINGER_MS)

@@ -41,7 +41,7 @@ def main(config: LoadedConfig) -> None:
     with StopRequest() as stop, backend, open_context() as context:
         backend.verify_golden()
         batcher: Batcher[Held] = Batcher(
-            min(line.batch.max_frames, folder.manifest.max_batch), int(line.batch.max_wait_ms * 1e6)
+            line.batch.frames(folder.manifest.max_batch), int(line.batch.max_wait_ms * 1e6)
         )
         results = open_sender(context, RESULTS, line.links, linger_ms=RESULTS_LINGER_MS)
         set_retry(results)

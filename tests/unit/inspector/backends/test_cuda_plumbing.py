@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from cuda_networks import STRIDE, Batches, KernelBackend, StandInKernel, kernel_folder, run_all
+from cuda_networks import STRIDE, Batches, KernelBackend, StandInKernel, check, kernel_folder, run_all
 from gpu_pcs import stand_in_gpu
 
 from inspector.backends.cuda import open_cuda
@@ -38,6 +38,26 @@ def test_batches_of_mixed_size_are_bit_exact(tmp_path: Path, runtime: ModuleType
     """Padding, slots and streams never mix frames up, though copies and kernels run late at random."""
     with open_kernel(tmp_path, runtime) as backend:
         run_all(backend, batches(300))
+
+
+def test_a_batch_laid_in_the_engines_own_memory_is_taken_from_there(
+    tmp_path: Path, runtime: ModuleType, monkeypatch: pytest.MonkeyPatch
+):
+    """Nothing is copied on the host, whatever slot is free and however many frames a batch has."""
+    work = batches(100)
+    with open_kernel(tmp_path, runtime) as backend:
+        monkeypatch.setattr("inspector.backends.cuda_backend.np.copyto", None)
+        answered = 0
+        for ticket in range(len(work)):
+            while backend.in_flight == backend.slots:
+                answered += check(backend, work)
+            place = backend.place(len(work[ticket]))
+            assert place is not None
+            place[:] = work[ticket]
+            backend.submit(ticket, place)
+        while backend.in_flight:
+            answered += check(backend, work)
+    assert answered == 100
 
 
 def test_nothing_is_allocated_or_recorded_a_batch(tmp_path: Path, runtime: ModuleType):
