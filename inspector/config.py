@@ -113,6 +113,9 @@ class EngineSettings(BaseModel):
     threads: Annotated[int, Field(ge=1)] | None = None
     slots: Annotated[int, Field(ge=1)] | None = None
     """Batches in flight; None leaves it to the backend, which never takes fewer than two."""
+    register_frames: bool = False
+    """A GPU takes frames straight from the memory that ingest shares, page-locked for it; else they are copied to
+    pinned memory first."""
     cache: Path | None = None
     """Where the backend keeps what it compiled; None is the user's cache folder."""
 

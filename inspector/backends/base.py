@@ -8,6 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +51,8 @@ class BackendSettings:
     """CPU threads; None leaves it to the backend."""
     slots: int | None = None
     """Batches in flight; None leaves it to the backend."""
+    register_frames: bool = False
+    """A GPU takes frames from the memory that they share with ingest, which is page-locked for it."""
 
 
 DEFAULT_SETTINGS: Final = BackendSettings()
@@ -117,11 +120,11 @@ class Backend(ABC):
         """Batches submitted and not yet collected."""
         return self._in_flight
 
-    def place(self, frames: int) -> Pixels | None:  # noqa: ARG002 (for backends that have one)
-        """Where to lay the next batch, uint8 [frames, H, W], so that it is not copied again when it is submitted.
+    def lay(self, frames: Sequence[Pixels]) -> Pixels | None:  # noqa: ARG002 (for backends that have a place)
+        """Lay the next batch, uint8 [H, W] each, where the device takes it from; give `submit` what this returns.
 
-        It may be written while a slot is free, until the batch is submitted. None: the backend has no such memory,
-        and takes frames from anywhere.
+        Only while a slot is free, and right before that `submit`. None: the backend has no such place, and takes
+        frames from anywhere.
         """
         return None
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ class Cuda:
     def __init__(self, runtime: CudaRuntime) -> None:
         self._runtime = runtime
         self._held = ExitStack()
+        self._registered: set[int] = set()
+        """Addresses of the program's own memory that is page-locked."""
         self.lost = False
         """The device does not answer any more; `works` finds out."""
         self.select()
@@ -106,6 +109,23 @@ class Cuda:
         array: Pixels = np.frombuffer(memory, np.uint8).reshape(shape)
         array[:] = 0
         return array
+
+    def register(self, memory: Pixels) -> None:
+        """Page-lock memory of the program's own, until it goes or the device is closed; once is enough."""
+        address = memory.ctypes.data
+        if address in self._registered:
+            return
+        flags = self._runtime.cudaHostRegisterDefault
+        self.checked(self._runtime.cudaHostRegister, address, memory.nbytes, flags)
+        self._registered.add(address)
+        gone = weakref.finalize(memory, self._unregister, address)
+        gone.atexit = False  # the driver does it then
+        self._held.callback(gone)
+
+    def _unregister(self, address: int) -> None:
+        self._registered.discard(address)
+        if not self.lost:
+            self.checked(self._runtime.cudaHostUnregister, address)
 
     def memory(self, size: int) -> int:
         """Device memory filled with zeros; its address."""

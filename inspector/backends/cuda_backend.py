@@ -6,13 +6,14 @@ seam of one method: it binds itself to a slot's buffers and is then a callable t
 """
 
 import math
+import mmap
 import threading
 import time
 import traceback
 from abc import abstractmethod
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Final, Protocol
@@ -66,6 +67,8 @@ class Slot:
     copied_in: Handle
     computed: Handle
     copied_out: Handle
+    apart: tuple[Pixels, ...] = ()
+    """Frames of the batch that is about to be submitted, where they do not lie in `frames`."""
     launches: dict[int, Callable[[], None]] = field(default_factory=dict)
     """Captured batch size → what starts it."""
 
@@ -135,9 +138,25 @@ class CudaBackend(Backend):
         stream = int(self._streams[1])
         return lambda: enqueue(stream)
 
-    def place(self, frames: int) -> Pixels | None:
-        """The next slot's own pinned memory: the copy to the GPU starts from it."""
-        return self._free[0].frames[:frames]
+    def lay(self, frames: Sequence[Pixels]) -> Pixels | None:
+        """In the next slot's pinned memory; registered frames stay where they are, and are copied one by one."""
+        slot = self._free[0]
+        place = slot.frames[: len(frames)]
+        if self.settings.register_frames and all(map(self._registered, frames)):
+            slot.apart = tuple(frames)
+        else:
+            np.stack(frames, out=place)
+        return place
+
+    def _registered(self, frame: Pixels) -> bool:
+        """Whether the frame lies in shared memory, which is registered whole when its first frame comes."""
+        memory = frame.base
+        if not isinstance(memory, np.ndarray) or not isinstance(memory.base, memoryview):
+            return False
+        if not isinstance(memory.base.obj, mmap.mmap):
+            return False
+        self._cuda.register(memory)
+        return True
 
     def _submit(self, ticket: int, frames: Pixels) -> None:
         started = time.perf_counter()
@@ -153,7 +172,12 @@ class CudaBackend(Backend):
         # The slot's last answer was given, so all its copies are done: nothing that is written here is still read.
         if frames.ctypes.data != slot.frames.ctypes.data:
             np.copyto(slot.frames[:count], frames)
-        cuda.copy_in(slot.device.frames, slot.frames[:count], into)
+        if slot.apart:
+            for at, frame in enumerate(slot.apart):
+                cuda.copy_in(slot.device.frames + at * frame.nbytes, frame, into)
+            slot.apart = ()
+        else:
+            cuda.copy_in(slot.device.frames, slot.frames[:count], into)
         cuda.record(slot.copied_in, into)
         cuda.wait_on_device(compute, slot.copied_in)
         # Frames beyond `count` are an earlier batch's: computed, never copied out.

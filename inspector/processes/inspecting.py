@@ -152,9 +152,9 @@ class Worker:
                 continue
             frames = tuple(each.frame for each in held)
             memory = None
-            place = self._backend.place(len(frames))
-            if place is not None:
-                pixels = np.stack([frame.pixels for frame in frames], out=place)
+            laid = self._backend.lay([frame.pixels for frame in frames])
+            if laid is not None:
+                pixels = laid
             elif len(frames) == 1:
                 pixels = frames[0].pixels[np.newaxis]
             else:

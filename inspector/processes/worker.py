@@ -36,7 +36,11 @@ def main(config: LoadedConfig) -> None:
     structlog.contextvars.bind_contextvars(engine=folder.identity)
     notifier = Notifier()
     backend = open_backend(
-        folder, cache_dir=line.backend.cache, threads=line.backend.threads, slots=line.backend.slots
+        folder,
+        cache_dir=line.backend.cache,
+        threads=line.backend.threads,
+        slots=line.backend.slots,
+        register_frames=line.backend.register_frames,
     )
     with StopRequest() as stop, backend, open_context() as context:
         backend.verify_golden()

@@ -1,8 +1,9 @@
 """The CUDA plumbing on the stand-in GPU: bit-exact, ordered by events, nothing taken twice or left behind."""
 
 import gc
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -10,9 +11,12 @@ import pytest
 from cuda_networks import STRIDE, Batches, KernelBackend, StandInKernel, check, kernel_folder, run_all
 from gpu_pcs import stand_in_gpu
 
+from inspector.backends.base import DEFAULT_SETTINGS, BackendSettings
 from inspector.backends.cuda import open_cuda
 from inspector.backends.cuda_backend import captured_sizes
 from inspector.errors import DeviceError, EngineError
+from inspector.values import Pixels
+from inspector.wire.pixel_ring import PixelRing
 
 SIZE = (16, 32)
 MAX_BATCH = 6
@@ -24,8 +28,10 @@ def runtime() -> Iterator[ModuleType]:
         yield runtime
 
 
-def open_kernel(path: Path, runtime: ModuleType, max_batch: int = MAX_BATCH) -> KernelBackend:
-    backend = KernelBackend(kernel_folder(path / "engine", size=SIZE, max_batch=max_batch))
+def open_kernel(
+    path: Path, runtime: ModuleType, max_batch: int = MAX_BATCH, settings: BackendSettings = DEFAULT_SETTINGS
+) -> KernelBackend:
+    backend = KernelBackend(kernel_folder(path / "engine", size=SIZE, max_batch=max_batch), settings)
     backend.make_network = lambda _: StandInKernel(backend, runtime)
     return backend
 
@@ -40,24 +46,70 @@ def test_batches_of_mixed_size_are_bit_exact(tmp_path: Path, runtime: ModuleType
         run_all(backend, batches(300))
 
 
-def test_a_batch_laid_in_the_engines_own_memory_is_taken_from_there(
-    tmp_path: Path, runtime: ModuleType, monkeypatch: pytest.MonkeyPatch
-):
-    """Nothing is copied on the host, whatever slot is free and however many frames a batch has."""
+def run_laid(backend: KernelBackend, work: Batches, given: Callable[[int], Sequence[Pixels]]) -> None:
+    """All batches through `lay`, as the worker does; `given` is each batch's frames, wherever they lie."""
+    answered = 0
+    for ticket in range(len(work)):
+        while backend.in_flight == backend.slots:
+            answered += check(backend, work)
+        laid = backend.lay(given(ticket))
+        assert laid is not None
+        backend.submit(ticket, laid)
+    while backend.in_flight:
+        answered += check(backend, work)
+    assert answered == len(work)
+
+
+def test_a_batch_is_laid_where_the_gpu_takes_it_from(tmp_path: Path, runtime: ModuleType):
+    """One copy a frame, to the slot's pinned memory; what `submit` is given from anywhere else comes between."""
     work = batches(100)
     with open_kernel(tmp_path, runtime) as backend:
-        monkeypatch.setattr("inspector.backends.cuda_backend.np.copyto", None)
-        answered = 0
-        for ticket in range(len(work)):
-            while backend.in_flight == backend.slots:
-                answered += check(backend, work)
-            place = backend.place(len(work[ticket]))
-            assert place is not None
-            place[:] = work[ticket]
-            backend.submit(ticket, place)
-        while backend.in_flight:
-            answered += check(backend, work)
-    assert answered == 100
+        run_laid(backend, work, lambda ticket: list(work[ticket]))
+        run_all(backend, batches(20))
+        run_laid(backend, work, lambda ticket: list(work[ticket]))
+
+
+RING_SLOTS = MAX_BATCH * 4
+"""Of each of two cameras: more than three batches in flight hold."""
+
+
+def test_registered_frames_are_copied_from_where_they_lie(tmp_path: Path, runtime: ModuleType):
+    """Each camera's shared memory is page-locked once, whole; frames that lie elsewhere are laid as ever."""
+    rings = [PixelRing.create(tmp_path / name, SIZE[0] * SIZE[1], RING_SLOTS) for name in ("a", "b")]
+    work, taken = batches(200), itertools.count()
+
+    def from_rings(ticket: int) -> list[Pixels]:
+        if ticket % 7 == 0:
+            return list(work[ticket])  # came inside their message
+        frames = []
+        for frame in work[ticket]:
+            place = next(taken)
+            ring, slot = rings[place % 2], place // 2 % RING_SLOTS
+            ring.put(slot, frame)
+            frames.append(ring.view(slot, *SIZE))
+        return frames
+
+    with open_kernel(tmp_path, runtime, settings=BackendSettings(register_frames=True)) as backend:
+        run_laid(backend, work, from_rings)
+        run_all(backend, batches(20))
+        assert (runtime.calls["cudaHostRegister"], len(runtime.device.registered)) == (2, 2)
+    assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}
+    assert runtime.device.fault is None
+
+
+def test_shared_memory_that_goes_is_page_locked_no_more(tmp_path: Path, runtime: ModuleType):
+    """An ingest that is started again brings new memory, again and again: the old is given up each time."""
+    with open_kernel(tmp_path, runtime, settings=BackendSettings(register_frames=True)) as backend:
+        for start in range(3):
+            ring = PixelRing.create(tmp_path / str(start), SIZE[0] * SIZE[1], MAX_BATCH)
+            work = batches(1)
+            ring.put(0, work[0][0])
+            backend.submit(0, backend.lay([ring.view(0, *SIZE)]))
+            backend.wait()
+            assert len(runtime.device.registered) == 1
+            del ring
+            gc.collect()
+            assert not runtime.device.registered
 
 
 def test_nothing_is_allocated_or_recorded_a_batch(tmp_path: Path, runtime: ModuleType):
