@@ -104,6 +104,8 @@ class StandInKernel:
         return self._bound[-1].enqueue
 
     def close(self) -> None:
+        graphs = [each for each in self.runtime.handles.values() if isinstance(each.kept, list | tuple)]
+        assert not graphs, "a graph outlived what it was captured from"
         self._bound.clear()
         self.events.append("closed")
 

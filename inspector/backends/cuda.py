@@ -57,7 +57,7 @@ class Cuda:
 
     def __init__(self, runtime: CudaRuntime) -> None:
         self._runtime = runtime
-        self._held = ExitStack()
+        self._held, self._graphs = ExitStack(), ExitStack()
         self._registered: set[int] = set()
         """Addresses of the program's own memory that is page-locked."""
         self.lost = False
@@ -183,9 +183,9 @@ class Cuda:
             self._abandon_capture(stream)
             raise
         graph = self.checked(self._runtime.cudaStreamEndCapture, stream)
-        self._hold(self._runtime.cudaGraphDestroy, graph)
+        self._graphs.callback(self.checked, self._runtime.cudaGraphDestroy, graph)
         executable = self.checked(self._runtime.cudaGraphInstantiate, graph, 0)
-        self._hold(self._runtime.cudaGraphExecDestroy, executable)
+        self._graphs.callback(self.checked, self._runtime.cudaGraphExecDestroy, executable)
         return lambda: self.checked(self._runtime.cudaGraphLaunch, executable, stream)
 
     def _abandon_capture(self, stream: Handle) -> None:
@@ -193,12 +193,18 @@ class Cuda:
         which is the cause: that this capture is invalid then is only its effect."""
         error, *graphs = self._runtime.cudaStreamEndCapture(stream)
         if error == self._runtime.cudaError_t.cudaSuccess:
-            self._hold(self._runtime.cudaGraphDestroy, graphs[0])
+            self._graphs.callback(self.checked, self._runtime.cudaGraphDestroy, graphs[0])
+
+    def drop_graphs(self) -> None:
+        """Before what was captured goes: a graph does not hold it. Its launches are of no use any more."""
+        self._graphs.close()
 
     def close(self) -> None:
         """Give everything back. What a lost device holds is leaked: the driver frees it when the process ends."""
         if not self.works():
+            self._graphs.pop_all()
             self._held.pop_all()
+        self._graphs.close()
         self._held.close()
 
     def _hold(self, release: Callable[[Any], tuple[Any, ...]], handle: Any) -> None:

@@ -210,7 +210,7 @@ class CudaBackend(Backend):
         self._release()
 
     def _release(self, error: BaseException | None = None) -> None:
-        """The network goes before the memory it computes in; `error` is what opening failed with.
+        """Graphs go first, then the network, then the memory it computes in; `error` is what opening failed with.
 
         After a sticky error nothing of it is destroyed: a destructor that calls a lost device may hang, or end the
         process before it has said why.
@@ -225,6 +225,7 @@ class CudaBackend(Backend):
                 error = error.__context__
             for slot in self._all:
                 slot.launches.clear()
+            self._cuda.drop_graphs()
             if network is not None:
                 network.close()
         del network
