@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from cuda_networks import Batches, KernelBackend, kernel_folder, run_all
 from gpu_figures import record
+from gpu_pcs import python_path
 
 from inspector.backends.base import BackendSettings
 from inspector.backends.cuda import Cuda, Handle, open_cuda
@@ -115,7 +116,7 @@ except DeviceError as error:
     print(error)
 """
     command = [sys.executable, "-c", program, str(tmp_path / "engine")]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": python_path(Path(__file__).parents[1])}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
