@@ -151,9 +151,8 @@ class CudaBackend(Backend):
     def _registered(self, frame: Pixels) -> bool:
         """Whether the frame lies in shared memory, which is registered whole when its first frame comes."""
         memory = frame.base
-        if not isinstance(memory, np.ndarray) or not isinstance(memory.base, memoryview):
-            return False
-        if not isinstance(memory.base.obj, mmap.mmap):
+        owner: object = None if memory is None else memory.base  # a memoryview, which numpy's types do not know
+        if memory is None or not isinstance(owner, memoryview) or not isinstance(owner.obj, mmap.mmap):
             return False
         self._cuda.register(memory)
         return True
