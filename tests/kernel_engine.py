@@ -21,6 +21,9 @@ from inspector.engine.manifest import GOLDEN_NAME, EngineFolder, file_sha256
 PLAIN = 240
 """Score 15 of 255: no defect."""
 
+DEADLINE_MS = 5000
+"""A busy PC must not make uninspected what the kernel answered."""
+
 KERNEL_LINE = Path(__file__).parent / "kernel_line"
 
 
@@ -63,7 +66,9 @@ class KernelLine(LineUnderTest):
         recipe = folder / "recipe.toml"
         recipe.write_text(recipe.read_text() + "[classes.dark]\nmin_area_mm2 = 4\n")
         # One frame a batch: the kernel looks at the first frame of a batch only.
-        self.write_config("[batch]\nmax_frames = 1", type="folder", path=str(folder / "images"))
+        self.write_config(
+            f"deadline_ms = {DEADLINE_MS}\n[batch]\nmax_frames = 1", type="folder", path=str(folder / "images")
+        )
         self.config.write_text(self.config.read_text().replace('engine = "engine"', 'engine = "kernel"'))
 
     def inspect(self, environment: dict[str, str] | None = None) -> Run:

@@ -9,6 +9,7 @@ import zmq
 from inspector.backends import Backend, open_backend
 from inspector.config import LoadedConfig
 from inspector.engine.signature import open_trusted
+from inspector.errors import DeviceError
 from inspector.processes.inspecting import Held, Worker
 from inspector.processes.intake import Intake, make_room
 from inspector.processes.notify import READY, Notifier, Pulse
@@ -58,7 +59,11 @@ def main(config: LoadedConfig) -> None:
         worker = Worker(backend, recipe.lowest_step, batcher, results, stop, int(line.deadline_ms * 1e6), pulse)
         notifier.tell(**{READY: "1"})
         log.info("worker started", device=backend.device(), slots=backend.slots, max_batch=batcher.max_frames)
-        _serve(worker, backend, intakes, stop)
+        try:
+            _serve(worker, backend, intakes, stop)
+        except DeviceError:
+            worker.send(flush=True)  # what the engine answered before it was lost still counts
+            raise
         log.info(
             "worker ended", refused=worker.refused, failed_batches=worker.failed_batches, unsent=worker.unsent
         )
