@@ -10,7 +10,7 @@ usage: install.sh [--wheelhouse DIR] [--extra NAME]… [--no-demo] [--no-restart
 
   WHEEL             strip_inspector-….whl
   --wheelhouse DIR  take all libraries from this folder, for a PC without internet: wheelhouse.sh fills it
-  --extra NAME      besides `service`: tensorrt (a GPU PC), postgres, …
+  --extra NAME      besides `service`: tensorrt or torch (a GPU PC: workers get its devices), postgres, …
   --no-demo         build no demo engine
   --no-restart      upgrade, but leave the running stages on the old release
   --uninstall       remove units and releases; config, engines and results stay
@@ -27,6 +27,8 @@ home=/opt/inspector
 etc=/etc/inspector
 units=/usr/local/lib/systemd/system
 keep_releases=2 # the one in use and the one before it, to go back to
+gpu_unit=strip-inspector-gpu.service
+gpu_drop_in=inspector-worker@.service.d/worker-gpu.conf
 backoff_since=254 # the systemd that knows RestartSteps=
 
 say() { printf 'install.sh: %s\n' "$*"; }
@@ -49,7 +51,8 @@ uninstall() {
   if ((${#found[@]})); then systemctl stop "${found[@]}"; fi
   systemctl disable --quiet inspector.target 'inspector-decide.service' 2>/dev/null || true
   find /etc/systemd/system -name 'inspector*' -type l -delete
-  rm -rf "$units"/inspector* "$home/releases" "$home/current" /run/inspector
+  if [[ -e $units/$gpu_unit ]]; then systemctl stop "$gpu_unit"; fi
+  rm -rf "$units"/inspector* "${units:?}/$gpu_unit" "$home/releases" "$home/current" /run/inspector
   for program in inspector trainer; do
     if [[ $(readlink "/usr/local/bin/$program") == "$home"/* ]]; then rm "/usr/local/bin/$program"; fi
   done
@@ -109,14 +112,25 @@ check_release() {
   done
 }
 
+uses_gpu() {
+  # Asked for now, or given to workers by hand before.
+  [[ ,$1, =~ ,(gpu|tensorrt|torch), ]] || compgen -G '/etc/systemd/system/inspector-worker@*.service.d/worker-gpu.conf' >/dev/null
+}
+
 install_units() {
-  local version
+  local extras=$1 version
   version=$(systemctl --version | awk 'NR == 1 { print $2 }')
   install -d "$units/inspector-.service.d"
   install -m 0644 "$here"/systemd/inspector*.service "$here"/systemd/inspector.target "$units"
   install -m 0644 "$here"/systemd/inspector-.service.d/10-common.conf "$units/inspector-.service.d"
   if ((${version%%[!0-9]*} >= backoff_since)); then
     install -m 0644 "$here"/systemd/inspector-.service.d/20-backoff.conf "$units/inspector-.service.d"
+  fi
+  if uses_gpu "$extras"; then
+    install -m 0644 "$here/systemd/$gpu_unit" "$units"
+    install -D -m 0644 "$here/systemd/examples/worker-gpu.conf" "$units/$gpu_drop_in"
+  else
+    rm -f "${units:?}/$gpu_unit" "$units/$gpu_drop_in"
   fi
   systemctl daemon-reload
 }
@@ -172,7 +186,7 @@ main() {
   fi
   mapfile -t running < <(inspector_units --state=active)
   switch_to "$release"
-  install_units
+  install_units "$extras"
   for program in inspector trainer; do ln -sfn "$home/current/bin/$program" "/usr/local/bin/$program"; done
   if [[ $restart == yes && $before != "$release" ]]; then restart_or_go_back "$before" "${running[@]}"; fi
   remove_old_releases

@@ -96,10 +96,14 @@ class BatchSettings(BaseModel):
     """When the worker closes a batch."""
 
     model_config = _STRICT
-    max_frames: Annotated[int, Field(ge=1)] = 8
-    """At most; never more than the engine takes."""
+    max_frames: Annotated[int, Field(ge=1)] | None = None
+    """At most; never more than the engine takes, which is what None stands for."""
     max_wait_ms: Annotated[float, Field(ge=0.0)] = 2.0
     """Longest a frame waits for others."""
+
+    def frames(self, most: int) -> int:
+        """Frames in a full batch of an engine that takes `most`."""
+        return most if self.max_frames is None else min(self.max_frames, most)
 
 
 class EngineSettings(BaseModel):
@@ -109,6 +113,9 @@ class EngineSettings(BaseModel):
     threads: Annotated[int, Field(ge=1)] | None = None
     slots: Annotated[int, Field(ge=1)] | None = None
     """Batches in flight; None leaves it to the backend, which never takes fewer than two."""
+    register_frames: bool = False
+    """A GPU takes frames straight from the memory that ingest shares, page-locked for it; else they are copied to
+    pinned memory first."""
     cache: Path | None = None
     """Where the backend keeps what it compiled; None is the user's cache folder."""
 

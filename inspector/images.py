@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-import av
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -140,6 +139,8 @@ def _check_jpeg_is_whole(data: bytes) -> None:
     would be inspected as steel. FFmpeg's decoder can be told to refuse instead (err_detect: explode). Its
     answer is needed, not its pixels, so it skips the inverse DCT.
     """
+    import av
+
     decoder = av.codec.CodecContext.create("mjpeg", "r")
     decoder.thread_count = 1
     decoder.options = {"err_detect": "explode", "skip_idct": "all"}

@@ -15,11 +15,17 @@ from inspector.backends.instant import write_engine
 from inspector.engine.manifest import EngineFolder
 
 STRIDE = 4
+CLASSES = ("normal", "bright", "dark")
+
+POISON = 13
+"""A batch that begins with four pixels of this level makes the kernel write where no memory is."""
 
 
 def kernel_folder(path: Path, *, size: tuple[int, int], max_batch: int) -> EngineFolder:
     """An engine folder for the kernel: only its manifest counts."""
-    return write_engine(path, height=size[0], width=size[1], max_batch=max_batch, map_stride=STRIDE)
+    return write_engine(
+        path, height=size[0], width=size[1], max_batch=max_batch, map_stride=STRIDE, classes=CLASSES
+    )
 
 
 def expected_maps(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -56,16 +62,17 @@ def run_all(backend: CudaBackend, work: Sequence[np.ndarray]) -> None:
     answered = 0
     for ticket in range(len(work)):
         while backend.in_flight == backend.slots:
-            answered += _check(backend, work)
+            answered += check(backend, work)
         given = work[ticket].copy()
         backend.submit(ticket, given)
         given[:] = 0  # the plumbing has its own copy: the caller's may go
     while backend.in_flight:
-        answered += _check(backend, work)
+        answered += check(backend, work)
     assert answered == len(work)
 
 
-def _check(backend: CudaBackend, work: Sequence[np.ndarray]) -> int:
+def check(backend: CudaBackend, work: Sequence[np.ndarray]) -> int:
+    """What is answered, held against numpy; how many batches that were."""
     answers = backend.wait()
     for answer in answers:
         kind, score = expected_maps(work[answer.ticket])
@@ -76,27 +83,63 @@ def _check(backend: CudaBackend, work: Sequence[np.ndarray]) -> int:
 
 
 class StandInKernel:
-    """The kernel on the stand-in's streams."""
+    """The kernel on the stand-in's streams; `events` tells what happened to it, in order.
+
+    As with TensorRT, the network holds its inferences until it is closed, so does whoever has one in hand, and
+    each needs its buffers as long as it lives.
+    """
 
     graphs_itself = False
 
     def __init__(self, backend: KernelBackend, runtime: Any) -> None:
         self.manifest = backend.manifest
         self.runtime = runtime
+        self.events: list[str] = []
+        self._bound: list[_Inference] = []
+        self.fails_at: dict[int, tuple[int, Exception]] = {}
+        """Batch size → which of its enqueues fails, and how."""
 
     def bind(self, buffers: DeviceBuffers, frames: int, stream: int) -> Enqueue:
-        manifest, runtime = self.manifest, self.runtime
-        maps = (frames, manifest.map_height, manifest.map_width)
-        read = runtime.device.view(buffers.frames, frames * manifest.height * manifest.width)
-        kind, score = (runtime.device.view(at, int(np.prod(maps))) for at in (buffers.kind, buffers.score))
+        self._bound.append(_Inference(self, buffers, frames))
+        return self._bound[-1].enqueue
+
+    def close(self) -> None:
+        graphs = [each for each in self.runtime.handles.values() if isinstance(each.kept, list | tuple)]
+        assert not graphs, "a graph outlived what it was captured from"
+        self._bound.clear()
+        self.events.append("closed")
+
+
+class _Inference:
+    def __init__(self, kernel: StandInKernel, buffers: DeviceBuffers, frames: int) -> None:
+        manifest, self._view = kernel.manifest, kernel.runtime.device.view
+        self._frames, self._launch, self._events = frames, kernel.runtime.stand_in_launch, kernel.events
+        self._size = (manifest.height, manifest.width)
+        self._misuse = kernel.runtime.Misuse
+        pixels, maps = manifest.height * manifest.width, manifest.map_height * manifest.map_width
+        self._in = (buffers.frames, frames * pixels)
+        self._out = ((buffers.kind, frames * maps), (buffers.score, frames * maps))
+        self._enqueued, self._fails = 0, kernel.fails_at.get(frames)
+
+    def enqueue(self, stream: int) -> None:
+        self._enqueued += 1
+        if self._fails is not None and self._fails[0] == self._enqueued:
+            raise self._fails[1]
+        read, kind, score = (self._view(*place) for place in (self._in, *self._out))
+        shape, misuse = (self._frames, *self._size), self._misuse
 
         def run() -> None:
-            values = expected_maps(read.reshape(frames, manifest.height, manifest.width))
-            kind[:], score[:] = (each.ravel() for each in values)
+            if (read[:4] == POISON).all():
+                raise misuse("the kernel wrote at 0x10, which is not allocated")
+            kind[:], score[:] = (each.ravel() for each in expected_maps(read.reshape(shape)))
 
-        def enqueue(stream: int) -> None:
-            reads = [(buffers.frames, buffers.frames + read.size)]
-            writes = [(at, at + kind.size) for at in (buffers.kind, buffers.score)]
-            runtime.stand_in_launch(stream, "kernel", reads, writes, run)
+        reads, *writes = ((at, at + size) for at, size in (self._in, *self._out))
+        self._launch(stream, "kernel", [reads], writes, run)
 
-        return enqueue
+    def __del__(self) -> None:
+        try:
+            self._view(*self._in)
+        except Exception as misuse:  # noqa: BLE001 (of the stand-in: there is no such memory any more)
+            self._events.append(f"outlived its memory: {misuse}")
+        else:
+            self._events.append("inference gone")

@@ -1,13 +1,13 @@
-"""Small engines made in a second, without training: they find bright blocks."""
+"""Small engines made in a second, without training: they find bright blocks.
+
+OpenVINO and ONNX Runtime are imported where they are used: a GPU machine of the tests has neither.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
-import openvino as ov
 from onnx import TensorProto, helper, numpy_helper
-from openvino import opset13 as op
 
 from inspector.backends import open_backend
 from inspector.engine import golden
@@ -33,6 +33,9 @@ def write_openvino_engine(
     path: Path, size: tuple[int, int] = OPENVINO_SIZE, classes: tuple[str, ...] = ("normal", "bright", "dark")
 ) -> EngineFolder:
     """uint8 frames in, kind and score out: score rises from grey level 200 on, kind is always 1."""
+    import openvino as ov
+    from openvino import opset13 as op
+
     height, width = size
     frames = op.parameter([-1, height, width], np.uint8, name="frames")
     frames.output(0).get_tensor().set_names({"frames"})
@@ -106,6 +109,8 @@ def write_gpu_engine(
     path: Path, backend: str, size: tuple[int, int] = OPENVINO_SIZE, max_batch: int = 4, **options: bool | str
 ) -> EngineFolder:
     """A `tensorrt` or `torch` engine of that network, by the builder that ships; torch's runs on the CPU."""
+    import onnxruntime
+
     path.mkdir(parents=True)
     onnx_path = path.parent / f"{path.name}.onnx"
     write_bright_onnx(onnx_path, size)

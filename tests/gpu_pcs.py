@@ -42,7 +42,12 @@ def stand_in_gpu(**settings: str) -> Iterator[ModuleType]:
 
 def child_environment(**settings: str) -> dict[str, str]:
     """For a process that is to find the stand-ins."""
-    return {**os.environ, "PYTHONPATH": str(STAND_IN), **_environment(settings)}
+    return {**os.environ, "PYTHONPATH": python_path(STAND_IN), **_environment(settings)}
+
+
+def python_path(first: Path) -> str:
+    """That folder in front of what a child finds anyway."""
+    return os.pathsep.join(filter(None, (str(first), os.environ.get("PYTHONPATH"))))
 
 
 def _environment(settings: dict[str, str]) -> dict[str, str]:

@@ -4,14 +4,11 @@ from typing import Any
 
 import numpy as np
 from cuda.bindings import driver, nvrtc
-from cuda_networks import STRIDE, KernelBackend
+from cuda_networks import POISON, STRIDE, KernelBackend
 
 from inspector.backends.cuda_backend import DeviceBuffers, Enqueue
 
 THREADS = 256
-
-POISON = 13
-"""A batch that begins with four pixels of this level makes the kernel write where no memory is."""
 
 SOURCE = f"""
 extern "C" __global__ void look(const unsigned char *frames, unsigned char *kind, unsigned char *score,
@@ -74,6 +71,10 @@ class NvrtcKernel:
             _checked(driver.cuLaunchKernel(self._kernel, *shape, 0, stream, pointers.ctypes.data, 0))
 
         return enqueue
+
+    def close(self) -> None:
+        """No graph is left that holds the kernel."""
+        _checked(driver.cuModuleUnload(self._module))
 
 
 def _checked(answer: tuple[Any, ...]) -> Any:

@@ -24,6 +24,7 @@ def open_backend(
     cache_dir: Path | None = None,
     threads: int | None = None,
     slots: int | None = None,
+    register_frames: bool = False,
 ) -> Backend:
     """The backend the manifest names, not yet entered; raises EngineError for one this version does not have."""
     name = folder.manifest.backend
@@ -34,7 +35,7 @@ def open_backend(
         )
     module, _, attribute = BACKENDS[name].partition(":")
     backend: Callable[[EngineFolder, BackendSettings], Backend] = getattr(import_module(module), attribute)
-    return backend(folder, BackendSettings(cache_dir, threads, slots))
+    return backend(folder, BackendSettings(cache_dir, threads, slots, register_frames))
 
 
 __all__ = ["BACKENDS", "Answer", "Backend", "BackendSettings", "open_backend"]

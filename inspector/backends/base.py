@@ -8,6 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +51,8 @@ class BackendSettings:
     """CPU threads; None leaves it to the backend."""
     slots: int | None = None
     """Batches in flight; None leaves it to the backend."""
+    register_frames: bool = False
+    """A GPU takes frames from the memory that they share with ingest, which is page-locked for it."""
 
 
 DEFAULT_SETTINGS: Final = BackendSettings()
@@ -116,6 +119,14 @@ class Backend(ABC):
     def in_flight(self) -> int:
         """Batches submitted and not yet collected."""
         return self._in_flight
+
+    def lay(self, frames: Sequence[Pixels]) -> Pixels | None:  # noqa: ARG002 (for backends that have a place)
+        """Lay the next batch, uint8 [H, W] each, where the device takes it from; give `submit` what this returns.
+
+        Only while a slot is free, and right before that `submit`. None: the backend has no such place, and takes
+        frames from anywhere.
+        """
+        return None
 
     def submit(self, ticket: int, frames: Pixels) -> None:
         """Start one batch, uint8 [N, H, W]; `frames` must stay untouched until its answer is collected.

@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +19,13 @@ INSTALL: Final = "pip install 'strip-inspector[gpu]'"
 
 DEVICE: Final = 0
 """The first GPU the process sees; CUDA_VISIBLE_DEVICES picks another."""
+
+ADVICE: Final = {
+    "cudaErrorMemoryAllocation": (
+        "build the engine with a smaller --max-batch, or stop what else holds the memory (`nvidia-smi` shows it)"
+    ),
+}
+"""What to do about an error, where CUDA's own words do not say it."""
 
 P = ParamSpec("P")
 
@@ -49,9 +57,11 @@ class Cuda:
 
     def __init__(self, runtime: CudaRuntime) -> None:
         self._runtime = runtime
-        self._held = ExitStack()
+        self._held, self._graphs = ExitStack(), ExitStack()
+        self._registered: set[int] = set()
+        """Addresses of the program's own memory that is page-locked."""
         self.lost = False
-        """After the first error: CUDA's errors are sticky, so nothing is called any more, not even to free."""
+        """The device does not answer any more; `works` finds out."""
         self.select()
 
     def select(self) -> None:
@@ -62,9 +72,24 @@ class Cuda:
         """The call's result; raises DeviceError with CUDA's own words when it fails."""
         error, *results = call(*args, **kwargs)
         if error != self._runtime.cudaError_t.cudaSuccess:
-            self.lost = True
-            raise DeviceError(f"{call.__name__}: {_words(self._runtime, error)}")
+            advice = ADVICE.get(error.name)
+            raise DeviceError(
+                f"{call.__name__}: {_words(self._runtime, error)}" + (f": {advice}" if advice else "")
+            )
         return results[0] if len(results) == 1 else tuple(results)
+
+    def works(self) -> bool:
+        """Wait until the device has done all it was given, and tell whether it still answers.
+
+        An illegal access or a failed launch is sticky: every later call fails with the same error, until the
+        process ends. Running out of memory, or a failed capture, is not. Asking the device needs no list of which
+        errors are.
+        """
+        if not self.lost:
+            self._runtime.cudaGetLastError()  # an error that was raised already is not the answer
+            error, *_ = self._runtime.cudaDeviceSynchronize()
+            self.lost = error != self._runtime.cudaError_t.cudaSuccess
+        return not self.lost
 
     def gpu(self) -> Gpu:
         """What it is; raises DeviceError."""
@@ -84,6 +109,23 @@ class Cuda:
         array: Pixels = np.frombuffer(memory, np.uint8).reshape(shape)
         array[:] = 0
         return array
+
+    def register(self, memory: Pixels) -> None:
+        """Page-lock memory of the program's own, until it goes or the device is closed; once is enough."""
+        address = memory.ctypes.data
+        if address in self._registered:
+            return
+        flags = self._runtime.cudaHostRegisterDefault
+        self.checked(self._runtime.cudaHostRegister, address, memory.nbytes, flags)
+        self._registered.add(address)
+        gone = weakref.finalize(memory, self._unregister, address)
+        gone.atexit = False  # the driver does it then
+        self._held.callback(gone)
+
+    def _unregister(self, address: int) -> None:
+        self._registered.discard(address)
+        if not self.lost:
+            self.checked(self._runtime.cudaHostUnregister, address)
 
     def memory(self, size: int) -> int:
         """Device memory filled with zeros; its address."""
@@ -135,17 +177,34 @@ class Cuda:
         """Record what `enqueue` gives the stream; the returned callable gives it all again in one launch."""
         mode = self._runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self.checked(self._runtime.cudaStreamBeginCapture, stream, mode)
-        enqueue(int(stream))
+        try:
+            enqueue(int(stream))
+        except BaseException:
+            self._abandon_capture(stream)
+            raise
         graph = self.checked(self._runtime.cudaStreamEndCapture, stream)
+        self._graphs.callback(self.checked, self._runtime.cudaGraphDestroy, graph)
         executable = self.checked(self._runtime.cudaGraphInstantiate, graph, 0)
-        self._hold(self._runtime.cudaGraphExecDestroy, executable)
-        self.checked(self._runtime.cudaGraphDestroy, graph)
+        self._graphs.callback(self.checked, self._runtime.cudaGraphExecDestroy, executable)
         return lambda: self.checked(self._runtime.cudaGraphLaunch, executable, stream)
 
+    def _abandon_capture(self, stream: Handle) -> None:
+        """A stream that is still capturing takes no work and cannot be destroyed. What failed has its own error,
+        which is the cause: that this capture is invalid then is only its effect."""
+        error, *graphs = self._runtime.cudaStreamEndCapture(stream)
+        if error == self._runtime.cudaError_t.cudaSuccess:
+            self._graphs.callback(self.checked, self._runtime.cudaGraphDestroy, graphs[0])
+
+    def drop_graphs(self) -> None:
+        """Before what was captured goes: a graph does not hold it. Its launches are of no use any more."""
+        self._graphs.close()
+
     def close(self) -> None:
-        """Give everything back. After an error the driver does so when the process ends."""
-        if self.lost:
+        """Give everything back. What a lost device holds is leaked: the driver frees it when the process ends."""
+        if not self.works():
+            self._graphs.pop_all()
             self._held.pop_all()
+        self._graphs.close()
         self._held.close()
 
     def _hold(self, release: Callable[[Any], tuple[Any, ...]], handle: Any) -> None:
@@ -168,6 +227,11 @@ def open_cuda(folder: Path) -> Cuda:
             "PC without, build for its CPU with `trainer build-engine MODEL --backend openvino`"
         )
     return Cuda(cuda)
+
+
+def leak(kept: object) -> None:
+    """Never free it, not even when the process ends: its destructor would call a device that is lost."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
 
 
 def _gpu(cuda: Cuda) -> Gpu:

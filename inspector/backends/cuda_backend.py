@@ -6,12 +6,14 @@ seam of one method: it binds itself to a slot's buffers and is then a callable t
 """
 
 import math
+import mmap
 import threading
 import time
+import traceback
 from abc import abstractmethod
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Final, Protocol
@@ -19,7 +21,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from inspector.backends.base import Answer, Backend
-from inspector.backends.cuda import Cuda, open_cuda
+from inspector.backends.cuda import Cuda, leak, open_cuda
 from inspector.backends.cuda_runtime import Handle
 from inspector.errors import DeviceError
 from inspector.values import Pixels
@@ -49,6 +51,9 @@ class Network(Protocol):
     def bind(self, buffers: DeviceBuffers, frames: int, stream: int) -> Enqueue:
         """An inference of exactly `frames` frames between these buffers; it may warm up on `stream`."""
 
+    def close(self) -> None:
+        """Give back everything, newest first. Nothing runs any more, and the buffers are still there."""
+
 
 @dataclass(slots=True)
 class Slot:
@@ -62,6 +67,8 @@ class Slot:
     copied_in: Handle
     computed: Handle
     copied_out: Handle
+    apart: tuple[Pixels, ...] = ()
+    """Frames of the batch that is about to be submitted, where they do not lie in `frames`."""
     launches: dict[int, Callable[[], None]] = field(default_factory=dict)
     """Captured batch size → what starts it."""
 
@@ -77,27 +84,32 @@ class CudaBackend(Backend):
 
     def _open(self) -> None:
         self._check()
-        cuda = open_cuda(self.folder.path)
-        self._cuda = cuda
+        cuda = self._cuda = open_cuda(self.folder.path)
         self._work: SimpleQueue[tuple[int, Slot, int, float] | None] = SimpleQueue()
-        self._free: deque[Slot] = deque()
+        self._all: list[Slot] = []
         self._network: Network | None = None
         try:
-            self.gpu = cuda.gpu()
-            self._check_gpu()
-            self._streams = tuple(cuda.stream() for _ in range(3))
-            self._sizes = captured_sizes(self.manifest.max_batch)
-            self.slots = self.settings.slots or SLOTS
-            # Held as long as the graphs, which do not hold what they were captured from.
-            network = self._network = self._load(cuda)
-            self._free.extend(self._make_slot(network) for _ in range(self.slots))
-        except BaseException:
-            self._release()
+            self._prepare(cuda)
+        except BaseException as error:
+            self._release(error)
             raise
+        self._free = deque(self._all)
         self._thread = threading.Thread(target=self._serve, name="cuda-answers", daemon=True)
         self._thread.start()
 
-    def _make_slot(self, network: Network) -> Slot:
+    def _prepare(self, cuda: Cuda) -> None:
+        """Take everything; what fails half-way leaves the rest to `_release`."""
+        self.gpu = cuda.gpu()
+        self._check_gpu()
+        self._streams = tuple(cuda.stream() for _ in range(3))
+        self._sizes = captured_sizes(self.manifest.max_batch)
+        self.slots = self.settings.slots or SLOTS
+        # Held as long as the graphs, which do not hold what they were captured from.
+        self._network = self._load(cuda)
+        for _ in range(self.slots):
+            self._make_slot(self._network)
+
+    def _make_slot(self, network: Network) -> None:
         """A slot with one graph a batch size; each has run, so that a coil's first frame is no slower."""
         cuda, manifest = self._cuda, self.manifest
         frames = (manifest.max_batch, manifest.height, manifest.width)
@@ -111,6 +123,7 @@ class CudaBackend(Backend):
             computed=cuda.event(),
             copied_out=cuda.event(),
         )
+        self._all.append(slot)
         compute = self._streams[1]
         for size in self._sizes:
             enqueue = network.bind(slot.device, size, int(compute))
@@ -120,11 +133,29 @@ class CudaBackend(Backend):
             launch()
             cuda.synchronise(compute)
             slot.launches[size] = launch
-        return slot
 
     def _own_launch(self, enqueue: Enqueue) -> Callable[[], None]:
         stream = int(self._streams[1])
         return lambda: enqueue(stream)
+
+    def lay(self, frames: Sequence[Pixels]) -> Pixels | None:
+        """In the next slot's pinned memory; registered frames stay where they are, and are copied one by one."""
+        slot = self._free[0]
+        place = slot.frames[: len(frames)]
+        if self.settings.register_frames and all(map(self._registered, frames)):
+            slot.apart = tuple(frames)
+        else:
+            np.stack(frames, out=place)
+        return place
+
+    def _registered(self, frame: Pixels) -> bool:
+        """Whether the frame lies in shared memory, which is registered whole when its first frame comes."""
+        memory = frame.base
+        owner: object = None if memory is None else memory.base  # a memoryview, which numpy's types do not know
+        if memory is None or not isinstance(owner, memoryview) or not isinstance(owner.obj, mmap.mmap):
+            return False
+        self._cuda.register(memory)
+        return True
 
     def _submit(self, ticket: int, frames: Pixels) -> None:
         started = time.perf_counter()
@@ -138,8 +169,14 @@ class CudaBackend(Backend):
     def _enqueue(self, slot: Slot, frames: Pixels) -> None:
         cuda, (into, compute, out), count = self._cuda, self._streams, len(frames)
         # The slot's last answer was given, so all its copies are done: nothing that is written here is still read.
-        np.copyto(slot.frames[:count], frames)
-        cuda.copy_in(slot.device.frames, slot.frames[:count], into)
+        if frames.ctypes.data != slot.frames.ctypes.data:
+            np.copyto(slot.frames[:count], frames)
+        if slot.apart:
+            for at, frame in enumerate(slot.apart):
+                cuda.copy_in(slot.device.frames + at * frame.nbytes, frame, into)
+            slot.apart = ()
+        else:
+            cuda.copy_in(slot.device.frames, slot.frames[:count], into)
         cuda.record(slot.copied_in, into)
         cuda.wait_on_device(compute, slot.copied_in)
         # Frames beyond `count` are an earlier batch's: computed, never copied out.
@@ -171,10 +208,26 @@ class CudaBackend(Backend):
         self._thread.join()
         self._release()
 
-    def _release(self) -> None:
-        # The network goes before the memory it computes in.
-        self._free.clear()
-        self._network = None
+    def _release(self, error: BaseException | None = None) -> None:
+        """Graphs go first, then the network, then the memory it computes in; `error` is what opening failed with.
+
+        After a sticky error nothing of it is destroyed: a destructor that calls a lost device may hang, or end the
+        process before it has said why.
+        """
+        network, self._network = self._network, None
+        if not self._cuda.works():
+            leak((network, self._all, error and error.__traceback__))
+        else:
+            # What is half opened lives in the frames that the error came through.
+            while error is not None:
+                traceback.clear_frames(error.__traceback__)
+                error = error.__context__
+            for slot in self._all:
+                slot.launches.clear()
+            self._cuda.drop_graphs()
+            if network is not None:
+                network.close()
+        del network
         self._cuda.close()
 
     def device(self) -> str:

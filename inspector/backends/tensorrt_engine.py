@@ -95,6 +95,10 @@ class TensorRtNetwork:
 
         return enqueue
 
+    def close(self) -> None:
+        """The contexts go first: TensorRT wants them gone before their engine."""
+        self._contexts.clear()
+
 
 def _check_tensors(engine: trt.ICudaEngine, manifest: Manifest, plan: Path) -> None:
     """The plan must keep the engine contract: names, types, shapes and batch range."""

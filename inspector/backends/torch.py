@@ -3,6 +3,7 @@
 On a CPU it is slow and there for checks; OpenVINO is what runs a line there.
 """
 
+import gc
 import threading
 import time
 import warnings
@@ -44,6 +45,7 @@ class TorchCudaBackend(CudaBackend):
             )
 
     def _load(self, cuda: Cuda) -> Network:  # noqa: ARG002 (torch has its own allocator)
+        choose_kernels(self._torch, self.manifest.precision)
         program = load_program(self._torch, self.folder, "cuda")
         return TorchNetwork(self._torch, program, self)
 
@@ -96,7 +98,7 @@ class TorchNetwork:
                 with torch.cuda.graph(graph, pool=self._pool, stream=compute):
                     infer()
         except RuntimeError as error:
-            raise DeviceError(f"torch: {_first_line(error)}") from None
+            raise DeviceError(f"torch: {_first_line(_cause(error))}") from None
         self._graphs.append(graph)
 
         def enqueue(stream: int) -> None:
@@ -107,6 +109,15 @@ class TorchNetwork:
                 raise DeviceError(f"torch: {_first_line(error)}") from None
 
         return enqueue
+
+    def close(self) -> None:
+        """Graphs first, then the weights; torch's allocator keeps nothing: the next engine finds the memory."""
+        for graph in self._graphs:
+            graph.reset()
+        self._graphs.clear()
+        del self._program, self._pool
+        gc.collect()
+        self._torch.cuda.empty_cache()
 
     def _tensor(self, address: int, shape: tuple[int, ...]) -> Any:
         """The slot's memory as a tensor; nothing is copied."""
@@ -186,6 +197,17 @@ def _import_torch(folder: EngineFolder) -> ModuleType:
     return torch
 
 
+def choose_kernels(torch: ModuleType, precision: str) -> None:
+    """How convolutions are computed on the GPU: fp32 as fp32, by the kernel that is fastest in the warm-up.
+
+    torch's own default for convolutions is TF32, whose 10 bits of mantissa are no more than fp16's.
+    """
+    torch.backends.cudnn.benchmark = True
+    if precision == "fp32":
+        torch.backends.cudnn.conv.fp32_precision = "ieee"
+        torch.backends.cuda.matmul.fp32_precision = "ieee"
+
+
 def load_program(torch: ModuleType, folder: EngineFolder, device: str) -> Any:
     """The program on `device`, channels last; raises EngineError for a file that is none."""
     path: Path = folder.file(PROGRAM_NAME)
@@ -207,6 +229,13 @@ def load_program(torch: ModuleType, folder: EngineFolder, device: str) -> Any:
 def _release(version: str) -> list[str]:
     """ "2.13.0+cu130" → ["2", "13"]: programs are kept readable within it."""
     return version.split("+", maxsplit=1)[0].split(".")[:2]
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What came first: torch ends a failed capture with an error of its own, which says only that it failed."""
+    while isinstance(error.__context__, RuntimeError):
+        error = error.__context__
+    return error
 
 
 def _first_line(error: BaseException) -> str:

@@ -96,7 +96,7 @@ def engine_alone(line: LineConfig, folder: EngineFolder, images: Pixels, seconds
     """The bare engine loop, as far ahead as a worker sends frames, all in memory; then one frame at a time."""
     settings = line.backend
     with open_backend(folder, cache_dir=settings.cache, threads=settings.threads, slots=settings.slots) as backend:
-        batch = min(line.batch.max_frames, folder.manifest.max_batch)
+        batch = line.batch.frames(folder.manifest.max_batch)
         backend.verify_golden()
         make_room(backend, batch, line.deadline_ms / 1e3)
         frames_per_second = measure_speed(backend, images, seconds, batch)["frames_per_second"]

@@ -193,7 +193,7 @@ def main(config: LoadedConfig, camera: str) -> None:
     structlog.contextvars.bind_contextvars(camera=camera)
     recipe = load_recipe(line.recipe)
     manifest = read_manifest(line.engine)
-    batch = min(line.batch.max_frames, manifest.max_batch)
+    batch = line.batch.frames(manifest.max_batch)
     notifier = Notifier()
     with (
         hold_place(f"ingest-{camera}", line.links),

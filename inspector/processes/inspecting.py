@@ -54,7 +54,8 @@ class InFlight(msgspec.Struct, frozen=True):
     batch: Batch
     submitted_ns: int
     memory: Pixels | None
-    """Where its frames were laid together, uint8 [max_batch, H, W]; None for one frame, which stays put."""
+    """Where its frames were laid together, uint8 [max_batch, H, W]; None for one frame, which stays put, and for
+    memory of the backend."""
 
 
 class Worker:
@@ -160,7 +161,10 @@ class Worker:
                 continue
             frames = tuple(each.frame for each in held)
             memory = None
-            if len(frames) == 1:
+            laid = self._backend.lay([frame.pixels for frame in frames])
+            if laid is not None:
+                pixels = laid
+            elif len(frames) == 1:
                 pixels = frames[0].pixels[np.newaxis]
             else:
                 memory = self._memory.pop() if self._memory else page_aligned(self._batch_shape)

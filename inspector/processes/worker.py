@@ -9,6 +9,7 @@ import zmq
 from inspector.backends import Backend, open_backend
 from inspector.config import LoadedConfig
 from inspector.engine.signature import open_trusted
+from inspector.errors import DeviceError
 from inspector.processes.inspecting import Held, Worker
 from inspector.processes.intake import Intake, make_room
 from inspector.processes.notify import READY, Notifier, Pulse
@@ -37,12 +38,16 @@ def main(config: LoadedConfig) -> None:
     structlog.contextvars.bind_contextvars(engine=folder.identity)
     notifier = Notifier()
     backend = open_backend(
-        folder, cache_dir=line.backend.cache, threads=line.backend.threads, slots=line.backend.slots
+        folder,
+        cache_dir=line.backend.cache,
+        threads=line.backend.threads,
+        slots=line.backend.slots,
+        register_frames=line.backend.register_frames,
     )
     with StopRequest() as stop, backend, open_context() as context:
         backend.verify_golden()
         batcher: Batcher[Held] = Batcher(
-            min(line.batch.max_frames, folder.manifest.max_batch), int(line.batch.max_wait_ms * 1e6)
+            line.batch.frames(folder.manifest.max_batch), int(line.batch.max_wait_ms * 1e6)
         )
         results = open_sender(context, RESULTS, line.links, linger_ms=RESULTS_LINGER_MS)
         set_retry(results)
@@ -56,7 +61,11 @@ def main(config: LoadedConfig) -> None:
         worker = Worker(backend, clean, batcher, results, stop, int(line.deadline_ms * 1e6), pulse)
         notifier.tell(**{READY: "1"})
         log.info("worker started", device=backend.device(), slots=backend.slots, max_batch=batcher.max_frames)
-        _serve(worker, backend, intakes, stop)
+        try:
+            _serve(worker, backend, intakes, stop)
+        except DeviceError:
+            worker.send(flush=True)  # what the engine answered before it was lost still counts
+            raise
         log.info(
             "worker ended", refused=worker.refused, failed_batches=worker.failed_batches, unsent=worker.unsent
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gpu_figures import ManyCameras
+from gpu_figures import ManyCameras, record
 
 from inspector.commands.bench import engine_alone, frames_in_memory
 from inspector.config import SimulatorSettings, load_config
@@ -49,10 +49,19 @@ def test_a_line_with_several_cameras(
     assert paced.code == 0, paced.stderr
     verdicts_a_second, latency = full.summary["frames_per_second"], paced.summary["latency_ms"]
     share = verdicts_a_second / alone.frames_per_second
-    print(
-        f"\n{backend_here}, {CAMERAS} cameras, {os.cpu_count()} cores: engine alone "
-        f"{alone.frames_per_second:.0f} frames/s, line {verdicts_a_second:.0f} verdicts/s ({share:.2f} of it); "
-        f"at {PACE}/s capture to verdict p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
+    record(
+        f"line, {CAMERAS} cameras, {backend_here} fp16",
+        cores=os.cpu_count(),
+        engine_alone_frames_per_second=alone.frames_per_second,
+        verdicts_per_second=verdicts_a_second,
+        share=share,
+        worker_cpu_ms_per_frame=full.worker_cpu_s * 1e3 / FRAMES,
+        worker_cores=full.worker_cpu_s / full.worker_s,
+        paced_at=PACE,
+        paced_p50_ms=latency["p50"],
+        paced_p99_ms=latency["p99"],
+        paced_uninspected=paced.summary["uninspected"],
+        paced_worker_cores=paced.worker_cpu_s / paced.worker_s,
     )
     assert full.summary["captured"] == FRAMES
     assert full.summary["uninspected"] == 0

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cuda_networks import Batches, KernelBackend, kernel_folder, run_all
+from gpu_figures import record
+from gpu_pcs import python_path
 
 from inspector.backends.base import BackendSettings
 from inspector.backends.cuda import Cuda, Handle, open_cuda
@@ -45,7 +47,7 @@ def test_thousands_of_mixed_batches_are_bit_exact_and_take_no_memory(tmp_path: P
         run_all(backend, Batches(BATCHES, SMALL, 6))
         elapsed_s = time.perf_counter() - started_s
         grown = before - cuda.free_bytes()
-    print(f"plumbing: {BATCHES:,} batches of 1 to 6 frames in {elapsed_s:.1f} s, device memory grew {grown} bytes")
+    record("plumbing, batches of 1 to 6 frames", batches=BATCHES, seconds=elapsed_s, memory_grew_bytes=grown)
     assert grown < GROWTH_BYTES
 
 
@@ -89,10 +91,7 @@ def test_slots_side_by_side_are_faster_than_one(tmp_path: Path):
     for slots in (1, 3):
         with open_kernel(tmp_path / str(slots), WHOLE, 32, least_ms=4.0, slots=slots) as backend:
             ms_a_batch[slots] = ms_each(backend, deque([frames] * 100))
-    print(
-        "plumbing: a batch of 32 that computes for 4 ms takes "
-        f"{ms_a_batch[1]:.2f} ms with one slot, {ms_a_batch[3]:.2f} ms with three"
-    )
+    record("plumbing, ms a batch of 32 that computes for 4 ms", one_slot=ms_a_batch[1], three_slots=ms_a_batch[3])
     assert ms_a_batch[3] < 0.85 * ms_a_batch[1]
 
 
@@ -102,9 +101,9 @@ def test_a_kernel_that_writes_where_no_memory_is_ends_the_engine(tmp_path: Path)
 import sys
 from pathlib import Path
 import numpy as np
-from cuda_networks import KernelBackend, kernel_folder
+from cuda_networks import POISON, KernelBackend, kernel_folder
 from inspector.errors import DeviceError
-from nvrtc_kernel import POISON, NvrtcKernel
+from nvrtc_kernel import NvrtcKernel
 backend = KernelBackend(kernel_folder(Path(sys.argv[1]), size=(64, 128), max_batch=2))
 backend.make_network = lambda _: NvrtcKernel(backend)
 frames = np.full((1, 64, 128), 100, np.uint8)
@@ -117,7 +116,7 @@ except DeviceError as error:
     print(error)
 """
     command = [sys.executable, "-c", program, str(tmp_path / "engine")]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": python_path(Path(__file__).parents[1])}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from engines import write_gpu_engine
 from gpu_pcs import child_environment, stand_in_gpu
+from kernel_engine import KernelLine
 from lines import LineUnderTest, Run
 
 SIZE = (64, 128)
 FRAMES = 40
+BEFORE_IT = 15 - 3
+"""Frames that were answered when the fifteenth went in: all but what three slots hold."""
 LAUNCHES_BEFORE_THE_STRIP = 3 * 4 + 1
 """Three slots with graphs of 1, 2, 4 and 8 frames, and the golden frames."""
 
@@ -80,6 +83,17 @@ def test_a_cuda_error_ends_the_worker_with_one_clear_line(line: GpuLine, frames:
     assert "(cudaErrorIllegalAddress)" in stopped["error"]
     assert run.summary["captured"] == run.summary["accepted"] + run.summary["uninspected"]
     assert run.summary["uninspected"] > 0
+
+
+def test_an_illegal_access_in_a_running_line_ends_it_and_loses_nothing(tmp_path: Path):
+    """A frame that makes the kernel write where no memory is; what tests/gpu does to a real GPU."""
+    run = KernelLine(tmp_path, SIZE, frames=30, poisoned=15).inspect(child_environment())
+    assert run.code == 1, run.stderr
+    (stopped,) = [each for each in run.logged("stopped") if each["process"] == "worker"]
+    assert "(cudaErrorIllegalAddress)" in stopped["error"]
+    assert "on Stand-in GPU: cuda" in stopped["error"]
+    assert run.summary["accepted"] >= BEFORE_IT
+    assert run.summary["uninspected"] >= 1
 
 
 def test_check_names_what_the_engine_runs_on(line: GpuLine):

@@ -1,11 +1,14 @@
 """What `make test-gpu` measures with, on engines that need no GPU."""
 
+import json
+import os
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 from engines import write_gpu_engine, write_preset_engine
-from gpu_figures import BatchSpeed, ManyCameras, as_table, batch_speeds
+from gpu_figures import BatchSpeed, ManyCameras, as_table, batch_speeds, record
 
 from inspector.backends import open_backend
 from inspector.backends.instant import write_engine
@@ -52,5 +55,15 @@ def test_several_cameras_run_at_full_speed_and_at_a_pace(tmp_path: Path):
     assert Counter(verdict["camera"] for verdict in full.verdicts) == {f"camera-{n}": 30 for n in (1, 2, 3)}
     paced = line.inspect("paced", frames=60, frames_per_second=60)
     assert paced.code == 0, paced.stderr
+    assert 0 < full.worker_cpu_s < full.worker_s * (os.cpu_count() or 1)
     times_ns = [verdict["captured_ns"] for verdict in paced.verdicts]
     assert max(times_ns) - min(times_ns) > 0.8e9
+
+
+def test_a_figure_is_in_the_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """One line of JSON each, behind those of processes before; numpy's numbers are numbers."""
+    monkeypatch.setenv("GPU_FIGURES", str(tmp_path / "figures.jsonl"))
+    record("first", ms=np.float32(1.5))
+    record("second", said="no")
+    lines = (tmp_path / "figures.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"what": "first", "ms": 1.5}, {"what": "second", "said": "no"}]

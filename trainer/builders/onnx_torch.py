@@ -130,7 +130,12 @@ def _slice(x: Inputs, _: Attributes) -> Any:
     if isinstance(data, list):
         return data[starts[0] : ends[0] : steps[0]]
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        data = data[(*[slice(None)] * (axis % data.dim()), slice(start, end, step))]
+        if step > 0:
+            data = data[(*[slice(None)] * (axis % data.dim()), slice(start, end, step))]
+        elif (start, step) == (-1, -1) and end <= -data.shape[axis] - 1:
+            data = data.flip(axis)  # torch has no step back, only this whole one
+        else:
+            raise WorkError(f"the torch backend takes no Slice from {start} to {end} in steps of {step}")
     return data
 
 
@@ -148,8 +153,10 @@ def _concat(x: Inputs, a: Attributes) -> Any:
 
 
 def _reshape(x: Inputs, a: Attributes) -> Any:
-    _only(a, allowzero=(None, 0))
-    return x[0].reshape([x[0].shape[axis] if size == 0 else size for axis, size in enumerate(x[1])])
+    data, sizes = x
+    if not a.get("allowzero", 0):
+        sizes = [data.shape[axis] if size == 0 else size for axis, size in enumerate(sizes)]
+    return data.reshape(sizes)
 
 
 def _squeeze(x: Inputs, _: Attributes) -> Any:
@@ -170,6 +177,17 @@ def _arg_max(x: Inputs, a: Attributes) -> Any:
 
 def _reduce_max(x: Inputs, a: Attributes) -> Any:
     return torch.amax(x[0], tuple(x[1]), keepdim=bool(a.get("keepdims", 1)))
+
+
+def _reduce_mean(x: Inputs, a: Attributes) -> Any:
+    axes = x[1] if len(x) > 1 and x[1] is not None else None
+    if not axes and a.get("noop_with_empty_axes", 0):
+        return x[0]
+    return torch.mean(x[0], tuple(axes) if axes else None, keepdim=bool(a.get("keepdims", 1)))
+
+
+def _transpose(x: Inputs, a: Attributes) -> Any:
+    return x[0].permute(a.get("perm") or list(range(x[0].dim()))[::-1])
 
 
 def _gemm(x: Inputs, a: Attributes) -> Any:
@@ -204,6 +222,7 @@ _OPERATORS: Final[dict[str, Callable[[Inputs, Attributes], Any]]] = {
     "Mul": lambda x, _: x[0] * x[1],
     "Pad": _pad,
     "ReduceMax": _reduce_max,
+    "ReduceMean": _reduce_mean,
     "Relu": lambda x, _: functional.relu(x[0]),
     "Reshape": _reshape,
     "Resize": _resize,
@@ -214,6 +233,7 @@ _OPERATORS: Final[dict[str, Callable[[Inputs, Attributes], Any]]] = {
     "Split": lambda x, a: torch.split(x[0], x[1], a.get("axis", 0)),
     "Squeeze": _squeeze,
     "Sub": lambda x, _: x[0] - x[1],
+    "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
     "Where": lambda x, _: torch.where(x[0], x[1], x[2]),
 }

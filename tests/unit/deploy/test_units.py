@@ -19,6 +19,10 @@ MOST_EXPOSED = 2.5
 BACKOFF_SINCE = 254
 """The systemd that knows RestartSteps=; install.sh leaves the drop-in out before."""
 
+GPU_UNIT = "strip-inspector-gpu.service"
+GPU_PROGRAMS = ("usr/bin/nvidia-modprobe", "usr/bin/nvidia-smi")
+"""Of NVIDIA's driver."""
+
 FOUND_ELSEWHERE = ("sysinit", "basic", "shutdown", "multi-user")
 """Targets that every PC has."""
 
@@ -35,8 +39,9 @@ def root(tmp_path: Path) -> Path:
         (units / "inspector-.service.d/20-backoff.conf").unlink()
     for name in FOUND_ELSEWHERE:
         (units / f"{name}.target").write_text("[Unit]\nDescription=of every PC\n")
-    for program in ("opt/inspector/current/bin/inspector", "usr/bin/echo"):
-        (tmp_path / program).parent.mkdir(parents=True)
+    programs = ("opt/inspector/current/bin/inspector", "usr/bin/echo", *GPU_PROGRAMS)
+    for program in programs:
+        (tmp_path / program).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / program).write_text("#!/bin/sh\n")
         (tmp_path / program).chmod(0o755)
     return tmp_path
@@ -50,10 +55,73 @@ def analyze(command: str, root: Path, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_systemd_finds_nothing_wrong_with_the_units(root: Path):
-    """`systemd-analyze verify` says nothing at all."""
-    units = [f"{stage}.service" for stage in (*STAGES, "inspector-alarm@x")]
+def give_gpu(root: Path) -> None:
+    drop_in = root / UNITS / "inspector-worker@.service.d/worker-gpu.conf"
+    drop_in.parent.mkdir()
+    shutil.copy(DEPLOY / "systemd/examples/worker-gpu.conf", drop_in)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_systemd_finds_nothing_wrong_with_the_units(root: Path, gpu: bool):
+    """`systemd-analyze verify` says nothing at all, also on a PC with a GPU."""
+    if gpu:
+        give_gpu(root)
+    units = [f"{stage}.service" for stage in (*STAGES, "inspector-alarm@x")] + [GPU_UNIT] * gpu
     assert analyze("verify", root, "--man=no", "inspector.target", *units) == ""
+
+
+def test_the_worker_on_a_gpu_wants_the_unit_that_makes_its_devices(root: Path):
+    """systemd reads the one from the other: what is wrong with that unit is said of a worker alone."""
+    give_gpu(root)
+    worker = "inspector-worker@demo.service"
+    assert analyze("verify", root, "--man=no", worker) == ""
+    (root / UNITS / GPU_UNIT).write_text("[Service]\nType=oneshot\nExecStrat=/usr/bin/nvidia-smi\n")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", f"--root={root}", "--man=no", worker], capture_output=True, text=True
+    )
+    assert GPU_UNIT in done.stderr
+
+
+def test_no_restriction_of_the_stages_is_laid_over_the_unit_that_makes_devices(root: Path):
+    """It must be root and may gain privileges: `inspector-.service.d` would make it the service's user."""
+    said = analyze("security", root, "--offline=true", "--no-pager", "--threshold=100", GPU_UNIT)
+    assert re.search(r"✗ NoNewPrivileges=", said), said
+    assert re.search(r"✗ User=/DynamicUser=\s+Service runs as root user", said), said
+
+
+def test_devices_are_given_by_driver():
+    """A path that is not there when a worker starts stays denied: after a cold boot none is."""
+    lines = (DEPLOY / "systemd/examples/worker-gpu.conf").read_text().splitlines()
+    allowed = [line.partition("=")[2] for line in lines if line.startswith("DeviceAllow=")]
+    assert allowed == ["char-nvidia* rw"]
+
+
+@pytest.mark.parametrize(
+    ("extras", "installed"),
+    [
+        ("service", False),
+        ("service,postgres", False),
+        ("service,tensorrt", True),
+        ("service,torch,postgres", True),
+        ("service,gpu", True),
+        ("service,torchx", False),
+    ],
+)
+def test_the_installer_gives_workers_the_gpu_where_an_extra_needs_one(
+    tmp_path: Path, extras: str, installed: bool
+):
+    """Unit and drop-in come together, and go together when a release without that extra is installed."""
+    units = tmp_path / "units"
+    gpu = {units / GPU_UNIT, units / "inspector-worker@.service.d/worker-gpu.conf"}
+    functions = (DEPLOY / "install.sh").read_text().partition("\ncase ${1:-} in")[0]
+    program = (
+        f"{functions}\nhere={DEPLOY}; units={units}; systemctl() {{ echo 'systemd 252 (252)'; }}\n"
+        'for extras in "$@"; do install_units "$extras" >/dev/null; done'
+    )
+    for run, expected in (((extras,), installed), (("service,tensorrt", extras), installed)):
+        subprocess.run(["bash", "-c", program, "install.sh", *run], check=True)
+        assert (units / "inspector-decide.service").is_file()
+        assert {path.is_file() for path in gpu} == {expected}
 
 
 @pytest.mark.parametrize(

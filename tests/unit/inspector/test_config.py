@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from inspector.backends.instant import write_engine
-from inspector.config import GateSettings, SimulatorSettings, load_config
+from inspector.config import BatchSettings, GateSettings, SimulatorSettings, load_config
 from inspector.errors import ConfigError
 from inspector.recipe import load_recipe
 
@@ -178,5 +178,11 @@ def test_the_configs_that_come_with_the_project_load(path: Path, tmp_path: Path)
     shown.write_text(re.sub(r"^# (\w+ = )", r"\1", path.read_text(), flags=re.MULTILINE))
     defaults = load_config(path).line.model_dump(exclude={"coil", "backend"})
     assert load_config(shown).line.model_dump(exclude={"coil", "backend"}).keys() == defaults.keys()
-    for table in ("batch", "view"):
-        assert getattr(load_config(shown).line, table) == getattr(load_config(path).line, table)
+    assert load_config(shown).line.view == load_config(path).line.view
+    assert load_config(shown).line.batch.max_wait_ms == load_config(path).line.batch.max_wait_ms
+
+
+@pytest.mark.parametrize(("wanted", "frames"), [(None, 16), (4, 4), (16, 16), (64, 16)])
+def test_a_batch_is_as_large_as_the_engine_takes_or_less(wanted: int | None, frames: int):
+    """`max_frames` only makes it less."""
+    assert BatchSettings(max_frames=wanted).frames(16) == frames

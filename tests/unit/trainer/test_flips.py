@@ -12,12 +12,15 @@ from inspector.backends import open_backend
 from inspector.engine import golden
 from inspector.engine.manifest import open_folder
 from inspector.errors import InputError
+from trainer.builders.gpu_onnx import write_gpu_onnx
+from trainer.builders.onnx_torch import OnnxModule
 from trainer.card import open_model
 from trainer.cli import main
 from trainer.models import build_model
 from trainer.models.contract import InspectionNet
 from trainer.models.flips import VIEWS, check_flips
 from trainer.models.unet import UNet
+from trainer.onnx_file import write_onnx
 
 from .conftest import HEIGHT, WIDTH, make_labelled
 
@@ -54,6 +57,23 @@ def test_the_maps_are_those_of_the_mean_probabilities(flips: int, map_stride: in
     assert (kind == mean[:, 1:].argmax(dim=1) + 1).float().mean() > 0.999
 
 
+@pytest.mark.parametrize("flips", [1, 4, 8])
+def test_torch_takes_the_graph_of_every_choice_of_views(flips: int, tmp_path: Path) -> None:
+    """Mirrored slices, transposed axes and the mean, as the exporter writes them, give the model's own maps."""
+    torch.manual_seed(1)
+    net = build_model({"architecture": "unet", "widths": [4, 8]}, 3).eval()
+    path, gpu_path = tmp_path / "model.onnx", tmp_path / "gpu.onnx"
+    write_onnx(InspectionNet(net, 32, 32, 1, flips).eval(), 32, 32, path, half_weights=False)
+    write_gpu_onnx(path, gpu_path, "fp32")
+    frames = np.random.default_rng(1).integers(0, 256, (3, 32, 32), np.uint8)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    expected_kind, expected_score = session.run(["kind", "score"], {"frames": frames})
+    with torch.inference_mode():
+        kind, score = OnnxModule(onnx.load(gpu_path))(torch.from_numpy(frames))
+    assert (kind.numpy() == expected_kind).mean() > 0.999
+    assert np.abs(score.numpy().astype(int) - expected_score).max() <= 1
+
+
 def test_a_mirrored_frame_is_answered_with_mirrored_maps() -> None:
     """Whatever the network: the mean over all mirrored views knows no side."""
     torch.manual_seed(1)
@@ -79,7 +99,7 @@ def test_eight_views_need_square_frames(
 
 
 def test_a_model_with_flips_keeps_the_contract_and_becomes_an_engine(run_folder: Path, tmp_path: Path) -> None:
-    """Parity with torch, any batch, the card says so, and OpenVINO reproduces it."""
+    """Parity with torch, any batch, the card says so, and OpenVINO and torch reproduce it."""
     out, engine = tmp_path / "model", tmp_path / "engine"
     assert main(["export", str(run_folder / "best.ckpt"), "--out", str(out), "--flips", "4"]) == 0
     card = open_model(out).card
@@ -95,5 +115,9 @@ def test_a_model_with_flips_keeps_the_contract_and_becomes_an_engine(run_folder:
     assert np.abs(score[:1].astype(int) - mirrored[:, :, ::-1]).max() <= 1
     assert main(["build-engine", str(out), "--precision", "fp32", "--out", str(engine)]) == 0
     with open_backend(open_folder(engine), threads=1) as opened:
+        assert opened.verify_golden().mask_agreement == pytest.approx(1.0, abs=1e-4)
+    options = ("--backend", "torch", "--device", "cpu", "--precision", "fp32", "--max-batch", "2")
+    assert main(["build-engine", str(out), *options, "--out", str(tmp_path / "torch")]) == 0
+    with open_backend(open_folder(tmp_path / "torch"), threads=1) as opened:
         assert opened.verify_golden().mask_agreement == pytest.approx(1.0, abs=1e-4)
     assert golden.load(engine / "golden.npz").kind.shape[1:] == (HEIGHT // 2, WIDTH // 2)

@@ -4,18 +4,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
+import torch
 from gpu_pcs import stand_in_gpu
 from onnx import helper
 
 from inspector.backends import open_backend
+from inspector.backends.torch import _cause
 from inspector.engine.manifest import open_folder
 from inspector.errors import WorkError
-from trainer.builders.onnx_torch import OnnxModule
+from trainer.builders.onnx_torch import _OPERATORS, OnnxModule
 from trainer.cli import main
 
 TESTS = Path(__file__).parents[2]
@@ -173,6 +176,7 @@ from pathlib import Path
 from cuda.bindings import runtime
 from engines import write_gpu_engine
 from inspector.backends import open_backend
+from inspector.backends.torch import _cause
 with open_backend(write_gpu_engine(Path(sys.argv[1]), "torch")) as engine:
     print(engine.verify_golden().mask_agreement)
 """
@@ -192,3 +196,60 @@ def test_an_operator_torch_has_no_translation_for_is_named() -> None:
     module = OnnxModule(helper.make_model(helper.make_graph([node], "none", [], [])))
     with pytest.raises(WorkError, match="takes no mode = b'cubic'"):
         module._nodes[0][0]([None, None, None, None], module._nodes[0][3])
+
+
+def test_reshape_and_mean_keep_onnx_own_rules() -> None:
+    """A size of 0 is the axis' own, or 0 with `allowzero`; no axes are all of them, or none."""
+    data = torch.arange(6.0).reshape(2, 3)
+    reshape, mean = (_operator(name) for name in ("Reshape", "ReduceMean"))
+    assert reshape([data, [0, 3, 1]], {}).shape == (2, 3, 1)
+    assert reshape([data[:0], [0, 1, 3]], {"allowzero": 1}).shape == (0, 1, 3)
+    assert mean([data], {"keepdims": 0}) == 2.5
+    assert mean([data], {"noop_with_empty_axes": 1}) is data
+    assert mean([data, [1]], {"keepdims": 0}).tolist() == [1.0, 4.0]
+
+
+def test_a_slice_back_is_a_whole_mirror_or_refused() -> None:
+    """torch has no negative step: what cannot be a flip is never a guess."""
+    data, back = torch.arange(6).reshape(2, 3), -(2**31)
+    cut = _operator("Slice")
+    assert cut([data, [-1], [back], [1], [-1]], {}).tolist() == [[2, 1, 0], [5, 4, 3]]
+    assert cut([data, [-1], [-4], [1], [-1]], {}).tolist() == [[2, 1, 0], [5, 4, 3]]
+    for start, end, step in ((-2, back, -1), (-1, -3, -1), (-1, back, -2), (2, 0, -1)):
+        with pytest.raises(WorkError, match=f"no Slice from {start} to {end} in steps of {step}"):
+            cut([data, [start], [end], [1], [step]], {})
+
+
+def _operator(name: str) -> Callable[[list[Any], dict[str, Any]], Any]:
+    return _OPERATORS[name]
+
+
+def test_fp32_on_a_gpu_is_fp32_and_the_fastest_kernel_is_looked_for() -> None:
+    """In a process of its own: torch's switches are the process's. TF32 is left alone where fp16 is asked for."""
+    program = """
+import sys, warnings
+warnings.simplefilter("error")
+import torch
+from inspector.backends.torch import choose_kernels
+choose_kernels(torch, sys.argv[1])
+backends = torch.backends
+print(backends.cudnn.benchmark, backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision)
+"""
+    for precision, switches in (("fp32", "True ieee ieee"), ("fp16", "True tf32 none")):
+        command = [sys.executable, "-c", program, precision]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout.strip()) == (0, switches), done.stderr
+
+
+def test_what_fails_in_a_torch_capture_is_what_is_said() -> None:
+    """torch ends the capture by an error of its own, which comes last and says nothing."""
+
+    def capture() -> None:
+        try:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    with pytest.raises(RuntimeError) as caught:
+        capture()
+    assert str(_cause(caught.value)) == "CUDA out of memory. Tried to allocate 2 GiB"

@@ -1,5 +1,6 @@
 """The stand-in's device: memory on the host, streams that are threads, and a judge of how they are used."""
 
+import ctypes
 import os
 import random
 import threading
@@ -49,6 +50,8 @@ class Stream:
     work: SimpleQueue = field(default_factory=SimpleQueue)
     captured: list[Operation] | None = None
     """While a graph is recorded: its operations."""
+    invalid: bool = False
+    """Something failed during the capture."""
 
     def __post_init__(self) -> None:
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -92,29 +95,53 @@ class Device:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.allocations: dict[int, np.ndarray] = {}
+        self.registered: dict[int, np.ndarray] = {}
+        """The program's own memory, page-locked."""
+        self.sizes: dict[int, int] = {}
+        """Of what lies on the device."""
         self.active: list[Operation] = []
         self.fault: Misuse | None = None
         """The first misuse an operation showed; sticky, as on a GPU."""
 
-    def allocate(self, size: int) -> int:
+    def on_device(self) -> int:
+        return sum(self.sizes.values())
+
+    def register(self, address: int, size: int) -> bool:
+        memory = np.frombuffer((ctypes.c_uint8 * size).from_address(address), np.uint8)
+        with self.lock:
+            if address in self.registered:
+                return False
+            self.registered[address] = memory
+        return True
+
+    def unregister(self, address: int) -> bool:
+        with self.lock:
+            if address in self.registered and self._in_use(address, self.registered):
+                raise Misuse(f"{address:#x} was unregistered while a stream uses it")
+            return self.registered.pop(address, None) is not None
+
+    def allocate(self, size: int, *, on_device: bool = False) -> int:
         memory = np.full(size + ALIGNMENT, 0xA5, np.uint8)  # never zero by luck
         address = -(-memory.ctypes.data // ALIGNMENT) * ALIGNMENT
         with self.lock:
             self.allocations[address] = memory[address - memory.ctypes.data :][:size]
+            if on_device:
+                self.sizes[address] = size
         return address
 
     def free(self, address: int) -> None:
         with self.lock:
             if address not in self.allocations:
                 raise Misuse(f"free of {address:#x}, which is not held: freed twice, or never allocated")
-            if any(_overlap(each, self._range(address)) for busy in self.active for each in _touched(busy)):
+            if self._in_use(address, self.allocations):
                 raise Misuse(f"free of {address:#x} while a stream uses it")
             del self.allocations[address]
+            self.sizes.pop(address, None)
 
     def view(self, address: int, size: int) -> np.ndarray:
         """The bytes there; raises Misuse beyond what is allocated."""
         with self.lock:
-            for start, memory in self.allocations.items():
+            for start, memory in (*self.allocations.items(), *self.registered.items()):
                 if start <= address and address + size <= start + len(memory):
                     return memory[address - start :][:size]
         raise Misuse(f"{size} bytes at {address:#x} are not allocated")
@@ -137,8 +164,9 @@ class Device:
         except Misuse as misuse:
             self.fault = self.fault or misuse
 
-    def _range(self, address: int) -> Range:
-        return address, address + len(self.allocations[address])
+    def _in_use(self, address: int, held: dict[int, np.ndarray]) -> bool:
+        mine = (address, address + len(held[address]))
+        return any(_overlap(each, mine) for busy in self.active for each in _touched(busy))
 
     @staticmethod
     def _check_race(one: Operation, other: Operation) -> None:

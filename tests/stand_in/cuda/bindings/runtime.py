@@ -14,21 +14,27 @@ FAIL = os.environ.get("STAND_IN_CUDA_FAIL", "")
 GPU = os.environ.get("STAND_IN_CUDA_GPU", "Stand-in GPU,9.0")
 """Name and compute capability; empty: no GPU."""
 
-MEMORY = 8 << 30
+MEMORY = int(os.environ.get("STAND_IN_CUDA_MEMORY", str(8 << 30)))
+"""Bytes of the device; beyond them cudaMalloc fails, and nothing else does."""
 
 cudaStreamNonBlocking = 1
 cudaEventBlockingSync = 1
 cudaEventDisableTiming = 2
 cudaHostAllocDefault = 0
+cudaHostRegisterDefault = 0
 
 
 class cudaError_t(IntEnum):
     cudaSuccess = 0
     cudaErrorInvalidValue = 1
+    cudaErrorMemoryAllocation = 2
     cudaErrorInsufficientDriver = 35
     cudaErrorNoDevice = 100
     cudaErrorInvalidResourceHandle = 400
+    cudaErrorIllegalState = 401
     cudaErrorIllegalAddress = 700
+    cudaErrorHostMemoryAlreadyRegistered = 712
+    cudaErrorHostMemoryNotRegistered = 713
     cudaErrorLaunchFailure = 719
     cudaErrorStreamCaptureUnsupported = 900
     cudaErrorStreamCaptureInvalidated = 901
@@ -49,7 +55,11 @@ device = Device()
 calls: Counter[str] = Counter()
 """How often each was called, for tests that count."""
 handles: dict[int, "Handle"] = {}
+after_fault: Counter[str] = Counter()
+"""What was called once a sticky error had been answered: nothing that frees or destroys belongs here."""
 _sticky: list[cudaError_t] = []
+_STICKY = (cudaError_t.cudaErrorIllegalAddress, cudaError_t.cudaErrorLaunchFailure)
+"""Those of the errors here of which NVIDIA says that any further CUDA work returns them again."""
 _SUCCESS = cudaError_t.cudaSuccess
 _NEEDS_NO_GPU = ("cudaGetDeviceCount", "cudaGetErrorString", "cudaDriverGetVersion", "cudaRuntimeGetVersion")
 _NOT_IN_CAPTURE = ("Malloc", "Free", "HostAlloc", "Memset", "Synchronize", "EventRecord", "WaitEvent")
@@ -61,8 +71,8 @@ def stand_in_launch(stream, name, reads, writes, run):
 
 
 def stand_in_held():
-    """What was taken and not given back: allocations and handles."""
-    return {"allocations": len(device.allocations), "handles": len(handles)}
+    """What was taken and not given back: memory, allocated or registered, and handles."""
+    return {"allocations": len(device.allocations) + len(device.registered), "handles": len(handles)}
 
 
 def _call(function):
@@ -73,32 +83,49 @@ def _call(function):
 
     def call(*args, **kwargs):
         calls[name] += 1
-        if name == wanted and calls[name] >= int(number):
-            _sticky.append(cudaError_t[error])
         if device.fault is not None and not _sticky:
             _sticky.append(cudaError_t.cudaErrorIllegalAddress)
-        if name != "cudaGetErrorString" and _sticky:
+        if _sticky:
+            after_fault[name] += 1
             return (_sticky[0], None)
+        if name == wanted and calls[name] >= int(number):
+            return (_failed(cudaError_t[error]), None)
         if not GPU and name not in _NEEDS_NO_GPU:
             return (cudaError_t.cudaErrorNoDevice, None)
         if any(word in name for word in _NOT_IN_CAPTURE) and _capturing():
-            _sticky.append(cudaError_t.cudaErrorStreamCaptureUnsupported)
-            return (_sticky[0], None)
+            return (_failed(cudaError_t.cudaErrorStreamCaptureUnsupported), None)
         try:
             return (_SUCCESS, *function(*args, **kwargs))
+        except Refused as refused:
+            return (_failed(refused.error), None)
         except Misuse as misuse:
             device.fault = misuse
-            _sticky.append(cudaError_t.cudaErrorIllegalAddress)
-            return (_sticky[0], None)
+            return (_failed(cudaError_t.cudaErrorIllegalAddress), None)
 
     call.__name__ = name
     call.__wrapped__ = function
     return call
 
 
+class Refused(Exception):
+    """An error of one call: the next may succeed."""
+
+    def __init__(self, error):
+        self.error = error
+
+
+def _failed(error):
+    """A sticky error stays; any error during a capture makes it invalid."""
+    if error in _STICKY:
+        _sticky.append(error)
+    for stream in _capturing():
+        stream.invalid = True
+    return error
+
+
 def _capturing():
     streams = (each.kept for each in list(handles.values()) if isinstance(each.kept, Stream))
-    return any(stream.captured is not None for stream in streams)
+    return [stream for stream in streams if stream.captured is not None]
 
 
 class Handle:
@@ -144,6 +171,19 @@ def cudaGetDeviceCount():
 
 
 @_call
+def cudaGetLastError():
+    return ()
+
+
+@_call
+def cudaDeviceSynchronize():
+    for each in list(handles.values()):
+        if isinstance(each.kept, Stream):
+            each.kept.synchronise()
+    return () if device.fault is None else _raise(device.fault)
+
+
+@_call
 def cudaSetDevice(device):
     if device:
         raise Misuse("there is one device, 0")
@@ -170,7 +210,7 @@ def cudaRuntimeGetVersion():
 
 @_call
 def cudaMemGetInfo():
-    return MEMORY - sum(map(len, device.allocations.values())), MEMORY
+    return MEMORY - device.on_device(), MEMORY
 
 
 @_call
@@ -185,8 +225,24 @@ def cudaFreeHost(ptr):
 
 
 @_call
+def cudaHostRegister(ptr, size, flags):
+    if not device.register(ptr, size):
+        raise Refused(cudaError_t.cudaErrorHostMemoryAlreadyRegistered)
+    return ()
+
+
+@_call
+def cudaHostUnregister(ptr):
+    if not device.unregister(ptr):
+        raise Refused(cudaError_t.cudaErrorHostMemoryNotRegistered)
+    return ()
+
+
+@_call
 def cudaMalloc(size):
-    return (device.allocate(size),)
+    if size > MEMORY - device.on_device():
+        raise Refused(cudaError_t.cudaErrorMemoryAllocation)
+    return (device.allocate(size, on_device=True),)
 
 
 @_call
@@ -223,7 +279,10 @@ def cudaStreamCreateWithFlags(flags):
 
 @_call
 def cudaStreamDestroy(stream):
-    _take(stream, Stream).end()
+    ending = _take(stream, Stream)
+    if ending.captured is not None:
+        raise Misuse("a stream was destroyed while it was capturing")
+    ending.end()
     return ()
 
 
@@ -241,7 +300,10 @@ def cudaStreamWaitEvent(stream, event, flags):
 
 @_call
 def cudaStreamBeginCapture(stream, mode):
-    _stream(stream).captured = []
+    capturing = _stream(stream)
+    if capturing.captured is not None:
+        raise Refused(cudaError_t.cudaErrorIllegalState)
+    capturing.captured, capturing.invalid = [], False
     return ()
 
 
@@ -251,6 +313,8 @@ def cudaStreamEndCapture(stream):
     graph, capturing.captured = capturing.captured, None
     if graph is None:
         raise Misuse("no capture on this stream")
+    if capturing.invalid:
+        raise Refused(cudaError_t.cudaErrorStreamCaptureInvalidated)
     return (Handle(graph),)
 
 

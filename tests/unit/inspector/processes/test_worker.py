@@ -4,8 +4,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+from cuda_networks import KernelBackend, StandInKernel, kernel_folder
+from gpu_pcs import stand_in_gpu
 
-from inspector.backends import open_backend
+from inspector.backends import Backend, open_backend
 from inspector.backends.instant import write_engine
 from inspector.processes.dispatch import Dispatch, ViewPace
 from inspector.processes.inspecting import OVERDUE, Held, Worker
@@ -13,7 +15,7 @@ from inspector.processes.intake import Intake
 from inspector.processes.notify import Notifier, Pulse
 from inspector.processes.stop import StopRequest
 from inspector.stages.batching import Batcher
-from inspector.values import Frame, Inspection
+from inspector.values import Frame, Inspection, Pixels
 from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender, ring_path
 from inspector.wire.messages import Filter, decode_results
 from inspector.wire.pixel_ring import PixelRing
@@ -22,11 +24,16 @@ SIZE = (64, 64)
 WINDOW, LUMP = 4, 1
 
 
-def inspect_one(folder: Path, engine_ms: float, deadline_ms: float) -> tuple[Inspection, int]:
+def inspect_one(
+    folder: Path, engine_ms: float, deadline_ms: float, engine: Backend | None = None
+) -> tuple[Inspection, int]:
     """What the worker says of one bright frame, and how much room ingest has while the engine is at it."""
-    engine = write_engine(folder / "engine", height=SIZE[0], width=SIZE[1], options={"delay_ms": engine_ms})
+    options = {"delay_ms": engine_ms}
+    engine = engine or open_backend(
+        write_engine(folder / "engine", height=SIZE[0], width=SIZE[1], options=options)
+    )
     deadline_ns = int(deadline_ms * 1e6)
-    with StopRequest() as stop, open_backend(engine) as backend, open_context() as context:
+    with StopRequest() as stop, engine as backend, open_context() as context:
         ring = PixelRing.create(ring_path(folder, "top"), SIZE[0] * SIZE[1], 1)
         frames = open_sender(context, FRAMES, folder, "top", linger_ms=0)
         dispatch = Dispatch(frames, ring, deadline_ns, 1, stop, ViewPace(0))
@@ -72,3 +79,23 @@ def test_an_answer_after_the_deadline_is_a_fault(tmp_path: Path):
     assert inspection.fault == OVERDUE
     assert inspection.segmentation is None
     assert room == 1
+
+
+class Watched(KernelBackend):
+    """Tells where each batch lay that it was given."""
+
+    def _submit(self, ticket: int, frames: Pixels) -> None:
+        self.given.append(frames.ctypes.data)
+        super()._submit(ticket, frames)
+
+
+def test_frames_are_laid_where_the_gpu_takes_them_from(tmp_path: Path):
+    """From the shared memory straight to pinned memory, a single frame too: the backend copies nothing again."""
+    with stand_in_gpu() as runtime:
+        backend = Watched(kernel_folder(tmp_path / "kernel", size=SIZE, max_batch=4))
+        backend.make_network, backend.given = lambda _: StandInKernel(backend, runtime), []
+        inspection, _ = inspect_one(tmp_path, 0, 60_000, backend)
+        pinned = [slot.frames.ctypes.data for slot in backend._all]
+    assert inspection.fault is None
+    assert backend.given
+    assert set(backend.given) <= set(pinned)

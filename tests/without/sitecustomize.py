@@ -1,0 +1,15 @@
+"""In front of PYTHONPATH: this Python and its children do not have the packages that WITHOUT names."""
+
+import os
+from functools import partial
+from importlib.machinery import PathFinder
+
+_WITHOUT = frozenset(os.environ["WITHOUT"].split())
+
+
+def _find_others(find_spec, name, path=None, target=None):
+    return None if name.partition(".")[0] in _WITHOUT else find_spec(name, path, target)
+
+
+# A partial is no method: pytest's import hook has this attribute as its own, and must call it as it is.
+PathFinder.find_spec = partial(_find_others, PathFinder.find_spec)
