@@ -15,6 +15,10 @@ Pixels = NDArray[np.uint8]
 MAP_STRIDES: Final = (1, 2, 4)
 """Sizes an engine may return its maps at, as divisors of the frame's (see the engine contract)."""
 
+REPLAY_EPOCH: Final = 1
+"""Ingest epoch of every camera of a replay: it starts each ingest once, and two replays of one recording give the
+same verdicts."""
+
 MAX_SCORE: Final = 255
 """Score maps hold round(255 · (1 − p(normal))) as uint8."""
 

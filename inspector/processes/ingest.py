@@ -22,7 +22,7 @@ from inspector.processes.stop import StopRequest
 from inspector.recipe import LoadedRecipe, load_recipe
 from inspector.repeated import Repeated
 from inspector.sources import WhenBehind, open_source
-from inspector.values import Announcement, Capture, Code, Frame, Uninspected
+from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, Uninspected
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
 from inspector.wire.messages import Begin, End, Fault, Idle, News, encode
 from inspector.wire.pixel_ring import PixelRing
@@ -53,9 +53,6 @@ GATHER_FRAMES: Final = 16
 GATHER_S: Final = 0.001
 """Frames of a recording that travel together, and how long they wait for each other: a message costs more than a
 frame's place in it."""
-
-REPLAY_EPOCH: Final = 1
-"""A replay starts each ingest once, and two replays of one recording have the same verdicts."""
 
 SHED_REASON: Final = Uninspected(Code.SHED, "shed: the worker is behind")
 STOPPED_REASON: Final = Uninspected(Code.STOPPED, "stopped before the frame was inspected")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from inspector.sinks.outlines import by_size, draw_outlines
 from inspector.sinks.whole_file import write_whole
-from inspector.values import Pixels, Verdict
+from inspector.values import REPLAY_EPOCH, Pixels, Verdict
 
 JPEG_OPTIONS: Final = (
     cv2.IMWRITE_JPEG_QUALITY,
@@ -43,15 +43,19 @@ _DAY_NS: Final = 86_400 * 10**9
 _log = structlog.get_logger(__name__)
 
 
-def picture_name(camera: str, frame_id: int) -> str:
-    """File name, without ending, of a frame's picture; safe for any camera name."""
+def picture_name(camera: str, frame_id: int, ingest_epoch: int = 0) -> str:
+    """File name, without ending, of a frame's picture; safe for any camera name.
+
+    A live camera's ingest is part of it: frame numbers begin again with each, and no evidence is written over.
+    """
     # "%" cannot come from quote() alone, so an unnamed camera takes nobody's name.
     name = quote(camera, safe="", errors="backslashreplace") or "%"
     if len(name) > MAX_NAME:
         name = f"{name[:MAX_NAME]}%{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
     if name.startswith("."):  # it would hide the file
         name = f"%2E{name[1:]}"
-    return f"{name}-{frame_id:08d}"
+    ingest = f"@{ingest_epoch}" if ingest_epoch > REPLAY_EPOCH else ""
+    return f"{name}{ingest}-{frame_id:08d}"
 
 
 def captured_ns_of(jpeg: bytes) -> int | None:
@@ -125,7 +129,7 @@ class RejectPictures:
         self, verdict: Verdict, pixels: Pixels, label: Pixels, order: list[int]
     ) -> Iterator[tuple[str, bytes]]:
         names = {defect.kind: defect.name for defect in verdict.defects}
-        stem = picture_name(verdict.camera, verdict.frame_id)
+        stem = picture_name(verdict.camera, verdict.frame_id, verdict.ingest_epoch)
         picture = draw_outlines(pixels, label, names, verdict.defects)
         yield f"{stem}.jpg", _dated(_encode(".jpg", picture, *JPEG_OPTIONS), verdict.captured_ns)
         for n in order:

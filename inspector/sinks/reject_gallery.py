@@ -128,7 +128,7 @@ def _show_kind(
         frame = (verdict.camera, verdict.ingest_epoch, verdict.frame_id)
         picture = shown.get(frame)
         if picture is None:
-            content = _read(folder / f"{picture_name(verdict.camera, verdict.frame_id)}.jpg")
+            content = _read(folder / f"{picture_name(verdict.camera, verdict.frame_id, verdict.ingest_epoch)}.jpg")
             if captured_ns_of(content) not in {None, verdict.captured_ns}:
                 gallery.replaced += 1
                 continue

@@ -89,7 +89,10 @@ def write_report(
     pictured = rejects.is_dir()
 
     def has_picture(verdict: Verdict) -> bool:
-        return pictured and (rejects / f"{picture_name(verdict.camera, verdict.frame_id)}.jpg").exists()
+        return (
+            pictured
+            and (rejects / f"{picture_name(verdict.camera, verdict.frame_id, verdict.ingest_epoch)}.jpg").exists()
+        )
 
     try:
         figures = read_figures(files.lines(), has_picture, None if selection.everything else selection.wants)

@@ -46,7 +46,7 @@ ORPHANS_EVERY_NS: Final = 3600 * 10**9
 
 NS_PER_DAY: Final = 86_400 * 10**9
 
-_PICTURE: Final = re.compile(r"(?P<camera>.+)-(?P<frame>\d{8,})(?:-\d+)?\.(?:jpg|png)")
+_PICTURE: Final = re.compile(r"(?P<camera>.+?)(?:@\d+)?-(?P<frame>\d{8,})(?:-\d+)?\.(?:jpg|png)")
 
 log = structlog.get_logger()
 
@@ -262,7 +262,7 @@ def _names(row: RowMapping) -> list[str]:
     """The pictures that a rejected frame may have."""
     if row["decision"] != "reject":
         return []
-    stem = picture_name(row["camera"], row["frame_id"])
+    stem = picture_name(row["camera"], row["frame_id"], row["ingest_epoch"])
     return [f"{stem}.jpg", *(f"{stem}-{n}.png" for n in range(row["defects"]))]
 
 
