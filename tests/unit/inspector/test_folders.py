@@ -1,0 +1,83 @@
+"""Folders that another user could have prepared."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from inspector.errors import ConfigError
+from inspector.folders import make_own_folder, refuse_foreign_folder
+
+NOBODY = 65534
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a folder away")
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o755, 0o770, 0o2770])
+def test_an_own_folder_is_taken(tmp_path: Path, mode: int):
+    """Also where others may look, or this process's group may write; and where it is not there yet."""
+    refuse_foreign_folder(tmp_path / "none")
+    folder = tmp_path / "links"
+    folder.mkdir()
+    folder.chmod(mode)
+    refuse_foreign_folder(folder)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])
+def test_a_folder_that_everybody_may_write_to_is_refused(tmp_path: Path, mode: int):
+    """The owner alone does not make it safe."""
+    folder = tmp_path / "links"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(ConfigError, match=rf"^links: {folder}: every user can write to it .*mode {mode:04o}"):
+        refuse_foreign_folder(folder)
+    with pytest.raises(ConfigError, match="every user can write to it"):
+        make_own_folder(folder)
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_another_users_folder_is_refused(tmp_path: Path, mode: int):
+    """Its owner can change the mode at any time; a link of another user counts as theirs, wherever it leads."""
+    folder, own = tmp_path / "links", tmp_path / "own"
+    folder.mkdir(mode=mode)
+    own.mkdir(mode=0o700)
+    os.chown(folder, NOBODY, NOBODY)
+    with pytest.raises(ConfigError, match=r"belongs to another user \(user 65534"):
+        refuse_foreign_folder(folder)
+    link = tmp_path / "link"
+    link.symlink_to(own)
+    refuse_foreign_folder(link)
+    os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        refuse_foreign_folder(link)
+
+
+@needs_root
+def test_a_group_that_may_write_must_be_the_process_s_own(tmp_path: Path):
+    """A folder of root is shared by its group: the stages of a service are in it, strangers are not."""
+    folder = tmp_path / "links"
+    folder.mkdir()
+    os.chown(folder, 0, 54321)
+    folder.chmod(0o1770)
+    with pytest.raises(ConfigError, match="a group that this process is not in"):
+        refuse_foreign_folder(folder)
+    before = os.getgroups()
+    os.setgroups([*before, 54321])
+    try:
+        refuse_foreign_folder(folder)
+    finally:
+        os.setgroups(before)
+
+
+def test_a_file_in_the_folders_place_is_refused(tmp_path: Path):
+    """One line, whatever stands there."""
+    (tmp_path / "links").write_text("")
+    with pytest.raises(ConfigError, match="is no folder"):
+        refuse_foreign_folder(tmp_path / "links")
+
+
+def test_folders_above_are_made_private_too(tmp_path: Path):
+    """Whoever may write above a folder may put another in its place."""
+    make_own_folder(tmp_path / "a" / "b")
+    assert [(tmp_path / each).stat().st_mode & 0o777 for each in ("a", "a/b")] == [0o700, 0o700]
