@@ -61,7 +61,7 @@ def swap_files(folder: EngineFolder) -> None:
 
 
 def test_a_file_swapped_after_its_hash_was_checked_is_not_used(folder: EngineFolder):
-    """Whoever may write to the folder acts between the check and the use: only bytes that were checked are loaded."""
+    """Whoever may write to the folder acts between check and use: only checked bytes are loaded."""
     backend = open_backend(folder)
     swap_files(folder)
     with pytest.raises(EngineError, match="content does not match the manifest"), backend:
@@ -72,7 +72,7 @@ def test_golden_frames_swapped_after_the_engine_was_opened_are_not_used(folder: 
     """They would vouch for the wrong engine."""
     with open_backend(folder) as backend:
         swap_files(folder)
-        with pytest.raises(EngineError, match="golden.npz: content does not match the manifest"):
+        with pytest.raises(EngineError, match=r"golden.npz: content does not match the manifest"):
             backend.verify_golden()
 
 
