@@ -14,6 +14,7 @@ import structlog
 from inspector import __version__, logs
 from inspector.config import LoadedConfig, load_config
 from inspector.errors import InputError, InspectorError
+from inspector.passwords import masked
 from inspector.processes import INGEST, PROCESSES, WORKER
 
 FIRST_YEAR: Final = 1970
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = _run(options)
         sys.stdout.flush()  # here, where a reader that has left is known
     except InspectorError as error:
-        print(f"inspector {options.command}: {error}", file=sys.stderr)
+        print(masked(f"inspector {options.command}: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 1

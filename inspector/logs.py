@@ -6,6 +6,8 @@ import sys
 
 import structlog
 
+from inspector.passwords import mask_event
+
 
 def configure(process: str) -> None:
     """Set up structlog for this process; INSPECTOR_LOG_LEVEL (debug, info, warning, error) sets the level."""
@@ -21,7 +23,7 @@ def configure(process: str) -> None:
     else:
         final = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
-        processors=shared + final,
+        processors=[*shared, *final[:-1], mask_event, final[-1]],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         # Whatever stderr is when a line is written: a program that calls a command may have replaced it.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),

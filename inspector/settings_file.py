@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from inspector.errors import ConfigError
+from inspector.passwords import masked
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -85,7 +86,8 @@ def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
     if error["type"] == "missing":
         return f"{where}: this key is required"
     message = error["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(error["input"], (dict, list)) else f", got {error['input']!r}"
+    hidden = isinstance(error["input"], (dict, list)) or keys[-1:] == ["password"]
+    given = "" if hidden else f", got {masked(repr(error['input']))}"
     return f"{where}: {message}{given}"
 
 

@@ -16,6 +16,7 @@ from inspector.config import LoadedConfig, SourceSettings, load_config
 from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError
+from inspector.passwords import masked
 from inspector.processes import DECIDE, INGEST
 from inspector.recipe import load_recipe
 from inspector.sinks.modbus_gate import reach
@@ -46,9 +47,9 @@ class Findings:
     def check(self, what: str, look: Callable[[], str]) -> bool:
         """Run one check; an InspectorError is its finding."""
         try:
-            self.rows.append({"what": what, "state": "ok", "found": look()})
+            self.rows.append({"what": what, "state": "ok", "found": masked(look())})
         except InspectorError as error:
-            self.rows.append({"what": what, "state": "wrong", "found": str(error)})
+            self.rows.append({"what": what, "state": "wrong", "found": masked(str(error))})
             return False
         return True
 

@@ -55,8 +55,9 @@ def run_session(
     """
     with claimed(out), private_folder() as links, StopRequest() as stop:
         line = line.model_copy(update={"links": links, "sinks": line.sinks.model_copy(update={"out": out})})
-        resolved = out / CONFIG_NAME
-        resolved.write_text(line.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        _write(out / CONFIG_NAME, line.json_for_people(), 0o640)
+        resolved = links / CONFIG_NAME
+        _write(resolved, line.json_for_stages(), 0o600)
         with Bar(quiet=quiet) as bar:
             process = Line(resolved, config.identity, list(line.cameras), links, bar.show, control)
             try:
@@ -67,6 +68,16 @@ def run_session(
                 if report and summary and (not stop or summary["captured"] <= QUICK_REPORT_FRAMES):
                     write_report(out)
     return Finished(out, summary, stopped)
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Raises InputError. Nobody reads it before it has its mode."""
+    try:
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 @contextlib.contextmanager
