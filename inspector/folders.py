@@ -30,6 +30,15 @@ def make_own_folder(path: Path) -> None:
     refuse_foreign_folder(path)
 
 
+def share_with_group(path: Path) -> None:
+    """Let the folder's group use a socket or file, where the folder gives its group to what lies in it (setgid).
+
+    A service's folders do: each link belongs to the users at its ends. Elsewhere it is for this user alone.
+    """
+    shared = path.parent.stat().st_mode & stat.S_ISGID
+    path.chmod(0o660 if shared else 0o600)
+
+
 def why_not_private(path: Path) -> str | None:
     """Why what lies in a folder could be another user's work; None where only this user or root can write there.
 

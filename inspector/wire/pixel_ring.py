@@ -15,6 +15,7 @@ from typing import Final, Self
 import numpy as np
 
 from inspector.errors import WireError, WorkError
+from inspector.folders import make_own_folder, share_with_group
 from inspector.values import Pixels
 
 _PAGE: Final = mmap.PAGESIZE
@@ -34,9 +35,10 @@ class PixelRing:
     def create(cls, path: Path, slot_bytes: int, slots: int) -> Self:
         """A new ring; one that a killed ingest left behind is replaced. Raises WorkError without memory for it."""
         size = slots * _stride(slot_bytes)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_own_folder(path.parent)
         path.unlink(missing_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        share_with_group(path)
         try:
             # Taken at once: memory that is missing must fail here, not as SIGBUS in the middle of a coil.
             os.posix_fallocate(file, 0, size)

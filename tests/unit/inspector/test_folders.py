@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from inspector.errors import ConfigError
-from inspector.folders import make_own_folder, refuse_foreign_folder
+from inspector.folders import make_own_folder, refuse_foreign_folder, share_with_group
 
 NOBODY = 65534
 
@@ -81,3 +81,18 @@ def test_folders_above_are_made_private_too(tmp_path: Path):
     """Whoever may write above a folder may put another in its place."""
     make_own_folder(tmp_path / "a" / "b")
     assert [(tmp_path / each).stat().st_mode & 0o777 for each in ("a", "a/b")] == [0o700, 0o700]
+
+
+@pytest.mark.parametrize(("folder_mode", "mode"), [(0o700, 0o600), (0o755, 0o600), (0o2770, 0o660)])
+def test_a_socket_is_shared_where_its_folder_gives_its_group(tmp_path: Path, folder_mode: int, mode: int):
+    """Whatever the umask: a service's folders are setgid, a user's own are not."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    folder.chmod(folder_mode)
+    before = os.umask(0o077)
+    try:
+        (folder / "socket").write_text("")
+        share_with_group(folder / "socket")
+    finally:
+        os.umask(before)
+    assert (folder / "socket").stat().st_mode & 0o777 == mode
