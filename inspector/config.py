@@ -33,8 +33,8 @@ _SQLITE: Final = "sqlite:///"
 
 _PREFIX: Final = "INSPECTOR_"
 _NESTED: Final = "__"
-_NOT_OF_A_LINE: Final = re.compile(r"LOG_LEVEL|TEST_\w+")
-"""Variables with the prefix that lie over no key of a line: the log's, and those of the project's tests."""
+_NOT_OF_A_LINE: Final = re.compile(r"CONFIG|LOG_LEVEL|TEST_\w+")
+"""Variables with the prefix that are no key of a line: its config's path, the log's level, the project's tests."""
 
 Positive = Annotated[float, Field(gt=0.0)]
 
@@ -368,6 +368,14 @@ def _absolute_url(url: str | None, out: Path, base: Path) -> str:
     return f"{_SQLITE}{base / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url
 
 
+def _cache_folder() -> Path | None:
+    """The user's; None for a user who has no home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "inspector"
+    except RuntimeError:
+        return None
+
+
 def _absolute_source(source: SourceSettings, base: Path) -> SourceSettings:
     if isinstance(source, CameraSettings):
         if isinstance(source.device, int) or "://" in source.device:
@@ -380,13 +388,13 @@ def _absolute_source(source: SourceSettings, base: Path) -> SourceSettings:
 
 def _absolute(line: LineConfig, base: Path) -> LineConfig:
     cameras = {name: _absolute_source(source, base) for name, source in line.cameras.items()}
-    cache = line.backend.cache or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "inspector"
+    cache = line.backend.cache or _cache_folder()
     return line.model_copy(
         update={
             "engine": base / line.engine,
             "recipe": base / line.recipe,
             "cameras": cameras,
-            "backend": line.backend.model_copy(update={"cache": base / cache}),
+            "backend": line.backend.model_copy(update={"cache": cache and base / cache}),
             "sinks": line.sinks.model_copy(update={"out": base / line.sinks.out}),
             "records": line.records.model_copy(
                 update={"url": _absolute_url(line.records.url, base / line.sinks.out, base)}

@@ -125,6 +125,18 @@ class Control:
             self._path.unlink(missing_ok=True)
 
 
+def listener(path: Path) -> int | None:
+    """The process that takes orders there; None where none does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:
+        connection.settimeout(_ORDER_S)
+        try:
+            connection.connect(os.fspath(path))
+        except OSError:
+            return None
+        pid, _, _ = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+        return int(pid)
+
+
 def _is_ours(connection: socket.socket) -> bool:
     """Only this user and root give orders, whoever can reach the socket."""
     _, user, _ = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))

@@ -180,7 +180,7 @@ def main(config: LoadedConfig, camera: str) -> None:
         ring = PixelRing.create(
             ring_path(line.links, camera),
             manifest.height * manifest.width,
-            _slots(manifest.height * manifest.width, batch),
+            slots_for(manifest.height * manifest.width, batch),
         )
         try:
             frames = open_sender(context, FRAMES, line.links, camera, linger_ms=FRAMES_LINGER_MS)
@@ -205,7 +205,8 @@ def main(config: LoadedConfig, camera: str) -> None:
             ring.close()
 
 
-def _slots(frame_bytes: int, batch: int) -> int:
+def slots_for(frame_bytes: int, batch: int) -> int:
+    """Frames that lie in shared memory."""
     return max(LEAST_SLOTS, SLOTS_PER_BATCH * batch, min(USUAL_SLOTS, USUAL_BYTES // frame_bytes))
 
 

@@ -70,7 +70,8 @@ def release(folder: Path) -> tuple[Path, Path]:
     wheels.mkdir(parents=True, exist_ok=True)
     _pip("wheel", wheels, "--no-deps", "--wheel-dir", source, source)
     only = ("--only-binary", ":all:", "--python-version", PYTHON)
-    _pip("download", wheels, *only, "--dest", wheels, "--require-hashes", "-r", source / "deploy/requirements.lock")
+    lock = source / "deploy/requirements.lock"
+    _pip("download", wheels, *only, "--dest", wheels, "--require-hashes", "-r", lock)
     return source, wheels
 
 

@@ -185,11 +185,7 @@ class Service:
         return until(recorded, bound_s, f"not all of {len(given)} verdicts are in the database")
 
     def _nothing_is_left_over(self) -> None:
-        running = {
-            process.pid: process.command
-            for user in USERS
-            for process in self.container.processes(user)
-        }
+        running = {process.pid: process.command for user in USERS for process in self.container.processes(user)}
         assert running.keys() == {self.pid(unit) for unit in STAGES}, running
         left = self.container.run("cd /run/inspector && find * ; ls /dev/shm").stdout.split()
         assert all(SOCKETS.fullmatch(name) for name in left), left

@@ -201,9 +201,8 @@ def changed_engine_byte(line: Service, measured: Measured) -> None:
     try:
         line.signal(WORKER, "SIGKILL")
         measured["a changed engine byte: until the alarm"] = alarmed(line, WORKER, since_s)
-        until(
-            lambda: "content does not match the manifest" in line.journal(f"--unit {WORKER}", since_s), 20, "no reason"
-        )
+        said = "content does not match the manifest"
+        until(lambda: said in line.journal(f"--unit {WORKER}", since_s), 20, "no reason")
         line.uninspected("top", time.time(), "", 10)
     finally:
         path.write_bytes(whole)
@@ -375,7 +374,8 @@ HOLD = (
 def database_gone(line: Service, measured: Measured) -> None:
     """It answers nobody for a while: verdicts go on as if nothing were, and are on record when it is back."""
     held_s = time.time()
-    line.container.run(f"systemd-run --quiet --collect --uid inspector-decide --unit test-holder {PYTHON} -c '{HOLD}'")
+    holder = "systemd-run --quiet --collect --uid inspector-decide --unit test-holder"
+    line.container.run(f"{holder} {PYTHON} -c '{HOLD}'")
     until(lambda: "records wait" in line.journal(f"--unit {DECIDE}", held_s), 40, "nobody noticed")
     until(lambda: len(line.since(held_s, "top")) > 60, 20, "verdicts wait for the database")
     assert {verdict["decision"] for verdict in line.since(held_s)} <= {"accept", "reject"}
