@@ -104,6 +104,8 @@ make_folders() {
       install -o root -g inspector -m 0640 "$here/etc/$file" "$etc/$file"
       say "$etc/$file: an example, yours to change"
     fi
+    # Every key with its default; of this release, and so written each time.
+    install -D -o root -g inspector -m 0640 "$here/../configs/plant/$file" "$etc/examples/$file"
   done
 }
 

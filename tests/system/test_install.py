@@ -128,7 +128,7 @@ def test_installing_again_changes_nothing(service: Service):
 
 def test_an_upgrade_keeps_config_recipes_and_engines(service: Service):
     """Another wheel is another release: the line runs on it, everything else is as it was."""
-    kept = "sha256sum /etc/inspector/* /opt/inspector/engines/*/* | sort"
+    kept = "sha256sum /etc/inspector/*.toml /opt/inspector/engines/*/* | sort"
     before, old = (
         service.container.run(kept).stdout,
         service.container.run("readlink /opt/inspector/current").stdout,
