@@ -23,6 +23,15 @@ def refuse_foreign_folder(path: Path) -> None:
         )
 
 
+def is_of_root(path: Path) -> bool:
+    """Whether only root, and the group that root has chosen, can write to a folder."""
+    try:
+        state = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(state.st_mode) and state.st_uid == ROOT_UID and not state.st_mode & stat.S_IWOTH
+
+
 def make_own_folder(path: Path) -> None:
     """Make a folder that only its owner may enter, parents included, and refuse one that others can write to."""
     for missing in reversed([path, *path.parents]):
@@ -73,7 +82,8 @@ def _foreign(path: Path) -> str | None:
         return f"belongs to another user ({_described(owner)})"
     if state.st_mode & stat.S_IWOTH:
         return f"every user can write to it ({_described(state)})"
-    if state.st_mode & stat.S_IWGRP and state.st_gid not in {os.getegid(), *os.getgroups()}:
+    members = {os.getegid(), *os.getgroups()}
+    if state.st_mode & stat.S_IWGRP and state.st_gid not in members and os.geteuid() != ROOT_UID:
         return f"a group that this process is not in can write to it ({_described(state)})"
     return None
 

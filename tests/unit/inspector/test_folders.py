@@ -1,6 +1,9 @@
 """Folders that another user could have prepared."""
 
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -53,21 +56,36 @@ def test_another_users_folder_is_refused(tmp_path: Path, mode: int):
         refuse_foreign_folder(link)
 
 
+PROGRAM = """
+import sys
+from pathlib import Path
+from inspector.errors import ConfigError
+from inspector.folders import is_of_root, refuse_foreign_folder
+assert is_of_root(Path(sys.argv[1]))
+try:
+    refuse_foreign_folder(Path(sys.argv[1]))
+except ConfigError as error:
+    sys.exit(str(error))
+"""
+
+
 @needs_root
-def test_a_group_that_may_write_must_be_the_process_s_own(tmp_path: Path):
+@pytest.mark.parametrize(("groups", "said"), [("54321", ""), ("54322", "a group that this process is not in")])
+def test_a_group_that_may_write_must_be_the_processs_own(groups: str, said: str):
     """A folder of root is shared by its group: the stages of a service are in it, strangers are not."""
-    folder = tmp_path / "links"
-    folder.mkdir()
-    os.chown(folder, 0, 54321)
-    folder.chmod(0o1770)
-    with pytest.raises(ConfigError, match="a group that this process is not in"):
-        refuse_foreign_folder(folder)
-    before = os.getgroups()
-    os.setgroups([*before, 54321])
-    try:
-        refuse_foreign_folder(folder)
-    finally:
-        os.setgroups(before)
+    with tempfile.TemporaryDirectory() as above:
+        Path(above).chmod(0o755)
+        folder = Path(above) / "links"
+        folder.mkdir()
+        os.chown(folder, 0, 54321)
+        folder.chmod(0o1770)
+        refuse_foreign_folder(folder)  # root is in every group
+        caps = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")  # the interpreter may be root's
+        become = ["setpriv", "--reuid=12345", "--regid=12345", f"--groups={groups}", *caps]
+        command = [*become, sys.executable, "-c", PROGRAM, str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3])
+        assert said in done.stderr
+        assert (done.returncode == 0) == (not said)
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path):
