@@ -58,6 +58,7 @@ uninstall() {
     if [[ $(readlink "/usr/local/bin/$program") == "$home"/* ]]; then rm "/usr/local/bin/$program"; fi
   done
   systemctl daemon-reload
+  systemctl reset-failed 'inspector-*' 2>/dev/null || true
   say "removed; left as they are: $etc, $home/engines, /var/lib/inspector, and the users and groups inspector*"
 }
 
