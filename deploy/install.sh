@@ -2,6 +2,7 @@
 # Installs, upgrades or removes the inspector as a systemd service. Run it as often as you like: what is there and
 # right is left alone; config, recipes, engines and results are never overwritten.
 set -euo pipefail
+umask 022 # what it installs is for others to read, whatever root's own habits are
 
 usage() {
   cat <<'END'
@@ -10,15 +11,18 @@ usage: install.sh [--wheelhouse DIR] [--extra NAME]… [--no-demo] [--no-restart
 
   WHEEL             strip_inspector-….whl
   --wheelhouse DIR  take all libraries from this folder, for a PC without internet: wheelhouse.sh fills it
-  --extra NAME      besides `service`: tensorrt or torch (a GPU PC: workers get its devices), postgres, …
+  --extra NAME      besides `service`: tensorrt or torch (a GPU PC: workers get its devices), postgres, …;
+                    what these add is not in requirements.lock
   --no-demo         build no demo engine
   --no-restart      upgrade, but leave the running stages on the old release
   --uninstall       remove units and releases; config, engines and results stay
 
 /opt/inspector/releases/…   each release in a venv of its own; `current` is the one in use
 /opt/inspector/engines/     engine folders, root's; a worker's instance is named by its folder
-/etc/inspector/             line.toml, recipes, keys: root's, readable by the service
-/var/lib/inspector/         verdicts and pictures: the service's
+/etc/inspector/             line.toml, recipes, keys: root's, readable by the group inspector
+/var/lib/inspector/         verdicts and pictures: decide's, readable by the group inspector
+
+Libraries come in the versions of requirements.lock, each checked by its hash.
 END
 }
 
@@ -26,6 +30,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 home=/opt/inspector
 etc=/etc/inspector
 units=/usr/local/lib/systemd/system
+tmpfiles=/usr/local/lib/tmpfiles.d/inspector.conf
 keep_releases=2 # the one in use and the one before it, to go back to
 gpu_unit=strip-inspector-gpu.service
 gpu_drop_in=inspector-worker@.service.d/worker-gpu.conf
@@ -52,19 +57,32 @@ uninstall() {
   systemctl disable --quiet inspector.target 'inspector-decide.service' 2>/dev/null || true
   find /etc/systemd/system -name 'inspector*' -type l -delete
   if [[ -e $units/$gpu_unit ]]; then systemctl stop "$gpu_unit"; fi
-  rm -rf "$units"/inspector* "${units:?}/$gpu_unit" "$home/releases" "$home/current" /run/inspector
+  rm -rf "$units"/inspector* "${units:?}/$gpu_unit" "$tmpfiles" "$home/releases" "$home/current" /run/inspector
   for program in inspector trainer; do
     if [[ $(readlink "/usr/local/bin/$program") == "$home"/* ]]; then rm "/usr/local/bin/$program"; fi
   done
   systemctl daemon-reload
-  say "removed; left as they are: $etc, $home/engines, /var/lib/inspector and the user inspector"
+  systemctl reset-failed 'inspector-*' 2>/dev/null || true
+  say "removed; left as they are: $etc, $home/engines, /var/lib/inspector, and the users and groups inspector*"
 }
 
 make_user() {
-  getent group inspector >/dev/null || groupadd --system inspector
-  getent passwd inspector >/dev/null ||
-    useradd --system --gid inspector --home-dir /var/lib/inspector --no-create-home \
-      --shell /usr/sbin/nologin inspector
+  local name=$1 groups=$2
+  getent passwd "$name" >/dev/null ||
+    useradd --system --gid inspector --home-dir /var/lib/inspector --no-create-home --shell /usr/sbin/nologin "$name"
+  if [[ -n $groups ]]; then usermod --append --groups "$groups" "$name"; fi
+}
+
+make_users() {
+  # A user a stage, a group a link: docs/decisions/users-of-the-stages.md.
+  local group
+  for group in inspector inspector-{links,news,frames,results}; do
+    getent group "$group" >/dev/null || groupadd --system "$group"
+  done
+  make_user inspector-ingest inspector-links,inspector-news,inspector-frames
+  make_user inspector-worker inspector-links,inspector-frames,inspector-results
+  make_user inspector-decide inspector-links,inspector-news,inspector-results
+  make_user inspector-alarm ''
 }
 
 make_release() {
@@ -77,7 +95,9 @@ make_release() {
   elif [[ $extras == *tensorrt* ]]; then
     from=(--extra-index-url https://pypi.nvidia.com) # the library is on no other
   fi
-  "$release/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "${from[@]}" "${wheel}[$extras]" ||
+  local pip=("$release/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "${from[@]}")
+  # Locked versions first; the second call adds the release itself, and what an extra needs besides.
+  { "${pip[@]}" --require-hashes --requirement "$here/requirements.lock" && "${pip[@]}" "${wheel}[$extras]"; } ||
     { rm -rf "$release"; fail "the release could not be installed: see pip's words above; nothing was changed"; }
   touch "$release/.whole"
 }
@@ -89,6 +109,8 @@ make_folders() {
       install -o root -g inspector -m 0640 "$here/etc/$file" "$etc/$file"
       say "$etc/$file: an example, yours to change"
     fi
+    # Every key with its default; of this release, and so written each time.
+    install -D -o root -g inspector -m 0640 "$here/../configs/plant/$file" "$etc/examples/$file"
   done
 }
 
@@ -99,15 +121,15 @@ make_demo_engine() {
 }
 
 own_engines() {
-  # What runs as code belongs to root: the service may read it, and change nothing.
-  chown -R root:inspector "$home/engines" "$etc"
-  chmod -R u=rwX,g=rX,o= "$home/engines" "$etc"
+  # What runs as code belongs to root: the service may read it, and change nothing. Secrets are not the group's.
+  local secret=(-path "$etc/keys" -o -path "$etc/credentials")
+  find "$home/engines" "$etc" \( "${secret[@]}" \) -prune -o -exec chown -h root:inspector {} + -exec chmod u=rwX,g=rX,o= {} +
 }
 
 check_release() {
   local release=$1 stage line
   for stage in decide worker; do
-    line=$(runuser -u inspector -- "$release/bin/inspector" check --stage "$stage" --config "$etc/line.toml" 2>&1) ||
+    line=$(runuser -u "inspector-$stage" -- "$release/bin/inspector" check --stage "$stage" --config "$etc/line.toml" 2>&1) ||
       { printf '%s\n' "$line" >&2; return 1; }
   done
 }
@@ -132,6 +154,8 @@ install_units() {
   else
     rm -f "${units:?}/$gpu_unit" "$units/$gpu_drop_in"
   fi
+  install -D -m 0644 "$here"/systemd/inspector.tmpfiles.conf "$tmpfiles"
+  systemd-tmpfiles --create "$tmpfiles"
   systemctl daemon-reload
 }
 
@@ -172,7 +196,7 @@ main() {
   done
   [[ -f $wheel ]] || { usage >&2 && exit 2; }
   wheel=$(realpath "$wheel")
-  make_user
+  make_users
   release=$(basename "$wheel" | cut -d- -f2)
   release=$home/releases/$release-$(sha256sum "$wheel" | cut -c1-12)$(tr , + <<<"${extras#service}")
   make_release "$release" "$wheel" "$wheelhouse" "$extras"
@@ -182,7 +206,7 @@ main() {
   before=$(readlink "$home/current" || true)
   if ! check_release "$release"; then
     if [[ -n $before ]]; then fail "the new release does not start on this config: the old one stays in use"; fi
-    say "not ready to start yet: mend what stands above, then \`inspector check --config $etc/line.toml\`"
+    say "not ready to start yet: fix what stands above, then \`inspector check --config $etc/line.toml\`"
   fi
   mapfile -t running < <(inspector_units --state=active)
   switch_to "$release"

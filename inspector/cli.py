@@ -13,8 +13,10 @@ import structlog
 
 from inspector import __version__, logs
 from inspector.config import LoadedConfig, load_config
-from inspector.errors import InputError, InspectorError
+from inspector.errors import InputError, InspectorError, WorkError
+from inspector.passwords import masked
 from inspector.processes import INGEST, PROCESSES, WORKER
+from inspector.usage import Parser
 
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2261
@@ -22,23 +24,45 @@ LAST_YEAR: Final = 2261
 
 LONGEST_BENCH_S: Final = 3600.0
 
+CONFIG_VARIABLE: Final = "INSPECTOR_CONFIG"
+INSTALLED_CONFIG: Final = Path("/etc/inspector/line.toml")
+"""The service's."""
+
+LOOKING: Final = ("status", "check", "export", "mark", "unmark")
+"""Commands that start no line of their own: without a config they mean the service's."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
     logs.configure(options.command)
     try:
+        if getattr(options, "config", ...) is None:
+            options.config = _default_config(options.command)
         code = _run(options)
         sys.stdout.flush()  # here, where a reader that has left is known
     except InspectorError as error:
-        print(f"inspector {options.command}: {error}", file=sys.stderr)
+        print(masked(f"inspector {options.command}: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 1
     except BrokenPipeError:  # the reader of our output (head, less) has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # a disk that is full, read-only or gone; a PC out of memory or descriptors
+        where = f"{error.filename}: " if error.filename else ""
+        print(masked(f"inspector {options.command}: {where}{error.strerror or error}"), file=sys.stderr)
+        return WorkError.exit_code
     return code
+
+
+def _default_config(command: str) -> Path:
+    """Where none is named. Raises InputError."""
+    if os.environ.get(CONFIG_VARIABLE):
+        return Path(os.environ[CONFIG_VARIABLE])
+    if command in LOOKING and INSTALLED_CONFIG.exists():
+        return INSTALLED_CONFIG
+    raise InputError(f"which line? give --config FILE, or set {CONFIG_VARIABLE}")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -83,20 +107,27 @@ def _run(options: argparse.Namespace) -> int:
             from inspector.commands.swap import swap
 
             return swap(options.engine, options.config, as_json=options.json)
-        case "keys":
-            from inspector.commands.keys import keys
-
-            return keys(options.kind, options.out, options.name)
-        case "sign":
-            from inspector.commands.keys import sign
-
-            return sign(options.engine, options.key)
+        case "keys" | "sign" | "recipe":
+            return _run_maker(options)
         case "status":
             from inspector.commands.status import status
 
-            return status(options.config, as_json=options.json)
+            return status(options.config, wait_s=options.wait, as_json=options.json)
         case _:
             return _run_process(options)
+
+
+def _run_maker(options: argparse.Namespace) -> int:
+    """Commands that make a file and need no line."""
+    if options.command == "recipe":
+        from inspector.commands.recipe import recipe
+
+        return recipe(options.engine, options.out)
+    from inspector.commands.keys import keys, sign
+
+    if options.command == "keys":
+        return keys(options.kind, options.out, options.name)
+    return sign(options.engine, options.key)
 
 
 def _run_check(options: argparse.Namespace) -> int:
@@ -176,7 +207,7 @@ def _run_process(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="inspector",
         description="Inspects steel strip: every frame gets a verdict, in order, in time.",
         epilog="example: inspector replay frames/ --config configs/demo/line.toml --out out/first",
@@ -218,7 +249,7 @@ def _parser() -> argparse.ArgumentParser:
     check = _command(
         commands,
         "check",
-        "say whether a line would start: config, recipe, engine, golden frames, sources",
+        "say whether a line would start: config, recipe, engine, golden frames, cameras (opened), PLC (read from)",
         "inspector check --config line.toml",
     )
     check.add_argument(
@@ -236,6 +267,9 @@ def _parser() -> argparse.ArgumentParser:
         "status",
         "say how the running line stands; exit code 0 when it is healthy, 1 when not",
         "inspector status --config line.toml",
+    )
+    status.add_argument(
+        "--wait", type=_seconds, default=0.0, metavar="S", help="ask again until it is healthy, so many seconds"
     )
     _json(status)
 
@@ -271,6 +305,13 @@ def _parser() -> argparse.ArgumentParser:
     keys.add_argument("kind", choices=["line", "viewer", "signing"])
     keys.add_argument("--out", type=_path, required=True, help="the line's key folder; for signing, a file")
     keys.add_argument("--name", help="of the viewer")
+
+    recipe = _command(
+        commands, "recipe", "write a recipe to start from, with a rule for each class of an engine",
+        "inspector recipe engines/strip-fast --out recipe.toml", with_config=False,
+    )  # fmt: skip
+    recipe.add_argument("engine", type=_path, metavar="ENGINE", help="engine folder")
+    recipe.add_argument("--out", type=_path, help="file to write, which must not exist (default: print it)")
 
     sign = _command(
         commands, "sign", "sign an engine folder, for lines that trust the key",
@@ -364,7 +405,10 @@ def _command(
         name, help=what, description=f"{what[0].upper()}{what[1:]}.", epilog=f"example: {example}"
     )
     if with_config:
-        command.add_argument("--config", type=_path, required=True, help="the line's config (line.toml)")
+        installed = f", else {INSTALLED_CONFIG}" if name in LOOKING else ""
+        command.add_argument(
+            "--config", type=_path, help=f"the line's config (line.toml); default: ${CONFIG_VARIABLE}{installed}"
+        )
     return command
 
 

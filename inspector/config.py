@@ -2,16 +2,26 @@
 
 import difflib
 import hashlib
+import json
 import os
 import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inspector.errors import ConfigError
+from inspector.passwords import PLACE, check_source, has_place, masked, with_password
 from inspector.settings_file import parse, read_bytes, validate
 
 _STRICT: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -19,15 +29,12 @@ _STRICT: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 CAMERA_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """Camera names become socket, file and unit names."""
 
-_URL_PASSWORDS: Final = re.compile(r"(?<=://)([^:/@]*):[^@]*(?=@)|[?&](?:ssl)?password=[^&]*")
-"""Where a URL can hold one: after the user's name, and among libpq's parameters."""
-
 _SQLITE: Final = "sqlite:///"
 
 _PREFIX: Final = "INSPECTOR_"
 _NESTED: Final = "__"
-_NOT_OF_A_LINE: Final = re.compile(r"LOG_LEVEL|TEST_\w+")
-"""Variables with the prefix that lie over no key of a line: the log's, and those of the project's tests."""
+_NOT_OF_A_LINE: Final = re.compile(r"CONFIG|LOG_LEVEL|TEST_\w+")
+"""Variables with the prefix that are no key of a line: its config's path, the log's level, the project's tests."""
 
 Positive = Annotated[float, Field(gt=0.0)]
 
@@ -57,14 +64,37 @@ class RecordingSettings(BaseModel):
 
 
 class CameraSettings(BaseModel):
-    """A camera through OpenCV."""
+    """A camera."""
 
     model_config = _STRICT
     type: Literal["camera"]
     device: str | int
-    """V4L2 device number, an RTSP or HTTP URL, or a GStreamer pipeline."""
+    """V4L2 device number or path, an address such as rtsp:// or http://, or a file."""
     frames_per_second: Positive
     """The line rate; it says how many frames a gap has cost."""
+    password: Annotated[str, AfterValidator(check_source)] | None = None
+    """`env:NAME` or `credential:NAME`: put into the address after its user's name, or where it says {password}."""
+
+    @model_validator(mode="after")
+    def _can_be_opened(self) -> "CameraSettings":
+        device = str(self.device)
+        if " ! " in device:
+            raise ValueError("device: GStreamer pipelines are not taken: give the address, rtsp:// or http://")
+        if self.password is not None and not has_place(device):
+            raise ValueError(
+                f"password: device has no place for it: write rtsp://USER@HOST/… or {PLACE} where it goes"
+            )
+        return self
+
+    def address(self) -> str | int:
+        """What to open, with its password. Raises ConfigError where that cannot be had."""
+        if self.password is None:
+            return self.device
+        return with_password(str(self.device), self.password)
+
+    @field_serializer("device", when_used="json")
+    def _shown(self, device: str | int) -> str | int:
+        return masked(device) if isinstance(device, str) else device
 
 
 class SimulatorSettings(BaseModel):
@@ -160,7 +190,7 @@ class RecordSettings(BaseModel):
     @field_serializer("url", when_used="json")
     def _without_password(self, url: str | None) -> str | None:
         """line.json is kept beside the results; the processes have the password from the environment."""
-        return url if url is None else without_password(url)
+        return url if url is None else masked(url)
 
 
 class ViewSettings(BaseModel):
@@ -242,6 +272,23 @@ class LineConfig(BaseSettings):
     links: Path = Field(default_factory=_runtime_folder)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; only its owner may enter."""
 
+    def json_for_people(self) -> str:
+        """All settings, defaults too, without a password: it is kept beside the results."""
+        return self.model_dump_json(indent=1)
+
+    def json_for_stages(self) -> str:
+        """All settings, with the cameras' passwords: for a file that only its owner may read. Raises ConfigError.
+
+        The database's URL is in the environment of the stages where it holds a password.
+        """
+        values = self.model_dump(mode="json")
+        for name, camera in self.cameras.items():
+            if isinstance(camera, CameraSettings):
+                values["cameras"][name] |= {"device": camera.address(), "password": None}
+        if RECORDS_URL in os.environ:
+            values["records"]["url"] = None
+        return json.dumps(values)
+
     @field_validator("links")
     @classmethod
     def _on_this_pc(cls, links: Path) -> Path:
@@ -311,18 +358,11 @@ def _refuse_unknown_variables() -> None:
             raise ConfigError(f"environment: {variable}: no key of a line{hint}")
 
 
-def without_password(url: str) -> str:
-    """The URL as it may stand in a file or a log."""
-    if url.startswith(_SQLITE):  # a file has no password, whatever its name looks like
-        return url
-    return _URL_PASSWORDS.sub(r"\1", url)
-
-
 def _refuse_password(path: Path, values: dict[str, Any]) -> None:
     """A config is read by many, and copied beside every result."""
     records = values.get("records")
     url = records.get("url") if isinstance(records, dict) else None
-    if isinstance(url, str) and without_password(url) != url:
+    if isinstance(url, str) and masked(url) != url:
         raise ConfigError(
             f"{path}: records.url: holds a password: give the whole URL in {RECORDS_URL}, or the password in "
             "~/.pgpass"
@@ -335,18 +375,33 @@ def _absolute_url(url: str | None, out: Path, base: Path) -> str:
     return f"{_SQLITE}{base / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url
 
 
+def _cache_folder() -> Path | None:
+    """The user's; None for a user who has no home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "inspector"
+    except RuntimeError:
+        return None
+
+
+def _absolute_source(source: SourceSettings, base: Path) -> SourceSettings:
+    if isinstance(source, CameraSettings):
+        if isinstance(source.device, int) or "://" in source.device:
+            return source
+        return source.model_copy(update={"device": str(base / source.device)})
+    if isinstance(source, SimulatorSettings):
+        return source
+    return source.model_copy(update={"path": base / source.path})
+
+
 def _absolute(line: LineConfig, base: Path) -> LineConfig:
-    cameras = {
-        name: source.model_copy(update={"path": base / source.path}) if hasattr(source, "path") else source
-        for name, source in line.cameras.items()
-    }
-    cache = line.backend.cache or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "inspector"
+    cameras = {name: _absolute_source(source, base) for name, source in line.cameras.items()}
+    cache = line.backend.cache or _cache_folder()
     return line.model_copy(
         update={
             "engine": base / line.engine,
             "recipe": base / line.recipe,
             "cameras": cameras,
-            "backend": line.backend.model_copy(update={"cache": base / cache}),
+            "backend": line.backend.model_copy(update={"cache": cache and base / cache}),
             "sinks": line.sinks.model_copy(update={"out": base / line.sinks.out}),
             "records": line.records.model_copy(
                 update={"url": _absolute_url(line.records.url, base / line.sinks.out, base)}

@@ -12,6 +12,8 @@ from typing import Final
 
 import structlog
 
+from inspector.passwords import mask_event
+
 HELD_LINES: Final = 2_000
 """Lines that wait for a reader that is slow or hangs; what comes after that is counted and left out."""
 
@@ -108,7 +110,7 @@ def configure(process: str) -> None:
     else:
         final = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
-        processors=shared + final,
+        processors=[*shared, *final[:-1], mask_event, final[-1]],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _Printer(),
         cache_logger_on_first_use=False,

@@ -52,18 +52,19 @@ class LoadedRecipe:
         Every class of the engine needs a rule: one that nobody decided about would be an escape by oversight.
         """
         recipe, classes = self.recipe, engine.names[1:]
-        for name in recipe.classes:
-            if name not in classes:
-                raise ConfigError(
-                    f"{self.path}: classes.{name}: the engine {engine.engine} has no such class; "
-                    f"it has {', '.join(classes)}"
-                )
-        for name in classes:
-            if name not in recipe.classes:
-                raise ConfigError(
-                    f"{self.path}: classes: no rule for the engine's class {name}: add [classes.{name}] "
-                    f'with action = "reject" or "record"'
-                )
+        wrong = [
+            f"classes.{name}: the engine {engine.engine} has no such class; it has {', '.join(classes)}"
+            for name in recipe.classes
+            if name not in classes
+        ]
+        wrong += [
+            f'classes: no rule for the engine\'s class {name}: add [classes.{name}] with action = "reject" or '
+            '"record"'
+            for name in classes
+            if name not in recipe.classes
+        ]
+        if wrong:
+            raise ConfigError(f"{self.path}: {'; '.join(wrong)}")
         mm2_per_px = recipe.mm_per_px_across * recipe.mm_per_px_along
         thresholds, areas = {}, [0.0]
         for name, threshold, area_px in zip(classes, engine.thresholds[1:], engine.min_area_px[1:], strict=True):

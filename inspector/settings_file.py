@@ -6,18 +6,23 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from inspector.errors import ConfigError
+from inspector.passwords import masked
 
 Model = TypeVar("Model", bound=BaseModel)
 
 MAX_BYTES: Final = 65_536
 """Largest settings file that is read; those of a large plant have a few thousand."""
+
+
+MOST_TOLD: Final = 10
+"""Faults in one message: of a file that is no settings file at all, more would not help."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -38,8 +43,8 @@ def read_bytes(path: Path) -> bytes:
 def parse(path: Path, raw: bytes) -> dict[str, Any]:
     """TOML, or JSON by its ending, as a dictionary; raises ConfigError with the place of a syntax error."""
     loads: Callable[[str], Any] = json.loads if path.suffix == ".json" else tomllib.loads
-    try:
-        values = loads(raw.decode("utf-8"))
+    try:  # editors of Windows put a mark before the text, which "utf-8-sig" takes away
+        values = loads(raw.decode("utf-8-sig"))
     except ValueError as error:
         raise ConfigError(f"{path}: not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from None
     except RecursionError:
@@ -50,19 +55,54 @@ def parse(path: Path, raw: bytes) -> dict[str, Any]:
 
 
 def validate(path: Path, values: Mapping[str, Any], model: type[Model]) -> Model:
-    """The checked model; raises ConfigError for its first wrong key or value."""
+    """The checked model; raises ConfigError with every wrong key and value."""
     try:
         return model(**values)
     except ValidationError as error:
-        # A misspelt key is two errors, one unknown and one missing: the unknown one is what to mend.
-        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-        variable = _variable(first, model)
-        source = path if variable is None else f"environment: {variable}"
-        raise ConfigError(f"{source}: {_explain(first, model)}") from None
+        found = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        said: dict[str, list[str]] = {}
+        for each in _not_implied(found, model)[:MOST_TOLD]:
+            variable = _variable(each, model)
+            source = str(path) if variable is None else f"environment: {variable}"
+            said.setdefault(source, []).append(_explain(each, model))
+        raise ConfigError("; ".join(f"{source}: {'; '.join(texts)}" for source, texts in said.items())) from None
     except SettingsError as error:
         raise ConfigError(f"environment: {error}") from None
     except TypeError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _not_implied(found: list[ErrorDetails], model: type[BaseModel]) -> list[ErrorDetails]:
+    """A misspelt key is two errors, one unknown and one missing: the unknown one is what to fix."""
+    meant = {
+        (*_written(each, model)[:-1], _meant(each, model)) for each in found if each["type"] == "extra_forbidden"
+    }
+    return [each for each in found if each["type"] != "missing" or tuple(_written(each, model)) not in meant]
+
+
+def _meant(error: ErrorDetails, model: type[BaseModel]) -> str | None:
+    keys = [str(part) for part in error["loc"]]
+    close = difflib.get_close_matches(keys[-1], _keys_beside(keys, model), n=1)
+    return close[0] if close else None
+
+
+def _written(error: ErrorDetails, model: type[BaseModel]) -> list[str]:
+    """The keys as they stand in the file: pydantic names the kind of a source, too (`cameras.top.video.loop`)."""
+    written: list[str] = []
+    models: list[type[BaseModel]] = [model]
+    names_next = False
+    for key in map(str, error["loc"]):
+        fields = [each.model_fields[key] for each in models if key in each.model_fields]
+        if names_next:
+            names_next = False
+        elif fields:
+            models = [inner for field in fields for inner in _models_in(field.annotation)]
+            names_next = any(get_origin(field.annotation) is dict for field in fields)
+        elif any(_has_tag(each, key) for each in models):
+            models = [each for each in models if _has_tag(each, key)]
+            continue
+        written.append(key)
+    return written
 
 
 def _variable(error: ErrorDetails, model: type[BaseModel]) -> str | None:
@@ -70,22 +110,23 @@ def _variable(error: ErrorDetails, model: type[BaseModel]) -> str | None:
     prefix, nested = (str(model.model_config.get(name) or "") for name in ("env_prefix", "env_nested_delimiter"))
     if not prefix:
         return None
-    wanted = (prefix + nested.join(str(part) for part in error["loc"])).upper()
+    wanted = (prefix + nested.join(_written(error, model))).upper()
     return next((variable for variable in os.environ if variable.upper() == wanted), None)
 
 
 def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
     keys = [str(part) for part in error["loc"]]
-    where = ".".join(keys) or "the file"
+    where = ".".join(_written(error, model)) or "the file"
     if error["type"] == "extra_forbidden":
         allowed = _keys_beside(keys, model)
-        close = difflib.get_close_matches(keys[-1], allowed, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
+        meant = _meant(error, model)
+        hint = f"did you mean {meant}? " if meant else ""
         return f"{where}: unknown key: {hint}allowed: {', '.join(allowed)}"
     if error["type"] == "missing":
         return f"{where}: this key is required"
     message = error["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(error["input"], (dict, list)) else f", got {error['input']!r}"
+    hidden = isinstance(error["input"], (dict, list)) or keys[-1:] == ["password"]
+    given = "" if hidden else f", got {masked(repr(error['input']))}"
     return f"{where}: {message}{given}"
 
 

@@ -9,6 +9,8 @@ from typing import Final
 
 from inspector import logs
 from inspector.errors import InputError, InspectorError
+from inspector.passwords import masked
+from inspector.usage import Parser
 
 COMMANDS: Final = {
     "simulate": ("trainer.commands.simulate", "write simulated frames with known defects"),
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise InputError(f"--{option} must be at least {least}, got {value}")
         import_module(COMMANDS[arguments.command][0]).run(arguments)
     except InspectorError as error:
-        print(f"trainer: error: {error}", file=sys.stderr)
+        print(masked(f"trainer: error: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("trainer: interrupted", file=sys.stderr)
@@ -60,9 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="trainer",
         description="From labelled frames of steel to an engine the inspection line can trust.",
         epilog="example: trainer train --data severstal/ --out runs/first --preset fast --minutes 60",

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from inspector.engine import golden
-from inspector.engine.manifest import GOLDEN_NAME, EngineFolder
+from inspector.engine.manifest import EngineFolder
 from inspector.errors import DeviceError, EngineError
 from inspector.rules import score_thresholds
 from inspector.values import Pixels
@@ -195,7 +195,7 @@ class Backend(ABC):
 
         Raises EngineError when the maps stray further than the manifest allows.
         """
-        expected = golden.load(self.folder.file(GOLDEN_NAME))
+        expected = golden.load_checked(self.folder)
         kind, score = self.infer(expected.frames)
         steps = score_thresholds(self.manifest.classes, self.manifest.thresholds)
         agreement = golden.compare(expected, kind, score, steps)

@@ -9,15 +9,21 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 import numpy as np
+import structlog
 
 from inspector.backends.base import Answer, Backend
 from inspector.errors import EngineError
+from inspector.folders import why_not_private
 from inspector.values import Pixels
 
 MODEL_NAME: Final = "model.xml"
+WEIGHTS_NAME: Final = "model.bin"
 
 _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "bf16"}
 """What is not quantised in an int8 model runs in bf16 where the CPU has it."""
+
+
+log = structlog.get_logger()
 
 
 @functools.cache
@@ -33,6 +39,17 @@ def _core() -> Any:
     return ov.Core()
 
 
+def _why_no_cache(folder: Path) -> str | None:
+    """What lies there runs in place of the engine that was checked, so only this user or root may write to it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        return f"{folder}: cannot be made: {error.strerror}"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"{folder}: cannot be written to"
+    return why_not_private(folder)
+
+
 class OpenVinoBackend(Backend):
     """An OpenVINO IR, compiled for this CPU; throughput mode, as a line has always another frame coming."""
 
@@ -44,9 +61,13 @@ class OpenVinoBackend(Backend):
         except ImportError as error:
             raise EngineError(f"{self.folder.path}: needs OpenVINO ({error}): `pip install openvino`") from None
         core = _core()
-        model_path = self.folder.file(MODEL_NAME)
+        model_path = self.folder.path_of(MODEL_NAME)
+        # From memory, as it was checked. OpenVINO copies the weights: these bytes go as soon as it has them.
+        model, weights = self.folder.read(MODEL_NAME), self._weights()
         try:
-            compiled = core.compile_model(core.read_model(model_path), "CPU", self._properties(core))
+            network = core.read_model(model, weights)
+            del weights
+            compiled = core.compile_model(network, "CPU", self._properties(core))
         except RuntimeError as error:
             raise EngineError(
                 f"{model_path}: OpenVINO {ov.__version__} cannot compile it "
@@ -81,9 +102,16 @@ class OpenVinoBackend(Backend):
         if self.settings.threads is not None:
             properties["INFERENCE_NUM_THREADS"] = self.settings.threads
         if self.settings.cache_dir is not None:
-            self.settings.cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            properties["CACHE_DIR"] = os.fspath(self.settings.cache_dir)
+            problem = _why_no_cache(self.settings.cache_dir)
+            if problem is None:
+                properties["CACHE_DIR"] = os.fspath(self.settings.cache_dir)
+            else:
+                log.warning("compile cache not used: each start compiles the engine", reason=problem)
         return properties
+
+    def _weights(self) -> bytes:
+        """A network without constants of its own has no such file."""
+        return self.folder.read(WEIGHTS_NAME) if WEIGHTS_NAME in self.manifest.files else b""
 
     def _check_ports(self, compiled: Any, model_path: Path) -> None:
         names = {name for port in compiled.outputs for name in port.names}

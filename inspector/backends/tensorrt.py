@@ -54,7 +54,7 @@ class TensorRtBackend(CudaBackend):
     def _load(self, cuda: Cuda) -> Network:
         from inspector.backends.tensorrt_engine import TensorRtNetwork
 
-        plan, lean = self.folder.file(PLAN_NAME), None
+        plan, lean = self.folder.path_of(PLAN_NAME), None
         if self._built_with != self._version:
             lean = lean_library(self.folder.path, self._built_with)
         return TensorRtNetwork(self.folder, plan, cuda, lean)

@@ -34,7 +34,7 @@ class TensorRtNetwork:
         if lean_library is not None:
             runtime = self._loaded(lean_library, plan)
         self._runtime = runtime
-        engine = runtime.deserialize_cuda_engine(plan.read_bytes())
+        engine = runtime.deserialize_cuda_engine(folder.read(plan.name))
         if engine is None:
             raise EngineError(
                 f"{plan}: TensorRT {trt.__version__} cannot open it ({self._errors.told()}): build the engine "

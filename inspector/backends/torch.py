@@ -4,6 +4,7 @@ On a CPU it is slow and there for checks; OpenVINO is what runs a line there.
 """
 
 import gc
+import io
 import threading
 import time
 import warnings
@@ -210,11 +211,12 @@ def choose_kernels(torch: ModuleType, precision: str) -> None:
 
 def load_program(torch: ModuleType, folder: EngineFolder, device: str) -> Any:
     """The program on `device`, channels last; raises EngineError for a file that is none."""
-    path: Path = folder.file(PROGRAM_NAME)
+    path: Path = folder.path_of(PROGRAM_NAME)
+    content = io.BytesIO(folder.read(PROGRAM_NAME))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about its own file format
-            program = torch.export.load(path)
+            program = torch.export.load(content)
             if device != "cpu":
                 from torch.export.passes import move_to_device_pass
 

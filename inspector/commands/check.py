@@ -16,6 +16,8 @@ from inspector.config import LoadedConfig, SourceSettings, load_config
 from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError
+from inspector.folders import is_of_root, refuse_foreign_folder
+from inspector.passwords import masked
 from inspector.processes import DECIDE, INGEST
 from inspector.recipe import load_recipe
 from inspector.sinks.modbus_gate import reach
@@ -40,17 +42,20 @@ class Stage:
 class Findings:
     """What was checked, and how it stands."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, show: bool) -> None:
         self.rows: list[dict[str, str]] = []
+        self._show = show
 
     def check(self, what: str, look: Callable[[], str]) -> bool:
-        """Run one check; an InspectorError is its finding."""
+        """Run one check and show it at once: a later one may take long. An InspectorError is its finding."""
         try:
-            self.rows.append({"what": what, "state": "ok", "found": look()})
+            state, found = "ok", look()
         except InspectorError as error:
-            self.rows.append({"what": what, "state": "wrong", "found": str(error)})
-            return False
-        return True
+            state, found = "wrong", str(error)
+        self.rows.append({"what": what, "state": state, "found": masked(found)})
+        if self._show:
+            print(f"{state:6s} {what:18s} {masked(found)}", flush=True)
+        return state == "ok"
 
     @property
     def wrong(self) -> int:
@@ -68,7 +73,7 @@ def check(
 ) -> int:
     """Check a line, what it would make of `source` and of another `engine`, or one stage; returns 0 when it would
     start, else 2."""
-    findings = Findings()
+    findings = Findings(show=not as_json)
     loaded: list[Any] = []
     if findings.check("config", lambda: _keep(loaded, load_config(config_path)).identity):
         if stage is None:
@@ -78,9 +83,6 @@ def check(
             _check_stage(findings, loaded[0], stage)
     if as_json:
         print(json.dumps({"ok": not findings.wrong, "checks": findings.rows}, ensure_ascii=False))
-    else:
-        for row in findings.rows:
-            print(f"{row['state']:6s} {row['what']:18s} {row['found']}")
     return InputError.exit_code if findings.wrong else 0
 
 
@@ -91,8 +93,9 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
         "engine files", lambda: _keep(engines, open_trusted(line.engine, line.trusted_keys)).identity
     ):
         folder = engines[0]
-        findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.classes).identity)
-        _check_engine(findings, config, folder)
+        # What is only read comes first: nobody waits for a measurement to hear of a misspelt key.
+        if findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.classes).identity):
+            _check_engine(findings, config, folder)
         if source is not None:
             findings.check("source", lambda: _source(source_settings(source), folder))
         else:
@@ -102,8 +105,8 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
         findings.check("recipe", lambda: load_recipe(line.recipe).identity)
     if line.gate is not None:
         gate = line.gate
-        findings.check("gate", lambda: reach(gate))
-    findings.check("links", lambda: _links(config))
+        findings.check("gate", lambda: f"asked the PLC, wrote nothing to it: {reach(gate)}")
+    findings.check("links", lambda: _links(config, stage=False))
     findings.check("view", lambda: check_view(line.view))
     if line.records.enabled:
         findings.check("records", lambda: check_records(line))
@@ -128,7 +131,7 @@ def _check_stage(findings: Findings, config: LoadedConfig, stage: Stage) -> None
                 findings.check("line", lambda: _fits(engines[0], line.engine))
         if stage.name == DECIDE.name:
             findings.check("view", lambda: check_view(line.view))
-    findings.check("links", lambda: _links(config))
+    findings.check("links", lambda: _links(config, stage=True))
 
 
 def _fits(folder: EngineFolder, line_engine: Path) -> str:
@@ -174,7 +177,10 @@ def _source(settings: SourceSettings, folder: EngineFolder) -> str:
     return f"{settings.type}, {frames}{unreadable}"
 
 
-def _links(config: LoadedConfig) -> str:
+def _links(config: LoadedConfig, *, stage: bool) -> str:
+    # A service's folder is its stages': whoever else checks the line, an operator, need not be in their group.
+    if stage or not is_of_root(config.line.links):
+        refuse_foreign_folder(config.line.links)
     for link in LINKS:
         for camera in config.line.cameras if link.per_camera else [None]:
             endpoint(link, config.line.links, camera)

@@ -6,7 +6,7 @@ from inspector import __version__
 from inspector.backends import Backend
 from inspector.backends.speed import measure_speed
 from inspector.engine import golden
-from inspector.engine.manifest import GOLDEN_NAME, Manifest
+from inspector.engine.manifest import Manifest
 from inspector.machine import machine
 
 SPEED_S: Final = 1.0
@@ -29,7 +29,7 @@ def parity(manifest: Manifest) -> str:
 
 def speed(backend: Backend) -> str:
     """Its speed here, beside the one at its build."""
-    frames = golden.load(backend.folder.file(GOLDEN_NAME)).frames
+    frames = golden.load_checked(backend.folder).frames
     now, before = measure_speed(backend, frames, SPEED_S), backend.manifest.speed
     at_build = f"; at the build {before['frames_per_second']} on {before['device']}" if before else ""
     return (

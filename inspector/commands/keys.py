@@ -14,7 +14,7 @@ def keys(kind: str, out: Path, name: str | None) -> int:
         raise InputError(f"--name is a viewer's: `inspector keys {kind}` takes none")
     if kind == "line":
         curve.make_line_keys(out)
-        print(f'{out}: give it to the service (chown -R root:inspector {out}), then `view.keys = "{out}"`')
+        print(f'{out}: give it to the service (chown -R inspector-decide: {out}), then `view.keys = "{out}"`')
     elif kind == "viewer":
         if name is None:
             raise InputError("a viewer needs a --name")

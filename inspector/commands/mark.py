@@ -92,4 +92,7 @@ def _subjects(line: LineConfig, names: list[str], run: str | None) -> "list[Subj
 
 def _user() -> str:
     """Who asks, also where it takes sudo to write to the records."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # of a container: a number without a name
+        return f"user {os.getuid()}"

@@ -5,16 +5,30 @@ import time
 from pathlib import Path
 
 from inspector.commands.session import new_folder, print_summary, run_session
-from inspector.config import load_config
-from inspector.processes.control import control_path
+from inspector.config import LoadedConfig, load_config
+from inspector.errors import InputError
+from inspector.processes.control import control_path, listener
+
+
+def _refuse_second(config: LoadedConfig, control: Path) -> None:
+    """Two runs of one line would fight for its gate and its health port, and each would call the other a fault."""
+    if config.line.gate is None and config.line.health is None:
+        return
+    pid = listener(control)
+    if pid is not None:
+        raise InputError(
+            f"{config.path}: this line already runs (pid {pid}): stop it first (Ctrl-C, or kill {pid})"
+        )
 
 
 def run(config_path: Path, out: Path | None, *, as_json: bool) -> int:
     """Run all cameras of the config; returns the exit code. Raises InspectorError."""
     config = load_config(config_path)
+    control = control_path(config)
+    _refuse_second(config, control)
     started = time.strftime("%Y-%m-%dT%H-%M-%S")
     folder = out if out is not None else new_folder(config.line.sinks.out, started)
-    finished = run_session(config, config.line, folder.resolve(), quiet=as_json, control=control_path(config))
+    finished = run_session(config, config.line, folder.resolve(), quiet=as_json, control=control)
     if as_json:
         print(json.dumps(finished.summary, ensure_ascii=False))
     else:

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from tqdm import tqdm
 
 from inspector.commands.private_folder import private_folder
 from inspector.config import LineConfig, LoadedConfig
+from inspector.engine.manifest import read_manifest
 from inspector.errors import InputError
 from inspector.logs import STDERR
+from inspector.processes.ingest import slots_for
 from inspector.processes.line import Line
 from inspector.processes.stop import StopRequest
 from inspector.settings_file import read_bytes
@@ -22,6 +25,7 @@ from inspector.sinks.gate_log import GATE_LOG_NAME
 from inspector.sinks.report import write_report
 from inspector.sinks.summary import SUMMARY_NAME, read_summary
 from inspector.sinks.verdict_log import VERDICTS_NAME
+from inspector.wire.pixel_ring import stride
 
 LEFT_BEHIND: Final = (".decide.lock", GATE_LOG_NAME)
 """What a decide that fails at its start may leave in the folder."""
@@ -62,14 +66,15 @@ def run_session(
 
     `out` must not hold a run already. `control` is where it takes another engine, if it is to.
     """
-    with claimed(out), private_folder() as links, StopRequest() as stop:
+    with claimed(out), private_folder(line.links, _shared_bytes(line)) as links, StopRequest() as stop:
         # Every stage of this run goes by one recipe, also one that starts later: the file may be edited meanwhile.
         recipe = out / RECIPE_NAME
         recipe.write_bytes(read_bytes(line.recipe))
         sinks = line.sinks.model_copy(update={"out": out})
         line = line.model_copy(update={"links": links, "sinks": sinks, "recipe": recipe})
-        resolved = out / CONFIG_NAME
-        resolved.write_text(line.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        _write(out / CONFIG_NAME, line.json_for_people(), 0o640)
+        resolved = links / CONFIG_NAME
+        _write(resolved, line.json_for_stages(), 0o600)
         with Bar(quiet=quiet) as bar:
             process = Line(resolved, config.identity, list(line.cameras), links, bar.show, control)
             try:
@@ -80,6 +85,24 @@ def run_session(
                 if report and summary and (not stop or summary["captured"] <= QUICK_REPORT_FRAMES):
                     write_report(out)
     return Finished(out, summary, stopped)
+
+
+def _shared_bytes(line: LineConfig) -> int:
+    """Memory in which ingest and worker share frames. Raises EngineError."""
+    manifest = read_manifest(line.engine)
+    slot_bytes = stride(manifest.height * manifest.width)
+    batch = line.batch.frames(manifest.max_batch)
+    return len(line.cameras) * slot_bytes * slots_for(manifest.height * manifest.width, batch)
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Raises InputError. Nobody reads it before it has its mode."""
+    try:
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 @contextlib.contextmanager
@@ -136,9 +159,13 @@ class Bar:
         self._bar: tqdm[Any] | None = None
         self._quiet = quiet
         self._done = 0
+        self._shown: tuple[float, int] | None = None
+        """When a plain line was last written, and of how many frames."""
 
     def __enter__(self) -> Self:
-        """Nothing is shown before the first frame."""
+        """A log that nobody watches gets a first line at once: an engine may take minutes to compile."""
+        if not self._quiet and not sys.stderr.isatty():
+            print("starting", file=sys.stderr, flush=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -149,18 +176,25 @@ class Bar:
         """So many verdicts of so many."""
         if self._quiet or not (done or total):
             return
+        if not sys.stderr.isatty():
+            self._show_line(done, total)
+            return
         if self._bar is None:
-            terminal = sys.stderr.isatty()
-            self._bar = tqdm(
-                total=total,
-                unit=" frames",
-                desc="inspecting",
-                file=STDERR,
-                mininterval=0.1 if terminal else PLAIN_INTERVAL_S,
-                bar_format=None if terminal else "{desc}: {n_fmt}/{total_fmt} frames, {rate_fmt}\n",
-            )
+            self._bar = tqdm(total=total, unit=" frames", desc="inspecting", file=STDERR)
         self._bar.update(done - self._done)
         self._done = done
+
+    def _show_line(self, done: int, total: int | None) -> None:
+        now_s = time.monotonic()
+        if self._shown is None:
+            self._shown = (now_s, done)
+        then_s, then_done = self._shown
+        self._done = done
+        if now_s - then_s >= PLAIN_INTERVAL_S:
+            self._shown = (now_s, done)
+            of = f"{done}/{total}" if total else f"{done}"
+            rate = (done - then_done) / (now_s - then_s)
+            print(f"inspecting: {of} frames, {rate:.1f} frames/s", file=sys.stderr, flush=True)
 
     def finish(self) -> None:
         """The last state stays on the terminal."""

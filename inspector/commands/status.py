@@ -2,11 +2,13 @@
 
 import http.client
 import json
+import time
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from inspector.commands.units import unit_findings
 from inspector.config import load_config
 from inspector.errors import InputError, WorkError
 from inspector.processes.health import LOOPBACK
@@ -19,6 +21,14 @@ UNANSWERED_S: Final = 1.0
 """Frames on their way through a healthy worker are no news."""
 
 
+START_S: Final = 60.0
+"""A line that has not been whole yet is starting for so long; after that, what is missing is a fault."""
+
+LOOK_AGAIN_S: Final = 0.3
+
+HEALTHY, STARTING, NOT_HEALTHY = "healthy", "starting", "NOT HEALTHY"
+
+
 class Status(msgspec.Struct, frozen=True):
     """What /status says."""
 
@@ -29,30 +39,56 @@ class Status(msgspec.Struct, frozen=True):
     line: LineState | None
 
 
-def status(config_path: Path, *, as_json: bool) -> int:
-    """Ask the line of this config; returns 0 when it is healthy, else 1. Raises InspectorError."""
+def status(config_path: Path, *, wait_s: float = 0.0, as_json: bool) -> int:
+    """Ask the line of this config; returns 0 when it is healthy, else 1. Raises InspectorError.
+
+    Up to `wait_s` it is asked again until it is healthy.
+    """
     config = load_config(config_path)
     if config.line.health is None:
         raise InputError(
             f"{config_path}: has no [health] table: give it one with a port, and start the line again"
         )
-    raw = _ask(config.line.health.port)
-    try:
-        answer = msgspec.json.decode(raw, type=Status)
-    except msgspec.MsgspecError as error:
-        port = config.line.health.port
-        raise WorkError(
-            f"what answers on {LOOPBACK}:{port} is no decide of this version ({error}): another program's port?"
-        ) from None
-    print(json.dumps(json.loads(raw), ensure_ascii=False) if as_json else "\n".join(table(answer)))
+    until_s = time.monotonic() + wait_s
+    while True:
+        last = time.monotonic() >= until_s
+        try:
+            raw, answer = _ask(config.line.health.port)
+        except WorkError as error:
+            if last:
+                raise WorkError("; ".join([str(error), *unit_findings()])) from None
+        else:
+            if answer.healthy or last:
+                break
+        time.sleep(LOOK_AGAIN_S)
+    print(
+        json.dumps(json.loads(raw), ensure_ascii=False) if as_json else "\n".join(table(answer, unit_findings()))
+    )
     return 0 if answer.healthy else 1
 
 
-def _ask(port: int) -> bytes:
+def stands(answer: Status) -> str:
+    """In a word. A line is starting until each camera's ingest and a worker have been heard of."""
+    if answer.healthy:
+        return HEALTHY
+    line = answer.line
+    if line is None:
+        return STARTING
+    incomplete = line.worker.starts == 0 or any(camera.begins == 0 for camera in line.cameras.values())
+    return STARTING if incomplete and time.time() - line.started_s < START_S else NOT_HEALTHY
+
+
+def _ask(port: int) -> tuple[bytes, Status]:
+    """The answer as it came, and what it says. Raises WorkError."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_S)
     try:
         connection.request("GET", "/status")
-        return connection.getresponse().read()
+        raw = connection.getresponse().read()
+        return raw, msgspec.json.decode(raw, type=Status)
+    except msgspec.MsgspecError as error:
+        raise WorkError(
+            f"what answers on {LOOPBACK}:{port} is no decide of this version ({error}): another program's port?"
+        ) from None
     except ConnectionRefusedError:
         raise WorkError(f"no line is running: nothing listens on {LOOPBACK}:{port}") from None
     except (OSError, http.client.HTTPException) as error:
@@ -61,9 +97,9 @@ def _ask(port: int) -> bytes:
         connection.close()
 
 
-def table(answer: Status) -> list[str]:
-    """The lines that a person reads."""
-    lines = ["healthy" if answer.healthy else "NOT HEALTHY", *(f"  {finding}" for finding in answer.findings)]
+def table(answer: Status, units: list[str]) -> list[str]:
+    """The lines that a person reads; `units` is what systemd says, where something is wrong there."""
+    lines = [stands(answer), *(f"  {finding}" for finding in [*answer.findings, *units])]
     line = answer.line
     if line is None:
         return lines

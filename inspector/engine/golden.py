@@ -1,5 +1,6 @@
 """Golden frames: real frames with the maps an engine gave for them, run again before it is trusted."""
 
+import io
 import math
 import zipfile
 import zlib
@@ -9,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from inspector.engine.manifest import GoldenTolerance
+from inspector.engine.manifest import GOLDEN_NAME, EngineFolder, GoldenTolerance
 from inspector.errors import EngineError
 from inspector.rules import threshold_maps
 from inspector.values import Pixels
@@ -72,8 +73,17 @@ def save(path: Path, golden: Golden) -> None:
 
 def load(path: Path) -> Golden:
     """Read golden.npz; raises EngineError when it is not one."""
+    return _parse(path, path)
+
+
+def load_checked(folder: EngineFolder) -> Golden:
+    """The golden frames of an engine folder; raises EngineError unless they have the hash of its manifest."""
+    return _parse(io.BytesIO(folder.read(GOLDEN_NAME)), folder.path_of(GOLDEN_NAME))
+
+
+def _parse(content: Path | io.BytesIO, path: Path) -> Golden:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(content) as archive:
             return Golden(*(_planes(archive, name) for name in ("frames", "kind", "score")))
     except (OSError, KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise EngineError(f"{path}: not a golden-frames file ({error}): build the engine again") from None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -115,9 +116,10 @@ def check_successor(engine: Manifest, line: Manifest) -> None:
 class EngineFolder:
     """An engine folder whose manifest is valid and whose files have been checked against its hashes."""
 
-    def __init__(self, path: Path, manifest: Manifest, digest: str) -> None:
+    def __init__(self, path: Path, manifest: Manifest, digest: str, sizes: Mapping[str, int]) -> None:
         self.path = path
         self.manifest = manifest
+        self._sizes = sizes
         self.digest = digest
         """SHA-256 of manifest.json, and through its hashes of the whole folder."""
 
@@ -138,11 +140,26 @@ class EngineFolder:
             (0, *(manifest.min_area_px.get(name, 0) for name in kinds)),
         )
 
-    def file(self, name: str) -> Path:
-        """The path of one of the engine's own files; raises EngineError when the manifest does not list it."""
+    def path_of(self, name: str) -> Path:
+        """Where one of the engine's own files lies, for messages; raises EngineError when there is none."""
         if name not in self.manifest.files:
             raise EngineError(f"{self.path}: the manifest lists no {name}: build the engine again")
         return self.path / name
+
+    def read(self, name: str) -> bytes:
+        """The content of one of the engine's own files; raises EngineError unless these very bytes have its hash.
+
+        A file that is checked and then opened by its name can be another one by then. So what an engine library
+        loads comes from here, and never from a path.
+        """
+        path = self.path_of(name)
+        try:
+            with path.open("rb") as file:
+                content = file.read(self._sizes[name] + 1)  # a longer one is a changed one: not worth its memory
+        except OSError as error:
+            raise EngineError(f"{path}: {error.strerror}: build the engine again") from None
+        _check_hash(path, hashlib.sha256(content).hexdigest(), self.manifest.files[name])
+        return content
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -183,18 +200,24 @@ def open_folder(path: Path, raw: bytes | None = None) -> EngineFolder:
     if raw is None:
         raw = read_manifest_bytes(path)
     manifest = _parsed(path, raw)
+    sizes = {}
     for name, expected in sorted(manifest.files.items()):
         try:
-            actual = file_sha256(path / name)
+            with (path / name).open("rb") as file:
+                actual = hashlib.file_digest(file, "sha256").hexdigest()
+                sizes[name] = file.tell()
         except OSError as error:
             raise EngineError(f"{path / name}: {error.strerror}: build the engine again") from None
-        if actual != expected:
-            raise EngineError(
-                f"{path / name}: content does not match the manifest (sha256 {actual[:12]}… instead of "
-                f"{expected[:12]}…): the file was changed or damaged; copy the engine again, or build it "
-                "with `trainer build-engine`"
-            )
-    return EngineFolder(path, manifest, hashlib.sha256(raw).hexdigest())
+        _check_hash(path / name, actual, expected)
+    return EngineFolder(path, manifest, hashlib.sha256(raw).hexdigest(), sizes)
+
+
+def _check_hash(path: Path, actual: str, expected: str) -> None:
+    if actual != expected:
+        raise EngineError(
+            f"{path}: content does not match the manifest (sha256 {actual[:12]}… instead of {expected[:12]}…): "
+            "the file was changed or damaged; copy the engine again, or build it with `trainer build-engine`"
+        )
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -15,13 +16,20 @@ from typing import Any, Final
 import structlog
 
 from inspector.config import LoadedConfig
-from inspector.errors import WorkError
+from inspector.errors import ConfigError, WorkError
+from inspector.folders import make_own_folder, refuse_foreign_folder
 from inspector.wire.links import answers, socket_path
 
 MAX_BYTES: Final = 65_536
 
-_ORDER_S: Final = 2.0
-"""Whoever connects says at once what it wants, or is let go."""
+_ORDER_S: Final = 0.2
+"""`inspector swap` says what it wants as soon as it is connected; the line's loop waits no longer for anyone."""
+
+_PEER: Final = struct.Struct("3i")
+"""Process, user and group at the other end (ucred in socket(7))."""
+
+_NO_JSON: Final = (ValueError, RecursionError)
+"""What `json.loads` raises for bytes that are no JSON, or lie in each other too deep."""
 
 log = structlog.get_logger()
 
@@ -71,14 +79,18 @@ class Control:
             # The line runs without: its own links lie elsewhere.
             self._path = None
             log.warning("`inspector swap` will not reach this run", socket=str(path), error=str(error))
+        except ConfigError:
+            self._socket.close()
+            raise
         self._socket.setblocking(False)
 
     def _bind(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_own_folder(path.parent)
         if answers(path, socket.SOCK_SEQPACKET):
             raise FileExistsError("another run of this config answers there")
         path.unlink(missing_ok=True)  # of a run that was killed
         self._socket.bind(os.fspath(path))
+        path.chmod(0o600)
         self._socket.listen(4)
 
     @property
@@ -98,8 +110,8 @@ class Control:
             return None
         connection.settimeout(_ORDER_S)
         try:
-            wanted = json.loads(connection.recv(MAX_BYTES))
-        except (OSError, ValueError):
+            wanted = json.loads(connection.recv(MAX_BYTES)) if _is_ours(connection) else None
+        except (OSError, *_NO_JSON):
             wanted = None
         if not isinstance(wanted, dict):
             connection.close()
@@ -113,11 +125,31 @@ class Control:
             self._path.unlink(missing_ok=True)
 
 
+def listener(path: Path) -> int | None:
+    """The process that takes orders there; None where none does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:
+        connection.settimeout(_ORDER_S)
+        try:
+            connection.connect(os.fspath(path))
+        except OSError:
+            return None
+        pid, _, _ = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+        return int(pid)
+
+
+def _is_ours(connection: socket.socket) -> bool:
+    """Only this user and root give orders, whoever can reach the socket."""
+    _, user, _ = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    return user in {os.geteuid(), 0}
+
+
 def give_order(path: Path, wanted: dict[str, Any], on_note: Callable[[str], None]) -> dict[str, Any]:
     """Have a running line do something; returns its answer.
 
-    Raises FileNotFoundError where no line listens, WorkError with its reason when it refuses or ends.
+    Raises FileNotFoundError where no line listens, ConfigError where the folder is another user's, WorkError with
+    its reason when the line refuses or ends.
     """
+    refuse_foreign_folder(path.parent)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:
         try:
             connection.connect(os.fspath(path))
@@ -131,10 +163,19 @@ def give_order(path: Path, wanted: dict[str, Any], on_note: Callable[[str], None
                 packet = b""
             if not packet:
                 raise WorkError("the line ended before it had answered")
-            said = json.loads(packet)
-            if "refused" in said:
-                raise WorkError(str(said["refused"]))
-            if "done" in said:
-                done: dict[str, Any] = said["done"]
-                return done
-            on_note(str(said["note"]))
+            match _decoded(packet):
+                case {"refused": reason}:
+                    raise WorkError(str(reason))
+                case {"done": dict(done)}:
+                    return done
+                case {"note": note}:
+                    on_note(str(note))
+                case _:
+                    raise WorkError(f"{path}: what answers there is no `inspector run` of this version")
+
+
+def _decoded(packet: bytes) -> Any:
+    try:
+        return json.loads(packet)
+    except _NO_JSON:
+        return None

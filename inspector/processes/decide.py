@@ -12,6 +12,7 @@ import zmq
 from inspector.config import LoadedConfig
 from inspector.engine.signature import open_trusted
 from inspector.errors import WireError, WorkError
+from inspector.folders import make_own_folder
 from inspector.processes.desk import Decide
 from inspector.processes.lock import hold_place
 from inspector.processes.notify import PROGRESS, READY, SETTLED, Notifier, Pulse
@@ -47,6 +48,7 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop is asked for. Raises InputError before the start, WorkError when verdicts were lost."""
     sys.setswitchinterval(GIVE_WAY_S)
     line = config.line
+    make_own_folder(line.links)
     folder = open_trusted(line.engine, line.trusted_keys)
     recipe = load_recipe(line.recipe)
     bound = recipe.bind(folder.classes)

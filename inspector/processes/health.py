@@ -1,77 +1,159 @@
 """What decide tells of the line to this PC alone: /healthz, /metrics, and /status for `inspector status`.
 
-The loop lays down how the line stands a few times a second; whoever asks reads the newest. So no question waits
-for the verdicts, no verdict waits for a question, and a loop that hangs is seen by the age of what it laid down.
+The loop writes down how the line stands a few times a second; whoever asks reads the newest. So no question waits
+for the verdicts, no verdict waits for a question, and a loop that hangs is seen by the age of what it wrote down.
 """
 
+import asyncio
+import contextlib
 import shutil
-import sys
+import socket
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from socketserver import TCPServer
 from typing import Any, Final, Self
 
 import msgspec
 import structlog
 
-from inspector import __version__
 from inspector.config import HealthSettings
 from inspector.errors import InputError
 from inspector.extras import needs_extra
+from inspector.processes.http_request import Refused, parse
 from inspector.stages.line_state import LineState, findings
 
 LOOPBACK: Final = "127.0.0.1"
 
 REQUEST_S: Final = 2.0
-"""A client that is slower than this with its question is hung up on."""
+"""A connection lives this long, whatever it does: a question on this PC and its answer take milliseconds."""
+
+MOST_CONNECTIONS: Final = 64
+"""At once; one more takes the place of the oldest. A few monitoring programs ask every few seconds."""
+
+MAX_HEAD_BYTES: Final = 8192
+"""A request's line and headers; a browser with all its cookies sends less."""
 
 STOP_S: Final = 0.3
 """A question that is being answered at the end is left to the end of the process."""
 
-TURN_S: Final = 0.1
-"""How soon the thread sees that it is to stop."""
+DISK_LOOK_S: Final = 2.0
+"""How often the disk is asked for its free space, in a thread of its own: one that hangs holds up no answer."""
+
+DISK_STALE_S: Final = 10.0
+"""A figure that is older is no answer."""
 
 log = structlog.get_logger()
 
 
 class HealthServer:
-    """Answers in a thread of its own, one question at a time: a storm of them costs one thread."""
+    """Answers in one thread. No connection waits for another: each is read and written as its bytes come."""
 
     def __init__(self, settings: HealthSettings, out: Path) -> None:
         with needs_extra("/metrics"):
             import prometheus_client  # noqa: F401  # found missing now, not at the first scrape
-        self._out = out
+        self._disk = _DiskSpace(out)
         self.state: LineState | None = None
         """The newest; whole whenever it is read."""
-        server = self
-
-        class Handler(_Handler):
-            health = server
-
         try:
-            self._http = _LoopbackServer((LOOPBACK, settings.port), Handler)
+            self._socket = socket.create_server((LOOPBACK, settings.port), backlog=MOST_CONNECTIONS)
         except OSError as error:
             raise InputError(
                 f"health.port: {settings.port} cannot be listened on: {error.strerror}: give another port"
             ) from None
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, args=(TURN_S,), name="health", daemon=True
-        )
+        self._connections: dict[asyncio.Task[Any], None] = {}  # the oldest first
+        self._started = threading.Event()
+        self._end: Callable[[], object] = lambda: None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="health", daemon=True)
 
     def __enter__(self) -> Self:
         """Answer from now on."""
+        self._disk.start()
         self._thread.start()
+        self._started.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop answering."""
-        stopping = threading.Thread(target=self._http.shutdown, daemon=True)
-        stopping.start()
-        stopping.join(STOP_S)
-        self._http.server_close()
+        self._disk.stop()
+        with contextlib.suppress(RuntimeError):  # the thread has ended by itself, and said why
+            self._end()
+        self._thread.join(STOP_S)
+
+    async def _run(self) -> None:
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        self._end = partial(loop.call_soon_threadsafe, ended.set)
+        try:
+            server = await asyncio.start_server(self._connected, sock=self._socket, limit=MAX_HEAD_BYTES)
+        finally:
+            self._started.set()
+        async with server:
+            await ended.wait()
+            for task in list(self._connections):
+                task.cancel()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("not called by a server")
+        if len(self._connections) >= MOST_CONNECTIONS:
+            next(iter(self._connections)).cancel()
+        self._connections[task] = None
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                await self._serve(reader, writer)
+        except (TimeoutError, ConnectionError, asyncio.CancelledError):
+            pass  # too slow, gone, or in the way of newer ones: nobody reads an answer
+        except Exception as error:  # noqa: BLE001  # whatever one question provokes, the next one is answered
+            log.error("question not answered", error=repr(error))
+        finally:
+            del self._connections[task]
+            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+            except asyncio.LimitOverrunError:
+                raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request is too long") from None
+            except asyncio.IncompleteReadError:
+                return
+            method, path = parse(head)
+            code, kind, content = self._answer(path)
+        except Refused as refused:
+            method, code, kind, content = "GET", refused.code, _TEXT, f"{refused}\n".encode()
+        lines = (
+            f"HTTP/1.1 {code.value} {code.phrase}",
+            f"Content-Type: {kind}",
+            f"Content-Length: {len(content)}",
+            "Connection: close",
+        )
+        writer.write("\r\n".join((*lines, "", "")).encode() + (b"" if method == "HEAD" else content))
+        await writer.drain()
+        # What it still sends is read away: a close before would take the answer from it.
+        if writer.can_write_eof():
+            writer.write_eof()
+        while await reader.read(MAX_HEAD_BYTES):
+            pass
+
+    def _answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
+        """The three paths there are."""
+        match path:
+            case "/healthz":
+                wrong = findings(self.state, time.monotonic_ns())
+                code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
+                return code, _TEXT, ("\n".join(wrong or ["ok"]) + "\n").encode()
+            case "/metrics":
+                from inspector.processes.metrics import CONTENT_TYPE, exposition
+
+                content = exposition(self.state, time.monotonic_ns(), self.disk_free_bytes())
+                return HTTPStatus.OK, CONTENT_TYPE, content
+            case "/status":
+                return HTTPStatus.OK, "application/json", msgspec.json.encode(self.status())
+            case _:
+                raise Refused(HTTPStatus.NOT_FOUND, "there is /healthz, /metrics and /status")
 
     def status(self) -> dict[str, Any]:
         """How the line stands, with what is known at this moment only."""
@@ -87,56 +169,40 @@ class HealthServer:
 
     def disk_free_bytes(self) -> int | None:
         """Free space where the results go; None while the folder cannot be asked."""
+        return self._disk.free_bytes()
+
+
+_TEXT: Final = "text/plain; charset=utf-8"
+
+
+class _DiskSpace:
+    """Free space of a folder's disk, asked again and again by a thread that the disk may hold."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: tuple[float, int | None] = (time.monotonic(), self._ask())
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="health-disk", daemon=True)
+
+    def start(self) -> None:
+        """Look from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; a thread that the disk holds ends with the process."""
+        self._stopped.set()
+
+    def free_bytes(self) -> int | None:
+        """The newest figure; None where there is none that is new enough."""
+        at_s, free = self._known
+        return free if time.monotonic() - at_s < DISK_STALE_S else None
+
+    def _run(self) -> None:
+        while not self._stopped.wait(DISK_LOOK_S):
+            self._known = (time.monotonic(), self._ask())
+
+    def _ask(self) -> int | None:
         try:
-            return shutil.disk_usage(self._out).free
+            return shutil.disk_usage(self._folder).free
         except OSError:
             return None
-
-
-class _LoopbackServer(HTTPServer):
-    def server_bind(self) -> None:
-        """Without the look-up of this PC's name, which waits for a name server that may not be there."""
-        TCPServer.server_bind(self)
-
-    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  # socketserver's
-        """Somebody who leaves before the answer is no news; anything else is."""
-        error = sys.exception()
-        if not isinstance(error, ConnectionError):
-            log.error("question not answered", error=repr(error))
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """One question."""
-
-    health: HealthServer
-    timeout = REQUEST_S
-    server_version = f"strip-inspector/{__version__}"
-
-    def do_GET(self) -> None:  # http.server's name
-        """The three paths there are."""
-        match self.path.partition("?")[0]:
-            case "/healthz":
-                wrong = findings(self.health.state, time.monotonic_ns())
-                code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
-                text = "\n".join(wrong or ["ok"]) + "\n"
-                self._answer(code, "text/plain; charset=utf-8", text.encode())
-            case "/metrics":
-                from inspector.processes.metrics import CONTENT_TYPE, exposition
-
-                state, now_ns = self.health.state, time.monotonic_ns()
-                self._answer(HTTPStatus.OK, CONTENT_TYPE, exposition(state, now_ns, self.health.disk_free_bytes()))
-            case "/status":
-                self._answer(HTTPStatus.OK, "application/json", msgspec.json.encode(self.health.status()))
-            case _:
-                self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"there is /healthz, /metrics and /status\n")
-
-    def _answer(self, code: HTTPStatus, kind: str, content: bytes) -> None:
-        self.send_response(code)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's name
-        """A scrape every few seconds is no news."""
-        log.debug("asked", question=format % args)

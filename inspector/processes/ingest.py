@@ -14,6 +14,7 @@ import zmq
 from inspector.config import LoadedConfig
 from inspector.engine.manifest import read_manifest
 from inspector.errors import ConfigError, WorkError
+from inspector.folders import make_own_folder
 from inspector.processes.dispatch import Dispatch, ViewPace
 from inspector.processes.lock import hold_place
 from inspector.processes.notify import CAPTURED, READY, Notifier, Pulse
@@ -188,6 +189,7 @@ def main(config: LoadedConfig, camera: str) -> None:
     if camera not in line.cameras:
         raise ConfigError(f"{config.path}: cameras: no camera {camera}; there is {', '.join(line.cameras)}")
     structlog.contextvars.bind_contextvars(camera=camera)
+    make_own_folder(line.links)
     recipe = load_recipe(line.recipe)
     manifest = read_manifest(line.engine)
     batch = line.batch.frames(manifest.max_batch)
@@ -203,7 +205,7 @@ def main(config: LoadedConfig, camera: str) -> None:
         ring = PixelRing.create(
             ring_path(line.links, camera),
             manifest.height * manifest.width,
-            _slots(manifest.height * manifest.width, batch),
+            slots_for(manifest.height * manifest.width, batch),
         )
         try:
             frames = open_sender(context, FRAMES, line.links, camera, linger_ms=FRAMES_LINGER_MS)
@@ -246,7 +248,8 @@ def _start_mm(links: Path, cameras: list[str]) -> float:
     return 0.0 if place is None else place.at(time.monotonic_ns())
 
 
-def _slots(frame_bytes: int, batch: int) -> int:
+def slots_for(frame_bytes: int, batch: int) -> int:
+    """Frames that lie in shared memory."""
     return max(LEAST_SLOTS, SLOTS_PER_BATCH * batch, min(USUAL_SLOTS, USUAL_BYTES // frame_bytes))
 
 

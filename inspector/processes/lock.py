@@ -17,7 +17,7 @@ def hold_place(name: str, folder: Path) -> Iterator[None]:
     """
     path = folder / f".{name}.lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}: give another folder") from None

@@ -104,7 +104,7 @@ class NotifyListener:
         told: dict[str, str] = {}
         while True:
             try:
-                text = self._socket.recv(4096).decode()
+                text = self._socket.recv(4096).decode(errors="replace")
             except BlockingIOError:
                 return told
             for line in text.splitlines():

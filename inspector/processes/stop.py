@@ -1,4 +1,5 @@
-"""SIGTERM and Ctrl-C as something a loop can poll: stop taking, finish what is held, leave with 0."""
+"""SIGTERM, Ctrl-C and a terminal that has gone (SIGHUP) as something a loop can poll: stop taking, finish what is
+held, leave with 0."""
 
 import contextlib
 import ctypes
@@ -12,7 +13,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 class StopRequest:
-    """Becomes true at the first SIGTERM or SIGINT; its descriptor then polls readable. Main thread only."""
+    """Becomes true at the first of these signals; its descriptor then polls readable. Main thread only."""
 
     def __init__(self) -> None:
         self._asked = False
@@ -20,8 +21,10 @@ class StopRequest:
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
-        """Take over the two signals."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Take over the signals; one that is ignored (SIGHUP under nohup) stays so."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue
             self._before[number] = signal.signal(number, self._ask)
         return self
 

@@ -28,6 +28,14 @@ class Swap:
     ready_s: float | None = None
 
 
+def _is_folder(name: str) -> bool:
+    """An absolute one; a text that can be no name (a zero byte, half a character, too long) is no folder."""
+    try:
+        return Path(name).is_absolute() and Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 class Swaps:
     """Carries out the orders of `inspector swap`, one at a time. The line's loop calls `turn`."""
 
@@ -45,14 +53,18 @@ class Swaps:
         engine = order.wanted.get("engine")
         if self._swap is not None:
             order.refuse("another swap is under way: try again when it is done")
-        elif not isinstance(engine, str) or not Path(engine).is_absolute():
+        elif not isinstance(engine, str) or not _is_folder(engine):
             order.refuse("an order names the engine's folder, absolute")
         else:
             self._begin(order, Path(engine))
 
     def _begin(self, order: Order, engine: Path) -> None:
         old = self._children.of(WORKER)
-        new = self._children.start(WORKER, engine=engine)
+        try:
+            new = self._children.start(WORKER, engine=engine)
+        except OSError as error:
+            order.refuse(f"its worker cannot be started: {error.strerror}")
+            return
         new.vital = False
         self._swap = Swap(order, old, new, time.monotonic())
 

@@ -10,6 +10,7 @@ from inspector.backends import Backend, open_backend
 from inspector.config import LoadedConfig
 from inspector.engine.signature import open_trusted
 from inspector.errors import DeviceError
+from inspector.folders import make_own_folder
 from inspector.processes.inspecting import Held, Worker
 from inspector.processes.intake import Intake, make_room
 from inspector.processes.notify import READY, Notifier, Pulse
@@ -33,6 +34,7 @@ log = structlog.get_logger()
 def main(config: LoadedConfig) -> None:
     """Run until a stop is asked for. Raises InputError before the first frame is taken."""
     line = config.line
+    make_own_folder(line.links)
     folder = open_trusted(line.engine, line.trusted_keys)
     recipe = load_recipe(line.recipe).bind(folder.classes)
     structlog.contextvars.bind_contextvars(engine=folder.identity)

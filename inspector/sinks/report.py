@@ -9,8 +9,9 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 import inspector
-from inspector.config import LoadedConfig, without_password
+from inspector.config import LoadedConfig
 from inspector.errors import InputError, WorkError
+from inspector.passwords import masked
 from inspector.sinks import number_text
 from inspector.sinks.coil_map import CoilMap, draw_coil_map
 from inspector.sinks.html_page import page_environment
@@ -224,7 +225,7 @@ def _frame_size(
 
 def _masked(value: object) -> object:
     """What a camera's address says in a reason must not go out with a report."""
-    return without_password(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return masked(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _render(report: Report) -> str:

@@ -35,7 +35,7 @@ def open_source(settings: SourceSettings) -> Source:
         case CameraSettings():
             from inspector.sources.camera import CameraSource
 
-            return CameraSource(settings.device, frames_per_second=settings.frames_per_second)
+            return CameraSource(settings.address(), frames_per_second=settings.frames_per_second)
         case SimulatorSettings():
             from inspector.sources.simulated import SimulatorSource
 

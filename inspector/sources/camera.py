@@ -1,12 +1,12 @@
 """A camera (V4L2, RTSP or HTTP, GStreamer) that reconnects and accounts for every gap."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from inspector.errors import SourceError, WorkError
+from inspector.passwords import masked
 from inspector.sources.base import WhenBehind
 from inspector.sources.camera_connection import Connection
 from inspector.sources.camera_reader import CameraReader, Lost, Shot
@@ -50,7 +50,7 @@ class CameraSource:
         backoff: Backoff | None = None,
         timeout_s: float = 5.0,
     ) -> None:
-        self.name = _without_password(str(device))
+        self.name = masked(str(device))
         pauses = backoff or Backoff()
         self._timeout_s = timeout_s
         self._reader = CameraReader(
@@ -96,8 +96,3 @@ class CameraSource:
                 yield None
             else:
                 raise WorkError(f"camera {self.name}: the thread that reads it is gone; see its error above")
-
-
-def _without_password(device: str) -> str:
-    """The device for messages and logs: rtsp://user:secret@host becomes rtsp://host."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "", device)

@@ -6,11 +6,18 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
 
+import structlog
+
 from inspector.config import SimulatorSettings
 from inspector.sources.base import WhenBehind
 from inspector.sources.simulator import SimulatedFrame, strip
 from inspector.sources.simulator import SimulatorSettings as StripSettings
 from inspector.values import Capture
+
+SLOW_S: Final = 2.0
+"""So far behind its pace, a simulator is too slow for it; a busy PC alone makes up for what it has lost."""
+
+log = structlog.get_logger()
 
 IDLE_S: Final = 0.2
 """Longest silence between two answers to ingest."""
@@ -57,12 +64,21 @@ class SimulatorSource:
         """The strip's frames; at a pace, each when it is due."""
         rate = self._settings.frames_per_second
         started_s = time.monotonic()
+        slow_told = False
         for index, frame in enumerate(itertools.islice(self._strip, self._settings.frames)):
             if rate is not None:
                 while (early_s := started_s + index / rate - time.monotonic()) > 0:
                     time.sleep(min(early_s, IDLE_S))
                     if early_s > IDLE_S:
                         yield None
+                if not slow_told and -early_s > SLOW_S:
+                    slow_told = True
+                    log.warning(
+                        "the simulator draws fewer frames than it is asked for: set `distinct` to draw some before"
+                        " the start and show them over and over, or ask for fewer",
+                        frames_per_second=rate,
+                        drawn_per_second=round(index / (time.monotonic() - started_s), 1),
+                    )
             yield Capture(frame.pixels, coil=frame.coil)
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:

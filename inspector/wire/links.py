@@ -11,6 +11,7 @@ from typing import Final
 import zmq
 
 from inspector.errors import ConfigError
+from inspector.folders import make_own_folder, share_with_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ _LONGEST_IPC_PATH: Final = 107
 
 def ring_path(folder: Path, camera: str) -> Path:
     """Where the shared memory of a camera's frames lies."""
-    return folder / f"pixels-{camera}"
+    return folder / FRAMES.name / f"{camera}.pixels"
 
 
 def socket_path(folder: Path, name: str) -> Path:
@@ -86,7 +87,8 @@ def endpoint(link: Link, folder: Path, camera: str | None = None) -> str:
 
 
 def _link_path(link: Link, folder: Path, camera: str | None) -> Path:
-    return socket_path(folder, f"{link.name}-{camera}" if link.per_camera else link.name)
+    """Each link has a folder of its own: a service gives it to the users at its two ends, and to no other."""
+    return socket_path(folder / link.name, camera if link.per_camera and camera else "socket")
 
 
 @contextmanager
@@ -163,8 +165,10 @@ def _open(
         socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
     address = endpoint(link, folder, camera)
     if side == link.binds:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = _link_path(link, folder, camera)
+        make_own_folder(path.parent)
         socket.bind(address)
+        share_with_group(path)
     else:
         socket.connect(address)
     return socket

@@ -15,6 +15,7 @@ from typing import Final, Self
 import numpy as np
 
 from inspector.errors import WireError, WorkError
+from inspector.folders import make_own_folder, share_with_group
 from inspector.values import Pixels
 
 _PAGE: Final = mmap.PAGESIZE
@@ -26,17 +27,18 @@ class PixelRing:
     def __init__(self, path: Path, memory: mmap.mmap, slot_bytes: int, owner: bool) -> None:
         self.path = path
         self.slot_bytes = slot_bytes
-        self.slots = len(memory) // _stride(slot_bytes)
+        self.slots = len(memory) // stride(slot_bytes)
         self._bytes = np.frombuffer(memory, np.uint8).reshape(self.slots, -1)
         self._owner = owner
 
     @classmethod
     def create(cls, path: Path, slot_bytes: int, slots: int) -> Self:
         """A new ring; one that a killed ingest left behind is replaced. Raises WorkError without memory for it."""
-        size = slots * _stride(slot_bytes)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        size = slots * stride(slot_bytes)
+        make_own_folder(path.parent)
         path.unlink(missing_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        share_with_group(path)
         try:
             # Taken at once: memory that is missing must fail here, not as SIGBUS in the middle of a coil.
             os.posix_fallocate(file, 0, size)
@@ -44,8 +46,8 @@ class PixelRing:
         except OSError as error:
             path.unlink(missing_ok=True)
             raise WorkError(
-                f"{path}: no {size / 1e6:.0f} MB of shared memory for frames ({error.strerror}): make room in "
-                f"{path.parent}, or move `links` to another tmpfs"
+                f"no {size / 1e6:.0f} MB of shared memory for frames of a camera ({error.strerror}): set `links` "
+                "in the config to a folder that has room; one on a disk works, and costs speed"
             ) from None
         finally:
             os.close(file)
@@ -59,7 +61,7 @@ class PixelRing:
             raise WireError(f"{path}: shared memory of the frames: {error.strerror}") from None
         try:
             size = os.fstat(file).st_size
-            if slot_bytes < 1 or size == 0 or size % _stride(slot_bytes):
+            if slot_bytes < 1 or size == 0 or size % stride(slot_bytes):
                 raise WireError(f"{path}: {size} bytes are no ring of slots of {slot_bytes} bytes")
             # Writable, as engines take only memory that is: none of them writes to it.
             return cls(path, mmap.mmap(file, size), slot_bytes, owner=False)
@@ -90,6 +92,6 @@ def page_aligned(shape: tuple[int, ...]) -> Pixels:
     return np.frombuffer(mmap.mmap(-1, math.prod(shape)), np.uint8).reshape(shape)
 
 
-def _stride(slot_bytes: int) -> int:
-    """Slots begin on a page: engines copy faster from aligned memory."""
+def stride(slot_bytes: int) -> int:
+    """Bytes from one slot to the next: slots begin on a page, as engines copy faster from aligned memory."""
     return -(-slot_bytes // _PAGE) * _PAGE

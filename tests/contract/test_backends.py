@@ -1,5 +1,6 @@
 """One semantic check of the backend interface, run against every backend that can run here."""
 
+import os
 import select
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from gpu_pcs import stand_in_gpu
 
 from inspector.backends import BACKENDS, open_backend
 from inspector.backends.instant import write_engine
-from inspector.engine.manifest import EngineFolder, open_folder
+from inspector.engine.manifest import EngineFolder, file_sha256, open_folder, write_manifest
 from inspector.errors import EngineError
 
 
@@ -50,6 +51,29 @@ def test_golden_frames_pass(folder: EngineFolder):
     """An engine agrees with its own golden frames."""
     with open_backend(folder) as backend:
         assert backend.verify_golden().mask_agreement == pytest.approx(1.0, abs=0.005)
+
+
+def swap_files(folder: EngineFolder) -> None:
+    for name in folder.manifest.files:
+        swapped = folder.path / f".{name}"
+        swapped.write_bytes((folder.path / name).read_bytes()[:-1] + b"!")
+        swapped.replace(folder.path / name)
+
+
+def test_a_file_swapped_after_its_hash_was_checked_is_not_used(folder: EngineFolder):
+    """Whoever may write to the folder acts between check and use: only checked bytes are loaded."""
+    backend = open_backend(folder)
+    swap_files(folder)
+    with pytest.raises(EngineError, match="content does not match the manifest"), backend:
+        backend.verify_golden()
+
+
+def test_golden_frames_swapped_after_the_engine_was_opened_are_not_used(folder: EngineFolder):
+    """They would vouch for the wrong engine."""
+    with open_backend(folder) as backend:
+        swap_files(folder)
+        with pytest.raises(EngineError, match=r"golden.npz: content does not match the manifest"):
+            backend.verify_golden()
 
 
 def test_maps_have_the_contracts_shape_and_range(folder: EngineFolder):
@@ -161,6 +185,9 @@ def test_a_damaged_openvino_model_is_one_clear_line(tmp_path: Path):
     """What OpenVINO says of a file it cannot read becomes an EngineError."""
     folder = write_openvino_engine(tmp_path / "engine")
     (folder.path / "model.xml").write_text("<net")
+    hashes = {**folder.manifest.files, "model.xml": file_sha256(folder.path / "model.xml")}
+    write_manifest(folder.path, folder.manifest.model_copy(update={"files": hashes}))
+    folder = open_folder(folder.path)
     with pytest.raises(EngineError, match=r"model.xml: OpenVINO .* cannot compile it"), open_backend(folder):
         pass
 
@@ -196,3 +223,45 @@ print(len(heard))
     paths = [str(folder.path) for folder in folders]
     done = subprocess.run([sys.executable, "-c", program, *paths], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
+def spoiled(how: str, cache: Path, blob: Path) -> None:
+    match how:
+        case "another's":
+            if os.geteuid() != 0:
+                pytest.skip("needs root to give a folder away")
+            os.chown(cache, 65534, 65534)
+        case "file":
+            blob.chmod(0o666)
+        case "above":
+            cache.parent.chmod(0o777)
+        case _:
+            cache.chmod(int(how, 8))
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("0777", "mode 0777"),
+        ("0770", "mode 0770"),
+        ("file", "mode 0666"),
+        ("above", "mode 0777"),
+        ("another's", "user 65534"),
+    ],
+)
+def test_a_compile_cache_that_others_can_write_to_is_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str, said: str
+):
+    """A compiled network runs in place of the engine that was checked: theirs is neither loaded nor added to."""
+    folder = write_openvino_engine(tmp_path / "engine")
+    cache = tmp_path / "above" / "cache"
+    with open_backend(folder, cache_dir=cache):
+        pass
+    (blob,) = cache.glob("*.blob")
+    blob.write_bytes(b"theirs")
+    spoiled(how, cache, blob)
+    with open_backend(folder, cache_dir=cache) as backend:
+        backend.verify_golden()
+    assert blob.read_bytes() == b"theirs"
+    printed = capsys.readouterr()
+    assert said in printed.out + printed.err

@@ -220,3 +220,17 @@ def test_what_cannot_be_opened_is_one_clear_line_and_leaves_nothing_open(kind: K
             while (descriptors(), threading.active_count()) != before and time.monotonic() < until_s:
                 time.sleep(0.02)
             assert (descriptors(), threading.active_count()) == before
+
+
+def test_a_simulator_that_is_too_slow_for_its_pace_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The log says how many frames it draws, and what to set."""
+    monkeypatch.setattr("inspector.sources.simulated.SLOW_S", 0.05)
+    settings = SimulatorSettings(type="simulator", height=64, width=128, frames=60, frames_per_second=100_000)
+    with open_source(settings) as source:
+        assert sum(capture is not None for capture in source.captures()) == 60
+    printed = capsys.readouterr()
+    said = printed.out + printed.err
+    assert said.count("the simulator draws fewer frames than it is asked for: set `distinct`") == 1
+    assert "drawn_per_second" in said

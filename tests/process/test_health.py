@@ -145,7 +145,7 @@ def test_only_this_pc_can_ask(tmp_path: Path, port: int):
     with socket.create_connection(("127.0.0.1", port)) as silent:
         silent.sendall(b"GET /met")
         assert ask(port, "/healthz") == (200, "ok\n"), "one that asks half a question holds up no other for long"
-    with pytest.raises(urllib.error.HTTPError, match="501"):
+    with pytest.raises(urllib.error.HTTPError, match="405"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/status", data=b"x", timeout=20)
     interrupt(process)
     line.finish(process, tmp_path / "out")

@@ -216,7 +216,7 @@ def test_a_password_stands_in_no_file_and_no_log(line: LineUnderTest, monkeypatc
         run = line.run()
         assert run.code == 0
         assert run.logged("records wait")[0]["database"] == "postgresql+psycopg://anna:***@127.0.0.1:9/steel"
-        assert '"postgresql://anna@127.0.0.1:9/steel"' in (run.out / "line.json").read_text()
+        assert '"postgresql://anna:***@127.0.0.1:9/steel"' in (run.out / "line.json").read_text()
     assert "hunter2" not in run.stderr + run.stdout
     written = [path for path in line.folder.rglob("*") if path.is_file() and path != line.config]
     assert not [path for path in written if b"hunter2" in path.read_bytes()]

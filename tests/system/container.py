@@ -69,11 +69,9 @@ def release(folder: Path) -> tuple[Path, Path]:
     wheels = CACHE / f"wheels-{PYTHON}"
     wheels.mkdir(parents=True, exist_ok=True)
     _pip("wheel", wheels, "--no-deps", "--wheel-dir", source, source)
-    (wheel,) = source.glob("*.whl")
     only = ("--only-binary", ":all:", "--python-version", PYTHON)
-    _pip("download", wheels, *only, "--dest", wheels, f"{wheel}[service]")
-    for own in wheels.glob("strip_inspector-*.whl"):
-        own.unlink()
+    lock = source / "deploy/requirements.lock"
+    _pip("download", wheels, *only, "--dest", wheels, "--require-hashes", "-r", lock)
     return source, wheels
 
 

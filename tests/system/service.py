@@ -19,6 +19,8 @@ DECIDE, WORKER, SIMULATED, CAMERA = (
 )
 STAGES = (DECIDE, WORKER, SIMULATED, CAMERA)
 
+USERS = ("inspector-decide", "inspector-worker", "inspector-ingest")
+
 PYTHON = "/opt/inspector/current/bin/python"
 
 ROWS = (
@@ -27,7 +29,7 @@ ROWS = (
     'print(json.dumps(database.execute("SELECT camera, frame_id, captured_ns FROM verdicts").fetchall()))'
 )
 
-SOCKETS = re.compile(r"news|results|view|(frames|pixels)-(top|side)")
+SOCKETS = re.compile(r"(news|results|view)(/socket)?|frames(/(top|side)(\.pixels)?)?")
 """All that may ever lie in /run/inspector."""
 
 DEADLINE_MS = 500.0
@@ -174,7 +176,7 @@ class Service:
 
         def recorded() -> bool:
             # As the service's user: whoever opens a database may have to make files beside it.
-            query = f"runuser -u inspector -- {PYTHON} -c '{ROWS}' {STATE}/records.sqlite"
+            query = f"runuser -u inspector-decide -- {PYTHON} -c '{ROWS}' {STATE}/records.sqlite"
             rows = [tuple(row) for row in json.loads(self.container.run(query).stdout)]
             assert len(rows) == len(set(rows)), "a verdict stands there twice"
             missing.difference_update(rows)
@@ -183,8 +185,8 @@ class Service:
         return until(recorded, bound_s, f"not all of {len(given)} verdicts are in the database")
 
     def _nothing_is_left_over(self) -> None:
-        running = {process.pid: process.command for process in self.container.processes("inspector")}
+        running = {process.pid: process.command for user in USERS for process in self.container.processes(user)}
         assert running.keys() == {self.pid(unit) for unit in STAGES}, running
-        left = self.container.run("ls /run/inspector; ls /dev/shm").stdout.split()
+        left = self.container.run("cd /run/inspector && find * ; ls /dev/shm").stdout.split()
         assert all(SOCKETS.fullmatch(name) for name in left), left
         assert not list(self.state.rglob("*.part"))

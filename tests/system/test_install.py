@@ -6,7 +6,7 @@ import time
 
 import pytest
 from system.container import until
-from system.service import Service
+from system.service import USERS, Service
 
 pytestmark = pytest.mark.system
 
@@ -67,18 +67,44 @@ def test_little_is_exposed(service: Service, unit: str, measured: dict[str, str]
     assert found, said
     measured[f"systemd-analyze security {unit}"] = found[1]
     assert float(found[1]) <= MOST_EXPOSED, said
+    assert "allow list" in said
+    assert "deny list" not in said
 
 
 def test_the_service_can_change_neither_its_engines_nor_its_config(service: Service):
     """Both are root's; and nothing of the PC but its own folders can be written."""
     for path in ("/etc/inspector/line.toml", "/opt/inspector/engines/demo/model.xml", "/opt/inspector/current"):
-        done = service.container.run(f"runuser -u inspector -- test -w {path}", check=False)
-        assert done.returncode == 1, path
-    folder = service.container.run(
-        "stat -c '%U:%G %a' /run/inspector /etc/inspector /opt/inspector/engines"
-    ).stdout
-    assert folder.split() == ["inspector:inspector", "750", "root:inspector", "750", "root:inspector", "750"]
+        for user in USERS:
+            done = service.container.run(f"runuser -u {user} -- test -w {path}", check=False)
+            assert done.returncode == 1, path
+    folder = service.container.run("stat -c '%U:%G %a' /etc/inspector /opt/inspector/engines").stdout
+    assert folder.split() == ["root:inspector", "750", "root:inspector", "750"]
     assert service.container.run("runuser -u nobody -- ls /run/inspector", check=False).returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("user", "reached"),
+    [
+        ("inspector-ingest", {"news/socket", "frames/top"}),
+        ("inspector-worker", {"frames/top", "results/socket"}),
+        ("inspector-decide", {"news/socket", "results/socket", "view/socket"}),
+        ("nobody", set()),
+    ],
+)
+def test_each_stage_reaches_its_own_links_only(service: Service, user: str, reached: set[str]):
+    """A broken image decoder, which is ingest's, sends no results: the kernel does not let it connect."""
+    for name in ("news/socket", "results/socket", "frames/top", "view/socket"):
+        path = f"/run/inspector/{name}"
+        program = f"import socket; socket.socket(socket.AF_UNIX).connect({path!r})"
+        if service.container.run(f"test -S {path}", check=False).returncode:
+            continue
+        done = service.container.run(f'runuser -u {user} -- python3 -c "{program}"', check=False)
+        assert (done.returncode == 0) == (name in reached), (name, done.stderr)
+    for path in ("/run/inspector/results/other", "/var/lib/inspector/verdicts.jsonl", "/var/lib/inspector/x"):
+        done = service.container.run(f"runuser -u {user} -- sh -c 'test -w {path} || touch {path}'", check=False)
+        allowed = user == "inspector-decide" or (user == "inspector-worker" and "results" in path)
+        assert (done.returncode == 0) == allowed, path
+        service.container.run(f"rm -f {path}" if path.endswith(("other", "x")) else "true")
 
 
 def test_a_killed_worker_is_back_with_its_network_within_ten_seconds(service: Service, measured: dict[str, str]):
@@ -102,7 +128,7 @@ def test_installing_again_changes_nothing(service: Service):
 
 def test_an_upgrade_keeps_config_recipes_and_engines(service: Service):
     """Another wheel is another release: the line runs on it, everything else is as it was."""
-    kept = "sha256sum /etc/inspector/* /opt/inspector/engines/*/* | sort"
+    kept = "sha256sum /etc/inspector/*.toml /opt/inspector/engines/*/* | sort"
     before, old = (
         service.container.run(kept).stdout,
         service.container.run("readlink /opt/inspector/current").stdout,
@@ -132,7 +158,7 @@ def test_a_release_that_does_not_start_is_not_kept(service: Service):
 def test_uninstalling_leaves_what_is_the_users(service: Service):
     """Units, releases and commands go; config, engines and verdicts stay; nothing runs any more."""
     service.container.run("/mnt/release/deploy/install.sh --uninstall")
-    assert not service.container.processes("inspector")
+    assert not [user for user in USERS if service.container.processes(user)]
     assert service.systemctl("list-units --all --plain --no-legend 'inspector*'") == ""
     assert service.container.run("which inspector", check=False).returncode != 0
     service.container.run("ls /etc/inspector/line.toml /opt/inspector/engines/demo/manifest.json")

@@ -1,6 +1,8 @@
 """deploy/wheelhouse.sh with pip itself, on small wheels of the same names: what it fills is enough, or it says."""
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -35,12 +37,19 @@ def wheel(tmp_path: Path) -> Path:
     return write_wheel(tmp_path, "strip-inspector", EXTRAS)
 
 
-def fill(wheel: Path, shop: Path, *extras: str) -> subprocess.CompletedProcess[str]:
-    """Run the script where `shop` is all pip can reach."""
+def fill(wheel: Path, shop: Path, *extras: str, digest: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the script where `shop` is all pip can reach, with a lock of what the service needs."""
+    deploy = wheel.parent / "deploy"
+    deploy.mkdir()
+    shutil.copy(SCRIPT, deploy)
+    locked = shop / "records_library-1.0-py3-none-any.whl"
+    if digest is None and locked.exists():
+        digest = hashlib.sha256(locked.read_bytes()).hexdigest()
+    (deploy / "requirements.lock").write_text(f"records-library==1.0 \\\n    --hash=sha256:{digest}\n")
     options = [each for extra in extras for each in ("--extra", extra)]
     environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(shop), "PIP_CONFIG_FILE": os.devnull}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    command = [str(SCRIPT), *options, str(wheel), str(wheel.parent / "wheelhouse")]
+    command = [str(deploy / SCRIPT.name), *options, str(wheel), str(wheel.parent / "wheelhouse")]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
 
@@ -71,6 +80,16 @@ def test_what_cannot_be_had_is_said_at_once(wheel: Path, tmp_path: Path):
     assert done.returncode == 1
     assert "gpu-library" in done.stderr
     assert done.stderr.splitlines()[-1] == "wheelhouse.sh: not everything could be had: see pip's words above"
+
+
+def test_a_library_that_is_not_the_locked_one_is_refused(wheel: Path, tmp_path: Path):
+    """Its name and version are right, its content is not: what an index hands out today is not what was tested."""
+    shop = tmp_path / "shop"
+    write_wheel(shop, EXTRAS["service"])
+    done = fill(wheel, shop, digest="0" * 64)
+    assert done.returncode == 1
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in done.stderr
+    assert "the locked versions could not be had" in done.stderr.splitlines()[-1]
 
 
 def test_without_a_wheel_it_shows_how_it_is_used(tmp_path: Path):

@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from inspector.errors import ConfigError, WorkError
 from inspector.extras import needs_extra
+from inspector.passwords import masked
 from inspector.sinks.records.schema import NEWEST, bring_up_to_date, refuse_newer, stored_version
 
 BUSY_S: Final = 2.0
@@ -48,7 +49,7 @@ class Database:
         parsed = parse_url(url)
         self.connects_to = parsed
         """With the driver that is used, and with its password."""
-        self.shown = masked(parsed)
+        self.shown = shown(parsed)
         """The URL as it may stand in a log."""
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.file = Path(parsed.database or "") if self.is_sqlite else None
@@ -154,12 +155,11 @@ def parse_url(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
-def masked(url: URL) -> str:
-    """The URL with its password hidden, wherever it stands."""
+def shown(url: URL) -> str:
+    """The URL as it may stand in a file or a log; a file's name stays as it is."""
     if url.get_backend_name() == "sqlite":
         return f"sqlite:///{url.database}"
-    secret = {key: "***" for key in url.query if "password" in key.lower()}
-    return url.update_query_dict(secret).render_as_string(hide_password=True)
+    return masked(url.render_as_string(hide_password=False))
 
 
 def reason(error: DBAPIError) -> str:

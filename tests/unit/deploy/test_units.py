@@ -3,9 +3,12 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from inspector.wire.links import LINKS
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 UNITS = "usr/local/lib/systemd/system"
@@ -39,7 +42,7 @@ def root(tmp_path: Path) -> Path:
         (units / "inspector-.service.d/20-backoff.conf").unlink()
     for name in FOUND_ELSEWHERE:
         (units / f"{name}.target").write_text("[Unit]\nDescription=of every PC\n")
-    programs = ("opt/inspector/current/bin/inspector", "usr/bin/echo", *GPU_PROGRAMS)
+    programs = ("opt/inspector/current/bin/inspector", "bin/sh", "bin/sleep", "usr/bin/echo", *GPU_PROGRAMS)
     for program in programs:
         (tmp_path / program).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / program).write_text("#!/bin/sh\n")
@@ -137,3 +140,56 @@ def test_little_is_exposed(root: Path, stage: str, example: str | None):
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", said)
     assert found, said
     assert float(found[1]) <= MOST_EXPOSED, said
+    # "deny list" where the first filter that systemd reads is one of what may not be called.
+    assert "System call allow list defined" in said
+    assert "System call deny list defined" not in said
+
+
+def test_files_that_the_example_config_names_are_installed():
+    """A comment that sends the reader to a file that is nowhere helps nobody."""
+    installer = (DEPLOY / "install.sh").read_text()
+    named = re.findall(r"/etc/inspector/(\S+/)\S+?\.toml", (DEPLOY / "etc/line.toml").read_text())
+    assert named
+    for folder in named:
+        assert f'"$etc/{folder}$file"' in installer
+    for name in ("line.toml", "recipe.toml"):
+        assert (DEPLOY.parent / "configs/plant" / name).exists()
+
+
+def test_the_lock_names_every_library_of_the_service_with_hashes_and_no_place_of_this_pc():
+    """What install.sh is given: a version each, nothing by path or address."""
+    lock = (DEPLOY / "requirements.lock").read_text()
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["service"]]
+    names = {re.split(r"[<>=~\[; ]", each, maxsplit=1)[0].lower() for each in wanted}
+    locked = dict(re.findall(r"^([a-z0-9._-]+)==(\S+) \\\n(?= +--hash=sha256:[0-9a-f]{64})", lock, re.MULTILINE))
+    assert names <= locked.keys()
+    assert len(locked) == len(re.findall(r"^[^# \n]", lock, re.MULTILINE)), "a line that is no locked library"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_never_given_up_and_its_end_is_alarmed(stage: str):
+    """Restarts without a limit, also after an orderly end; each end that nobody asked for starts the alarm."""
+    name = f"{stage.partition('@')[0]}@.service" if "@" in stage else f"{stage}.service"
+    unit = (DEPLOY / "systemd" / name).read_text()
+    common = (DEPLOY / "systemd/inspector-.service.d/10-common.conf").read_text()
+    assert "\nRestart=always\n" in unit
+    assert "\nStartLimitIntervalSec=0\n" in common
+    assert "StartLimit" not in unit
+    assert "systemctl start --no-block inspector-alarm@%N.service" in unit
+    assert "\nUser=%p\n" in common
+
+
+def test_a_group_for_each_link_and_a_user_for_each_stage():
+    """The table of the links says who is at its ends; users, groups and folders follow it."""
+    installer = (DEPLOY / "install.sh").read_text()
+    folders = (DEPLOY / "systemd/inspector.tmpfiles.conf").read_text()
+    groups = dict(re.findall(r"make_user inspector-(\w+) (inspector-\S+)", installer))
+    for link in LINKS:
+        if link.receiver == "viewers":
+            continue
+        members = {stage for stage, of in groups.items() if f"inspector-{link.name}" in of.split(",")}
+        assert members == {link.sender, link.receiver}
+        assert re.search(
+            rf"^d /run/inspector/{link.name} +3770 root +inspector-{link.name} ", folders, re.MULTILINE
+        )

@@ -91,9 +91,9 @@ def test_variables_that_are_not_the_lines_are_left_alone(line: Path, monkeypatch
         (
             "seed = 3",
             "sed = 3",
-            "cameras.top.simulator.sed: unknown key: did you mean seed? allowed: coil_frames,",
+            "cameras.top.sed: unknown key: did you mean seed? allowed: coil_frames,",
         ),
-        ("seed = 3", 'seed = "three"', "cameras.top.simulator.seed: Input should be a valid integer"),
+        ("seed = 3", 'seed = "three"', "cameras.top.seed: Input should be a valid integer"),
         (
             'type = "simulator"',
             'type = "simulater"',

@@ -1,0 +1,45 @@
+"""`inspector recipe`: a recipe to start from, with a rule for each class of an engine."""
+
+from pathlib import Path
+
+from inspector.engine.manifest import Manifest, read_manifest
+from inspector.errors import InputError
+
+
+def recipe(engine: Path, out: Path | None) -> int:
+    """Print a recipe, or write it to a new file; returns the exit code. Raises InputError."""
+    text = starting_recipe(read_manifest(engine))
+    if out is None:
+        print(text, end="")
+        return 0
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be made: {error.strerror}") from None
+    print(f"{out}: set the mm per pixel, and look at each class")
+    return 0
+
+
+def starting_recipe(manifest: Manifest) -> str:
+    """A whole recipe.toml: the engine's own thresholds and areas are shown, and in force until others are set."""
+    lines = [
+        f"# What counts as a defect on one product, by the engine {manifest.name}.",
+        f'name = "{manifest.name}"',
+        "mm_per_px_across = 1.0    # measure both on your line: areas and places on the strip follow from them",
+        "mm_per_px_along = 1.0",
+    ]
+    for name in manifest.classes[1:]:
+        lines += [
+            "",
+            f"[classes.{_key(name)}]",
+            'action = "reject"         # or "record": report it and let the steel pass',
+            f"# threshold = {manifest.thresholds[name]:.3g}        # lower finds more and rejects more good steel",
+            f"# min_area_mm2 = {manifest.min_area_px.get(name, 0)}       # smaller ones are no defect",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    plain = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    return name if plain else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'

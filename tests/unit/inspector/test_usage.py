@@ -1,0 +1,81 @@
+"""Wrong usage is one line: what is wrong, what was meant, where it is explained."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inspector import cli
+from trainer import cli as trainer_cli
+
+
+def said(main: Callable[[list[str]], int], arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The only line on stderr; exit code 2, nothing on stdout."""
+    try:
+        code = main(arguments)
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    printed = capsys.readouterr()
+    assert (code, printed.out) == (2, "")
+    (line,) = printed.err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--confg", "x"], "inspector run: error: no option --confg: did you mean --config?"),
+        (["run", "--confg=x"], "no option --confg: did you mean --config?"),
+        (["replay", "--ot", "x", "--confi", "y"], "no option --ot: did you mean --out?"),
+        (["replay", "frames", "--golen", "x"], "no option --golen: did you mean --golden?"),
+        (["check", "-c", "x"], "no option -c"),
+        (["rpelay"], "inspector: error: no command rpelay: did you mean replay?"),
+        (["xyzzy"], "inspector: error: no command xyzzy (`inspector --help` shows how)"),
+        ([], "the following arguments are required: COMMAND (`inspector --help` shows how)"),
+        (["bench", "--config", "x", "--seconds", "-1"], "argument --seconds: must be over 0"),
+        (["run"], "inspector run: which line? give --config FILE, or set INSPECTOR_CONFIG"),
+    ],
+)
+def test_inspector(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """The misspelt option comes before the one that is missing for it."""
+    monkeypatch.delenv("INSPECTOR_CONFIG", raising=False)
+    assert words in said(cli.main, arguments, capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--dta", "x"], "trainer train: error: no option --dta: did you mean --data?"),
+        (["trian"], "trainer: error: no command trian: did you mean train?"),
+        (["export"], "(`trainer export --help` shows how)"),
+    ],
+)
+def test_trainer(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]):
+    """The same of the trainer's commands."""
+    assert words in said(trainer_cli.main, arguments, capsys)
+
+
+def test_an_abbreviation_is_taken_and_hidden_options_are_not_offered(capsys: pytest.CaptureFixture[str]):
+    """As argparse does; and a value may be a negative number."""
+    assert "none.toml: cannot be read" in said(cli.main, ["status", "--conf", "none.toml"], capsys)
+    line = said(cli.main, ["worker", "--child-off", "1", "--config", "x"], capsys)
+    assert "no option --child-off" in line
+    assert "did you mean" not in line
+
+
+def test_the_config_of_the_service_is_the_default_of_commands_that_look(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """INSPECTOR_CONFIG goes before it, and an option before both; `run` starts no second line by mistake."""
+    monkeypatch.delenv("INSPECTOR_CONFIG", raising=False)
+    installed = tmp_path / "installed.toml"
+    installed.write_text("")
+    monkeypatch.setattr(cli, "INSTALLED_CONFIG", installed)
+    assert "installed.toml: " in said(cli.main, ["status"], capsys)
+    assert "which line?" in said(cli.main, ["run"], capsys)
+    monkeypatch.setenv("INSPECTOR_CONFIG", str(tmp_path / "mine.toml"))
+    for command in ("status", "run"):
+        assert "mine.toml: cannot be read" in said(cli.main, [command], capsys)
+    assert "other.toml: cannot be read" in said(cli.main, ["run", "--config", "other.toml"], capsys)
