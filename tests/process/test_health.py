@@ -17,6 +17,7 @@ import pytest
 import yaml
 from lines import LineUnderTest, interrupt, stage, wait_for_verdicts
 from plc import BASE, DEVICE, PLC
+from ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 HEIGHT, WIDTH = 64, 128
@@ -33,9 +34,7 @@ def nothing_left() -> Iterator[None]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    return free_port()
 
 
 def watched(folder: Path, port: int, text: str = "", **source: object) -> LineUnderTest:
