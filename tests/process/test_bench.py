@@ -11,7 +11,7 @@ from inspector.sinks.verdict_log import VerdictLog
 from inspector.values import Decision, Verdict
 
 DELAY_MS = 40.0
-"""The engine answers one batch of four after the other, each after so long: long against a busy machine's hiccups."""
+"""The engine answers one batch of four after the other, each after so long, which a busy machine hardly lengthens."""
 DEADLINE_MS = 20_000
 """No frame is lost because the machine has other work; one that the bench loses would still show."""
 
