@@ -11,7 +11,7 @@ from inspector.sinks.verdict_log import VerdictLog
 from inspector.values import Decision, Verdict
 
 DELAY_MS = 40.0
-"""The engine answers one batch of four after the other, each after so long, which a busy machine hardly lengthens."""
+"""The engine answers one batch of four after the other, each after so long. A busy machine hardly lengthens it."""
 DEADLINE_MS = 20_000
 """No frame is lost because the machine has other work; one that the bench loses would still show."""
 
