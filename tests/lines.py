@@ -16,6 +16,12 @@ from inspector.backends.instant import write_engine
 
 SCHEMAS = Path(__file__).parent / "contract" / "schemas"
 
+PATIENCE_S = 120.0
+"""What a test waits for comes within seconds; on a PC with other work, within this time."""
+
+NO_HURRY_MS = 20_000
+"""A deadline that a busy PC does not miss. With it, a frame that stays uninspected was lost, not late."""
+
 
 def schema(name: str) -> dict[str, Any]:
     """A contract other programs rely on."""
@@ -72,7 +78,7 @@ class LineUnderTest:
         command = [sys.executable, "-m", "inspector", *map(str, arguments)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def finish(self, process: "subprocess.Popen[str]", out: Path, timeout: float = 60) -> Run:
+    def finish(self, process: "subprocess.Popen[str]", out: Path, timeout: float = PATIENCE_S) -> Run:
         """Wait for it and read what it left; the ledger must balance whatever happened."""
         started = time.monotonic()
         stdout, stderr = process.communicate(timeout=timeout)
@@ -86,7 +92,7 @@ class LineUnderTest:
             assert_balanced(run)
         return run
 
-    def run(self, *, out: Path | None = None, timeout: float = 60) -> Run:
+    def run(self, *, out: Path | None = None, timeout: float = PATIENCE_S) -> Run:
         """`inspector run` to its end."""
         out = out or self.folder / "out"
         return self.finish(self.start("run", "--config", self.config, "--out", out), out, timeout)
@@ -113,7 +119,11 @@ def assert_balanced(run: Run) -> None:
 
 
 def stage(
-    process: "subprocess.Popen[str]", name: str, timeout: float = 20, *, other_than: psutil.Process | None = None
+    process: "subprocess.Popen[str]",
+    name: str,
+    timeout: float = PATIENCE_S,
+    *,
+    other_than: psutil.Process | None = None,
 ) -> psutil.Process:
     """The child that runs a stage; of two workers, the one `other_than` this."""
     until = time.monotonic() + timeout
@@ -128,12 +138,13 @@ def stage(
     raise AssertionError(f"no {name} within {timeout} s")
 
 
-def wait_for_verdicts(out: Path, count: int, timeout: float = 30) -> None:
-    """Until the log has so many lines."""
+def wait_for_verdicts(out: Path, count: int, timeout: float = PATIENCE_S, *, decision: str | None = None) -> None:
+    """Until the log has so many lines, or so many lines with that decision."""
     until = time.monotonic() + timeout
     path = out / "verdicts.jsonl"
+    counted = b"\n" if decision is None else f'"decision":"{decision}"'.encode()
     while time.monotonic() < until:
-        if path.exists() and path.read_bytes().count(b"\n") >= count:
+        if path.exists() and path.read_bytes().count(counted) >= count:
             return
         time.sleep(0.02)
     raise AssertionError(f"fewer than {count} verdicts within {timeout} s")

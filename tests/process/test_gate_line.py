@@ -244,7 +244,7 @@ def test_a_killed_line_falls_silent(tmp_path: Path, plc: PLC):
     until(lambda: len(plc.verdicts()) >= 10, "no verdicts at the gate")
     for child in [*psutil.Process(process.pid).children(), psutil.Process(process.pid)]:
         os.kill(child.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     last = plc.blocks()
     time.sleep(1)
     assert plc.blocks() == last
