@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 from engines import write_gpu_engine, write_preset_engine
 from gpu_figures import BatchSpeed, ManyCameras, as_table, batch_speeds
 
@@ -43,6 +44,7 @@ def test_a_network_nobody_trained_becomes_an_engine(tmp_path: Path):
         assert engine.verify_golden().mask_agreement == 1
 
 
+@pytest.mark.slow
 def test_several_cameras_run_at_full_speed_and_at_a_pace(tmp_path: Path):
     """One ingest a camera, one engine: every frame of each has its verdict; a pace is all cameras' together."""
     engine = write_engine(tmp_path / "engine", height=SIZE[0], width=SIZE[1])
