@@ -33,7 +33,7 @@ $(VENV)/.runtime: pyproject.toml
 # elsewhere, and on a PC with a GPU, pip takes the build that PyPI has.
 $(VENV)/.dev: $(VENV)/.runtime
 	@test -e /proc/driver/nvidia || \
-	  $(BIN)/pip install --quiet --disable-pip-version-check --retries 1 --timeout 15 --no-deps \
+	  $(BIN)/pip install -qqq --disable-pip-version-check --retries 1 --timeout 15 --no-deps \
 	    --index-url $(TORCH_CPU_INDEX) "$$(grep -om1 'torch==[0-9.*]*' pyproject.toml)" || \
 	  echo "no CPU build of torch from $(TORCH_CPU_INDEX): taking the default build"
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
