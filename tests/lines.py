@@ -19,6 +19,9 @@ SCHEMAS = Path(__file__).parent / "contract" / "schemas"
 PATIENCE_S = 120.0
 """What a test waits for comes within seconds; on a PC with other work, within this time."""
 
+SPIN_S = 0.2
+"""Long enough that the kernel gives other processes their turns."""
+
 NO_HURRY_MS = 20_000
 """A deadline that a busy PC does not miss. With it, a frame that stays uninspected was lost, not late."""
 
@@ -148,6 +151,17 @@ def wait_for_verdicts(out: Path, count: int, timeout: float = PATIENCE_S, *, dec
             return
         time.sleep(0.02)
     raise AssertionError(f"fewer than {count} verdicts within {timeout} s")
+
+
+def slowdown() -> float:
+    """How much longer work takes on this PC now than it takes alone: 1 where a core is free.
+
+    A promise in seconds is one for a PC that has time. On a PC with other work a test multiplies it by this.
+    """
+    started_s, until_cpu_s = time.perf_counter(), time.process_time() + SPIN_S
+    while time.process_time() < until_cpu_s:
+        pass
+    return max(1.0, (time.perf_counter() - started_s) / SPIN_S)
 
 
 def interrupt(process: "subprocess.Popen[str]") -> None:
