@@ -166,7 +166,7 @@ def test_a_killed_stage_ends_the_line_with_a_balanced_ledger(tmp_path: Path, nam
     assert not psutil.pid_exists(process.pid)
 
 
-@pytest.mark.parametrize("wait_for", ["start", "frames", "many frames"])
+@pytest.mark.parametrize("wait_for", ["start", pytest.param("frames", marks=pytest.mark.slow), "many frames"])
 def test_ctrl_c_ends_the_line_within_two_seconds_with_whole_files(tmp_path: Path, wait_for: str):
     """At any time: while it starts, when it has just begun, in the middle."""
     line = LineUnderTest(tmp_path, delay_ms=5)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from .conftest import TRAIN_OPTIONS
@@ -44,6 +45,7 @@ def test_two_processes_give_the_single_process_result(data: Path, tmp_path: Path
         assert abs(one - two) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_be_shared_is_refused(data: Path, tmp_path: Path) -> None:
     """One line from each process, exit 2 of the run, before anything is trained."""
     out = tmp_path / "odd"

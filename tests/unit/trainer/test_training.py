@@ -244,7 +244,13 @@ def _train_here(data: Path, out: Path, *options: str) -> int:
     return main(["train", "--data", str(data), "--out", str(out), *TRAIN_OPTIONS, *options])
 
 
-@pytest.mark.parametrize("options", [("--target", "binary"), ("--target", "binary", "--class-weighting", "0.25")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--target", "binary"),
+        pytest.param(("--target", "binary", "--class-weighting", "0.25"), marks=pytest.mark.slow),
+    ],
+)
 def test_a_binary_network_learns_defect_from_normal(
     data: Path, tmp_path: Path, one_thread: None, options: tuple[str, ...]
 ) -> None:
@@ -329,6 +335,7 @@ def test_out_of_memory_is_answered_by_fewer_crops_at_once(data: Path, tmp_path: 
         torch.testing.assert_close(short[key], value, rtol=1e-3, atol=1e-4, msg=key)
 
 
+@pytest.mark.slow
 def test_a_crop_too_large_for_the_memory_is_one_line(data: Path, tmp_path: Path) -> None:
     """Where not even one crop fits it says so and ends with exit code 1."""
     options = ["--data", str(data), "--out", str(tmp_path / "r"), "--epochs", "1", "--widths", "1024,2048"]
