@@ -3,15 +3,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := out/demo
 
-.PHONY: help demo test test-gpu test-system bindings check bench clean
+# Processes that run tests at the same time.
+TEST_WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+# CPU builds of torch, a tenth of the size of the CUDA builds on PyPI.
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+
+.PHONY: help demo test test-all test-gpu test-system bindings check bench clean
 
 help:
-	@echo "make demo    simulate a coil, inspect it, write a report (installs what it needs into $(VENV))"
-	@echo "make test    run the tests"
-	@echo "make test-gpu    what needs an NVIDIA GPU; prints its figures"
-	@echo "make test-system   the service under a real systemd in a container (root, debootstrap, systemd-nspawn)"
-	@echo "make check   lint, types, import directions"
-	@echo "make bench   print the figures of the README"
+	@echo "make demo         simulate a coil, inspect it, write a report (installs what it needs into $(VENV))"
+	@echo "make test         the tests that take seconds each: something of everything, under 10 minutes on two cores"
+	@echo "make test-all     these and the slow ones (long trainings, long fuzzing), as CI runs them"
+	@echo "make test-gpu     what needs an NVIDIA GPU; prints its figures"
+	@echo "make test-system  the service under a real systemd in a container (root, debootstrap, systemd-nspawn)"
+	@echo "make check        lint, types, import directions"
+	@echo "make bench        print the figures of the README"
+	@echo "make clean        remove $(VENV), out/ and what was built"
 
 # What runs on the line: no torch.
 $(VENV)/.runtime: pyproject.toml
@@ -22,8 +29,13 @@ $(VENV)/.runtime: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-# What trains, tests and measures.
+# What trains, tests and measures. A PC without an NVIDIA GPU gets torch's CPU build where its index can be reached;
+# elsewhere, and on a PC with a GPU, pip takes the build that PyPI has.
 $(VENV)/.dev: $(VENV)/.runtime
+	@test -e /proc/driver/nvidia || \
+	  $(BIN)/pip install -qqq --disable-pip-version-check --retries 1 --timeout 15 --no-deps \
+	    --index-url $(TORCH_CPU_INDEX) "$$(grep -om1 'torch==[0-9.*]*' pyproject.toml)" || \
+	  echo "no CPU build of torch from $(TORCH_CPU_INDEX): taking the default build"
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
@@ -44,7 +56,10 @@ bindings: $(VENV)/.dev
 	$(BIN)/python tests/bindings/fetch.py out/bindings
 
 test: $(VENV)/.dev configs/demo/engine/manifest.json bindings
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
+
+test-all: $(VENV)/.dev configs/demo/engine/manifest.json bindings
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m 'not system'
 
 # Needs no network once $(VENV) and out/bindings are there; on a PC without a GPU everything skips.
 test-gpu: $(VENV)/.dev bindings

@@ -16,6 +16,15 @@ from inspector.backends.instant import write_engine
 
 SCHEMAS = Path(__file__).parent / "contract" / "schemas"
 
+PATIENCE_S = 120.0
+"""What a test waits for comes within seconds; on a PC with other work, within this time."""
+
+SPIN_S = 0.2
+"""Long enough that the kernel gives other processes their turns."""
+
+NO_HURRY_MS = 20_000
+"""A deadline that a busy PC does not miss. With it, a frame that stays uninspected was lost, not late."""
+
 
 def schema(name: str) -> dict[str, Any]:
     """A contract other programs rely on."""
@@ -72,7 +81,7 @@ class LineUnderTest:
         command = [sys.executable, "-m", "inspector", *map(str, arguments)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def finish(self, process: "subprocess.Popen[str]", out: Path, timeout: float = 60) -> Run:
+    def finish(self, process: "subprocess.Popen[str]", out: Path, timeout: float = PATIENCE_S) -> Run:
         """Wait for it and read what it left; the ledger must balance whatever happened."""
         started = time.monotonic()
         stdout, stderr = process.communicate(timeout=timeout)
@@ -86,7 +95,7 @@ class LineUnderTest:
             assert_balanced(run)
         return run
 
-    def run(self, *, out: Path | None = None, timeout: float = 60) -> Run:
+    def run(self, *, out: Path | None = None, timeout: float = PATIENCE_S) -> Run:
         """`inspector run` to its end."""
         out = out or self.folder / "out"
         return self.finish(self.start("run", "--config", self.config, "--out", out), out, timeout)
@@ -113,7 +122,11 @@ def assert_balanced(run: Run) -> None:
 
 
 def stage(
-    process: "subprocess.Popen[str]", name: str, timeout: float = 20, *, other_than: psutil.Process | None = None
+    process: "subprocess.Popen[str]",
+    name: str,
+    timeout: float = PATIENCE_S,
+    *,
+    other_than: psutil.Process | None = None,
 ) -> psutil.Process:
     """The child that runs a stage; of two workers, the one `other_than` this."""
     until = time.monotonic() + timeout
@@ -128,15 +141,27 @@ def stage(
     raise AssertionError(f"no {name} within {timeout} s")
 
 
-def wait_for_verdicts(out: Path, count: int, timeout: float = 30) -> None:
-    """Until the log has so many lines."""
+def wait_for_verdicts(out: Path, count: int, timeout: float = PATIENCE_S, *, decision: str | None = None) -> None:
+    """Until the log has so many lines, or so many lines with that decision."""
     until = time.monotonic() + timeout
     path = out / "verdicts.jsonl"
+    counted = b"\n" if decision is None else f'"decision":"{decision}"'.encode()
     while time.monotonic() < until:
-        if path.exists() and path.read_bytes().count(b"\n") >= count:
+        if path.exists() and path.read_bytes().count(counted) >= count:
             return
         time.sleep(0.02)
     raise AssertionError(f"fewer than {count} verdicts within {timeout} s")
+
+
+def slowdown() -> float:
+    """How much longer work takes on this PC now than it takes alone: 1 where a core is free.
+
+    A promise in seconds is one for a PC that has time. On a PC with other work a test multiplies it by this.
+    """
+    started_s, until_cpu_s = time.perf_counter(), time.process_time() + SPIN_S
+    while time.process_time() < until_cpu_s:
+        pass
+    return max(1.0, (time.perf_counter() - started_s) / SPIN_S)
 
 
 def interrupt(process: "subprocess.Popen[str]") -> None:

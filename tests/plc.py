@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ports import free_port
+
 from inspector.sinks.gate import Block, Record
 from inspector.sinks.gate_registers import REGISTERS, decode
 
@@ -40,9 +42,7 @@ class PLC:
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "plc.jsonl"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, delay_s: float = 0.0) -> "PLC":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from ports import free_port
 from sqlalchemy import create_engine, text
 
 from inspector.sinks import REJECTS_FOLDER
@@ -109,9 +110,7 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"postgresql://postgres:se%2Fcr%3Aet@127.0.0.1:{self.port}/postgres"
 
     def make(self) -> None:

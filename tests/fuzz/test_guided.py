@@ -10,7 +10,9 @@ from fuzz.bounds import EXAMPLES, MOST_BYTES
 
 pytest.importorskip("atheris", reason="guided fuzzing: no atheris for this Python")
 
-RUNS = EXAMPLES or 4_000
+RUNS = EXAMPLES or 1_000
+MORE_RUNS = 4 * RUNS
+"""Inputs tried: they take seconds, and so does the start of each target."""
 LONGEST_INPUT_S = 10
 TARGETS = (
     "wire",
@@ -35,19 +37,20 @@ def guided(name: str, folder: Path, *options: str) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.parametrize("runs", [RUNS, pytest.param(MORE_RUNS, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", TARGETS)
-def test_guided(name: str, tmp_path: Path):
+def test_guided(name: str, runs: int, tmp_path: Path):
     """Nothing but a refusal in one line, no input that takes seconds, no memory that grows."""
     seed = "0" if EXAMPLES else "1"  # 0 is another one each time
     done = guided(
         name,
         tmp_path,
-        f"-runs={RUNS}",
+        f"-runs={runs}",
         f"-seed={seed}",
         f"-timeout={LONGEST_INPUT_S}",
         f"-rss_limit_mb={MOST_BYTES >> 20}",
         "-max_len=4096",
     )
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
-    assert f"Done {RUNS} runs" in done.stderr
+    assert f"Done {runs} runs" in done.stderr
     assert not list(tmp_path.glob("crash-*"))

@@ -10,20 +10,23 @@ from inspector.commands.bench import steady_rate
 from inspector.sinks.verdict_log import VerdictLog
 from inspector.values import Decision, Verdict
 
-DELAY_MS = 4.0
-"""The engine answers one batch of four after the other, each after so long."""
+DELAY_MS = 40.0
+"""The engine answers one batch of four after the other, each after so long. A busy machine hardly lengthens it."""
+DEADLINE_MS = 20_000
+"""No frame is lost because the machine has other work; one that the bench loses would still show."""
 
 
 def test_bench_tells_what_the_engine_and_the_line_do(tmp_path: Path):
     """An engine of a known delay is measured as that; the line is held against it, and nothing is lost."""
     line = LineUnderTest(tmp_path, delay_ms=DELAY_MS)
-    command = ("bench", "--config", line.config, "--json", "--seconds", "1.5", "--rounds", "3")
+    line.write_config(f"deadline_ms = {DEADLINE_MS}\n")
+    command = ("bench", "--config", line.config, "--json", "--seconds", "1.5", "--rounds", "2")
     run = line.finish(line.start(*command), tmp_path)
     assert run.code == 0, run.stderr
     figures = json.loads(run.stdout)
     assert figures["engine_latency_ms"] == pytest.approx(DELAY_MS, abs=DELAY_MS / 2)
     assert 0.5 * 4e3 / DELAY_MS < figures["engine_frames_per_second"] <= 4e3 / DELAY_MS
-    assert len(figures["line_over_engine_rounds"]) == 3
+    assert len(figures["line_over_engine_rounds"]) == 2
     assert 0.5 < figures["line_over_engine"] < 1.5
     assert figures["half_load_frames_per_second"] < 0.7 * figures["line_frames_per_second"]
     assert figures["half_load_latency_ms"]["p50"] >= DELAY_MS

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from lines import LineUnderTest, interrupt, stage, wait_for_verdicts
+from ports import free_port
 
 FRAMES = 60
 
@@ -68,8 +69,7 @@ def test_off_unless_asked_for_and_off_in_a_replay(line: LineUnderTest, tmp_path:
 @pytest.mark.parametrize("how", ["refuses", "hangs"])
 def test_a_database_that_cannot_be_reached_costs_no_verdict(line: LineUnderTest, how: str):
     """The line starts, runs and ends as ever, and the summary says what is missing; a check lets it start."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
+    with socket.create_server(("127.0.0.1", port := free_port())) as silent:
         if how == "refuses":
             silent.close()
         write(line, f'enabled = true\nurl = "postgresql://anna@127.0.0.1:{port}/steel"')

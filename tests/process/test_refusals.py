@@ -82,7 +82,7 @@ def test_an_out_folder_that_holds_a_run_is_not_touched(line: LineUnderTest, imag
     assert line.replay(images).code == 0
     before = (line.folder / "out" / "verdicts.jsonl").read_bytes()
     again = line.start("replay", images, "--config", line.config, "--out", line.folder / "out")
-    _, stderr = again.communicate(timeout=30)
+    _, stderr = again.communicate(timeout=60)
     assert again.returncode == 2
     assert "already holds a run" in stderr
     assert (line.folder / "out" / "verdicts.jsonl").read_bytes() == before
@@ -97,7 +97,7 @@ def test_check_says_what_would_not_start(line: LineUnderTest, images: Path):
     """`inspector check SOURCE` names frames of another size, and everything else in one table."""
     cv2.imwrite(str(images / "b.png"), np.full((32, 32), 90, np.uint8))
     process = line.start("check", images, "--config", line.config, "--json")
-    stdout, _ = process.communicate(timeout=30)
+    stdout, _ = process.communicate(timeout=60)
     rows = {row["what"]: row for row in json.loads(stdout)["checks"]}
     assert process.returncode == 2
     assert (
@@ -111,7 +111,7 @@ def test_check_says_what_would_not_start(line: LineUnderTest, images: Path):
 def test_check_of_a_good_line(line: LineUnderTest):
     """Exit 0, and a table a person can read."""
     process = line.start("check", "--config", line.config)
-    stdout, _ = process.communicate(timeout=30)
+    stdout, _ = process.communicate(timeout=60)
     assert process.returncode == 0, stdout
     assert "ok     golden frames" in stdout
     assert "simulator, 40 frames" in stdout

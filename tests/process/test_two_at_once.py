@@ -4,15 +4,17 @@ import signal
 from pathlib import Path
 
 import pytest
-from lines import LineUnderTest, wait_for_verdicts
+from lines import NO_HURRY_MS, PATIENCE_S, LineUnderTest, wait_for_verdicts
 
-PACED = {"type": "simulator", "height": 64, "width": 128, "distinct": 8, "frames_per_second": 40}
+PACED = {"type": "simulator", "height": 64, "width": 128, "distinct": 8, "frames_per_second": 20}
 
 
 @pytest.fixture
 def line(tmp_path: Path) -> LineUnderTest:
     line = LineUnderTest(tmp_path)
-    line.write_config(f'links = "{tmp_path / "links"}"\n[sinks]\nout = "runs"\n', **PACED)
+    line.write_config(
+        f'deadline_ms = {NO_HURRY_MS}\nlinks = "{tmp_path / "links"}"\n[sinks]\nout = "runs"\n', **PACED
+    )
     return line
 
 
@@ -22,7 +24,7 @@ def test_two_runs_into_one_folder(line: LineUnderTest):
     first = line.start("run", "--config", line.config, "--out", out)
     wait_for_verdicts(out, 20)
     second = line.start("run", "--config", line.config, "--out", out)
-    _, said = second.communicate(timeout=30)
+    _, said = second.communicate(timeout=PATIENCE_S)
     assert second.returncode == 2
     assert "another run is at work in it" in said
     first.send_signal(signal.SIGINT)
@@ -36,7 +38,7 @@ def test_runs_that_start_in_one_second_have_a_folder_each(line: LineUnderTest):
     line.write_config('[sinks]\nout = "runs"\n', **PACED, frames=40)
     runs = [line.start("run", "--config", line.config, "--json") for _ in range(3)]
     for each in runs:
-        each.communicate(timeout=60)
+        each.communicate(timeout=PATIENCE_S)
         assert each.returncode == 0
     folders = sorted((line.folder / "runs").glob("*/verdicts.jsonl"))
     assert [len(path.read_text().splitlines()) for path in folders] == [40, 40, 40]
@@ -49,23 +51,24 @@ def test_a_stage_that_is_there_already(line: LineUnderTest, stage: str, said: st
     worker = line.start("worker", "--config", line.config)
     ingest = line.start("ingest", "--config", line.config)
     out = line.folder / "runs"
-    wait_for_verdicts(out, 20)
+    wait_for_verdicts(out, 20, decision="accept")  # the first frames are shed until the worker is there
+    undisturbed = len((out / "verdicts.jsonl").read_bytes())
     second = line.start(stage, "--config", line.config)
-    _, logged = second.communicate(timeout=30)
+    _, logged = second.communicate(timeout=PATIENCE_S)
     assert second.returncode == 2, logged
     assert said in logged
     before = (out / "verdicts.jsonl").read_bytes().count(b"\n")
     wait_for_verdicts(out, before + 20)
     for process in (ingest, worker, decide):
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
-    assert b"uninspected" not in (out / "verdicts.jsonl").read_bytes()
+        process.communicate(timeout=PATIENCE_S)
+    assert b"uninspected" not in (out / "verdicts.jsonl").read_bytes()[undisturbed:]
 
 
 def test_a_run_that_cannot_start_leaves_no_folder(line: LineUnderTest):
     """A script that tries again and again does not fill the disk."""
     line.config.write_text(line.config.read_text().replace('engine = "engine"', 'engine = "nothing"'))
     process = line.start("run", "--config", line.config)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode != 0
     assert not list((line.folder / "runs").glob("*"))

@@ -46,6 +46,7 @@ def test_a_network_nobody_trained_becomes_an_engine(tmp_path: Path):
         assert engine.verify_golden().mask_agreement == 1
 
 
+@pytest.mark.slow
 def test_several_cameras_run_at_full_speed_and_at_a_pace(tmp_path: Path):
     """One ingest a camera, one engine: every frame of each has its verdict; a pace is all cameras' together."""
     engine = write_engine(tmp_path / "engine", height=SIZE[0], width=SIZE[1])

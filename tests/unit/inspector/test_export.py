@@ -142,6 +142,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_however_much_is_exported(tmp_path: Path, line: Path):
     """Five times the rows, within 15 MB the same memory."""
     (tmp_path / "records.sqlite").unlink()

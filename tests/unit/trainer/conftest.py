@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from once import Once
 
 from inspector.values import Pixels
 from trainer.cli import main
@@ -69,9 +70,9 @@ def write_severstal(root: Path, *, old_spelling: bool, frames: int = 8) -> Path:
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(once: Once) -> Path:
     """The labelled frames as label maps."""
-    return write_label_maps(tmp_path_factory.mktemp("data") / "steel")
+    return once.folder("steel", write_label_maps)
 
 
 TRAIN_OPTIONS = (
@@ -91,24 +92,25 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def run_folder(data: Path, tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
+def run_folder(data: Path, once: Once, one_thread: None) -> Path:
     """A finished run."""
-    out = tmp_path_factory.mktemp("runs") / "small"
-    assert main(["train", "--data", str(data), "--out", str(out), "--epochs", "20", *TRAIN_OPTIONS]) == 0
-    return out
+    options = ("--epochs", "20", *TRAIN_OPTIONS)
+    return once.folder("run", lambda out: made("train", "--data", data, "--out", out, *options))
 
 
 @pytest.fixture(scope="session")
-def model_folder(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_folder(run_folder: Path, once: Once) -> Path:
     """Its export."""
-    out = tmp_path_factory.mktemp("models") / "small"
-    assert main(["export", str(run_folder / "best.ckpt"), "--out", str(out)]) == 0
-    return out
+    return once.folder("model", lambda out: made("export", run_folder / "best.ckpt", "--out", out))
 
 
 @pytest.fixture(scope="session")
-def engine_folder(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def engine_folder(model_folder: Path, once: Once) -> Path:
     """Its OpenVINO engine."""
-    out = tmp_path_factory.mktemp("engines") / "small"
-    assert main(["build-engine", str(model_folder), "--precision", "fp32", "--out", str(out)]) == 0
-    return out
+    options = ("--precision", "fp32")
+    return once.folder("engine", lambda out: made("build-engine", model_folder, *options, "--out", out))
+
+
+def made(*command: object) -> None:
+    """The trainer's command makes it, or the test fails."""
+    assert main([*map(str, command)]) == 0

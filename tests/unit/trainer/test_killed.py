@@ -98,6 +98,7 @@ def test_a_killed_check_leaves_no_page_and_runs_again(
     assert out.read_text().rstrip().endswith("</html>")
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_while_it_reads_its_frames_is_resumed(frames: Path, tmp_path: Path) -> None:
     """With the options it was started with, like one that had begun to learn."""
     out = tmp_path / "run"
@@ -108,6 +109,7 @@ def test_a_training_that_is_killed_while_it_reads_its_frames_is_resumed(frames: 
     assert {"best.ckpt", "last.ckpt", "run.json", "split.json"} <= set(_left(out))
 
 
+@pytest.mark.slow
 def test_a_killed_export_leaves_no_model_and_runs_again(run_folder: Path, tmp_path: Path) -> None:
     """Killed once the ONNX file is there and the card is not."""
     out = tmp_path / "model"

@@ -22,7 +22,7 @@ CNN_OPTIONS = (
 NETWORKS = {"binary": ("--target", "binary", *TRAIN_OPTIONS), "cnn": CNN_OPTIONS}
 
 
-@pytest.fixture(scope="module", params=sorted(NETWORKS))
+@pytest.fixture(scope="module", params=["binary", pytest.param("cnn", marks=pytest.mark.slow)])
 def checkpoint(
     request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory, one_thread: None
 ) -> Path:

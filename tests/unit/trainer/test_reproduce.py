@@ -124,6 +124,7 @@ def test_the_table_holds_every_model_under_every_reading(finished: Path) -> None
     assert (finished / "table.md").read_text().splitlines()[1].startswith("|---|---:|")
 
 
+@pytest.mark.slow
 def test_a_comparison_that_was_killed_goes_on_and_ends_alike(data: Path, tmp_path: Path, finished: Path) -> None:
     """What was finished is kept untouched, and the figures are those of the uninterrupted one."""
     out = tmp_path / "killed"

@@ -62,7 +62,13 @@ def export(name: str, path: Path) -> Path:
     return path / "model.onnx"
 
 
-@pytest.mark.parametrize("name", MODELS)
+IN_SECONDS = {"paper", "balanced, maps at 1/2", "fast, maps at 1/4", "cnn", "frame that is padded"}
+"""One of each architecture and kind of frame; the others are variations of them."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in IN_SECONDS else pytest.mark.slow) for name in MODELS]
+)
 def test_exports_are_what_tensorrt_takes(name: str, tmp_path: Path, one_thread: None) -> None:
     """In fp32 and fp16."""
     exported = export(name, tmp_path)
@@ -74,7 +80,16 @@ def test_exports_are_what_tensorrt_takes(name: str, tmp_path: Path, one_thread: 
         assert convolution_types(model) == {"FLOAT" if precision == "fp32" else "FLOAT16"}
 
 
-@pytest.mark.parametrize("name", ["paper", "balanced, maps at 1/2", "fast, maps at 1/4", "sub-pixel head"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fast, maps at 1/4",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("paper", "balanced, maps at 1/2", "sub-pixel head")
+        ),
+    ],
+)
 def test_quantised_exports_are_what_tensorrt_takes(name: str, tmp_path: Path, one_thread: None) -> None:
     """Explicit Q/DQ pairs with fp16 around them."""
     exported = export(name, tmp_path)

@@ -90,7 +90,7 @@ def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("stop", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_stopped_run_resumes_to_the_very_same_network(
     data: Path, tmp_path: Path, uninterrupted: Path, stop: signal.Signals
 ) -> None:
@@ -217,6 +217,7 @@ def test_fp16_learns_on_a_gpu(data: Path, tmp_path: Path) -> None:
     assert _last_metrics(tmp_path / "r")["val_miou"] > 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch about itself, while it compiles
 @pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
 def test_compiled_kernels_learn_the_same_and_load_anywhere(
@@ -243,7 +244,13 @@ def _train_here(data: Path, out: Path, *options: str) -> int:
     return main(["train", "--data", str(data), "--out", str(out), *TRAIN_OPTIONS, *options])
 
 
-@pytest.mark.parametrize("options", [("--target", "binary"), ("--target", "binary", "--class-weighting", "0.25")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--target", "binary"),
+        pytest.param(("--target", "binary", "--class-weighting", "0.25"), marks=pytest.mark.slow),
+    ],
+)
 def test_a_binary_network_learns_defect_from_normal(
     data: Path, tmp_path: Path, one_thread: None, options: tuple[str, ...]
 ) -> None:
@@ -306,6 +313,7 @@ sys.exit(main(sys.argv[2:]))
 """Trains with so many MiB of address space left."""
 
 
+@pytest.mark.slow
 def test_out_of_memory_is_answered_by_fewer_crops_at_once(data: Path, tmp_path: Path) -> None:
     """A step too large for the memory there is goes through in parts and ends with the same weights."""
     options = ["--data", str(data), "--epochs", "1", "--widths", "32,64", "--norm", "group", "--loss", "ce"]
@@ -327,6 +335,7 @@ def test_out_of_memory_is_answered_by_fewer_crops_at_once(data: Path, tmp_path: 
         torch.testing.assert_close(short[key], value, rtol=1e-3, atol=1e-4, msg=key)
 
 
+@pytest.mark.slow
 def test_a_crop_too_large_for_the_memory_is_one_line(data: Path, tmp_path: Path) -> None:
     """Where not even one crop fits it says so and ends with exit code 1."""
     options = ["--data", str(data), "--out", str(tmp_path / "r"), "--epochs", "1", "--widths", "1024,2048"]

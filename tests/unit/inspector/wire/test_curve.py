@@ -1,12 +1,12 @@
 """The view link over TCP: for viewers whose key the line knows, and for nobody else."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import zmq
+from ports import free_port
 from zmq.auth import load_certificate
 
 from inspector.config import ViewSettings
@@ -24,9 +24,7 @@ def keys(tmp_path: Path) -> Path:
 
 
 def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    return f"tcp://127.0.0.1:{free_port()}"
 
 
 @contextmanager

@@ -1,0 +1,30 @@
+"""For every test: folders made once for all workers, and a temporary folder that goes with the session."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
+from once import Once, shared_root
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The tests of a file run in one worker, one after the other: they share what their file makes."""
+    for item in items if config.pluginmanager.hasplugin("xdist") else ():
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Makes what many tests read: trained networks, models, engines."""
+    return Once(shared_root(tmp_path_factory))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def children_leave_nothing_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a killed program leaves in its temporary folder lies in pytest's, which goes with the session."""
+    tempfile.gettempdir()  # The tests' own process keeps its folder: PostgreSQL's user cannot enter pytest's.
+    with patch.dict(os.environ, TMPDIR=str(tmp_path_factory.mktemp("t", numbered=False))):
+        yield
