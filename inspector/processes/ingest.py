@@ -19,6 +19,7 @@ from inspector.processes.sending import send, set_retry
 from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
 from inspector.sources import WhenBehind, open_source
+from inspector.stages.picture import PictureCheck
 from inspector.values import Announcement, Capture, Code, Frame, Uninspected
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, refuse_another, ring_path
 from inspector.wire.messages import Begin, End, Fault, Idle, News, encode
@@ -69,7 +70,9 @@ class Announcer:
         mm_per_px_along: float,
         coil: str | None,
         pulse: Pulse,
+        picture: PictureCheck | None = None,
     ) -> None:
+        self._picture = picture
         self._camera = camera
         self._pulse = pulse
         self._news_s = time.monotonic()
@@ -95,8 +98,11 @@ class Announcer:
     def take(self, capture: Capture) -> Frame | None:
         """Give the capture its id and place, for `tell` to announce; None where the capture is a fault."""
         frame_id, self.captured = self.captured, self.captured + 1
-        self._news_s, self._fault = time.monotonic(), capture.fault
-        self._faults += capture.fault is not None
+        fault, before = capture.fault, self._fault
+        if capture.pixels is not None and self._picture is not None:
+            fault = self._picture.check(capture.pixels)
+        self._news_s, self._fault = time.monotonic(), fault
+        self._faults += fault is not None
         clock_ns = time.monotonic_ns()
         captured_ns = time.time_ns() if capture.captured_ns is None else capture.captured_ns
         position_mm = self._next_mm if capture.position_mm is None else capture.position_mm
@@ -113,12 +119,16 @@ class Announcer:
                 position_mm,
                 self._height,
                 self._coil if capture.coil is None else capture.coil,
-                capture.fault,
+                fault,
                 capture.file,
             )
         )
         if capture.pixels is None:
             log.warning("frame cannot be read", frame=frame_id, fault=capture.fault and capture.fault.text)
+            return None
+        if fault is not None:
+            if fault != before:  # a lamp that is off must not fill the log
+                log.warning("picture cannot be inspected", frame=frame_id, fault=fault.text)
             return None
         return Frame(self._camera, frame_id, captured_ns, clock_ns, position_mm, capture.pixels)
 
@@ -146,7 +156,9 @@ class Announcer:
     def _state(self) -> str:
         silent_s = time.monotonic() - self._news_s
         last = f"last frame {self.captured - 1} {silent_s:.1f} s ago" if self.captured else "no frame yet"
-        told = f"{last}, {self.captured} captured, {self._faults} unreadable or missing, {self._given_up} shed"
+        told = (
+            f"{last}, {self.captured} captured, {self._faults} unreadable, missing or unfit, {self._given_up} shed"
+        )
         return told if self._fault is None else f"{told}; {self._fault.text}"
 
     def tell(self) -> None:
@@ -184,7 +196,9 @@ def main(config: LoadedConfig, camera: str) -> None:
         )
         try:
             frames = open_sender(context, FRAMES, line.links, camera, linger_ms=FRAMES_LINGER_MS)
-            announcer = Announcer(camera, news, stop, recipe.mm_per_px_along, line.coil, Pulse(notifier, "frames"))
+            pulse = Pulse(notifier, "frames")
+            picture = recipe.picture.start()
+            announcer = Announcer(camera, news, stop, recipe.mm_per_px_along, line.coil, pulse, picture)
             dispatch = Dispatch(
                 frames,
                 ring,
