@@ -59,7 +59,7 @@ class PictureRules(BaseModel):
     min_grain: Ratio | None = None
     max_grain: Ratio | None = None
     """Mean difference of neighbouring pixels ÷ mean grey."""
-    min_sharpness: Ratio | None = None
+    min_sharpness: Share | None = None
     """Grain ÷ contrast."""
     max_equal_pictures: Annotated[int, Field(ge=1)] | None = None
     """Pictures in a row that may be equal to the last pixel, the first one included."""
@@ -67,21 +67,21 @@ class PictureRules(BaseModel):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.background_grey is not None and self.background_grey[0] > self.background_grey[1]:
-            raise ValueError("background_grey: the first must not be above the second")
-        if None not in (self.min_grain, self.max_grain) and self.min_grain > self.max_grain:
+            raise ValueError("background_grey: the first grey must not be above the second")
+        if self.min_grain is not None and self.max_grain is not None and self.min_grain > self.max_grain:
             raise ValueError("min_grain must not be above max_grain")
-        if None not in (self.min_light_grey, self.max_strip_grey) and self.min_light_grey > self.max_strip_grey:
-            raise ValueError("min_light_grey must not be above max_strip_grey: no picture would do")
         return self
 
-    def start(self) -> PictureCheck | None:
-        """A check for one camera, at its first frame; None where the recipe wants none."""
-        if not self.checks:
-            return None
+    def given(self) -> dict[str, float]:
+        """The limits that the recipe sets, by the names of `stages.picture.Limits`."""
         given = self.model_dump(exclude={"checks", "learn_frames", "background_grey"}, exclude_none=True)
         if self.background_grey is not None:
             given["min_background_grey"], given["max_background_grey"] = self.background_grey
-        return PictureCheck(given, self.learn_frames)
+        return given
+
+    def start(self) -> PictureCheck | None:
+        """A check for one camera, at its first frame; None where the recipe wants none."""
+        return PictureCheck(self.given(), self.learn_frames) if self.checks else None
 
 
 class Recipe(BaseModel):

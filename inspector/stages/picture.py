@@ -182,7 +182,7 @@ class PictureCheck:
     Two replays of the same pictures learn the same. Pictures beyond a limit that holds already teach nothing.
     """
 
-    def __init__(self, given: Mapping[str, float], learn_frames: int = LEARN_FRAMES) -> None:
+    def __init__(self, given: Mapping[str, float], learn_frames: int | None = LEARN_FRAMES) -> None:
         self._given = given
         self._learn_frames = learn_frames
         self._seen = _Seen()
@@ -191,8 +191,17 @@ class PictureCheck:
         self._last_strip: Pixels | None = None
         self._equal = 1
         self.limits = msgspec.structs.replace(Limits(), **given)
-        self.learned = not learn_frames
-        """Whether `limits` are final."""
+        self.learned = learn_frames == 0
+        """Whether `limits` are final; never where `learn_frames` is None."""
+
+    @property
+    def seen(self) -> int:
+        """Pictures that have taught something."""
+        return self._seen.count
+
+    def learned_limits(self) -> Limits:
+        """Those given, and for the rest what the pictures so far, at least one, have taught."""
+        return msgspec.structs.replace(self._seen.limits(), **self._given)
 
     def check(self, pixels: Pixels) -> Uninspected | None:
         """Why the next picture, uint8 [H, W], is not fit to be inspected; None where it is."""
@@ -241,5 +250,4 @@ class PictureCheck:
         self._seen.repeated |= repeated
         self._seen.add(measures, clipped_share(strip))
         if self._seen.count == self._learn_frames:
-            self.limits = msgspec.structs.replace(self._seen.limits(), **self._given)
-            self.learned = True
+            self.limits, self.learned = self.learned_limits(), True
