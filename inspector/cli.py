@@ -83,10 +83,8 @@ def _run(options: argparse.Namespace) -> int:
                 records=options.records,
                 as_json=options.json,
             )
-        case "record":
-            from inspector.commands.record import record
-
-            return record(options.config, options.source, options.camera, options.out, options.frames)
+        case "record" | "calibrate":
+            return _run_source(options)
         case "export" | "records" | "report":
             return _run_records(options)
         case "mark" | "unmark":
@@ -128,6 +126,16 @@ def _run_maker(options: argparse.Namespace) -> int:
     if options.command == "keys":
         return keys(options.kind, options.out, options.name)
     return sign(options.engine, options.key)
+
+
+def _run_source(options: argparse.Namespace) -> int:
+    if options.command == "calibrate":
+        from inspector.commands.calibrate import calibrate
+
+        return calibrate(options.source, options.config, options.frames)
+    from inspector.commands.record import record
+
+    return record(options.config, options.source, options.camera, options.out, options.frames)
 
 
 def _run_check(options: argparse.Namespace) -> int:
@@ -245,6 +253,13 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--camera", help="camera of the config (default: its first)")
     record.add_argument("--out", type=_path, required=True, help="folder of the recording, which must not exist")
     record.add_argument("--frames", type=_positive, help="stop after so many")
+
+    calibrate = _command(
+        commands, "calibrate", "learn from sound steel which pictures are fit, and print it for the recipe",
+        "inspector calibrate recordings/coil-17 --config line.toml",
+    )  # fmt: skip
+    calibrate.add_argument("source", type=_path, metavar="SOURCE", help="folder of images, video, or recording")
+    calibrate.add_argument("--frames", type=_positive, help="stop after so many sound ones (default: all)")
 
     check = _command(
         commands,

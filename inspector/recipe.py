@@ -2,13 +2,14 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from inspector.errors import ConfigError
 from inspector.rules import BoundRecipe, EngineClasses, score_thresholds
 from inspector.settings_file import parse, read_bytes, validate
+from inspector.stages.picture import LEARN_FRAMES, PictureCheck
 
 MmPerPx = Annotated[float, Field(ge=1e-4, le=1000.0)]
 """From a microscope's to a satellite's: what lies beyond is a slip of the pen."""
@@ -27,6 +28,62 @@ class ClassRule(BaseModel):
     """Smaller ones are not defects; None takes the engine's, chosen on validation."""
 
 
+Grey = Annotated[float, Field(ge=0.0, le=255.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Ratio = Annotated[float, Field(ge=0.0, le=10.0)]
+
+
+class PictureRules(BaseModel):
+    """When a picture is fit to be inspected; a limit that is None is learned. `docs/picture.md` explains each."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    checks: bool = True
+    """False inspects every picture, black ones too."""
+    learn_frames: Annotated[int, Field(ge=0, le=100_000)] = LEARN_FRAMES
+    """First frames of a run that limits are learned from; 0 learns none."""
+    min_light_grey: Grey | None = None
+    """Grey of the brightest eighth of the width."""
+    max_strip_grey: Grey | None = None
+    """Mean grey of the strip."""
+    max_clipped_share: Share | None = None
+    """Share of the strip that is saturated (grey 250 or more)."""
+    min_evenness_along: Share | None = None
+    """Third darkest of eight rows ÷ third brightest; 0 switches the check off."""
+    min_evenness_across: Share | None = None
+    """The same of eight blocks across; 0 switches the check off."""
+    background_grey: tuple[Grey, Grey] | None = None
+    """Grey of places without strip, from and to: evenness leaves them out. None: there are none."""
+    min_contrast: Ratio | None = None
+    """Mean difference of pixels 8 px apart ÷ mean grey."""
+    min_grain: Ratio | None = None
+    max_grain: Ratio | None = None
+    """Mean difference of neighbouring pixels ÷ mean grey."""
+    min_sharpness: Share | None = None
+    """Grain ÷ contrast."""
+    max_equal_pictures: Annotated[int, Field(ge=1)] | None = None
+    """Pictures in a row that may be equal to the last pixel, the first one included."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.background_grey is not None and self.background_grey[0] > self.background_grey[1]:
+            raise ValueError("background_grey: the first grey must not be above the second")
+        if self.min_grain is not None and self.max_grain is not None and self.min_grain > self.max_grain:
+            raise ValueError("min_grain must not be above max_grain")
+        return self
+
+    def given(self) -> dict[str, float]:
+        """The limits that the recipe sets, by the names of `stages.picture.Limits`."""
+        given = self.model_dump(exclude={"checks", "learn_frames", "background_grey"}, exclude_none=True)
+        if self.background_grey is not None:
+            given["min_background_grey"], given["max_background_grey"] = self.background_grey
+        return given
+
+    def start(self) -> PictureCheck | None:
+        """A check for one camera, at its first frame; None where the recipe wants none."""
+        return PictureCheck(self.given(), self.learn_frames) if self.checks else None
+
+
 class Recipe(BaseModel):
     """One product's rules, as written in recipe.toml."""
 
@@ -36,6 +93,7 @@ class Recipe(BaseModel):
     mm_per_px_across: MmPerPx
     mm_per_px_along: MmPerPx
     classes: Annotated[dict[str, ClassRule], Field(min_length=1)]
+    picture: PictureRules = PictureRules()
 
 
 class LoadedRecipe:

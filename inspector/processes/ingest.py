@@ -23,6 +23,7 @@ from inspector.processes.stop import StopRequest
 from inspector.recipe import LoadedRecipe, load_recipe
 from inspector.repeated import Repeated
 from inspector.sources import WhenBehind, open_source
+from inspector.stages.picture import PictureCheck
 from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, Uninspected
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
 from inspector.wire.messages import Begin, End, Fault, Idle, News, encode
@@ -78,9 +79,11 @@ class Announcer:
         places: PlaceFile | None = None,
         start_mm: float = 0.0,
         epoch: int | None = None,
+        picture: PictureCheck | None = None,
     ) -> None:
         """`height` is what the first frames are taken to have, px, until one is read. `places` is where a live
         camera's positions are kept, `start_mm` where its strip is now."""
+        self._picture = picture
         self._camera = camera
         self._pulse = pulse
         self._news_s = time.monotonic()
@@ -108,8 +111,11 @@ class Announcer:
     def take(self, capture: Capture) -> Frame | None:
         """Give the capture its id and place, for `tell` to announce; None where the capture is a fault."""
         frame_id, self.captured = self.captured, self.captured + 1
-        self._news_s, self._fault = time.monotonic(), capture.fault
-        self._faults += capture.fault is not None
+        fault, before = capture.fault, self._fault
+        if capture.pixels is not None and self._picture is not None:
+            fault = self._picture.check(capture.pixels)
+        self._news_s, self._fault = time.monotonic(), fault
+        self._faults += fault is not None
         clock_ns = time.monotonic_ns()
         captured_ns = time.time_ns() if capture.captured_ns is None else capture.captured_ns
         position_mm = self._next_mm if capture.position_mm is None else capture.position_mm
@@ -128,7 +134,7 @@ class Announcer:
                 position_mm,
                 self._height,
                 self._coil if capture.coil is None else capture.coil,
-                capture.fault,
+                fault,
                 capture.file,
                 self._recipe,
             )
@@ -137,6 +143,10 @@ class Announcer:
             if self._unreadable.due() is not None:
                 why = capture.fault and capture.fault.text
                 log.warning("frame cannot be inspected", frame=frame_id, fault=why, so_far=self._faults)
+            return None
+        if fault is not None:
+            if fault != before:  # a lamp that is off must not fill the log
+                log.warning("picture cannot be inspected", frame=frame_id, fault=fault.text)
             return None
         return Frame(self._camera, frame_id, captured_ns, clock_ns, position_mm, capture.pixels)
 
@@ -166,7 +176,9 @@ class Announcer:
     def _state(self) -> str:
         silent_s = time.monotonic() - self._news_s
         last = f"last frame {self.captured - 1} {silent_s:.1f} s ago" if self.captured else "no frame yet"
-        told = f"{last}, {self.captured} captured, {self._faults} unreadable or missing, {self._given_up} shed"
+        told = (
+            f"{last}, {self.captured} captured, {self._faults} unreadable, missing or unfit, {self._given_up} shed"
+        )
         return told if self._fault is None else f"{told}; {self._fault.text}"
 
     def tell(self) -> None:
@@ -221,6 +233,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 PlaceFile(line.links, camera) if live else None,
                 _start_mm(line.links, list(line.cameras)) if live else 0.0,
                 REPLAY_EPOCH if line.sinks.keep_all else None,
+                recipe.recipe.picture.start(),
             )
             dispatch = Dispatch(
                 frames,

@@ -9,6 +9,7 @@ from inspector.backends.instant import write_engine
 from inspector.config import BatchSettings, GateSettings, SimulatorSettings, load_config
 from inspector.errors import ConfigError
 from inspector.recipe import load_recipe
+from inspector.stages.picture import Limits
 
 LINE = """
 name = "test"
@@ -159,12 +160,41 @@ def test_recipe_takes_the_engines_threshold_where_it_names_none(tmp_path: Path):
         (RECIPE.replace("0.5", "inf", 1), "mm_per_px_across: Input should be a finite number"),
         (RECIPE.replace("0.5", "1e308", 1), "mm_per_px_across: Input should be less than or equal to 1000"),
         (RECIPE + "treshold = 0.5\n", r"classes.bright.treshold: unknown key: did you mean threshold\? allowed"),
+        (RECIPE + "[picture]\nmin_light = 20\n", r"picture.min_light: unknown key: did you mean min_light_grey\?"),
+        (
+            RECIPE + "[picture]\nmax_strip_grey = 300\n",
+            "picture.max_strip_grey: Input should be less than or equal",
+        ),
+        (
+            RECIPE + "[picture]\nmax_clipped_share = -1\n",
+            "picture.max_clipped_share: Input should be greater than",
+        ),
+        (
+            RECIPE + "[picture]\nmax_equal_pictures = 0\n",
+            "picture.max_equal_pictures: Input should be greater than",
+        ),
+        (RECIPE + "[picture]\nbackground_grey = [9, 2]\n", "picture: background_grey: the first grey must not be"),
+        (
+            RECIPE + "[picture]\nmin_grain = 0.5\nmax_grain = 0.1\n",
+            "picture: min_grain must not be above max_grain",
+        ),
     ],
 )
 def test_a_recipe_that_does_not_fit_is_one_clear_line(tmp_path: Path, text: str, said: str):
     """A class the engine lacks, a class nobody decided about, a wrong value."""
     with pytest.raises(ConfigError, match=said):
         recipe_over(tmp_path, text)
+
+
+def test_a_recipe_sets_limits_of_pictures_or_leaves_them_to_be_learned(tmp_path: Path):
+    """What `[picture]` sets holds from the first frame; `checks = false` switches everything off."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE + "[picture]\nmin_light_grey = 20\nbackground_grey = [0, 3]\nlearn_frames = 5\n")
+    check = load_recipe(path).recipe.picture.start()
+    assert check is not None
+    assert check.limits == Limits(min_light_grey=20, min_background_grey=0, max_background_grey=3)
+    path.write_text(RECIPE + "[picture]\nchecks = false\n")
+    assert load_recipe(path).recipe.picture.start() is None
 
 
 CONFIGS = Path(__file__).parents[3] / "configs"

@@ -1,0 +1,50 @@
+"""`inspector calibrate`: learns the limits of sound pictures beforehand, and prints them as a recipe's table."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from inspector.config import load_config
+from inspector.errors import InputError
+from inspector.processes.stop import StopRequest
+from inspector.recipe import load_recipe
+from inspector.sources import open_source, source_settings
+from inspector.stages.picture import PictureCheck
+
+FEWEST_FRAMES: Final = 16
+"""Fewer do not show how much sound pictures differ."""
+
+
+def calibrate(source: Path, config_path: Path, frames: int | None) -> int:
+    """Learn from a folder, a video or a recording of sound steel: all of it, or its first `frames`."""
+    rules = load_recipe(load_config(config_path).line.recipe).recipe.picture
+    check = PictureCheck(rules.given(), learn_frames=None)
+    unreadable = unfit = 0
+    with StopRequest() as stop, open_source(source_settings(source)) as opened:
+        for capture in opened.captures():
+            if stop or check.seen == frames:
+                break
+            if capture is None:
+                continue
+            if capture.pixels is None:
+                unreadable += 1
+            elif check.check(capture.pixels) is not None:
+                unfit += 1
+    if check.seen < FEWEST_FRAMES:
+        raise InputError(
+            f"{source}: {check.seen} sound pictures, {unfit} unfit ones, {unreadable} unreadable: "
+            f"limits need at least {FEWEST_FRAMES} sound ones"
+        )
+    limits = msgspec.structs.asdict(check.learned_limits())
+    low, high = limits.pop("min_background_grey"), limits.pop("max_background_grey")
+    print(
+        f"# Learned from {check.seen} pictures of {source.name}; {unfit} unfit, {unreadable} unreadable left out."
+    )
+    print("[picture]")
+    if low <= high:
+        print(f"background_grey = [{low:g}, {high:g}]")
+    for name, value in limits.items():
+        if value != float("inf"):
+            print(f"{name} = {value:.4g}")
+    return 0

@@ -1,0 +1,258 @@
+"""Is a picture fit to be inspected? Light, evenness, contrast, focus, noise and a frozen camera, per frame.
+
+A line that inspects black or blurred pictures finds no defects and accepts all of them. So ingest measures a few
+rows of each frame and holds the measures against limits. `docs/picture.md` says what each measure is and why the
+limits stand where they do.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import cv2
+import msgspec
+import numpy as np
+
+from inspector.values import Code, Pixels, Uninspected
+
+PARTS: Final = 8
+"""Rows that are measured, and blocks across: eight see a half lamp, and cost a tenth of a frame's way."""
+
+FAR_PX: Final = 8
+"""Contrast is the mean difference of pixels so far apart; a blur of 3 px leaves it, noise of 1 px does not."""
+
+CLIPPED_GREY: Final = 250
+"""A pixel from here on is taken for saturated: JPEG makes 250 to 255 of what was 255."""
+
+EDGE_SHARE: Final = 8
+"""A block darker than an eighth of the brightest shows no strip: measures leave out such blocks at the sides."""
+
+LEARN_FRAMES: Final = 64
+"""Frames that limits are learned from. 32 gave false alarms on real frames of many coils, 64 none; a line of 100
+frames/s has its limits after 0.6 s."""
+
+_ONES: Final = np.ones(2 * PARTS, np.float32)
+"""A product with it is numpy's fastest way to add few numbers."""
+
+_LEAST_EVENNESS: Final = 0.1
+"""A line that has shown less than this sees the strip's edge or end: its evenness says nothing about the lamp."""
+
+DARK = Uninspected(Code.PICTURE_DARK, "picture too dark: lamp off or weak, lens covered, or no strip in view")
+BRIGHT = Uninspected(Code.PICTURE_BRIGHT, "picture too bright: exposure too long, or light from outside")
+UNEVEN = Uninspected(
+    Code.PICTURE_UNEVEN, "picture dark in part: part of the lamp off, or the strip covers part of the view only"
+)
+FLAT = Uninspected(Code.PICTURE_FLAT, "picture without contrast: lens covered or fogged, or no strip in view")
+NOISY = Uninspected(Code.PICTURE_NOISY, "picture full of noise: camera, cable or gain")
+BLURRED = Uninspected(Code.PICTURE_BLURRED, "picture blurred: lens out of focus or dirty")
+FROZEN = Uninspected(Code.PICTURE_FROZEN, "picture repeated: the camera gives the same picture again")
+
+
+class Measures(msgspec.Struct, frozen=True):
+    """What a picture's sampled rows show, of the strip: the blocks between its edges."""
+
+    light_grey: float
+    """Grey of the brightest block across, were all rows as bright as the brightest."""
+    strip_grey: float
+    """Mean grey of the strip."""
+    evenness_along: float
+    """Grey of the third darkest of eight rows ÷ that of the third brightest."""
+    evenness_across: float
+    """The same of eight blocks across the whole picture."""
+    contrast: float
+    """Mean difference of pixels 8 px apart ÷ mean grey: the same in any light."""
+    grain: float
+    """Mean difference of neighbours ÷ mean grey: texture and noise."""
+    sharpness: float
+    """grain ÷ contrast: 1 for noise, 1/8 for a picture so blurred that it is smooth over 8 px."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What pictures must keep to. The defaults hold on every line, whatever it has learned."""
+
+    min_light_grey: float = 8.0
+    """Cameras with the lamp off give 0 to 5."""
+    max_strip_grey: float = CLIPPED_GREY
+    max_clipped_share: float = 0.95
+    """Of the strip's pixels, saturated."""
+    min_evenness_along: float = 0.0
+    min_evenness_across: float = 0.0
+    min_background_grey: float = 0.0
+    max_background_grey: float = -1.0
+    """Rows and blocks in this range, which is empty by default, show no strip: evenness leaves them out."""
+    min_contrast: float = 0.0
+    min_grain: float = 0.0
+    max_grain: float = np.inf
+    min_sharpness: float = 0.0
+    max_equal_pictures: float = np.inf
+    """In a row, the first one included."""
+
+
+def measure(pixels: Pixels, limits: Limits) -> tuple[Measures, Pixels]:
+    """The measures of a picture, uint8 [H, W], and the pixels that they are of: of the strip, in a few rows."""
+    height, width = pixels.shape
+    step, parts = max(1, height // PARTS), min(PARTS, width)
+    size = width // parts
+    rows = np.ascontiguousarray(pixels[step // 2 :: step, : parts * size])
+    count = len(rows)
+    sums = cv2.reduce(rows.reshape(-1, size), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32F).reshape(count, parts)
+    blocks = _ONES[:count].dot(sums).tolist()
+    brightest = max(blocks)
+    if not brightest:
+        return Measures(0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0), rows
+    if min(blocks) * EDGE_SHARE < brightest:
+        seen = [index for index, grey in enumerate(blocks) if grey * EDGE_SHARE >= brightest]
+        first, end = seen[0], seen[-1] + 1
+        rows = np.ascontiguousarray(rows[:, first * size : end * size])
+        sums = sums[:, first:end]
+    greys = sums.dot(_ONES[: sums.shape[1]]).tolist()
+    total = sum(greys)
+    # As one row: where it steps from one sampled row to the next, it adds a thousandth.
+    line = rows.reshape(-1)
+    far = min(FAR_PX, line.size - 1)
+    near = cv2.norm(line[1:], line[:-1], cv2.NORM_L1)
+    apart = cv2.norm(line[far:], line[:-far], cv2.NORM_L1) if far else 0.0
+    low, high = limits.min_background_grey, limits.max_background_grey
+    return Measures(
+        light_grey=brightest * max(greys) / (total * size),
+        strip_grey=total / line.size,
+        evenness_along=_evenness(greys, low * rows.shape[1], high * rows.shape[1]),
+        evenness_across=_evenness(blocks, low * size * count, high * size * count),
+        contrast=apart / total,
+        grain=near / total,
+        sharpness=near / apart if apart else 1.0,
+    ), rows
+
+
+def _evenness(greys: list[float], low: float, high: float) -> float:
+    """Of eight, two may be dark, as where a strip ends or is narrow: the third darkest counts."""
+    ordered = sorted(greys if low > high else [grey for grey in greys if not low <= grey <= high])
+    if not ordered:
+        return 1.0
+    few = len(ordered) // 4
+    return ordered[few] / (ordered[-1 - few] or 1.0)
+
+
+def clipped_share(strip: Pixels) -> float:
+    """Share of the pixels that are saturated."""
+    return float(np.count_nonzero(strip >= CLIPPED_GREY)) / strip.size
+
+
+class _Seen:
+    """The extremes of what a line's first pictures show."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.low: dict[str, float] = {}
+        self.high: dict[str, float] = {}
+        self.repeated = False
+
+    def add(self, measures: Measures, clipped: float) -> None:
+        self.count += 1
+        for name, value in (*msgspec.structs.asdict(measures).items(), ("clipped", clipped)):
+            self.low[name] = min(value, self.low.get(name, value))
+            self.high[name] = max(value, self.high.get(name, value))
+
+    def limits(self) -> Limits:
+        """Far outside of what was seen: a limit that is too wide misses weak faults, one too narrow stops a line.
+
+        The factors and bounds come from 171 and 3,627 real frames of many coils: see docs/picture.md.
+        """
+        low, high, always = self.low, self.high, Limits()
+        return Limits(
+            min_light_grey=max(always.min_light_grey, 0.4 * low["light_grey"]),
+            max_strip_grey=min(always.max_strip_grey, 1.6 * high["strip_grey"]),
+            max_clipped_share=min(always.max_clipped_share, max(0.6, 1.2 * high["clipped"])),
+            min_evenness_along=_least_evenness(low["evenness_along"]),
+            min_evenness_across=_least_evenness(low["evenness_across"]),
+            min_contrast=0.4 * low["contrast"],
+            min_grain=0.45 * low["grain"],
+            max_grain=max(0.25, 2.0 * high["grain"]),
+            min_sharpness=min(0.165, 0.9 * low["sharpness"]),
+            max_equal_pictures=np.inf if self.repeated else 1,
+        )
+
+
+def _least_evenness(lowest: float) -> float:
+    return 0.0 if lowest < _LEAST_EVENNESS else min(0.25, 0.5 * lowest)
+
+
+class PictureCheck:
+    """Holds one camera's pictures, in order, against limits: those given, and those learned from its first ones.
+
+    Two replays of the same pictures learn the same. Pictures beyond a limit that holds already teach nothing.
+    """
+
+    def __init__(self, given: Mapping[str, float], learn_frames: int | None = LEARN_FRAMES) -> None:
+        self._given = given
+        self._learn_frames = learn_frames
+        self._seen = _Seen()
+        self._last: Pixels | None = None
+        self._last_measures: Measures | None = None
+        self._last_strip: Pixels | None = None
+        self._equal = 1
+        self.limits = msgspec.structs.replace(Limits(), **given)
+        self.learned = learn_frames == 0
+        """Whether `limits` are final; never where `learn_frames` is None."""
+
+    @property
+    def seen(self) -> int:
+        """Pictures that have taught something."""
+        return self._seen.count
+
+    def learned_limits(self) -> Limits:
+        """Those given, and for the rest what the pictures so far, at least one, have taught."""
+        return msgspec.structs.replace(self._seen.limits(), **self._given)
+
+    def check(self, pixels: Pixels) -> Uninspected | None:
+        """Why the next picture, uint8 [H, W], is not fit to be inspected; None where it is."""
+        measures, strip = measure(pixels, self.limits)
+        repeated = self._repeats(pixels, measures, strip)
+        fault = self._judge(measures, strip)
+        if not self.learned and fault is None:
+            self._learn(measures, strip, repeated)
+        return fault
+
+    def _judge(self, found: Measures, strip: Pixels) -> Uninspected | None:
+        limits = self.limits
+        if found.light_grey < limits.min_light_grey:
+            return DARK
+        # Saturated pixels make a strip bright: where it is not, they need not be counted.
+        may_clip = found.strip_grey >= limits.max_clipped_share * CLIPPED_GREY
+        if found.strip_grey > limits.max_strip_grey or (
+            may_clip and clipped_share(strip) > limits.max_clipped_share
+        ):
+            return BRIGHT
+        if found.evenness_along < limits.min_evenness_along or found.evenness_across < limits.min_evenness_across:
+            return UNEVEN
+        if found.grain > limits.max_grain:
+            return NOISY
+        if found.sharpness < limits.min_sharpness:
+            return BLURRED
+        if found.contrast < limits.min_contrast:
+            return FLAT
+        # Noise of the camera on a blurred picture looks sharp, but is less than the steel's own grain.
+        if found.grain < limits.min_grain:
+            return BLURRED
+        return FROZEN if self._equal > limits.max_equal_pictures else None
+
+    def _repeats(self, pixels: Pixels, measures: Measures, strip: Pixels) -> bool:
+        """Whether the picture is the one before, to the last pixel; equal measures are the quick first look."""
+        last, last_measures, last_strip = self._last, self._last_measures, self._last_strip
+        self._last, self._last_measures, self._last_strip = pixels, measures, strip
+        if (
+            last is None
+            or last_strip is None
+            or measures != last_measures
+            or not np.array_equal(strip, last_strip)
+        ):
+            self._equal = 1
+            return False
+        repeated = last is pixels or np.array_equal(last, pixels)
+        self._equal = self._equal + 1 if repeated else 1
+        return repeated
+
+    def _learn(self, measures: Measures, strip: Pixels, repeated: bool) -> None:
+        self._seen.repeated |= repeated
+        self._seen.add(measures, clipped_share(strip))
+        if self._seen.count == self._learn_frames:
+            self.limits, self.learned = self.learned_limits(), True

@@ -1,0 +1,265 @@
+"""Pictures that are not fit to be inspected: made from simulated steel and, where they are there, real frames."""
+
+from collections.abc import Callable
+from functools import cache
+from itertools import islice
+
+import cv2
+import numpy as np
+import pytest
+import steel
+
+from inspector.sources.simulator import SimulatorSettings, strip
+from inspector.stages.picture import LEARN_FRAMES, PARTS, Limits, PictureCheck, measure
+from inspector.values import Code
+
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+def part_lit(rows: slice, columns: slice, light: float) -> Change:
+    """The light in one part of the picture falls to `light`."""
+
+    def change(picture: np.ndarray) -> np.ndarray:
+        height, width = picture.shape
+        factor = np.ones_like(picture, np.float32)
+        factor[
+            slice(*(None if at is None else int(at * height) for at in (rows.start, rows.stop))),
+            slice(*(None if at is None else int(at * width) for at in (columns.start, columns.stop))),
+        ] = light
+        return with_noise(picture * factor, 1)
+
+    return change
+
+
+def with_noise(picture: np.ndarray, sigma: float) -> np.ndarray:
+    noise = np.random.default_rng(int(picture.sum())).normal(0, sigma, picture.shape)
+    return np.clip(picture + noise, 0, 255).round().astype(np.uint8)
+
+
+def overexposed(picture: np.ndarray) -> np.ndarray:
+    """Twice the exposure at which half of the strip is saturated."""
+    return np.clip(picture * (500.0 / np.median(picture[picture > 16])), 0, 255).astype(np.uint8)
+
+
+LAMP_OUT: dict[str, Change] = {
+    "black": np.zeros_like,
+    "1 % of the light, noise of the camera": lambda picture: with_noise(picture * 0.01, 1),
+    "dark grey": lambda picture: np.full_like(picture, 3),
+}
+HALF_DARK: dict[str, Change] = {
+    "lower half at 5 %": part_lit(slice(0.5, None), slice(None), 0.05),
+    "upper half black": part_lit(slice(None, 0.5), slice(None), 0.0),
+}
+DEFOCUSED: dict[str, Change] = {
+    "3 px": lambda picture: cv2.GaussianBlur(picture, (0, 0), 3),
+    "5 px": lambda picture: cv2.GaussianBlur(picture, (31, 31), 0),
+    "9 px": lambda picture: cv2.GaussianBlur(picture, (0, 0), 9),
+}
+SATURATED: dict[str, Change] = {
+    "white": lambda picture: np.full_like(picture, 255),
+    "exposure": overexposed,
+}
+WITHOUT_CONTRAST: dict[str, Change] = {
+    "grey": lambda picture: np.full_like(picture, 100),
+    "grey with noise": lambda picture: with_noise(np.full_like(picture, 100), 0.5),
+}
+NOISE: dict[str, Change] = {
+    "noise alone": lambda picture: np.random.default_rng(0).integers(0, 256, picture.shape, dtype=np.uint8)
+}
+FAULTS: dict[Code, dict[str, Change]] = {
+    Code.PICTURE_DARK: LAMP_OUT,
+    Code.PICTURE_UNEVEN: HALF_DARK,
+    Code.PICTURE_BLURRED: DEFOCUSED,
+    Code.PICTURE_BRIGHT: SATURATED,
+    Code.PICTURE_FLAT: WITHOUT_CONTRAST,
+    Code.PICTURE_NOISY: NOISE,
+}
+EACH_FAULT = [
+    pytest.param(code, change, id=f"{code.value}: {name}")
+    for code, changes in FAULTS.items()
+    for name, change in changes.items()
+]
+
+
+@cache
+def simulated() -> tuple[np.ndarray, ...]:
+    """Frames full of strip, each another."""
+    frames = strip(SimulatorSettings(seed=5, height=128, width=800, defective_share=0.3, coil_frames=200))
+    return tuple(frame.pixels for frame in islice(frames, 1, LEARN_FRAMES + 17))
+
+
+def taught(pictures: "tuple[np.ndarray, ...] | list[np.ndarray]", **given: float) -> PictureCheck:
+    check = PictureCheck(given)
+    assert [check.check(picture) for picture in pictures[:LEARN_FRAMES]] == [None] * LEARN_FRAMES
+    assert check.learned
+    return check
+
+
+@pytest.mark.parametrize(("code", "change"), EACH_FAULT)
+def test_a_line_that_has_learned_refuses_each_fault(code: Code, change: Change):
+    """Each kind of unfit picture has its code; sound ones after it pass."""
+    check = taught(simulated())
+    for picture in simulated()[LEARN_FRAMES:]:
+        fault = check.check(change(picture))
+        assert fault is not None
+        assert fault.code is code
+        assert not any(character.isdigit() for character in fault.text), "reasons are counted by text"
+        assert check.check(picture) is None
+
+
+@pytest.mark.parametrize("change", [*LAMP_OUT.values(), SATURATED["white"]])
+def test_a_picture_that_shows_nothing_is_refused_before_anything_is_learned(change: Change):
+    """Black and white pictures are unfit from the first on, and teach nothing."""
+    check = PictureCheck({})
+    for picture in simulated():
+        fault = check.check(change(picture))
+        assert fault is not None
+        assert fault.code in (Code.PICTURE_DARK, Code.PICTURE_BRIGHT)
+    assert not check.learned
+    assert check.limits == Limits()
+
+
+def test_a_picture_equal_to_the_one_before_is_a_frozen_camera():
+    """The first shows the strip and passes, its first copy is refused already."""
+    check = taught(simulated())
+    first, second = simulated()[LEARN_FRAMES : LEARN_FRAMES + 2]
+    assert check.check(first) is None
+    for _ in range(3):
+        fault = check.check(first.copy())
+        assert fault is not None
+        assert fault.code is Code.PICTURE_FROZEN
+    assert check.check(second) is None
+
+
+def test_one_other_pixel_makes_another_picture():
+    """A picture is repeated only where every pixel is, those between the sampled rows too."""
+    check = taught(simulated())
+    picture = simulated()[LEARN_FRAMES]
+    for row in range(PARTS):
+        other = picture.copy()
+        other[row, 3] ^= 1
+        assert check.check(other) is None
+
+
+def test_a_recipe_may_let_pictures_repeat():
+    """With three allowed in a row, the fourth is refused."""
+    check = PictureCheck({"max_equal_pictures": 3}, 0)
+    picture = simulated()[0]
+    codes = [fault and fault.code for fault in (check.check(picture) for _ in range(5))]
+    assert codes == [None, None, None, Code.PICTURE_FROZEN, Code.PICTURE_FROZEN]
+
+
+@pytest.mark.parametrize("grey", [40, 100, 249])
+def test_a_line_of_constant_pictures_learns_to_take_them(grey: int):
+    """Flat and repeated pictures, as a test line shows them, switch off what they would break."""
+    check = PictureCheck({})
+    flat = np.full((64, 128), grey, np.uint8)
+    marked = flat.copy()
+    marked[20:40, 30:60] = 255
+    for index in range(3 * LEARN_FRAMES):
+        assert check.check((marked if index % 5 == 0 else flat).copy()) is None
+    black = check.check(np.zeros_like(flat))
+    assert black is not None
+    assert black.code is Code.PICTURE_DARK
+
+
+def test_a_line_that_sees_the_strips_end_takes_it_later():
+    """What a line has seen among its first pictures is sound: half a picture of strip."""
+    pictures = list(simulated())
+    end = part_lit(slice(0.5, None), slice(None), 0.0)
+    pictures[3] = end(pictures[3])
+    check = taught(pictures)
+    assert check.check(end(pictures[LEARN_FRAMES])) is None
+
+
+def test_background_that_the_recipe_names_is_no_dark_lamp():
+    """Rows as dark as the named background are past the strip's end; darker and brighter ones are not."""
+    check = PictureCheck({"min_background_grey": 1.5, "max_background_grey": 2.5, "min_evenness_along": 0.4}, 0)
+    for grey, code in ((2, None), (0, Code.PICTURE_UNEVEN), (8, Code.PICTURE_UNEVEN)):
+        picture = simulated()[0].copy()
+        picture[64:] = grey
+        fault = check.check(picture)
+        assert (fault and fault.code) == code
+
+
+def test_limits_depend_on_the_pictures_alone():
+    """Two replays of the same pictures learn the same; limits given stay as given."""
+    first, second = taught(simulated()), taught([picture.copy() for picture in simulated()])
+    assert first.limits == second.limits != Limits()
+    given = taught(simulated(), min_light_grey=11.0)
+    assert given.limits.min_light_grey == 11.0
+    assert given.limits.min_contrast == first.limits.min_contrast
+
+
+def test_without_learning_only_what_is_given_holds():
+    """A recipe that learns nothing takes a blurred picture, unless it sets a limit."""
+    blurred = DEFOCUSED["5 px"](simulated()[0])
+    assert PictureCheck({}, 0).check(blurred) is None
+    fault = PictureCheck({"min_sharpness": 0.2}, 0).check(blurred)
+    assert fault is not None
+    assert fault.code is Code.PICTURE_BLURRED
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 3), (7, 7), (13, 17), (33, 1601)])
+def test_pictures_of_any_size_can_be_measured(shape: tuple[int, int]):
+    """A frame of another size is refused elsewhere, not by an error here."""
+    check = PictureCheck({}, 2)
+    for grey in (0, 100, 255):
+        for _ in range(3):
+            check.check(np.full(shape, grey, np.uint8))
+    measures, _ = measure(np.full(shape, 90, np.uint8), Limits())
+    assert measures.light_grey == measures.strip_grey == pytest.approx(90)
+    assert measures.evenness_along == measures.evenness_across == 1
+
+
+def test_measures_leave_out_the_background_beside_the_strip():
+    """A narrow strip has the same contrast and grain as a wide one."""
+    wide = simulated()[0]
+    narrow = wide.copy()
+    narrow[:, :300] = narrow[:, 500:] = 1
+    full, part = (measure(picture, Limits())[0] for picture in (wide, narrow))
+    assert part.strip_grey == pytest.approx(full.strip_grey, rel=0.2)
+    assert part.grain == pytest.approx(full.grain, rel=0.3)
+
+
+REAL = [
+    name
+    for name, folder in (("severstal", "severstal/train_images"), ("neu_seg", "neu_seg/images"))
+    if steel.real(folder)
+]
+
+
+@cache
+def real_steel(name: str) -> list[np.ndarray]:
+    """Real frames of many coils: no two need be of one line, which is harder than any line."""
+    folders = ("severstal/train_images", "severstal/test_images") if name == "severstal" else ("neu_seg/images",)
+    pictures = [picture for folder in folders for picture in steel.read(steel.SHARED / folder)]
+    return pictures[:2200]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("order", ["as listed", "shuffled"])
+def test_real_steel_gives_no_false_alarm(name: str, order: str):
+    """Limits learned from the first 64 frames take all the others."""
+    pictures = real_steel(name)
+    if order == "shuffled":
+        pictures = [pictures[index] for index in np.random.default_rng(1).permutation(len(pictures))]
+    check = taught(pictures)
+    assert [fault for fault in map(check.check, pictures[LEARN_FRAMES:]) if fault is not None] == []
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("kind", [LAMP_OUT, HALF_DARK, DEFOCUSED, SATURATED, WITHOUT_CONTRAST, NOISE])
+def test_no_fault_made_from_real_steel_passes(name: str, kind: dict[str, Change]):
+    """Lamp out, half dark, out of focus, saturated, flat, noise and frozen: none passes."""
+    pictures = real_steel(name)
+    check = taught(pictures)
+    for picture in pictures[LEARN_FRAMES :: max(1, len(pictures) // 60)]:
+        for fault, change in kind.items():
+            assert check.check(change(picture)) is not None, fault
+        assert check.check(picture) is None
+        frozen = check.check(picture.copy())
+        assert frozen is not None
+        assert frozen.code is Code.PICTURE_FROZEN
