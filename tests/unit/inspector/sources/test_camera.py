@@ -177,7 +177,7 @@ def test_a_frame_that_was_damaged_on_the_way_is_lost_and_the_next_is_not() -> No
             assert all(c.pixels is not None for c in take(captures, good=15)[-5:])
     faults = [c.fault for c in damaged if c.fault is not None]
     assert faults
-    assert all("damaged on the way" in fault for fault in faults)
+    assert all("damaged on the way" in fault.text for fault in faults)
 
 
 def test_a_video_file_stands_in_for_a_camera_and_its_end_is_a_lost_connection(tmp_path: Path) -> None:

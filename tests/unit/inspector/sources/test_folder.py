@@ -9,6 +9,7 @@ from PIL import Image
 
 from inspector.errors import SourceError
 from inspector.sources.folder import FolderSource
+from inspector.values import Code, Uninspected
 
 
 def save(path: Path, pixels: np.ndarray) -> None:
@@ -62,9 +63,9 @@ def test_unreadable_files_are_faults_that_name_them_and_nothing_is_lost(tmp_path
     assert len(captures) == 8
     assert np.array_equal(captures[0].pixels, frames[0])  # type: ignore[arg-type]
     assert np.array_equal(captures[7].pixels, frames[1])  # type: ignore[arg-type]
-    faults = [str(capture.fault) for capture in captures[1:7]]
+    faults = [capture.fault for capture in captures[1:7] if capture.fault is not None]
     for fault, (name, why) in zip(
-        faults,
+        [fault.text for fault in faults],
         [
             ("1.png", "damaged image"),
             ("2.png", "empty file"),
@@ -89,7 +90,7 @@ def test_a_file_that_goes_away_after_the_start_is_still_a_captured_frame(tmp_pat
         captures = list(source.captures())
     assert len(captures) == 3
     assert captures[1] is not None
-    assert captures[1].fault == "1.png: cannot be read: No such file or directory"
+    assert captures[1].fault == Uninspected(Code.UNREADABLE, "1.png: cannot be read: No such file or directory")
 
 
 def test_a_name_that_is_not_utf_8_is_readable_in_the_fault(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_a_name_that_is_not_utf_8_is_readable_in_the_fault(tmp_path: Path) -> No
     with FolderSource(tmp_path) as source:
         (capture,) = source.captures()
     assert capture is not None
-    assert capture.fault == "st?hl.png: empty file"
+    assert capture.fault == Uninspected(Code.UNREADABLE, "st?hl.png: empty file")
 
 
 def test_a_folder_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:

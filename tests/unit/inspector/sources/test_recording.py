@@ -13,14 +13,15 @@ from frames import make_frame, make_frames
 
 from inspector.errors import InputError, SourceError, WorkError
 from inspector.sources.recording import RecordingSource, RecordingWriter
-from inspector.values import Capture, Pixels
+from inspector.values import Capture, Code, Pixels, Uninspected
 
 COUNT = 12
 FRAMES = make_frames(COUNT)
 FAULT_AT = 4
+LOST = Uninspected(Code.STREAM_DAMAGED, "lost by the camera")
 
 
-def captured(number: int, pixels: Pixels | None, fault: str | None = None) -> Capture:
+def captured(number: int, pixels: Pixels | None, fault: Uninspected | None = None) -> Capture:
     return Capture(
         pixels,
         fault,
@@ -31,7 +32,7 @@ def captured(number: int, pixels: Pixels | None, fault: str | None = None) -> Ca
 
 
 CAPTURES = [
-    captured(n, None, "lost by the camera") if n == FAULT_AT else captured(n, pixels)
+    captured(n, None, LOST) if n == FAULT_AT else captured(n, pixels)
     for n, pixels in enumerate(FRAMES)
 ]
 
@@ -99,15 +100,17 @@ def test_a_frame_of_another_size_is_recorded_as_a_fault(tmp_path: Path) -> None:
     path = record(tmp_path / "recording", [CAPTURES[0], Capture(odd), CAPTURES[2]])
     _, captures = read(path)
     assert marks(captures) == ".x."
-    assert captures[1].fault == "frame is 32×160, the recording holds 64×160"
+    assert captures[1].fault == Uninspected(
+        Code.WRONG_SIZE, "frame is 32×160, the recording holds 64×160"
+    )
 
 
 def test_a_recording_of_faults_alone_can_be_replayed(tmp_path: Path) -> None:
     """A camera that never gave a frame leaves no video."""
-    path = record(tmp_path / "recording", [Capture(None, "nothing")] * 3)
+    path = record(tmp_path / "recording", [Capture(None, LOST)] * 3)
     total, captures = read(path)
     assert total == 3
-    assert [capture.fault for capture in captures] == ["nothing"] * 3
+    assert [capture.fault for capture in captures] == [LOST] * 3
     with RecordingSource(path) as source:
         assert list(source.sizes()) == []
 
@@ -136,7 +139,7 @@ def test_a_frame_that_is_missing_from_the_video_is_a_fault_in_its_place(tmp_path
     assert 4 < len(kept) < COUNT
     assert all(same(a, b) for a, b in zip(captures[: len(kept)], CAPTURES, strict=False))
     missing = captures[len(kept)]
-    assert missing.fault == f"frame {len(kept)} is missing from the recording"
+    assert missing.fault == Uninspected(Code.UNREADABLE, f"frame {len(kept)} is missing from the recording")
     assert missing.position_mm == CAPTURES[len(kept)].position_mm
     assert missing.captured_ns == CAPTURES[len(kept)].captured_ns
 
@@ -164,7 +167,7 @@ def test_one_flipped_bit_costs_one_frame(tmp_path: Path) -> None:
     (path / "frames.mkv").write_bytes(data)
     _, captures = read(path)
     assert len(captures) == COUNT
-    damaged = [str(c.fault) for c in captures if c.fault is not None and c.fault != "lost by the camera"]
+    damaged = [c.fault.text for c in captures if c.fault is not None and c.fault != LOST]
     assert len(damaged) == 1
     assert "checksum differs" in damaged[0] or "cannot be decoded" in damaged[0]
 

@@ -7,7 +7,7 @@ from videos import write_video
 
 from inspector.errors import SourceError
 from inspector.sources.video import VideoSource
-from inspector.values import Capture, Pixels
+from inspector.values import Capture, Code, Pixels, Uninspected
 
 COUNT = 30
 FRAMES = make_frames(COUNT)
@@ -146,7 +146,9 @@ def test_a_video_that_breaks_off_without_stating_its_frames_says_so_once(
     kept = len(captures) - 1
     assert 0 < kept < COUNT
     assert marks(captures) == "." * kept + "x"
-    assert captures[-1].fault == f"video breaks off after {kept} frames (about {COUNT} expected)"
+    assert captures[-1].fault == Uninspected(
+        Code.UNREADABLE, f"video breaks off after {kept} frames (about {COUNT} expected)"
+    )
 
 
 def test_a_matroska_that_was_never_closed_is_not_taken_for_whole(tmp_path: Path) -> None:
