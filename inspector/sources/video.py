@@ -10,7 +10,8 @@ from av.video.stream import VideoStream
 
 from inspector.errors import SourceError
 from inspector.sources.base import WhenBehind
-from inspector.sources.decoding import Decoder, Greys, open_video
+from inspector.sources.decoder import Decoder
+from inspector.sources.decoding import Greys, open_video
 from inspector.values import Capture, Code, Uninspected
 
 VIDEO_ENDINGS: Final = frozenset(
@@ -81,8 +82,8 @@ class VideoSource:
         count = 0
         for found in decoder.frames():
             count += 1
-            if isinstance(found, str):
-                yield Capture(None, fault=Uninspected(Code.UNREADABLE, found))
+            if isinstance(found, Uninspected):
+                yield Capture(None, fault=found)
             else:
                 yield Capture(greys.pixels(found))
         for fault in self._shortfall(count, decoder):
@@ -92,9 +93,9 @@ class VideoSource:
         """Faults for what the file promised and did not hold."""
         stated = self.total()
         if stated is not None:
-            missing = stated - decoder.discarded - count
+            missing = stated - decoder.packets
             for _ in range(missing):
-                yield f"missing: the video holds {count} of {stated} frames"
+                yield f"missing: the video holds {decoder.packets} of {stated} frames"
             if missing > 0:
                 return
         container, stream = self._opened()
@@ -102,11 +103,8 @@ class VideoSource:
         if decoder.broken_off is not None:
             yield f"video breaks off after {count} frames: {decoder.broken_off}"
         elif stated is None and seconds and rate:
-            expected = round(seconds * rate)
             if decoder.end_s < seconds - _HALF_A_FRAME / rate:
-                yield f"video breaks off after {count} frames (about {expected} expected)"
-            elif count < expected and rate == stream.base_rate:
-                yield f"frames are missing within the video: it holds {count} of about {expected}"
+                yield f"video breaks off after {count} frames (about {round(seconds * rate)} expected)"
         elif stated is None and "matroska" in container.format.name and container.duration is None:
             yield f"video was never closed by its writer: frames may be missing after {count} frames"
 
@@ -116,5 +114,8 @@ def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | N
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     if container.duration is not None and len(container.streams) == 1:
-        return container.duration / 1e6  # AV_TIME_BASE: microseconds
+        seconds = container.duration / 1e6  # AV_TIME_BASE: microseconds
+        # These two state where the last frame ends, on a clock that need not begin at 0.
+        counts_from_zero = any(name in container.format.name for name in ("matroska", "flv"))
+        return seconds - (container.start_time or 0) / 1e6 if counts_from_zero else seconds
     return None

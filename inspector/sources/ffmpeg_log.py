@@ -1,0 +1,29 @@
+"""What FFmpeg only writes to its log: some damage is repaired there without any other sign."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import av.logging
+
+_TOLD_AS_WARNING: Final = re.compile(r"RTP: missed|Packet corrupt|[Dd]ropping|max delay reached|jitter buffer")
+"""Demuxers report lost data as warnings, among others that mean nothing here."""
+
+
+@contextmanager
+def listen() -> Iterator[list[str]]:
+    """Collect what this thread's FFmpeg calls say of damage."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.WARNING)
+    said: list[str] = []
+    try:
+        with av.logging.Capture() as lines:
+            yield said
+        said += [
+            text.strip().splitlines()[0]
+            for severity, _, text in lines
+            if text.strip() and (severity <= av.logging.ERROR or _TOLD_AS_WARNING.search(text))
+        ]
+    finally:
+        av.logging.set_level(level)
