@@ -16,7 +16,7 @@ from inspector.sources import ffmpeg_log
 from inspector.sources.h264_order import H264Order
 from inspector.sources.hevc_order import HevcOrder
 from inspector.sources.picture_order import Order, OrderReader
-from inspector.sources.timeline import Timeline
+from inspector.sources.timeline import Gap, Timeline
 from inspector.values import Code, Uninspected
 
 _LOOK_AHEAD: Final = 64
@@ -33,6 +33,9 @@ _LEAST_STEPS: Final = 4
 _STEP_SHARE: Final = 0.75
 """Steps of the display order, and the share of them that is alike, from which the numbers count frames."""
 
+_MOST_EMPTY_CHUNKS: Final = 100_000
+"""Packets that an AVI may leave out in one place, an hour at 25 frames/s; more is a damaged index."""
+
 LOST: Final = Uninspected(Code.STREAM_DAMAGED, "lost: the stream skips frames here")
 _BUILDS_ON_DAMAGE: Final = Uninspected(
     Code.STREAM_DAMAGED, "builds on lost or damaged data before it, up to the next key frame"
@@ -45,6 +48,8 @@ _NO_OUTPUT: Final = Uninspected(Code.STREAM_DAMAGED, "lost to damage next to it:
 _INTRA_CODECS: Final = frozenset({"png", "huffyuv", "ffvhuff", "utvideo", "prores", "dnxhd", "jpeg2000", "magicyuv"})
 """Codecs whose frames stand alone beside those that FFmpeg knows as such. FFV1 is not one: its frames share
 statistics up to the next key frame."""
+
+_FORGETS: Final = "mmco: unref short failure"
 
 log = structlog.get_logger()
 
@@ -76,12 +81,20 @@ class Decoder:
         self._is_vp8 = codec.name == "vp8"
         self._is_intra = codec.codec.intra_only or codec.name in _INTRA_CODECS
         self._has_display_times = "avi" not in container.format.name
+        # MPEG program streams have time stamps for some frames only, the others are counted from those.
+        self._stamps_reach = _LOOK_AHEAD if container.format.name == "mpeg" else 0
         self._look_ahead = 0 if live else _LOOK_AHEAD
         self._reader = _order_reader(codec.name, codec.extradata)
         self._tick_s = float(stream.time_base or 1)
         self._timeline = Timeline(self._tick_s)
         self._waiting: dict[int, _Sent] = {}
         """By packet number: what was sent to the decoder and did not come out yet."""
+        self._given_up: deque[int] = deque(maxlen=_LOOK_AHEAD)
+        """Packets that a fault stands for; a decoder without a reference may yet show their frames, out of order."""
+        self._gap: Gap | None = None if self._reader is None else Gap(self._timeline, None)
+        """H.264 and H.265: nothing is sound at the moment; so it is before the first key frame."""
+        self._restart: _Sent | None = None
+        """The packet at which decoding began afresh after damage."""
         self._damages: list[float] = [] if self._is_intra else [-0.5]
         """Packets that are damaged; what is lost between two packets lies halfway. Before the first packet all is."""
         self._any_damage = False
@@ -92,6 +105,7 @@ class Decoder:
         self._steps: deque[int] = deque(maxlen=2 * _LOOK_AHEAD)
         self._shown: _Sent | None = None
         """The last frame, or fault, that was handed over."""
+        self._last_chunk: int | None = None
         self._first_ticks: int | None = None
         self._last_ticks: int | None = None
         self.packets = 0
@@ -144,22 +158,123 @@ class Decoder:
             yield packet, bool(said)
 
     def _take(self, packet: "Packet[VideoStream]", after_loss: bool) -> Iterator[VideoFrame | Uninspected]:  # noqa: FBT001
-        number = self.packets
-        self.packets += 1
-        packet.opaque = number
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        self._empty_chunks(packet)
+        sent = self._new(ticks)
+        packet.opaque = number = sent.number
         self.discarded += packet.is_discard
-        sent = _Sent(number, packet.pts if packet.pts is not None else packet.dts)
-        self._waiting[number] = sent
         if after_loss:
             self._evidence = True
             self._damage(number - 0.5)
-        if packet.size == 0:
-            self._strike(sent, _NO_PICTURE)
-            return
         if packet.is_corrupt:
             self._strike(sent, _CUT)
-        self._place(sent, bytes(packet))
+        if packet.size == 0:
+            self._strike(sent, _NO_PICTURE)
+        else:
+            self._place(sent, bytes(packet))
+        if self._reader is not None:
+            yield from self._take_numbered(packet, sent)
+        elif packet.size:
+            yield from self._in_order(self._decode(packet, sent))
+
+    def _take_numbered(self, packet: "Packet[VideoStream]", sent: _Sent) -> Iterator[VideoFrame | Uninspected]:
+        """H.264 and H.265: their numbers tell where sound frames begin again; up to there nothing is decoded.
+
+        A decoder that lacks references shows frames in any order, or none, and refuses sound ones later on.
+        """
+        if self._damages and self._gap is None:
+            yield from self._break_off(sent)
+        order = sent.order
+        if self._gap is not None:
+            if order is not None and order.begins and sent.why is None:
+                self._stream.codec_context.flush_buffers()
+                self._gap.origin = sent.number
+            if order is None or order.clean_from is None or order.clean_from != self._gap.origin or sent.why:
+                if self._gap.origin is not None and packet.size:
+                    self._given_up.append(sent.number)
+                    self._decode(packet, sent)  # frames that the one that is right builds on
+                    if sent.why is not None:
+                        self._gap.origin = None
+                yield from self._give_up(sent)
+                return
+            yield from [LOST] * self._gap.end(sent.ticks if self._has_display_times else None)
+            self._gap, self._shown, self._restart, self._damages = None, None, sent, []
+        elif self._restart is not None and sent is not self._restart and self._leads(sent, self._restart):
+            # Without a look ahead they are announced already, as missing before the key frame.
+            if self._look_ahead or self._timeline.interval is None:
+                yield from self._give_up(sent)
+            else:
+                del self._waiting[sent.number]
+            return
         yield from self._in_order(self._decode(packet, sent))
+        if self._damages and self._gap is None:
+            yield from self._break_off(None)
+
+    def _leads(self, sent: _Sent, restart: _Sent) -> bool:
+        """Leading frames travel behind a key frame, are shown before it, and build on what is lost before it."""
+        return sent.has_picture and self._precedes(sent, restart, is_anchor=False)
+
+    def _break_off(self, sent: _Sent | None) -> Iterator[VideoFrame | Uninspected]:
+        """Hand over what was sound, and give up what was not; `sent` comes behind the damage."""
+        held = None if sent is None else self._waiting.pop(sent.number)
+        self._gap = Gap(self._timeline, self._last_ticks if self._has_display_times else None)
+        yield from self._sound_rest(self._decode(None, None))
+        self._stream.codec_context.flush_buffers()
+        for broken in sorted(self._waiting.values(), key=self._display_key):
+            yield from self._give_up(broken)
+        if held is not None:
+            self._waiting[held.number] = held
+            if held.order is not None and self._has_display_times and not self._timeline.has_holes:
+                yield from [LOST] * held.order.lost
+
+    def _sound_rest(self, frames: list[VideoFrame]) -> Iterator[VideoFrame | Uninspected]:
+        """Frames that the decoder held when damage came: those up to the first gap have their place."""
+        for frame in frames:
+            sent = self._waiting.get(frame.opaque) if isinstance(frame.opaque, int) else None
+            if sent is None:
+                continue
+            last = self._shown
+            follows = last is None or not (
+                self._missing_by_time(last, sent)
+                or self._missing_by_number(last, sent)
+                or any(self._precedes(other, sent, is_anchor=False) for other in self._waiting.values())
+            )
+            found = self._judge(frame, sent)
+            if not follows or isinstance(found, Uninspected):
+                return
+            del self._waiting[sent.number]
+            self._shown = sent
+            self._note_time(sent.ticks)
+            if self._gap is not None:
+                self._gap.add(sent.ticks if self._has_display_times else None)
+            yield found
+
+    def _give_up(self, sent: _Sent) -> Iterator[Uninspected]:
+        """A fault in the place of a frame that is damaged or builds on damage."""
+        del self._waiting[sent.number]
+        self._given_up.append(sent.number)
+        if not sent.has_picture and sent.why is None:
+            return
+        self._note_time(sent.ticks)
+        if self._gap is not None:
+            yield from [LOST] * self._gap.add(sent.ticks if self._has_display_times else None)
+        yield sent.why or _BUILDS_ON_DAMAGE
+
+    def _new(self, ticks: int | None) -> _Sent:
+        sent = _Sent(self.packets, ticks)
+        self.packets += 1
+        self._waiting[sent.number] = sent
+        return sent
+
+    def _empty_chunks(self, packet: "Packet[VideoStream]") -> None:
+        """AVI counts packets instead of time; a number that is left out stands for a frame that its writer lost."""
+        if self._has_display_times:
+            return
+        ticks = packet.dts
+        if ticks is not None and self._last_chunk is not None and ticks - self._last_chunk <= _MOST_EMPTY_CHUNKS:
+            for empty in range(self._last_chunk + 1, ticks):
+                self._strike(self._new(empty), LOST)
+        self._last_chunk = ticks
 
     def _place(self, sent: _Sent, data: bytes) -> None:
         """Read the packet's number, and note what is missing before it."""
@@ -176,7 +291,7 @@ class Decoder:
             if sent.order.lost:
                 self._damage(sent.number - 0.5)
         elif not self._is_intra and sent.ticks is not None:
-            for hole in self._timeline.holes_around(sent.ticks):
+            for hole in self._timeline.holes_around(sent.ticks, self._stamps_reach):
                 if sent.ticks < hole or hole not in self._holes:
                     self._damage(sent.number - 0.5)
                 if sent.ticks >= hole:
@@ -192,34 +307,40 @@ class Decoder:
         self._damage(sent.number)
 
     def _decode(self, packet: "Packet[VideoStream] | None", sent: _Sent | None) -> list[VideoFrame]:
+        said: list[str] = []
+        frames: list[VideoFrame] = []
+        failure = None
         try:
             with ffmpeg_log.listen() as said:
                 frames = self._stream.decode(packet)
         except av.FFmpegError as error:
-            if sent is not None:  # at the final flush there is none
-                self._strike(sent, Uninspected(Code.UNREADABLE, f"cannot be decoded: {error.strerror}"))
-            return []
-        if said and sent is not None:
+            failure = error.strerror
+        if sent is None or self._only_forgets(said):  # at a flush there is no packet
+            return frames
+        if failure is not None:
+            self._strike(sent, Uninspected(Code.UNREADABLE, f"cannot be decoded: {failure}"))
+        elif said:
             self._strike(sent, Uninspected(Code.STREAM_DAMAGED, f"damaged: {said[0]}"))
         return frames
+
+    def _only_forgets(self, said: list[str]) -> bool:
+        """After a fresh start, H.264 frames tell the decoder to forget frames that it never had: no damage."""
+        return self._restart is not None and bool(said) and all(_FORGETS in line for line in said)
 
     def _in_order(self, frames: list[VideoFrame]) -> Iterator[VideoFrame | Uninspected]:
         for frame in frames:
             sent = self._waiting.pop(frame.opaque, None) if isinstance(frame.opaque, int) else None
-            if sent is None:  # a second frame of one packet
-                yield _BUILDS_ON_DAMAGE if self._damages else frame
+            if sent is None:
+                if frame.opaque not in self._given_up:  # a second frame of one packet
+                    yield _BUILDS_ON_DAMAGE if self._damages else frame
                 continue
             yield from self._due(sent, is_anchor=frame.pict_type != PictureType.B)
             yield from self._missing_before(sent)
             yield self._judge(frame, sent)
 
     def _judge(self, frame: VideoFrame, sent: _Sent) -> VideoFrame | Uninspected:
-        if sent.order is not None:
-            clean_from = sent.order.clean_from
-        else:
-            clean_from = sent.number if frame.key_frame else None
-        if clean_from is not None:
-            self._damages = [at for at in self._damages if at >= clean_from]
+        if self._reader is None and frame.key_frame:
+            self._damages = [at for at in self._damages if at >= sent.number]
         if sent.why is not None:
             return sent.why
         if frame.is_corrupt:
@@ -240,8 +361,10 @@ class Decoder:
         ]
         for sent in sorted(due, key=self._display_key):
             del self._waiting[sent.number]
+            self._given_up.append(sent.number)
             is_lost = sent.why is not None or (
-                sent.has_picture and (self._any_damage or sent.order is not None or self._is_intra)
+                sent.has_picture
+                and (self._any_damage or self._damages or sent.order is not None or self._is_intra)
             )
             if is_lost:
                 yield from self._missing_before(sent)
@@ -263,10 +386,10 @@ class Decoder:
 
     def _missing_before(self, sent: _Sent) -> Iterator[Uninspected]:
         """Faults of the frames that are missing between the last one that was shown and this one."""
-        last, self._shown = self._shown, sent
-        if sent.ticks is not None:
-            self._first_ticks = sent.ticks if self._first_ticks is None else min(self._first_ticks, sent.ticks)
-            self._last_ticks = sent.ticks if self._last_ticks is None else max(self._last_ticks, sent.ticks)
+        last = self._shown
+        if not (last and self._has_display_times and last.ticks and sent.ticks and sent.ticks < last.ticks):
+            self._shown = sent
+        self._note_time(sent.ticks)
         if last is None:
             return
         by_time = self._missing_by_time(last, sent)
@@ -276,16 +399,21 @@ class Decoder:
             if by_time and not count:
                 log.warning("the video jumps in time: a pause, or frames were lost", seconds=round(self.end_s, 2))
         else:
-            count = by_time if by_number and by_time else by_number
+            count = by_time if by_number and self._timeline.has_holes else by_number
         self._evidence = False
         for _ in range(count):
             yield LOST
+
+    def _note_time(self, ticks: int | None) -> None:
+        if ticks is not None:
+            self._first_ticks = ticks if self._first_ticks is None else min(self._first_ticks, ticks)
+            self._last_ticks = ticks if self._last_ticks is None else max(self._last_ticks, ticks)
 
     def _is_short(self, frames: int) -> bool:
         return frames * (self._timeline.interval or 0.0) * self._tick_s <= _PAUSE_S
 
     def _missing_by_time(self, last: _Sent, sent: _Sent) -> int:
-        if last.ticks is None or sent.ticks is None or not (self._has_display_times or self._is_intra):
+        if last.ticks is None or sent.ticks is None or not self._has_display_times:
             return 0
         if (sent.ticks - last.ticks) * self._tick_s > _LONGEST_LOSS_S:
             return 0

@@ -19,11 +19,13 @@ def listen() -> Iterator[list[str]]:
     said: list[str] = []
     try:
         with av.logging.Capture() as lines:
-            yield said
-        said += [
-            text.strip().splitlines()[0]
-            for severity, _, text in lines
-            if text.strip() and (severity <= av.logging.ERROR or _TOLD_AS_WARNING.search(text))
-        ]
+            try:
+                yield said
+            finally:
+                said += [
+                    text.strip().splitlines()[0]
+                    for severity, _, text in lines
+                    if text.strip() and (severity <= av.logging.ERROR or _TOLD_AS_WARNING.search(text))
+                ]
     finally:
         av.logging.set_level(level)

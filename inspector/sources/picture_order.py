@@ -20,6 +20,8 @@ class Order:
     """Numbers repeat after so many: what is lost in a multiple of it leaves no gap."""
     lost: int
     """Reference frames that are missing right before this packet."""
+    begins: bool
+    """A refresh begins here: a decoder that knows nothing before it will get there, at once with a key frame."""
     clean_from: int | None
     """Number of the packet at which the refresh began that is complete with this picture, its own for a key frame:
     damage before that packet is over."""

@@ -1,6 +1,6 @@
 """The time stamps of a stream around the packet in hand: how far apart frames are, and where some are missing."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from itertools import pairwise
 from statistics import median
@@ -61,20 +61,67 @@ class Timeline:
             self._measured, self._age = _steady_interval(self._sorted), 0
         return self._measured
 
+    @property
+    def has_holes(self) -> bool:
+        """Somewhere around the packet in hand frames are missing, by the time stamps."""
+        pairs = pairwise(self._sorted)
+        return self.interval is not None and any(self.missing(earlier, later) for earlier, later in pairs)
+
     def missing(self, earlier: int, later: int) -> int:
         """How many frames are missing between two that are shown one after the other; 0 without a constant rate."""
         interval = self.interval
         return 0 if interval is None else max(0, round((later - earlier) / interval) - 1)
 
-    def holes_around(self, ticks: int) -> list[int]:
+    def holes_around(self, ticks: int, reach: int = 0) -> list[int]:
         """Where frames are missing that matter to a packet shown at `ticks`: time stamps of the frames behind.
 
-        Frames that travel out of order may build on one that is shown some frames later, or earlier.
+        Frames that travel out of order may build on one that is shown some frames later, or earlier. `reach`: how
+        many frames a time stamp may be off.
         """
         at = bisect_left(self._sorted, ticks)
-        reach = self._depth + 1 if self._depth else 0
+        reach = max(reach, self._depth + 1 if self._depth else 0)
         around = range(max(1, at - reach), min(at + reach, len(self._sorted) - 1) + 1)
         return [self._sorted[i] for i in around if self.missing(self._sorted[i - 1], self._sorted[i])]
+
+    def between(self, earlier: int, later: int) -> list[int]:
+        """Time stamps that are known between two."""
+        return self._sorted[bisect_right(self._sorted, earlier) : bisect_left(self._sorted, later)]
+
+    @property
+    def depth(self) -> int:
+        """How many frames a frame may travel out of order."""
+        return self._depth
+
+
+class Gap:
+    """A part of a stream in which no frame is sound: counts the frames that are missing from it."""
+
+    def __init__(self, timeline: Timeline, since: int | None) -> None:
+        self._timeline = timeline
+        self._stamps = [] if since is None else [since]
+        self.origin: int | None = None
+        """The packet with which a refresh has begun."""
+
+    def add(self, ticks: int | None) -> int:
+        """A packet in the gap; returns how many frames are now known to be missing."""
+        if ticks is None:
+            return 0
+        insort(self._stamps, ticks)
+        return self._settle(self._timeline.depth + 1)
+
+    def end(self, ticks: int | None) -> int:
+        """The packet from which on frames are sound."""
+        if ticks is not None and self._stamps:
+            for other in self._timeline.between(self._stamps[-1], ticks):
+                insort(self._stamps, other)
+        return self.add(ticks) + self._settle(1)
+
+    def _settle(self, keep: int) -> int:
+        missing = 0
+        while len(self._stamps) > keep + 1 or (keep == 1 and len(self._stamps) > 1):
+            earlier = self._stamps.pop(0)
+            missing += self._timeline.missing(earlier, self._stamps[0])
+        return missing
 
 
 def _steady_interval(stamps: list[int]) -> float | None:
