@@ -292,7 +292,9 @@ class Decoder:
                 self._damage(sent.number - 0.5)
         elif not self._is_intra and sent.ticks is not None:
             for hole in self._timeline.holes_around(sent.ticks, self._stamps_reach):
-                if sent.ticks < hole or hole not in self._holes:
+                if self._stamps_reach:
+                    self._strike(sent, _BUILDS_ON_DAMAGE)
+                elif sent.ticks < hole or hole not in self._holes:
                     self._damage(sent.number - 0.5)
                 if sent.ticks >= hole:
                     self._holes.append(hole)

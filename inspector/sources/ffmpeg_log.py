@@ -14,8 +14,9 @@ _TOLD_AS_WARNING: Final = re.compile(r"RTP: missed|Packet corrupt|[Dd]ropping|ma
 @contextmanager
 def listen() -> Iterator[list[str]]:
     """Collect what this thread's FFmpeg calls say of damage."""
-    level = av.logging.get_level()
+    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.WARNING)
+    av.logging.set_skip_repeated(False)  # else the second damaged frame in a row would pass for sound
     said: list[str] = []
     try:
         with av.logging.Capture() as lines:
@@ -28,4 +29,5 @@ def listen() -> Iterator[list[str]]:
                     if text.strip() and (severity <= av.logging.ERROR or _TOLD_AS_WARNING.search(text))
                 ]
     finally:
+        av.logging.set_skip_repeated(skips)
         av.logging.set_level(level)
