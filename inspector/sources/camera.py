@@ -49,6 +49,7 @@ class CameraSource:
         width: int | None = None,
         backoff: Backoff | None = None,
         timeout_s: float = 5.0,
+        triggered: bool = False,
     ) -> None:
         self.name = _without_password(str(device))
         pauses = backoff or Backoff()
@@ -58,6 +59,7 @@ class CameraSource:
             frames_per_second=frames_per_second,
             first_pause_s=pauses.first_s,
             longest_pause_s=pauses.longest_s,
+            triggered=triggered,
         )
 
     def __enter__(self) -> Self:
@@ -72,6 +74,11 @@ class CameraSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._reader.stop(_JOIN_S)
+
+    @property
+    def measured_rate(self) -> float | None:
+        """Frames a second that the camera really gives, over the last seconds; None until it is known."""
+        return self._reader.measured_rate
 
     def total(self) -> int | None:
         """None: a camera has no end."""
@@ -89,7 +96,8 @@ class CameraSource:
             if isinstance(taken, Shot):
                 yield Capture(taken.pixels, captured_ns=taken.captured_ns)
             elif isinstance(taken, Lost):
-                fault = Uninspected(Code.NO_FRAME, f"camera {self.name} gave no frame: {taken.why}")
+                colon = "" if taken.why.code is Code.NO_FRAME else ":"
+                fault = Uninspected(taken.why.code, f"camera {self.name}{colon} {taken.why.text}")
                 for _ in range(taken.count):
                     yield Capture(None, fault=fault, captured_ns=taken.captured_ns)
             elif self._reader.alive:

@@ -112,6 +112,8 @@ class Decoder:
         """Packets that were read, whatever became of them."""
         self.discarded = 0
         """Of them, those that the container marks as not to be shown."""
+        self.timed_out = False
+        """Nothing came in the time that the container was opened with."""
         self.broken_off: str | None = None
         """Why no more packets could be read, unless the file simply ended."""
 
@@ -151,6 +153,7 @@ class Decoder:
                 with ffmpeg_log.listen() as said:
                     packet = next(packets, None)
             except (av.FFmpegError, OSError) as error:
+                self.timed_out = isinstance(error, av.error.ExitError)
                 self.broken_off = str(error.strerror)
                 return
             if packet is None or (packet.size == 0 and packet.dts is None):
@@ -176,6 +179,8 @@ class Decoder:
             yield from self._take_numbered(packet, sent)
         elif packet.size:
             yield from self._in_order(self._decode(packet, sent))
+            if self._is_intra:
+                yield from self._due(None)  # such a decoder holds nothing back
 
     def _take_numbered(self, packet: "Packet[VideoStream]", sent: _Sent) -> Iterator[VideoFrame | Uninspected]:
         """H.264 and H.265: their numbers tell where sound frames begin again; up to there nothing is decoded.
