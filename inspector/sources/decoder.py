@@ -65,6 +65,8 @@ class _Sent:
     why: Uninspected | None = None
     """What is wrong with it."""
     has_picture: bool = True
+    after_loss: bool = False
+    """The demuxer has reported a loss right before it."""
 
 
 class Decoder:
@@ -132,13 +134,11 @@ class Decoder:
 
     def frames(self) -> Iterator[VideoFrame | Uninspected]:
         """Frames, or faults in the place of frames, in order of display."""
-        ahead: deque[tuple[Packet[VideoStream], bool]] = deque()
+        ahead: deque[tuple[_Sent, Packet[VideoStream] | None]] = deque()
         for packet, after_loss in self._packets():
-            ticks = packet.pts if packet.pts is not None else packet.dts
-            if ticks is not None:
-                self._timeline.add(ticks)
-            ahead.append((packet, after_loss))
-            if len(ahead) > self._look_ahead:
+            ahead.extend((empty, None) for empty in self._empty_chunks(packet))
+            ahead.append((self._arrived(packet, after_loss=after_loss), packet))
+            while len(ahead) > self._look_ahead:
                 yield from self._take(*ahead.popleft())
         while ahead:
             yield from self._take(*ahead.popleft())
@@ -160,29 +160,77 @@ class Decoder:
                 return
             yield packet, bool(said)
 
-    def _take(self, packet: "Packet[VideoStream]", after_loss: bool) -> Iterator[VideoFrame | Uninspected]:  # noqa: FBT001
-        ticks = packet.pts if packet.pts is not None else packet.dts
-        self._empty_chunks(packet)
-        sent = self._new(ticks)
-        packet.opaque = number = sent.number
+    def _arrived(self, packet: "Packet[VideoStream]", *, after_loss: bool) -> _Sent:
+        """Read what the packet says of itself."""
+        sent = self._new(packet.pts if packet.pts is not None else packet.dts)
+        sent.after_loss = after_loss
+        packet.opaque = sent.number
         self.discarded += packet.is_discard
-        if after_loss:
-            self._evidence = True
-            self._damage(number - 0.5)
         if packet.is_corrupt:
-            self._strike(sent, _CUT)
+            sent.why = _CUT
         if packet.size == 0:
-            self._strike(sent, _NO_PICTURE)
-        else:
-            self._place(sent, bytes(packet))
+            sent.why = _NO_PICTURE
+        elif self._reader is not None:
+            try:
+                sent.order = self._reader.read(bytes(packet), sent.number)
+                sent.has_picture = sent.order is not None
+            except ValueError as error:
+                sent.why = Uninspected(Code.STREAM_DAMAGED, f"damaged: {error}")
+        elif self._is_vp8:
+            sent.has_picture = bool(bytes(packet)[0] & 0x10)  # show_frame, RFC 6386 section 9.1
+        if sent.ticks is not None and sent.has_picture:
+            self._timeline.add(sent.ticks)
+        return sent
+
+    def _new(self, ticks: int | None) -> _Sent:
+        sent = _Sent(self.packets, ticks)
+        self.packets += 1
+        return sent
+
+    def _empty_chunks(self, packet: "Packet[VideoStream]") -> Iterator[_Sent]:
+        """AVI counts packets instead of time; a number that is left out stands for a frame that its writer lost."""
+        if self._has_display_times:
+            return
+        ticks = packet.dts
+        if ticks is not None and self._last_chunk is not None and ticks - self._last_chunk <= _MOST_EMPTY_CHUNKS:
+            for number in range(self._last_chunk + 1, ticks):
+                empty = self._new(number)
+                empty.why = LOST
+                yield empty
+        self._last_chunk = ticks
+
+    def _take(self, sent: _Sent, packet: "Packet[VideoStream] | None") -> Iterator[VideoFrame | Uninspected]:
+        self._waiting[sent.number] = sent
+        self._note_damage(sent)
         if self._reader is not None:
             yield from self._take_numbered(packet, sent)
-        elif packet.size:
+        elif packet is not None and packet.size:
             yield from self._in_order(self._decode(packet, sent))
             if self._is_intra:
                 yield from self._due(None)  # such a decoder holds nothing back
 
-    def _take_numbered(self, packet: "Packet[VideoStream]", sent: _Sent) -> Iterator[VideoFrame | Uninspected]:
+    def _note_damage(self, sent: _Sent) -> None:
+        """Note what is missing before the packet, or wrong with it."""
+        if sent.after_loss:
+            self._evidence = True
+            self._damage(sent.number - 0.5)
+        if sent.why is not None:
+            self._damage(sent.number)
+        if sent.order is not None and sent.order.shows_losses:
+            if sent.order.lost:
+                self._damage(sent.number - 0.5)
+        elif not self._is_intra and sent.ticks is not None:
+            for hole in self._timeline.holes_around(sent.ticks, self._stamps_reach):
+                if self._stamps_reach:
+                    self._strike(sent, _BUILDS_ON_DAMAGE)
+                elif sent.ticks < hole or hole not in self._holes:
+                    self._damage(sent.number - 0.5)
+                if sent.ticks >= hole:
+                    self._holes.append(hole)
+
+    def _take_numbered(
+        self, packet: "Packet[VideoStream] | None", sent: _Sent
+    ) -> Iterator[VideoFrame | Uninspected]:
         """H.264 and H.265: their numbers tell where sound frames begin again; up to there nothing is decoded.
 
         A decoder that lacks references shows frames in any order, or none, and refuses sound ones later on.
@@ -195,7 +243,7 @@ class Decoder:
                 self._stream.codec_context.flush_buffers()
                 self._gap.origin = sent.number
             if order is None or order.clean_from is None or order.clean_from != self._gap.origin or sent.why:
-                if self._gap.origin is not None and packet.size:
+                if self._gap.origin is not None and packet is not None and packet.size:
                     self._given_up.append(sent.number)
                     self._decode(packet, sent)  # frames that the one that is right builds on
                     if sent.why is not None:
@@ -229,7 +277,7 @@ class Decoder:
             yield from self._give_up(broken)
         if held is not None:
             self._waiting[held.number] = held
-            if held.order is not None and self._has_display_times and not self._timeline.has_holes:
+            if held.order is not None and self._has_display_times and not self._times_tell:
                 yield from [LOST] * held.order.lost
 
     def _sound_rest(self, frames: list[VideoFrame]) -> Iterator[VideoFrame | Uninspected]:
@@ -264,45 +312,6 @@ class Decoder:
         if self._gap is not None:
             yield from [LOST] * self._gap.add(sent.ticks if self._has_display_times else None)
         yield sent.why or _BUILDS_ON_DAMAGE
-
-    def _new(self, ticks: int | None) -> _Sent:
-        sent = _Sent(self.packets, ticks)
-        self.packets += 1
-        self._waiting[sent.number] = sent
-        return sent
-
-    def _empty_chunks(self, packet: "Packet[VideoStream]") -> None:
-        """AVI counts packets instead of time; a number that is left out stands for a frame that its writer lost."""
-        if self._has_display_times:
-            return
-        ticks = packet.dts
-        if ticks is not None and self._last_chunk is not None and ticks - self._last_chunk <= _MOST_EMPTY_CHUNKS:
-            for empty in range(self._last_chunk + 1, ticks):
-                self._strike(self._new(empty), LOST)
-        self._last_chunk = ticks
-
-    def _place(self, sent: _Sent, data: bytes) -> None:
-        """Read the packet's number, and note what is missing before it."""
-        if self._reader is not None:
-            try:
-                sent.order = self._reader.read(data, sent.number)
-            except ValueError as error:
-                self._strike(sent, Uninspected(Code.STREAM_DAMAGED, f"damaged: {error}"))
-            else:
-                sent.has_picture = sent.order is not None
-        elif self._is_vp8:
-            sent.has_picture = bool(data[0] & 0x10)  # show_frame, RFC 6386 section 9.1
-        if sent.order is not None and sent.order.shows_losses:
-            if sent.order.lost:
-                self._damage(sent.number - 0.5)
-        elif not self._is_intra and sent.ticks is not None:
-            for hole in self._timeline.holes_around(sent.ticks, self._stamps_reach):
-                if self._stamps_reach:
-                    self._strike(sent, _BUILDS_ON_DAMAGE)
-                elif sent.ticks < hole or hole not in self._holes:
-                    self._damage(sent.number - 0.5)
-                if sent.ticks >= hole:
-                    self._holes.append(hole)
 
     def _damage(self, at: float) -> None:
         self._any_damage = True
@@ -406,10 +415,16 @@ class Decoder:
             if by_time and not count:
                 log.warning("the video jumps in time: a pause, or frames were lost", seconds=round(self.end_s, 2))
         else:
-            count = by_time if by_number and self._timeline.has_holes else by_number
+            count = by_time if by_number and self._times_tell else by_number
         self._evidence = False
         for _ in range(count):
             yield LOST
+
+    @property
+    def _times_tell(self) -> bool:
+        """Whether time stamps show what is missing. Some recorders count frames instead: no loss leaves a hole."""
+        is_live = not self._look_ahead
+        return self._timeline.interval is not None and (is_live or self._timeline.has_holes)
 
     def _note_time(self, ticks: int | None) -> None:
         if ticks is not None:
