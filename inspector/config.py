@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inspector.errors import ConfigError
@@ -29,7 +29,20 @@ _NESTED: Final = "__"
 _NOT_OF_A_LINE: Final = re.compile(r"LOG_LEVEL|TEST_\w+")
 """Variables with the prefix that lie over no key of a line: the log's, and those of the project's tests."""
 
+_WHITE_16_BIT: Final = 65_535
+
 Positive = Annotated[float, Field(gt=0.0)]
+
+
+def _check_window(window: tuple[int, int]) -> tuple[int, int]:
+    low, high = window
+    if not 0 <= low < high <= _WHITE_16_BIT:
+        raise ValueError(f"needs 0 ≤ low < high ≤ {_WHITE_16_BIT}")
+    return window
+
+
+GreyWindow = Annotated[tuple[int, int], AfterValidator(_check_window)]
+"""Samples of 10- to 16-bit grey that become black and white; without it such frames are refused."""
 
 
 class FolderSettings(BaseModel):
@@ -38,6 +51,11 @@ class FolderSettings(BaseModel):
     model_config = _STRICT
     type: Literal["folder"]
     path: Path
+    pattern: Annotated[str, Field(min_length=1)] = "*"
+    """Which names: `*` stands for anything, `?` for one character."""
+    follow: bool = False
+    """Go on with images that appear later; such a source has no end."""
+    grey_window: GreyWindow | None = None
 
 
 class VideoSettings(BaseModel):
@@ -46,6 +64,7 @@ class VideoSettings(BaseModel):
     model_config = _STRICT
     type: Literal["video"]
     path: Path
+    grey_window: GreyWindow | None = None
 
 
 class RecordingSettings(BaseModel):
@@ -57,14 +76,18 @@ class RecordingSettings(BaseModel):
 
 
 class CameraSettings(BaseModel):
-    """A camera through OpenCV."""
+    """A camera: V4L2, or a network camera."""
 
     model_config = _STRICT
     type: Literal["camera"]
     device: str | int
-    """V4L2 device number, an RTSP or HTTP URL, or a GStreamer pipeline."""
+    """V4L2 device number or path, an RTSP or HTTP URL, or a video file that stands in for one."""
     frames_per_second: Positive
     """The line rate; it says how many frames a gap has cost."""
+    trigger: Literal["free", "encoder"] = "free"
+    """`encoder`: the strip triggers each frame, so a camera that is connected and silent means that the strip
+    stands. `free`: such silence is frames that are missing."""
+    grey_window: GreyWindow | None = None
 
 
 class SimulatorSettings(BaseModel):

@@ -159,7 +159,9 @@ def _source(settings: SourceSettings, folder: EngineFolder) -> str:
     with open_source(settings) as source:
         sizes = list(source.sizes())
         total = source.total()
-    unread = total - len(sizes) if sizes and total else 0
+        notes = "".join(f"; {note}" for note in source.notes())
+    # A folder tells the size of every file that can be read, other sources one size for all frames.
+    unread = total - len(sizes) if settings.type == "folder" and sizes and total else 0
     others = Counter(size for _, size in sizes if size != wanted)
     if others:
         name = next(name for name, size in sizes if size != wanted)
@@ -171,7 +173,7 @@ def _source(settings: SourceSettings, folder: EngineFolder) -> str:
         )
     frames = "frames without end" if total is None else f"{total} frames"
     unreadable = f", {unread} of them unreadable" if unread else ""
-    return f"{settings.type}, {frames}{unreadable}"
+    return f"{settings.type}, {frames}{unreadable}{notes}"
 
 
 def _links(config: LoadedConfig) -> str:

@@ -1,6 +1,7 @@
 """`inspector replay`: the line with another source, which waits instead of shedding."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,8 @@ def replay(
             camera = opened.camera
         if opened.total() == 0:
             raise SourceError(f"{source}: holds no frames")
+        for note in opened.notes():
+            print(f"{source}: {note}", file=sys.stderr)
     if golden is not None:
         compare(golden, golden)
     line = config.line.model_copy(

@@ -1,4 +1,4 @@
-"""One connection to a camera: V4L2 and GStreamer through OpenCV, network cameras and files through FFmpeg."""
+"""One connection to a camera: V4L2 through OpenCV, network cameras and files through FFmpeg."""
 
 import time
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from cv2.typing import MatLike
 
+from inspector.images import GreyWindow
 from inspector.sources.decoder import Decoder
-from inspector.sources.decoding import Greys, careful_stream
+from inspector.sources.decoding import Greys, careful_stream, unknown_scale
 from inspector.values import Code, Pixels, Uninspected
 
 _NETWORK_PROTOCOLS: Final = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,srtp,crypto"
@@ -45,43 +46,34 @@ class OpenCamera(Protocol):
 
 @dataclass(frozen=True)
 class Connection:
-    """What to open: a V4L2 number or path, an address, a file or a GStreamer pipeline."""
+    """What to open: a V4L2 number or path, an address or a file."""
 
     device: str | int
-    height: int | None
-    width: int | None
     timeout_s: float
-    """For opening and for one read, where the backend knows time-outs; V4L2 has its own of 10 s."""
+    """For opening and for one read of a network camera; V4L2 has its own of 10 s."""
+    grey_window: GreyWindow | None = None
 
     def open(self) -> OpenCamera | str:
         """An open camera, or why there is none."""
         if isinstance(self.device, int) or self.device.startswith("/dev/video"):
-            return self._open_with(cv2.CAP_V4L2)
+            return self._open_v4l2()
         if " ! " in self.device:
-            return self._open_with(cv2.CAP_GSTREAMER)
-        return _open_stream(self.device, self.timeout_s)
+            return "GStreamer pipelines are not supported; give the camera's RTSP or HTTP address"
+        return _open_stream(self.device, self.timeout_s, self.grey_window)
 
-    def _open_with(self, backend: int) -> OpenCamera | str:
-        name = cv2.videoio_registry.getBackendName(backend)
-        if not cv2.videoio_registry.hasBackend(backend):
-            return f"this OpenCV is built without {name}"
-        timeout_ms = round(self.timeout_s * 1000)
-        options: list[int] = []
-        if backend == cv2.CAP_GSTREAMER:
-            options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
+    def _open_v4l2(self) -> OpenCamera | str:
+        if not cv2.videoio_registry.hasBackend(cv2.CAP_V4L2):
+            return "this OpenCV is built without V4L2"
         try:
             if isinstance(self.device, int):  # the two spellings are two overloads
-                camera = cv2.VideoCapture(self.device, backend, options)
+                camera = cv2.VideoCapture(self.device, cv2.CAP_V4L2)
             else:
-                camera = cv2.VideoCapture(self.device, backend, options)
+                camera = cv2.VideoCapture(self.device, cv2.CAP_V4L2)
         except cv2.error as error:
-            return f"{name}: {error.err}"
+            return f"V4L2: {error.err}"
         if not camera.isOpened():
             camera.release()
-            return f"{name} finds no camera there, or somebody else uses it"
-        if self.height is not None and self.width is not None:
-            camera.set(cv2.CAP_PROP_FRAME_HEIGHT, self.height)
-            camera.set(cv2.CAP_PROP_FRAME_WIDTH, self.width)
+            return "V4L2 finds no camera there, or another program uses it"
         return _Grabber(camera)
 
 
@@ -106,7 +98,7 @@ class _Grabber:
         self._camera.release()
 
 
-def _open_stream(device: str, timeout_s: float) -> OpenCamera | str:
+def _open_stream(device: str, timeout_s: float, grey_window: GreyWindow | None) -> OpenCamera | str:
     # RTSP over UDP loses packets on a busy network, and with each of them a frame.
     options = {"rtsp_flags": "prefer_tcp"}
     if "://" in device:
@@ -123,7 +115,11 @@ def _open_stream(device: str, timeout_s: float) -> OpenCamera | str:
     if stream is None:
         container.close()
         return "FFmpeg finds no video there"
-    return _Stream(container, stream, timeout_s)
+    problem = unknown_scale(stream, grey_window)
+    if problem is not None:
+        container.close()
+        return problem
+    return _Stream(container, stream, timeout_s, Greys(grey_window))
 
 
 class _Stream:
@@ -133,11 +129,11 @@ class _Stream:
     repaired: both would be inspected as steel.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, timeout_s: float) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, timeout_s: float, greys: Greys) -> None:
         self._container = container
         self._decoder = Decoder(container, stream, live=True)
         self._found = self._decoder.frames()
-        self._greys = Greys()
+        self._greys = greys
         self._timeout_s = timeout_s
         self._sound_s = time.monotonic()
         self.ended = "the connection ended"

@@ -1,5 +1,6 @@
 """Opens video files for decoding in which damage is an error, and turns decoded frames into grey."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -9,12 +10,19 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from inspector.errors import SourceError
+from inspector.images import GreyWindow, through_window
 from inspector.values import Pixels
 
 _FORMATS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv"
 """FFmpeg's demuxers that are allowed. Playlists are not among them: they make FFmpeg open other files."""
+
+_DEEP_BITS: Final = 16
+"""Bits a sample that say nothing of the sensor's depth: 10 and 12 bits in 16 look almost black."""
+
+_DEEP_GREY: Final = re.compile(r"gray(?:9|10|12|14|16)(le|be)")
 
 _COVER: Final = av.stream.Disposition.attached_pic
 """A still picture that some files carry as a second video stream."""
@@ -23,13 +31,38 @@ _COVER: Final = av.stream.Disposition.attached_pic
 class Greys:
     """Turns decoded frames into full-range grey, with one converter for all of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: GreyWindow | None = None) -> None:
         self._reformatter = VideoReformatter()
+        self._window = window
 
     def pixels(self, frame: VideoFrame) -> Pixels:
         """uint8 [H, W] as the eye sees it: limited range (16..235) is stretched, grey stays bit-exact."""
+        deep = _DEEP_GREY.fullmatch(frame.format.name)
+        if self._window is not None and deep is not None:
+            return through_window(_samples(frame, deep[1]), self._window)
         grey = self._reformatter.reformat(frame, format="gray", dst_color_range=ColorRange.JPEG, threads=1)
         return np.ascontiguousarray(grey.to_ndarray(), dtype=np.uint8)
+
+
+def _samples(frame: VideoFrame, order: str) -> NDArray[np.uint16]:
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, dtype=">u2" if order == "be" else "<u2").reshape(plane.height, -1)
+    return rows[:, : frame.width].astype(np.uint16)
+
+
+def unknown_scale(stream: VideoStream, window: GreyWindow | None) -> str | None:
+    """Why nobody can tell what is black and white in the video; None where it is known.
+
+    The usual colour formats of 10 and 12 bits define it. Grey of so many bits comes from machine cameras, as their
+    sensor gave it.
+    """
+    if not stream.pix_fmt:
+        return None
+    bits = max((part.bits for part in stream.format.components), default=8)
+    if _DEEP_GREY.fullmatch(stream.pix_fmt):
+        advice = "state grey_window = [low, high] in the config, the samples that are black and white"
+        return None if window is not None else f"{bits}-bit grey video: {advice}"
+    return f"{bits}-bit video of unknown scale; store it with 8 bits" if bits >= _DEEP_BITS else None
 
 
 def open_video(path: Path) -> tuple[InputContainer, VideoStream]:

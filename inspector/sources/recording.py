@@ -105,6 +105,10 @@ class RecordingSource:
         self._opened()
         return None if self.index.frames is None else max(self.index.frames, self._lines)
 
+    def notes(self) -> list[str]:
+        """Nothing to tell."""
+        return []
+
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """The one size of all frames."""
         self._opened()

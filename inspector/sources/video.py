@@ -9,9 +9,10 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from inspector.errors import SourceError
+from inspector.images import GreyWindow
 from inspector.sources.base import WhenBehind
 from inspector.sources.decoder import Decoder
-from inspector.sources.decoding import Greys, open_video
+from inspector.sources.decoding import Greys, open_video, unknown_scale
 from inspector.values import Capture, Code, Uninspected
 
 VIDEO_ENDINGS: Final = frozenset(
@@ -20,9 +21,6 @@ VIDEO_ENDINGS: Final = frozenset(
 
 MAX_STATED_FRAMES: Final = 3_000_000
 """Frames a header may promise, a day at 30 frames/s; one that promises more is damaged and not believed."""
-
-_DEEP_BITS: Final = 16
-"""Bits a sample that say nothing of the sensor's depth: 10 and 12 bits in 16 look almost black."""
 
 _HALF_A_FRAME: Final = 0.5
 """Frame intervals the last frame may end before the stated duration: time stamps are rounded."""
@@ -38,17 +36,18 @@ class VideoSource:
 
     when_behind: ClassVar[WhenBehind] = WhenBehind.WAIT
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, grey_window: GreyWindow | None = None) -> None:
         self.path = path
+        self._grey_window = grey_window
         self._container: InputContainer | None = None
         self._stream: VideoStream | None = None
 
     def __enter__(self) -> Self:
         container, stream = open_video(self.path)
-        bits = max((part.bits for part in stream.format.components), default=8) if stream.pix_fmt else 8
-        if bits >= _DEEP_BITS:
+        problem = unknown_scale(stream, self._grey_window)
+        if problem is not None:
             container.close()
-            raise SourceError(f"{self.path}: {bits}-bit video of unknown scale; store it with 8 bits")
+            raise SourceError(f"{self.path}: {problem}")
         self._container, self._stream = container, stream
         return self
 
@@ -69,6 +68,10 @@ class VideoSource:
         _, stream = self._opened()
         return stream.frames if 0 < stream.frames <= MAX_STATED_FRAMES else None
 
+    def notes(self) -> list[str]:
+        """Nothing to tell."""
+        return []
+
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """The one size of all frames, from the header."""
         _, stream = self._opened()
@@ -77,7 +80,7 @@ class VideoSource:
     def captures(self) -> Iterator[Capture | None]:
         """Every frame in order of display; see the class for what becomes a fault."""
         container, stream = self._opened()
-        greys = Greys()
+        greys = Greys(self._grey_window)
         decoder = Decoder(container, stream)
         count = 0
         for found in decoder.frames():

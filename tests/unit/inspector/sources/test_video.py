@@ -251,6 +251,19 @@ def test_sixteen_bit_video_is_refused(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(("pixel_format", "white"), [("gray10le", 1023), ("gray12le", 4095), ("gray16le", 65535)])
+def test_deep_grey_video_is_read_through_the_stated_window(tmp_path: Path, pixel_format: str, white: int) -> None:
+    """Without one it is refused."""
+    path = write_video(tmp_path / "deep.mkv", FRAMES[:3], codec="ffv1", pixel_format=pixel_format, full_range=True)
+    with pytest.raises(SourceError, match="grey_window"), VideoSource(path):
+        pass
+    with VideoSource(path, grey_window=(0, white)) as source:
+        found = [capture.pixels for capture in source.captures() if capture is not None]
+    for pixels, truth in zip(found, FRAMES, strict=False):
+        assert pixels is not None
+        assert np.abs(pixels.astype(int) - truth).max() <= 2
+
+
 def test_a_file_with_sound_and_no_picture_is_refused(tmp_path: Path) -> None:
     """It holds no video, and says so."""
     import av
