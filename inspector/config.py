@@ -73,6 +73,10 @@ class RecordingSettings(BaseModel):
     model_config = _STRICT
     type: Literal["recording"]
     path: Path
+    rescale: bool = False
+    """Convert positions to the recipe's mm per pixel where the recording was made at another; else it is refused."""
+    mm_per_px: Positive | None = None
+    """The recipe's mm per pixel along the strip; a replay fills it in."""
 
 
 class CameraSettings(BaseModel):

@@ -26,8 +26,8 @@ def record(config_path: Path, source: Path | None, camera: str | None, out: Path
     next_mm, height = 0.0, 0
     with (
         StopRequest() as stop,
-        open_source(settings) as opened,
-        RecordingWriter(out, camera=name) as writer,
+        open_source(settings, recipe.mm_per_px_along) as opened,
+        RecordingWriter(out, camera=name, mm_per_px=recipe.mm_per_px_along) as writer,
         Bar(quiet=False) as bar,
     ):
         for capture in opened.captures():

@@ -9,6 +9,7 @@ from inspector.commands.golden import compare
 from inspector.commands.session import print_summary, run_session
 from inspector.config import RecordingSettings, load_config
 from inspector.errors import SourceError
+from inspector.recipe import load_recipe
 from inspector.sources import open_source, source_settings
 from inspector.sources.recording import RecordingSource
 
@@ -28,6 +29,13 @@ def replay(
     config = load_config(config_path)
     settings = source_settings(source)
     camera = next(iter(config.line.cameras))
+    if isinstance(settings, RecordingSettings):
+        of_config = [known for known in config.line.cameras.values() if isinstance(known, RecordingSettings)]
+        scale = {
+            "mm_per_px": load_recipe(config.line.recipe).recipe.mm_per_px_along,
+            "rescale": any(known.rescale for known in of_config),
+        }
+        settings = settings.model_copy(update=scale)
     with open_source(settings) as opened:
         # Opened here once so that a source that cannot be read at all fails before anything is started.
         if isinstance(settings, RecordingSettings) and isinstance(opened, RecordingSource):

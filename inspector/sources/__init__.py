@@ -18,8 +18,11 @@ from inspector.sources.base import Source, WhenBehind
 _SPEC_HINT = "give an image or a folder of images, a video file, or a recording made by `inspector record`"
 
 
-def open_source(settings: SourceSettings) -> Source:
-    """The source the settings describe, not yet entered."""
+def open_source(settings: SourceSettings, mm_per_px: float | None = None) -> Source:
+    """The source the settings describe, not yet entered.
+
+    `mm_per_px` is the recipe's, along the strip: a recording of another scale is refused, or converted.
+    """
     match settings:
         case FolderSettings():
             from inspector.sources.folder import FolderSource
@@ -37,7 +40,8 @@ def open_source(settings: SourceSettings) -> Source:
         case RecordingSettings():
             from inspector.sources.recording import RecordingSource
 
-            return RecordingSource(settings.path)
+            scale = settings.mm_per_px if mm_per_px is None else mm_per_px
+            return RecordingSource(settings.path, mm_per_px=scale, rescale=settings.rescale)
         case CameraSettings():
             from inspector.sources.camera import CameraSource
 

@@ -346,3 +346,17 @@ def test_a_video_that_cannot_be_opened_leaves_every_frame_accounted(tmp_path: Pa
     assert total == len(captures) == COUNT
     assert marks(captures) == "x" * COUNT
     assert captures[0].captured_ns == CAPTURES[0].captured_ns
+
+
+def test_a_recording_of_another_scale_is_refused_or_converted(tmp_path: Path) -> None:
+    """Its positions were counted at the recipe's mm per pixel of that day."""
+    path = record(tmp_path / "recording")
+    says = r"recorded at 0.5 mm per pixel, the recipe has 0.25.*rescale = true"
+    with pytest.raises(SourceError, match=says) as caught, RecordingSource(path, mm_per_px=0.25):
+        pass
+    assert "\n" not in str(caught.value)
+    with RecordingSource(path, mm_per_px=0.25, rescale=True) as source:
+        positions = [capture.position_mm for capture in source.captures() if capture is not None]
+    assert positions == [capture.position_mm / 2 for capture in CAPTURES if capture.position_mm is not None]
+    with RecordingSource(path, mm_per_px=0.5) as source:
+        assert [c.position_mm for c in source.captures() if c is not None] == [c.position_mm for c in CAPTURES]
