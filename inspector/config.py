@@ -8,7 +8,15 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inspector.errors import ConfigError
@@ -74,7 +82,7 @@ class RecordingSettings(BaseModel):
     type: Literal["recording"]
     path: Path
     rescale: bool = False
-    """Convert positions to the recipe's mm per pixel where the recording was made at another; else it is refused."""
+    """Convert positions to the recipe's mm per pixel; else a recording made at another is refused."""
     mm_per_px: Positive | None = None
     """The recipe's mm per pixel along the strip; a replay fills it in."""
 

@@ -36,7 +36,9 @@ so that hundreds of them would hold up the line for many seconds."""
 
 _FORMATS: Final = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 
-_TIFF_COMPRESSIONS: Final = frozenset({"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "zstd"})
+_TIFF_COMPRESSIONS: Final = frozenset(
+    {"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "zstd"}
+)
 """Without loss. A JPEG inside a TIFF is left out: where it is damaged, its decoder fills in grey."""
 
 _ONE_PICTURE: Final = frozenset({"TIFF", "WEBP"})

@@ -1,4 +1,4 @@
-"""A network camera over RTSP, H.264 in RTP on one TCP connection; it can lose frames or parts of them on the way."""
+"""A network camera over RTSP, H.264 in RTP on one TCP connection; it can lose frames, or parts of them."""
 
 import base64
 import re
@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Final, Self
 
 _PACKET_BYTES: Final = 1200
 _CLOCK_HZ: Final = 90_000
@@ -47,7 +47,7 @@ class RtspCamera(socketserver.ThreadingTCPServer):
     def url(self) -> str:
         return f"rtsp://127.0.0.1:{self.server_address[1]}/strip"
 
-    def __enter__(self) -> "RtspCamera":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

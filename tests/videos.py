@@ -54,11 +54,11 @@ def remux(
     source: Path,
     target: Path,
     *,
-    keep: Callable[[int], bool] = lambda number: True,
+    keep: Callable[[int], bool] | None = None,
     when_ms: Callable[[int], int] | None = None,
     muxer: dict[str, str] | None = None,
 ) -> Path:
-    """Copy a video's packets: those that `keep` says by their number, at the times that `when_ms` gives a frame."""
+    """Copy a video's packets: those whose number `keep` takes, at the times that `when_ms` gives to frames."""
     with av.open(str(source)) as container, av.open(str(target), "w", container_options=muxer or {}) as out:
         stream = container.streams.video[0]
         copy = out.add_stream_from_template(stream)
@@ -67,7 +67,7 @@ def remux(
         for packet in container.demux(stream):
             if not packet.size:
                 continue
-            if keep(number):
+            if keep is None or keep(number):
                 if when_ms is not None:
                     _retime(packet, when_ms, stream.time_base)
                 packet.stream = copy

@@ -21,8 +21,8 @@ _NETWORK_PROTOCOLS: Final = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,srtp,cryp
 
 
 _WITHOUT_KEY_FRAME_S: Final = 10.0
-"""A stream that lost data and sends no key frame for so long is opened again, which makes a camera send one. Cameras
-send one every second or few."""
+"""A stream that lost data and sends no key frame for so long is opened again, which makes a camera send one. Most
+send one every few seconds."""
 
 
 class OpenCamera(Protocol):
@@ -143,7 +143,7 @@ class _Stream:
     def read(self) -> Pixels | Uninspected | None:
         found = next(self._found, None)
         if found is None:
-            if self._decoder.timed_out:
+            if self._decoder.packets.timed_out:
                 self.ended = f"no frame within {self._timeout_s:g} s"
             return None
         if isinstance(found, Uninspected):

@@ -128,14 +128,13 @@ class H264Order:
         else:
             self._any_disposable = True
         self._was_field = head.is_field
-        shown, modulus = None, frame_num_modulus
+        shown = None
         if head.shown_low is not None and sps.shown_bits is not None:
-            modulus = 1 << sps.shown_bits
-            shown = self._display.extend(head.shown_low, modulus, is_anchor=head.is_reference)
+            shown = self._display.extend(head.shown_low, 1 << sps.shown_bits, is_anchor=head.is_reference)
         begins = head.kind == _IDR or recovery_frames is not None
         shows_losses = not sps.may_have_gaps
         counts_all = shown is not None or (shows_losses and not self._any_disposable)
-        return Order(self._sequence, shown, modulus, lost, begins, clean_from, shows_losses, counts_all)
+        return Order(self._sequence, shown, frame_num_modulus, lost, begins, clean_from, shows_losses, counts_all)
 
     def _missing(self, head: _Slice, modulus: int) -> int:
         """Reference frames between the last one and this picture."""

@@ -101,7 +101,16 @@ class HevcOrder:
             self._display.restart()
         is_anchor = is_base and kind not in _LEADING and (kind > _LAST_SUBLAYER_KIND or kind % 2 == 1)
         shown = self._display.extend(low, modulus, is_anchor=is_anchor)
-        return Order(self._sequence, shown, modulus, 0, is_irap, number if is_irap else None, shows_losses=True, counts_all=True)
+        return Order(
+            self._sequence,
+            shown,
+            modulus,
+            0,
+            is_irap,
+            number if is_irap else None,
+            shows_losses=True,
+            counts_all=True,
+        )
 
 
 def _read_sps(bits: BitReader) -> tuple[int, _Sps]:

@@ -1,7 +1,8 @@
 """What a packet of H.264 or H.265 says of its place: a frame that is missing leaves a gap in these numbers.
 
-Time stamps alone cannot tell lost frames from a camera that paused. Both codecs number their pictures: H.264 counts
-reference frames (frame_num, ITU-T H.264 7.4.3), both count the order of display (ITU-T H.264 8.2.1, H.265 8.3.1).
+Time stamps alone cannot tell lost frames from a camera that paused. Both codecs number their pictures: H.264
+counts reference frames (frame_num, ITU-T H.264 7.4.3), both count the order of display (ITU-T H.264 8.2.1, H.265
+8.3.1).
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ class Order:
     shown: int | None
     """Order of display in the sequence; None where the stream does not say it."""
     modulus: int
-    """Numbers repeat after so many: what is lost in a multiple of it leaves no gap."""
+    """Reference frames are numbered up to a multiple of this: so many that are lost leave no gap."""
     lost: int
     """Reference frames that are missing right before this packet."""
     begins: bool

@@ -93,14 +93,15 @@ class RecordingSource:
         return self
 
     def _position_scale(self) -> float:
-        """By what recorded positions are multiplied; raises SourceError where the scales differ and nobody said so."""
+        """By what recorded positions are multiplied; raises SourceError where scales differ without `rescale`."""
         recorded = self.index.mm_per_px
         if self._mm_per_px is None or recorded is None or math.isclose(recorded, self._mm_per_px, rel_tol=1e-6):
             return 1.0
         if not self._rescale:
             raise SourceError(
-                f"{self.path}: recorded at {recorded:g} mm per pixel, the recipe has {self._mm_per_px:g}: positions "
-                "would be wrong; use the recipe of the recording, or set rescale = true for a camera of type recording"
+                f"{self.path}: recorded at {recorded:g} mm per pixel, the recipe has {self._mm_per_px:g}: "
+                "positions would be wrong; use the recording's recipe, or set rescale = true for a camera of "
+                "type recording"
             )
         return self._mm_per_px / recorded
 

@@ -68,7 +68,7 @@ class Timeline:
         return self.interval is not None and any(self.missing(earlier, later) for earlier, later in pairs)
 
     def missing(self, earlier: int, later: int) -> int:
-        """How many frames are missing between two that are shown one after the other; 0 without a constant rate."""
+        """How many frames are missing between two that follow each other; 0 without a constant rate."""
         interval = self.interval
         return 0 if interval is None else max(0, round((later - earlier) / interval) - 1)
 
@@ -82,6 +82,11 @@ class Timeline:
         reach = max(reach, self._depth + 1 if self._depth else 0)
         around = range(max(1, at - reach), min(at + reach, len(self._sorted) - 1) + 1)
         return [self._sorted[i] for i in around if self.missing(self._sorted[i - 1], self._sorted[i])]
+
+    def before(self, ticks: int) -> int | None:
+        """The time stamp before; None where none is known."""
+        at = bisect_left(self._sorted, ticks)
+        return self._sorted[at - 1] if at else None
 
     def between(self, earlier: int, later: int) -> list[int]:
         """Time stamps that are known between two."""

@@ -96,15 +96,15 @@ class VideoSource:
         """Faults for what the file promised and did not hold."""
         stated = self.total()
         if stated is not None:
-            missing = stated - decoder.packets
+            missing = stated - decoder.packets.count
             for _ in range(missing):
-                yield f"missing: the video holds {decoder.packets} of {stated} frames"
+                yield f"missing: the video holds {decoder.packets.count} of {stated} frames"
             if missing > 0:
                 return
         container, stream = self._opened()
         seconds, rate = _stated_seconds(container, stream), stream.average_rate
-        if decoder.broken_off is not None:
-            yield f"video breaks off after {count} frames: {decoder.broken_off}"
+        if decoder.packets.broken_off is not None:
+            yield f"video breaks off after {count} frames: {decoder.packets.broken_off}"
         elif stated is None and seconds and rate:
             if decoder.end_s < seconds - _HALF_A_FRAME / rate:
                 yield f"video breaks off after {count} frames (about {round(seconds * rate)} expected)"

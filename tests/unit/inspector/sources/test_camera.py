@@ -213,9 +213,7 @@ def test_a_camera_that_is_not_there_is_one_clear_line(device: str | int) -> None
 
 def test_frames_nobody_takes_are_dropped_oldest_first_and_counted(tmp_path: Path) -> None:
     """However late the line is, frames and losses add up to what the camera gave."""
-    reader = CameraReader(
-        Connection("none", 1.0), frames_per_second=RATE, first_pause_s=1, longest_pause_s=1
-    )
+    reader = CameraReader(Connection("none", 1.0), frames_per_second=RATE, first_pause_s=1, longest_pause_s=1)
     reader._gaps.opened(time.monotonic())
     for number in range(20):
         reader._put(np.full((4, 4), number, np.uint8), number)

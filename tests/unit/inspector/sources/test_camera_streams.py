@@ -250,7 +250,7 @@ def test_a_triggered_camera_that_is_silent_costs_nothing() -> None:
 def test_a_camera_that_accepts_and_says_nothing_is_one_clear_line() -> None:
     """Our own time-out is called that, not what FFmpeg calls it."""
     with (
-        http_camera(MJPEG, lambda send: time.sleep(3)) as camera,
+        http_camera(MJPEG, lambda _send: time.sleep(3)) as camera,
         pytest.raises(SourceError, match="no answer within 1 s"),
         CameraSource(camera.url, frames_per_second=RATE, timeout_s=1),
     ):

@@ -166,7 +166,10 @@ def test_one_image_and_a_pattern_are_sources(tmp_path: Path) -> None:
     }.items():
         with open_source(source_settings(tmp_path / given)) as source:
             assert [capture.file for capture in source.captures() if capture is not None] == names
-    with pytest.raises(SourceError, match=r"no image in it is called c\*"), open_source(source_settings(tmp_path / "c*")):
+    with (
+        pytest.raises(SourceError, match=r"no image in it is called c\*"),
+        open_source(source_settings(tmp_path / "c*")),
+    ):
         pass
 
 

@@ -31,10 +31,7 @@ def captured(number: int, pixels: Pixels | None, fault: Uninspected | None = Non
     )
 
 
-CAPTURES = [
-    captured(n, None, LOST) if n == FAULT_AT else captured(n, pixels)
-    for n, pixels in enumerate(FRAMES)
-]
+CAPTURES = [captured(n, None, LOST) if n == FAULT_AT else captured(n, pixels) for n, pixels in enumerate(FRAMES)]
 
 
 def record(path: Path, captures: Sequence[Capture] = CAPTURES) -> Path:
@@ -100,9 +97,7 @@ def test_a_frame_of_another_size_is_recorded_as_a_fault(tmp_path: Path) -> None:
     path = record(tmp_path / "recording", [CAPTURES[0], Capture(odd), CAPTURES[2]])
     _, captures = read(path)
     assert marks(captures) == ".x."
-    assert captures[1].fault == Uninspected(
-        Code.WRONG_SIZE, "frame is 32×160, the recording holds 64×160"
-    )
+    assert captures[1].fault == Uninspected(Code.WRONG_SIZE, "frame is 32×160, the recording holds 64×160")
 
 
 def test_a_recording_of_faults_alone_can_be_replayed(tmp_path: Path) -> None:
