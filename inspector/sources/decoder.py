@@ -62,6 +62,8 @@ class Decoder:
         self._damages: list[float] = [] if self._is_intra else [-0.5]
         """Packets that are damaged; what is lost between two packets lies halfway. Before the first one all is."""
         self._any_damage = False
+        self._last_loss = -1, 0
+        """The packet before which frames were last found missing, and how many."""
         self._holes: deque[int] = deque(maxlen=LOOK_AHEAD)
         """Holes in the time stamps whose damage is noted."""
         self._first_ticks: int | None = None
@@ -74,6 +76,12 @@ class Decoder:
             return 0.0
         rate = self._stream.average_rate
         return (self._last_ticks - self._first_ticks) * self._tick_s + (1.0 / float(rate) if rate else 0.0)
+
+    @property
+    def lost_at_end(self) -> int:
+        """Frames that are missing among the last packets: where a file is cut off, some that are shown before them."""
+        number, count = self._last_loss
+        return count if number >= self.packets.count - self._timeline.depth - 1 else 0
 
     def frames(self) -> Iterator[VideoFrame | Uninspected]:
         """Frames, or faults in the place of frames, in order of display."""
@@ -291,7 +299,10 @@ class Decoder:
     def _missing_before(self, sent: Sent) -> Iterator[Uninspected]:
         """Faults of the frames that are missing between the last one that was shown and this one."""
         self._note_time(sent.ticks)
-        yield from [LOST] * self._losses.before(sent)
+        count = self._losses.before(sent)
+        if count:
+            self._last_loss = sent.number, count
+        yield from [LOST] * count
 
     def _note_time(self, ticks: int | None) -> None:
         if ticks is not None:

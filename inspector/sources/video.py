@@ -96,7 +96,7 @@ class VideoSource:
         """Faults for what the file promised and did not hold."""
         stated = self.total()
         if stated is not None:
-            missing = stated - decoder.packets.count
+            missing = stated - decoder.packets.count - decoder.lost_at_end
             for _ in range(missing):
                 yield f"missing: the video holds {decoder.packets.count} of {stated} frames"
             if missing > 0:
