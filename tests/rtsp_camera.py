@@ -81,7 +81,7 @@ class _Session(socketserver.StreamRequestHandler):
         self.server.stopped.wait(0.1)
 
     def _request(self) -> tuple[str, str] | None:
-        lines = []
+        lines: list[bytes] = []
         while line := self.rfile.readline():
             if line in {b"\r\n", b"\n"} and lines:
                 text = b"".join(lines).decode(errors="replace")

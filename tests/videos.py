@@ -76,7 +76,7 @@ def remux(
     return target
 
 
-def _retime(packet: "av.Packet", when_ms: Callable[[int], int], time_base: Fraction) -> None:
+def _retime(packet: "av.Packet[av.VideoStream]", when_ms: Callable[[int], int], time_base: Fraction) -> None:
     pts, dts = (
         None if ticks is None else when_ms(round(ticks * time_base * RATE)) for ticks in (packet.pts, packet.dts)
     )

@@ -79,7 +79,7 @@ class Decoder:
 
     @property
     def lost_at_end(self) -> int:
-        """Frames that are missing among the last packets: where a file is cut off, some that are shown before them."""
+        """Frames that are missing among the last packets: of a file that is cut off, some were to come yet."""
         number, count = self._last_loss
         return count if number >= self.packets.count - self._timeline.depth - 1 else 0
 

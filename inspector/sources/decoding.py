@@ -46,7 +46,8 @@ class Greys:
 
 def _samples(frame: VideoFrame, order: str) -> NDArray[np.uint16]:
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, dtype=">u2" if order == "be" else "<u2").reshape(plane.height, -1)
+    kind = np.dtype(">u2" if order == "be" else "<u2")
+    rows: NDArray[np.uint16] = np.frombuffer(memoryview(plane), dtype=kind).reshape(plane.height, -1)
     return rows[:, : frame.width].astype(np.uint16)
 
 

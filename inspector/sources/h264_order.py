@@ -1,5 +1,6 @@
 """Reads the place of a picture from H.264 packets (ITU-T H.264, clauses 7.3 and 8.2)."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,7 +60,8 @@ class H264Order:
         self._recovering: tuple[int, int] | None = None
         """The packet with a recovery point, and the frame_num at which pictures are right."""
         for unit in self._format.parameter_sets:
-            self._learn(unit)
+            with suppress(ValueError):  # a picture that needs it will say that it is missing
+                self._learn(unit)
 
     def read(self, packet: bytes, number: int) -> Order | None:
         """The place of the packet's picture; None for a packet without one; ValueError for unreadable headers."""

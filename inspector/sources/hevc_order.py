@@ -1,5 +1,6 @@
 """Reads the place of a picture from H.265 packets (ITU-T H.265, clauses 7.3 and 8.3)."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,7 +51,8 @@ class HevcOrder:
         self._display = DisplayCount()
         self._sequence = 0
         for unit in self._format.parameter_sets:
-            self._learn(unit)
+            with suppress(ValueError):  # a picture that needs it will say that it is missing
+                self._learn(unit)
 
     def read(self, packet: bytes, number: int) -> Order | None:
         """The place of the packet's picture; None for a packet without one; ValueError for unreadable headers."""

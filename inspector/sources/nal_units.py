@@ -61,8 +61,11 @@ def _avcc_sets(data: bytes) -> Iterator[bytes]:
         count = data[at] & mask
         at += 1
         for _ in range(count):
+            if at + 2 >= len(data):
+                return
             length = int.from_bytes(data[at : at + 2], "big")
-            yield data[at + 2 : at + 2 + length]
+            if length:
+                yield data[at + 2 : at + 2 + length]
             at += 2 + length
 
 
@@ -72,6 +75,9 @@ def _hvcc_sets(data: bytes) -> Iterator[bytes]:
         count = int.from_bytes(data[at + 1 : at + 3], "big")
         at += 3
         for _ in range(count):
+            if at + 2 >= len(data):
+                return
             length = int.from_bytes(data[at : at + 2], "big")
-            yield data[at + 2 : at + 2 + length]
+            if length:
+                yield data[at + 2 : at + 2 + length]
             at += 2 + length
