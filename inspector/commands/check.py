@@ -171,7 +171,8 @@ def _source(settings: SourceSettings, folder: EngineFolder) -> str:
             f"{wanted[0]}×{wanted[1]}: they would end UNINSPECTED"
             + (f"; {unread} more cannot be read" if unread else "")
         )
-    frames = "frames without end" if total is None else f"{total} frames"
+    unstated = "length not stated" if settings.type in {"video", "recording"} else "frames without end"
+    frames = unstated if total is None else f"{total} frames"
     unreadable = f", {unread} of them unreadable" if unread else ""
     return f"{settings.type}, {frames}{unreadable}{notes}"
 

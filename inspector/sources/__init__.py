@@ -62,10 +62,15 @@ def source_settings(path: Path) -> FolderSettings | VideoSettings | RecordingSet
 
     One image is a folder of one name, and so are wildcards in the last part of the path.
     """
+    from inspector.sources.folder import printable
     from inspector.sources.recording import RECORDING_NAME
     from inspector.sources.video import VIDEO_ENDINGS
 
     path = path.resolve()
+    if printable(str(path)) != str(path):
+        raise SourceError(
+            f"{printable(str(path))}: its name is not UTF-8, which results could not hold; rename it"
+        )
     if path.is_dir():
         if (path / RECORDING_NAME).exists():
             return RecordingSettings(type="recording", path=path)

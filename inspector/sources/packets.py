@@ -1,5 +1,6 @@
 """Reads a stream's packets ahead of the decoder, and what each says of itself."""
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ missing. H.264 reorders at most 16."""
 
 _MOST_EMPTY_CHUNKS: Final = 100_000
 """Packets that an AVI may leave out in one place, an hour at 25 frames/s; more is a damaged index."""
+
+_STREAM_NAMED: Final = re.compile(r"\(stream = (\d+),")
 
 LOST: Final = Uninspected(Code.STREAM_DAMAGED, "lost: the stream skips frames here")
 _NO_PICTURE: Final = Uninspected(Code.UNREADABLE, "the video holds no picture for this frame")
@@ -93,7 +96,12 @@ class PacketReader:
                 return
             if packet is None or (packet.size == 0 and packet.dts is None):
                 return
-            yield packet, bool(said)
+            yield packet, any(self._is_about_this(line) for line in said)
+
+    def _is_about_this(self, line: str) -> bool:
+        """A message that names another stream, such as the sound, is none of ours."""
+        named = _STREAM_NAMED.search(line)
+        return named is None or int(named[1]) == self._stream.index
 
     def _arrived(self, packet: "Packet[VideoStream]", *, after_loss: bool) -> Sent:
         """Read what the packet says of itself."""

@@ -83,14 +83,15 @@ def test_an_rtsp_camera_whose_packets_are_lost_shows_no_repaired_frame(
         found = until_silence(source)
     assert len(found) in {COUNT, COUNT - 1}, marks(found)  # the last one is complete only with the next
     check_that_sound_frames_are_in_their_places(found)
-    faults = [number for number, capture in enumerate(found) if capture.fault is not None]
+    # A busy test machine may drop frames, which says nothing of the stream.
+    codes = {n: c.fault.code for n, c in enumerate(found) if c.fault is not None and c.fault.code is not Code.SHED}
     if lost or cut:
         first = min((*lost, *cut))
-        assert min(faults) == first
+        assert min(codes) == first
         assert found[first + 1].fault is not None or (first + 1) % GOP == 0
-        assert {capture.fault.code for capture in found if capture.fault} <= {Code.STREAM_DAMAGED, Code.UNREADABLE}
+        assert set(codes.values()) <= {Code.STREAM_DAMAGED, Code.UNREADABLE}
     else:
-        assert not faults
+        assert not codes
 
 
 class HttpCamera(socketserver.ThreadingTCPServer):

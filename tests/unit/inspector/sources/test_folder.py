@@ -216,3 +216,12 @@ def test_a_folder_of_deep_images_needs_a_window(tmp_path: Path) -> None:
         (capture,) = source.captures()
     assert capture is not None
     assert np.array_equal(capture.pixels, make_frame(1))  # type: ignore[arg-type]
+
+
+def test_a_source_whose_own_name_is_not_utf_8_is_one_clear_line(tmp_path: Path) -> None:
+    """Its path would stand in JSON, which cannot hold it."""
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/st\xe4hl"))
+    path.mkdir()
+    save(path / "1.png", make_frame(1))
+    with pytest.raises(SourceError, match=r"st.hl: its name is not UTF-8"):
+        source_settings(path)
