@@ -128,6 +128,7 @@ def test_a_source_keeps_the_contract(kind: Kind, tmp_path: Path) -> None:
         assert source.total() == (COUNT if kind.ends else None)
         sizes = dict(source.sizes())
         assert all(isinstance(name, str) for name in sizes)
+        assert all("\n" not in note for note in source.notes())
         captures = []
         last_s = time.monotonic()
         for capture in some(source):
