@@ -36,7 +36,20 @@ _NESTED: Final = "__"
 _NOT_OF_A_LINE: Final = re.compile(r"CONFIG|LOG_LEVEL|TEST_\w+")
 """Variables with the prefix that are no key of a line: its config's path, the log's level, the project's tests."""
 
+_WHITE_16_BIT: Final = 65_535
+
 Positive = Annotated[float, Field(gt=0.0)]
+
+
+def _check_window(window: tuple[int, int]) -> tuple[int, int]:
+    low, high = window
+    if not 0 <= low < high <= _WHITE_16_BIT:
+        raise ValueError(f"needs 0 ≤ low < high ≤ {_WHITE_16_BIT}")
+    return window
+
+
+GreyWindow = Annotated[tuple[int, int], AfterValidator(_check_window)]
+"""Samples of 10- to 16-bit grey that become black and white; without it such frames are refused."""
 
 
 class FolderSettings(BaseModel):
@@ -45,6 +58,11 @@ class FolderSettings(BaseModel):
     model_config = _STRICT
     type: Literal["folder"]
     path: Path
+    pattern: Annotated[str, Field(min_length=1)] = "*"
+    """Which names: `*` stands for anything, `?` for one character."""
+    follow: bool = False
+    """Go on with images that appear later; such a source has no end."""
+    grey_window: GreyWindow | None = None
 
 
 class VideoSettings(BaseModel):
@@ -53,6 +71,7 @@ class VideoSettings(BaseModel):
     model_config = _STRICT
     type: Literal["video"]
     path: Path
+    grey_window: GreyWindow | None = None
 
 
 class RecordingSettings(BaseModel):
@@ -61,17 +80,25 @@ class RecordingSettings(BaseModel):
     model_config = _STRICT
     type: Literal["recording"]
     path: Path
+    rescale: bool = False
+    """Convert positions to the recipe's mm per pixel; else a recording made at another is refused."""
+    mm_per_px: Positive | None = None
+    """The recipe's mm per pixel along the strip; a replay fills it in."""
 
 
 class CameraSettings(BaseModel):
-    """A camera."""
+    """A camera: V4L2, or a network camera."""
 
     model_config = _STRICT
     type: Literal["camera"]
     device: str | int
-    """V4L2 device number or path, an address such as rtsp:// or http://, or a file."""
+    """V4L2 device number or path, an address such as rtsp:// or http://, or a video file in place of one."""
     frames_per_second: Positive
     """The line rate; it says how many frames a gap has cost."""
+    trigger: Literal["free", "encoder"] = "free"
+    """`encoder`: the strip triggers each frame, so a camera that is connected and silent means that the strip
+    stands. `free`: such silence is frames that are missing."""
+    grey_window: GreyWindow | None = None
     password: Annotated[str, AfterValidator(check_source)] | None = None
     """`env:NAME` or `credential:NAME`: put into the address after its user's name, or where it says {password}."""
 

@@ -162,7 +162,9 @@ def _source(settings: SourceSettings, folder: EngineFolder) -> str:
     with open_source(settings) as source:
         sizes = list(source.sizes())
         total = source.total()
-    unread = total - len(sizes) if sizes and total else 0
+        notes = "".join(f"; {note}" for note in source.notes())
+    # A folder tells the size of every file that can be read, other sources one size for all frames.
+    unread = total - len(sizes) if settings.type == "folder" and sizes and total else 0
     others = Counter(size for _, size in sizes if size != wanted)
     if others:
         name = next(name for name, size in sizes if size != wanted)
@@ -172,9 +174,10 @@ def _source(settings: SourceSettings, folder: EngineFolder) -> str:
             f"{wanted[0]}×{wanted[1]}: they would end UNINSPECTED"
             + (f"; {unread} more cannot be read" if unread else "")
         )
-    frames = "frames without end" if total is None else f"{total} frames"
+    unstated = "length not stated" if settings.type in {"video", "recording"} else "frames without end"
+    frames = unstated if total is None else f"{total} frames"
     unreadable = f", {unread} of them unreadable" if unread else ""
-    return f"{settings.type}, {frames}{unreadable}"
+    return f"{settings.type}, {frames}{unreadable}{notes}"
 
 
 def _links(config: LoadedConfig, *, stage: bool) -> str:

@@ -8,7 +8,7 @@ from inspector.config import load_config
 from inspector.errors import ConfigError, InputError
 from inspector.processes.stop import StopRequest
 from inspector.recipe import load_recipe
-from inspector.sources import open_source, source_settings
+from inspector.sources import at_scale, open_source, source_settings
 from inspector.sources.recording import RecordingWriter
 from inspector.values import Capture
 
@@ -22,12 +22,13 @@ def record(config_path: Path, source: Path | None, camera: str | None, out: Path
     if name not in cameras:
         raise ConfigError(f"{config_path}: cameras: no camera {name}; there is {', '.join(cameras)}")
     settings = source_settings(source) if source is not None else cameras[name]
+    settings = at_scale(settings, recipe.mm_per_px_along)
     recorded = faults = 0
     next_mm, height = 0.0, 0
     with (
         StopRequest() as stop,
         open_source(settings) as opened,
-        RecordingWriter(out, camera=name) as writer,
+        RecordingWriter(out, camera=name, mm_per_px=recipe.mm_per_px_along) as writer,
         Bar(quiet=False) as bar,
     ):
         for capture in opened.captures():

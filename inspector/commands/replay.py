@@ -1,6 +1,7 @@
 """`inspector replay`: the line with another source, which waits instead of shedding."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,7 @@ from inspector.commands.golden import compare
 from inspector.commands.session import print_summary, run_session
 from inspector.config import RecordingSettings, load_config
 from inspector.errors import SourceError
+from inspector.recipe import load_recipe
 from inspector.sources import open_source, source_settings
 from inspector.sources.recording import RecordingSource
 
@@ -27,12 +29,21 @@ def replay(
     config = load_config(config_path)
     settings = source_settings(source)
     camera = next(iter(config.line.cameras))
+    if isinstance(settings, RecordingSettings):
+        of_config = [known for known in config.line.cameras.values() if isinstance(known, RecordingSettings)]
+        scale = {
+            "mm_per_px": load_recipe(config.line.recipe).recipe.mm_per_px_along,
+            "rescale": any(known.rescale for known in of_config),
+        }
+        settings = settings.model_copy(update=scale)
     with open_source(settings) as opened:
         # Opened here once so that a source that cannot be read at all fails before anything is started.
         if isinstance(settings, RecordingSettings) and isinstance(opened, RecordingSource):
             camera = opened.camera
         if opened.total() == 0:
             raise SourceError(f"{source}: holds no frames")
+        for note in opened.notes():
+            print(f"{source}: {note}", file=sys.stderr)
     if golden is not None:
         compare(golden, golden)
     line = config.line.model_copy(

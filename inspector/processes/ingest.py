@@ -22,7 +22,7 @@ from inspector.processes.sending import send, set_retry
 from inspector.processes.stop import StopRequest
 from inspector.recipe import LoadedRecipe, load_recipe
 from inspector.repeated import Repeated
-from inspector.sources import WhenBehind, open_source
+from inspector.sources import WhenBehind, at_scale, open_source
 from inspector.stages.picture import PictureCheck
 from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, Uninspected
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
@@ -205,11 +205,12 @@ def main(config: LoadedConfig, camera: str) -> None:
     recipe = load_recipe(line.recipe)
     manifest = read_manifest(line.engine)
     batch = line.batch.frames(manifest.max_batch)
+    settings = at_scale(line.cameras[camera], recipe.recipe.mm_per_px_along)
     notifier = Notifier()
     with (
         hold_place(f"ingest-{camera}", line.links),
         StopRequest() as stop,
-        open_source(line.cameras[camera]) as source,
+        open_source(settings) as source,
         open_context() as context,
     ):
         news = open_sender(context, NEWS, line.links, linger_ms=NEWS_LINGER_MS)

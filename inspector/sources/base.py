@@ -42,6 +42,10 @@ class Source(Protocol):
         """How many captures there will be, or None where nobody can know."""
         ...
 
+    def notes(self) -> list[str]:
+        """What people should know of it before the start, such as files that are left out; each a short line."""
+        ...
+
     def captures(self) -> Iterator[Capture | None]:
         """Every captured frame in order; a frame that cannot be had is a capture with a fault.
 

@@ -1,4 +1,4 @@
-"""A camera (V4L2, RTSP or HTTP, GStreamer) that reconnects and accounts for every gap."""
+"""A camera (V4L2, RTSP or HTTP) that reconnects and accounts for every gap."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from inspector.errors import SourceError, WorkError
+from inspector.images import GreyWindow
 from inspector.passwords import masked
 from inspector.sources.base import WhenBehind
 from inspector.sources.camera_connection import Connection
@@ -33,8 +34,8 @@ class Backoff:
 class CameraSource:
     """A free-running camera.
 
-    `device` is a V4L2 number or path, an RTSP or HTTP address, a video file (played at the camera's rate) or a
-    GStreamer pipeline. `frames_per_second` says how many frames a gap has cost: each of them becomes a fault,
+    `device` is a V4L2 number or path, an RTSP or HTTP address, or a video file (played at the camera's rate).
+    `frames_per_second` says how many frames a gap has cost: each of them becomes a fault,
     while the gap lasts. Reading happens in a thread, so that a stuck driver cannot hold up the line's end.
     """
 
@@ -45,19 +46,20 @@ class CameraSource:
         device: str | int,
         *,
         frames_per_second: float,
-        height: int | None = None,
-        width: int | None = None,
         backoff: Backoff | None = None,
         timeout_s: float = 5.0,
+        triggered: bool = False,
+        grey_window: GreyWindow | None = None,
     ) -> None:
         self.name = masked(str(device))
         pauses = backoff or Backoff()
         self._timeout_s = timeout_s
         self._reader = CameraReader(
-            Connection(device, height, width, timeout_s),
+            Connection(device, timeout_s, grey_window),
             frames_per_second=frames_per_second,
             first_pause_s=pauses.first_s,
             longest_pause_s=pauses.longest_s,
+            triggered=triggered,
         )
 
     def __enter__(self) -> Self:
@@ -73,9 +75,18 @@ class CameraSource:
     ) -> None:
         self._reader.stop(_JOIN_S)
 
+    @property
+    def measured_rate(self) -> float | None:
+        """Frames a second that the camera really gives, over the last seconds; None until it is known."""
+        return self._reader.measured_rate
+
     def total(self) -> int | None:
         """None: a camera has no end."""
         return None
+
+    def notes(self) -> list[str]:
+        """Nothing to tell."""
+        return []
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """The size that the camera says its frames have, where it says one."""
@@ -89,7 +100,8 @@ class CameraSource:
             if isinstance(taken, Shot):
                 yield Capture(taken.pixels, captured_ns=taken.captured_ns)
             elif isinstance(taken, Lost):
-                fault = Uninspected(Code.NO_FRAME, f"camera {self.name} gave no frame: {taken.why}")
+                colon = "" if taken.why.code is Code.NO_FRAME else ":"
+                fault = Uninspected(taken.why.code, f"camera {self.name}{colon} {taken.why.text}")
                 for _ in range(taken.count):
                     yield Capture(None, fault=fault, captured_ns=taken.captured_ns)
             elif self._reader.alive:

@@ -6,14 +6,20 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
+from inspector.repeated import Repeated
 from inspector.sources.camera_connection import Connection, OpenCamera
-from inspector.sources.camera_gaps import Gaps
-from inspector.values import Pixels
+from inspector.sources.camera_gaps import Backlog, Gaps
+from inspector.sources.camera_rate import Rate
+from inspector.values import Code, Pixels, Uninspected
 
 _QUEUE_FRAMES: Final = 8
 """Frames that wait between reader and ingest: a third of a second at 25 frames/s; then the oldest goes."""
 
-_NOT_TAKEN: Final = "dropped, the line did not take it in time"
+_NOT_TAKEN: Final = Uninspected(Code.SHED, "dropped: the line did not take it in time")
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Lost:
     """Frames that should have come and did not, or could not be used."""
 
     count: int
-    why: str
+    why: Uninspected
     captured_ns: int
     """When it was known."""
 
@@ -38,13 +44,26 @@ class CameraReader:
     """Reads in a daemon thread. Every frame, and every frame that was lost, is taken once with `take`."""
 
     def __init__(
-        self, connection: Connection, *, frames_per_second: float, first_pause_s: float, longest_pause_s: float
+        self,
+        connection: Connection,
+        *,
+        frames_per_second: float,
+        first_pause_s: float,
+        longest_pause_s: float,
+        triggered: bool = False,
     ) -> None:
         self._connection = connection
+        self._stated_rate = frames_per_second
+        self._triggered = triggered
         self._frame_time_s = 1.0 / frames_per_second
         self._first_pause_s = first_pause_s
         self._longest_pause_s = longest_pause_s
-        self._gaps = Gaps(frames_per_second)
+        self._gaps = Gaps(frames_per_second, triggered=triggered)
+        self._backlog = Backlog(frames_per_second)
+        self._held: Shot | None = None
+        """The first frame after a gap, until it is known whether the gap has counted it."""
+        self._rate = Rate(frames_per_second)
+        self._wrong_rate = Repeated()
         self._news = threading.Condition()  # guards the gaps and the queue
         self._queue: deque[Shot | Lost] = deque()
         self._stop = threading.Event()
@@ -70,6 +89,11 @@ class CameraReader:
             self._thread.join(wait_s)
 
     @property
+    def measured_rate(self) -> float | None:
+        """Frames a second that the camera really gives; None until it is known."""
+        return self._rate.measured
+
+    @property
     def alive(self) -> bool:
         """Whether frames may still come."""
         return self._thread.is_alive()
@@ -84,10 +108,13 @@ class CameraReader:
             return found
 
     def _next(self) -> Shot | Lost | None:
+        now_s = time.monotonic()
+        if self._held is not None and self._backlog.is_over(now_s):
+            self._release()
         if self._queue:
             return self._queue.popleft()
-        count, why = self._gaps.due(time.monotonic())
-        return Lost(count, why, time.time_ns()) if count else None
+        count, why = self._gaps.due(now_s)
+        return Lost(count, _no_frame(why), time.time_ns()) if count else None
 
     def _run(self) -> None:
         opened = self._connection.open()
@@ -105,7 +132,7 @@ class CameraReader:
             if not isinstance(opened, str):
                 if self._read(opened):
                     pause_s = self._first_pause_s
-                self._fail("the connection ended")
+                self._fail(opened.ended)
             self._stop.wait(pause_s)
             pause_s = min(2 * pause_s, self._longest_pause_s)
             if self._stop.is_set():
@@ -116,7 +143,7 @@ class CameraReader:
 
     def _fail(self, why: str) -> None:
         with self._news:
-            self._gaps.failed(why)
+            self._gaps.failed(why, time.monotonic())
             self._news.notify()
 
     def _read(self, camera: OpenCamera) -> bool:
@@ -137,16 +164,49 @@ class CameraReader:
         finally:
             camera.release()
 
-    def _put(self, seen: Pixels | str, captured_ns: int) -> None:
-        entry = Lost(1, seen, captured_ns) if isinstance(seen, str) else Shot(seen, captured_ns)
+    def _put(self, seen: Pixels | Uninspected, captured_ns: int) -> None:
+        now_s = time.monotonic()
         with self._news:
-            missing, why = self._gaps.frame(time.monotonic())
+            missing, why = self._gaps.due(now_s)
             if missing:
-                self._append(Lost(missing, why, captured_ns))
-            self._append(entry)
+                self._append(Lost(missing, _no_frame(why), captured_ns))
+            if self._gaps.said:
+                self._backlog.begin(self._gaps.said)
+                self._rate.restart()
+            self._gaps.frame(now_s)
+            if isinstance(seen, Uninspected):
+                if not self._backlog.lost():
+                    self._append(Lost(1, seen, captured_ns))
+            else:
+                self._take(Shot(seen, captured_ns), now_s)
             if sum(isinstance(waiting, Shot) for waiting in self._queue) > _QUEUE_FRAMES:
                 self._drop_oldest()
             self._news.notify()
+        if self._rate.frame(now_s) and not self._triggered and (count := self._wrong_rate.due()) is not None:
+            log.warning(
+                "the camera's rate is not the stated one: strip positions are wrong",
+                measured_per_s=round(self._rate.measured or 0.0, 1),
+                stated_per_s=self._stated_rate,
+                times=count,
+            )
+
+    def _take(self, shot: Shot, now_s: float) -> None:
+        """Hand a frame on, or hold it while it may be one that a gap has counted."""
+        if self._held is not None:
+            if self._backlog.was_counted(now_s):
+                self._held = None
+            else:
+                self._release()
+        if self._backlog.expects:
+            self._held = shot
+            self._backlog.held(now_s)
+        else:
+            self._append(shot)
+
+    def _release(self) -> None:
+        if self._held is not None:
+            self._append(self._held)
+            self._held = None
 
     def _append(self, entry: Shot | Lost) -> None:
         last = self._queue[-1] if self._queue else None
@@ -164,3 +224,7 @@ class CameraReader:
             self._queue.pop()
         for entry in (lost, *later):
             self._append(entry)
+
+
+def _no_frame(why: str) -> Uninspected:
+    return Uninspected(Code.NO_FRAME, f"gave no frame: {why}")

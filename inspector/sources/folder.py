@@ -1,40 +1,82 @@
 """A folder of images as a source: one file, one captured frame, in the order of their names."""
 
+import fnmatch
 import re
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from inspector.errors import SourceError
-from inspector.images import IMAGE_ENDINGS, ImageFault, read_mono, read_size
+from inspector.images import IMAGE_ENDINGS, GreyWindow, ImageFault, read_mono, read_size
 from inspector.sources.base import WhenBehind
 from inspector.values import Capture, Code, Uninspected
 
-_NUMBER: Final = re.compile(r"[0-9]+")
+_NUMBER: Final = re.compile(r"([0-9]+(?:\.[0-9]+)*)")
+"""Digits, with a decimal point or several points between."""
+
+_HASH: Final = re.compile(r"[0-9a-f]{6,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+"""Names such as Kaggle's 0007a71bf, and UUIDs: their digits are no numbers."""
+
+_POLL_S: Final = 0.2
+"""So often a folder that grows is looked at, which is also the longest that a source may say nothing."""
+
+_WHOLE_S: Final = 0.4
+"""A new file that has not changed for so long is taken: its writer is done."""
+
+_MOST_KINDS: Final = 4
+"""Kinds of files that are named among those left out."""
 
 
 class FolderSource:
-    """The image files at the top of a folder; one that cannot be read is a fault in its place."""
+    """The image files at the top of a folder; one that cannot be read is a fault in its place.
+
+    With `follow` it has no end: files that appear later are taken in the order of their names, once they no longer
+    change. `pattern` chooses among the names.
+    """
 
     when_behind: ClassVar[WhenBehind] = WhenBehind.WAIT
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, pattern: str = "*", follow: bool = False, grey_window: GreyWindow | None = None
+    ) -> None:
         self.path = path
+        self._pattern = pattern
+        self._follow = follow
+        self._grey_window = grey_window
         self._files: list[Path] | None = None
+        self._left_out: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
+        files, self._left_out = self._look()
+        if not files and not self._follow:
+            endings = ", ".join(sorted(IMAGE_ENDINGS))
+            what = "no image in it" if self._pattern == "*" else f"no image in it is called {self._pattern}"
+            raise SourceError(f"{self.path}: {what} ({endings}); subfolders are not searched")
+        self._files = sorted(files, key=_order(files))
+        return self
+
+    def _look(self) -> tuple[list[Path], Counter[str]]:
+        """The images, and what else there is, by kind; hidden files count as nothing, as everywhere."""
+        files, left_out = [], Counter[str]()
         try:
-            files = [entry for entry in self.path.iterdir() if _is_image(entry)]
+            for entry in self.path.iterdir():
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    left_out["subfolder"] += 1
+                elif entry.suffix.lower() not in IMAGE_ENDINGS:
+                    left_out[printable(entry.suffix) or "nameless"] += 1
+                elif fnmatch.fnmatchcase(entry.name, self._pattern):
+                    files.append(entry)
         except NotADirectoryError:
             raise SourceError(f"{self.path}: not a folder; give the folder that holds the images") from None
         except OSError as error:
             raise SourceError(f"{self.path}: cannot be read: {error.strerror}") from error
-        if not files:
-            endings = ", ".join(sorted(IMAGE_ENDINGS))
-            raise SourceError(f"{self.path}: no image in it ({endings}); subfolders are not searched")
-        self._files = _in_order(files)
-        return self
+        return files, left_out
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -47,44 +89,97 @@ class FolderSource:
         return self._files
 
     def total(self) -> int | None:
-        """The number of image files when the folder was opened."""
-        return len(self._opened())
+        """The number of image files when the folder was opened; None for one that is followed."""
+        return None if self._follow else len(self._opened())
+
+    def notes(self) -> list[str]:
+        """What lies in the folder and is no frame."""
+        self._opened()
+        subfolders = self._left_out["subfolder"]
+        others = Counter({kind: count for kind, count in self._left_out.items() if kind != "subfolder"})
+        notes = []
+        if others:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common(_MOST_KINDS))
+            more = ", …" if len(others) > _MOST_KINDS else ""
+            notes.append(f"{others.total()} files of other formats are left out ({kinds}{more})")
+        if subfolders:
+            notes.append(f"{subfolders} subfolder{'s are' if subfolders > 1 else ' is'} left out")
+        return notes
 
     def captures(self) -> Iterator[Capture | None]:
         """The images in the order of their names (frame_2 before frame_10); a fault names its file."""
         for path in self._opened():
-            try:
-                capture = Capture(read_mono(path), file=_printable(path))
-            except ImageFault as fault:
-                unreadable = Uninspected(Code.UNREADABLE, f"{_printable(path)}: {fault}")
-                capture = Capture(None, fault=unreadable, file=_printable(path))
-            yield capture
+            yield self._capture(path)
+        if self._follow:
+            yield from self._later()
+
+    def _capture(self, path: Path) -> Capture:
+        name = printable(path.name)
+        try:
+            return Capture(read_mono(path, self._grey_window), file=name)
+        except ImageFault as fault:
+            return Capture(None, fault=Uninspected(Code.UNREADABLE, f"{name}: {fault}"), file=name)
+
+    def _later(self) -> Iterator[Capture | None]:
+        """Files that appear after the start."""
+        taken = set(self._opened())
+        seen: dict[Path, tuple[tuple[int, int], float]] = {}
+        while True:
+            time.sleep(_POLL_S / 2)
+            yield None
+            new = [path for path in self._look()[0] if path not in taken]
+            for path in sorted(new, key=_order(new)):
+                state, now_s = _state(path), time.monotonic()
+                if path not in seen or seen[path][0] != state:
+                    seen[path] = state, now_s
+                if now_s - seen[path][1] < _WHOLE_S:
+                    break  # those behind it wait for it: the order is that of the names
+                del seen[path]
+                taken.add(path)
+                yield self._capture(path)
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """File names with (height, width) from the headers; files without a readable one are left out."""
         for path in self._opened():
             try:
-                size = read_size(path)
+                size = read_size(path, self._grey_window)
             except ImageFault:
                 continue  # captures announces it
-            yield _printable(path), size
+            yield printable(path.name), size
 
 
-def _is_image(entry: Path) -> bool:
-    return entry.suffix.lower() in IMAGE_ENDINGS and not entry.is_dir()
+def printable(name: str) -> str:
+    """A name for people; bytes that are not UTF-8, which JSON could not hold, become question marks."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
-def _printable(path: Path) -> str:
-    """The file name for people; bytes that are not UTF-8, which JSON could not hold, become question marks."""
-    return path.name.encode("utf-8", "replace").decode("utf-8")
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
-def _in_order(files: list[Path]) -> list[Path]:
-    """By number where the names differ in nothing else (frame_2 before frame_10), else as any program sorts them.
+def _order(files: list[Path]) -> Callable[[Path], tuple[list[str | tuple[Decimal, ...]], str]]:
+    """The key by which files are sorted: numbers in their names by value, 1.25 before 1.5 before 12.
 
-    Names such as Kaggle's 0007a71bf have digits that are no numbers: taken for some, their order would surprise.
+    Where names are hashes, they keep the order that every program gives them.
     """
-    texts = {_NUMBER.sub("#", path.stem.casefold()) for path in files}
-    if len(texts) > 1:
-        return sorted(files, key=lambda path: path.name)
-    return sorted(files, key=lambda path: ([int(number) for number in _NUMBER.findall(path.stem)], path.name))
+    hash_lengths = {len(path.stem) for path in files if _HASH.fullmatch(path.stem) and not path.stem.isdigit()}
+
+    def key(path: Path) -> tuple[list[str | tuple[Decimal, ...]], str]:
+        stem = path.stem
+        if len(stem) in hash_lengths and _HASH.fullmatch(stem):
+            return [stem], path.name
+        parts = _NUMBER.split(stem.casefold())
+        return [_value(part) if index % 2 else part for index, part in enumerate(parts)], path.name
+
+    return key
+
+
+def _value(digits: str) -> tuple[Decimal, ...]:
+    """One point is a decimal point; with several it is a version or a date, part by part."""
+    if digits.count(".") == 1:
+        return (Decimal(digits),)
+    return tuple(Decimal(part) for part in digits.split("."))

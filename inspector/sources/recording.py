@@ -1,5 +1,6 @@
 """A recording as a source: what was captured comes again, with its times and strip positions."""
 
+import math
 import zlib
 from collections.abc import Iterator
 from functools import cached_property
@@ -43,8 +44,12 @@ class RecordingSource:
 
     when_behind: ClassVar[WhenBehind] = WhenBehind.WAIT
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mm_per_px: float | None = None, rescale: bool = False) -> None:
+        """`mm_per_px` is the scale that positions shall have; None leaves them as they were recorded."""
         self.path = path
+        self._mm_per_px = mm_per_px
+        self._rescale = rescale
+        self._scale = 1.0
         self._sidecar: BinaryIO | None = None
         self._video: _Video | None = None
         self._lines = 0
@@ -76,6 +81,7 @@ class RecordingSource:
 
     def __enter__(self) -> Self:
         index = self.index
+        self._scale = self._position_scale()
         if index.height is not None and not (self.path / VIDEO_NAME).exists():
             raise SourceError(f"{self.path}: {VIDEO_NAME} is missing; copy the whole folder of the recording")
         try:
@@ -85,6 +91,19 @@ class RecordingSource:
         self._lines = sum(1 for _ in _lines(self._sidecar))
         self._video = _Video(self.path / VIDEO_NAME)
         return self
+
+    def _position_scale(self) -> float:
+        """By what recorded positions are multiplied; raises SourceError where scales differ without `rescale`."""
+        recorded = self.index.mm_per_px
+        if self._mm_per_px is None or recorded is None or math.isclose(recorded, self._mm_per_px, rel_tol=1e-6):
+            return 1.0
+        if not self._rescale:
+            raise SourceError(
+                f"{self.path}: recorded at {recorded:g} mm per pixel, the recipe has {self._mm_per_px:g}: "
+                "positions would be wrong; use the recording's recipe, or set rescale = true for a camera of "
+                "type recording"
+            )
+        return self._mm_per_px / recorded
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -104,6 +123,10 @@ class RecordingSource:
         """Captured frames, as written on closing; None where the recorder was killed before that."""
         self._opened()
         return None if self.index.frames is None else max(self.index.frames, self._lines)
+
+    def notes(self) -> list[str]:
+        """Nothing to tell."""
+        return []
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """The one size of all frames."""
@@ -126,7 +149,7 @@ class RecordingSource:
             if line is None:
                 torn = True
                 break
-            yield _capture(line, video)
+            yield _capture(line, video, self._scale)
             count += 1
         why = f"the sidecar {'is torn' if torn else 'ends'} after {count} frames"
         total = self.total()
@@ -156,7 +179,7 @@ def _parse(text: bytes, frame_id: int) -> Line | None:
     return line if is_whole else None
 
 
-def _capture(line: Line, video: "_Video") -> Capture:
+def _capture(line: Line, video: "_Video", scale: float) -> Capture:
     pixels, fault = None, None
     if line.fault is not None:
         fault = Uninspected(line.code, line.fault)
@@ -169,7 +192,8 @@ def _capture(line: Line, video: "_Video") -> Capture:
             fault = Uninspected(Code.UNREADABLE, damaged)
         else:
             pixels = found
-    return Capture(pixels, fault, line.captured_ns, line.position_mm, line.coil)
+    position_mm = None if line.position_mm is None else line.position_mm * scale
+    return Capture(pixels, fault, line.captured_ns, position_mm, line.coil)
 
 
 class _Video:

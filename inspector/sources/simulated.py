@@ -60,6 +60,10 @@ class SimulatorSource:
         """As configured."""
         return self._settings.frames
 
+    def notes(self) -> list[str]:
+        """Nothing to tell."""
+        return []
+
     def captures(self) -> Iterator[Capture | None]:
         """The strip's frames; at a pace, each when it is due."""
         rate = self._settings.frames_per_second

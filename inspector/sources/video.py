@@ -9,8 +9,10 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from inspector.errors import SourceError
+from inspector.images import GreyWindow
 from inspector.sources.base import WhenBehind
-from inspector.sources.decoding import Decoder, Greys, open_video
+from inspector.sources.decoder import Decoder
+from inspector.sources.decoding import Greys, open_video, unknown_scale
 from inspector.values import Capture, Code, Uninspected
 
 VIDEO_ENDINGS: Final = frozenset(
@@ -19,9 +21,6 @@ VIDEO_ENDINGS: Final = frozenset(
 
 MAX_STATED_FRAMES: Final = 3_000_000
 """Frames a header may promise, a day at 30 frames/s; one that promises more is damaged and not believed."""
-
-_DEEP_BITS: Final = 16
-"""Bits a sample that say nothing of the sensor's depth: 10 and 12 bits in 16 look almost black."""
 
 _HALF_A_FRAME: Final = 0.5
 """Frame intervals the last frame may end before the stated duration: time stamps are rounded."""
@@ -37,17 +36,18 @@ class VideoSource:
 
     when_behind: ClassVar[WhenBehind] = WhenBehind.WAIT
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, grey_window: GreyWindow | None = None) -> None:
         self.path = path
+        self._grey_window = grey_window
         self._container: InputContainer | None = None
         self._stream: VideoStream | None = None
 
     def __enter__(self) -> Self:
         container, stream = open_video(self.path)
-        bits = max((part.bits for part in stream.format.components), default=8) if stream.pix_fmt else 8
-        if bits >= _DEEP_BITS:
+        problem = unknown_scale(stream, self._grey_window)
+        if problem is not None:
             container.close()
-            raise SourceError(f"{self.path}: {bits}-bit video of unknown scale; store it with 8 bits")
+            raise SourceError(f"{self.path}: {problem}")
         self._container, self._stream = container, stream
         return self
 
@@ -68,6 +68,10 @@ class VideoSource:
         _, stream = self._opened()
         return stream.frames if 0 < stream.frames <= MAX_STATED_FRAMES else None
 
+    def notes(self) -> list[str]:
+        """Nothing to tell."""
+        return []
+
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """The one size of all frames, from the header."""
         _, stream = self._opened()
@@ -76,13 +80,13 @@ class VideoSource:
     def captures(self) -> Iterator[Capture | None]:
         """Every frame in order of display; see the class for what becomes a fault."""
         container, stream = self._opened()
-        greys = Greys()
+        greys = Greys(self._grey_window)
         decoder = Decoder(container, stream)
         count = 0
         for found in decoder.frames():
             count += 1
-            if isinstance(found, str):
-                yield Capture(None, fault=Uninspected(Code.UNREADABLE, found))
+            if isinstance(found, Uninspected):
+                yield Capture(None, fault=found)
             else:
                 yield Capture(greys.pixels(found))
         for fault in self._shortfall(count, decoder):
@@ -92,21 +96,18 @@ class VideoSource:
         """Faults for what the file promised and did not hold."""
         stated = self.total()
         if stated is not None:
-            missing = stated - decoder.discarded - count
+            missing = stated - decoder.packets.count - decoder.lost_at_end
             for _ in range(missing):
-                yield f"missing: the video holds {count} of {stated} frames"
+                yield f"missing: the video holds {decoder.packets.count} of {stated} frames"
             if missing > 0:
                 return
         container, stream = self._opened()
         seconds, rate = _stated_seconds(container, stream), stream.average_rate
-        if decoder.broken_off is not None:
-            yield f"video breaks off after {count} frames: {decoder.broken_off}"
+        if decoder.packets.broken_off is not None:
+            yield f"video breaks off after {count} frames: {decoder.packets.broken_off}"
         elif stated is None and seconds and rate:
-            expected = round(seconds * rate)
             if decoder.end_s < seconds - _HALF_A_FRAME / rate:
-                yield f"video breaks off after {count} frames (about {expected} expected)"
-            elif count < expected and rate == stream.base_rate:
-                yield f"frames are missing within the video: it holds {count} of about {expected}"
+                yield f"video breaks off after {count} frames (about {round(seconds * rate)} expected)"
         elif stated is None and "matroska" in container.format.name and container.duration is None:
             yield f"video was never closed by its writer: frames may be missing after {count} frames"
 
@@ -116,5 +117,8 @@ def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | N
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     if container.duration is not None and len(container.streams) == 1:
-        return container.duration / 1e6  # AV_TIME_BASE: microseconds
+        seconds = container.duration / 1e6  # AV_TIME_BASE: microseconds
+        # These two state where the last frame ends, on a clock that need not begin at 0.
+        counts_from_zero = any(name in container.format.name for name in ("matroska", "flv"))
+        return seconds - (container.start_time or 0) / 1e6 if counts_from_zero else seconds
     return None

@@ -25,7 +25,7 @@ from inspector.config import (
 from inspector.errors import SourceError
 from inspector.sources import Source, WhenBehind, open_source
 from inspector.sources.recording import RecordingWriter
-from inspector.values import Capture
+from inspector.values import Capture, Code, Uninspected
 
 COUNT = 6
 FRAMES = make_frames(COUNT)
@@ -68,7 +68,7 @@ def _video(path: Path) -> SourceSettings:
 def _recording(path: Path) -> SourceSettings:
     with RecordingWriter(path / "recording", "top") as writer:
         for number, pixels in enumerate(FRAMES):
-            writer.append(Capture(None, "lost") if number == 2 else Capture(pixels))
+            writer.append(Capture(None, Uninspected(Code.NO_FRAME, "lost")) if number == 2 else Capture(pixels))
     return RecordingSettings(type="recording", path=path / "recording")
 
 
@@ -128,6 +128,7 @@ def test_a_source_keeps_the_contract(kind: Kind, tmp_path: Path) -> None:
         assert source.total() == (COUNT if kind.ends else None)
         sizes = dict(source.sizes())
         assert all(isinstance(name, str) for name in sizes)
+        assert all("\n" not in note for note in source.notes())
         captures = []
         last_s = time.monotonic()
         for capture in some(source):
@@ -146,7 +147,7 @@ def test_a_source_keeps_the_contract(kind: Kind, tmp_path: Path) -> None:
         assert pixels.flags.c_contiguous
         assert not sizes or pixels.shape in sizes.values()
     for capture in captures:
-        assert capture.fault is None or "\n" not in capture.fault
+        assert capture.fault is None or "\n" not in capture.fault.text
     times = [capture.captured_ns for capture in captures if capture.captured_ns is not None]
     assert times == sorted(times)
 

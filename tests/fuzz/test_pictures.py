@@ -19,7 +19,7 @@ from inspector.errors import InspectorError
 from inspector.images import ImageFault, decode_mono, read_size
 from inspector.sinks.verdict_log import VerdictLog, last_places
 from inspector.sources.recording import RecordingSource, RecordingWriter
-from inspector.values import Capture
+from inspector.values import Capture, Code, Uninspected
 
 MOST_CAPTURES = 1_000
 
@@ -37,6 +37,12 @@ PICTURES = [
     encoded("PNG", mode="P"),
     encoded("BMP"),
     encoded("BMP", mode="RGB"),
+    encoded("TIFF"),
+    encoded("TIFF", compression="tiff_lzw", mode="RGB"),
+    encoded("TIFF", compression="tiff_adobe_deflate", mode="I;16"),
+    encoded("WEBP", lossless=True, mode="RGB"),
+    encoded("WEBP", mode="RGB"),
+    encoded("PPM"),
 ]
 
 
@@ -78,7 +84,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("whole") / "recording"
     with RecordingWriter(path, "top", mm_per_px=0.5) as writer:
         for number, pixels in enumerate(make_frames(6, 24, 40)):
-            fault = "lost" if number == 2 else None
+            fault = Uninspected(Code.NO_FRAME, "lost") if number == 2 else None
             writer.append(Capture(None if fault else pixels, fault, captured_ns=number, position_mm=12.0 * number))
     return path
 

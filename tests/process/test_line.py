@@ -97,7 +97,7 @@ def test_unreadable_and_odd_frames_end_uninspected_with_their_reason(line: LineU
     assert run.decisions == ["uninspected"] * 4 + ["accept", "uninspected", "accept", "accept"]
     reasons = [verdict["reasons"][0] for verdict in run.verdicts if verdict["reasons"]]
     assert reasons[0] == "a_empty.png: empty file"
-    assert "not a JPEG, PNG or BMP" in reasons[1]
+    assert "not a JPEG, PNG, BMP, TIFF, WebP or PGM" in reasons[1]
     assert reasons[2].startswith("c_torn.jpg: ")
     assert "16-bit" in reasons[3]
     assert reasons[4] == "frame is 32×128, the engine takes 64×128"

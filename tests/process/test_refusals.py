@@ -63,14 +63,13 @@ def test_misspelt_config_key(line: LineUnderTest, images: Path):
     refused(line, images, "recepie: unknown key: did you mean recipe?")
 
 
-@pytest.mark.parametrize("what", ["nothing", "empty folder", "text file", "single image"])
+@pytest.mark.parametrize("what", ["nothing", "empty folder", "text file"])
 def test_source_that_is_none(line: LineUnderTest, images: Path, tmp_path: Path, what: str):
     """A source that cannot be opened at all."""
     sources = {
         "nothing": (tmp_path / "none", "no such file or folder"),
         "empty folder": (tmp_path / "empty", "no image"),
         "text file": (line.config, "neither a folder nor a video"),
-        "single image": (images / "a.png", "give the folder it lies in"),
     }
     (tmp_path / "empty").mkdir()
     source, said = sources[what]

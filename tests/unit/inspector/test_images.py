@@ -1,6 +1,7 @@
 import io
 import os
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -49,7 +50,56 @@ def sixteen_bit(channels: int) -> bytes:
     return cv2.imencode(".png", planes.astype(np.uint16) * 257)[1].tobytes()
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP"])
+def many_scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan comes again and again."""
+    data = grey("JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * count + data[-2:]
+
+
+def deep_files(samples: np.ndarray) -> dict[str, bytes]:
+    """16-bit grey in every format that can hold it."""
+    height, width = samples.shape
+    maximum = 4095 if samples.max() < 4096 else 65535
+    pgm = f"P5 {width} {height} {maximum}\n".encode() + samples.astype(">u2").tobytes()
+    return {
+        "png": cv2.imencode(".png", samples)[1].tobytes(),
+        "tiff": encode(Image.fromarray(samples), "TIFF"),
+        "tiff with lzw": encode(Image.fromarray(samples), "TIFF", compression="tiff_lzw"),
+        "pgm": pgm,
+    }
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("kind", ["png", "tiff", "tiff with lzw", "pgm"])
+def test_deep_grey_is_read_through_the_stated_window_and_refused_without_one(kind: str, bits: int) -> None:
+    """What is black and white in 10 to 16 bits, only the user knows."""
+    scale = (1 << bits) - 1
+    samples = (GREY.astype(np.uint32) * scale // 255).astype(np.uint16)
+    data = deep_files(samples)[kind]
+    assert np.abs(decode_mono(data, (0, scale)).astype(int) - GREY).max() <= 1
+    half = decode_mono(data, (0, scale // 2)).astype(int)
+    assert np.abs(half - np.minimum(2 * GREY.astype(int), 255)).max() <= 2
+    with pytest.raises(ImageFault, match=r"grey_window = \[low, high\]"):
+        decode_mono(data)
+
+
+def test_a_window_leaves_8_bit_images_as_they_are() -> None:
+    """A folder may hold both."""
+    assert np.array_equal(decode_mono(grey("PNG"), (0, 4095)), GREY)
+
+
+def test_a_jpeg_of_hundreds_of_scans_is_refused_at_once() -> None:
+    """Each scan is a pass over the whole picture: they would hold up the line for many seconds."""
+    data = many_scans(1000)
+    started_s = time.monotonic()
+    with pytest.raises(ImageFault, match="over 32 scans"):
+        decode_mono(data)
+    assert time.monotonic() - started_s < 0.5
+    assert decode_mono(many_scans(1)).shape == GREY.shape
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
 def test_lossless_grey_comes_back_bit_exact(kind: str) -> None:
     """What the camera stored is what the engine sees."""
     assert np.array_equal(decode_mono(grey(kind)), GREY)
@@ -94,8 +144,13 @@ def test_a_palette_becomes_the_luma_of_its_colours_and_transparency_is_ignored()
     ("data", "says"),
     [
         (b"", "empty file"),
-        (b"not an image\n" * 50, "not a JPEG, PNG or BMP"),
-        (encode(Image.fromarray(GREY), "TIFF"), "not a JPEG, PNG or BMP"),
+        (b"not an image\n" * 50, "not a JPEG, PNG, BMP, TIFF, WebP or PGM"),
+        (encode(Image.fromarray(GREY), "GIF"), "not a JPEG, PNG, BMP, TIFF, WebP or PGM"),
+        (encode(Image.fromarray(GREY), "TIFF", compression="jpeg"), "TIFF with jpeg compression"),
+        (encode(Image.fromarray(GREY), "TIFF", save_all=True, append_images=[colour()]), "several pictures"),
+        (encode(colour(), "WEBP", save_all=True, append_images=[colour().rotate(180)]), "several pictures"),
+        (encode(Image.fromarray(GREY.astype(np.float32)), "TIFF"), "floating-point"),
+        (many_scans(100), "scans"),
         (encode(colour().convert("CMYK"), "JPEG"), "CMYK"),
         (sixteen_bit(1), "16-bit"),
         (sixteen_bit(3), "16-bit"),
@@ -114,7 +169,7 @@ def test_what_cannot_become_a_frame_says_why_in_one_line(data: bytes, says: str)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM"])
 def test_a_truncated_image_is_never_a_frame(kind: str) -> None:
     """Cut anywhere, a file is either refused, or only lacks what holds no pixels."""
     data = grey(kind)
@@ -160,7 +215,7 @@ def test_flipped_bits_in_a_png_never_pass_as_other_pixels() -> None:
         assert np.array_equal(pixels, GREY)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM"])
 def test_a_damaged_header_is_a_fault_or_a_picture_and_nothing_else(kind: str) -> None:
     """Whatever bytes come, the only exception is ImageFault, and nothing is written to stderr as a warning."""
     data = grey(kind)

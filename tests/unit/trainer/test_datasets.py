@@ -56,7 +56,7 @@ def _write(name: str, content: bytes) -> Callable[[Path], object]:
         (_append("001.png,1,1 4\n"), r"row 8: a second mask of class 1 for 001\.png"),
         (_append("000.png,1"), r"row 8: must have 3 cells, got 2"),
         (_write("train.csv", b"image,runs\n"), r"row 1: columns must be ImageId,ClassId,EncodedPixels or"),
-        (_write("train_images/000.png", b"not a picture"), r"000\.png: not a JPEG, PNG or BMP image"),
+        (_write("train_images/000.png", b"not a picture"), r"000\.png: not a JPEG, PNG, BMP, TIFF, WebP or PGM"),
         (_write("classes.json", b'["normal"]'), r"classes\.json: must name 2 to 256 different classes"),
         (_write("classes.json", b'{"a": 1}'), r"classes\.json: must be a JSON list"),
     ],

@@ -161,7 +161,7 @@ def test_faulty_data_is_not_split(data: Path, tmp_path: Path, capsys: pytest.Cap
     root = Path(shutil.copytree(data, tmp_path / "d"))
     (root / "images" / "004.png").write_bytes(b"half a picture")
     assert main(["split", str(root), "--out", str(tmp_path / "s.json")]) == 2
-    assert "images/004.png: not a JPEG, PNG or BMP image" in capsys.readouterr().err
+    assert "images/004.png: not a JPEG, PNG, BMP, TIFF, WebP or PGM image" in capsys.readouterr().err
     assert not (tmp_path / "s.json").exists()
 
 

@@ -1,4 +1,5 @@
 import os
+import time
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,9 @@ from frames import make_frame, make_frames
 from PIL import Image
 
 from inspector.errors import SourceError
+from inspector.sources import open_source, source_settings
 from inspector.sources.folder import FolderSource
+from inspector.values import Capture, Code, Uninspected
 
 
 def save(path: Path, pixels: np.ndarray) -> None:
@@ -62,15 +65,15 @@ def test_unreadable_files_are_faults_that_name_them_and_nothing_is_lost(tmp_path
     assert len(captures) == 8
     assert np.array_equal(captures[0].pixels, frames[0])  # type: ignore[arg-type]
     assert np.array_equal(captures[7].pixels, frames[1])  # type: ignore[arg-type]
-    faults = [str(capture.fault) for capture in captures[1:7]]
+    faults = [capture.fault for capture in captures[1:7] if capture.fault is not None]
     for fault, (name, why) in zip(
-        faults,
+        [fault.text for fault in faults],
         [
             ("1.png", "damaged image"),
             ("2.png", "empty file"),
             ("3.png", "16-bit"),
             ("4.jpg", "CMYK"),
-            ("5.bmp", "not a JPEG, PNG or BMP"),
+            ("5.bmp", "not a JPEG, PNG, BMP, TIFF, WebP or PGM"),
             ("6.jpg", "cannot be read"),
         ],
         strict=True,
@@ -89,7 +92,7 @@ def test_a_file_that_goes_away_after_the_start_is_still_a_captured_frame(tmp_pat
         captures = list(source.captures())
     assert len(captures) == 3
     assert captures[1] is not None
-    assert captures[1].fault == "1.png: cannot be read: No such file or directory"
+    assert captures[1].fault == Uninspected(Code.UNREADABLE, "1.png: cannot be read: No such file or directory")
 
 
 def test_a_name_that_is_not_utf_8_is_readable_in_the_fault(tmp_path: Path) -> None:
@@ -99,7 +102,7 @@ def test_a_name_that_is_not_utf_8_is_readable_in_the_fault(tmp_path: Path) -> No
     with FolderSource(tmp_path) as source:
         (capture,) = source.captures()
     assert capture is not None
-    assert capture.fault == "st?hl.png: empty file"
+    assert capture.fault == Uninspected(Code.UNREADABLE, "st?hl.png: empty file")
 
 
 def test_a_folder_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
@@ -107,7 +110,7 @@ def test_a_folder_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file.png").touch()
     (tmp_path / "empty").mkdir()
     for name, says in {
-        "empty": "no image in it (.bmp, .jpeg, .jpg, .png)",
+        "empty": "no image in it (.bmp, .jpeg, .jpg, .pgm, .png, .tif, .tiff, .webp)",
         "missing": "No such file or directory",
         "file.png": "not a folder",
     }.items():
@@ -115,3 +118,110 @@ def test_a_folder_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
             pass
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ["frame_1.png", "frame_2.png", "frame_10.png", "overview.png"],
+        ["at_1.25.png", "at_1.5.png", "at_2.0.png", "at_10.75.png"],
+        ["2024.1.9_3.png", "2024.1.10_1.png", "2024.1.10_2.png"],
+        ["cam1_9.png", "cam1_10.png", "cam2_1.png", "cam2_2.png", "readme.png"],
+        ["000123456.png", "00031f466.png", "0007a71bf.png", "000a4bcdd.png"],
+        ["1.png", "2.png", "10.png", "a.png"],
+    ],
+)
+def test_the_order_is_natural_whatever_else_lies_there(tmp_path: Path, order: list[str]) -> None:
+    """Numbers count by value, decimals and dates too, beside names of other patterns; hashes are no numbers."""
+    for number, name in enumerate(order[::2] + order[1::2]):
+        save(tmp_path / name, make_frame(number))
+    with FolderSource(tmp_path) as source:
+        assert [capture.file for capture in source.captures() if capture is not None] == order
+
+
+def test_hidden_files_are_no_frames_and_what_is_left_out_is_said(tmp_path: Path) -> None:
+    """A Mac leaves ._x beside every x; other formats and subfolders are counted."""
+    for number in range(3):
+        save(tmp_path / f"{number}.tif", make_frame(number))
+        (tmp_path / f"._{number}.tif").write_bytes(b"resource fork")
+    for name in ("a.gif", "b.gif", "notes.txt", "Makefile", ".DS_Store"):
+        (tmp_path / name).touch()
+    (tmp_path / "below").mkdir()
+    with FolderSource(tmp_path) as source:
+        assert source.total() == 3
+        others, subfolders = source.notes()
+    assert others.startswith("4 files of other formats are left out (2 .gif, ")
+    assert "1 .txt" in others
+    assert subfolders == "1 subfolder is left out"
+
+
+def test_one_image_and_a_pattern_are_sources(tmp_path: Path) -> None:
+    """As they are given on the command line; brackets in a name are no pattern."""
+    for name in ("a[1].png", "a1.png", "b1.png", "b2.png"):
+        save(tmp_path / name, make_frame(1))
+    for given, names in {
+        "a[1].png": ["a[1].png"],
+        "b*.png": ["b1.png", "b2.png"],
+        "?1.png": ["a1.png", "b1.png"],
+    }.items():
+        with open_source(source_settings(tmp_path / given)) as source:
+            assert [capture.file for capture in source.captures() if capture is not None] == names
+    with (
+        pytest.raises(SourceError, match=r"no image in it is called c\*"),
+        open_source(source_settings(tmp_path / "c*")),
+    ):
+        pass
+
+
+def test_a_folder_that_grows_is_followed_and_no_file_is_taken_half_written(tmp_path: Path) -> None:
+    """New files come in the order of their names, each when it no longer changes."""
+    save(tmp_path / "1.png", make_frame(1))
+    with FolderSource(tmp_path, follow=True) as source:
+        assert source.total() is None
+        captures = source.captures()
+        first = next(captures)
+        assert first is not None
+        assert first.file == "1.png"
+        save(tmp_path / "10.png", make_frame(10))
+        data = (tmp_path / "1.png").read_bytes()
+        (tmp_path / "2.png").write_bytes(data[:200])
+        found: list[Capture] = []
+        started_s = time.monotonic()
+        is_written = False
+        for capture in captures:
+            passed_s = time.monotonic() - started_s
+            if passed_s < 1.0:
+                os.utime(tmp_path / "2.png")  # its writer is at work
+            elif not is_written:
+                (tmp_path / "2.png").write_bytes(data)
+                is_written = True
+            found += [] if capture is None else [capture]
+            if len(found) == 2:
+                break
+            assert passed_s < 10
+    assert [capture.file for capture in found] == ["2.png", "10.png"]
+    assert all(capture.pixels is not None for capture in found)
+
+
+def test_a_folder_of_deep_images_needs_a_window(tmp_path: Path) -> None:
+    """Without one, each is a fault that says what to state; with one it is a frame."""
+    cv2.imwrite(str(tmp_path / "1.tif"), make_frame(1).astype(np.uint16) * 16)
+    with FolderSource(tmp_path) as source:
+        (capture,) = source.captures()
+    assert capture is not None
+    assert capture.fault is not None
+    assert "grey_window" in capture.fault.text
+    with FolderSource(tmp_path, grey_window=(0, 4080)) as source:
+        assert [size for _, size in source.sizes()] == [(64, 160)]
+        (capture,) = source.captures()
+    assert capture is not None
+    assert np.array_equal(capture.pixels, make_frame(1))  # type: ignore[arg-type]
+
+
+def test_a_source_whose_own_name_is_not_utf_8_is_one_clear_line(tmp_path: Path) -> None:
+    """Its path would stand in JSON, which cannot hold it."""
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/st\xe4hl"))
+    path.mkdir()
+    save(path / "1.png", make_frame(1))
+    with pytest.raises(SourceError, match=r"st.hl: its name is not UTF-8"):
+        source_settings(path)

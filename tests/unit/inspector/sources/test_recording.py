@@ -13,14 +13,15 @@ from frames import make_frame, make_frames
 
 from inspector.errors import InputError, SourceError, WorkError
 from inspector.sources.recording import RecordingSource, RecordingWriter
-from inspector.values import Capture, Pixels
+from inspector.values import Capture, Code, Pixels, Uninspected
 
 COUNT = 12
 FRAMES = make_frames(COUNT)
 FAULT_AT = 4
+LOST = Uninspected(Code.STREAM_DAMAGED, "lost by the camera")
 
 
-def captured(number: int, pixels: Pixels | None, fault: str | None = None) -> Capture:
+def captured(number: int, pixels: Pixels | None, fault: Uninspected | None = None) -> Capture:
     return Capture(
         pixels,
         fault,
@@ -30,10 +31,7 @@ def captured(number: int, pixels: Pixels | None, fault: str | None = None) -> Ca
     )
 
 
-CAPTURES = [
-    captured(n, None, "lost by the camera") if n == FAULT_AT else captured(n, pixels)
-    for n, pixels in enumerate(FRAMES)
-]
+CAPTURES = [captured(n, None, LOST) if n == FAULT_AT else captured(n, pixels) for n, pixels in enumerate(FRAMES)]
 
 
 def record(path: Path, captures: Sequence[Capture] = CAPTURES) -> Path:
@@ -99,15 +97,15 @@ def test_a_frame_of_another_size_is_recorded_as_a_fault(tmp_path: Path) -> None:
     path = record(tmp_path / "recording", [CAPTURES[0], Capture(odd), CAPTURES[2]])
     _, captures = read(path)
     assert marks(captures) == ".x."
-    assert captures[1].fault == "frame is 32×160, the recording holds 64×160"
+    assert captures[1].fault == Uninspected(Code.WRONG_SIZE, "frame is 32×160, the recording holds 64×160")
 
 
 def test_a_recording_of_faults_alone_can_be_replayed(tmp_path: Path) -> None:
     """A camera that never gave a frame leaves no video."""
-    path = record(tmp_path / "recording", [Capture(None, "nothing")] * 3)
+    path = record(tmp_path / "recording", [Capture(None, LOST)] * 3)
     total, captures = read(path)
     assert total == 3
-    assert [capture.fault for capture in captures] == ["nothing"] * 3
+    assert [capture.fault for capture in captures] == [LOST] * 3
     with RecordingSource(path) as source:
         assert list(source.sizes()) == []
 
@@ -136,7 +134,7 @@ def test_a_frame_that_is_missing_from_the_video_is_a_fault_in_its_place(tmp_path
     assert 4 < len(kept) < COUNT
     assert all(same(a, b) for a, b in zip(captures[: len(kept)], CAPTURES, strict=False))
     missing = captures[len(kept)]
-    assert missing.fault == f"frame {len(kept)} is missing from the recording"
+    assert missing.fault == Uninspected(Code.UNREADABLE, f"frame {len(kept)} is missing from the recording")
     assert missing.position_mm == CAPTURES[len(kept)].position_mm
     assert missing.captured_ns == CAPTURES[len(kept)].captured_ns
 
@@ -164,7 +162,7 @@ def test_one_flipped_bit_costs_one_frame(tmp_path: Path) -> None:
     (path / "frames.mkv").write_bytes(data)
     _, captures = read(path)
     assert len(captures) == COUNT
-    damaged = [str(c.fault) for c in captures if c.fault is not None and c.fault != "lost by the camera"]
+    damaged = [c.fault.text for c in captures if c.fault is not None and c.fault != LOST]
     assert len(damaged) == 1
     assert "checksum differs" in damaged[0] or "cannot be decoded" in damaged[0]
 
@@ -343,3 +341,17 @@ def test_a_video_that_cannot_be_opened_leaves_every_frame_accounted(tmp_path: Pa
     assert total == len(captures) == COUNT
     assert marks(captures) == "x" * COUNT
     assert captures[0].captured_ns == CAPTURES[0].captured_ns
+
+
+def test_a_recording_of_another_scale_is_refused_or_converted(tmp_path: Path) -> None:
+    """Its positions were counted at the recipe's mm per pixel of that day."""
+    path = record(tmp_path / "recording")
+    says = r"recorded at 0.5 mm per pixel, the recipe has 0.25.*rescale = true"
+    with pytest.raises(SourceError, match=says) as caught, RecordingSource(path, mm_per_px=0.25):
+        pass
+    assert "\n" not in str(caught.value)
+    with RecordingSource(path, mm_per_px=0.25, rescale=True) as source:
+        positions = [capture.position_mm for capture in source.captures() if capture is not None]
+    assert positions == [capture.position_mm / 2 for capture in CAPTURES if capture.position_mm is not None]
+    with RecordingSource(path, mm_per_px=0.5) as source:
+        assert [c.position_mm for c in source.captures() if c is not None] == [c.position_mm for c in CAPTURES]

@@ -7,7 +7,7 @@ from videos import write_video
 
 from inspector.errors import SourceError
 from inspector.sources.video import VideoSource
-from inspector.values import Capture, Pixels
+from inspector.values import Capture, Code, Pixels, Uninspected
 
 COUNT = 30
 FRAMES = make_frames(COUNT)
@@ -146,7 +146,9 @@ def test_a_video_that_breaks_off_without_stating_its_frames_says_so_once(
     kept = len(captures) - 1
     assert 0 < kept < COUNT
     assert marks(captures) == "." * kept + "x"
-    assert captures[-1].fault == f"video breaks off after {kept} frames (about {COUNT} expected)"
+    assert captures[-1].fault == Uninspected(
+        Code.UNREADABLE, f"video breaks off after {kept} frames (about {COUNT} expected)"
+    )
 
 
 def test_a_matroska_that_was_never_closed_is_not_taken_for_whole(tmp_path: Path) -> None:
@@ -247,6 +249,19 @@ def test_sixteen_bit_video_is_refused(tmp_path: Path) -> None:
     path = write_video(tmp_path / "deep.mkv", FRAMES[:3], codec="ffv1", pixel_format="gray16le")
     with pytest.raises(SourceError, match="16-bit"), VideoSource(path):
         pass
+
+
+@pytest.mark.parametrize(("pixel_format", "white"), [("gray10le", 1023), ("gray12le", 4095), ("gray16le", 65535)])
+def test_deep_grey_video_is_read_through_the_stated_window(tmp_path: Path, pixel_format: str, white: int) -> None:
+    """Without one it is refused."""
+    path = write_video(tmp_path / "deep.mkv", FRAMES[:3], codec="ffv1", pixel_format=pixel_format, full_range=True)
+    with pytest.raises(SourceError, match="grey_window"), VideoSource(path):
+        pass
+    with VideoSource(path, grey_window=(0, white)) as source:
+        found = [capture.pixels for capture in source.captures() if capture is not None]
+    for pixels, truth in zip(found, FRAMES, strict=False):
+        assert pixels is not None
+        assert np.abs(pixels.astype(int) - truth).max() <= 2
 
 
 def test_a_file_with_sound_and_no_picture_is_refused(tmp_path: Path) -> None:

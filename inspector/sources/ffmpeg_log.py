@@ -1,0 +1,33 @@
+"""What FFmpeg only writes to its log: some damage is repaired there without any other sign."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import av.logging
+
+_TOLD_AS_WARNING: Final = re.compile(r"RTP: missed|Packet corrupt|[Dd]ropping|max delay reached|jitter buffer")
+"""Demuxers report lost data as warnings, among others that mean nothing here."""
+
+
+@contextmanager
+def listen() -> Iterator[list[str]]:
+    """Collect what this thread's FFmpeg calls say of damage."""
+    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.WARNING)
+    av.logging.set_skip_repeated(False)  # else the second damaged frame in a row would pass for sound
+    said: list[str] = []
+    try:
+        with av.logging.Capture() as lines:
+            try:
+                yield said
+            finally:
+                said += [
+                    text.strip().splitlines()[0]
+                    for severity, _, text in lines
+                    if text.strip() and (severity <= av.logging.ERROR or _TOLD_AS_WARNING.search(text))
+                ]
+    finally:
+        av.logging.set_skip_repeated(skips)
+        av.logging.set_level(level)

@@ -1,0 +1,105 @@
+"""Counts the frames that are missing from a stream, by its time stamps and by the numbers of its pictures."""
+
+from collections import Counter, deque
+from typing import Final
+
+import structlog
+
+from inspector.repeated import Repeated
+from inspector.sources.packets import Sent
+from inspector.sources.timeline import Timeline
+
+_PAUSE_S: Final = 1.0
+"""Where nothing but the time stamps jump: up to here frames are missing, a longer jump is a camera that paused."""
+
+_LONGEST_LOSS_S: Final = 10.0
+"""Time stamps that jump further count no frames."""
+
+_LEAST_STEPS: Final = 4
+_STEP_SHARE: Final = 0.75
+"""Steps of the display order, and the share of them that is alike, from which the numbers count frames."""
+
+_STEPS: Final = 128
+
+log = structlog.get_logger()
+
+
+class Losses:
+    """Compares each frame with the one that is shown before it.
+
+    Time stamps that jump may be a pause of the camera; numbers that jump may belong to a key frame that is lost.
+    Where a stream has both, the numbers say whether frames are missing, and the time stamps how many.
+    """
+
+    def __init__(self, timeline: Timeline, tick_s: float, *, has_display_times: bool, live: bool) -> None:
+        self._timeline = timeline
+        self._tick_s = tick_s
+        self._has_display_times = has_display_times
+        self._live = live
+        self._steps: deque[int] = deque(maxlen=_STEPS)
+        self._jumps = Repeated()
+        self.shown: Sent | None = None
+        """The last frame, or fault, that was handed over; None after a gap."""
+        self.evidence = False
+        """The demuxer has reported a loss since then."""
+
+    def before(self, sent: Sent) -> int:
+        """Frames that are missing between the last one that was shown and this one, which is shown now."""
+        last = self.shown
+        if not (last and self._has_display_times and last.ticks and sent.ticks and sent.ticks < last.ticks):
+            self.shown = sent
+        if last is None:
+            return 0
+        by_time = self._by_time(last, sent)
+        by_number = self._by_number(last, sent)
+        if by_number is None:
+            count = by_time if self.evidence or self._is_short(by_time) else 0
+            if by_time and not count and (times := self._jumps.due()) is not None:
+                log.warning("the video jumps in time: the camera paused, or frames were lost", times=times)
+        else:
+            count = by_time if by_number and self.times_tell else by_number
+        self.evidence = False
+        return count
+
+    def follows(self, sent: Sent) -> bool:
+        """Nothing is missing right before it."""
+        last = self.shown
+        return last is None or not (self._by_time(last, sent) or self._by_number(last, sent))
+
+    @property
+    def times_tell(self) -> bool:
+        """Whether time stamps show what is missing. Some recorders count frames instead: no loss leaves a hole."""
+        return self._timeline.interval is not None and (self._live or self._timeline.has_holes)
+
+    def _is_short(self, frames: int) -> bool:
+        return frames * (self._timeline.interval or 0.0) * self._tick_s <= _PAUSE_S
+
+    def _by_time(self, last: Sent, sent: Sent) -> int:
+        if last.ticks is None or sent.ticks is None or not self._has_display_times:
+            return 0
+        if (sent.ticks - last.ticks) * self._tick_s > _LONGEST_LOSS_S:
+            return 0
+        return self._timeline.missing(last.ticks, sent.ticks)
+
+    def _by_number(self, last: Sent, sent: Sent) -> int | None:
+        """From the numbers in the stream; None where they do not tell."""
+        a, b = last.order, sent.order
+        if a is None or b is None or a.sequence != b.sequence:
+            return None
+        if a.shown is None or b.shown is None:
+            return b.lost if b.counts_all or b.lost else None
+        distance = b.shown - a.shown
+        if distance <= 0:
+            return None
+        step = self._usual_step()
+        self._steps.append(distance)
+        if step is None:
+            return b.lost or None
+        return max(0, round(distance / step) - 1)
+
+    def _usual_step(self) -> int | None:
+        """How far the display order moves from frame to frame; None where it does not count frames."""
+        if len(self._steps) < _LEAST_STEPS:
+            return None
+        step, count = Counter(self._steps).most_common(1)[0]
+        return step if count >= _STEP_SHARE * len(self._steps) else None

@@ -1,0 +1,190 @@
+"""Containers times codecs times faults: what a video holds is captured once, and no guess passes for steel."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from videos import moving_steel, remux, write_video
+
+from inspector.sources.video import VideoSource
+from inspector.values import Capture, Pixels
+
+COUNT = 60
+GOP = 25
+STEEL = moving_steel(COUNT)
+DAY_MS = 86_400_000
+FRAME_MS = 40
+
+
+@dataclass(frozen=True)
+class Codec:
+    """An encoder and its settings."""
+
+    name: str
+    containers: str
+    pixel_format: str = "yuv420p"
+    options: dict[str, str] = field(default_factory=dict)
+    stands_alone: bool = False
+    """Every frame is a key frame."""
+
+
+X264 = "scenecut=0:keyint=25"
+X265 = "scenecut=0:keyint=25:log-level=none"
+CODECS = {
+    "h264": Codec("libx264", "mp4 mkv avi ts flv mov", options={"bf": "0", "x264-params": f"{X264}:slices=1"}),
+    "h264-b": Codec("libx264", "mp4 mkv avi ts flv mov", options={"bf": "3", "x264-params": f"{X264}:b-adapt=0"}),
+    "h264-open-gop": Codec("libx264", "mkv ts", options={"x264-params": f"{X264}:open-gop=1:b-adapt=0:bframes=3"}),
+    "h264-refresh": Codec("libx264", "mkv ts", options={"x264-params": f"{X264}:intra-refresh=1:bframes=0"}),
+    "h264-slices": Codec("libx264", "mkv ts", options={"x264-params": f"{X264}:slices=4:bframes=0"}),
+    "hevc": Codec("libx265", "mp4 mkv ts mov", options={"x265-params": f"{X265}:bframes=0"}),
+    "hevc-b": Codec("libx265", "mp4 mkv ts mov", options={"x265-params": f"{X265}:bframes=3:open-gop=1"}),
+    "mpeg4": Codec("mpeg4", "mp4 mkv avi ts mov", options={"g": "25"}),
+    "mpeg4-b": Codec("mpeg4", "mp4 mkv avi ts mov", options={"g": "25", "bf": "2"}),
+    "mpeg2": Codec("mpeg2video", "mkv ts mpg", options={"g": "25"}),
+    "mpeg2-b": Codec("mpeg2video", "mkv ts", options={"g": "25", "bf": "2"}),
+    "mjpeg": Codec("mjpeg", "mkv avi mov", pixel_format="yuvj420p", options={"qmin": "2"}, stands_alone=True),
+    "ffv1": Codec("ffv1", "mkv avi", pixel_format="gray", options={"g": "25"}),
+    "ffv1-intra": Codec("ffv1", "mkv avi", pixel_format="gray", options={"g": "1"}, stands_alone=True),
+    "vp8": Codec("libvpx", "mkv webm", options={"g": "25", "auto-alt-ref": "1", "lag-in-frames": "10"}),
+    "vp9": Codec("libvpx-vp9", "mkv webm mp4", options={"g": "25", "lag-in-frames": "10"}),
+    "png": Codec("png", "avi mov", pixel_format="gray", stands_alone=True),
+}
+CASES = [(codec, ending) for codec, how in CODECS.items() for ending in how.containers.split()]
+TIMED = [case for case in CASES if case[1] not in {"avi", "mpg"}]
+"""AVI has no time stamps, and MPEG's are those of a broadcast."""
+
+Whole = Callable[[str, str], tuple[Path, list[Pixels]]]
+
+
+def captures(path: Path) -> list[Capture]:
+    with VideoSource(path) as source:
+        return [capture for capture in source.captures() if capture is not None]
+
+
+def marks(found: list[Capture]) -> str:
+    return "".join("x" if capture.pixels is None else "." for capture in found)
+
+
+def muxer(ending: str) -> dict[str, str]:
+    return {"movflags": "faststart"} if ending in {"mp4", "mov"} else {}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """A sound video of each kind, and its frames."""
+    folder = tmp_path_factory.mktemp("whole")
+    made: dict[tuple[str, str], tuple[Path, list[Pixels]]] = {}
+
+    def make(codec: str, ending: str) -> tuple[Path, list[Pixels]]:
+        if (codec, ending) not in made:
+            how = CODECS[codec]
+            path = write_video(
+                folder / f"{codec}.{ending}",
+                STEEL,
+                codec=how.name,
+                pixel_format=how.pixel_format,
+                full_range=how.pixel_format == "yuvj420p",
+                options=how.options,
+                muxer=muxer(ending),
+            )
+            made[codec, ending] = path, [c.pixels for c in captures(path) if c.pixels is not None]
+        return made[codec, ending]
+
+    return make
+
+
+def check_that_nothing_is_a_guess(found: list[Capture], truth: list[Pixels]) -> None:
+    """A frame that is not a fault is the frame of the whole video in its place."""
+    for number, (capture, pixels) in enumerate(zip(found, truth, strict=False)):
+        if capture.pixels is not None:
+            assert np.array_equal(capture.pixels, pixels), f"frame {number} of {marks(found)}"
+
+
+@pytest.mark.parametrize(("codec", "ending"), CASES)
+def test_a_whole_video_gives_the_frames_it_holds(whole: Whole, codec: str, ending: str) -> None:
+    """No more, no less, in order, and none of them is a fault."""
+    path, _ = whole(codec, ending)
+    found = captures(path)
+    assert marks(found) == "." * COUNT
+    for capture, steel in zip(found, STEEL, strict=True):
+        assert capture.pixels is not None
+        assert np.abs(capture.pixels.astype(int) - steel).mean() < 12
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param(lambda n: n * FRAME_MS + DAY_MS, id="begins at 24 h"),
+        pytest.param(lambda n: n * FRAME_MS + (3000 if n >= 32 else 0), id="a pause of 3 s"),
+        pytest.param(lambda n: n // 2 * 2 * FRAME_MS + n % 2 * 5, id="frames in pairs"),
+    ],
+)
+@pytest.mark.parametrize(("codec", "ending"), TIMED)
+def test_odd_time_stamps_invent_no_frame(
+    whole: Whole, tmp_path: Path, codec: str, ending: str, times: Callable[[int], int]
+) -> None:
+    """Captured = frames in the file, and what is said to be steel is."""
+    path, truth = whole(codec, ending)
+    found = captures(remux(path, tmp_path / path.name, when_ms=times, muxer=muxer(ending)))
+    assert len(found) == COUNT
+    check_that_nothing_is_a_guess(found, truth)
+
+
+@pytest.mark.parametrize("lost", [(20, 21, 22, 23), (21,), (23, 24, 25, 26, 27), (0, 1, 2)])
+@pytest.mark.parametrize(("codec", "ending"), CASES)
+def test_lost_packets_are_announced_and_what_builds_on_them_is_not_inspected(
+    whole: Whole, tmp_path: Path, codec: str, ending: str, lost: tuple[int, ...]
+) -> None:
+    """A recorder that lost packets: frames keep their places, and none is a guess."""
+    path, truth = whole(codec, ending)
+    found = captures(
+        remux(path, tmp_path / path.name, keep=lambda number: number not in lost, muxer=muxer(ending))
+    )
+    assert "x" in marks(found) or 0 in lost
+    if 0 not in lost:
+        assert len(found) == COUNT, marks(found)
+        check_that_nothing_is_a_guess(found, truth)
+    if CODECS[codec].stands_alone:
+        assert marks(found).count(".") == COUNT - len(lost)
+    elif ending != "mpg" and (ending != "avi" or 0 not in lost):
+        assert marks(found).endswith("." * 5) or codec in {"vp8", "vp9", "hevc-b", "h264-refresh"}
+
+
+@pytest.mark.parametrize("count", [8, 16, 32])
+@pytest.mark.parametrize("frames_between", [0, 1, 3])
+def test_a_loss_of_as_many_frames_as_h264_counts_to_is_noticed(
+    tmp_path: Path, count: int, frames_between: int
+) -> None:
+    """frame_num repeats after 16 frames or more: such a loss leaves no gap in it, only in the time stamps."""
+    video = write_video(
+        tmp_path / "whole.mkv",
+        STEEL,
+        codec="libx264",
+        options={"x264-params": f"scenecut=0:keyint=60:b-adapt=0:bframes={frames_between}:b-pyramid=none"},
+    )
+    truth = [capture.pixels for capture in captures(video)]
+    lost = range(9, 9 + count)
+    found = captures(remux(video, tmp_path / "lost.mkv", keep=lambda number: number not in lost))
+    assert len(found) == COUNT
+    assert marks(found)[12:] == "x" * (COUNT - 12)
+    check_that_nothing_is_a_guess(found, [pixels for pixels in truth if pixels is not None])
+
+
+@pytest.mark.parametrize(("codec", "ending"), CASES)
+def test_a_video_that_is_cut_off_says_so_and_shows_no_guess(
+    whole: Whole, tmp_path: Path, codec: str, ending: str
+) -> None:
+    """What was there is inspected, the rest is a fault: one for each frame where the header tells how many."""
+    path, truth = whole(codec, ending)
+    cut = tmp_path / path.name
+    cut.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
+    found = captures(cut)
+    check_that_nothing_is_a_guess(found, truth)
+    if ending in {"ts", "mpg", "flv"}:
+        assert 10 < len(found) <= COUNT + 1  # these state no length that a cut would leave behind
+    else:
+        assert "x" in marks(found)[-1:]
+    if ending in {"mp4", "mov", "avi"}:
+        assert len(found) == COUNT
