@@ -10,6 +10,9 @@ from pymodbus.client import ModbusTcpClient
 # What pymodbus has to say of a connection, the gate says once, in one line; it would say it for each verdict.
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
 
+_UNIT_BYTE: Final = 6
+"""Place of the unit identifier in a Modbus/TCP header."""
+
 _ANSWER_BYTES: Final = 4096
 """More than any Modbus answer has."""
 
@@ -17,8 +20,11 @@ _ANSWER_BYTES: Final = 4096
 class BoundedClient(ModbusTcpClient):
     """One connection to a PLC: every answer is there `answer_s` after its question, or there is none."""
 
-    def __init__(self, host: str, port: int, *, connect_s: float, answer_s: float) -> None:
+    def __init__(self, host: str, port: int, *, device_id: int, connect_s: float, answer_s: float) -> None:
         super().__init__(host, port=port, timeout=connect_s, retries=0)
+        self._device_id = device_id
+        self.other_unit: int | None = None
+        """The unit that an answer named, where it was not the one that was asked: pymodbus drops such answers."""
         self._answer_s = answer_s
         self._until_s = 0.0
 
@@ -44,4 +50,7 @@ class BoundedClient(ModbusTcpClient):
             return b""
         poller = select.poll()
         poller.register(self.socket, select.POLLIN)
-        return self.socket.recv(size or _ANSWER_BYTES) if poller.poll(left_s * 1000) else b""
+        answer = self.socket.recv(size or _ANSWER_BYTES) if poller.poll(left_s * 1000) else b""
+        if len(answer) > _UNIT_BYTE:
+            self.other_unit = answer[_UNIT_BYTE] if answer[_UNIT_BYTE] != self._device_id else None
+        return answer

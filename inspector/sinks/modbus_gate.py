@@ -103,7 +103,7 @@ class ModbusGate:
         try:
             answer = client.write_registers(settings.base_register, words, device_id=settings.device_id)
         except self._errors:
-            return f"no answer to a write within {settings.timeout_ms:g} ms"
+            return _no_answer(client, settings, "write")
         if answer.isError():
             return f"the PLC refused a write: {answer}"
         if answer.function_code != WRITE or (answer.address, answer.count) != (settings.base_register, REGISTERS):
@@ -144,7 +144,13 @@ def _connect(settings: GateSettings) -> "tuple[BoundedClient | None, list[int], 
         from pymodbus.exceptions import ModbusException
 
         from inspector.sinks.modbus_client import BoundedClient
-    client = BoundedClient(settings.host, settings.port, connect_s=CONNECT_S, answer_s=settings.timeout_ms / 1000)
+    client = BoundedClient(
+        settings.host,
+        settings.port,
+        device_id=settings.device_id,
+        connect_s=CONNECT_S,
+        answer_s=settings.timeout_ms / 1000,
+    )
     if not client.connect():
         return None, [], f"no connection within {CONNECT_S:g} s"
     try:
@@ -152,10 +158,16 @@ def _connect(settings: GateSettings) -> "tuple[BoundedClient | None, list[int], 
             settings.base_register, count=REGISTERS, device_id=settings.device_id
         )
     except (ModbusException, OSError):
-        why = f"no answer to a read within {settings.timeout_ms:g} ms"
+        why = _no_answer(client, settings, "read")
     else:
         if not answer.isError() and len(answer.registers) == REGISTERS:
             return client, list(answer.registers), ""
         why = f"the PLC refused a read of {REGISTERS} registers: {answer}"
     client.close()
     return None, [], why
+
+
+def _no_answer(client: "BoundedClient", settings: GateSettings, request: str) -> str:
+    if client.other_unit is not None:
+        return f"the PLC answers as unit {client.other_unit}, asked was {settings.device_id}: see gate.device_id"
+    return f"no answer to a {request} within {settings.timeout_ms:g} ms"
