@@ -172,6 +172,13 @@ def _reduce_max(x: Inputs, a: Attributes) -> Any:
     return torch.amax(x[0], tuple(x[1]), keepdim=bool(a.get("keepdims", 1)))
 
 
+def _reduce_mean(x: Inputs, a: Attributes) -> Any:
+    axes = x[1] if len(x) > 1 and x[1] is not None else None
+    if not axes and a.get("noop_with_empty_axes", 0):
+        return x[0]
+    return torch.mean(x[0], tuple(axes) if axes else None, keepdim=bool(a.get("keepdims", 1)))
+
+
 def _gemm(x: Inputs, a: Attributes) -> Any:
     _only(a, alpha=(None, 1.0), beta=(None, 1.0), transA=(None, 0))
     weight = x[1] if a.get("transB", 0) else x[1].T
@@ -184,6 +191,7 @@ def _depth_to_space(x: Inputs, a: Attributes) -> Any:
 
 
 _OPERATORS: Final[dict[str, Callable[[Inputs, Attributes], Any]]] = {
+    "Abs": lambda x, _: x[0].abs(),
     "Add": lambda x, _: x[0] + x[1],
     "ArgMax": _arg_max,
     "AveragePool": _average_pool,
@@ -199,11 +207,14 @@ _OPERATORS: Final[dict[str, Callable[[Inputs, Attributes], Any]]] = {
     "Gemm": _gemm,
     "Greater": lambda x, _: x[0] > x[1],
     "InstanceNormalization": _instance_norm,
+    "Less": lambda x, _: x[0] < x[1],
+    "LessOrEqual": lambda x, _: x[0] <= x[1],
     "Max": lambda x, _: torch.maximum(*x),
     "MaxPool": _max_pool,
     "Mul": lambda x, _: x[0] * x[1],
     "Pad": _pad,
     "ReduceMax": _reduce_max,
+    "ReduceMean": _reduce_mean,
     "Relu": lambda x, _: functional.relu(x[0]),
     "Reshape": _reshape,
     "Resize": _resize,

@@ -100,8 +100,8 @@ class _Build:
     def _use_timings(self, cache: Path) -> None:
         """Start from earlier timings on this GPU; from none where there is no cache or TensorRT refuses it."""
         known = cache.read_bytes() if cache.is_file() else b""
-        for start in (known, b""):
-            timings = self._config.create_timing_cache(start)
+        for begin in (known, b""):
+            timings = self._config.create_timing_cache(begin)
             if timings is not None and self._config.set_timing_cache(timings, False):
                 self._timings = timings
                 break
