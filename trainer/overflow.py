@@ -12,8 +12,8 @@ FINITE: Final = 1e30
 """A mean of logits from here on is no answer of a network; fp32 and bf16 hold the number."""
 
 UNSOUND: Final = -64.0
-"""Put in the place of the probabilities of a pixel whose logits are not finite. A mean over 8 views with one of them
-is below 0, so its score, 255·(1 − p(normal)), is above 255, and is limited to that at the end. Exact in bf16."""
+"""Put in the place of the probabilities of a pixel whose logits are not finite. A mean over 8 views with one of
+them is below 0, so its score, 255·(1 − p(normal)), is above 255, to which it is limited. Exact in bf16."""
 
 OVERFLOWN: Final = 1e38
 """Put in the place of the logits of a frame whose activations are not finite: beyond FINITE, and no NaN itself."""

@@ -97,7 +97,7 @@ def _parameters() -> Any:
 
 
 def _float_nodes(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes that stay in float: the first convolution, transposed ones, what follows the last convolution.
+    """Names of the nodes that stay in float: the first convolution, transposed ones, what follows the last one.
 
     The first convolution in float makes the mean score difference a third smaller (`fast` 0.045 → 0.032 of 255, a
     net of 9,000 weights 0.83 → 0.54); what it costs in speed was within the noise (1.49 against 1.53 × bf16).
@@ -110,9 +110,8 @@ def _float_nodes(model: onnx.ModelProto) -> list[str]:
     if not places:
         raise ValueError("it has no convolution")
     transposed = [node.name for node in nodes if node.op_type == "ConvTranspose"]
-    return list(
-        dict.fromkeys([nodes[places[0]].name, *transposed, *(node.name for node in nodes[places[-1] + 1 :])])
-    )
+    tail = [node.name for node in nodes[places[-1] + 1 :]]
+    return list(dict.fromkeys([nodes[places[0]].name, *transposed, *tail]))
 
 
 def _make_signed(model: onnx.ModelProto) -> None:
