@@ -126,7 +126,7 @@ def test_ctrl_c_ends_a_build_between_two_steps(tmp_path: Path):
 
 
 def test_the_command_builds_up_to_the_driver_and_leaves_nothing(tmp_path: Path):
-    """`trainer build-engine`, whole: the plan is built, and the line that says why it does not open names the driver."""
+    """`trainer build-engine`, whole: the plan is built, and the line says that it lacks a driver to open it."""
     arguments = ("build-engine", str(MODELS["demo"]), "--backend", "tensorrt", "--max-batch", "4")
     command = [sys.executable, "-X", "faulthandler", "-m", "trainer.cli", *arguments]
     done = subprocess.run(

@@ -47,7 +47,6 @@ def quantise(source: Path, target: Path, frames: Pixels, *, show_progress: bool 
 
 
 def _calibrated(model: onnx.ModelProto, frames: Pixels, *, show_progress: bool) -> onnx.ModelProto:
-    os.environ.setdefault("NNCF_CI", "1")  # read at its import: no usage statistics leave a plant's network
     with needs_extra("--precision int8", {"nncf": "int8"}):
         import nncf
 
