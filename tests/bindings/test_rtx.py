@@ -11,6 +11,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from trainer.builders.gpu_onnx import write_gpu_onnx
+from trainer.models import PRESETS, build_model
+from trainer.models.contract import InspectionNet, fold_batch_norms
+from trainer.onnx_file import write_onnx
+
 ROOT = Path(__file__).parents[2]
 RTX = ROOT / "out" / "bindings" / "rtx"
 CHILD = Path(__file__).with_name("rtx_child.py")
@@ -45,6 +50,16 @@ def ended_well(done: subprocess.CompletedProcess[str]) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `trainer export` writes for a net of a few weights: uint8 frames of 64×96 px."""
+    net = build_model(PRESETS["fast"] | {"widths": [8, 16, 16]}, 3).eval()
+    inspection = InspectionNet(fold_batch_norms(net), 64, 96, net.map_stride).eval()
+    path = tmp_path_factory.mktemp("export") / "small.onnx"
+    write_onnx(inspection, 64, 96, path, half_weights=False)
+    return path
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_every_model_of_the_project_is_built(precision: str, tmp_path: Path):
     """As `build-engine` gives it to TensorRT; int8 is calibrated on the model's golden frames."""
@@ -55,19 +70,17 @@ def test_every_model_of_the_project_is_built(precision: str, tmp_path: Path):
         assert plan.stat().st_size > 100_000
 
 
-def test_a_small_export_is_built_with_every_option(tmp_path: Path):
+def test_a_small_export_is_built_with_every_option(small: Path, tmp_path: Path):
     """Hardware levels and version compatibility are set, which this builder takes note of and warns about."""
-    write_small(tmp_path / "small.onnx")
     for options in ((), ("version",), ("same_compute_capability",), ("ampere_plus",)):
-        done = child("build", tmp_path / "small.onnx", "fp32", tmp_path / "small.plan", *options)
+        done = child("build", small, "fp32", tmp_path / "small.plan", *options)
         assert ended_well(done)[-1].startswith("plan of ")
 
 
-def test_a_plan_opens_and_is_refused_for_want_of_a_driver(tmp_path: Path):
+def test_a_plan_opens_and_is_refused_for_want_of_a_driver(small: Path, tmp_path: Path):
     """One line that names the driver; torn and empty plans are refused in one line that says to build again."""
-    write_small(tmp_path / "small.onnx")
     plan = tmp_path / "small.plan"
-    ended_well(child("build", tmp_path / "small.onnx", "fp32", plan))
+    ended_well(child("build", small, "fp32", plan))
     (said,) = ended_well(child("open", plan))
     assert "cudaError 35: CUDA driver version is insufficient" in said
     assert said.endswith("`nvidia-smi` must show a driver for CUDA 13 and free memory")
@@ -110,10 +123,10 @@ def test_a_refused_model_is_one_line_that_names_the_node(name: str, said: str, t
     assert "false" not in line
 
 
-def test_a_profile_that_does_not_fit_the_model_is_refused(tmp_path: Path):
+def test_a_profile_that_does_not_fit_the_model_is_refused(small: Path, tmp_path: Path):
     """Frames of another height than the model's."""
-    write_small(tmp_path / "small.onnx")
-    (line,) = ended_well(child("parse", tmp_path / "small.onnx", 9))
+    write_gpu_onnx(small, tmp_path / "gpu.onnx", "fp32", watched=True)
+    (line,) = ended_well(child("parse", tmp_path / "gpu.onnx", 9))
     assert "TensorRT 11.4.0.106 cannot build it: " in line
 
 
@@ -141,17 +154,6 @@ def test_the_command_builds_up_to_the_driver_and_leaves_nothing(tmp_path: Path):
     assert done.returncode == 2
     assert "cudaError 35" in line
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
-
-
-def write_small(path: Path) -> None:
-    """What `trainer export` writes for a net of a few weights: uint8 frames of 64×96 px."""
-    from trainer.models import PRESETS, build_model
-    from trainer.models.contract import InspectionNet, fold_batch_norms
-    from trainer.onnx_file import write_onnx
-
-    net = build_model(PRESETS["fast"] | {"widths": [8, 16, 16]}, 3).eval()
-    inspection = InspectionNet(fold_batch_norms(net), 64, 96, net.map_stride).eval()
-    write_onnx(inspection, 64, 96, path, half_weights=False)
 
 
 def write_refused(name: str, path: Path) -> None:
