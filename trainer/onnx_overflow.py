@@ -1,7 +1,7 @@
 """Puts the guards of trainer.overflow into an ONNX graph: into its ends, and for fp16 behind its convolutions."""
 
 from collections import defaultdict
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -106,7 +106,7 @@ class _Graph:
     def numbers(self, name: str, values: list[int]) -> str:
         return self._constant(f"guard_{name}", np.array(values, np.int64))
 
-    def add(self, operator: str, inputs: list[str], name: str, **attributes: int) -> str:
+    def add(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
         """A node with one output, whose name it returns."""
         output = f"guard_{name}"
         self._added.append(helper.make_node(operator, inputs, [output], name=f"make_{output}", **attributes))

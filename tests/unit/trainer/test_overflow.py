@@ -153,8 +153,8 @@ def test_a_watched_graph_finds_what_a_relu_has_lost(tmp_path: Path, one_thread: 
 
 
 def test_an_overflow_of_fp16_is_found_though_fp32_holds_it(tmp_path: Path, one_thread: None) -> None:
-    """1,000,000 is no number in fp16: infinite, then NaN. Computed by ONNX's reference, as ONNX Runtime has no fp16
-    on a CPU and computes in fp32 instead."""
+    """1,000,000 is infinite in fp16, and then NaN. ONNX's reference computes in fp16; ONNX Runtime, on a CPU,
+    in fp32."""
     net = Overflowing(4, early=True, gain=4.0)
     nn.init.zeros_(net.head.weight)
     exported(net, tmp_path / "model.onnx")
