@@ -1,4 +1,7 @@
-"""For every test: folders made once for all workers, and a temporary folder that goes with the session."""
+"""For every test: folders made once for all workers, and a temporary folder that goes with the session.
+
+`inspector` is imported before any test imports OpenVINO or ONNX Runtime by itself: neither reports to its maker.
+"""
 
 import os
 import tempfile
@@ -7,6 +10,8 @@ from unittest.mock import patch
 
 import pytest
 from once import Once, shared_root
+
+import inspector  # noqa: F401
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -14,6 +14,7 @@ _REPLACED = ("cuda", "tensorrt", "tensorrt_lean_libs")
 _BOUND_TO_THEM = (
     "inspector.backends.tensorrt_engine",
     "inspector.backends.tensorrt_messages",
+    "trainer.builders.tensorrt_parser",
     "trainer.builders.tensorrt_plan",
     "trainer.builders.tensorrt_progress",
 )

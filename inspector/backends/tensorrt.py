@@ -15,7 +15,7 @@ from inspector.errors import EngineError
 PLAN_NAME: Final = "model.plan"
 
 HARDWARE_COMPATIBLE: Final = "hardware_compatible"
-"""Option of the manifest, one of the levels below; missing: this compute capability only."""
+"""Option of the manifest, one of the levels below; missing: this GPU model only."""
 
 SAME_CAPABILITY: Final = "same_compute_capability"
 AMPERE_PLUS: Final = "ampere_plus"
@@ -35,15 +35,23 @@ class TensorRtBackend(CudaBackend):
         )
 
     def _check_gpu(self) -> None:
-        built_for, here = self._recorded("compute_capability"), self.gpu.compute_capability
+        """TensorRT opens a plan of another model of the same compute capability with a warning only. But
+        its kernels were chosen for that model's memory and cores: here they may be slow, or fail."""
         level = self.manifest.options.get(HARDWARE_COMPATIBLE)
-        if built_for == here or (level == AMPERE_PLUS and _capability(here) >= AMPERE):
-            return
-        raise EngineError(
-            f"{self.folder.path}: built for compute capability {built_for} ({self._recorded('gpu')}), this GPU "
-            f"({self.gpu.name}) has {here}: build it on this PC with "
-            "`trainer build-engine MODEL --backend tensorrt --out …`"
-        )
+        built_for, here = self._recorded("compute_capability"), self.gpu.compute_capability
+        model = self._recorded("gpu")
+        fits = {
+            None: (model, built_for) == (self.gpu.name, here),
+            SAME_CAPABILITY: built_for == here,
+            AMPERE_PLUS: built_for == here or _capability(here) >= AMPERE,
+        }
+        if not fits.get(level, False):
+            limit = f", {level}" if level else ""
+            raise EngineError(
+                f"{self.folder.path}: built for {model} (compute capability {built_for}{limit}), this GPU is "
+                f"{self.gpu.name} ({here}): build it on this PC with "
+                "`trainer build-engine MODEL --backend tensorrt --out …`"
+            )
 
     def _recorded(self, name: str) -> str:
         version = self.manifest.versions.get(name)
@@ -54,10 +62,10 @@ class TensorRtBackend(CudaBackend):
     def _load(self, cuda: Cuda) -> Network:
         from inspector.backends.tensorrt_engine import TensorRtNetwork
 
-        plan, lean = self.folder.path_of(PLAN_NAME), None
-        if self._built_with != self._version:
-            lean = lean_library(self.folder.path, self._built_with)
-        return TensorRtNetwork(self.folder, plan, cuda, lean)
+        lean = None
+        if self._version_compatible:
+            lean = lean_library(self.folder.path, self._built_with, self._version)
+        return TensorRtNetwork(self.folder, self.folder.path_of(PLAN_NAME), cuda, lean)
 
     def device(self) -> str:
         """The GPU, the precision, and TensorRT's version."""

@@ -1,13 +1,12 @@
 """A deserialised TensorRT engine, bound to fixed buffers: one execution context a captured graph."""
 
-import ctypes
 from pathlib import Path
 
 import tensorrt as trt
 
-from inspector.backends.cuda import Cuda
+from inspector.backends.cuda import Cuda, leak
 from inspector.backends.cuda_backend import DeviceBuffers, Enqueue
-from inspector.backends.tensorrt_messages import TensorRtErrors, TensorRtLog
+from inspector.backends.tensorrt_messages import TensorRtErrors, TensorRtLog, start
 from inspector.engine.manifest import EngineFolder, Manifest
 from inspector.errors import DeviceError, EngineError
 
@@ -15,8 +14,15 @@ PROFILE = 0
 """There is one optimisation profile, from one frame to the largest batch; contexts may share it since 10.0."""
 
 
+DRIVER = "`nvidia-smi` must show a driver for CUDA 13 and free memory"
+REBUILD = "build the engine again on this PC"
+
+CUDA_ERROR = "(cudaError "
+"""In TensorRT's words where CUDA failed under it: then the plan is not at fault."""
+
+
 class TensorRtNetwork:
-    """The engine; everything of it lives as long as this object, in the order TensorRT asks for.
+    """The engine, and one execution context a batch size and slot.
 
     Raises EngineError for a plan that is not this folder's engine.
     """
@@ -24,61 +30,77 @@ class TensorRtNetwork:
     graphs_itself = False
 
     def __init__(self, folder: EngineFolder, plan: Path, cuda: Cuda, lean_library: Path | None = None) -> None:
-        self._manifest = folder.manifest
+        self._folder, self._manifest = folder, folder.manifest
+        self._plan = plan
+        # TensorRT holds plain pointers to both: they outlive everything else.
         self._errors = TensorRtErrors()
         self._log = TensorRtLog()
-        runtime = self._own_runtime = self._started(plan)
+        self._contexts: list[trt.IExecutionContext] = []
+        self._engine: trt.ICudaEngine | None = None
+        self._lean: trt.Runtime | None = None
+        self._runtime: trt.Runtime | None = None
+        try:
+            self._runtime = self._prepared(self._started())
+            if lean_library is not None:
+                self._lean = self._prepared(self._loaded(self._runtime, lean_library))
+            engine = self._engine = self._deserialised(self._lean or self._runtime)
+            _check_tensors(engine, self._manifest, plan)
+            # Scratch memory of all contexts: they never compute at once, being enqueued on one stream.
+            self._scratch_bytes = max(1, engine.get_device_memory_size_for_profile_v2(PROFILE))
+            self._scratch = cuda.memory(self._scratch_bytes)
+        except BaseException:
+            engine = None
+            if cuda.works():
+                self.close()
+            else:
+                # Their destructors would call a device that is lost.
+                leak((self._contexts, self._engine, self._lean, self._runtime, self._errors, self._log))
+            raise
+
+    def close(self) -> None:
+        """Free what uses a thing before the thing: contexts, engine, the lean runtime, the one that loaded it."""
+        self._contexts.clear()
+        self._engine = None
+        self._lean = None
+        self._runtime = None
+
+    def _started(self) -> trt.Runtime:
+        try:
+            return start(trt.Runtime, self._log)
+        except DeviceError as error:
+            raise EngineError(f"{self._plan}: {error}: {DRIVER}") from None
+
+    def _loaded(self, parent: trt.Runtime, lean_library: Path) -> trt.Runtime:
+        runtime = parent.load_runtime(str(lean_library))
+        if runtime is None:
+            raise EngineError(f"{self._plan}: TensorRT cannot load {lean_library}: {self._errors.told()}")
+        return runtime
+
+    def _prepared(self, runtime: trt.Runtime) -> trt.Runtime:
         # A plan may carry host code for this process to run; ours never does, and no other is taken.
         runtime.engine_host_code_allowed = False
         runtime.error_recorder = self._errors
-        if lean_library is not None:
-            runtime = self._loaded(lean_library, plan)
-        self._runtime = runtime
-        engine = runtime.deserialize_cuda_engine(folder.read(plan.name))
+        return runtime
+
+    def _deserialised(self, runtime: trt.Runtime) -> trt.ICudaEngine:
+        engine = runtime.deserialize_cuda_engine(self._folder.read(self._plan.name))
         if engine is None:
-            raise EngineError(
-                f"{plan}: TensorRT {trt.__version__} cannot open it ({self._errors.told()}): build the engine "
-                "again on this PC"
-            )
-        self._engine = engine
-        self._engine.error_recorder = self._errors
-        _check_tensors(engine, self._manifest, plan)
-        # Scratch memory of all contexts: they never compute at once, being enqueued on one stream.
-        self._scratch_bytes = max(1, engine.get_device_memory_size_for_profile_v2(PROFILE))
-        self._scratch = cuda.memory(self._scratch_bytes)
-        self._contexts: list[trt.IExecutionContext] = []
-
-    def _started(self, plan: Path) -> trt.Runtime:
-        """Where the library makes no runtime, its bindings raise TypeError, or hand out an object whose next call
-        ends the process: then only the log tells."""
-        told, runtime = None, None
-        try:
-            runtime = trt.Runtime(self._log)
-        except TypeError as error:
-            told = str(error)
-        told = self._log.first_error or told
-        if runtime is None or told is not None:
-            # Never freed: that, too, would end the process.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime))
-            raise EngineError(
-                f"{plan}: TensorRT {trt.__version__} does not start ({told}): `nvidia-smi` must show a driver for "
-                "CUDA 13 and free memory"
-            )
-        return runtime
-
-    def _loaded(self, lean_library: Path, plan: Path) -> trt.Runtime:
-        runtime = self._own_runtime.load_runtime(str(lean_library))
-        if runtime is None:
-            raise EngineError(f"{plan}: TensorRT cannot load {lean_library}: {self._errors.told()}")
-        runtime.engine_host_code_allowed = False
-        runtime.error_recorder = self._errors
-        return runtime
+            told = self._errors.told()
+            advice = DRIVER if CUDA_ERROR in told else REBUILD
+            raise EngineError(f"{self._plan}: TensorRT {trt.__version__} cannot open it ({told}): {advice}")
+        engine.error_recorder = self._errors
+        return engine
 
     def bind(self, buffers: DeviceBuffers, frames: int, stream: int) -> Enqueue:  # noqa: ARG002 (of the seam)
         """A context with this batch size and these addresses for good: a captured graph holds on to both."""
+        if self._engine is None:
+            raise DeviceError(f"{self._plan}: the engine is closed")
+        place = len(self._contexts)
         context = self._engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
         if context is None:
             raise DeviceError(f"no execution context: {self._errors.told()}")
+        # Held here alone: an `enqueue` that somebody keeps does not keep its context beyond `close`.
+        self._contexts.append(context)
         context.set_device_memory(self._scratch, self._scratch_bytes)
         shape = (frames, self._manifest.height, self._manifest.width)
         taken = context.set_input_shape("frames", shape)
@@ -87,17 +109,12 @@ class TensorRtNetwork:
         missing = context.infer_shapes() if taken else ["frames"]
         if missing:
             raise DeviceError(f"batch of {frames} not taken ({', '.join(missing)}): {self._errors.told()}")
-        self._contexts.append(context)
 
         def enqueue(stream: int) -> None:
-            if not context.execute_async_v3(stream):
+            if not self._contexts[place].execute_async_v3(stream):
                 raise DeviceError(f"inference not enqueued: {self._errors.told()}")
 
         return enqueue
-
-    def close(self) -> None:
-        """The contexts go first: TensorRT wants them gone before their engine."""
-        self._contexts.clear()
 
 
 def _check_tensors(engine: trt.ICudaEngine, manifest: Manifest, plan: Path) -> None:

@@ -1,10 +1,16 @@
-"""What TensorRT says: its log goes to ours, its errors are kept until someone asks what went wrong."""
+"""What TensorRT says: its log goes to ours, its errors are kept for the message of the call that fails."""
 
+import ctypes
 import threading
-from typing import Final, SupportsInt
+from collections.abc import Callable
+from typing import Final, SupportsInt, TypeVar
 
 import structlog
 import tensorrt as trt
+
+from inspector.errors import DeviceError
+
+Made = TypeVar("Made")
 
 log = structlog.get_logger()
 
@@ -12,8 +18,19 @@ _KEPT_ERRORS: Final = 32
 """The first ones tell the cause; a library that fails in a loop must not fill memory."""
 
 
+_LEVELS: Final = {
+    trt.ILogger.INTERNAL_ERROR: "error",
+    trt.ILogger.ERROR: "error",
+    trt.ILogger.WARNING: "warning",
+}
+
+
 class TensorRtLog(trt.ILogger):
-    """TensorRT's logger; `lines` keeps everything, for a build's log file, when asked to."""
+    """TensorRT's logger. VERBOSE, thousands of lines a build, is dropped.
+
+    With `keep` what it says goes to `lines`, for a build's log file, and to our log as debug only: a build that
+    fails has its reason in its one line.
+    """
 
     def __init__(self, *, keep: bool = False) -> None:
         trt.ILogger.__init__(self)
@@ -22,15 +39,15 @@ class TensorRtLog(trt.ILogger):
 
     def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
         """Called by TensorRT, from any of its threads."""
+        if severity == trt.ILogger.VERBOSE:
+            return
+        level = _LEVELS.get(severity, "debug")
+        if level == "error":
+            self.first_error = self.first_error or " ".join(msg.split())
         if self.lines is not None:
             self.lines.append(f"{severity.name}: {msg}")
-        if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-            self.first_error = self.first_error or " ".join(msg.split())
-            log.error("tensorrt", said=msg)
-        elif severity == trt.ILogger.WARNING:
-            log.warning("tensorrt", said=msg)
-        else:
-            log.debug("tensorrt", said=msg)
+            level = "debug"
+        getattr(log, level)("tensorrt", said=msg)
 
 
 class TensorRtErrors(trt.IErrorRecorder):
@@ -57,8 +74,8 @@ class TensorRtErrors(trt.IErrorRecorder):
             self._errors.clear()
             self._overflowed = False
 
-    def num_errors(self) -> int:
-        """How many are kept."""
+    def get_num_errors(self) -> int:
+        """How many are kept. The bindings look for this name; `num_errors` of the base class calls it."""
         return len(self._errors)
 
     def get_error_code(self, arg0: SupportsInt) -> trt.ErrorCodeTRT:
@@ -81,3 +98,22 @@ class TensorRtErrors(trt.IErrorRecorder):
             else:
                 self._overflowed = True
         return False
+
+
+def start(make: Callable[[trt.ILogger], Made], said: TensorRtLog) -> Made:
+    """A runtime or builder; raises DeviceError where the library makes none, for want of a driver or memory.
+
+    Then the bindings raise TypeError, or hand out an object whose next call ends the process: the log alone tells.
+    """
+    made: Made | None = None
+    reason: str | None = None
+    try:
+        made = make(said)
+    except TypeError as error:
+        reason = str(error)
+    reason = said.first_error or reason
+    if made is None or reason is not None:
+        # Never freed: that, too, would end the process.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(made))
+        raise DeviceError(f"TensorRT {trt.__version__} does not start ({reason})")
+    return made

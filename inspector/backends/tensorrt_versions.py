@@ -54,21 +54,26 @@ def check_version(folder: Path, built_with: str, here: str, *, version_compatibl
         )
 
 
-def lean_library(folder: Path, built_with: str) -> Path:
-    """The lean runtime of the engine's own version, which a later TensorRT needs to run it; raises EngineError."""
-    name = f"tensorrt-lean-cu13-libs=={built_with}"
+def lean_library(folder: Path, built_with: str, here: str) -> Path | None:
+    """The lean runtime of the version that built a version-compatible engine; None where it is not needed.
+
+    Its plan leaves that runtime out, so TensorRT is given it wherever it is installed. Only the version that built
+    the engine opens it without; another raises EngineError.
+    """
     try:
         found = metadata.version("tensorrt-lean-cu13-libs")
         libraries = Path(str(import_module("tensorrt_lean_libs").__file__)).parent
     except (ImportError, metadata.PackageNotFoundError):
         found, libraries = "none", folder
     library = libraries / f"libnvinfer_lean.so.{_major(built_with)}"
-    if found != built_with or not library.is_file():
-        raise EngineError(
-            f"{folder}: built with TensorRT {built_with} for later versions, which run it through its lean "
-            f"runtime {built_with} (found {found}): `pip install {name}`"
-        )
-    return library
+    if found == built_with and library.is_file():
+        return library
+    if built_with == here:
+        return None
+    raise EngineError(
+        f"{folder}: built with TensorRT {built_with} for later versions, which run it through its lean "
+        f"runtime {built_with} (found {found}): `pip install tensorrt-lean-cu13-libs=={built_with}`"
+    )
 
 
 def network_flags(tensorrt: "type[trt.NetworkDefinitionCreationFlag]", version: str) -> int:

@@ -2,7 +2,8 @@
 
 `python tests/bindings/fetch.py FOLDER` downloads the wheels from PyPI, puts empty libraries beside them that
 export the symbols they look for, and writes stubs. Every class, flag and signature is then there to check calls
-against; nothing can be computed. The lean runtime, which runs plans and builds none, comes with its library.
+against; nothing can be computed. The lean runtime, which runs plans and builds none, comes with its library, and
+so does TensorRT-RTX, whose genuine parser and builder need no GPU.
 Where pip, the network or a C compiler is missing it says so and leaves with 0: tests that need the folder skip.
 """
 
@@ -36,6 +37,9 @@ SYMBOLS: Final = (
 LEAN: Final = VERSIONS[-1]
 """NVIDIA's runtime without a builder is on PyPI, library and all: how it refuses can be seen on any PC."""
 
+RTX: Final = "1.7.1.116"
+"""TensorRT-RTX, parser and builder included: the same Python interface, and it builds on a CPU alone."""
+
 TIMEOUT_S: Final = 240
 
 
@@ -48,6 +52,7 @@ def main(folder: Path) -> int:
     for version in VERSIONS:
         _once(f"bindings of TensorRT {version}", version, folder / version.partition(".")[0], _make)
     _once(f"TensorRT's lean runtime {LEAN}", LEAN, folder / "lean", _unpack_lean)
+    _once(f"TensorRT-RTX {RTX}", RTX, folder / "rtx", _unpack_rtx)
     return 0
 
 
@@ -85,6 +90,13 @@ def _make(version: str, folder: Path) -> None:
 def _unpack_lean(version: str, folder: Path) -> None:
     _unpack(folder, f"tensorrt-lean-cu13-bindings=={version}", f"tensorrt-lean-cu13-libs=={version}")
     _alias(folder, "tensorrt_lean_bindings")
+
+
+def _unpack_rtx(version: str, folder: Path) -> None:
+    _unpack(folder, f"tensorrt-rtx-cu13-bindings=={version}", f"tensorrt-rtx-cu13-libs=={version}")
+    # It counts its own versions; its interface is that of the newest TensorRT.
+    module = "tensorrt_rtx_bindings"
+    (folder / "tensorrt.py").write_text(f'from {module} import *\n\n__version__ = "{VERSIONS[-1]}"\n')
 
 
 def _unpack(folder: Path, *requirements: str) -> None:

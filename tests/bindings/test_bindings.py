@@ -19,6 +19,7 @@ USERS = (
     "inspector/backends/tensorrt_messages.py",
     "inspector/backends/tensorrt_versions.py",
     "trainer/builders/tensorrt.py",
+    "trainer/builders/tensorrt_parser.py",
     "trainer/builders/tensorrt_plan.py",
     "trainer/builders/tensorrt_progress.py",
 )
@@ -95,8 +96,8 @@ assert isinstance(log, trt.ILogger) and isinstance(errors, trt.IErrorRecorder)
 log.log(trt.ILogger.INFO, "built")
 assert log.lines == ["INFO: built"]
 assert errors.report_error(trt.ErrorCodeTRT.INVALID_STATE, "no\\nmemory") is False
-assert (errors.num_errors(), errors.get_error_code(0), errors.has_overflowed()) == (
-    1, trt.ErrorCodeTRT.INVALID_STATE, False)
+assert (errors.get_num_errors(), errors.num_errors(), errors.get_error_code(0), errors.has_overflowed()) == (
+    1, 1, trt.ErrorCodeTRT.INVALID_STATE, False)
 assert errors.told() == "INVALID_STATE: no memory"
 progress.phase_start("tactics", None, 3)
 assert progress.step_complete("tactics", 0) is True
@@ -108,18 +109,26 @@ print(len(_LEVELS))
 
 
 def test_a_library_that_returns_nothing_is_one_line(bindings: Path, tmp_path: Path):
-    """The empty library gives no runtime, as the real one without a driver: the bindings' TypeError is caught."""
+    """The empty library gives no runtime and no builder: the bindings' TypeError is caught."""
     program = f"""
 from pathlib import Path
 from types import SimpleNamespace
 from inspector.backends.tensorrt_engine import TensorRtNetwork
-from inspector.errors import EngineError
+from inspector.errors import DeviceError, EngineError
+from trainer.builders.tensorrt_plan import build_plan
+path = Path({str(tmp_path)!r})
 try:
-    TensorRtNetwork(SimpleNamespace(manifest=None), Path({str(tmp_path)!r}) / "model.plan", None)
+    folder = SimpleNamespace(manifest=None, read=lambda name: (path / name).read_bytes())
+    TensorRtNetwork(folder, path / "model.plan", SimpleNamespace(works=lambda: True))
 except EngineError as error:
     print(error)
+try:
+    build_plan(None, path / "model.onnx", "11", path / "cache")
+except DeviceError as error:
+    print(error)
 """
-    assert "does not start" in with_bindings(bindings, program)
+    said = with_bindings(bindings, program).splitlines()
+    assert ["does not start (" in line for line in said] == [True, True]
 
 
 def test_the_stand_in_has_the_bindings_signatures(bindings: Path):

@@ -16,7 +16,8 @@ from types import SimpleNamespace
 from inspector.backends.tensorrt_engine import TensorRtNetwork
 from inspector.errors import EngineError
 try:
-    TensorRtNetwork(SimpleNamespace(manifest=None), Path(sys.argv[1]), None)
+    folder = SimpleNamespace(manifest=None, read=lambda _: Path(sys.argv[1]).read_bytes())
+    TensorRtNetwork(folder, Path(sys.argv[1]), SimpleNamespace(works=lambda: True))
 except EngineError as error:
     print(error)
 """

@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from inspector.errors import WorkError
+from trainer.onnx_overflow import guard_ends, watch_activations
 from trainer.onnx_weights import restore_weights
 
 HALF_PRECISIONS: Final = ("fp16", "int8")
@@ -26,15 +27,22 @@ _HALF_SCALES_OPSET: Final = 19
 """The first with fp16 scales in QuantizeLinear and DequantizeLinear; TensorRT reads up to 20 since 10.0."""
 
 
-def write_gpu_onnx(source: Path, target: Path, precision: str) -> None:
-    """Write `source` as described to `target`; raises WorkError for a model that cannot be."""
+def write_gpu_onnx(source: Path, target: Path, precision: str, *, watched: bool = False) -> None:
+    """Write `source` as described to `target`; raises WorkError for a model that cannot be.
+
+    `watched` is for a library that may lose a NaN on its way to the logits; see trainer.onnx_overflow.
+    """
     try:
         model = onnx.load(source)
         restore_weights(model)
         _grey_first(model)
         _uint8_from_float(model)
+        guard_ends(model)
+        if watched:
+            watch_activations(model)
         if precision in HALF_PRECISIONS:
             _halve(model)
+            _check_scales(model)
         onnx.checker.check_model(model, full_check=True)
     except (ValueError, KeyError, onnx.checker.ValidationError, shape_inference.InferenceError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -121,6 +129,27 @@ def _halve_node(node: onnx.NodeProto, model: onnx.ModelProto, weights: dict[str,
             attribute.i = TensorProto.FLOAT16
         if attribute.HasField("t") and attribute.t.data_type == TensorProto.FLOAT:
             attribute.t.CopyFrom(_halved(attribute.t, attribute.t.name))
+
+
+def _check_scales(model: onnx.ModelProto) -> None:
+    """Refuse a quantisation scale that is no number to divide by in fp16; raises ValueError."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    constants |= {
+        node.output[0]: attribute.t
+        for node in model.graph.node
+        if node.op_type == "Constant"
+        for attribute in node.attribute
+        if attribute.name == "value"
+    }
+    for node in model.graph.node:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+            continue
+        scale = constants.get(node.input[1])
+        if scale is None:
+            raise ValueError(f"{node.op_type} {node.name}: its scale {node.input[1]} is not constant")
+        values = numpy_helper.to_array(scale)
+        if not (np.isfinite(values) & (values > 0)).all():
+            raise ValueError(f"{node.op_type} {node.name}: its scale {scale.name} becomes 0 or infinite in fp16")
 
 
 def _halved(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:

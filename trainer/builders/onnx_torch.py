@@ -202,6 +202,7 @@ def _depth_to_space(x: Inputs, a: Attributes) -> Any:
 
 
 _OPERATORS: Final[dict[str, Callable[[Inputs, Attributes], Any]]] = {
+    "Abs": lambda x, _: x[0].abs(),
     "Add": lambda x, _: x[0] + x[1],
     "ArgMax": _arg_max,
     "AveragePool": _average_pool,
@@ -217,6 +218,8 @@ _OPERATORS: Final[dict[str, Callable[[Inputs, Attributes], Any]]] = {
     "Gemm": _gemm,
     "Greater": lambda x, _: x[0] > x[1],
     "InstanceNormalization": _instance_norm,
+    "Less": lambda x, _: x[0] < x[1],
+    "LessOrEqual": lambda x, _: x[0] <= x[1],
     "Max": lambda x, _: torch.maximum(*x),
     "MaxPool": _max_pool,
     "Mul": lambda x, _: x[0] * x[1],

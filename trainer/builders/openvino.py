@@ -4,6 +4,7 @@ from typing import Final
 
 from inspector.backends.openvino import MODEL_NAME
 from inspector.errors import WorkError
+from trainer.builders.openvino_overflow import guard
 from trainer.builders.request import BuildRequest, Built
 
 MAX_BATCH: Final = 1
@@ -21,6 +22,7 @@ def build_openvino(request: BuildRequest) -> Built:
 
     try:
         graph = ov.Core().read_model(request.onnx)
+        guard(graph, keep_nan=request.precision != "int8")
         # A fixed shape lets the compiler plan memory and fold every shape computation.
         graph.reshape({"frames": [MAX_BATCH, request.height, request.width]})
         ov.save_model(graph, request.folder / MODEL_NAME, compress_to_fp16=request.precision == "bf16")

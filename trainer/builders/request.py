@@ -14,7 +14,7 @@ class GpuOptions:
     version_compatible: bool = False
     """TensorRT: later versions may run the engine."""
     hardware_compatible: str | None = None
-    """TensorRT: which other GPUs may run it; None: this compute capability only."""
+    """TensorRT: which other GPUs may run it; None: this GPU model only."""
     device: str = "cuda"
     """torch: "cuda" or "cpu"."""
 

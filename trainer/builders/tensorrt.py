@@ -28,7 +28,7 @@ def build_tensorrt(request: BuildRequest) -> Built:
             from trainer.builders.gpu_onnx import write_gpu_onnx
 
             onnx_path = request.folder / GPU_ONNX_NAME
-            write_gpu_onnx(request.onnx, onnx_path, request.precision)
+            write_gpu_onnx(request.onnx, onnx_path, request.precision, watched=True)
         from trainer.builders.tensorrt_plan import build_plan
 
         capability = gpu.compute_capability.replace(".", "")

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     gpu.add_argument(
         "--hardware-compatible",
         choices=COMPATIBLE,
-        help="tensorrt: other GPUs may run the engine; slower (default: this compute capability only)",
+        help="tensorrt: other GPUs may run the engine; slower (default: this GPU model only)",
     )
 
 

@@ -8,6 +8,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from inspector.errors import InputError
 from inspector.values import MAP_STRIDES, MAX_SCORE
 from trainer.models.flips import VIEWS
+from trainer.overflow import FINITE, UNSOUND
 
 
 class InspectionNet(nn.Module):
@@ -15,6 +16,7 @@ class InspectionNet(nn.Module):
 
     `net` has a `map_stride`, the stride of its logits; its maps are enlarged to `map_stride` where that is finer.
     Its probabilities are the mean over the first `flips` of VIEWS, which it answers as one batch.
+    Where it overflows, the score is 255 and the kind any of 1..K, see trainer.overflow.
     """
 
     def __init__(self, net: nn.Module, height: int, width: int, map_stride: int, flips: int = 1) -> None:
@@ -29,11 +31,13 @@ class InspectionNet(nn.Module):
         grey = frames.unsqueeze(1).to(torch.float32)
         if len(self.views) == 1:
             answer = self._logits(grey)
-            normal = answer.softmax(dim=1)[:, 0]
+            normal = _probabilities(answer)[:, 0]
         else:
             answer = self._mean_over_views(grey)
             normal = answer[:, 0]
-        score = torch.round((1.0 - normal) * MAX_SCORE).to(torch.uint8)
+        score = torch.round((1.0 - normal) * MAX_SCORE)
+        # Not a clamp: of NaN that is NaN, and NaN as uint8 is whatever the processor makes of it.
+        score = torch.where(score.abs() <= MAX_SCORE, score, MAX_SCORE).to(torch.uint8)
         kind = (answer[:, 1:].argmax(dim=1) + 1).to(torch.uint8)
         return kind, score
 
@@ -46,9 +50,15 @@ class InspectionNet(nn.Module):
     def _mean_over_views(self, grey: Tensor) -> Tensor:
         """Probabilities [N, classes, H/m, W/m]."""
         seen = torch.stack([view.of(grey) for view in self.views])
-        answers = self._logits(seen.flatten(0, 1)).softmax(dim=1)
+        answers = _probabilities(self._logits(seen.flatten(0, 1)))
         by_view = answers.view(len(self.views), -1, *answers.shape[1:])
         return torch.stack([view.back(by_view[place]) for place, view in enumerate(self.views)]).mean(dim=0)
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    """Softmax over [N, classes, H, W]; UNSOUND for every class of a pixel whose logits are not all finite."""
+    finite = logits.mean(dim=1, keepdim=True).abs() < FINITE
+    return torch.where(finite, logits.softmax(dim=1), UNSOUND)
 
 
 def choose_map_stride(stem_stride: int, height: int, width: int, wanted: int | None) -> int:

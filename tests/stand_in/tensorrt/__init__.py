@@ -5,7 +5,6 @@ from .builder import (
     IBuilderConfig,
     INetworkDefinition,
     IOptimizationProfile,
-    ITimingCache,
     OnnxParser,
 )
 from .callbacks import IErrorRecorder, ILogger, IProgressMonitor
@@ -39,7 +38,6 @@ __all__ = [
     "INetworkDefinition",
     "IOptimizationProfile",
     "IProgressMonitor",
-    "ITimingCache",
     "NetworkDefinitionCreationFlag",
     "OnnxParser",
     "Runtime",

@@ -1,12 +1,6 @@
 """Base classes that a program derives from. pybind11 needs their __init__ called; here it is checked, too."""
 
-import os
-
 from .values import Misuse, _Flag
-
-REFUSE = os.environ.get("STAND_IN_TENSORRT_REFUSE", "")
-"""`start`, `parse` or `build`: that step fails, as for want of memory, or for a model TensorRT does not take.
-`stop`: Ctrl-C comes while it builds."""
 
 
 class _Derived:
@@ -51,7 +45,7 @@ class IErrorRecorder(_Derived):
         raise NotImplementedError
 
     def num_errors(self):
-        raise NotImplementedError
+        return self.get_num_errors()
 
     def report_error(self, arg0, arg1):
         raise NotImplementedError
@@ -69,15 +63,14 @@ class IProgressMonitor(_Derived):
 
 
 class Telling:
-    """Says what goes wrong the way the library does: to the logger, and to the recorder where one is set."""
+    """Says what goes wrong the way the library does: to the recorder where one is set, to the logger otherwise."""
 
     def __init__(self, logger):
-        if REFUSE == "start":
-            raise TypeError("pybind11::init(): factory function returned nullptr")
         self.logger = checked(logger, ILogger)
         self.error_recorder = None
 
     def fail(self, code, words):
-        self.logger.log(ILogger.Severity.ERROR, f"[stand_in.cpp::fail::1] Error Code {code.value}: {words}")
         if self.error_recorder is not None:
             checked(self.error_recorder, IErrorRecorder).report_error(code, words)
+        else:
+            self.logger.log(ILogger.Severity.ERROR, f"[stand_in.cpp::fail::1] Error Code {code.value}: {words}")

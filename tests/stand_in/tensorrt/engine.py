@@ -22,10 +22,12 @@ class Runtime(Telling):
         super().__init__(logger)
         self.engine_host_code_allowed = False
         self._lean = False
+        self.loaded_from = None
 
     def load_runtime(self, path):
         lean = Runtime(self.logger)
         lean._lean = True
+        lean.loaded_from = path
         return lean
 
     def deserialize_cuda_engine(self, serialized_engine):

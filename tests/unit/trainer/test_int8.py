@@ -15,6 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from inspector.engine import golden
 from inspector.engine.manifest import Manifest, open_folder
+from inspector.errors import WorkError
+from trainer.builders.gpu_onnx import write_gpu_onnx
 from trainer.builders.quantise import quantise
 from trainer.calibration import load_calibration
 from trainer.card import open_model, without_folders
@@ -215,9 +217,49 @@ def test_the_quantised_graph_runs_elsewhere_and_keeps_its_tail_in_float(
     last = max(place for place, name in enumerate(operators) if name == "Conv")
     assert "QuantizeLinear" in operators[:last]
     assert not {"QuantizeLinear", "DequantizeLinear"} & set(operators[last + 1 :])
+    dequantised = {node.output[0] for node in pairs if node.op_type == "DequantizeLinear"}
+    transposed = [node for node in model.graph.node if node.op_type == "ConvTranspose"]
+    assert transposed
+    assert not any(dequantised.intersection(node.input) for node in transposed)  # TensorRT takes none per channel
     session = onnxruntime.InferenceSession(tmp_path / "int8.onnx", providers=["CPUExecutionProvider"])
     _, score = session.run(["kind", "score"], {"frames": expected.frames})
     assert np.abs(score.astype(int) - expected.score).mean() < 5
+
+
+@pytest.mark.parametrize("scale", [1e-9, [0.1, 2e-8], 1e6, 0.0])
+@pytest.mark.parametrize("as_node", [False, True])
+def test_a_scale_that_fp16_cannot_hold_is_refused(
+    scale: float | list[float], as_node: bool, tmp_path: Path
+) -> None:
+    """0 or infinite in fp16, for one channel or all, as initializer or Constant: the line names the node."""
+    values = numpy_helper.from_array(np.array(scale, np.float32), "scale")
+    attributes = {"axis": 1} if isinstance(scale, list) else {}
+    zero = numpy_helper.from_array(np.zeros(np.shape(scale), np.int8), "zero")
+    nodes = [
+        helper.make_node("Unsqueeze", ["frames", "axis"], ["image"], name="image"),
+        helper.make_node("Cast", ["image"], ["grey"], to=TensorProto.FLOAT, name="grey"),
+        helper.make_node("Conv", ["grey", "w"], ["first"], name="first"),
+        helper.make_node("QuantizeLinear", ["first", "scale", "zero"], ["q"], name="q", **attributes),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["dq"], name="dq", **attributes),
+        helper.make_node("Conv", ["dq", "w2"], ["second"], name="second"),
+        helper.make_node("Squeeze", ["second", "axis"], ["level"], name="level"),
+        helper.make_node("Cast", ["level"], ["score"], to=TensorProto.UINT8, name="score"),
+    ]
+    constants = [
+        zero,
+        numpy_helper.from_array(np.array([1]), "axis"),
+        numpy_helper.from_array(np.ones((2, 1, 1, 1), np.float32), "w"),
+        numpy_helper.from_array(np.ones((1, 2, 1, 1), np.float32), "w2"),
+    ]
+    if as_node:
+        nodes.insert(0, helper.make_node("Constant", [], ["scale"], value=values))
+    else:
+        constants.append(values)
+    ends = [helper.make_tensor_value_info(name, TensorProto.UINT8, [1, 8, 8]) for name in ("frames", "score")]
+    graph = helper.make_graph(nodes, "scales", ends[:1], ends[1:], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=10), tmp_path / "m")
+    with pytest.raises(WorkError, match=r"cannot be made int8 \((QuantizeLinear q: its scale|scale holds values)"):
+        write_gpu_onnx(tmp_path / "m", tmp_path / "gpu.onnx", "int8")
 
 
 @pytest.mark.parametrize("kinds", [2, 3, 5, 8])

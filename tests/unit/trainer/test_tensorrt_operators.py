@@ -114,8 +114,8 @@ def test_what_tensorrt_does_not_take_is_found(tmp_path: Path, one_thread: None) 
     """The judge itself: the export as OpenVINO gets it casts after it unsqueezes, which TensorRT refuses."""
     exported = onnx.load(export("fast, maps at 1/4", tmp_path))
     assert any("uint8" in line for line in complaints(exported))
-    exported.graph.node.append(helper.make_node("NonZero", ["frames"], ["where"]))
-    exported.graph.node.append(helper.make_node("Unique", ["where"], ["distinct"]))
+    exported.graph.node.append(helper.make_node("NonZero", ["frames"], ["places"]))
+    exported.graph.node.append(helper.make_node("Unique", ["places"], ["distinct"]))
     assert any("Unique: TensorRT has none" in line for line in complaints(exported))
 
 
