@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from engines import write_openvino_engine
+from lines import LineUnderTest
 
 ROOT = Path(__file__).parents[3]
 LOCAL = ("127.0.0.1", "::1")
@@ -65,4 +67,25 @@ def test_int8_calibration_talks_to_nobody(model_folder: Path, data: Path, tmp_pa
     options = ("--precision", "int8", "--calibration", str(data), "--max-loss", "100")
     command = (sys.executable, "-m", "trainer.cli", "build-engine", str(model_folder), *options)
     assert spoken_to(tmp_path / "home", *command, "--out", str(tmp_path / "engine")) == []
+    assert ids_kept(tmp_path / "home") == []
+
+
+def test_a_line_talks_to_nobody(tmp_path: Path) -> None:
+    """All stages of `inspector run`, with an OpenVINO engine."""
+    line = LineUnderTest(tmp_path)
+    shutil.rmtree(tmp_path / "engine")
+    write_openvino_engine(tmp_path / "engine", classes=("normal", "bright"))
+    out = tmp_path / "out"
+    command = (sys.executable, "-m", "inspector", "run", "--config", str(line.config), "--out", str(out))
+    assert spoken_to(tmp_path / "home", *command) == []
+    assert len((out / "verdicts.jsonl").read_text().splitlines()) == 40
+    assert ids_kept(tmp_path / "home") == []
+
+
+@pytest.mark.slow
+def test_training_talks_to_nobody(data: Path, tmp_path: Path) -> None:
+    """torch, Lightning and TensorBoard."""
+    options = ("--out", str(tmp_path / "run"), "--preset", "fast", "--minutes", "0.05", "--threads", "1")
+    command = (sys.executable, "-m", "trainer.cli", "train", "--data", str(data), *options)
+    assert spoken_to(tmp_path / "home", *command) == []
     assert ids_kept(tmp_path / "home") == []
