@@ -240,8 +240,10 @@ def _release(version: str) -> list[str]:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Return the first error in the chain: torch wraps a failed capture in an error that only says that it
-    failed."""
+    """Return the first error in the chain.
+
+    Torch wraps a failed capture in an error that only says that it failed.
+    """
     while isinstance(error.__context__, RuntimeError):
         error = error.__context__
     return error
