@@ -1,4 +1,4 @@
-"""Backends: what runs an engine. One line a backend; the engine's manifest picks it."""
+"""Backends, which run engines. One table entry per backend; the engine's manifest selects it."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -15,7 +15,8 @@ BACKENDS: Final = {
     "torch": "inspector.backends.torch:open_torch",
     "instant": "inspector.backends.instant:InstantBackend",
 }
-"""Imported only when an engine asks for it: none of their libraries is needed to import this package."""
+"""Backend name → "module:attribute". Each module is imported only when an engine needs it, so importing this
+package requires none of their libraries."""
 
 
 def open_backend(
@@ -26,7 +27,10 @@ def open_backend(
     slots: int | None = None,
     register_frames: bool = False,
 ) -> Backend:
-    """The backend the manifest names, not yet entered; raises EngineError for one this version does not have."""
+    """Create the backend that the manifest names; the caller enters it.
+
+    Raises EngineError for an unknown backend.
+    """
     name = folder.manifest.backend
     if name not in BACKENDS:
         raise EngineError(

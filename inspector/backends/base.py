@@ -1,6 +1,6 @@
-"""The one interface of every backend: batches go in with a ticket, answers come out when they are ready.
+"""The interface of every backend: submit a batch with a ticket, collect the answer when it is ready.
 
-The base class owns the life-cycle and all checks; a backend writes only the four methods at the bottom.
+The base class owns the life cycle and all checks. A backend implements only the abstract methods at the bottom.
 """
 
 import os
@@ -24,54 +24,56 @@ from inspector.rules import score_thresholds
 from inspector.values import Pixels
 
 GATHER_S: Final = 0.01
-"""While the engine has enough to do, answers that come sooner after each other are told of together: waking a loop
-costs a busy CPU more than what the loop does then."""
+"""Shortest pause between two wake-ups while the engine is busy, seconds. Answers that arrive sooner are coalesced:
+on a busy CPU, waking a loop costs more than the work it then does."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came of one submitted batch: maps, or the error that took their place."""
+    """The result of one submitted batch: maps, or the error that replaces them."""
 
     ticket: int
     kind: Pixels | None
-    """uint8 [N, H/m, W/m]; None with an error."""
+    """uint8 [N, H/m, W/m]; None after an error."""
     score: Pixels | None
-    """uint8 [N, H/m, W/m]; None with an error."""
+    """uint8 [N, H/m, W/m]; None after an error."""
     engine_ms: float
-    """Submission to answer."""
+    """Time the engine took, ms. GPU backends measure from `submit`; CPU backends measure from the start of the
+    inference, without the time the batch was queued."""
     error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BackendSettings:
-    """What may differ from PC to PC for the same engine."""
+    """Settings that may differ between PCs for the same engine."""
 
     cache_dir: Path | None = None
-    """Where a backend keeps what it compiled for this PC."""
+    """Folder in which a backend keeps what it compiles for this PC."""
     threads: int | None = None
-    """CPU threads; None leaves it to the backend."""
+    """CPU threads; None leaves the choice to the backend."""
     slots: int | None = None
-    """Batches in flight; None leaves it to the backend."""
+    """Batches in flight; None leaves the choice to the backend."""
     register_frames: bool = False
-    """A GPU takes frames from the memory that they share with ingest, which is page-locked for it."""
+    """Whether a GPU copies frames directly from the memory it shares with ingest. The backend page-locks that
+    memory."""
 
 
 DEFAULT_SETTINGS: Final = BackendSettings()
 
 
 class Backend(ABC):
-    """A deserialised engine. Use as a context manager; nothing touches the device before `__enter__`."""
+    """A deserialised engine. Use it as a context manager; nothing touches the device before `__enter__`."""
 
     queues = False
-    """Batches beyond those at work wait in a queue, and cost nothing there."""
+    """Whether batches beyond those being computed wait in a queue, without memory of their own on the device."""
 
     def __init__(self, folder: EngineFolder, settings: BackendSettings = DEFAULT_SETTINGS) -> None:
         self.folder = folder
         self.manifest = folder.manifest
         self.settings = settings
         self.slots = 1
-        """Batches that may be in flight at once; set by `_open`."""
+        """Batches that may be in flight at once; `_open` sets it."""
         self.seconds_a_frame = 0.0
-        """At full speed on this PC; known once `verify_golden` has passed."""
+        """Seconds per frame at full speed on this PC; 0 until `verify_golden` has passed."""
         self._answers: deque[Answer] = deque()
         self._failure: DeviceError | None = None
         self._in_flight = 0
@@ -94,7 +96,7 @@ class Backend(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for what is in flight, then release the device."""
+        """Wait for the batches in flight, then release the device."""
         self._close()
         self._close_event()
 
@@ -103,13 +105,14 @@ class Backend(ABC):
         self._event = -1
 
     def fileno(self) -> int:
-        """A descriptor that polls readable while `collect` has something to give."""
+        """Return a descriptor that polls readable while `collect` has answers."""
         return self._event
 
     def tell_together(self, batches: int, seconds: float) -> None:
-        """Tell of so many answers at a time while there is enough to do besides, and of none later than `seconds`.
+        """Coalesce about `batches` answers into one wake-up while the engine has enough other work.
 
-        So many batches more may then be in flight. Does nothing where each would need memory of its own.
+        An answer that arrives `seconds` or more after the previous wake-up causes a wake-up at once. Raises
+        `slots` by `batches`. Does nothing when the backend has no queue or when the settings fix `slots`.
         """
         if self.queues and self.settings.slots is None:
             self.slots += batches
@@ -120,18 +123,18 @@ class Backend(ABC):
         """Batches submitted and not yet collected."""
         return self._in_flight
 
-    def lay(self, frames: Sequence[Pixels]) -> Pixels | None:  # noqa: ARG002 (for backends that have a place)
-        """Lay the next batch, uint8 [H, W] each, where the device takes it from; give `submit` what this returns.
+    def lay(self, frames: Sequence[Pixels]) -> Pixels | None:  # noqa: ARG002 (for backends that override it)
+        """Place the frames of the next batch, uint8 [H, W] each, in the device's input memory.
 
-        Only while a slot is free, and right before that `submit`. None: the backend has no such place, and takes
-        frames from anywhere.
+        Pass the returned array to `submit`. Call this only while a slot is free, directly before that `submit`.
+        Returns None when the backend has no such memory and takes frames from anywhere.
         """
         return None
 
     def submit(self, ticket: int, frames: Pixels) -> None:
-        """Start one batch, uint8 [N, H, W]; `frames` must stay untouched until its answer is collected.
+        """Start one batch, uint8 [N, H, W]; `frames` must not change until its answer is collected.
 
-        Raises ValueError for a batch the engine does not take, RuntimeError when all slots are in use.
+        Raises ValueError for a batch the engine does not accept, RuntimeError when all slots are in use.
         """
         size = (self.manifest.height, self.manifest.width)
         if frames.dtype != np.uint8 or frames.ndim != 3 or frames.shape[1:] != size:
@@ -147,9 +150,9 @@ class Backend(ABC):
         self._submit(ticket, frames)
 
     def collect(self) -> list[Answer]:
-        """All answers that are ready, without waiting, in the order they became ready.
+        """Return all answers that are ready, without waiting, in the order in which they became ready.
 
-        Raises DeviceError once the device is lost and every answer it still gave was collected.
+        Raises DeviceError when the device is lost and all earlier answers have been collected.
         """
         with self._ready:
             answers = list(self._answers)
@@ -163,7 +166,7 @@ class Backend(ABC):
         return answers
 
     def wait(self) -> list[Answer]:
-        """Like `collect`, but waits until `fileno` would poll readable; nothing in flight gives an empty list."""
+        """Wait until `fileno` polls readable, then collect; returns an empty list when nothing is in flight."""
         if self._in_flight == 0:
             return []
         with self._ready:
@@ -171,7 +174,7 @@ class Backend(ABC):
         return self.collect()
 
     def infer(self, frames: Pixels) -> tuple[Pixels, Pixels]:
-        """Run any number of frames, uint8 [N, H, W], and wait: (kind, score), uint8 [N, H/m, W/m] each.
+        """Run any number of frames, uint8 [N, H, W], and wait; returns (kind, score), uint8 [N, H/m, W/m] each.
 
         For checks, builds and evaluation. Raises EngineError when a batch fails.
         """
@@ -191,9 +194,9 @@ class Backend(ABC):
         return kind, score
 
     def verify_golden(self) -> golden.Agreement:
-        """Run the golden frames, then once more for the engine's speed.
+        """Run the golden frames and compare the maps, then run them again to measure the engine's speed.
 
-        Raises EngineError when the maps stray further than the manifest allows.
+        Raises EngineError when the maps differ by more than the manifest allows.
         """
         expected = golden.load_checked(self.folder)
         kind, score = self.infer(expected.frames)
@@ -211,7 +214,7 @@ class Backend(ABC):
         return agreement
 
     def _answer(self, answer: Answer) -> None:
-        """A backend calls this, from any thread, once for every submitted batch."""
+        """Queue an answer. A backend calls this once per submitted batch, from any thread."""
         with self._ready:
             self._answers.append(answer)
             now_s = time.monotonic()
@@ -222,9 +225,9 @@ class Backend(ABC):
                 self._ready.notify()
 
     def _fail(self, error: DeviceError) -> None:
-        """A backend calls this, from any thread, when its device is lost: batches in flight get no answer."""
+        """Report a lost device. A backend calls this from any thread; batches in flight get no answer."""
         with self._ready:
-            os.eventfd_write(self._event, 1)  # stays readable: the loop that sleeps on it must hear of this
+            os.eventfd_write(self._event, 1)  # stays readable: the loop that polls it must collect the failure
             self._failure = error
             self._ready.notify()
 
@@ -234,16 +237,16 @@ class Backend(ABC):
 
     @abstractmethod
     def _submit(self, ticket: int, frames: Pixels) -> None:
-        """Start one checked batch and see that `_answer` is called once for it, also when it fails."""
+        """Start one checked batch and ensure that `_answer` is called once for it, even when it fails."""
 
     @abstractmethod
     def _close(self) -> None:
-        """Wait for what is in flight and release everything."""
+        """Wait for the batches in flight and release everything."""
 
     @abstractmethod
     def device(self) -> str:
-        """What it runs on and in which precision, for logs and reports."""
+        """Describe the device and the precision, for logs and reports."""
 
     def versions(self) -> dict[str, str]:
-        """What a bug report must tell: the libraries and devices it runs on, as the manifest names them."""
+        """Return the versions of libraries and devices that a bug report needs, under the manifest's names."""
         return {}

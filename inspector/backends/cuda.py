@@ -1,4 +1,4 @@
-"""CUDA as the GPU backends need it, on NVIDIA's cuda-python: calls checked, every resource given back once."""
+"""CUDA for the GPU backends, on NVIDIA's cuda-python: every call is checked, every resource is released once."""
 
 import ctypes
 import math
@@ -18,14 +18,14 @@ from inspector.values import Pixels
 INSTALL: Final = "pip install 'strip-inspector[gpu]'"
 
 DEVICE: Final = 0
-"""The first GPU the process sees; CUDA_VISIBLE_DEVICES picks another."""
+"""The first GPU visible to the process; CUDA_VISIBLE_DEVICES selects another."""
 
 ADVICE: Final = {
     "cudaErrorMemoryAllocation": (
         "build the engine with a smaller --max-batch, or stop what else holds the memory (`nvidia-smi` shows it)"
     ),
 }
-"""What to do about an error, where CUDA's own words do not say it."""
+"""Advice for errors whose CUDA message does not say what to do."""
 
 P = ParamSpec("P")
 
@@ -36,14 +36,14 @@ class Gpu:
 
     name: str
     compute_capability: str
-    """ "9.0" and the like."""
+    """For example "9.0"."""
     memory_bytes: int
     driver: str
-    """Newest CUDA version the driver serves, "13.2"."""
+    """Newest CUDA version that the driver supports, for example "13.2"."""
     runtime: str
 
     def versions(self) -> dict[str, str]:
-        """What a manifest records of it."""
+        """Return the entries that a manifest records about the device."""
         return {
             "gpu": self.name,
             "compute_capability": self.compute_capability,
@@ -53,23 +53,23 @@ class Gpu:
 
 
 class Cuda:
-    """Memory, streams, events and graphs of one GPU; `close` gives back all that is left, newest first."""
+    """Memory, streams, events and graphs of one GPU; `close` releases all that remain, newest first."""
 
     def __init__(self, runtime: CudaRuntime) -> None:
         self._runtime = runtime
         self._held, self._graphs = ExitStack(), ExitStack()
         self._registered: set[int] = set()
-        """Addresses of the program's own memory that is page-locked."""
+        """Addresses of page-locked memory that this class did not allocate."""
         self.lost = False
-        """The device does not answer any more; `works` finds out."""
+        """Whether the device no longer responds; `works` updates it."""
         self.select()
 
     def select(self) -> None:
-        """Make the device current; every thread that calls CUDA does so once."""
+        """Make the device current; every thread that calls CUDA must call this once."""
         self.checked(self._runtime.cudaSetDevice, DEVICE)
 
     def checked(self, call: Callable[P, tuple[Any, ...]], *args: P.args, **kwargs: P.kwargs) -> Any:
-        """The call's result; raises DeviceError with CUDA's own words when it fails."""
+        """Return the call's result; raises DeviceError with CUDA's message when it fails."""
         error, *results = call(*args, **kwargs)
         if error != self._runtime.cudaError_t.cudaSuccess:
             advice = ADVICE.get(error.name)
@@ -79,29 +79,29 @@ class Cuda:
         return results[0] if len(results) == 1 else tuple(results)
 
     def works(self) -> bool:
-        """Wait until the device has done all it was given, and tell whether it still answers.
+        """Wait until the device has finished all its work; returns whether it still responds.
 
-        An illegal access or a failed launch is sticky: every later call fails with the same error, until the
-        process ends. Running out of memory, or a failed capture, is not. Asking the device needs no list of which
-        errors are.
+        An illegal access or a failed launch is sticky: every later call fails with the same error until the
+        process ends. Running out of memory or a failed capture is not sticky. Asking the device avoids a list of
+        sticky errors.
         """
         if not self.lost:
-            self._runtime.cudaGetLastError()  # an error that was raised already is not the answer
+            self._runtime.cudaGetLastError()  # clears an error that was already raised
             error, *_ = self._runtime.cudaDeviceSynchronize()
             self.lost = error != self._runtime.cudaError_t.cudaSuccess
         return not self.lost
 
     def gpu(self) -> Gpu:
-        """What it is; raises DeviceError."""
+        """Return the device's description; raises DeviceError."""
         return _gpu(self)
 
     def free_bytes(self) -> int:
-        """Device memory nobody holds."""
+        """Return the free device memory, bytes."""
         free, _ = self.checked(self._runtime.cudaMemGetInfo)
         return int(free)
 
     def pinned(self, shape: tuple[int, ...]) -> Pixels:
-        """Page-locked host memory, uint8: the only kind that is copied while the GPU computes."""
+        """Allocate page-locked host memory, uint8; only such memory is copied while the GPU computes."""
         size = math.prod(shape)
         address = int(self.checked(self._runtime.cudaHostAlloc, size, self._runtime.cudaHostAllocDefault))
         self._hold(self._runtime.cudaFreeHost, address)
@@ -111,7 +111,10 @@ class Cuda:
         return array
 
     def register(self, memory: Pixels) -> None:
-        """Page-lock memory of the program's own, until it goes or the device is closed; once is enough."""
+        """Page-lock memory that the program allocated, until it is freed or the device is closed.
+
+        Repeated calls do nothing.
+        """
         address = memory.ctypes.data
         if address in self._registered:
             return
@@ -119,7 +122,7 @@ class Cuda:
         self.checked(self._runtime.cudaHostRegister, address, memory.nbytes, flags)
         self._registered.add(address)
         gone = weakref.finalize(memory, self._unregister, address)
-        gone.atexit = False  # the driver does it then
+        gone.atexit = False  # the driver releases it at exit
         self._held.callback(gone)
 
     def _unregister(self, address: int) -> None:
@@ -128,45 +131,45 @@ class Cuda:
             self.checked(self._runtime.cudaHostUnregister, address)
 
     def memory(self, size: int) -> int:
-        """Device memory filled with zeros; its address."""
+        """Allocate device memory filled with zeros; returns its address."""
         address = int(self.checked(self._runtime.cudaMalloc, size))
         self._hold(self._runtime.cudaFree, address)
         self.checked(self._runtime.cudaMemset, address, 0, size)
         return address
 
     def stream(self) -> Handle:
-        """A stream that does not wait for the default one."""
+        """Create a stream that does not wait for the default stream."""
         stream = self.checked(self._runtime.cudaStreamCreateWithFlags, self._runtime.cudaStreamNonBlocking)
         self._hold(self._runtime.cudaStreamDestroy, stream)
         return stream
 
     def event(self) -> Handle:
-        """An event whose waiter sleeps: spinning would take a core from the line."""
+        """Create an event whose waiter sleeps: spinning would take a core from the line."""
         flags = self._runtime.cudaEventBlockingSync | self._runtime.cudaEventDisableTiming
         event = self.checked(self._runtime.cudaEventCreateWithFlags, flags)
         self._hold(self._runtime.cudaEventDestroy, event)
         return event
 
     def copy_in(self, target: int, source: Pixels, stream: Handle) -> None:
-        """Pinned host memory to the device, behind what the stream already has."""
+        """Copy pinned host memory to the device, after the work already on the stream."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
         self.checked(self._runtime.cudaMemcpyAsync, target, source.ctypes.data, source.nbytes, kind, stream)
 
     def copy_out(self, target: Pixels, source: int, stream: Handle) -> None:
-        """Device to pinned host memory, behind what the stream already has."""
+        """Copy device memory to pinned host memory, after the work already on the stream."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self.checked(self._runtime.cudaMemcpyAsync, target.ctypes.data, source, target.nbytes, kind, stream)
 
     def record(self, event: Handle, stream: Handle) -> None:
-        """`event` happens when the stream gets here."""
+        """Record `event` on the stream; it completes when the stream reaches this point."""
         self.checked(self._runtime.cudaEventRecord, event, stream)
 
     def wait_on_device(self, stream: Handle, event: Handle) -> None:
-        """What `stream` is given from now on starts after `event`."""
+        """Make later work on `stream` wait for `event`."""
         self.checked(self._runtime.cudaStreamWaitEvent, stream, event, 0)
 
     def wait(self, event: Handle) -> None:
-        """Sleep until the event has happened."""
+        """Sleep until the event has completed."""
         self.checked(self._runtime.cudaEventSynchronize, event)
 
     def synchronise(self, stream: Handle) -> None:
@@ -174,7 +177,7 @@ class Cuda:
         self.checked(self._runtime.cudaStreamSynchronize, stream)
 
     def graph(self, stream: Handle, enqueue: Callable[[int], None]) -> Callable[[], None]:
-        """Record what `enqueue` gives the stream; the returned callable gives it all again in one launch."""
+        """Capture the work that `enqueue` puts on the stream; the returned callable replays it in one launch."""
         mode = self._runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self.checked(self._runtime.cudaStreamBeginCapture, stream, mode)
         try:
@@ -189,18 +192,27 @@ class Cuda:
         return lambda: self.checked(self._runtime.cudaGraphLaunch, executable, stream)
 
     def _abandon_capture(self, stream: Handle) -> None:
-        """A stream that is still capturing takes no work and cannot be destroyed. What failed has its own error,
-        which is the cause: that this capture is invalid then is only its effect."""
+        """End a failed capture: a stream that is still capturing takes no work and cannot be destroyed.
+
+        The caller raises the error that caused the failure. The invalid capture only follows from it, so its error
+        is ignored.
+        """
         error, *graphs = self._runtime.cudaStreamEndCapture(stream)
         if error == self._runtime.cudaError_t.cudaSuccess:
             self._graphs.callback(self.checked, self._runtime.cudaGraphDestroy, graphs[0])
 
     def drop_graphs(self) -> None:
-        """Before what was captured goes: a graph does not hold it. Its launches are of no use any more."""
+        """Destroy all graphs; their launches no longer work.
+
+        Call it before releasing what was captured: a graph holds no reference to it.
+        """
         self._graphs.close()
 
     def close(self) -> None:
-        """Give everything back. What a lost device holds is leaked: the driver frees it when the process ends."""
+        """Release everything.
+
+        Resources of a lost device are leaked: the driver frees them when the process ends.
+        """
         if not self.works():
             self._graphs.pop_all()
             self._held.pop_all()
@@ -212,7 +224,7 @@ class Cuda:
 
 
 def open_cuda(folder: Path) -> Cuda:
-    """The first GPU; raises EngineError where there is none or no cuda-python, with what to do."""
+    """Open the first GPU; raises EngineError with advice when there is no GPU or no cuda-python."""
     try:
         from cuda.bindings import runtime
     except ImportError as error:
@@ -230,12 +242,12 @@ def open_cuda(folder: Path) -> Cuda:
 
 
 def leak(kept: object) -> None:
-    """Never free it, not even when the process ends: its destructor would call a device that is lost."""
+    """Keep an object alive for ever, even at process exit: its destructor would call a lost device."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
 
 
 def _gpu(cuda: Cuda) -> Gpu:
-    runtime = cuda._runtime  # noqa: SLF001 (its own module)
+    runtime = cuda._runtime  # noqa: SLF001 (same module)
     properties = cuda.checked(runtime.cudaGetDeviceProperties, DEVICE)
     name = properties.name
     return Gpu(

@@ -1,8 +1,8 @@
-"""Batches through a GPU: copies in and out overlap the computing, nothing is allocated once it runs.
+"""Runs batches on a GPU: copies overlap with computing, and nothing is allocated after start-up.
 
-Three streams, in the order of a batch's way: in, compute, out. A slot is one batch's place on that way, with
-buffers and events of its own, so that batch n+1 comes in and n-1 goes out while n is computed. The network is a
-seam of one method: it binds itself to a slot's buffers and is then a callable that enqueues on a stream.
+A batch passes through three streams: in, compute, out. A slot holds the buffers and events of one batch, so batch
+n+1 is copied in and batch n-1 is copied out while batch n is computed. A network implements one method for this:
+it binds itself to a slot's buffers and returns a callable that enqueues an inference on a stream.
 """
 
 import math
@@ -27,15 +27,15 @@ from inspector.errors import DeviceError
 from inspector.values import Pixels
 
 SLOTS: Final = 3
-"""One batch coming in, one computed, one going out."""
+"""Batches in flight: one copied in, one computed, one copied out."""
 
 Enqueue = Callable[[int], None]
-"""Enqueues one inference on the stream of this address and returns at once; raises DeviceError."""
+"""Enqueue one inference on the stream with this address and return at once; raises DeviceError."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceBuffers:
-    """Addresses of one slot's buffers, each for a whole largest batch: uint8 frames, kind and score."""
+    """Addresses of one slot's buffers, each sized for the largest batch: uint8 frames, kind and score."""
 
     frames: int
     kind: int
@@ -43,44 +43,47 @@ class DeviceBuffers:
 
 
 class Network(Protocol):
-    """What computes between the buffers."""
+    """Computes the output buffers from the input buffer."""
 
     graphs_itself: bool
-    """Whether its enqueue already is one graph launch: then the plumbing records none."""
+    """Whether its enqueue is already one graph launch; the backend then captures no graph."""
 
     def bind(self, buffers: DeviceBuffers, frames: int, stream: int) -> Enqueue:
-        """An inference of exactly `frames` frames between these buffers; it may warm up on `stream`."""
+        """Return an inference of exactly `frames` frames between these buffers; may warm up on `stream`."""
 
     def close(self) -> None:
-        """Give back everything, newest first. Nothing runs any more, and the buffers are still there."""
+        """Release everything, newest first. Nothing runs any more; the buffers still exist."""
 
 
 @dataclass(slots=True)
 class Slot:
-    """One batch's place: everything in it is taken when the engine is opened, and used again and again."""
+    """Buffers, events and launches of one batch, allocated at start and reused for every batch."""
 
     frames: Pixels
     kind: Pixels
     score: Pixels
-    """Pinned host memory, a largest batch each."""
+    """`frames`, `kind` and `score` are pinned host memory, each sized for the largest batch."""
     device: DeviceBuffers
     copied_in: Handle
     computed: Handle
     copied_out: Handle
     apart: tuple[Pixels, ...] = ()
-    """Frames of the batch that is about to be submitted, where they do not lie in `frames`."""
+    """Frames of the next batch that lie outside `frames` and are copied to the device one by one."""
     launches: dict[int, Callable[[], None]] = field(default_factory=dict)
-    """Captured batch size → what starts it."""
+    """Captured batch size → the callable that launches it."""
 
 
 def captured_sizes(max_batch: int) -> list[int]:
-    """Batch sizes with a graph of their own: powers of two and the largest. Others are padded to the next."""
+    """Return the batch sizes that get a graph: powers of two and the largest.
+
+    Other sizes are padded to the next one.
+    """
     sizes = [2**power for power in range(max_batch.bit_length()) if 2**power <= max_batch]
     return sizes if sizes[-1] == max_batch else [*sizes, max_batch]
 
 
 class CudaBackend(Backend):
-    """A backend on a GPU; it has only to bring the network."""
+    """A backend on a GPU; subclasses provide the network."""
 
     def _open(self) -> None:
         self._check()
@@ -98,19 +101,22 @@ class CudaBackend(Backend):
         self._thread.start()
 
     def _prepare(self, cuda: Cuda) -> None:
-        """Take everything; what fails half-way leaves the rest to `_release`."""
+        """Allocate everything; after a failure `_release` frees what was allocated."""
         self.gpu = cuda.gpu()
         self._check_gpu()
         self._streams = tuple(cuda.stream() for _ in range(3))
         self._sizes = captured_sizes(self.manifest.max_batch)
         self.slots = self.settings.slots or SLOTS
-        # Held as long as the graphs, which do not hold what they were captured from.
+        # Must live as long as the graphs: a graph holds no reference to what it was captured from.
         self._network = self._load(cuda)
         for _ in range(self.slots):
             self._make_slot(self._network)
 
     def _make_slot(self, network: Network) -> None:
-        """A slot with one graph a batch size; each has run, so that a coil's first frame is no slower."""
+        """Add a slot with one graph per batch size.
+
+        Each graph runs once here, so that the first batch is not slower.
+        """
         cuda, manifest = self._cuda, self.manifest
         frames = (manifest.max_batch, manifest.height, manifest.width)
         maps = (manifest.max_batch, manifest.map_height, manifest.map_width)
@@ -139,7 +145,10 @@ class CudaBackend(Backend):
         return lambda: enqueue(stream)
 
     def lay(self, frames: Sequence[Pixels]) -> Pixels | None:
-        """In the next slot's pinned memory; registered frames stay where they are, and are copied one by one."""
+        """Copy the frames into the next slot's pinned memory.
+
+        Registered frames are copied to the device one by one instead.
+        """
         slot = self._free[0]
         place = slot.frames[: len(frames)]
         if self.settings.register_frames and all(map(self._registered, frames)):
@@ -149,9 +158,9 @@ class CudaBackend(Backend):
         return place
 
     def _registered(self, frame: Pixels) -> bool:
-        """Whether the frame lies in shared memory, which is registered whole when its first frame comes."""
+        """Return whether the frame lies in shared memory; registers the whole memory at its first frame."""
         memory = frame.base
-        owner: object = None if memory is None else memory.base  # a memoryview, which numpy's types do not know
+        owner: object = None if memory is None else memory.base  # a memoryview, which numpy's types do not declare
         if memory is None or not isinstance(owner, memoryview) or not isinstance(owner.obj, mmap.mmap):
             return False
         self._cuda.register(memory)
@@ -168,7 +177,7 @@ class CudaBackend(Backend):
 
     def _enqueue(self, slot: Slot, frames: Pixels) -> None:
         cuda, (into, compute, out), count = self._cuda, self._streams, len(frames)
-        # The slot's last answer was given, so all its copies are done: nothing that is written here is still read.
+        # The slot's previous answer is out, so its copies are complete and its buffers are free to overwrite.
         if frames.ctypes.data != slot.frames.ctypes.data:
             np.copyto(slot.frames[:count], frames)
         if slot.apart:
@@ -179,7 +188,7 @@ class CudaBackend(Backend):
             cuda.copy_in(slot.device.frames, slot.frames[:count], into)
         cuda.record(slot.copied_in, into)
         cuda.wait_on_device(compute, slot.copied_in)
-        # Frames beyond `count` are an earlier batch's: computed, never copied out.
+        # Frames beyond `count` belong to an earlier batch: they are computed and never copied out.
         slot.launches[self._sizes[bisect_left(self._sizes, count)]]()
         cuda.record(slot.computed, compute)
         cuda.wait_on_device(out, slot.computed)
@@ -188,7 +197,7 @@ class CudaBackend(Backend):
         cuda.record(slot.copied_out, out)
 
     def _serve(self) -> None:
-        """Waits for batches in the order they were given; they cannot overtake each other."""
+        """Answer batches in the order of submission; batches cannot overtake each other."""
         try:
             self._cuda.select()
             while (work := self._work.get()) is not None:
@@ -209,16 +218,16 @@ class CudaBackend(Backend):
         self._release()
 
     def _release(self, error: BaseException | None = None) -> None:
-        """Graphs go first, then the network, then the memory it computes in; `error` is what opening failed with.
+        """Release graphs, then the network, then the memory it uses; `error` is the exception that opening raised.
 
-        After a sticky error nothing of it is destroyed: a destructor that calls a lost device may hang, or end the
-        process before it has said why.
+        After a sticky error nothing is destroyed: a destructor that calls a lost device may hang, or end the
+        process before it reports the cause.
         """
         network, self._network = self._network, None
         if not self._cuda.works():
             leak((network, self._all, error and error.__traceback__))
         else:
-            # What is half opened lives in the frames that the error came through.
+            # The exception's stack frames still hold half-opened objects.
             while error is not None:
                 traceback.clear_frames(error.__traceback__)
                 error = error.__context__
@@ -231,19 +240,19 @@ class CudaBackend(Backend):
         self._cuda.close()
 
     def device(self) -> str:
-        """The GPU's name and the precision."""
+        """Return the GPU's name and the precision."""
         precision = "int8 and fp16" if self.manifest.precision == "int8" else self.manifest.precision
         return f"{self.gpu.name}, {precision}"
 
     def versions(self) -> dict[str, str]:
-        """GPU, compute capability, driver and runtime."""
+        """Return GPU, compute capability, driver and runtime."""
         return self.gpu.versions()
 
     def _check(self) -> None:
-        """Before the GPU is touched: raises EngineError when the manifest does not fit what is installed."""
+        """Check the manifest against the installed software before touching the GPU; raises EngineError."""
 
     def _check_gpu(self) -> None:
-        """Before anything is deserialised: raises EngineError when the manifest does not fit this GPU."""
+        """Check the manifest against this GPU before deserialising anything; raises EngineError."""
 
     @abstractmethod
     def _load(self, cuda: Cuda) -> Network:

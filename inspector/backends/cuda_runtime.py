@@ -1,15 +1,15 @@
-"""The part of `cuda.bindings.runtime` that is in use here, as a table of calls with NVIDIA's own names."""
+"""The calls of `cuda.bindings.runtime` that the backends use, under NVIDIA's names."""
 
 from typing import Any, Protocol
 
 Handle = Any
-"""A stream, event or graph of cuda-python: opaque, `int()` gives its address."""
+"""A stream, event or graph of cuda-python: opaque; `int()` returns its address."""
 
 
 class CudaRuntime(Protocol):
-    """The calls of `cuda.bindings.runtime` in use here, with its own parameter names.
+    """The calls of `cuda.bindings.runtime` that the backends use, with NVIDIA's parameter names.
 
-    Each returns (error, …results). Tests hold the real module and the stand-in against this table.
+    Each returns (error, …results). Tests check the real module and the stand-in against this class.
     """
 
     cudaError_t: Any

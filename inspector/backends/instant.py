@@ -1,9 +1,9 @@
-"""An engine that answers at once, with no network in it: for load tests, and to provoke faults on a real line.
+"""An engine without a network that answers at once, for load tests and for provoking faults on a real line.
 
-Its rule can be worked out by hand: a pixel of grey level `defect_grey` or more, sampled at the map stride,
-is defect kind 1 with its grey level as the score. Two options of its manifest make trouble on purpose:
-`fail_on_grey` (a frame whose first pixel has that level fails its batch) and `delay_ms` (every batch takes that
-long). `trainer build-engine` never makes one; `write_engine` does.
+Results can be computed by hand: a pixel of grey level `defect_grey` or more, sampled at the map stride, is defect
+kind 1 with its grey level as the score. Two manifest options cause trouble on purpose: `fail_on_grey` (a frame
+whose first pixel has that level fails its batch) and `delay_ms` (every batch takes that long). `trainer
+build-engine` never creates such an engine; `write_engine` does.
 """
 
 import threading
@@ -29,11 +29,11 @@ from inspector.engine.manifest import (
 from inspector.values import Pixels
 
 DEFECT_GREY: Final = 250
-"""Default level from which a pixel is a defect; steel under line lighting stays well below."""
+"""Default lowest grey level of a defect pixel; steel under line lighting stays well below."""
 
 
 class InstantBackend(Backend):
-    """Answers in the thread that submits, unless the manifest asks for a delay."""
+    """Answers in the submitting thread; with a delay in the manifest, in a separate thread."""
 
     def _open(self) -> None:
         options = self.manifest.options
@@ -68,7 +68,7 @@ class InstantBackend(Backend):
         stride = self.manifest.map_stride
         sampled = np.ascontiguousarray(frames[:, ::stride, ::stride])
         flat = sampled.reshape(-1, sampled.shape[-1])
-        # OpenCV's threshold: a twentieth of the time that numpy's `where` takes on some CPUs.
+        # cv2.threshold takes a twentieth of the time of numpy's `where` on some CPUs.
         _, score = cv2.threshold(flat, self._highest_sound, 0, cv2.THRESH_TOZERO)
         score = np.asarray(score, np.uint8).reshape(sampled.shape)
         kind = self._all_kind_1[: len(frames)]
@@ -80,7 +80,7 @@ class InstantBackend(Backend):
             self._thread.join()
 
     def device(self) -> str:
-        """Says that no network runs."""
+        """Say that no network runs."""
         return "no network: answers at once"
 
 
@@ -94,7 +94,7 @@ def write_engine(
     map_stride: int = 4,
     options: dict[str, float] | None = None,
 ) -> EngineFolder:
-    """Write an instant engine's folder, golden frames and all, and open it."""
+    """Write an instant engine's folder with its golden frames, and open it."""
     path.mkdir(parents=True)
     frame = np.full((1, height, width), 100, np.uint8)
     frame[0, height // 4 : height // 2, width // 4 : width // 2] = 255

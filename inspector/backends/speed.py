@@ -1,4 +1,4 @@
-"""How fast an engine is on this PC, alone and on real frames."""
+"""Measures how fast an engine runs alone on this PC, on real frames."""
 
 import time
 from typing import Any, Final
@@ -9,16 +9,16 @@ from inspector.backends.base import Backend
 from inspector.values import Pixels
 
 SPEED_S: Final = 2.0
-"""How long it is measured: long enough that starting and stopping do not count."""
+"""Duration of the measurement, seconds: long enough that start and stop do not distort it."""
 WARM_UP_BATCHES: Final = 4
 
 
 def measure_speed(
     engine: Backend, frames: Pixels, seconds: float = SPEED_S, batch: int | None = None
 ) -> dict[str, Any]:
-    """Frames a second of the engine alone with all its slots in use, over real frames.
+    """Measure the engine's frames per second over real frames, with all slots in use and nothing else running.
 
-    `batch` is how many frames a batch has; None: as many as the engine takes.
+    `batch` is the number of frames per batch; None uses the engine's largest batch.
     """
     batch = engine.manifest.max_batch if batch is None else batch
     batches = [
@@ -38,7 +38,7 @@ def measure_speed(
         answers = engine.wait()
         now = time.perf_counter()
         if started is None:
-            started = now  # from answer to answer, so that filling the slots does not count
+            started = now  # measures from answer to answer, so that filling the slots does not count
             continue
         answered += len(answers)
         engine_ms += [answer.engine_ms for answer in answers]

@@ -1,6 +1,6 @@
-"""Engines on torch: for GPU PCs without TensorRT, and the reference GPU tests compare with.
+"""Torch engines, for GPU PCs without TensorRT and as the reference for GPU tests.
 
-On a CPU it is slow and there for checks; OpenVINO is what runs a line there.
+On a CPU, torch is slow and serves only for checks; OpenVINO runs lines there.
 """
 
 import gc
@@ -22,20 +22,20 @@ from inspector.errors import DeviceError, EngineError
 from inspector.values import Pixels
 
 WARM_UPS: Final = 3
-"""Runs before a graph is captured: cuDNN has chosen its kernels by then, and the allocator has its blocks."""
+"""Runs before a graph is captured: cuDNN then has chosen its kernels and the allocator has its blocks."""
 
 CPU_SLOTS: Final = 2
-"""One batch computed, the next one waiting."""
+"""One batch computed, the next one queued."""
 
 
 def open_torch(folder: EngineFolder, settings: BackendSettings) -> Backend:
-    """The backend for the device the engine was built for; never another one."""
+    """Create the backend for the device that the engine was built for; it never falls back to another device."""
     on_gpu = folder.manifest.options.get(DEVICE) == "cuda"
     return TorchCudaBackend(folder, settings) if on_gpu else TorchCpuBackend(folder, settings)
 
 
 class TorchCudaBackend(CudaBackend):
-    """An exported program on a GPU, channels last, one CUDA graph a batch size."""
+    """An exported program on a GPU, channels last, with one CUDA graph per batch size."""
 
     def _check(self) -> None:
         self._torch = _import_torch(self.folder)
@@ -51,16 +51,19 @@ class TorchCudaBackend(CudaBackend):
         return TorchNetwork(self._torch, program, self)
 
     def device(self) -> str:
-        """The GPU, the precision, and torch's version."""
+        """Return the GPU, the precision and torch's version."""
         return f"{super().device()}, torch {self._torch.__version__}"
 
     def versions(self) -> dict[str, str]:
-        """torch's, too."""
+        """Return torch's version and the GPU's versions."""
         return {"torch": str(self._torch.__version__), **super().versions()}
 
 
 class TorchNetwork:
-    """The program between a slot's buffers. torch captures the graphs itself: its allocator must know of them."""
+    """The program between a slot's buffers.
+
+    Torch captures the graphs itself, because its allocator must track them.
+    """
 
     graphs_itself = True
 
@@ -72,7 +75,7 @@ class TorchNetwork:
             "kind": (manifest.map_height, manifest.map_width),
             "score": (manifest.map_height, manifest.map_width),
         }
-        # One pool for all graphs: they run one after another on one stream, and leave nothing in it for the next.
+        # All graphs share one pool: they run one after another on one stream and leave no data in it for the next.
         self._pool = torch.cuda.graph_pool_handle()
         self._graphs: list[Any] = []
 
@@ -112,7 +115,7 @@ class TorchNetwork:
         return enqueue
 
     def close(self) -> None:
-        """Graphs first, then the weights; torch's allocator keeps nothing: the next engine finds the memory."""
+        """Release the graphs, then the weights, then torch's cached memory, so that the next engine can use it."""
         for graph in self._graphs:
             graph.reset()
         self._graphs.clear()
@@ -121,12 +124,12 @@ class TorchNetwork:
         self._torch.cuda.empty_cache()
 
     def _tensor(self, address: int, shape: tuple[int, ...]) -> Any:
-        """The slot's memory as a tensor; nothing is copied."""
+        """Wrap the slot's memory in a tensor without copying."""
         return self._torch.as_tensor(_DeviceArray(address, shape), device="cuda")
 
 
 class _DeviceArray:
-    """Device memory in the words all CUDA libraries for Python share."""
+    """Device memory under the interface that all CUDA libraries for Python share."""
 
     def __init__(self, address: int, shape: tuple[int, ...]) -> None:
         self.__cuda_array_interface__ = {
@@ -138,7 +141,7 @@ class _DeviceArray:
 
 
 class TorchCpuBackend(Backend):
-    """An exported program on the CPU, one batch after another in a thread of its own."""
+    """An exported program on the CPU; a thread runs one batch after another."""
 
     def _open(self) -> None:
         self._torch = _import_torch(self.folder)
@@ -160,11 +163,11 @@ class TorchCpuBackend(Backend):
             started = time.perf_counter()
             kind = score = error = None
             try:
-                # torch takes no read-only memory; a frame is small beside what is computed from it.
+                # torch refuses read-only memory. Copying a frame costs little compared to the inference.
                 given = torch.from_numpy(frames if frames.flags.writeable else frames.copy())
                 with torch.inference_mode():
                     kind, score = (maps.numpy() for maps in self._program(given))
-            except Exception as failure:  # noqa: BLE001  # a thread that died would leave the line waiting for ever
+            except Exception as failure:  # noqa: BLE001  # a dead thread would leave the line waiting for ever
                 kind, score, error = None, None, _first_line(failure)
             self._answer(Answer(ticket, kind, score, (time.perf_counter() - started) * 1e3, error))
 
@@ -173,16 +176,19 @@ class TorchCpuBackend(Backend):
         self._thread.join()
 
     def device(self) -> str:
-        """Says that this is the CPU."""
+        """Return that this is the CPU, the precision and torch's version."""
         return f"CPU, {self.manifest.precision}, torch {self._torch.__version__}"
 
     def versions(self) -> dict[str, str]:
-        """torch's."""
+        """Return torch's version."""
         return {"torch": str(self._torch.__version__)}
 
 
 def _import_torch(folder: EngineFolder) -> ModuleType:
-    """torch, of the version the program was exported with; raises EngineError before anything is deserialised."""
+    """Import torch and check its version before anything is deserialised.
+
+    Raises EngineError when torch is missing or differs from the version that exported the program.
+    """
     try:
         import torch
     except ImportError as error:
@@ -199,9 +205,9 @@ def _import_torch(folder: EngineFolder) -> ModuleType:
 
 
 def choose_kernels(torch: ModuleType, precision: str) -> None:
-    """How convolutions are computed on the GPU: fp32 as fp32, by the kernel that is fastest in the warm-up.
+    """Choose how the GPU computes convolutions: fp32 stays fp32, by the kernel that is fastest in the warm-up.
 
-    torch's own default for convolutions is TF32, whose 10 bits of mantissa are no more than fp16's.
+    Torch's default for convolutions is TF32, whose mantissa of 10 bits is no longer than that of fp16.
     """
     torch.backends.cudnn.benchmark = True
     if precision == "fp32":
@@ -210,31 +216,34 @@ def choose_kernels(torch: ModuleType, precision: str) -> None:
 
 
 def load_program(torch: ModuleType, folder: EngineFolder, device: str) -> Any:
-    """The program on `device`, channels last; raises EngineError for a file that is none."""
+    """Load the program onto `device`, channels last; raises EngineError for a file that torch cannot open."""
     path: Path = folder.path_of(PROGRAM_NAME)
     content = io.BytesIO(folder.read(PROGRAM_NAME))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch, about its own file format
+            warnings.simplefilter("ignore")  # torch warns about its own file format
             program = torch.export.load(content)
             if device != "cpu":
                 from torch.export.passes import move_to_device_pass
 
                 program = move_to_device_pass(program, device)
             return program.module().to(memory_format=torch.channels_last)
-    except Exception as error:  # noqa: BLE001 (what a damaged archive raises differs from byte to byte)
+    except Exception as error:  # noqa: BLE001 (the exception of a damaged archive differs from byte to byte)
         raise EngineError(
             f"{path}: torch {torch.__version__} cannot open it ({_first_line(error)}): build the engine again"
         ) from None
 
 
 def _release(version: str) -> list[str]:
-    """ "2.13.0+cu130" → ["2", "13"]: programs are kept readable within it."""
+    """ "2.13.0+cu130" → ["2", "13"]: programs stay readable within such a release."""
     return version.split("+", maxsplit=1)[0].split(".")[:2]
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What came first: torch ends a failed capture with an error of its own, which says only that it failed."""
+    """Return the first error in the chain.
+
+    Torch wraps a failed capture in an error that only says that it failed.
+    """
     while isinstance(error.__context__, RuntimeError):
         error = error.__context__
     return error

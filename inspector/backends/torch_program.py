@@ -1,9 +1,9 @@
-"""What a torch engine's folder holds; known without torch."""
+"""Contents of a torch engine's folder; importable without torch."""
 
 from typing import Final
 
 PROGRAM_NAME: Final = "model.pt2"
-"""An exported program (torch.export): graph and weights, no Python code."""
+"""File name of the exported program (torch.export): graph and weights, no Python code."""
 
 DEVICE: Final = "device"
-"""Option of the manifest: "cuda" or "cpu"."""
+"""Manifest option for the device: "cuda" or "cpu"."""

@@ -1,4 +1,4 @@
-"""Sources: where frames come from. One line a kind of source; the config's `type` picks it."""
+"""Sources, which provide frames. The config's `type` selects the kind of source."""
 
 import glob
 from pathlib import Path
@@ -19,14 +19,14 @@ _SPEC_HINT = "give an image or a folder of images, a video file, or a recording 
 
 
 def at_scale(settings: SourceSettings, mm_per_px_along: float) -> SourceSettings:
-    """The settings with the recipe's scale, which a recording holds its positions against."""
+    """Return the settings with the recipe's scale, against which a recording checks its positions."""
     if isinstance(settings, RecordingSettings):
         return settings.model_copy(update={"mm_per_px": mm_per_px_along})
     return settings
 
 
 def open_source(settings: SourceSettings) -> Source:
-    """The source the settings describe, not yet entered."""
+    """Create the source that the settings describe; the caller enters it."""
     match settings:
         case FolderSettings():
             from inspector.sources.folder import FolderSource
@@ -61,9 +61,10 @@ def open_source(settings: SourceSettings) -> Source:
 
 
 def source_settings(path: Path) -> FolderSettings | VideoSettings | RecordingSettings:
-    """What a path given on the command line is; raises SourceError when it is none of them.
+    """Return the settings for a path from the command line; raises SourceError for a path that is no source.
 
-    One image is a folder of one name, and so are wildcards in the last part of the path.
+    An image becomes its folder with the image's name as the pattern; wildcards in the last part of the path become
+    the pattern.
     """
     from inspector.sources.folder import printable
     from inspector.sources.recording import RECORDING_NAME

@@ -1,4 +1,4 @@
-"""What every source is: a bounded or endless run of captures, and what ingest does when the line is behind."""
+"""The interface of every source: a finite or endless sequence of captures."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -12,51 +12,51 @@ class WhenBehind(StrEnum):
     """What ingest does with new frames while the worker is behind."""
 
     WAIT = "wait"
-    """Stop reading: a recording has time."""
+    """Stop reading; a recording can wait."""
     SHED_OLDEST = "shed_oldest"
-    """Give up the oldest frame that waits (it ends UNINSPECTED): a strip does not stop for us."""
+    """Drop the oldest waiting frame, which ends UNINSPECTED; the strip does not stop."""
 
 
 class Source(Protocol):
-    """A camera, or something that can stand in for one; nobody downstream can tell.
+    """A camera or a stand-in for one; nothing downstream can tell them apart.
 
     A source is used once: `with source: for capture in source.captures(): …`.
     """
 
     @property
     def when_behind(self) -> WhenBehind:
-        """What this source can afford."""
+        """What ingest does when the worker is behind this source."""
         ...
 
     def __enter__(self) -> Self:
-        """Open it; raises SourceError when it cannot be opened at all."""
+        """Open the source; raises SourceError when that fails."""
         ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Release whatever was opened."""
+        """Release everything that was opened."""
         ...
 
     def total(self) -> int | None:
-        """How many captures there will be, or None where nobody can know."""
+        """Return the number of captures to come, or None when it is unknown."""
         ...
 
     def notes(self) -> list[str]:
-        """What people should know of it before the start, such as files that are left out; each a short line."""
+        """Return short notes to show before the start, one line each; for example files that are left out."""
         ...
 
     def captures(self) -> Iterator[Capture | None]:
-        """Every captured frame in order; a frame that cannot be had is a capture with a fault.
+        """Yield every captured frame in order; an unavailable frame is a capture with a fault.
 
-        None means "alive, no frame yet": a source that waits yields it at least every 0.2 s, so that ingest can
-        stop in time and prove that it is idle, not stuck.
+        None means "alive, no frame yet". A waiting source yields None at least every 0.2 s, so that ingest can
+        stop promptly and report that it is idle, not stuck.
         """
         ...
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """What each frame is called and its (height, width), read without decoding where possible.
+        """Yield each frame's name and (height, width), read without decoding if possible.
 
-        For `inspector check`, before the start; empty for a source that is not known before it runs.
+        For `inspector check`, before the start. Yields nothing when sizes are unknown before the start.
         """
         ...

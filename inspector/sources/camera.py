@@ -1,4 +1,4 @@
-"""A camera (V4L2, RTSP or HTTP) that reconnects and accounts for every gap."""
+"""A camera (V4L2, RTSP or HTTP) that reconnects and accounts for every missing frame."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,18 +14,19 @@ from inspector.sources.camera_reader import CameraReader, Lost, Shot
 from inspector.values import Capture, Code, Uninspected
 
 _POLL_S: Final = 0.1
-"""Longest wait for a frame before None says "alive"; the Source contract allows 0.2 s."""
+"""Longest wait for a frame before `captures` yields None, seconds; the Source contract allows 0.2 s."""
 
 _JOIN_S: Final = 1.0
-"""Longest wait for the reader at the end; one that a driver holds is left behind, it is a daemon."""
+"""Longest wait for the reader thread at the end, seconds. A thread that a driver blocks is abandoned; it is a
+daemon."""
 
 _OPEN_MARGIN_S: Final = 1.0
-"""How much longer than its own time-out the first open may take before it counts as stuck."""
+"""Margin beyond the connection's time-out before the first open counts as stuck, seconds."""
 
 
 @dataclass(frozen=True)
 class Backoff:
-    """Pauses between attempts to reconnect, seconds: `first_s`, doubled each time up to `longest_s`."""
+    """Pauses between attempts to reconnect: `first_s` seconds, doubled after each attempt up to `longest_s`."""
 
     first_s: float = 0.2
     longest_s: float = 10.0
@@ -34,9 +35,9 @@ class Backoff:
 class CameraSource:
     """A free-running camera.
 
-    `device` is a V4L2 number or path, an RTSP or HTTP address, or a video file (played at the camera's rate).
-    `frames_per_second` says how many frames a gap has cost: each of them becomes a fault,
-    while the gap lasts. Reading happens in a thread, so that a stuck driver cannot hold up the line's end.
+    `device` is a V4L2 number or path, an RTSP or HTTP address, or a video file, which plays at the camera's rate.
+    `frames_per_second` converts the length of a gap into missing frames; each becomes a fault while the gap lasts.
+    A thread reads the camera, so that a stuck driver cannot prevent the line from stopping.
     """
 
     when_behind: ClassVar[WhenBehind] = WhenBehind.SHED_OLDEST
@@ -77,24 +78,24 @@ class CameraSource:
 
     @property
     def measured_rate(self) -> float | None:
-        """Frames a second that the camera really gives, over the last seconds; None until it is known."""
+        """Measured frame rate of the last seconds, frames per second; None until it is known."""
         return self._reader.measured_rate
 
     def total(self) -> int | None:
-        """None: a camera has no end."""
+        """Return None: a camera has no end."""
         return None
 
     def notes(self) -> list[str]:
-        """Nothing to tell."""
+        """Return no notes."""
         return []
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """The size that the camera says its frames have, where it says one."""
+        """Yield the frame size that the camera reports, if it reports one."""
         if self._reader.size is not None:
             yield self.name, self._reader.size
 
     def captures(self) -> Iterator[Capture | None]:
-        """Frames as they come, faults while none come; has no end of its own."""
+        """Yield frames as they arrive and faults while none arrive; never ends by itself."""
         while True:
             taken = self._reader.take(_POLL_S)
             if isinstance(taken, Shot):

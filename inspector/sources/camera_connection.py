@@ -1,4 +1,4 @@
-"""One connection to a camera: V4L2 through OpenCV, network cameras and files through FFmpeg."""
+"""A connection to a camera: V4L2 through OpenCV, network cameras and files through FFmpeg."""
 
 import time
 from dataclasses import dataclass
@@ -17,30 +17,30 @@ from inspector.sources.decoding import Greys, careful_stream, unknown_scale
 from inspector.values import Code, Pixels, Uninspected
 
 _NETWORK_PROTOCOLS: Final = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,srtp,crypto"
-"""What an address may open: a playlist that a camera sends never reaches this PC's files."""
+"""Protocols that a stream may open. A playlist from a camera therefore cannot reach files of this PC."""
 
 
 _WITHOUT_KEY_FRAME_S: Final = 10.0
-"""A stream that lost data and sends no key frame for so long is opened again, which makes a camera send one. Most
-send one every few seconds."""
+"""Longest time without a sound frame after a loss, seconds. The stream is then reopened, which makes the camera
+send a key frame; most cameras send one every few seconds."""
 
 
 class OpenCamera(Protocol):
-    """A camera that gives frames until its connection ends."""
+    """A camera that returns frames until its connection ends."""
 
     size: tuple[int, int] | None
-    """(height, width) as the camera states it."""
+    """(height, width) as the camera reports it; None when it reports none."""
     ended: str
-    """Why the connection has ended, once `read` has returned None."""
+    """Why the connection ended, valid after `read` has returned None."""
     is_file: bool
-    """It has an end and no clock of its own: it is played at the camera's rate."""
+    """Whether it is a file: it ends, has no clock, and plays at the camera's rate."""
 
     def read(self) -> Pixels | Uninspected | None:
-        """The next frame, uint8 [H, W], or why there is none; None when the connection has ended."""
+        """Return the next frame, uint8 [H, W], or its fault; None when the connection has ended."""
         ...
 
     def release(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         ...
 
 
@@ -50,11 +50,11 @@ class Connection:
 
     device: str | int
     timeout_s: float
-    """For opening and for one read of a network camera; V4L2 has its own of 10 s."""
+    """Time-out for opening and for each read of a network camera, seconds; V4L2 has a fixed time-out of 10 s."""
     grey_window: GreyWindow | None = None
 
     def open(self) -> OpenCamera | str:
-        """An open camera, or why there is none."""
+        """Return an open camera, or why it cannot be opened."""
         if isinstance(self.device, int) or self.device.startswith("/dev/video"):
             return self._open_v4l2()
         if " ! " in self.device:
@@ -65,7 +65,7 @@ class Connection:
         if not cv2.videoio_registry.hasBackend(cv2.CAP_V4L2):
             return "this OpenCV is built without V4L2"
         try:
-            if isinstance(self.device, int):  # the two spellings are two overloads
+            if isinstance(self.device, int):  # one overload for each type
                 camera = cv2.VideoCapture(self.device, cv2.CAP_V4L2)
             else:
                 camera = cv2.VideoCapture(self.device, cv2.CAP_V4L2)
@@ -78,7 +78,7 @@ class Connection:
 
 
 class _Grabber:
-    """A camera on OpenCV."""
+    """A camera read through OpenCV."""
 
     def __init__(self, camera: cv2.VideoCapture) -> None:
         self._camera = camera
@@ -99,7 +99,7 @@ class _Grabber:
 
 
 def _open_stream(device: str, timeout_s: float, grey_window: GreyWindow | None) -> OpenCamera | str:
-    # RTSP over UDP loses packets on a busy network, and with each of them a frame.
+    # RTSP over UDP loses packets on a busy network; each lost packet costs a frame.
     options = {"rtsp_flags": "prefer_tcp"}
     if "://" in device:
         options["protocol_whitelist"] = _NETWORK_PROTOCOLS
@@ -123,10 +123,10 @@ def _open_stream(device: str, timeout_s: float, grey_window: GreyWindow | None) 
 
 
 class _Stream:
-    """A network camera or a file on FFmpeg, without OpenCV between.
+    """A network camera or a file read through FFmpeg directly.
 
-    OpenCV cuts frames of a new size to the size of the first, and hands over what was damaged on the way as
-    repaired: both would be inspected as steel.
+    OpenCV crops frames of a new size to the first size and returns damaged frames as repaired; both would be
+    inspected as steel.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream, timeout_s: float, greys: Greys) -> None:
@@ -159,7 +159,10 @@ class _Stream:
 
 
 def mono(image: MatLike) -> Pixels | Uninspected:
-    """One plane of 8 bits, or why there is none; colour becomes ITU-R BT.601 luma, as OpenCV defines it."""
+    """Convert an image to one plane of 8 bits, or return the fault.
+
+    Colour becomes ITU-R BT.601 luma, as in OpenCV.
+    """
     if image.dtype != np.uint8:
         return Uninspected(Code.UNREADABLE, f"a frame of {image.dtype} samples; set the camera to 8 bits")
     if image.ndim == 3 and image.shape[2] in {3, 4}:

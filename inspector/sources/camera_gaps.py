@@ -1,25 +1,25 @@
-"""How many frames a camera that went silent has cost; knows no camera and no clock."""
+"""Counts the frames that a silent camera has cost, without access to a camera or a clock."""
 
 from typing import Final
 
 _STALL_S: Final = 1.0
-"""A connected camera that gives nothing for so long counts as a gap; shorter is network jitter."""
+"""Silence of a connected camera that counts as a gap, seconds; shorter silence is network jitter."""
 
 _STALL_FRAMES: Final = 3
-"""The same for a slow camera: never less than so many frame times."""
+"""Silence that counts as a gap of a slow camera, in frame times."""
 
 _BACKLOG_SHARE: Final = 0.75
-"""Frames that come closer together than this share of a frame time were held up on the way."""
+"""Share of a frame time. Frames that arrive closer together were delayed on the way."""
 
 
 class Gaps:
-    """Counts the frames that a camera should have given and did not.
+    """Counts the frames that a camera should have delivered and did not.
 
-    A gap lasts from the last frame to the next one; silent for T seconds it has cost T × rate frames, rounded,
-    less the frame that ends it, and at least one. All times are seconds of one monotonic clock.
+    A gap lasts from the last frame to the next one. After T seconds of silence it has cost T × rate frames,
+    rounded, minus the frame that ends it, and at least one. All times are seconds of one monotonic clock.
 
-    With `triggered`, an encoder on the strip triggers the camera: one that is connected and silent costs nothing,
-    because the strip stands.
+    With `triggered`, an encoder on the strip triggers the camera. Silence of a connected camera then costs
+    nothing, because the strip stands still.
     """
 
     def __init__(self, frames_per_second: float, *, triggered: bool = False) -> None:
@@ -32,17 +32,17 @@ class Gaps:
         self._said = 0
 
     def opened(self, now_s: float) -> None:
-        """The camera is there; it may take its time up to the first frame."""
+        """Note that the camera is open; the time to the first frame is not limited."""
         self._last_s = now_s
 
     def failed(self, why: str, now_s: float) -> None:
-        """The connection is lost, or could not be made again: a gap up to the next frame."""
+        """Note that the connection is lost or could not be reopened; a gap lasts until the next frame."""
         if self._failure is None and self._triggered:
             self._last_s = now_s
         self._failure = why
 
     def frame(self, now_s: float) -> tuple[int, str]:
-        """A frame came. Returns how many missing ones were not said yet, and why; the gap is over."""
+        """Note a frame, which ends the gap; returns the number of missing frames not yet reported, and why."""
         unsaid = self.due(now_s)
         self._last_s = now_s
         self._any_frame = True
@@ -52,11 +52,11 @@ class Gaps:
 
     @property
     def said(self) -> int:
-        """Frames that were said to be missing since the last one."""
+        """Missing frames reported since the last frame."""
         return self._said
 
     def due(self, now_s: float) -> tuple[int, str]:
-        """How many missing frames to say now that were not said yet, and why."""
+        """Return the number of missing frames to report now, without those already reported, and why."""
         silent_s = now_s - self._last_s
         stalled = self._any_frame and silent_s > self._stall_s and not self._triggered
         if self._failure is None and not stalled:
@@ -68,10 +68,11 @@ class Gaps:
 
 
 class Backlog:
-    """Frames that were said to be missing and come after all, late and close together: each counts once.
+    """Detects frames that were reported missing and then arrive late and close together; each counts once.
 
-    A stalled network delivers what it held up in a burst. The first frame after a gap is held until the next one
-    shows which of the two it was: a backlog, of which the frames are counted already, or the present.
+    A stalled network delivers the delayed frames in a burst. The caller holds the first frame after a gap until
+    the next frame shows whether the held one is part of such a backlog, and so already counted, or a current
+    frame.
     """
 
     def __init__(self, frames_per_second: float) -> None:
@@ -80,26 +81,26 @@ class Backlog:
         self._last_s = 0.0
 
     def begin(self, counted: int) -> None:
-        """A gap ends in which so many frames were said to be missing."""
+        """Note the end of a gap in which `counted` frames were reported missing."""
         self._counted = counted
 
     @property
     def expects(self) -> bool:
-        """The frame in hand may turn out to be counted already."""
+        """Whether the current frame may already be counted."""
         return self._counted > 0
 
     def lost(self) -> bool:
-        """The stream skips a frame. Returns whether the gap has counted it."""
+        """Note that the stream skips a frame; returns whether the gap has already counted it."""
         is_counted = self._counted > 0
         self._counted -= is_counted
         return is_counted
 
     def held(self, now_s: float) -> None:
-        """A frame is held from now on."""
+        """Note that a frame is held from now on."""
         self._last_s = now_s
 
     def was_counted(self, now_s: float) -> bool:
-        """Another frame has come: whether the held one was part of the backlog."""
+        """Note another frame; returns whether the held one was part of the backlog."""
         if now_s - self._last_s >= self._within_s:
             self._counted = 0
             return False
@@ -107,7 +108,7 @@ class Backlog:
         return True
 
     def is_over(self, now_s: float) -> bool:
-        """No other frame has come in time: the held one is of the present."""
+        """Return whether no other frame arrived in time, which makes the held one a current frame."""
         if now_s - self._last_s < self._within_s:
             return False
         self._counted = 0

@@ -1,30 +1,31 @@
-"""Measures how many frames a second a camera really gives."""
+"""Measures the frame rate of a camera."""
 
 from typing import Final
 
 _WINDOW_S: Final = 5.0
-"""Long enough that a burst or a pause of a network changes the figure little."""
+"""Length of the measurement, seconds: a burst or a pause of the network then changes the result little."""
 
 _OFF_SHARE: Final = 0.1
-"""A rate is wrong that differs by more: crystals differ by 0.01 %, and frames are counted in whole ones."""
+"""Largest accepted deviation from the stated rate, as a share. Crystals differ by 0.01 %; counting whole frames
+adds rounding."""
 
 
 class Rate:
-    """Frames a second over the last whole window; all times are seconds of one monotonic clock."""
+    """Frames per second over the last complete window; all times are seconds of one monotonic clock."""
 
     def __init__(self, stated: float) -> None:
         self._stated = stated
         self._since_s: float | None = None
         self._frames = 0
         self.measured: float | None = None
-        """None up to the end of the first window."""
+        """Frames per second; None until the first window ends."""
 
     def restart(self) -> None:
-        """A gap: what came before it does not count."""
+        """Discard the current window after a gap."""
         self._since_s = None
 
     def frame(self, now_s: float) -> bool:
-        """A frame came. Returns whether a window has ended in which the rate was not as stated."""
+        """Count a frame; returns whether a window has just ended with a rate that differs from the stated one."""
         if self._since_s is None:
             self._since_s, self._frames = now_s, 0
             return False

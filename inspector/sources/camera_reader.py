@@ -1,4 +1,4 @@
-"""The thread that reads a camera, reconnects it, and never waits for whoever takes the frames."""
+"""The thread that reads a camera and reconnects it, independently of the consumer's pace."""
 
 import threading
 import time
@@ -15,7 +15,8 @@ from inspector.sources.camera_rate import Rate
 from inspector.values import Code, Pixels, Uninspected
 
 _QUEUE_FRAMES: Final = 8
-"""Frames that wait between reader and ingest: a third of a second at 25 frames/s; then the oldest goes."""
+"""Frames that may wait between reader and ingest: a third of a second at 25 frames/s. Beyond that the oldest is
+dropped."""
 
 _NOT_TAKEN: Final = Uninspected(Code.SHED, "dropped: the line did not take it in time")
 
@@ -24,7 +25,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Shot:
-    """A frame as it came: uint8 [H, W], and its time in ns since 1970."""
+    """A frame as received: uint8 [H, W], and its time in ns since 1970."""
 
     pixels: Pixels
     captured_ns: int
@@ -32,16 +33,16 @@ class Shot:
 
 @dataclass(frozen=True)
 class Lost:
-    """Frames that should have come and did not, or could not be used."""
+    """Frames that did not arrive or could not be used."""
 
     count: int
     why: Uninspected
     captured_ns: int
-    """When it was known."""
+    """When the loss was detected, ns since 1970."""
 
 
 class CameraReader:
-    """Reads in a daemon thread. Every frame, and every frame that was lost, is taken once with `take`."""
+    """Reads a camera in a daemon thread. `take` returns every frame and every lost frame once."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class CameraReader:
         self._gaps = Gaps(frames_per_second, triggered=triggered)
         self._backlog = Backlog(frames_per_second)
         self._held: Shot | None = None
-        """The first frame after a gap, until it is known whether the gap has counted it."""
+        """The first frame after a gap, held until it is known whether the gap has counted it."""
         self._rate = Rate(frames_per_second)
         self._wrong_rate = Repeated()
         self._news = threading.Condition()  # guards the gaps and the queue
@@ -71,35 +72,35 @@ class CameraReader:
         self._problem: str | None = "no answer in time"
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self.size: tuple[int, int] | None = None
-        """(height, width) as the camera states it."""
+        """(height, width) as the camera reports it."""
 
     def start(self) -> None:
-        """Open the camera, in the thread: a driver may block."""
+        """Open the camera in the thread, because a driver may block."""
         self._thread.start()
 
     def problem(self, wait_s: float) -> str | None:
-        """Why the camera could not be opened, None when it is open; waits for the first attempt."""
+        """Wait for the first attempt to open; returns why it failed, or None when the camera is open."""
         self._tried.wait(wait_s)
         return self._problem
 
     def stop(self, wait_s: float) -> None:
-        """End the thread; one that a driver holds longer than `wait_s` is left to end by itself."""
+        """Stop the thread; a thread that a driver blocks longer than `wait_s` is left to end by itself."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join(wait_s)
 
     @property
     def measured_rate(self) -> float | None:
-        """Frames a second that the camera really gives; None until it is known."""
+        """Measured frames per second; None until it is known."""
         return self._rate.measured
 
     @property
     def alive(self) -> bool:
-        """Whether frames may still come."""
+        """Whether frames may still arrive."""
         return self._thread.is_alive()
 
     def take(self, wait_s: float) -> Shot | Lost | None:
-        """The next frame, or lost ones, in order; None when there is neither within `wait_s`."""
+        """Return the next frame or loss in order; None when neither arrives within `wait_s`."""
         with self._news:
             found = self._next()
             if found is None:
@@ -147,7 +148,7 @@ class CameraReader:
             self._news.notify()
 
     def _read(self, camera: OpenCamera) -> bool:
-        """Read up to the end of the connection; says whether any frame came."""
+        """Read until the connection ends; returns whether any frame arrived."""
         due_s = time.monotonic()
         any_frame = False
         try:
@@ -191,7 +192,7 @@ class CameraReader:
             )
 
     def _take(self, shot: Shot, now_s: float) -> None:
-        """Hand a frame on, or hold it while it may be one that a gap has counted."""
+        """Queue a frame, or hold it while a gap may have counted it."""
         if self._held is not None:
             if self._backlog.was_counted(now_s):
                 self._held = None
@@ -216,7 +217,7 @@ class CameraReader:
             self._queue.append(entry)
 
     def _drop_oldest(self) -> None:
-        """Turn the oldest frame into a loss in its place."""
+        """Replace the oldest frame with a loss."""
         at = next(i for i, waiting in enumerate(self._queue) if isinstance(waiting, Shot))
         later = list(self._queue)[at + 1 :]
         lost = Lost(1, _NOT_TAKEN, self._queue[at].captured_ns)

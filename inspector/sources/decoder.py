@@ -1,4 +1,4 @@
-"""Decodes a video stream so that no damage goes unsaid: every packet becomes a frame or a fault."""
+"""Decodes a video stream and reports all damage: every packet becomes a frame or a fault."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -26,17 +26,17 @@ _NO_OUTPUT: Final = Uninspected(Code.STREAM_DAMAGED, "lost to damage next to it:
 _INTRA_CODECS: Final = frozenset(
     {"png", "huffyuv", "ffvhuff", "utvideo", "prores", "dnxhd", "jpeg2000", "magicyuv"}
 )
-"""Codecs whose frames stand alone beside those that FFmpeg knows as such. FFV1 is not one: its frames share
-statistics up to the next key frame."""
+"""Intra-only codecs that FFmpeg does not mark as such. FFV1 is not one: its frames share statistics up to the next
+key frame."""
 
 _FORGETS: Final = "mmco: unref short failure"
 
 
 class Decoder:
-    """Decodes one stream, and keeps account of which packet became which frame.
+    """Decodes one stream and tracks which packet became which frame.
 
-    An inter-coded frame is a guess once anything before it is lost or damaged, up to the next key frame. The
-    decoder need not say a word of it.
+    After a lost or damaged packet every inter-coded frame is a guess, up to the next key frame. The decoder may
+    not report it.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream, *, live: bool = False) -> None:
@@ -44,7 +44,7 @@ class Decoder:
         codec = stream.codec_context
         self._is_intra = codec.codec.intra_only or codec.name in _INTRA_CODECS
         self._live = live
-        # MPEG program streams have time stamps for some frames only, the others are counted from those.
+        # MPEG program streams carry time stamps for some frames only; the others are counted from those.
         self._stamps_reach = LOOK_AHEAD if container.format.name == "mpeg" else 0
         self._tick_s = float(stream.time_base or 1)
         self._timeline = Timeline(self._tick_s)
@@ -52,26 +52,28 @@ class Decoder:
         self._has_display_times = self.packets.has_display_times
         self._losses = Losses(self._timeline, self._tick_s, has_display_times=self._has_display_times, live=live)
         self._waiting: dict[int, Sent] = {}
-        """By packet number: what was sent to the decoder and did not come out yet."""
+        """Packets sent to the decoder whose frames have not come out, by packet number."""
         self._given_up: deque[int] = deque(maxlen=LOOK_AHEAD)
-        """Packets that a fault stands for; a decoder without a reference may yet show their frames, too late."""
+        """Packets already reported as faults. A decoder without a reference may still output their frames, too
+        late."""
         self._gap: Gap | None = Gap(self._timeline, None) if self.packets.is_numbered else None
-        """H.264 and H.265: nothing is sound at the moment; so it is before the first key frame."""
+        """H.264 and H.265: set while no frame is sound, as before the first key frame."""
         self._restart: Sent | None = None
-        """The packet at which decoding began afresh after damage."""
+        """The packet at which decoding restarted after damage."""
         self._damages: list[float] = [] if self._is_intra else [-0.5]
-        """Packets that are damaged; what is lost between two packets lies halfway. Before the first one all is."""
+        """Numbers of damaged packets; a loss between two packets has the number halfway. Everything before the
+        first packet counts as lost."""
         self._any_damage = False
         self._last_loss = -1, 0
         """The packet before which frames were last found missing, and how many."""
         self._holes: deque[int] = deque(maxlen=LOOK_AHEAD)
-        """Holes in the time stamps whose damage is noted."""
+        """Holes in the time stamps whose damage is already noted."""
         self._first_ticks: int | None = None
         self._last_ticks: int | None = None
 
     @property
     def end_s(self) -> float:
-        """Where the last frame ends, seconds from the first."""
+        """End of the last frame, seconds from the first frame."""
         if self._first_ticks is None or self._last_ticks is None:
             return 0.0
         rate = self._stream.average_rate
@@ -79,12 +81,15 @@ class Decoder:
 
     @property
     def lost_at_end(self) -> int:
-        """Frames that are missing among the last packets: of a file that is cut off, some were to come yet."""
+        """Missing frames among the last packets.
+
+        In a truncated file, some of them may only have been due later.
+        """
         number, count = self._last_loss
         return count if number >= self.packets.count - self._timeline.depth - 1 else 0
 
     def frames(self) -> Iterator[VideoFrame | Uninspected]:
-        """Frames, or faults in the place of frames, in order of display."""
+        """Yield frames, or faults in their place, in display order."""
         for sent, packet in self.packets:
             yield from self._take(sent, packet)
         yield from self._in_order(self._decode(None, None))
@@ -98,10 +103,10 @@ class Decoder:
         elif packet is not None and packet.size:
             yield from self._in_order(self._decode(packet, sent))
             if self._is_intra:
-                yield from self._due(None)  # such a decoder holds nothing back
+                yield from self._due(None)  # an intra-only decoder delays nothing
 
     def _note_damage(self, sent: Sent) -> None:
-        """Note what is missing before the packet, or wrong with it."""
+        """Note damage to the packet and losses before it."""
         if sent.after_loss:
             self._losses.evidence = True
             self._damage(sent.number - 0.5)
@@ -120,7 +125,7 @@ class Decoder:
                     self._holes.append(hole)
 
     def _is_unsure(self, sent: Sent, order: Order) -> bool:
-        """The time stamps jump by so many frames that the numbers would be the same after a loss."""
+        """Return whether the time stamps jump by a number of frames that the picture numbers cannot show."""
         if sent.ticks is None or order.begins or not self._has_display_times:
             return False
         before = self._timeline.before(sent.ticks)
@@ -130,9 +135,10 @@ class Decoder:
     def _take_numbered(
         self, packet: "Packet[VideoStream] | None", sent: Sent
     ) -> Iterator[VideoFrame | Uninspected]:
-        """H.264 and H.265: their numbers tell where sound frames begin again; up to there nothing is decoded.
+        """Decode H.264 and H.265, whose picture numbers show where sound frames begin again.
 
-        A decoder that lacks references shows frames in any order, or none, and refuses sound ones later on.
+        Packets before that become faults. A decoder that lacks references outputs frames in any order or not at
+        all, and later rejects sound frames.
         """
         if self._damages and self._gap is None:
             yield from self._break_off(sent)
@@ -144,7 +150,7 @@ class Decoder:
             if order is None or order.clean_from is None or order.clean_from != self._gap.origin or sent.why:
                 if self._gap.origin is not None and packet is not None and packet.size:
                     self._given_up.append(sent.number)
-                    self._decode(packet, sent)  # frames that the one that is right builds on
+                    self._decode(packet, sent)  # the first sound frame builds on these frames
                     if sent.why is not None:
                         self._gap.origin = None
                 yield from self._give_up(sent)
@@ -152,7 +158,7 @@ class Decoder:
             yield from [LOST] * self._gap.end(sent.ticks if self._has_display_times else None)
             self._gap, self._losses.shown, self._restart, self._damages = None, None, sent, []
         elif self._restart is not None and sent is not self._restart and self._leads(sent, self._restart):
-            # Without a look ahead they are announced already, as missing before the key frame.
+            # Without look-ahead they were already reported as missing before the key frame.
             if not self._live or self._timeline.interval is None:
                 yield from self._give_up(sent)
             else:
@@ -163,11 +169,14 @@ class Decoder:
             yield from self._break_off(None)
 
     def _leads(self, sent: Sent, restart: Sent) -> bool:
-        """Leading frames travel behind a key frame, are shown before it, and build on what is lost before it."""
+        """Return whether it is a leading frame.
+
+        It follows a key frame, is shown before it, and builds on frames before it.
+        """
         return sent.has_picture and self._precedes(sent, restart, is_anchor=False)
 
     def _break_off(self, sent: Sent | None) -> Iterator[VideoFrame | Uninspected]:
-        """Hand over what was sound, and give up what was not; `sent` comes behind the damage."""
+        """Yield the sound frames still in the decoder, then give up the rest; `sent` follows the damage."""
         held = None if sent is None else self._waiting.pop(sent.number)
         self._gap = Gap(self._timeline, self._last_ticks if self._has_display_times else None)
         yield from self._sound_rest(self._decode(None, None))
@@ -180,7 +189,7 @@ class Decoder:
                 yield from [LOST] * held.order.lost
 
     def _sound_rest(self, frames: list[VideoFrame]) -> Iterator[VideoFrame | Uninspected]:
-        """Frames that the decoder held when damage came: those up to the first gap have their place."""
+        """Yield the frames that the decoder held when damage came, up to the first gap; their place is known."""
         for frame in frames:
             sent = self._waiting.get(frame.opaque) if isinstance(frame.opaque, int) else None
             if sent is None:
@@ -199,7 +208,7 @@ class Decoder:
             yield found
 
     def _give_up(self, sent: Sent) -> Iterator[Uninspected]:
-        """A fault in the place of a frame that is damaged or builds on damage."""
+        """Yield a fault for a frame that is damaged or builds on damage."""
         del self._waiting[sent.number]
         self._given_up.append(sent.number)
         if not sent.has_picture and sent.why is None:
@@ -227,7 +236,7 @@ class Decoder:
                 frames = self._stream.decode(packet)
         except av.FFmpegError as error:
             failure = error.strerror
-        if sent is None or self._only_forgets(said):  # at a flush there is no packet
+        if sent is None or self._only_forgets(said):  # a flush has no packet
             return frames
         if failure is not None:
             self._strike(sent, Uninspected(Code.UNREADABLE, f"cannot be decoded: {failure}"))
@@ -236,7 +245,10 @@ class Decoder:
         return frames
 
     def _only_forgets(self, said: list[str]) -> bool:
-        """After a fresh start, H.264 frames tell the decoder to forget frames that it never had: no damage."""
+        """Return whether the log is harmless.
+
+        After a restart, H.264 frames tell the decoder to drop frames it never had.
+        """
         return self._restart is not None and bool(said) and all(_FORGETS in line for line in said)
 
     def _in_order(self, frames: list[VideoFrame]) -> Iterator[VideoFrame | Uninspected]:
@@ -261,10 +273,10 @@ class Decoder:
         return _BUILDS_ON_DAMAGE if any(at <= sent.number for at in self._damages) else frame
 
     def _due(self, shown: Sent | None, *, is_anchor: bool = True) -> Iterator[Uninspected]:
-        """Faults of packets that should have been shown before `shown` (None: by now) and never came out.
+        """Yield faults for packets due before `shown` (None: due by now) whose frames never came out.
 
-        Without damage, a packet that yields no frame is the codec's way (VP9 and packed MPEG-4 have such) and no
-        loss; H.264 and H.265 have none.
+        Without damage, a packet without a frame is normal in VP9 and packed MPEG-4 and is no loss. In H.264 and
+        H.265 it always is one.
         """
         due = [
             sent
@@ -288,16 +300,16 @@ class Decoder:
         return sent.number, 0
 
     def _precedes(self, sent: Sent, shown: Sent, *, is_anchor: bool) -> bool:
-        """Whether `sent` is shown before `shown`, of which the frame has just come out."""
+        """Return whether `sent` is shown before `shown`, whose frame has just come out."""
         a, b = sent.order, shown.order
         if a is not None and b is not None and a.shown is not None and b.shown is not None:
             return (a.sequence, a.shown) < (b.sequence, b.shown)
         if self._has_display_times and sent.ticks is not None and shown.ticks is not None:
             return sent.ticks < shown.ticks
-        return is_anchor and sent.number < shown.number  # B-frames overtake the frames that they build on
+        return is_anchor and sent.number < shown.number  # B-frames are shown before anchors sent earlier
 
     def _missing_before(self, sent: Sent) -> Iterator[Uninspected]:
-        """Faults of the frames that are missing between the last one that was shown and this one."""
+        """Yield faults for the frames missing between the last shown frame and this one."""
         self._note_time(sent.ticks)
         count = self._losses.before(sent)
         if count:

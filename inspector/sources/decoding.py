@@ -1,4 +1,4 @@
-"""Opens video files for decoding in which damage is an error, and turns decoded frames into grey."""
+"""Opens videos so that damage raises errors, and converts decoded frames to grey."""
 
 import re
 from pathlib import Path
@@ -17,10 +17,10 @@ from inspector.images import GreyWindow, through_window
 from inspector.values import Pixels
 
 _FORMATS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv"
-"""FFmpeg's demuxers that are allowed. Playlists are not among them: they make FFmpeg open other files."""
+"""Allowed FFmpeg demuxers. Playlists are excluded: they make FFmpeg open other files."""
 
 _DEEP_BITS: Final = 16
-"""Bits a sample that say nothing of the sensor's depth: 10 and 12 bits in 16 look almost black."""
+"""Bits per sample that do not reveal the sensor's depth: 10 or 12 bits stored in 16 look almost black."""
 
 _DEEP_GREY: Final = re.compile(r"gray(?:9|10|12|14|16)(le|be)")
 
@@ -29,14 +29,14 @@ _COVER: Final = av.stream.Disposition.attached_pic
 
 
 class Greys:
-    """Turns decoded frames into full-range grey, with one converter for all of them."""
+    """Converts decoded frames to full-range grey, with one converter for all of them."""
 
     def __init__(self, window: GreyWindow | None = None) -> None:
         self._reformatter = VideoReformatter()
         self._window = window
 
     def pixels(self, frame: VideoFrame) -> Pixels:
-        """uint8 [H, W] as the eye sees it: limited range (16..235) is stretched, grey stays bit-exact."""
+        """Return uint8 [H, W] in full range: limited range (16..235) is stretched, grey stays bit-exact."""
         deep = _DEEP_GREY.fullmatch(frame.format.name)
         if self._window is not None and deep is not None:
             return through_window(_samples(frame, deep[1]), self._window)
@@ -52,10 +52,10 @@ def _samples(frame: VideoFrame, order: str) -> NDArray[np.uint16]:
 
 
 def unknown_scale(stream: VideoStream, window: GreyWindow | None) -> str | None:
-    """Why nobody can tell what is black and white in the video; None where it is known.
+    """Return why the video's black and white levels are unknown; None when they are known.
 
-    The usual colour formats of 10 and 12 bits define it. Grey of so many bits comes from machine cameras, as their
-    sensor gave it.
+    Common colour formats of 10 and 12 bits define them. Deep grey video holds the raw samples of a machine camera,
+    whose range only a grey window can tell.
     """
     if not stream.pix_fmt:
         return None
@@ -67,9 +67,9 @@ def unknown_scale(stream: VideoStream, window: GreyWindow | None) -> str | None:
 
 
 def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
-    """Open a local video for decoding in which damage is an error; raises SourceError.
+    """Open a local video so that damage raises errors; raises SourceError.
 
-    Nothing but the file itself is opened: a playlist in it that names other files or addresses is refused.
+    Nothing but the file itself is opened: a playlist that names other files or addresses is refused.
     """
     try:
         container = av.open(
@@ -91,14 +91,14 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
 
 
 def careful_stream(container: InputContainer) -> VideoStream | None:
-    """The container's first video, set up so that damage is an error; None where it holds none."""
+    """Return the container's first video, set up so that damage raises errors; None when it holds no video."""
     streams = [stream for stream in container.streams.video if not stream.disposition & _COVER]
     if not streams:
         return None
     stream = streams[0]
     context = stream.codec_context
-    # By default FFmpeg repairs what it can and says nothing: a repaired frame would be inspected as steel.
+    # By default FFmpeg silently repairs what it can, and a repaired frame would be inspected as steel.
     context.options = {"err_detect": "explode"}
     context.copy_opaque = True
-    context.thread_count = 1  # so that FFmpeg's log lines, see Decoder, come from the calling thread
+    context.thread_count = 1  # FFmpeg's log lines, see Decoder, then come from the calling thread
     return stream

@@ -1,4 +1,4 @@
-"""What FFmpeg only writes to its log: some damage is repaired there without any other sign."""
+"""Captures FFmpeg's log: FFmpeg reports some repaired damage nowhere else."""
 
 import re
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ from typing import Final
 import av.logging
 
 _TOLD_AS_WARNING: Final = re.compile(r"RTP: missed|Packet corrupt|[Dd]ropping|max delay reached|jitter buffer")
-"""Demuxers report lost data as warnings, among others that mean nothing here."""
+"""Warnings with which demuxers report lost data; other warnings do not matter here."""
 
 
 @contextmanager
 def listen() -> Iterator[list[str]]:
-    """Collect what this thread's FFmpeg calls say of damage."""
+    """Collect the messages about damage that this thread's FFmpeg calls log."""
     level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.WARNING)
-    av.logging.set_skip_repeated(False)  # else the second damaged frame in a row would pass for sound
+    av.logging.set_skip_repeated(False)  # else the second damaged frame in a row would pass as sound
     said: list[str] = []
     try:
         with av.logging.Capture() as lines:

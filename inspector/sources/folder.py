@@ -1,4 +1,4 @@
-"""A folder of images as a source: one file, one captured frame, in the order of their names."""
+"""A folder of images as a source: each file is one captured frame, in the order of names."""
 
 import fnmatch
 import re
@@ -16,26 +16,26 @@ from inspector.sources.base import WhenBehind
 from inspector.values import Capture, Code, Uninspected
 
 _NUMBER: Final = re.compile(r"([0-9]+(?:\.[0-9]+)*)")
-"""Digits, with a decimal point or several points between."""
+"""Digits, optionally with points between them."""
 
 _HASH: Final = re.compile(r"[0-9a-f]{6,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-"""Names such as Kaggle's 0007a71bf, and UUIDs: their digits are no numbers."""
+"""Names such as Kaggle's 0007a71bf, and UUIDs; their digits are not numbers."""
 
 _POLL_S: Final = 0.2
-"""So often a folder that grows is looked at, which is also the longest that a source may say nothing."""
+"""Longest time for which a source may yield nothing, seconds; a followed folder is scanned twice in this time."""
 
 _WHOLE_S: Final = 0.4
-"""A new file that has not changed for so long is taken: its writer is done."""
+"""Age from which an unchanged new file counts as complete, seconds."""
 
 _MOST_KINDS: Final = 4
-"""Kinds of files that are named among those left out."""
+"""Most kinds of left-out files that a note names."""
 
 
 class FolderSource:
-    """The image files at the top of a folder; one that cannot be read is a fault in its place.
+    """The image files at the top of a folder; an unreadable file becomes a fault in its place.
 
-    With `follow` it has no end: files that appear later are taken in the order of their names, once they no longer
-    change. `pattern` chooses among the names.
+    With `follow` the source never ends: it takes new files in the order of their names, once they no longer
+    change. `pattern` selects among the names.
     """
 
     when_behind: ClassVar[WhenBehind] = WhenBehind.WAIT
@@ -60,7 +60,7 @@ class FolderSource:
         return self
 
     def _look(self) -> tuple[list[Path], Counter[str]]:
-        """The images, and what else there is, by kind; hidden files count as nothing, as everywhere."""
+        """Return the images, and counts of everything else by kind; hidden files are ignored."""
         files, left_out = [], Counter[str]()
         try:
             for entry in self.path.iterdir():
@@ -89,11 +89,11 @@ class FolderSource:
         return self._files
 
     def total(self) -> int | None:
-        """The number of image files when the folder was opened; None for one that is followed."""
+        """Return the number of image files when the folder was opened; None for a followed folder."""
         return None if self._follow else len(self._opened())
 
     def notes(self) -> list[str]:
-        """What lies in the folder and is no frame."""
+        """Return which entries of the folder are left out."""
         self._opened()
         subfolders = self._left_out["subfolder"]
         others = Counter({kind: count for kind, count in self._left_out.items() if kind != "subfolder"})
@@ -107,7 +107,7 @@ class FolderSource:
         return notes
 
     def captures(self) -> Iterator[Capture | None]:
-        """The images in the order of their names (frame_2 before frame_10); a fault names its file."""
+        """Yield the images in the order of their names (frame_2 before frame_10); a fault names its file."""
         for path in self._opened():
             yield self._capture(path)
         if self._follow:
@@ -121,7 +121,7 @@ class FolderSource:
             return Capture(None, fault=Uninspected(Code.UNREADABLE, f"{name}: {fault}"), file=name)
 
     def _later(self) -> Iterator[Capture | None]:
-        """Files that appear after the start."""
+        """Yield files that appear after the start."""
         taken = set(self._opened())
         seen: dict[Path, tuple[tuple[int, int], float]] = {}
         while True:
@@ -133,23 +133,23 @@ class FolderSource:
                 if path not in seen or seen[path][0] != state:
                     seen[path] = state, now_s
                 if now_s - seen[path][1] < _WHOLE_S:
-                    break  # those behind it wait for it: the order is that of the names
+                    break  # later names wait for this file, to keep the order
                 del seen[path]
                 taken.add(path)
                 yield self._capture(path)
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """File names with (height, width) from the headers; files without a readable one are left out."""
+        """Yield file names with (height, width) from the headers, without files whose header is unreadable."""
         for path in self._opened():
             try:
                 size = read_size(path, self._grey_window)
             except ImageFault:
-                continue  # captures announces it
+                continue  # captures reports it
             yield printable(path.name), size
 
 
 def printable(name: str) -> str:
-    """A name for people; bytes that are not UTF-8, which JSON could not hold, become question marks."""
+    """Return a printable name: bytes that are not UTF-8, which JSON cannot hold, become question marks."""
     return name.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -162,9 +162,9 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def _order(files: list[Path]) -> Callable[[Path], tuple[list[str | tuple[Decimal, ...]], str]]:
-    """The key by which files are sorted: numbers in their names by value, 1.25 before 1.5 before 12.
+    """Return the sort key: numbers in names compare by value, 1.25 before 1.5 before 12.
 
-    Where names are hashes, they keep the order that every program gives them.
+    Names that are hashes compare as plain text.
     """
     hash_lengths = {len(path.stem) for path in files if _HASH.fullmatch(path.stem) and not path.stem.isdigit()}
 
@@ -179,7 +179,7 @@ def _order(files: list[Path]) -> Callable[[Path], tuple[list[str | tuple[Decimal
 
 
 def _value(digits: str) -> tuple[Decimal, ...]:
-    """One point is a decimal point; with several it is a version or a date, part by part."""
+    """Parse a number: one point is a decimal point; several points separate the parts of a version or a date."""
     if digits.count(".") == 1:
         return (Decimal(digits),)
     return tuple(Decimal(part) for part in digits.split("."))

@@ -1,4 +1,4 @@
-"""Reads the place of a picture from H.264 packets (ITU-T H.264, clauses 7.3 and 8.2)."""
+"""Reads picture positions from H.264 packets (ITU-T H.264, clauses 7.3 and 8.2)."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _YUV444: Final = 3
 class _Sps:
     frame_num_bits: int
     shown_bits: int | None
-    """Low bits of the order of display; None where it follows from frame_num."""
+    """Low bits of the display order; None when the order follows from frame_num."""
     separate_planes: bool
     may_have_gaps: bool
     frames_only: bool
@@ -44,7 +44,7 @@ class _Slice:
 
 
 class H264Order:
-    """Follows frame_num and the order of display."""
+    """Tracks frame_num and the display order."""
 
     def __init__(self, extradata: bytes | None) -> None:
         self._format = UnitFormat(extradata, hevc=False)
@@ -56,15 +56,18 @@ class H264Order:
         """frame_num of the last reference frame."""
         self._was_field = False
         self._any_disposable = False
-        """Some frames are no reference: frame_num does not count them."""
+        """Whether some frames are not references; frame_num does not count those."""
         self._recovering: tuple[int, int] | None = None
-        """The packet with a recovery point, and the frame_num at which pictures are right."""
+        """The packet with the recovery point, and the frame_num at which pictures are correct."""
         for unit in self._format.parameter_sets:
-            with suppress(ValueError):  # a picture that needs it will say that it is missing
+            with suppress(ValueError):  # a picture that needs this set reports that it is missing
                 self._learn(unit)
 
     def read(self, packet: bytes, number: int) -> Order | None:
-        """The place of the packet's picture; None for a packet without one; ValueError for unreadable headers."""
+        """Return the position of the packet's picture; None for a packet without a picture.
+
+        Raises ValueError for unreadable headers.
+        """
         recovery_frames = None
         for unit in self._format.units(packet):
             kind = unit[0] & 0x1F
@@ -139,7 +142,7 @@ class H264Order:
         return Order(self._sequence, shown, frame_num_modulus, lost, begins, clean_from, shows_losses, counts_all)
 
     def _missing(self, head: _Slice, modulus: int) -> int:
-        """Reference frames between the last one and this picture."""
+        """Return the number of reference frames missing between the last one and this picture."""
         if self._last_reference is None:
             return 0
         step = (head.frame_num - self._last_reference) % modulus
@@ -149,12 +152,12 @@ class H264Order:
 
 
 def _recovery_frames(unit: bytes) -> int | None:
-    """How many frames after this one pictures are right again, if the SEI message says so."""
+    """Return after how many frames pictures are correct again, if the SEI message has a recovery point."""
     data = unit.replace(b"\0\0\3", b"\0\0")
     at = 0
     while at + 2 <= len(data) and data[at] != 0x80:
         values = []
-        for _ in range(2):  # payload type and size, each a run of 255s and a rest
+        for _ in range(2):  # payload type and size; each is a run of 255s and a remainder
             value = 0
             while at < len(data) and data[at] == 0xFF:
                 value += 255

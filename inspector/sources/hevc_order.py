@@ -1,4 +1,4 @@
-"""Reads the place of a picture from H.265 packets (ITU-T H.265, clauses 7.3 and 8.3)."""
+"""Reads picture positions from H.265 packets (ITU-T H.265, clauses 7.3 and 8.3)."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from inspector.sources.picture_order import DisplayCount, Order
 _SPS: Final = 33
 _PPS: Final = 34
 _FIRST_OTHER: Final = 32
-"""NAL units below are slices."""
+"""Lowest type of NAL units that are not slices."""
 
 _IRAP: Final = range(16, 24)
 """Intra random access pictures."""
@@ -20,7 +20,7 @@ _IDR: Final = (19, 20)
 _LEADING: Final = range(6, 10)
 """RADL and RASL pictures."""
 _LAST_SUBLAYER_KIND: Final = 14
-"""Up to here, even kinds are no reference for pictures of their own sub-layer."""
+"""Highest type for which even numbers mean: no reference for pictures of the same sub-layer."""
 
 _YUV444: Final = 3
 _PROFILE_BITS: Final = 88
@@ -42,7 +42,10 @@ class _Pps:
 
 
 class HevcOrder:
-    """Follows the order of display; a missing reference is an error of the decoder, which is told all of them."""
+    """Tracks the display order.
+
+    The decoder reports missing references itself, because each packet lists all of them.
+    """
 
     def __init__(self, extradata: bytes | None) -> None:
         self._format = UnitFormat(extradata, hevc=True)
@@ -51,11 +54,14 @@ class HevcOrder:
         self._display = DisplayCount()
         self._sequence = 0
         for unit in self._format.parameter_sets:
-            with suppress(ValueError):  # a picture that needs it will say that it is missing
+            with suppress(ValueError):  # a picture that needs this set reports that it is missing
                 self._learn(unit)
 
     def read(self, packet: bytes, number: int) -> Order | None:
-        """The place of the packet's picture; None for a packet without one; ValueError for unreadable headers."""
+        """Return the position of the packet's picture; None for a packet without a picture.
+
+        Raises ValueError for unreadable headers.
+        """
         for unit in self._format.units(packet):
             if len(unit) < 2:
                 continue

@@ -1,4 +1,4 @@
-"""Counts the frames that are missing from a stream, by its time stamps and by the numbers of its pictures."""
+"""Counts missing frames in a stream from its time stamps and picture numbers."""
 
 from collections import Counter, deque
 from typing import Final
@@ -10,14 +10,15 @@ from inspector.sources.packets import Sent
 from inspector.sources.timeline import Timeline
 
 _PAUSE_S: Final = 1.0
-"""Where nothing but the time stamps jump: up to here frames are missing, a longer jump is a camera that paused."""
+"""Longest jump that counts as missing frames when only the time stamps jump, seconds. A longer one is a pause of
+the camera."""
 
 _LONGEST_LOSS_S: Final = 10.0
-"""Time stamps that jump further count no frames."""
+"""Longest jump of the time stamps that counts as missing frames, seconds."""
 
 _LEAST_STEPS: Final = 4
 _STEP_SHARE: Final = 0.75
-"""Steps of the display order, and the share of them that is alike, from which the numbers count frames."""
+"""Fewest steps of the display order, and smallest share of equal steps, from which the numbers count frames."""
 
 _STEPS: Final = 128
 
@@ -25,10 +26,10 @@ log = structlog.get_logger()
 
 
 class Losses:
-    """Compares each frame with the one that is shown before it.
+    """Compares each frame with the frame shown before it.
 
-    Time stamps that jump may be a pause of the camera; numbers that jump may belong to a key frame that is lost.
-    Where a stream has both, the numbers say whether frames are missing, and the time stamps how many.
+    A jump of the time stamps may be a pause of the camera; a jump of the numbers may come from a lost key frame.
+    When a stream has both, the numbers tell whether frames are missing, and the time stamps how many.
     """
 
     def __init__(self, timeline: Timeline, tick_s: float, *, has_display_times: bool, live: bool) -> None:
@@ -39,12 +40,12 @@ class Losses:
         self._steps: deque[int] = deque(maxlen=_STEPS)
         self._jumps = Repeated()
         self.shown: Sent | None = None
-        """The last frame, or fault, that was handed over; None after a gap."""
+        """The last frame or fault that was returned; None after a gap."""
         self.evidence = False
-        """The demuxer has reported a loss since then."""
+        """Whether the demuxer has reported a loss since then."""
 
     def before(self, sent: Sent) -> int:
-        """Frames that are missing between the last one that was shown and this one, which is shown now."""
+        """Return the number of frames missing between the last shown frame and this one, which is shown now."""
         last = self.shown
         if not (last and self._has_display_times and last.ticks and sent.ticks and sent.ticks < last.ticks):
             self.shown = sent
@@ -62,13 +63,13 @@ class Losses:
         return count
 
     def follows(self, sent: Sent) -> bool:
-        """Nothing is missing right before it."""
+        """Return whether nothing is missing directly before this frame."""
         last = self.shown
         return last is None or not (self._by_time(last, sent) or self._by_number(last, sent))
 
     @property
     def times_tell(self) -> bool:
-        """Whether time stamps show what is missing. Some recorders count frames instead: no loss leaves a hole."""
+        """Whether time stamps show losses. Some recorders number frames instead, so a loss leaves no hole."""
         return self._timeline.interval is not None and (self._live or self._timeline.has_holes)
 
     def _is_short(self, frames: int) -> bool:
@@ -82,7 +83,7 @@ class Losses:
         return self._timeline.missing(last.ticks, sent.ticks)
 
     def _by_number(self, last: Sent, sent: Sent) -> int | None:
-        """From the numbers in the stream; None where they do not tell."""
+        """Count missing frames from the numbers in the stream; returns None when they do not tell."""
         a, b = last.order, sent.order
         if a is None or b is None or a.sequence != b.sequence:
             return None
@@ -98,7 +99,7 @@ class Losses:
         return max(0, round(distance / step) - 1)
 
     def _usual_step(self) -> int | None:
-        """How far the display order moves from frame to frame; None where it does not count frames."""
+        """Return the step of the display order from frame to frame; None when the order does not count frames."""
         if len(self._steps) < _LEAST_STEPS:
             return None
         step, count = Counter(self._steps).most_common(1)[0]

@@ -1,10 +1,10 @@
-"""Splits H.264 and H.265 packets into NAL units, in both ways that containers store them."""
+"""Splits H.264 and H.265 packets into NAL units, in both storage formats of containers."""
 
 from collections.abc import Iterator
 from typing import Final
 
 LONGEST_HEADER_BYTES: Final = 1024
-"""Of a NAL unit only so much is read: slice headers have tens of bytes, parameter sets a few hundred."""
+"""Bytes read of each NAL unit: slice headers have tens of bytes, parameter sets a few hundred."""
 
 _AVCC_SIZE_AT: Final = 4
 _AVCC_SETS_AT: Final = 5
@@ -13,13 +13,13 @@ _HVCC_SETS_AT: Final = 22
 
 
 class UnitFormat:
-    """How a stream stores NAL units: behind start codes, or behind their length (MP4, Matroska, FLV)."""
+    """How a stream stores NAL units: after start codes, or after their length (MP4, Matroska, FLV)."""
 
     def __init__(self, extradata: bytes | None, *, hevc: bool) -> None:
         data = extradata or b""
         self._length_bytes: int | None = None
         self.parameter_sets: list[bytes] = []
-        """Those that the container's header holds."""
+        """Parameter sets from the container's header."""
         if data[:1] != b"\1" or len(data) <= (_HVCC_SETS_AT if hevc else _AVCC_SETS_AT):
             self.parameter_sets = list(_behind_start_codes(data))
         elif hevc:
@@ -30,7 +30,7 @@ class UnitFormat:
             self.parameter_sets = list(_avcc_sets(data))
 
     def units(self, packet: bytes) -> Iterator[bytes]:
-        """The first bytes of each NAL unit."""
+        """Yield the first bytes of each NAL unit."""
         if self._length_bytes is None:
             yield from _behind_start_codes(packet)
             return

@@ -1,4 +1,4 @@
-"""Reads a stream's packets ahead of the decoder, and what each says of itself."""
+"""Reads packets ahead of the decoder and parses their headers."""
 
 import re
 from collections import deque
@@ -19,11 +19,11 @@ from inspector.sources.timeline import Timeline
 from inspector.values import Code, Uninspected
 
 LOOK_AHEAD: Final = 64
-"""Packets of a file that are read before the first is decoded: they tell the frame rate, and where frames are
-missing. H.264 reorders at most 16."""
+"""Packets of a file that are read before the first one is decoded. They show the frame rate and missing frames.
+H.264 reorders at most 16."""
 
 _MOST_EMPTY_CHUNKS: Final = 100_000
-"""Packets that an AVI may leave out in one place, an hour at 25 frames/s; more is a damaged index."""
+"""Most consecutive packets that an AVI may leave out, an hour at 25 frames/s; more means a damaged index."""
 
 _STREAM_NAMED: Final = re.compile(r"\(stream = (\d+),")
 
@@ -34,21 +34,21 @@ _CUT: Final = Uninspected(Code.STREAM_DAMAGED, "cut off or damaged on the way or
 
 @dataclass(slots=True)
 class Sent:
-    """What is known of a packet."""
+    """Facts about one packet."""
 
     number: int
     ticks: int | None
-    """When it is shown; None where the container does not say it."""
+    """Display time; None when the container has none."""
     order: Order | None = None
     why: Uninspected | None = None
-    """What is wrong with it."""
+    """Why the packet is unusable."""
     has_picture: bool = True
     after_loss: bool = False
-    """The demuxer has reported a loss right before it."""
+    """Whether the demuxer reported a loss directly before it."""
 
 
 class PacketReader:
-    """Packets in the order of the stream, with what is known of each."""
+    """Yields packets in stream order, each with what is known about it."""
 
     def __init__(
         self, container: InputContainer, stream: VideoStream, timeline: Timeline, look_ahead: int
@@ -61,20 +61,20 @@ class PacketReader:
         self._is_vp8 = codec.name == "vp8"
         self._order_reader = _order_reader(codec.name, codec.extradata)
         self.is_numbered = self._order_reader is not None
-        """The codec numbers its pictures."""
+        """Whether the codec numbers its pictures."""
         self.has_display_times = "avi" not in container.format.name
         self._last_chunk: int | None = None
         self.count = 0
-        """Packets that were read, those that an AVI leaves out included."""
+        """Packets read, including those that an AVI leaves out."""
         self.discarded = 0
-        """Of them, those that the container marks as not to be shown."""
+        """Of these, packets that the container marks as not shown."""
         self.timed_out = False
-        """Nothing came in the time that the container was opened with."""
+        """Whether reading stopped because the container's time-out passed."""
         self.broken_off: str | None = None
-        """Why no more packets could be read, unless the file simply ended."""
+        """Why reading stopped early; None when the file ended normally."""
 
     def __iter__(self) -> "Iterator[tuple[Sent, Packet[VideoStream] | None]]":
-        """Each packet once those behind it are known; None stands for one that an AVI leaves out."""
+        """Yield each packet once its look-ahead is read; None stands for a packet that an AVI leaves out."""
         ahead: deque[tuple[Sent, Packet[VideoStream] | None]] = deque()
         for packet, after_loss in self._packets():
             ahead.extend((empty, None) for empty in self._empty_chunks(packet))
@@ -84,7 +84,7 @@ class PacketReader:
         yield from ahead
 
     def _packets(self) -> "Iterator[tuple[Packet[VideoStream], bool]]":
-        """Packets, and whether the demuxer reports that something is missing right before."""
+        """Yield packets, each with whether the demuxer reported a loss directly before it."""
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -99,12 +99,12 @@ class PacketReader:
             yield packet, any(self._is_about_this(line) for line in said)
 
     def _is_about_this(self, line: str) -> bool:
-        """A message that names another stream, such as the sound, is none of ours."""
+        """Return whether the message concerns this stream; some messages name another one, such as the sound."""
         named = _STREAM_NAMED.search(line)
         return named is None or int(named[1]) == self._stream.index
 
     def _arrived(self, packet: "Packet[VideoStream]", *, after_loss: bool) -> Sent:
-        """Read what the packet says of itself."""
+        """Parse a packet's header."""
         sent = self._new(packet.pts if packet.pts is not None else packet.dts)
         sent.after_loss = after_loss
         packet.opaque = sent.number
@@ -131,7 +131,10 @@ class PacketReader:
         return sent
 
     def _empty_chunks(self, packet: "Packet[VideoStream]") -> Iterator[Sent]:
-        """AVI counts packets instead of time; a number that is left out is a frame that its writer lost."""
+        """Yield the packets that an AVI leaves out.
+
+        AVI numbers packets, so a skipped number is a frame its writer lost.
+        """
         if self.has_display_times:
             return
         ticks = packet.dts
@@ -144,7 +147,7 @@ class PacketReader:
 
 
 def _order_reader(codec: str, extradata: bytes | None) -> OrderReader | None:
-    """For codecs that number their pictures."""
+    """Return a reader for codecs that number their pictures."""
     if codec == "h264":
         return H264Order(extradata)
     return HevcOrder(extradata) if codec == "hevc" else None

@@ -1,8 +1,8 @@
-"""What a packet of H.264 or H.265 says of its place: a frame that is missing leaves a gap in these numbers.
+"""Picture positions from H.264 and H.265 packets: a missing frame leaves a gap in these numbers.
 
-Time stamps alone cannot tell lost frames from a camera that paused. Both codecs number their pictures: H.264
-counts reference frames (frame_num, ITU-T H.264 7.4.3), both count the order of display (ITU-T H.264 8.2.1, H.265
-8.3.1).
+Time stamps alone cannot distinguish lost frames from a pause of the camera. Both codecs number their pictures:
+H.264 counts reference frames (frame_num, ITU-T H.264 7.4.3), both count the display order (ITU-T H.264 8.2.1,
+H.265 8.3.1).
 """
 
 from dataclasses import dataclass
@@ -11,50 +11,52 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The place of one picture."""
+    """The position of one picture."""
 
     sequence: int
-    """Counts the pictures at which both sides forget everything before; `shown` counts from each of them."""
+    """Number of the sequence. A new sequence begins where encoder and decoder discard all earlier pictures;
+    `shown` restarts there."""
     shown: int | None
-    """Order of display in the sequence; None where the stream does not say it."""
+    """Display order in the sequence; None when the stream does not state it."""
     modulus: int
-    """Reference frames are numbered up to a multiple of this: so many that are lost leave no gap."""
+    """Modulus of the picture numbers: losing a multiple of it leaves no gap."""
     lost: int
-    """Reference frames that are missing right before this packet."""
+    """Reference frames missing directly before this packet."""
     begins: bool
-    """A refresh begins here: a decoder that knows nothing before it will get there, at once with a key frame."""
+    """Whether a refresh begins here. A decoder that starts here reaches correct pictures, at once for a key
+    frame."""
     clean_from: int | None
-    """Number of the packet at which the refresh began that is complete with this picture, its own for a key frame:
-    damage before that packet is over."""
+    """Number of the packet at which the refresh began that this picture completes; for a key frame its own number.
+    Damage before that packet is over."""
     shows_losses: bool
-    """A missing reference frame is noticed, by `lost` or by the decoder."""
+    """Whether a missing reference frame is detected, by `lost` or by the decoder."""
     counts_all: bool
-    """Every frame that is missing leaves a gap in `shown` or in `lost`."""
+    """Whether every missing frame leaves a gap in `shown` or in `lost`."""
 
 
 class OrderReader(Protocol):
-    """Reads packets in the order of the stream."""
+    """Reads packets in stream order."""
 
     def read(self, packet: bytes, number: int) -> Order | None:
-        """The place of the packet's picture; None for a packet without one.
+        """Return the position of the packet's picture; None for a packet without a picture.
 
-        Raises ValueError where the headers cannot be read.
+        Raises ValueError when the headers are unreadable.
         """
         ...
 
 
 class DisplayCount:
-    """Extends the low bits of the order of display that a slice header holds (H.264 8.2.1.1, H.265 8.3.1)."""
+    """Extends the display-order bits of a slice header to full numbers (H.264 8.2.1.1, H.265 8.3.1)."""
 
     def __init__(self) -> None:
         self._high = self._low = 0
 
     def restart(self) -> None:
-        """A new sequence begins."""
+        """Begin a new sequence."""
         self._high = self._low = 0
 
     def extend(self, low: int, modulus: int, *, is_anchor: bool) -> int:
-        """The whole number; `is_anchor`: the next one is counted from this picture."""
+        """Return the full number; after an anchor the next number counts from this picture."""
         high = self._high
         if low < self._low and self._low - low >= modulus // 2:
             high += modulus

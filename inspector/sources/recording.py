@@ -1,4 +1,4 @@
-"""A recording as a source: what was captured comes again, with its times and strip positions."""
+"""A recording as a source: it replays captures with their times and strip positions."""
 
 import math
 import zlib
@@ -31,21 +31,23 @@ from inspector.values import Capture, Code, Pixels, Uninspected
 __all__ = ["RECORDING_NAME", "RecordingSource", "RecordingWriter"]
 
 MAX_FRAMES: Final = 100_000_000
-"""A week at 156 frames/s; an index that promises more would be a fault for every frame of it."""
+"""Most frames that an index may promise: a week at 156 frames/s. A larger number would produce a fault for each
+frame."""
 
 _LARGEST_INDEX_BYTES: Final = 65_536
 
 _LONGEST_LINE_BYTES: Final = 65_536
-"""Longest sidecar line that is read; a line has about 150 bytes, a torn file may have no line end at all."""
+"""Longest sidecar line that is read, bytes. A line has about 150 bytes; a torn file may have no line end at
+all."""
 
 
 class RecordingSource:
-    """A recording, in the order it was captured; what of it is lost or damaged is a fault in its place."""
+    """A recording in capture order; a lost or damaged frame becomes a fault in its place."""
 
     when_behind: ClassVar[WhenBehind] = WhenBehind.WAIT
 
     def __init__(self, path: Path, *, mm_per_px: float | None = None, rescale: bool = False) -> None:
-        """`mm_per_px` is the scale that positions shall have; None leaves them as they were recorded."""
+        """`mm_per_px` is the scale that positions must have; None keeps the recorded positions."""
         self.path = path
         self._mm_per_px = mm_per_px
         self._rescale = rescale
@@ -56,7 +58,7 @@ class RecordingSource:
 
     @cached_property
     def index(self) -> Index:
-        """What recording.json says; raises SourceError."""
+        """The content of recording.json; raises SourceError."""
         path = self.path / RECORDING_NAME
         try:
             with path.open("rb") as file:
@@ -76,7 +78,7 @@ class RecordingSource:
 
     @property
     def camera(self) -> str:
-        """Whose frames these are."""
+        """Name of the recorded camera."""
         return self.index.camera
 
     def __enter__(self) -> Self:
@@ -93,7 +95,10 @@ class RecordingSource:
         return self
 
     def _position_scale(self) -> float:
-        """By what recorded positions are multiplied; raises SourceError where scales differ without `rescale`."""
+        """Return the factor for recorded positions.
+
+        Raises SourceError when the scales differ without `rescale`.
+        """
         recorded = self.index.mm_per_px
         if self._mm_per_px is None or recorded is None or math.isclose(recorded, self._mm_per_px, rel_tol=1e-6):
             return 1.0
@@ -120,25 +125,25 @@ class RecordingSource:
         return self._sidecar, self._video
 
     def total(self) -> int | None:
-        """Captured frames, as written on closing; None where the recorder was killed before that."""
+        """Return the number of captured frames; None when the recorder was killed before the end."""
         self._opened()
         return None if self.index.frames is None else max(self.index.frames, self._lines)
 
     def notes(self) -> list[str]:
-        """Nothing to tell."""
+        """Return no notes."""
         return []
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """The one size of all frames."""
+        """Yield the common size of all frames."""
         self._opened()
         if self.index.height is not None and self.index.width is not None:
             yield VIDEO_NAME, (self.index.height, self.index.width)
 
     def captures(self) -> Iterator[Capture | None]:
-        """Every captured frame with its time and position; see the class for what becomes a fault.
+        """Yield every captured frame with its time and position; see the class for faults.
 
-        A frame that the sidecar lists and the video lacks is a fault. From a torn line on, nothing says which
-        frame was where on the strip: as many faults follow as frames are known to have been captured.
+        A frame that the sidecar lists and the video lacks is a fault. After a torn line the positions of frames
+        are unknown, so each remaining captured frame becomes a fault.
         """
         sidecar, video = self._opened()
         count = 0
@@ -154,7 +159,7 @@ class RecordingSource:
         why = f"the sidecar {'is torn' if torn else 'ends'} after {count} frames"
         total = self.total()
         if total is None:
-            # Killed while recording: the video may be one frame ahead of the sidecar.
+            # The recorder was killed: the video may be one frame ahead of the sidecar.
             total = max(self._lines, video.last_id() + 1)
         for frame_id in range(count, total):
             fault = Uninspected(Code.UNREADABLE, f"frame {frame_id} has no time and position: {why}")
@@ -162,13 +167,13 @@ class RecordingSource:
 
 
 def _lines(sidecar: BinaryIO) -> Iterator[bytes]:
-    """Lines with their end; of a torn file the rest, in pieces of bounded length."""
+    """Yield lines with their line end; the rest of a torn file in pieces of bounded length."""
     while line := sidecar.readline(_LONGEST_LINE_BYTES):
         yield line
 
 
 def _parse(text: bytes, frame_id: int) -> Line | None:
-    """The line of the frame that is due, or None where the sidecar is torn."""
+    """Return the line of the frame that is due; None when the sidecar is torn."""
     if not text.endswith(b"\n"):
         return None
     try:
@@ -197,7 +202,7 @@ def _capture(line: Line, video: "_Video", scale: float) -> Capture:
 
 
 class _Video:
-    """The frames of a recording by their ids, read forward only."""
+    """The frames of a recording by id, read forward only."""
 
     def __init__(self, path: Path) -> None:
         self._greys = Greys()
@@ -222,7 +227,7 @@ class _Video:
             self._container.close()
 
     def _advance(self) -> None:
-        """Step to the next frame; the demuxer skips a damaged stretch of the file, or ends there."""
+        """Read the next packet; the demuxer skips a damaged part of the file, or ends there."""
         self._next = None
         try:
             packet = next(self._packets, None)
@@ -234,7 +239,7 @@ class _Video:
             self._last_id = max(self._last_id, packet.pts)
 
     def frame(self, frame_id: int) -> Pixels | str:
-        """uint8 [H, W], or why it cannot be had; ids must be asked for in ascending order."""
+        """Return uint8 [H, W], or why the frame is unavailable; callers must ask for ids in ascending order."""
         while self._next is not None and self._next.pts is not None and self._next.pts < frame_id:
             self._advance()
         packet = self._next
@@ -248,7 +253,7 @@ class _Video:
         return self._greys.pixels(frames[0]) if frames else self._lost
 
     def last_id(self) -> int:
-        """The highest id in the file, −1 when it is empty; reads on to its end."""
+        """Return the highest id in the file, −1 when it is empty; reads to the end of the file."""
         while self._next is not None:
             self._advance()
         return self._last_id

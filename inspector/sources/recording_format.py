@@ -1,13 +1,13 @@
-"""What a recording looks like on disk: frames without loss, and their times and strip positions.
+"""The format of a recording: lossless frames with their times and strip positions.
 
 A recording is a folder:
 
-recording.json   what it is: schema version, camera, frame size; when closed also its number of frames
+recording.json   schema version, camera, frame size; once closed also the number of frames
 frames.mkv       the frames, FFV1 grey, every one a key frame; its time stamp in ms is its frame_id
-frames.jsonl     one line a captured frame, faults included: frame_id, captured_ns, position_mm, coil, fault
-                 and the CRC-32 of the pixels: FFV1's decoder hands damaged frames over without a word
+frames.jsonl     one line per captured frame or fault: frame_id, captured_ns, position_mm, coil, fault,
+                 CRC-32 of the pixels (FFV1's decoder returns damaged frames without an error)
 
-Both files grow frame by frame, so that a recorder that is killed leaves a readable recording.
+Both files grow frame by frame, so a recording stays readable after the recorder is killed.
 """
 
 from fractions import Fraction
@@ -24,11 +24,11 @@ SIDECAR_NAME: Final = "frames.jsonl"
 SCHEMA_VERSION: Final = 1
 
 TICK: Final = Fraction(1, 1000)
-"""Seconds. Matroska counts time in milliseconds, so one frame_id is one millisecond of video."""
+"""Time base of the video, seconds. Matroska counts milliseconds, so one frame_id is one millisecond."""
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True):
-    """What recording.json holds."""
+    """The content of recording.json."""
 
     schema_version: int
     camera: str
@@ -38,9 +38,9 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     width: int | None = None
     mm_per_px: float | None = None
     frames: int | None = None
-    """Captured frames, faults included; None until the recording is closed."""
+    """Captured frames, including faults; None until the recording is closed."""
     sidecar_sha256: str | None = None
-    """Names the content: the sidecar holds every frame's checksum."""
+    """Identifies the content: the sidecar holds every frame's checksum."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -53,4 +53,4 @@ class Line(msgspec.Struct, frozen=True):
     fault: str | None
     crc32: int | None
     code: Code = Code.NO_FRAME
-    """With a fault; recordings of older versions have none."""
+    """The fault's code, meaningful only with a fault; recordings of older versions have none."""

@@ -1,4 +1,4 @@
-"""Writes a recording frame by frame, so that a recorder that is killed leaves a readable one."""
+"""Writes a recording frame by frame, so that it stays readable after the recorder is killed."""
 
 import errno
 import hashlib
@@ -28,17 +28,17 @@ from inspector.sources.recording_format import (
 from inspector.values import Capture, Code, Pixels, Uninspected
 
 _MUXER_OPTIONS: Final = {"cluster_size_limit": "1", "flush_packets": "1"}
-"""Every frame becomes a Matroska cluster of its own (about 25 bytes) and goes to the kernel at once: by
-default up to 5 MB would be lost when the recorder is killed, now it is the last frame."""
+"""Makes every frame a Matroska cluster (about 25 bytes) that is passed to the kernel at once. Killing the recorder
+then loses the last frame; by default it would lose up to 5 MB."""
 
 _CODEC_OPTIONS: Final = {"level": "3", "g": "1", "slices": "4", "slicecrc": "1"}
-"""Four slices, so that up to four cores share one frame; no frame needs another."""
+"""Four slices let up to four cores share one frame; no frame depends on another."""
 
 
 class RecordingWriter:
     """Writes a recording; `with RecordingWriter(path, camera) as writer: writer.append(capture)`.
 
-    Raises InputError for a folder that is not empty, WorkError when writing fails: what was written stays
+    Raises InputError for a folder that is not empty, WorkError when writing fails; what was written stays
     readable.
     """
 
@@ -73,7 +73,7 @@ class RecordingWriter:
     ) -> None:
         try:
             if self._failed:
-                with suppress(av.FFmpegError, OSError):  # the disk is full: append has said so
+                with suppress(av.FFmpegError, OSError):  # the disk is full; append has already raised
                     self._finish_video()
             else:
                 self._finish()
@@ -84,7 +84,7 @@ class RecordingWriter:
                 self._sidecar.close()
 
     def append(self, capture: Capture) -> None:
-        """Write one captured frame or fault; a frame of another size than the first is kept as a fault."""
+        """Write one captured frame or fault; a frame whose size differs from the first becomes a fault."""
         if self._sidecar is None or self._failed:
             raise RuntimeError("a recording is written inside its with statement, and not after a failure")
         pixels, fault = capture.pixels, capture.fault
@@ -158,7 +158,7 @@ class RecordingWriter:
         self._write_index()
 
     def _write_index(self) -> None:
-        """Replace recording.json in one step: a reader sees the old one or the new one."""
+        """Replace recording.json atomically: a reader sees the old file or the new one."""
         text = msgspec.json.format(msgspec.json.encode(self._index), indent=2) + b"\n"
         temporary = self.path / f"{RECORDING_NAME}.part"
         temporary.write_bytes(text)

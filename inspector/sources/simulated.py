@@ -1,4 +1,4 @@
-"""The simulated strip as a source: for a demo, a load test, and a line that has no camera yet."""
+"""The simulated strip as a source, for demos, load tests, and lines without a camera."""
 
 import itertools
 import time
@@ -15,16 +15,17 @@ from inspector.sources.simulator import SimulatorSettings as StripSettings
 from inspector.values import Capture
 
 SLOW_S: Final = 2.0
-"""So far behind its pace, a simulator is too slow for it; a busy PC alone makes up for what it has lost."""
+"""Delay behind the pace at which the simulator counts as too slow, seconds; a merely busy PC catches up
+earlier."""
 
 log = structlog.get_logger()
 
 IDLE_S: Final = 0.2
-"""Longest silence between two answers to ingest."""
+"""Longest time without a frame or None for ingest, seconds."""
 
 
 class SimulatorSource:
-    """Frames of a simulated strip, as fast as the line takes them, or at the pace of a camera that never waits."""
+    """Frames of a simulated strip: as fast as the line takes them, or at the pace of a camera that never waits."""
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self._settings = settings
@@ -32,7 +33,7 @@ class SimulatorSource:
         self._strip: Iterator[SimulatedFrame] = iter(())
 
     def __enter__(self) -> Self:
-        """Render the first frame, or all that are shown over and over."""
+        """Render the first frame, or the `distinct` frames that are repeated."""
         settings = self._settings
         self._strip = strip(
             StripSettings(
@@ -46,26 +47,26 @@ class SimulatorSource:
         if settings.distinct is not None:
             self._strip = itertools.cycle(list(itertools.islice(self._strip, settings.distinct)))
         else:
-            # The first takes half a second on a slow PC, longer than a source that is open may say nothing.
+            # The first frame takes half a second on a slow PC, longer than an open source may be silent.
             self._strip = itertools.chain((next(self._strip),), self._strip)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to release."""
+        """Drop the rendered frames."""
         self._strip = iter(())
 
     def total(self) -> int | None:
-        """As configured."""
+        """Return the configured number of frames."""
         return self._settings.frames
 
     def notes(self) -> list[str]:
-        """Nothing to tell."""
+        """Return no notes."""
         return []
 
     def captures(self) -> Iterator[Capture | None]:
-        """The strip's frames; at a pace, each when it is due."""
+        """Yield the strip's frames; with a configured rate, each when it is due."""
         rate = self._settings.frames_per_second
         started_s = time.monotonic()
         slow_told = False
@@ -86,5 +87,5 @@ class SimulatorSource:
             yield Capture(frame.pixels, coil=frame.coil)
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """One size for all."""
+        """Yield the common size of all frames."""
         yield "simulated frame", (self._settings.height, self._settings.width)

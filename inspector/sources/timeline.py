@@ -1,4 +1,4 @@
-"""The time stamps of a stream around the packet in hand: how far apart frames are, and where some are missing."""
+"""The time stamps around the current packet: the frame interval, and where frames are missing."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
@@ -7,26 +7,26 @@ from statistics import median
 from typing import Final
 
 _SPAN: Final = 160
-"""Time stamps that are looked at, before and behind the packet in hand."""
+"""Time stamps kept around the current packet, earlier and later ones together."""
 
 _LEAST: Final = 4
-"""Fewer intervals say nothing of a rate."""
+"""Fewest intervals from which a rate is derived."""
 
 _STEADY_SHARE: Final = 0.75
-"""A stream has a constant rate where at least so many intervals are alike."""
+"""Least share of similar intervals in a stream of constant rate."""
 
 _LIKE: Final = 0.25
-"""Intervals are alike that differ by no more of the usual one, or by the rounding of the time stamps."""
+"""Largest difference of similar intervals, as a share of the median; time-stamp rounding is always accepted."""
 
 _NEW_CLOCK_S: Final = 10.0
-"""A longer jump of the time stamps is a clock that was set, not frames that are missing."""
+"""Longest jump of the time stamps within one clock, seconds; a longer jump means that the clock was set."""
 
 _EVERY: Final = 8
-"""The rate is measured again after so many time stamps."""
+"""Time stamps between two measurements of the rate; with few time stamps it is measured each time."""
 
 
 class Timeline:
-    """Time stamps as packets arrive, in ticks of the stream; display order, whatever the order of arrival."""
+    """Time stamps in ticks of the stream, added in order of arrival and kept in display order."""
 
     def __init__(self, seconds_per_tick: float) -> None:
         self._new_clock = round(_NEW_CLOCK_S / seconds_per_tick)
@@ -38,7 +38,7 @@ class Timeline:
         self._age = _EVERY
 
     def add(self, ticks: int) -> None:
-        """A packet is shown at `ticks`."""
+        """Add the display time of a packet."""
         if self._latest is not None and abs(ticks - self._latest) > self._new_clock:
             self._arrived.clear()
             self._sorted.clear()
@@ -56,27 +56,27 @@ class Timeline:
 
     @property
     def interval(self) -> float | None:
-        """Ticks from frame to frame; None where the rate is not constant or not known yet."""
+        """Ticks between frames; None when the rate is not constant or not yet known."""
         if self._age >= _EVERY or len(self._sorted) <= 2 * _EVERY:
             self._measured, self._age = _steady_interval(self._sorted), 0
         return self._measured
 
     @property
     def has_holes(self) -> bool:
-        """Somewhere around the packet in hand frames are missing, by the time stamps."""
+        """Whether the time stamps around the current packet show missing frames."""
         pairs = pairwise(self._sorted)
         return self.interval is not None and any(self.missing(earlier, later) for earlier, later in pairs)
 
     def missing(self, earlier: int, later: int) -> int:
-        """How many frames are missing between two that follow each other; 0 without a constant rate."""
+        """Return the number of frames missing between two consecutive time stamps; 0 without a constant rate."""
         interval = self.interval
         return 0 if interval is None else max(0, round((later - earlier) / interval) - 1)
 
     def holes_around(self, ticks: int, reach: int = 0) -> list[int]:
-        """Where frames are missing that matter to a packet shown at `ticks`: time stamps of the frames behind.
+        """Return the holes that matter to a packet shown at `ticks`, as the time stamps of the frames behind them.
 
-        Frames that travel out of order may build on one that is shown some frames later, or earlier. `reach`: how
-        many frames a time stamp may be off.
+        Reordered frames may build on a frame that is shown some frames earlier or later. `reach` is the possible
+        error of a time stamp in frames.
         """
         at = bisect_left(self._sorted, ticks)
         reach = max(reach, self._depth + 1 if self._depth else 0)
@@ -84,38 +84,38 @@ class Timeline:
         return [self._sorted[i] for i in around if self.missing(self._sorted[i - 1], self._sorted[i])]
 
     def before(self, ticks: int) -> int | None:
-        """The time stamp before; None where none is known."""
+        """Return the previous known time stamp; None when there is none."""
         at = bisect_left(self._sorted, ticks)
         return self._sorted[at - 1] if at else None
 
     def between(self, earlier: int, later: int) -> list[int]:
-        """Time stamps that are known between two."""
+        """Return the known time stamps between two."""
         return self._sorted[bisect_right(self._sorted, earlier) : bisect_left(self._sorted, later)]
 
     @property
     def depth(self) -> int:
-        """How many frames a frame may travel out of order."""
+        """Largest number of frames by which a frame arrives out of order."""
         return self._depth
 
 
 class Gap:
-    """A part of a stream in which no frame is sound: counts the frames that are missing from it."""
+    """A part of a stream without sound frames; counts the frames missing in it."""
 
     def __init__(self, timeline: Timeline, since: int | None) -> None:
         self._timeline = timeline
         self._stamps = [] if since is None else [since]
         self.origin: int | None = None
-        """The packet with which a refresh has begun."""
+        """The packet at which a refresh began."""
 
     def add(self, ticks: int | None) -> int:
-        """A packet in the gap; returns how many frames are now known to be missing."""
+        """Add a packet in the gap; returns the number of frames now known to be missing."""
         if ticks is None:
             return 0
         insort(self._stamps, ticks)
         return self._settle(self._timeline.depth + 1)
 
     def end(self, ticks: int | None) -> int:
-        """The packet from which on frames are sound."""
+        """End the gap at the first packet with a sound frame; returns the number of frames still missing."""
         if ticks is not None and self._stamps:
             for other in self._timeline.between(self._stamps[-1], ticks):
                 insort(self._stamps, other)

@@ -1,4 +1,4 @@
-"""A video file as a source: its frames in order of display, every frame that is lost or damaged said."""
+"""A video file as a source: its frames in display order, with a fault for every lost or damaged frame."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,18 +20,19 @@ VIDEO_ENDINGS: Final = frozenset(
 )
 
 MAX_STATED_FRAMES: Final = 3_000_000
-"""Frames a header may promise, a day at 30 frames/s; one that promises more is damaged and not believed."""
+"""Most frames that a header may promise: a day at 30 frames/s. A header that promises more is damaged and
+ignored."""
 
 _HALF_A_FRAME: Final = 0.5
-"""Frame intervals the last frame may end before the stated duration: time stamps are rounded."""
+"""Frame intervals by which the last frame may end before the stated duration; time stamps are rounded."""
 
 
 class VideoSource:
     """A video file, decoded in order.
 
-    One packet is one captured frame: one that cannot be decoded, or that builds on such a frame, is a fault
-    in its place. Frames that the file promises and does not hold become faults at the end. Most lossy codecs
-    carry no checksum, so damage that still decodes goes unnoticed; a recording has one for every frame.
+    One packet is one captured frame. A frame that cannot be decoded, or that builds on such a frame, becomes a
+    fault in its place. Frames that the file promises and does not hold become faults at the end. Most lossy codecs
+    have no checksum, so damage that still decodes goes unnoticed; a recording has a checksum for every frame.
     """
 
     when_behind: ClassVar[WhenBehind] = WhenBehind.WAIT
@@ -64,21 +65,21 @@ class VideoSource:
         return self._container, self._stream
 
     def total(self) -> int | None:
-        """The number of frames the header promises; None where it promises none, as Matroska never does."""
+        """Return the number of frames that the header promises; None when it promises none, as in Matroska."""
         _, stream = self._opened()
         return stream.frames if 0 < stream.frames <= MAX_STATED_FRAMES else None
 
     def notes(self) -> list[str]:
-        """Nothing to tell."""
+        """Return no notes."""
         return []
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """The one size of all frames, from the header."""
+        """Yield the common size of all frames, from the header."""
         _, stream = self._opened()
         yield self.path.name, (stream.height, stream.width)
 
     def captures(self) -> Iterator[Capture | None]:
-        """Every frame in order of display; see the class for what becomes a fault."""
+        """Yield every frame in display order; see the class for faults."""
         container, stream = self._opened()
         greys = Greys(self._grey_window)
         decoder = Decoder(container, stream)
@@ -93,7 +94,7 @@ class VideoSource:
             yield Capture(None, fault=Uninspected(Code.UNREADABLE, fault))
 
     def _shortfall(self, count: int, decoder: Decoder) -> Iterator[str]:
-        """Faults for what the file promised and did not hold."""
+        """Yield faults for frames that the file promises and does not hold."""
         stated = self.total()
         if stated is not None:
             missing = stated - decoder.packets.count - decoder.lost_at_end
@@ -113,12 +114,12 @@ class VideoSource:
 
 
 def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """How long the header says that the video lasts; None where it does not say it of the video alone."""
+    """Return the video's duration from the header; None when the header states none for the video alone."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     if container.duration is not None and len(container.streams) == 1:
         seconds = container.duration / 1e6  # AV_TIME_BASE: microseconds
-        # These two state where the last frame ends, on a clock that need not begin at 0.
+        # These two state where the last frame ends, on a clock that need not start at 0.
         counts_from_zero = any(name in container.format.name for name in ("matroska", "flv"))
         return seconds - (container.start_time or 0) / 1e6 if counts_from_zero else seconds
     return None

@@ -1,7 +1,7 @@
-"""A rolling steel strip that never was: mono frames with known defects, seeded and reproducible.
+"""A simulated steel strip: mono frames with known defects, seeded and reproducible.
 
-It serves the demo, the load tests, and a line that has no labelled data yet. The looks are made after the
-Severstal frames; numbers, sizes and places of the defects follow their annotations (see annotations.py).
+For the demo, load tests, and lines without labelled data. The appearance imitates the Severstal frames; numbers,
+sizes and positions of the defects follow their annotations (see annotations.py).
 """
 
 from inspector.sources.simulator.settings import CLASS_NAMES, SimulatedFrame, SimulatorSettings

@@ -1,8 +1,8 @@
-"""What the real annotations say of how often, how many, how large and where defects are.
+"""Statistics of the real annotations: frequency, number, size and position of defects.
 
-Measured on `annotations_without_frames.csv`: 4,051 masks of 3,600 defective frames (256×1600) of the Kaggle
-Severstal training set. A component is an 8-connected part of a mask; those under `MIN_AREA_PX` (the lowest
-2 to 5 % of each kind, mostly crumbs left of polygons at a frame's border) are left out.
+Measured on `annotations_without_frames.csv`: 4051 masks of 3600 defective frames (256×1600) of the Kaggle
+Severstal training set. A component is an 8-connected part of a mask. Components under `MIN_AREA_PX` are left out:
+the smallest 2 to 5 % of each kind, mostly polygon remains at a frame's border.
 """
 
 from typing import Final
@@ -17,10 +17,10 @@ KINDS_OF_A_FRAME: Final = {
     (1, 2): 31,
     (2, 3): 14,
 }
-"""Defective frames by the kinds they show (three more combinations have three frames in all)."""
+"""Number of defective frames for each combination of kinds. Three more combinations have three frames in all."""
 
 MIN_AREA_PX: Final = {1: 370, 2: 700, 3: 350, 4: 700}
-"""Smallest component that counts, per kind."""
+"""Smallest counted component of each kind, px."""
 
 COMPONENTS: Final = {
     1: (0.458, 0.148, 0.062, 0.060, 0.048, 0.048, 0.057, 0.119),
@@ -28,7 +28,7 @@ COMPONENTS: Final = {
     3: (0.340, 0.257, 0.162, 0.096, 0.055, 0.037, 0.016, 0.037),
     4: (0.435, 0.304, 0.116, 0.076, 0.031, 0.015, 0.010, 0.013),
 }
-"""Share of frames with 1, 2, … components of a kind; the last entry holds all that have more."""
+"""Share of frames with 1, 2, … components of a kind; the last entry includes all larger numbers."""
 
 SHAPES: Final = {
     1: (
@@ -52,16 +52,16 @@ SHAPES: Final = {
         (646, 197, 0.043), (64, 30, 0.041),
     ),
 }  # fmt: skip
-"""Bounding boxes of components, as 12 k-means centres of (log width, log height) per kind: width across the
-strip in px, height along it in px, share of the kind's components."""
+"""Bounding boxes of components: 12 k-means centres of (log width, log height) per kind, as width across the strip
+in px, height along it in px, share of the kind's components."""
 
 SHAPE_SPREAD: Final = {1: (0.15, 0.13), 2: (0.11, 0.10), 3: (0.26, 0.24), 4: (0.20, 0.20)}
-"""Standard deviation of (log width, log height) around the centres above."""
+"""Standard deviation of (log width, log height) around these centres."""
 
 THROUGH_FROM_PX: Final = 200
 THROUGH_SHARE: Final = 0.5
-"""23 % of the components of kind 3 run through a frame from its first row to its last: half of those with a
-height from THROUGH_FROM_PX. How far they go on is not in the data."""
+"""Share of the components of kind 3 with a height from THROUGH_FROM_PX that run through the frame from its first
+row to its last. They are 23 % of all components of kind 3. How far they continue is not in the data."""
 
 ACROSS: Final = {
     1: (.026, .073, .105, .142, .143, .083, .043, .071, .026, .041, .023, .042, .038, .071, .062, .012),
@@ -69,4 +69,4 @@ ACROSS: Final = {
     3: (.037, .054, .062, .048, .073, .059, .078, .069, .073, .070, .078, .090, .072, .062, .048, .027),
     4: (.045, .058, .061, .076, .071, .083, .069, .065, .052, .076, .065, .058, .065, .070, .051, .036),
 }  # fmt: skip
-"""Share of components by the sixteenth of the frame's width that holds their centre."""
+"""Share of components whose centre lies in each sixteenth of the frame's width."""

@@ -1,8 +1,8 @@
-"""Harmless single marks, which must not be rejected: water, oil, scale, wipes, bright paint.
+"""Harmless single marks that must not be rejected: water, oil, scale, wipes, glints, bright paint.
 
-What tells them from defects: water, oil and wipes are faint and soft-edged; scale is flat, a dense field of many
-flakes without a lip, and far less dark than any pit; paint is a fat bright blot without a dark side. None of them
-breaks the texture of the steel.
+They differ from defects. Water, oil and wipes are faint and soft-edged. Scale is a flat, dense field of flakes
+without a lip, and far less dark than a pit. Glints are single spots. Paint is a thick bright blot without a dark
+side. None of them breaks the texture of the steel.
 """
 
 from collections.abc import Callable
@@ -21,14 +21,14 @@ def _harmless(gain: FloatMap, light: FloatMap | None = None) -> Patch:
 
 
 def _border(rows: int, columns: int) -> FloatMap:
-    """How far inside its box every pixel lies, as a share of the box."""
+    """Return how far inside its box each pixel lies, as a share of the box."""
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
     nearest = np.minimum(np.minimum(x, columns - 1 - x) / columns, np.minimum(y, rows - 1 - y) / rows)
     return np.asarray(nearest, np.float32)
 
 
 def water(rng: np.random.Generator, rows: int, columns: int) -> Patch:
-    """A dried drop: a faint disc with a slightly stronger rim."""
+    """Draw a dried drop: a faint disc with a slightly stronger rim."""
     inside = distance_inside(blob(rng, rows, columns, 0.12) > 0)
     soft_px = rng.uniform(5, 10)
     disc = smoothstep(inside, 0.0, soft_px)
@@ -39,7 +39,7 @@ def water(rng: np.random.Generator, rows: int, columns: int) -> Patch:
 
 
 def oil(rng: np.random.Generator, rows: int, columns: int) -> Patch:
-    """A film of oil: darker, with a wide soft edge and runs along the travel."""
+    """Draw a film of oil: darker, with a wide soft edge and runs along the travel."""
     inside = distance_inside(blob(rng, rows, columns, 0.3) > 0)
     film = smoothstep(inside, 0.0, 0.2 * min(rows, columns) + 6.0)
     runs = noise(rng, rows, columns, 25.0, 5.0)
@@ -47,7 +47,7 @@ def oil(rng: np.random.Generator, rows: int, columns: int) -> Patch:
 
 
 def scale(rng: np.random.Generator, rows: int, columns: int) -> Patch:
-    """A field of flat dark flakes, drawn out along the travel."""
+    """Draw a field of flat dark flakes, elongated along the travel."""
     inside = distance_inside(blob(rng, rows, columns, 0.3) > 0)
     dense = smoothstep(inside, 0.0, 0.3 * min(rows, columns))
     field = noise(rng, rows, columns, rng.uniform(3.0, 6.0), rng.uniform(1.2, 2.0))
@@ -56,7 +56,7 @@ def scale(rng: np.random.Generator, rows: int, columns: int) -> Patch:
 
 
 def wipe(rng: np.random.Generator, rows: int, columns: int) -> Patch:
-    """An arc left by a wiper or a dried puddle: a broad band, a little brighter or darker."""
+    """Draw an arc left by a wiper or a dried puddle: a broad band, slightly brighter or darker."""
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
     centre = rng.uniform(-0.5, 1.5) * columns, rows * float(rng.choice([-0.8, 1.8]))
     radius = np.hypot(x - centre[0], y - centre[1])
@@ -68,7 +68,7 @@ def wipe(rng: np.random.Generator, rows: int, columns: int) -> Patch:
 
 
 def glints(rng: np.random.Generator, rows: int, columns: int) -> Patch:
-    """A sprinkle of bright single spots, a pixel or two each."""
+    """Draw a field of single bright spots of one or two pixels."""
     inside = distance_inside(blob(rng, rows, columns, 0.3) > 0)
     dense = smoothstep(inside, 0.0, 0.3 * min(rows, columns))
     spots = smoothstep(noise(rng, rows, columns, 1.0, 0.8), 2.4, 3.2) * dense
@@ -76,7 +76,7 @@ def glints(rng: np.random.Generator, rows: int, columns: int) -> Patch:
 
 
 def paint(rng: np.random.Generator, rows: int, columns: int) -> Patch:
-    """A digit of a coil's number, in white paint or chalk: blots along its strokes, with splashes."""
+    """Draw a digit of a coil number in white paint or chalk: blots along its strokes, with splashes."""
     canvas = np.zeros((rows, columns), np.uint8)
     stroke_px = max(5, min(rows, columns) // 9)
     digit = str(int(rng.integers(10)))
@@ -109,4 +109,5 @@ BLEMISHES: Final[tuple[tuple[Draw, float, Size], ...]] = (
     (glints, 0.14, _between((40, 200), (40, 220))),
     (paint, 0.08, _between((90, 190), (70, 130))),
 )
-"""Looks, their shares among single marks, their rows and columns in px; by eye, on the real frames."""
+"""Drawing function, share among single marks, and size in rows and columns, px; chosen by eye from the real
+frames."""

@@ -1,4 +1,4 @@
-"""The plan of one coil: which marks lie where, before anything is drawn."""
+"""The plan of one coil: the position of every mark, before anything is drawn."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,34 +24,36 @@ from inspector.sources.simulator.settings import SimulatorSettings
 from inspector.sources.simulator.surface import CoilSurface
 
 MIN_PART_PX: Final = 48
-"""No frame gets less than so many rows of a defect: annotators do not label a crumb at a frame's border."""
+"""Fewest rows of a defect that a frame shows: annotators do not label a small remainder at a frame's border."""
 BORDER_GAP_PX: Final = 2
-"""A defect that ends at a frame's border ends visibly before it."""
+"""Rows between a frame's border and a defect that ends there, so that its end is visible."""
 EDGE_CLEARANCE_PX: Final = 12
-"""Defects keep clear of the strip's edge, so that their labels lie on steel."""
+"""Distance of defects from the strip's edge, so that their labels lie on steel."""
 GROUP_REACH_PX: Final = 260
-"""Pits of one frame lie about so far apart across the strip."""
+"""Spread of a group of pits across the strip: twice the standard deviation from one pit to the next."""
 GOES_ON_PX: Final = 300.0
-"""Mean length by which a scratch that leaves its frame goes on; no figure in the data, chosen to end soon."""
+"""Mean length by which a scratch continues beyond its frame. The data has no figure; this one makes it end
+soon."""
 TRIES: Final = 20
-"""Places tried before a defect is put anywhere on the steel that is in view."""
+"""Attempts to place a defect by the measured positions, before it is placed anywhere on the visible steel."""
 PROBES: Final = 600
-"""Bad places drawn to learn how many frames one marks: enough for 3 % accuracy of the defective share."""
+"""Bad places drawn to estimate how many frames one marks; enough for 3 % accuracy of the defective share."""
 ALMOST_NONE: Final = 0.02
-"""Share of clean frames that stays where all frames are asked to be defective: chance cannot give less."""
+"""Smallest share of clean frames. Random places can never mark every frame, so a defective share of 1 is
+limited."""
 OVERLAP_WINDOW: Final = 64
-"""Earlier defects that a new one is kept clear of: more than lie on two frames."""
+"""Earlier defects that a new one must not overlap: more than two frames contain."""
 MIN_COLUMNS: Final = 16
 MIN_ROWS: Final = 24
-"""Smallest box in which every kind can be drawn with its label around it."""
+"""MIN_ROWS × MIN_COLUMNS is the smallest box in which every kind fits with its label."""
 LARGEST_SHARE: Final = 0.8
-"""No mark is wider than this share of the frame."""
+"""Largest width of a mark, as a share of the frame's width."""
 
 _DEFECT_STREAM, _BLEMISH_STREAM, _PROBE_STREAM = 3, 4, 5
 
 
 def _box(rng: np.random.Generator, kind: int, settings: SimulatorSettings) -> tuple[int, int]:
-    """Rows and columns of one component of `kind`."""
+    """Draw the rows and columns of one component of `kind`."""
     shapes = np.array(SHAPES[kind])
     wide, high = shapes[rng.choice(len(shapes), p=shapes[:, 2] / shapes[:, 2].sum()), :2]
     spread_wide, spread_high = SHAPE_SPREAD[kind]
@@ -71,7 +73,7 @@ def _centre_across(rng: np.random.Generator, kind: int, settings: SimulatorSetti
 
 @dataclass(frozen=True, slots=True)
 class _Steel:
-    """Where on a coil defects may lie, px."""
+    """The area of a coil in which defects may lie, px."""
 
     left: float
     right: float
@@ -80,9 +82,9 @@ class _Steel:
 
 
 def _settle(top: int, rows: int, height: int, steel: _Steel) -> tuple[int, int] | None:
-    """`top` and `rows` changed so that each frame that shows the mark shows MIN_PART_PX or all of it.
+    """Adjust `top` and `rows` so that each frame that shows the mark shows at least MIN_PART_PX rows or all of it.
 
-    None where that would leave the steel.
+    Returns None when the mark would leave the steel.
     """
     top = min(max(top, steel.first_row), steel.end_row - rows)
     before = height - top % height
@@ -106,7 +108,7 @@ def _place(
     steel: _Steel,
     seed: tuple[int, ...],
 ) -> Mark | None:
-    """One component that starts around `frame`, on the steel; None where there is no room."""
+    """Place one component that starts around `frame` on the steel; returns None when it does not fit."""
     rows, columns = _box(rng, kind, settings)
     columns = min(columns, int(steel.right - steel.left))
     rows = min(rows, steel.end_row - steel.first_row)
@@ -119,7 +121,7 @@ def _place(
     else:
         centre = rng.uniform(steel.left + columns / 2, steel.right - columns / 2)
     middle = (frame + rng.random()) * settings.height
-    first_half = min(rows, settings.height) / 2  # a long scratch goes on from the frame that it starts in
+    first_half = min(rows, settings.height) / 2  # a long scratch continues from the frame in which it starts
     place = _settle(int(middle - first_half), rows, settings.height, steel)
     if place is None:
         return None
@@ -130,7 +132,7 @@ def _place(
 def _bad_place(
     rng: np.random.Generator, frame: int, settings: SimulatorSettings, steel: _Steel, seed: tuple[int, ...]
 ) -> list[Mark]:
-    """The defects of one bad place, around `frame`: their kinds and numbers are those of a real frame."""
+    """Draw the defects of one bad place around `frame`, with kinds and numbers as in the real frames."""
     combinations = list(KINDS_OF_A_FRAME)
     weights = np.array(list(KINDS_OF_A_FRAME.values()), float)
     marks: list[Mark] = []
@@ -150,9 +152,10 @@ def _bad_place(
 
 @lru_cache(maxsize=8)
 def _chance_of_bad_place(settings: SimulatorSettings) -> float:
-    """Expected number of bad places a frame, so that `defective_share` of the frames show one.
+    """Return the expected number of bad places per frame at which `defective_share` of the frames show one.
 
-    With n frames marked by each place, and places independent, 1 − exp(−chance · n) of the frames are marked.
+    With n frames marked by each place, and independent places, a share of 1 − exp(−chance · n) of the frames is
+    marked.
     """
     if settings.defective_share == 0.0:
         return 0.0
@@ -168,7 +171,7 @@ def _chance_of_bad_place(settings: SimulatorSettings) -> float:
 
 
 class CoilPlan:
-    """The marks of one coil in the order of their first rows: `defects` and harmless `blemishes`."""
+    """The marks of one coil, ordered by first row: `defects` and harmless `blemishes`."""
 
     def __init__(self, settings: SimulatorSettings, surface: CoilSurface, coil: int) -> None:
         edges = surface.edges
@@ -201,7 +204,7 @@ def _defects(settings: SimulatorSettings, steel: _Steel, coil: int) -> list[Mark
 
 def _blemishes(settings: SimulatorSettings, coil: int) -> list[Mark]:
     rng = np.random.default_rng([settings.seed, _BLEMISH_STREAM, coil])
-    # coils are more or less dirty; their mean is what the settings say
+    # coils differ in dirt; the settings give the mean
     dirt = settings.blemishes_per_frame * rng.uniform(0.3, 1.7)
     shares = np.array([share for _, share, _ in BLEMISHES])
     marks = []
@@ -217,7 +220,7 @@ def _blemishes(settings: SimulatorSettings, coil: int) -> list[Mark]:
 
 
 def _overlap(one: Mark, other: Mark) -> bool:
-    """Whether the boxes of two marks touch: two labels on the same steel would fit neither."""
+    """Return whether the boxes of two marks overlap: two labels on the same steel would both be wrong."""
     return (
         one.top < other.bottom
         and other.top < one.bottom

@@ -1,7 +1,7 @@
-"""The four kinds of defect, drawn to fill a given box, each with the loose label an annotator would give it.
+"""The four kinds of defect, drawn to fill a given box, each with the loose label that an annotator would draw.
 
-Contrasts follow 36 real defective frames: of a defect's pixels the darkest tenth lies at 0.5 to 0.9, the
-brightest at 1.1 to 2.1 of the steel around it, and a careful eye finds it.
+Contrasts follow 36 real defective frames: relative to the steel around it, the darkest tenth of a defect's pixels
+lies at 0.5 to 0.9, the brightest tenth at 1.1 to 2.1. A careful eye finds every defect.
 """
 
 from typing import Final
@@ -23,13 +23,13 @@ from inspector.sources.simulator.scratches import SCRATCHES, scratches
 PITS, CRACKS, PATCHES = 1, 2, 4
 
 SUB_PX: Final = 4
-"""Fractional bits of the coordinates that lines are drawn with."""
+"""Fractional bits of line coordinates."""
 BARE_SHARE: Final = 0.2
-"""Patches with bare metal that shines. By eye, of 7 real frames."""
+"""Share of patches with shiny bare metal; by eye, from 7 real frames."""
 
 
 def _line(canvas: FloatMap, x: FloatMap, y: FloatMap, width_px: float) -> None:
-    """Draws an open line of about `width_px`, smooth-edged, of value 1 into `canvas`."""
+    """Draw an open, smooth-edged line of value 1 and about `width_px` into `canvas`."""
     points = np.stack([x, y], 1) * (1 << SUB_PX)
     ink = np.zeros(canvas.shape, np.uint8)
     thickness = max(1, round(width_px))
@@ -42,13 +42,13 @@ def _line(canvas: FloatMap, x: FloatMap, y: FloatMap, width_px: float) -> None:
 
 
 def pits(rng: np.random.Generator, rows: int, columns: int) -> Patch:
-    """A pit, or a few in a chain: dark holes drawn out along the travel, each with a bright lip."""
+    """Draw a pit or a chain of pits: dark holes elongated along the travel, each with a bright lip."""
     margin_px = 5 if min(rows, columns) < 30 else 7
     dark, lips = np.zeros((rows, columns), np.float32), np.zeros((rows, columns), np.float32)
     room = np.array([max(1.0, columns / 2 - margin_px - 4), max(1.0, rows / 2 - margin_px - 6)])
     count = 1 + int(rng.poisson(rows * columns / 900))
     places = rng.uniform(-1, 1, (count, 2)) * room
-    if count > 1:  # the group reaches from end to end of its box
+    if count > 1:  # the group spans its box from end to end
         places[0, 1], places[1, 1] = -room[1], room[1]
     else:
         places *= 0.3
@@ -80,7 +80,7 @@ def pits(rng: np.random.Generator, rows: int, columns: int) -> Patch:
 
 
 def cracks(rng: np.random.Generator, rows: int, columns: int) -> Patch:
-    """A thin jagged dark line along the travel, open here and there, with a faint bright lip."""
+    """Draw a thin jagged dark line along the travel, with gaps and a faint bright lip."""
     margin_px = 4
     steps = max(6, rows // 7)
     y = np.linspace(margin_px + 1, rows - margin_px - 2, steps).astype(np.float32)
@@ -109,7 +109,7 @@ def cracks(rng: np.random.Generator, rows: int, columns: int) -> Patch:
 
 
 def _relief(rng: np.random.Generator, rows: int, columns: int) -> FloatMap:
-    """Light and shade on creased or flaked steel, mean about 0, deviation 1."""
+    """Draw light and shade on creased or flaked steel, mean about 0, deviation 1."""
     crease_px = float(np.clip(0.08 * min(rows, columns), 2.0, 11.0)) * float(rng.uniform(0.6, 1.3))
     stretch = float(rng.uniform(1.0, 3.0))
     height = np.zeros((rows, columns), np.float32)
@@ -125,12 +125,12 @@ def _relief(rng: np.random.Generator, rows: int, columns: int) -> FloatMap:
 
 
 def patches(rng: np.random.Generator, rows: int, columns: int) -> Patch:
-    """A torn or rolled-in patch: creased or flaked steel with a dark tear along part of its outline."""
+    """Draw a torn or rolled-in patch: creased or flaked steel with a dark tear along part of its outline."""
     margin_px = 5
     depth = ragged_depth(rng, rows, columns, margin_px, float(rng.uniform(-0.5, 0.5)))
     inside = smoothstep(depth, 0.0, 2.5)
     shading = _relief(rng, rows, columns)
-    calm = smoothstep(noise(rng, rows, columns, 22.0, 30.0), -0.6, 0.9)  # parts of a patch lie flat
+    calm = smoothstep(noise(rng, rows, columns, 22.0, 30.0), -0.6, 0.9)  # parts of a patch are flat
     creased = rng.uniform(0.2, 0.38) * (0.4 + 0.6 * calm)
     level = rng.uniform(0.5, 0.88) * (1.0 + 0.12 * np.clip(noise(rng, rows, columns, 9.0, 14.0), -2, 2))
     wide_px = np.clip(1.8 + 1.2 * noise(rng, rows, columns, 7.0, 7.0), 0.5, 5.0)
@@ -140,7 +140,7 @@ def patches(rng: np.random.Generator, rows: int, columns: int) -> Patch:
     gain = gain * (1.0 - 0.62 * tear)
     light = np.clip(np.roll(tear, 3, axis=0) - tear, 0.0, 1.0) * rng.uniform(10, 60)
     light = light + smoothstep(shading, 1.5, 2.5) * inside * calm * rng.uniform(15, 90)
-    if rng.random() < BARE_SHARE:  # bare metal that shines
+    if rng.random() < BARE_SHARE:  # shiny bare metal
         bare = noise(rng, rows, columns, 16.0, 20.0) + 0.25 * noise(rng, rows, columns, 1.5, 1.5)
         light = light + 130.0 * smoothstep(bare, 1.0, 1.25) * smoothstep(depth, 3.0, 8.0)
     label = loose_outline(depth > 0, margin_px - 1, float(rng.uniform(3.0, 7.0)))
@@ -148,4 +148,4 @@ def patches(rng: np.random.Generator, rows: int, columns: int) -> Patch:
 
 
 DEFECTS: Final[dict[int, Draw]] = {PITS: pits, CRACKS: cracks, SCRATCHES: scratches, PATCHES: patches}
-"""How each kind is drawn."""
+"""Drawing function of each kind."""

@@ -1,4 +1,4 @@
-"""Noise with a wanted grain, and outlines made of it: what all else in the simulator is drawn with."""
+"""Noise of a given grain, and outlines made from it; everything in the simulator is drawn with these."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from inspector.values import Pixels
 FloatMap = NDArray[np.float32]
 
 _SMALL_SIGMA_PX = 3.0
-"""Coarse noise is blurred at a size where its grain is about this, then enlarged: the same look, faster."""
+"""Grain at which coarse noise is blurred before it is enlarged: the same look, faster."""
 
 
 def _shrink(grain_px: float, size_px: int) -> int:
@@ -20,15 +20,15 @@ def _shrink(grain_px: float, size_px: int) -> int:
 
 
 def blurred(field: FloatMap, sigma_px: float) -> FloatMap:
-    """`field` under a Gaussian of `sigma_px`."""
+    """Return `field` blurred by a Gaussian of `sigma_px`."""
     return np.asarray(cv2.GaussianBlur(field, (0, 0), sigma_px), np.float32)
 
 
 def grain(rng: np.random.Generator, rows: int, columns: int, along_px: float, across_px: float) -> FloatMap:
-    """Gaussian noise of mean 0 and deviation 1, float32 [rows, columns].
+    """Return Gaussian noise of mean 0 and deviation 1, float32 [rows, columns].
 
     `along_px` and `across_px` are the sigmas of its grain. The last row continues into the first, so the map
-    can be rolled endlessly along the strip.
+    repeats seamlessly along the strip.
     """
     shrink_y, shrink_x = _shrink(along_px, rows), _shrink(across_px, columns)
     sigma_y, sigma_x = along_px / shrink_y, across_px / shrink_x
@@ -36,7 +36,7 @@ def grain(rng: np.random.Generator, rows: int, columns: int, along_px: float, ac
     field = rng.standard_normal((small_rows, small_columns), dtype=np.float32)
     wrap = int(4 * sigma_y) + 2
     field = np.pad(field, ((wrap, wrap), (0, 0)), mode="wrap")
-    if max(sigma_x, sigma_y) > 0.3:  # below, a Gaussian kernel is a single pixel
+    if max(sigma_x, sigma_y) > 0.3:  # a smaller Gaussian kernel is a single pixel
         blur = cv2.GaussianBlur(field, (0, 0), max(sigma_x, 0.01), sigmaY=max(sigma_y, 0.01))
         field = np.asarray(blur, np.float32)
     if shrink_y * shrink_x > 1:
@@ -48,27 +48,27 @@ def grain(rng: np.random.Generator, rows: int, columns: int, along_px: float, ac
 
 
 def noise(rng: np.random.Generator, rows: int, columns: int, along_px: float, across_px: float) -> FloatMap:
-    """`grain` for a single mark, of any size, not endless."""
-    rows_8, columns_8 = -(-rows // 8) * 8, -(-columns // 8) * 8  # what coarse noise is enlarged from
+    """Return `grain` of any size for a single mark; it does not repeat seamlessly."""
+    rows_8, columns_8 = -(-rows // 8) * 8, -(-columns // 8) * 8  # coarse noise is enlarged from these
     return grain(rng, rows_8, columns_8, along_px, across_px)[:rows, :columns]
 
 
 def smoothstep(field: FloatMap, low: float, high: float) -> FloatMap:
-    """0 below `low`, 1 above `high`, smooth in between."""
+    """Return 0 below `low`, 1 above `high`, and a smooth ramp in between."""
     ramp = np.clip((field - low) / (high - low), 0.0, 1.0)
     return np.asarray(ramp * ramp * (3.0 - 2.0 * ramp), np.float32)
 
 
 def distance_inside(shape: NDArray[np.bool_]) -> FloatMap:
-    """Distance in px of every pixel of `shape` [rows, columns] to its outline; 0 outside."""
+    """Return the distance of every pixel of `shape` [rows, columns] to its outline, px; 0 outside."""
     padded = np.pad(shape.astype(np.uint8), 1)
     return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1], np.float32)
 
 
 def blob(rng: np.random.Generator, rows: int, columns: int, roughness: float, tilt: float = 0.0) -> Pixels:
-    """An irregular outline that fills a [rows, columns] box, as a 0/1 map.
+    """Return an irregular outline that fills a [rows, columns] box, as a 0/1 map.
 
-    `roughness` 0 gives an ellipse, 0.5 a ragged shape; `tilt` (radians) turns its long axis.
+    `roughness` 0 gives an ellipse, 0.5 a ragged shape; `tilt` (radians) rotates its long axis.
     """
     corners = 72
     angle = np.linspace(0.0, 2 * np.pi, corners, endpoint=False)
@@ -87,9 +87,9 @@ def blob(rng: np.random.Generator, rows: int, columns: int, roughness: float, ti
 
 
 def loose_outline(shape: NDArray[np.bool_], margin_px: int, corner_px: float) -> Pixels:
-    """The polygon an annotator would draw around `shape`: `margin_px` outside, corners cut by `corner_px`.
+    """Return the polygon an annotator would draw around `shape`, as a 0/1 map of the same size.
 
-    0/1 map of the same size; the caller leaves room for the margin.
+    It lies `margin_px` outside, with corners cut by `corner_px`. The caller leaves space for the margin.
     """
     reach = 2 * margin_px + 1
     wide = cv2.dilate(shape.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
@@ -102,7 +102,7 @@ def loose_outline(shape: NDArray[np.bool_], margin_px: int, corner_px: float) ->
 
 
 def ragged_depth(rng: np.random.Generator, rows: int, columns: int, margin_px: int, tilt: float) -> FloatMap:
-    """Depth inside an outline that is ragged down to single pixels and clear of the box by `margin_px`."""
+    """Return the depth inside an outline, ragged down to single pixels and `margin_px` away from the box."""
     inner = (max(8, rows - 2 * margin_px), max(8, columns - 2 * margin_px))
     rough = distance_inside(blob(rng, *inner, 0.3, tilt) > 0)
     bite_px = min(3.0, 0.06 * min(inner))

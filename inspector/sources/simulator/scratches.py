@@ -1,4 +1,4 @@
-"""Kind 3: scratches along the travel, alone or in bands, and slivers of torn-up steel."""
+"""Kind 3: scratches along the travel, single or in bands, and slivers of torn steel."""
 
 from typing import Final
 
@@ -16,23 +16,24 @@ from inspector.sources.simulator.noise import (
 
 SCRATCHES: Final = 3
 BAND_FROM_PX: Final = 48
-"""A scratch along the travel wider than this is a band of many lines."""
+"""Width from which a scratch along the travel is a band of many lines."""
 BRIGHT_SHARE: Final = 0.3
-"""Scratches along the travel that shine; the others are dark. By eye, of 25 real frames."""
+"""Share of scratches along the travel that shine; the others are dark. By eye, from 25 real frames."""
 STROKE_QUANTILES: Final = (0.6, 0.72, 0.92)
-"""Of a sliver's outline about a quarter shines and a quarter lies in shadow, whatever its size."""
+"""Quantiles at which shadow begins, strokes begin, and strokes are full: about a quarter of a sliver's outline
+shines and a quarter lies in shadow, regardless of its size."""
 DULL_SHARE: Final = 0.45
-"""Slivers whose faces hardly shine. By eye."""
+"""Share of slivers whose faces hardly shine; by eye."""
 SMALL_BOX_PX: Final = 30
-"""Around a sliver in a narrower box annotators leave less room."""
+"""Box side below which annotators leave a narrower margin around a sliver."""
 SMALL_SLIVER_PX: Final = 3000
-"""A sliver in a smaller box always shines: what is small and dull, annotators do not find either."""
+"""Box area up to which a sliver always shines, px²: annotators do not find small dull ones either."""
 SLIVER_ASPECT: Final = 2.2
-"""Less elongated than this, kind 3 is a sliver or a field of chips rather than a scratch."""
+"""Elongation above which kind 3 is a scratch; below it is a sliver or a field of chips."""
 
 
 def _ends(rng: np.random.Generator, rows: int, columns: int, clear_px: int) -> FloatMap:
-    """1 in the middle of a scratch, running out raggedly, column by column, towards its two ends."""
+    """Return 1 in the middle of a scratch, with ragged ends, column by column."""
     y = np.arange(rows, dtype=np.float32)[:, None]
     taper_px = min(0.12 * rows, rng.uniform(4.0, 25.0))
     raggedness = np.abs(rng.normal(0, 0.5 * taper_px, (2, columns))).astype(np.float32)
@@ -41,7 +42,7 @@ def _ends(rng: np.random.Generator, rows: int, columns: int, clear_px: int) -> F
 
 
 def _lines_across(rng: np.random.Generator, columns: int, margin_px: int) -> FloatMap:
-    """How deep the lines of a scratch are at each column: one or two deep ones, finer ones beside them."""
+    """Return the depth of a scratch's lines at each column: a few deep lines and some finer ones."""
     room = columns - 2 * margin_px - 4
     x = np.arange(columns, dtype=np.float32)
     depth = np.zeros(columns, np.float32)
@@ -49,7 +50,7 @@ def _lines_across(rng: np.random.Generator, columns: int, margin_px: int) -> Flo
     fine = int(rng.poisson(1.0 + room / 9))
     for i in range(deep + fine):
         place = columns / 2 + room * (rng.uniform(-0.5, 0.5) if deep + fine > 1 else 0.0)
-        if i < 2 and deep > 1:  # the outermost lines are as far apart as the label says
+        if i < 2 and deep > 1:  # the outermost lines span the label's width
             place = columns / 2 + room * (i - 0.5)
         sigma_px = rng.uniform(0.9, 1.9) if i < deep else rng.uniform(0.4, 0.8)
         strength = rng.uniform(0.85, 1.0) if i < deep else rng.uniform(0.2, 0.7)
@@ -58,7 +59,7 @@ def _lines_across(rng: np.random.Generator, columns: int, margin_px: int) -> Flo
 
 
 def _scratch_along(rng: np.random.Generator, rows: int, columns: int) -> Patch:
-    """Parallel lines along the travel: one or a few thin ones, or a wide band of them."""
+    """Draw parallel lines along the travel: one or a few thin ones, or a wide band."""
     margin_px = 5
     lean = float(np.clip(rng.normal(0, 0.012) * rows, -0.3 * columns, 0.3 * columns))
     depth = np.broadcast_to(_lines_across(rng, columns, margin_px + int(abs(lean) / 2)), (rows, columns))
@@ -82,7 +83,7 @@ def _scratch_along(rng: np.random.Generator, rows: int, columns: int) -> Patch:
 
 
 def _sliver(rng: np.random.Generator, rows: int, columns: int) -> Patch:
-    """Torn-up steel in strokes of one direction: bright faces beside dark shadows, in a ragged outline."""
+    """Draw torn steel in strokes of one direction: bright faces beside dark shadows, in a ragged outline."""
     margin_px = 3 if min(rows, columns) < SMALL_BOX_PX else 5
     depth = ragged_depth(rng, rows, columns, margin_px, 0.0)
     inside = smoothstep(depth, 0.0, 4.0)
@@ -109,7 +110,7 @@ def _sliver(rng: np.random.Generator, rows: int, columns: int) -> Patch:
 
 
 def scratches(rng: np.random.Generator, rows: int, columns: int) -> Patch:
-    """A scratch along the travel or a sliver, whichever the box suits."""
+    """Draw a scratch along the travel in an elongated box, a sliver in any other."""
     if rows > SLIVER_ASPECT * columns:
         return _scratch_along(rng, rows, columns)
     return _sliver(rng, rows, columns)

@@ -1,4 +1,4 @@
-"""What a user of the simulator chooses, and what comes out."""
+"""The simulator's settings, and the frames it produces."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,12 +11,12 @@ CLASS_NAMES: Final = ("pits", "cracks", "scratches", "patches")
 """Names of the kinds 1..4, the four classes of the Severstal data."""
 
 MIN_FRAME_PX: Final = 64
-"""Smallest frame side: the median pit with its surroundings still fits."""
+"""Smallest frame side: the median pit and its surroundings still fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatorSettings:
-    """One simulated line. Equal settings give equal bytes, frame for frame."""
+    """One simulated line. Equal settings give equal bytes, frame by frame."""
 
     seed: int
     height: int = 256
@@ -26,9 +26,9 @@ class SimulatorSettings:
     defective_share: float = 0.1
     """Expected share of frames with labelled pixels, 0..1."""
     coil_frames: int = 60
-    """Frames of one coil; grey level, texture, edges and stains change from coil to coil."""
+    """Frames of one coil; grey level, texture, edges and stains change between coils."""
     blemishes_per_frame: float = 0.5
-    """Expected number of harmless single marks (water, oil, scale, paint) on a frame, at least 0."""
+    """Expected number of harmless single marks on a frame (see blemishes.py), at least 0."""
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -47,12 +47,13 @@ class SimulatorSettings:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFrame:
-    """One frame of the rolling strip and what is wrong with it."""
+    """One frame of the simulated strip with its label."""
 
     pixels: Pixels
     """uint8 [H, W], contiguous."""
     label: Pixels
-    """uint8 [H, W]: 0 normal, 1..4 the kinds of CLASS_NAMES; outlines a little loose, as annotators draw."""
+    """uint8 [H, W]: 0 normal, 1..4 the kinds of CLASS_NAMES. Outlines are slightly loose, as annotators draw
+    them."""
     coil: str
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The rolling strip: surface, harmless marks and defects of one coil after another, cut into frames."""
+"""The simulated strip: surface, harmless marks and defects of each coil, cut into frames."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -15,14 +15,14 @@ from inspector.values import Pixels
 
 
 class _Layer:
-    """The marks of a coil in their order, drawn when their first row comes and dropped after their last."""
+    """The marks of a coil in order, each drawn when its first row is reached and dropped after its last."""
 
     def __init__(self, marks: tuple[Mark, ...]) -> None:
         self._coming = list(reversed(marks))
         self._here: list[tuple[Mark, Patch]] = []
 
     def onto(self, steel: FloatMap, label: Pixels, first_row: int) -> None:
-        """Changes `steel` and `label` [H, W], whose first row is `first_row` of the coil, in place."""
+        """Change `steel` and `label` [H, W] in place; their first row is row `first_row` of the coil."""
         end_row = first_row + len(steel)
         while self._coming and self._coming[-1].top < end_row:
             mark = self._coming.pop()
@@ -64,10 +64,10 @@ def _coil_frames(settings: SimulatorSettings, textures: Textures, coil: int) -> 
 
 
 def strip(settings: SimulatorSettings) -> Iterator[SimulatedFrame]:
-    """Frames of an endless strip, in order. Equal settings give equal bytes.
+    """Yield frames of an endless strip, in order. Equal settings give equal bytes.
 
-    A frame costs about as much as a few dozen passes over its pixels; the first one also makes the textures
-    that all coils share.
+    A frame costs about a few dozen passes over its pixels; the first frame also creates the textures that all
+    coils share.
     """
     textures = Textures(settings)
     for coil in count():

@@ -1,7 +1,7 @@
-"""The rolling surface: sound steel as the camera sees it, coil by coil, without any single mark.
+"""The rolling surface: sound steel as the camera sees it, coil by coil, without single marks.
 
-Everything along the travel is a function of the row on the coil, so a frame is just a window of it; only the
-camera's own lighting repeats with every frame.
+Everything along the travel is a function of the row on the coil, so a frame is a window of it; only the camera's
+lighting repeats with every frame.
 """
 
 from dataclasses import dataclass
@@ -15,35 +15,36 @@ from inspector.sources.simulator.noise import FloatMap, grain
 from inspector.sources.simulator.settings import SimulatorSettings
 
 TILE_ROWS: Final = 1024
-"""Fine texture comes round again after so many rows; slower looks (streaks, stains) do not."""
+"""Rows after which fine texture repeats. Streaks never repeat; stains repeat after STAIN_ROWS, at another
+level."""
 STAIN_ROWS: Final = 2048
 KNOT_ROWS: Final = 320
-"""Streaks and stains change along the strip over about this many rows."""
+"""Distance of the rows between which streaks and stain levels are interpolated along the strip."""
 STAIN_WIDTH_PX: Final = 17
-"""A film of water or oil holds together from about this width; where it is thinner it has run off or dried away.
-Most scratches are narrower, so that nobody, annotator or network, need take one for the other."""
+"""Width from which a film of water or oil holds together; thinner films have run off or dried. Most scratches are
+narrower, so neither an annotator nor a network confuses the two."""
 STAIN_TAIL_PX: Final = (5, 13)
-"""How far, across and along, a stain reaches beyond its wide parts before it fades."""
+"""Distance across and along by which a stain extends beyond its wide parts before it fades."""
 STAIN_FADE_PX: Final = (2.5, 9.0)
-"""Sigmas, across and along, over which it fades."""
+"""Sigmas of the fade, across and along."""
 STAIN_MARGIN_ROWS: Final = 64
-"""Rows beyond a frame that decide on its stains: an opening, a tail and four sigmas of its fading."""
+"""Rows beyond a frame that affect its stains: the opening, the tail and four sigmas of the fade."""
 LARGEST_ENVELOPE: Final = 1.35
-"""Nowhere is the fine texture more than so much stronger than on average: real rolling marks stay a texture."""
+"""Largest local strength of the fine texture relative to the average: real rolling marks stay a texture."""
 
 MEDIAN_LEVEL: Final = 92.0
-"""Median grey of a frame full of steel; measured on the 60 real frames: 5 % 71, half 98, 95 % 121."""
+"""Median grey of a frame full of steel. On the 60 real frames, the 5, 50 and 95 % quantiles are 71, 98 and 121."""
 LEVEL_SPREAD: Final = 0.20
 BLACK: Final = 2.5
-"""Grey level where there is no strip."""
+"""Grey level outside the strip."""
 EDGE_SHARE: Final = 0.36
-"""Coils with a strip edge in view; 37 % of the 106 real frames show one."""
+"""Share of coils with a strip edge in view; 37 % of the 106 real frames show one."""
 
-_GRAIN, _STREAKS, _STAINS = 1, 2, 3  # streams of random numbers of one coil
+_GRAIN, _STREAKS, _STAINS = 1, 2, 3  # random streams of one coil
 
 
 class Textures:
-    """Noise that all coils share and mix anew; made once for a line, about 50 MB at 1600 columns."""
+    """Noise that all coils share and combine differently; created once per line, about 50 MB at 1600 columns."""
 
     def __init__(self, settings: SimulatorSettings) -> None:
         rng = np.random.default_rng([settings.seed, 0])
@@ -60,7 +61,7 @@ class Textures:
 
 @dataclass(frozen=True, slots=True)
 class _Edges:
-    """Where the coil's strip lies in the view, px."""
+    """The position of the coil's strip in the view, px."""
 
     left: float
     right: float
@@ -71,7 +72,7 @@ class _Edges:
 
 
 def _another(rng: np.random.Generator, tile: FloatMap) -> FloatMap:
-    """The same noise from another row on, perhaps mirrored, so that no two coils look alike."""
+    """Return the same noise from another row on, possibly mirrored, so that no two coils look alike."""
     rolled = np.roll(tile, int(rng.integers(len(tile))), axis=0)
     return rolled[:, ::-1] if rng.random() < 0.5 else rolled
 
@@ -86,7 +87,7 @@ def _bumps(rng: np.random.Generator, width: int, count: int) -> FloatMap:
 
 
 def _streaks(rng: np.random.Generator, width: int, strength: float) -> FloatMap:
-    """Relative brightness of streaks along the travel, [W]: bands, lines and hair lines."""
+    """Return the relative brightness of streaks along the travel, [W]: bands, lines and hair lines."""
     profile = np.zeros(width, np.float32)
     for sigma_px, weight in ((45.0, 0.055), (9.0, 0.035), (1.6, 0.022)):
         noise = rng.standard_normal((1, width + 8 * int(sigma_px))).astype(np.float32)
@@ -128,12 +129,12 @@ class CoilSurface:
             black = width * float(rng.uniform(0.03, 0.7))
             left, right = (black, right) if rng.random() < 0.5 else (left, width - black)
         head, tail = (int(height * rng.uniform(0.1, 0.6)) if rng.random() < 0.3 else 0 for _ in range(2))
-        if self._settings.coil_frames < 3:  # a coil of one frame would be mostly air
+        if self._settings.coil_frames < 3:  # a coil of one or two frames would be mostly air
             head = tail = 0
         return _Edges(left, right, float(rng.uniform(0, 4)), float(rng.uniform(900, 5000)), head, tail)
 
     def _draw_lighting(self, rng: np.random.Generator) -> FloatMap:
-        """Lamp and lens of the camera, [H, W]: falls off across the strip and along a frame."""
+        """Draw the camera's lighting, [H, W]: it falls off across the strip and along a frame."""
         width, height = self._settings.width, self._settings.height
         across = np.exp(0.17 * _bumps(rng, width, 4))
         x = np.linspace(-1.0, 1.0, width, dtype=np.float32)
@@ -152,7 +153,7 @@ class CoilSurface:
         return np.asarray(np.clip(lighting, 0.35, 1.8), np.float32)
 
     def _mix_texture(self, rng: np.random.Generator) -> FloatMap:
-        """Fine texture of the coil as a gain, [TILE_ROWS, W], endless along the strip."""
+        """Mix the coil's fine texture as a gain, [TILE_ROWS, W], seamless along the strip."""
         tiles, width = self._textures, self._settings.width
         texture = np.ones((TILE_ROWS, width), np.float32)
         chatter = rng.uniform(0.0, 0.015) if rng.random() < 0.6 else rng.uniform(0.02, 0.055)
@@ -171,7 +172,7 @@ class CoilSurface:
         return np.asarray(np.clip(texture, 0.6, 2.6), np.float32)
 
     def _knot(self, index: int) -> tuple[FloatMap, FloatMap]:
-        """Streak gain and stain level [W] at row index · KNOT_ROWS."""
+        """Return streak gain and stain level, [W] each, at row index · KNOT_ROWS."""
         if index not in self._knots:
             width = self._settings.width
             base = np.random.default_rng([self._settings.seed, 2, self._coil, _STREAKS])
@@ -187,7 +188,7 @@ class CoilSurface:
         return self._knots[index]
 
     def _along(self, rows: NDArray[np.int64], look: int) -> FloatMap:
-        """Streak gain (`look` 0) or stain level (1), [rows, W], between their knots."""
+        """Interpolate streak gain (`look` 0) or stain level (1) between knots, [rows, W]."""
         first, last = int(rows[0]) // KNOT_ROWS, int(rows[-1]) // KNOT_ROWS + 1
         values = np.stack([self._knot(i)[look] for i in range(first, last + 1)])
         place = rows / KNOT_ROWS - first
@@ -196,9 +197,9 @@ class CoilSurface:
         return np.asarray(weights @ values, np.float32)
 
     def _stains(self, rows: NDArray[np.int64]) -> FloatMap:
-        """Gain of the stains, [rows, W].
+        """Return the gain of the stains, [rows, W].
 
-        They are judged with the rows around, so that each looks the same in both frames that it lies in.
+        It is computed with the rows around, so that a stain looks the same in both frames that contain it.
         """
         around = np.arange(rows[0] - STAIN_MARGIN_ROWS, rows[-1] + 1 + STAIN_MARGIN_ROWS)
         stain = self._stain.take(around % STAIN_ROWS, axis=0)
@@ -212,7 +213,7 @@ class CoilSurface:
         return gain
 
     def presence(self, rows: NDArray[np.int64]) -> FloatMap | None:
-        """How much of each pixel is strip, 0..1, [rows, W]; None where all of it is."""
+        """Return the share of each pixel that is strip, 0..1, [rows, W]; None when all of it is strip."""
         edges, width = self.edges, self._settings.width
         presence = None
         if edges.left > 0 or edges.right < width:
@@ -229,7 +230,7 @@ class CoilSurface:
         return presence
 
     def frame(self, index: int) -> FloatMap:
-        """Grey levels of sound steel, [H, W]; where there is no strip it is drawn on all the same."""
+        """Return grey levels of sound steel, [H, W]; also outside the strip, which `presence` masks."""
         height = self._settings.height
         rows = np.arange(index * height, (index + 1) * height)
         amplitude, period, phase = self._drift
@@ -243,10 +244,10 @@ class CoilSurface:
 
 
 def _held_together(stain: FloatMap) -> FloatMap:
-    """How much is left of each pixel of a film `stain` [rows, W], 0..1: all of it where the film is wide, less and
-    less along a thin tail, and nothing of small or thin ones, which would look like pits and scratches.
+    """Return how much of a film `stain` [rows, W] remains at each pixel, 0..1.
 
-    What comes out depends on STAIN_MARGIN_ROWS around a pixel only.
+    A wide film remains, a thin tail fades, and small or thin films vanish, because they would look like pits and
+    scratches. The result depends on STAIN_MARGIN_ROWS around a pixel; the next row weighs less than 2e-5.
     """
     across, along = STAIN_TAIL_PX
     wide = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (STAIN_WIDTH_PX, STAIN_WIDTH_PX))
