@@ -12,10 +12,10 @@ from typing import Any, Final
 import structlog
 
 from inspector import __version__, logs
-from inspector.config import LoadedConfig, load_config
+from inspector.config.line import LoadedConfig, load_config
 from inspector.errors import InputError, InspectorError, WorkError
 from inspector.passwords import masked
-from inspector.processes import INGEST, PROCESSES, WORKER
+from inspector.supervisor.table import INGEST, PROCESSES, WORKER
 from inspector.usage import Parser
 
 FIRST_YEAR: Final = 1970
@@ -185,8 +185,8 @@ def _run_mark(options: argparse.Namespace) -> int:
 def _run_process(options: argparse.Namespace) -> int:
     import cv2
 
-    from inspector.processes.notify import Notifier
-    from inspector.processes.stop import stop_with_parent
+    from inspector.runtime.notify import Notifier
+    from inspector.runtime.stop import stop_with_parent
 
     if options.child_of is not None:
         stop_with_parent(options.child_of)

@@ -19,9 +19,9 @@ from inspector.engine.manifest import (
     open_folder,
     write_manifest,
 )
-from trainer.builders.request import BuildRequest, Built, GpuOptions
-from trainer.builders.tensorrt import build_tensorrt
-from trainer.builders.torch import build_torch
+from trainer.build.request import BuildRequest, Built, GpuOptions
+from trainer.build.tensorrt import build_tensorrt
+from trainer.build.torch import build_torch
 
 OPENVINO_SIZE = (64, 128)
 STRIDE = 2
@@ -134,9 +134,9 @@ def write_preset_engine(
     """
     import torch
 
+    from trainer.export.onnx_file import write_onnx
     from trainer.models import PRESETS, build_model
     from trainer.models.contract import InspectionNet, fold_batch_norms
-    from trainer.onnx_file import write_onnx
 
     path.mkdir(parents=True)
     torch.manual_seed(0)

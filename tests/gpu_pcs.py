@@ -14,9 +14,9 @@ _REPLACED = ("cuda", "tensorrt", "tensorrt_lean_libs")
 _BOUND_TO_THEM = (
     "inspector.backends.tensorrt_engine",
     "inspector.backends.tensorrt_messages",
-    "trainer.builders.tensorrt_parser",
-    "trainer.builders.tensorrt_plan",
-    "trainer.builders.tensorrt_progress",
+    "trainer.build.tensorrt_parser",
+    "trainer.build.tensorrt_plan",
+    "trainer.build.tensorrt_progress",
 )
 """Modules that import them at their head."""
 

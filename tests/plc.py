@@ -12,8 +12,8 @@ from typing import Any
 
 from ports import free_port
 
-from inspector.sinks.gate import Block, Record
-from inspector.sinks.gate_registers import REGISTERS, decode
+from inspector.sinks.gate.gate import Block, Record
+from inspector.sinks.gate.registers import REGISTERS, decode
 
 BASE = 100
 DEVICE = 3

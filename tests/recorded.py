@@ -15,11 +15,11 @@ from ports import free_port
 from sqlalchemy import create_engine, text
 
 from inspector.sinks import REJECTS_FOLDER
+from inspector.sinks.log.verdict_log import VERDICTS_NAME, VerdictLog
 from inspector.sinks.records.database import Database
 from inspector.sinks.records.retention import Keep
 from inspector.sinks.records.rows import Run
 from inspector.sinks.records.writer import Records
-from inspector.sinks.verdict_log import VERDICTS_NAME, VerdictLog
 from inspector.values import Decision, Defect, Verdict
 
 SECOND_NS: Final = 1_000_000_000

@@ -39,7 +39,7 @@ def numbered_frame(number: int, look: str) -> np.ndarray:
 
 INGEST = """
 import os, sys, time
-import inspector.processes.ingest as ingest
+import inspector.ingest.process as ingest
 from inspector.sources.base import WhenBehind
 from inspector.values import Capture
 from stages import numbered_frame

@@ -17,10 +17,10 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
+from inspector.core.rules import score_thresholds
 from inspector.engine import golden
 from inspector.engine.manifest import EngineFolder
 from inspector.errors import DeviceError, EngineError
-from inspector.rules import score_thresholds
 from inspector.values import Pixels
 
 GATHER_S: Final = 0.01

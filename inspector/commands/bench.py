@@ -14,14 +14,14 @@ from inspector.backends import open_backend
 from inspector.backends.instant import write_engine
 from inspector.backends.speed import measure_speed
 from inspector.commands.session import run_session
-from inspector.config import LineConfig, LoadedConfig, SimulatorSettings, load_config
+from inspector.config.line import LineConfig, LoadedConfig, SimulatorSettings, load_config
 from inspector.engine.manifest import EngineFolder
 from inspector.engine.signature import open_trusted
 from inspector.machine import machine
-from inspector.processes.intake import make_room
-from inspector.sinks.verdict_log import VERDICTS_NAME, read_verdicts
+from inspector.sinks.log.verdict_log import VERDICTS_NAME, read_verdicts
 from inspector.sources.simulated import SimulatorSource
 from inspector.values import Pixels
+from inspector.worker.intake import make_room
 
 DISTINCT_FRAMES: Final = 64
 """Frames held in memory and shown over and over: neither a renderer nor a disk is measured."""

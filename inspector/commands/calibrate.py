@@ -5,12 +5,12 @@ from typing import Final
 
 import msgspec
 
-from inspector.config import load_config
+from inspector.config.line import load_config
+from inspector.config.recipe import load_recipe
+from inspector.core.picture import PictureCheck
 from inspector.errors import InputError
-from inspector.processes.stop import StopRequest
-from inspector.recipe import load_recipe
+from inspector.runtime.stop import StopRequest
 from inspector.sources import open_source, source_settings
-from inspector.stages.picture import PictureCheck
 
 FEWEST_FRAMES: Final = 16
 """Fewer do not show how much sound pictures differ."""

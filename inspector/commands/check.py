@@ -12,17 +12,17 @@ from typing import Any, Final
 
 from inspector.backends import open_backend
 from inspector.commands import check_engine
-from inspector.config import LoadedConfig, SourceSettings, load_config
+from inspector.config.line import LoadedConfig, SourceSettings, load_config
+from inspector.config.recipe import load_recipe
 from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError
 from inspector.folders import is_of_root, refuse_foreign_folder
 from inspector.passwords import masked
-from inspector.processes import DECIDE, INGEST
-from inspector.recipe import load_recipe
-from inspector.sinks.modbus_gate import reach
+from inspector.sinks.gate.modbus import reach
 from inspector.sinks.records import check_records
 from inspector.sources import open_source, source_settings
+from inspector.supervisor.table import DECIDE, INGEST
 from inspector.wire.curve import check_view
 from inspector.wire.links import LINKS, endpoint
 

@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from inspector.config import load_config
+from inspector.config.line import load_config
 from inspector.errors import InputError, WorkError
 from inspector.extras import needs_extra
 

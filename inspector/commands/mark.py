@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from inspector.config import LineConfig, load_config
+from inspector.config.line import LineConfig, load_config
 from inspector.errors import InputError
 from inspector.extras import needs_extra
 

@@ -4,10 +4,10 @@ import time
 from pathlib import Path
 
 from inspector.commands.session import Bar
-from inspector.config import load_config
+from inspector.config.line import load_config
+from inspector.config.recipe import load_recipe
 from inspector.errors import ConfigError, InputError
-from inspector.processes.stop import StopRequest
-from inspector.recipe import load_recipe
+from inspector.runtime.stop import StopRequest
 from inspector.sources import at_scale, open_source, source_settings
 from inspector.sources.recording import RecordingWriter
 from inspector.values import Capture

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from inspector.config import load_config
+from inspector.config.line import load_config
 from inspector.extras import needs_extra
 
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from inspector.commands.golden import compare
 from inspector.commands.session import print_summary, run_session
-from inspector.config import RecordingSettings, load_config
+from inspector.config.line import RecordingSettings, load_config
+from inspector.config.recipe import load_recipe
 from inspector.errors import SourceError
-from inspector.recipe import load_recipe
 from inspector.sources import open_source, source_settings
 from inspector.sources.recording import RecordingSource
 

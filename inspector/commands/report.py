@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-from inspector.config import load_config
+from inspector.config.line import load_config
 from inspector.errors import InputError
-from inspector.sinks.report import write_report
-from inspector.sinks.verdict_files import Selection
+from inspector.report.report import write_report
+from inspector.report.verdict_files import Selection
 
 SECONDS: Final = {"min": 60, "h": 3600, "d": 86_400}
 LONGEST_S: Final = 100 * 365 * 86_400

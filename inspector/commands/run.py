@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 from inspector.commands.session import new_folder, print_summary, run_session
-from inspector.config import LoadedConfig, load_config
+from inspector.config.line import LoadedConfig, load_config
 from inspector.errors import InputError
-from inspector.processes.control import control_path, listener
+from inspector.supervisor.control import control_path, listener
 
 
 def _refuse_second(config: LoadedConfig, control: Path) -> None:

@@ -13,18 +13,18 @@ from typing import Any, Final, Self
 from tqdm import tqdm
 
 from inspector.commands.private_folder import private_folder
-from inspector.config import LineConfig, LoadedConfig
+from inspector.config.line import LineConfig, LoadedConfig
+from inspector.config.toml import read_bytes
 from inspector.engine.manifest import read_manifest
 from inspector.errors import InputError
+from inspector.ingest.process import slots_for
 from inspector.logs import STDERR
-from inspector.processes.ingest import slots_for
-from inspector.processes.line import Line
-from inspector.processes.stop import StopRequest
-from inspector.settings_file import read_bytes
-from inspector.sinks.gate_log import GATE_LOG_NAME
-from inspector.sinks.report import write_report
+from inspector.report.report import write_report
+from inspector.runtime.stop import StopRequest
+from inspector.sinks.gate.log import GATE_LOG_NAME
+from inspector.sinks.log.verdict_log import VERDICTS_NAME
 from inspector.sinks.summary import SUMMARY_NAME, read_summary
-from inspector.sinks.verdict_log import VERDICTS_NAME
+from inspector.supervisor.line import Line
 from inspector.wire.pixel_ring import stride
 
 LEFT_BEHIND: Final = (".decide.lock", GATE_LOG_NAME)

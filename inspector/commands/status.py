@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from inspector.commands.units import unit_findings
-from inspector.config import load_config
+from inspector.config.line import load_config
 from inspector.errors import InputError, WorkError
-from inspector.processes.health import LOOPBACK
-from inspector.stages.line_state import CameraState, HistogramState, LineState
+from inspector.monitoring.http import LOOPBACK
+from inspector.monitoring.state import CameraState, HistogramState, LineState
 
 ANSWER_S: Final = 5.0
 """decide answers from memory; one that does not is not there, or its PC is at its end."""

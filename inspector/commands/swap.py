@@ -4,11 +4,11 @@ import json
 import sys
 from pathlib import Path
 
-from inspector.config import load_config
+from inspector.config.line import load_config
 from inspector.engine.manifest import check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import InputError, WorkError
-from inspector.processes.control import control_path, give_order
+from inspector.supervisor.control import control_path, give_order
 
 
 def swap(engine: Path, config_path: Path, *, as_json: bool) -> int:

@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
+from inspector.core.rules import threshold_maps
 from inspector.engine.manifest import GOLDEN_NAME, EngineFolder, GoldenTolerance
 from inspector.errors import EngineError
-from inspector.rules import threshold_maps
 from inspector.values import Pixels
 
 MAX_GOLDEN_BYTES: Final = 2**29

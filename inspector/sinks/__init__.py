@@ -8,21 +8,21 @@ from typing import Final
 import structlog
 import zmq
 
-from inspector.config import LoadedConfig
+from inspector.config.line import LoadedConfig
+from inspector.core.rules import BoundRecipe
+from inspector.core.tally import Tally
+from inspector.core.verdicts import Outcome
 from inspector.engine.manifest import EngineFolder
 from inspector.errors import WorkError
-from inspector.rules import BoundRecipe
-from inspector.sinks.gate_feed import GateFeed
-from inspector.sinks.gate_log import GateLog
-from inspector.sinks.modbus_gate import ModbusGate
+from inspector.monitoring.state import SinkState
+from inspector.sinks.gate.feed import GateFeed
+from inspector.sinks.gate.log import GateLog
+from inspector.sinks.gate.modbus import ModbusGate
+from inspector.sinks.log.verdict_log import VERDICTS_NAME, Places, Rotation, VerdictLog, read_verdicts
 from inspector.sinks.pictures import RejectPictures
 from inspector.sinks.records import open_records
 from inspector.sinks.summary import write_summary
-from inspector.sinks.verdict_log import VERDICTS_NAME, Places, Rotation, VerdictLog, read_verdicts
-from inspector.sinks.viewer import Viewer
-from inspector.stages.line_state import SinkState
-from inspector.stages.tally import Tally
-from inspector.stages.verdicts import Outcome
+from inspector.sinks.view import Viewer
 from inspector.values import Decision, Verdict
 
 PICTURE_QUEUE: Final = 32

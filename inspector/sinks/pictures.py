@@ -12,8 +12,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from inspector.sinks.outlines import by_size, draw_outlines
-from inspector.sinks.whole_file import write_whole
+from inspector.files import write_whole
+from inspector.render.outlines import by_size, draw_outlines
 from inspector.values import REPLAY_EPOCH, Pixels, Verdict
 
 JPEG_OPTIONS: Final = (

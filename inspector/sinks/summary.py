@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from inspector.sinks.whole_file import write_whole
+from inspector.files import write_whole
 
 SUMMARY_NAME: Final = "summary.json"
 

@@ -3,7 +3,7 @@
 import glob
 from pathlib import Path
 
-from inspector.config import (
+from inspector.config.line import (
     CameraSettings,
     FolderSettings,
     RecordingSettings,

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import structlog
 
-from inspector.config import SimulatorSettings
+from inspector.config.line import SimulatorSettings
 from inspector.sources.base import WhenBehind
 from inspector.sources.simulator import SimulatedFrame, strip
 from inspector.sources.simulator import SimulatorSettings as StripSettings

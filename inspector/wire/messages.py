@@ -6,8 +6,8 @@ from typing import Final, TypeVar
 import msgspec
 import numpy as np
 
+from inspector.core.rules import EngineClasses
 from inspector.errors import WireError
-from inspector.rules import EngineClasses
 from inspector.values import (
     MAP_STRIDES,
     UNKNOWN_WORKER,

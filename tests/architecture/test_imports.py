@@ -19,9 +19,9 @@ def loaded_by(code: str) -> set[str]:
     "code",
     [
         "import inspector.cli",
-        "import inspector.processes.ingest, inspector.processes.worker, inspector.processes.decide",
+        "import inspector.ingest.process, inspector.worker.process, inspector.decide.process",
         "import inspector.commands.replay, inspector.commands.bench, inspector.commands.check",
-        "import trainer.cli, trainer.simulate, trainer.build",
+        "import trainer.cli, trainer.data.simulate, trainer.build.build",
     ],
 )
 def test_no_training_library_is_loaded(code: str):
@@ -31,26 +31,24 @@ def test_no_training_library_is_loaded(code: str):
 
 def test_openvino_is_loaded_only_by_an_engine_that_needs_it():
     """Every backend's library is optional until an engine asks for it."""
-    loaded = loaded_by("import inspector.processes.worker, inspector.processes.decide, inspector.backends")
+    loaded = loaded_by("import inspector.worker.process, inspector.decide.process, inspector.backends")
     assert "openvino" not in loaded
 
 
 def test_a_tensorrt_engine_is_built_without_torch():
     """The extra `tensorrt` brings onnx alone: a model is rewritten for TensorRT on a PC that trains nothing."""
-    assert not loaded_by("import trainer.builders.tensorrt, trainer.builders.gpu_onnx") & (
-        set(TRAINING) - {"onnx"}
-    )
+    assert not loaded_by("import trainer.build.tensorrt, trainer.build.gpu_onnx") & (set(TRAINING) - {"onnx"})
 
 
 def test_a_database_library_is_loaded_only_where_records_are_asked_for():
     """A line without records runs without the extra that brings it."""
-    loaded = loaded_by("import inspector.processes.decide, inspector.commands.run, inspector.commands.check")
+    loaded = loaded_by("import inspector.decide.process, inspector.commands.run, inspector.commands.check")
     assert not loaded & {"sqlalchemy", "psycopg", "pyarrow"}
 
 
 def test_what_speaks_to_a_plc_or_to_prometheus_is_loaded_only_where_it_is_asked_for():
     """A line without a gate and without metrics runs without the extra that brings them."""
-    loaded = loaded_by("import inspector.processes.decide, inspector.commands.status, inspector.commands.check")
+    loaded = loaded_by("import inspector.decide.process, inspector.commands.status, inspector.commands.check")
     assert not loaded & {"pymodbus", "prometheus_client"}
 
 

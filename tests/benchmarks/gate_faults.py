@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 
 from inspector.machine import machine
-from inspector.sinks.gate import Block
-from inspector.sinks.gate_registers import decode
+from inspector.sinks.gate.gate import Block
+from inspector.sinks.gate.registers import decode
 from tests.lines import LineUnderTest, stage
 from tests.plc import BASE, DEVICE, PLC
 

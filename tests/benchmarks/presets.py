@@ -19,10 +19,10 @@ import torch
 
 from inspector.sources.simulator import CLASS_NAMES, SimulatorSettings, strip
 from inspector.values import Pixels
-from trainer.builders.quantise import quantise
+from trainer.build.quantise import quantise
+from trainer.export.onnx_file import write_onnx
 from trainer.models import PRESETS, build_model
 from trainer.models.contract import InspectionNet, fold_batch_norms
-from trainer.onnx_file import write_onnx
 
 HEIGHT: Final = 256
 WIDTH: Final = 1600

@@ -12,7 +12,7 @@ from typing import Any
 
 from inspector.backends.instant import write_engine
 from inspector.commands.session import run_session
-from inspector.config import load_config
+from inspector.config.line import load_config
 from inspector.machine import machine
 from inspector.sinks.records.rows import Entry
 from inspector.sinks.records.session import Session

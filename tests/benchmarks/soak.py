@@ -19,8 +19,8 @@ import psutil
 from inspector.backends.instant import write_engine
 from inspector.machine import machine
 from inspector.sinks import REJECTS_FOLDER
+from inspector.sinks.log.verdict_log import VERDICTS_NAME
 from inspector.sinks.summary import read_summary
-from inspector.sinks.verdict_log import VERDICTS_NAME
 
 INSTANT_FRAMES = 500_000
 INSTANT_PACE = 1_500

@@ -9,18 +9,18 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from inspector.config import GateSettings, HealthSettings, LoadedConfig, load_config
+from inspector.config.line import GateSettings, HealthSettings, LoadedConfig, load_config
+from inspector.config.recipe import LoadedRecipe, load_recipe
+from inspector.core.rules import BoundRecipe, EngineClasses
+from inspector.core.verdicts import Outcome
+from inspector.decide.decide import Decide
+from inspector.decide.monitor import Watch
 from inspector.engine.manifest import open_folder
 from inspector.machine import machine
-from inspector.processes.desk import Decide
-from inspector.processes.metrics import exposition
-from inspector.processes.watch import Watch
-from inspector.recipe import LoadedRecipe, load_recipe
-from inspector.rules import BoundRecipe, EngineClasses
+from inspector.monitoring.prometheus import exposition
 from inspector.sinks import Sinks
-from inspector.sinks.gate_feed import GateFeed
-from inspector.sinks.modbus_gate import ModbusGate
-from inspector.stages.verdicts import Outcome
+from inspector.sinks.gate.feed import GateFeed
+from inspector.sinks.gate.modbus import ModbusGate
 from inspector.values import Decision, Verdict, Working
 from tests.lines import LineUnderTest
 from tests.plc import BASE, DEVICE, PLC

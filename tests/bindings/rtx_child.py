@@ -15,9 +15,9 @@ import tensorrt as trt
 
 from inspector import logs
 from inspector.errors import InspectorError
-from trainer.builders.gpu_onnx import write_gpu_onnx
-from trainer.builders.request import BuildRequest, GpuOptions
-from trainer.builders.tensorrt_plan import build_plan
+from trainer.build.gpu_onnx import write_gpu_onnx
+from trainer.build.request import BuildRequest, GpuOptions
+from trainer.build.tensorrt_plan import build_plan
 
 VERSION = trt.__version__
 
@@ -50,7 +50,7 @@ def build(model: Path, precision: str, plan_path: Path, option: str | None = Non
         source = model / "model.onnx" if model.is_dir() else model
         if precision == "int8":
             from inspector.engine import golden
-            from trainer.builders.quantise import quantise
+            from trainer.build.quantise import quantise
 
             quantise(source, folder / "int8.onnx", golden.load(model / "golden.npz").frames)
             source = folder / "int8.onnx"
@@ -79,7 +79,7 @@ def open_plan(path: Path) -> None:
 
 def interrupted(model: Path, folder: Path) -> int:
     """`build-engine` with Ctrl-C at the first step that the builder tells of."""
-    from trainer.builders.tensorrt_progress import BuildProgress
+    from trainer.build.tensorrt_progress import BuildProgress
     from trainer.cli import main
 
     step = BuildProgress.step_complete

@@ -18,10 +18,10 @@ USERS = (
     "inspector/backends/tensorrt_engine.py",
     "inspector/backends/tensorrt_messages.py",
     "inspector/backends/tensorrt_versions.py",
-    "trainer/builders/tensorrt.py",
-    "trainer/builders/tensorrt_parser.py",
-    "trainer/builders/tensorrt_plan.py",
-    "trainer/builders/tensorrt_progress.py",
+    "trainer/build/tensorrt.py",
+    "trainer/build/tensorrt_parser.py",
+    "trainer/build/tensorrt_plan.py",
+    "trainer/build/tensorrt_progress.py",
 )
 """Everything that speaks to TensorRT."""
 
@@ -89,8 +89,8 @@ def test_our_callbacks_are_taken_by_the_bindings(bindings: Path):
     program = """
 import tensorrt as trt
 from inspector.backends.tensorrt_messages import TensorRtErrors, TensorRtLog
-from trainer.builders.tensorrt_plan import _LEVELS
-from trainer.builders.tensorrt_progress import BuildProgress
+from trainer.build.tensorrt_plan import _LEVELS
+from trainer.build.tensorrt_progress import BuildProgress
 log, errors, progress = TensorRtLog(keep=True), TensorRtErrors(), BuildProgress(False, show=False)
 assert isinstance(log, trt.ILogger) and isinstance(errors, trt.IErrorRecorder)
 log.log(trt.ILogger.INFO, "built")
@@ -115,7 +115,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from inspector.backends.tensorrt_engine import TensorRtNetwork
 from inspector.errors import DeviceError, EngineError
-from trainer.builders.tensorrt_plan import build_plan
+from trainer.build.tensorrt_plan import build_plan
 path = Path({str(tmp_path)!r})
 try:
     folder = SimpleNamespace(manifest=None, read=lambda name: (path / name).read_bytes())

@@ -11,10 +11,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from trainer.builders.gpu_onnx import write_gpu_onnx
+from trainer.build.gpu_onnx import write_gpu_onnx
+from trainer.export.onnx_file import write_onnx
 from trainer.models import PRESETS, build_model
 from trainer.models.contract import InspectionNet, fold_batch_norms
-from trainer.onnx_file import write_onnx
 
 ROOT = Path(__file__).parents[2]
 RTX = ROOT / "out" / "bindings" / "rtx"

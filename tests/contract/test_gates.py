@@ -13,10 +13,10 @@ import pytest
 from plc import BASE, DEVICE, PLC, heard
 from structlog.testing import capture_logs
 
-from inspector.config import GateSettings
-from inspector.sinks.gate import RECORDS, Action, Block, Fault, Gate, MemoryGate, Record
-from inspector.sinks.gate_registers import REGISTERS
-from inspector.sinks.modbus_gate import WRITE, ModbusGate, reach
+from inspector.config.line import GateSettings
+from inspector.sinks.gate.gate import RECORDS, Action, Block, Fault, Gate, MemoryGate, Record
+from inspector.sinks.gate.modbus import WRITE, ModbusGate, reach
+from inspector.sinks.gate.registers import REGISTERS
 
 TIMEOUT_MS = 250.0
 """Generous for a loaded machine; what is held is the bound, not the machine."""

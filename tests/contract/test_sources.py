@@ -14,7 +14,7 @@ from frames import make_frames
 from PIL import Image
 from videos import write_video
 
-from inspector.config import (
+from inspector.config.line import (
     CameraSettings,
     FolderSettings,
     RecordingSettings,

@@ -24,13 +24,13 @@ with atheris.instrument_imports(include=["inspector", "tomllib"]):
     from fuzz.test_wire_messages import MESSAGES, must_be_refused_or_decoded
 
     from inspector.backends.instant import write_engine
-    from inspector.config import load_config
+    from inspector.config.line import load_config
+    from inspector.config.recipe import load_recipe
     from inspector.engine import golden
     from inspector.engine.manifest import open_folder
     from inspector.errors import InputError, InspectorError
     from inspector.images import ImageFault, decode_mono
-    from inspector.recipe import load_recipe
-    from inspector.sinks.verdict_log import VerdictLog, last_places
+    from inspector.sinks.log.verdict_log import VerdictLog, last_places
     from inspector.sources.recording import RecordingSource, RecordingWriter
     from inspector.values import Capture
 

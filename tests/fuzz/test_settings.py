@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.backends.instant import write_engine
-from inspector.config import load_config
+from inspector.config.line import load_config
+from inspector.config.recipe import load_recipe
 from inspector.engine import golden
 from inspector.engine.manifest import open_folder
 from inspector.errors import InputError
-from inspector.recipe import load_recipe
 
 PLANT = Path(__file__).parents[2] / "configs" / "plant"
 

@@ -11,10 +11,10 @@ from fuzz.bounds import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector.config.recipe import ClassRule, LoadedRecipe, Recipe
+from inspector.core.rules import EngineClasses
+from inspector.decide.decide import Decide
 from inspector.errors import WireError
-from inspector.processes.desk import Decide
-from inspector.recipe import ClassRule, LoadedRecipe, Recipe
-from inspector.rules import EngineClasses
 from inspector.values import Announcement, Inspection, Segmentation, Verdict
 from inspector.wire.messages import (
     IN_MESSAGE,

@@ -11,13 +11,13 @@ from gpu_figures import as_table, batch_speeds, record
 
 from inspector.backends import open_backend
 from inspector.commands.bench import frames_in_memory
-from inspector.config import SimulatorSettings
+from inspector.config.line import SimulatorSettings
+from inspector.core.rules import score_thresholds
 from inspector.engine import golden
 from inspector.engine.manifest import EngineFolder
 from inspector.errors import DeviceError
-from inspector.rules import score_thresholds
 from inspector.values import Pixels
-from trainer.builders.request import GpuOptions
+from trainer.build.request import GpuOptions
 
 pytestmark = [
     pytest.mark.gpu,
@@ -53,8 +53,8 @@ def expected(frames: Pixels, tmp_path_factory: pytest.TempPathFactory) -> golden
     import onnx
     import torch
 
-    from trainer.builders.gpu_onnx import write_gpu_onnx
-    from trainer.builders.onnx_torch import OnnxModule
+    from trainer.build.gpu_onnx import write_gpu_onnx
+    from trainer.build.onnx_torch import OnnxModule
 
     path = tmp_path_factory.mktemp("cpu") / "model.onnx"
     write_gpu_onnx(DEMO / "model.onnx", path, "fp32")

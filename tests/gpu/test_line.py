@@ -8,7 +8,7 @@ import pytest
 from gpu_figures import ManyCameras, record
 
 from inspector.commands.bench import engine_alone, frames_in_memory
-from inspector.config import SimulatorSettings, load_config
+from inspector.config.line import SimulatorSettings, load_config
 from inspector.engine.manifest import EngineFolder
 
 pytestmark = [

@@ -7,7 +7,7 @@ import pytest
 from lines import LineUnderTest
 
 from inspector.commands.bench import steady_rate
-from inspector.sinks.verdict_log import VerdictLog
+from inspector.sinks.log.verdict_log import VerdictLog
 from inspector.values import Decision, Verdict
 
 DELAY_MS = 40.0

@@ -11,7 +11,7 @@ import pytest
 from lines import LineUnderTest, Run, interrupt, stage, wait_for_verdicts
 from plc import BASE, DEVICE, PLC, heard
 
-from inspector.sinks.gate import Action, Block, Fault, Record
+from inspector.sinks.gate.gate import Action, Block, Fault, Record
 
 HEIGHT, WIDTH = 64, 128
 TIMEOUT_MS = 300

@@ -9,7 +9,7 @@ import pytest
 from plc import BASE, DEVICE, PLC
 from stages import Stages, decisions, once_each, until, wrong
 
-from inspector.sinks.gate import Action
+from inspector.sinks.gate.gate import Action
 
 
 def gate_table(plc: PLC) -> str:

@@ -6,8 +6,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from inspector.sinks.gate import Action, Block, Fault, Record
-from inspector.sinks.gate_registers import decode
+from inspector.sinks.gate.gate import Action, Block, Fault, Record
+from inspector.sinks.gate.registers import decode
 
 HOUR_S = 3600.0
 """The clock may be set back by so much; no test takes as long."""

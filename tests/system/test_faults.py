@@ -20,7 +20,7 @@ from system.container import Container, until
 from system.plc_log import PlcLog
 from system.service import CAMERA, DECIDE, PLC_LOG, PYTHON, SIMULATED, STAGES, WORKER, Service
 
-from inspector.sinks.gate import Fault as GateFault
+from inspector.sinks.gate.gate import Fault as GateFault
 
 pytestmark = pytest.mark.system
 

@@ -146,7 +146,7 @@ def test_a_release_that_does_not_start_is_not_kept(service: Service):
     old = service.container.run("readlink /opt/inspector/current").stdout
     broken = "raise SystemExit('broken on purpose')"
     done = service.container.run(
-        f"{_repacked('/tmp/broken', broken, 'inspector/processes/worker.py')} && {_install('/tmp/broken')}",
+        f"{_repacked('/tmp/broken', broken, 'inspector/worker/process.py')} && {_install('/tmp/broken')}",
         check=False,
     )
     assert done.returncode == 1

@@ -12,7 +12,7 @@ from gpu_figures import BatchSpeed, ManyCameras, as_table, batch_speeds, record
 
 from inspector.backends import open_backend
 from inspector.backends.instant import write_engine
-from trainer.builders.request import GpuOptions
+from trainer.build.request import GpuOptions
 
 SIZE = (64, 128)
 RECIPE = 'name = "test"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n[classes.bright]\nmin_area_mm2 = 4\n'

@@ -59,10 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Build and say how it went."""
-    from trainer.build import build_engine
-    from trainer.build_settings import BuildSettings
-    from trainer.builders.request import GpuOptions
-    from trainer.card import open_model
+    from trainer.artifacts.card import open_model
+    from trainer.build.build import build_engine
+    from trainer.build.request import GpuOptions
+    from trainer.build.settings import BuildSettings
 
     manifest = build_engine(
         BuildSettings(

@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check, print, and fail where training would."""
-    from trainer.data_report.page import write_page
-    from trainer.data_report.survey import survey
-    from trainer.data_report.text import as_json, as_text
+    from trainer.data.report.page import write_page
+    from trainer.data.report.survey import survey
+    from trainer.data.report.text import as_json, as_text
 
     found = survey(arguments.data, show_progress=True)
     if arguments.html is not None:

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Compare and print."""
     from trainer.data.formats import open_dataset
-    from trainer.truth import compare
+    from trainer.evaluation.truth import compare
 
     found = compare(arguments.run, open_dataset(arguments.data))
     if arguments.json:

@@ -35,10 +35,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print."""
     from trainer.data.collapse import in_classes
     from trainer.data.formats import open_dataset
-    from trainer.evaluate import check_classes, check_size, load_part, study
-    from trainer.figures.alarms import alarms
-    from trainer.predictors import open_predictor
-    from trainer.seen_frames import count_seen, read_origin, warn_of_seen
+    from trainer.evaluation.alarms import alarms
+    from trainer.evaluation.evaluate import check_classes, check_size, load_part, study
+    from trainer.evaluation.predictors import open_predictor
+    from trainer.evaluation.seen_frames import count_seen, read_origin, warn_of_seen
 
     if arguments.part is not None and arguments.split is None:
         raise InputError(f"--part {arguments.part} is a part of a split: give the file with --split")
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
         "part": part if arguments.split else "all",
     }
     if report is not None:
-        from trainer.evaluation_report import write_page
+        from trainer.evaluation.report import write_page
 
         write_page(report, figures, result, data, str(arguments.data))
     print(json.dumps(figures, ensure_ascii=False) if arguments.json else _table(figures))
@@ -135,7 +135,7 @@ def _interval(count: int, of: int, interval: list[float] | None) -> str:
 
 
 def _counted(share: dict[str, Any]) -> str:
-    """A counted share with its interval, as in trainer.figures.intervals.counted."""
+    """A counted share with its interval, as in trainer.evaluation.intervals.counted."""
     if share["share"] is None:
         return "– (none)"
     return f"{share['share']:.4f} ({_interval(share['count'], share['of'], share['interval'])})"

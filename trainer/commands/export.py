@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from trainer.extras import needs_train_extra
-from trainer.figures.alarms import alarms
+from trainer.artifacts.extras import needs_train_extra
+from trainer.evaluation.alarms import alarms
 from trainer.models.flips import FLIPS
 
 EXAMPLE: Final = "example: trainer export runs/first/best.ckpt --out models/first"
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Export and say how it went."""
     with needs_train_extra("export"):
-        from trainer.export import ExportSettings, export
+        from trainer.export.export import ExportSettings, export
 
         card = export(
             ExportSettings(

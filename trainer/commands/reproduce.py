@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from inspector.errors import InputError
-from trainer.extras import needs_train_extra
+from trainer.artifacts.extras import needs_train_extra
 
 EXAMPLE: Final = """\
 examples:

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Simulate and say where the frames are."""
-    from trainer.simulate import simulate
+    from trainer.data.simulate import simulate
 
     simulate(
         arguments.out,

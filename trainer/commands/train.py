@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from inspector.errors import InputError
-from trainer.extras import needs_train_extra
+from trainer.artifacts.extras import needs_train_extra
 from trainer.models import PRESETS
 
 EXAMPLE: Final = """\

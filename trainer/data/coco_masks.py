@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from inspector.errors import InspectorError
 from inspector.extras import needs_extra
-from trainer.extras import EXTRAS
+from trainer.artifacts.extras import EXTRAS
 
 POLYGON_SLACK_PX: Final = 1.0
 """How far a corner may lie outside the frame: tools count its far edge as 0..W or 0..W − 1, and round."""

@@ -12,7 +12,7 @@ from inspector.values import Pixels
 from trainer.data.dataset import CLASSES_NAME, Dataset, default_classes, find_images, read_classes
 from trainer.data.drawing import DrawnMask, draw
 from trainer.data.faults import Complain, DataError, Fault, refuse
-from trainer.rle import decode
+from trainer.data.rle import decode
 
 CSV_NAME: Final = "train.csv"
 IMAGES_NAME: Final = "train_images"

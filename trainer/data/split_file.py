@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from inspector.errors import InputError
-from inspector.sinks.whole_file import write_whole
-from trainer.bar import bar
+from inspector.files import write_whole
+from trainer.commands.bar import bar
 from trainer.data.dataset import Dataset
 
 PARTS: Final = ("train", "val", "test")

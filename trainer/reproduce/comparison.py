@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.artifacts.versions import library_versions
 from trainer.models import build_model
 from trainer.reproduce.answers import BY_CLASS, BY_SCORE
 from trainer.reproduce.intervals import deviation, mean, t_interval
@@ -15,7 +16,6 @@ from trainer.reproduce.protocol import BINARY, CNN, CONTESTANTS, MULTICLASS, Pro
 from trainer.reproduce.readings import READINGS, FrameCounts, all_defect, all_normal
 from trainer.training.run import MAX_CROP
 from trainer.training.training_data import TrainingData
-from trainer.versions import library_versions
 
 
 @dataclass(frozen=True, slots=True)

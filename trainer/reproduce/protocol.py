@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inspector.errors import InputError
-from inspector.sinks.whole_file import write_whole
+from inspector.files import write_whole
 from trainer.models import PRESETS
 from trainer.reproduce.intervals import MAX_SEEDS
 from trainer.training.settings import TrainSettings

@@ -11,8 +11,8 @@ import torch
 from tqdm import tqdm
 
 from inspector.errors import WorkError
-from inspector.sinks.whole_file import write_whole
-from trainer.checkpoint import load_checkpoint
+from inspector.files import write_whole
+from trainer.artifacts.checkpoint import load_checkpoint
 from trainer.reproduce.answers import RULES, count_test_frames
 from trainer.reproduce.comparison import Comparison
 from trainer.reproduce.frames import cnn_tile, load_comparison

@@ -5,7 +5,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, Final
 
-from inspector.sinks.whole_file import write_whole
+from inspector.files import write_whole
 from trainer.reproduce.comparison import Comparison, as_json
 from trainer.reproduce.protocol import BINARY, CNN, CONTESTANTS, MULTICLASS
 from trainer.reproduce.readings import READINGS

@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from tqdm import tqdm
 
 from inspector.errors import WorkError
-from trainer.metrics import iou_of
+from trainer.evaluation.metrics import iou_of
 from trainer.models import build_model
 from trainer.models.unet import at_full_size
 from trainer.training.augment import relight

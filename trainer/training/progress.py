@@ -9,7 +9,7 @@ from typing import Any, Final
 from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
-from inspector.sinks.whole_file import write_whole
+from inspector.files import write_whole
 from trainer.training.callbacks import Budget
 from trainer.training.module import VAL_MIOU, SegmentationModule
 

@@ -15,9 +15,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from inspector.errors import InputError, WorkError
+from trainer.artifacts.versions import library_versions
 from trainer.data.crops import CropBatches, CropSettings
 from trainer.data.split import write_split
-from trainer.seen_frames import PRINTS, TRAIN, VAL, frame_prints, pack
+from trainer.evaluation.seen_frames import PRINTS, TRAIN, VAL, frame_prints, pack
 from trainer.training.advice import without_advice
 from trainer.training.batches import TrainStream, WholeFrames
 from trainer.training.callbacks import AveragedWeights, Budget, Interrupted, SaveLast
@@ -29,7 +30,6 @@ from trainer.training.progress import Progress
 from trainer.training.settings import BEST_NAME, LAST_NAME, SETTINGS_NAME, SPLIT_NAME, TrainSettings
 from trainer.training.training_data import TrainingData, load_training_data
 from trainer.training.warm_start import take_weights
-from trainer.versions import library_versions
 
 MAX_CROP: Final = (256, 512)
 """Default crop where the frame is larger, px: enough surroundings to tell a defect from a marking."""

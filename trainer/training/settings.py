@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inspector.errors import InputError
-from inspector.sinks.whole_file import write_whole
+from inspector.files import write_whole
 from trainer.data.collapse import DEFECT_CLASS
 
 SETTINGS_NAME: Final = "run.json"

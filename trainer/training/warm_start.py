@@ -12,10 +12,10 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from inspector.errors import InputError
-from trainer.card import is_model_folder, open_model
-from trainer.checkpoint import load_checkpoint
+from trainer.artifacts.card import is_model_folder, open_model
+from trainer.artifacts.checkpoint import load_checkpoint
 from trainer.data.crops import CropBatches
-from trainer.onnx_weights import restore_weights
+from trainer.export.onnx_weights import restore_weights
 
 STATISTICS_STEPS: Final = 4
 """Batches that show a norm what it used to divide by: some 60 crops give means and deviations to a percent."""

@@ -9,13 +9,13 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from inspector.errors import InputError, WorkError
+from inspector.sinks.log.verdict_log import VERDICTS_NAME
 from inspector.sinks.records import verdict_logs
 from inspector.sinks.records.catch_up import EarlierVerdicts
 from inspector.sinks.records.database import Database, reason
 from inspector.sinks.records.rows import Entry, Run, identify_run
 from inspector.sinks.records.schema import RUNS
 from inspector.sinks.records.session import Session, batches
-from inspector.sinks.verdict_log import VERDICTS_NAME
 
 
 @dataclass(frozen=True, slots=True)

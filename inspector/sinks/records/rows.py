@@ -10,8 +10,8 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 import msgspec
 import structlog
 
+from inspector.files import write_whole
 from inspector.sinks.records.schema import STAGES
-from inspector.sinks.whole_file import write_whole
 from inspector.values import Verdict
 
 RUN_KEY_NAME: Final = ".run-key"

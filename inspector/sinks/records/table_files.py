@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from inspector.errors import InputError
 from inspector.extras import needs_extra
+from inspector.files import whole_file
 from inspector.sinks.records.selection import Columns, Kind, Rows, iso_time
-from inspector.sinks.whole_file import whole_file
 
 CSV_DECIMALS: Final = 4
 """Of mm, mm², ms and scores; a mean over frames has sixteen, which a person has to read over."""

@@ -13,8 +13,8 @@ from tests.benchmarks.severstal.mix import SPLIT, UNLABELLED_DAMAGE
 from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
 from trainer.data.split_file import read_split
-from trainer.evaluate import evaluate
-from trainer.predictors import open_predictor
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.predictors import open_predictor
 
 MODEL: Final = Path(__file__).parent / "model"
 

@@ -24,11 +24,11 @@ from tqdm import tqdm
 from inspector.sources.simulator import SimulatorSettings, strip
 from tests.benchmarks.severstal.deal import FRAMES_NAME
 from tests.benchmarks.severstal.vary import Canvas, Labelled, cut_out, varied
+from trainer.artifacts.new_folder import new_folder
 from trainer.data.formats import open_dataset
+from trainer.data.rle import decode, encode
+from trainer.data.simulate import COIL_FRAMES, HEADER, JPEG_QUALITY
 from trainer.data.split_file import read_split, write_split
-from trainer.new_folder import new_folder
-from trainer.rle import decode, encode
-from trainer.simulate import COIL_FRAMES, HEADER, JPEG_QUALITY
 
 SPLIT: Final = Path(__file__).parent / "split.json"
 ANNOTATIONS_NAME: Final = "annotations_without_frames.csv"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from inspector.backends.instant import write_engine
-from inspector.config import BatchSettings, GateSettings, SimulatorSettings, load_config
+from inspector.config.line import BatchSettings, GateSettings, SimulatorSettings, load_config
+from inspector.config.recipe import load_recipe
+from inspector.core.picture import Limits
 from inspector.errors import ConfigError
-from inspector.recipe import load_recipe
-from inspector.stages.picture import Limits
 
 LINE = """
 name = "test"

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from inspector.config.recipe import ClassRule, LoadedRecipe, Recipe
+from inspector.core.rules import EngineClasses
+from inspector.core.verdicts import Outcome
+from inspector.decide.camera import MAX_EARLY, MAX_EARLY_PICTURES, SILENT_NS
+from inspector.decide.decide import TURN_FRAMES, Decide
 from inspector.errors import WireError
-from inspector.processes.account import MAX_EARLY, MAX_EARLY_PICTURES, SILENT_NS
-from inspector.processes.desk import TURN_FRAMES, Decide
-from inspector.recipe import ClassRule, LoadedRecipe, Recipe
-from inspector.rules import EngineClasses
-from inspector.stages.meters import Meters
-from inspector.stages.verdicts import Outcome
+from inspector.monitoring.counters import Meters
 from inspector.values import Announcement, Code, Decision, Inspection, Segmentation, Uninspected
 from inspector.wire.messages import Begin, End, Fault, Filter, Idle, News, Result, encode, encode_results
 

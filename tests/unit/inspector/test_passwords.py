@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from inspector import logs
-from inspector.config import load_config
+from inspector.config.line import load_config
 from inspector.errors import ConfigError
 from inspector.passwords import masked, with_password
 

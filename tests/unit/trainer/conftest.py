@@ -13,7 +13,7 @@ from once import Once
 
 from inspector.values import Pixels
 from trainer.cli import main
-from trainer.rle import encode
+from trainer.data.rle import encode
 
 HEIGHT, WIDTH = 72, 100
 FRAMES = 32

@@ -8,7 +8,7 @@ import cv2
 import pytest
 
 from trainer.cli import main
-from trainer.figures.alarms import alarms
+from trainer.evaluation.alarms import alarms
 
 from .conftest import write_label_maps
 

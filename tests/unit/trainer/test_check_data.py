@@ -13,8 +13,8 @@ import pytest
 from steel import real
 
 from trainer.cli import main
+from trainer.data.report.survey import survey
 from trainer.data.scan import scan
-from trainer.data_report.survey import survey
 
 from .conftest import HEIGHT, WIDTH, make_labelled, write_label_maps, write_severstal
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from inspector.recipe import load_recipe
+from inspector.config.recipe import load_recipe
 from inspector.values import Decision, Verdict
 from trainer.cli import main
 from trainer.data.formats import open_dataset

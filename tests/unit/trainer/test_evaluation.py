@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.card import open_model
-from trainer.card_text import card_text
+from trainer.artifacts.card import open_model
+from trainer.artifacts.card_text import card_text
 from trainer.cli import main
-from trainer.seen_frames import PRINTS
+from trainer.evaluation.seen_frames import PRINTS
 
 from .conftest import FRAMES, HEIGHT, WIDTH, write_label_maps, write_severstal
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from trainer.cli import main
-from trainer.evaluation_report.charts import operating_chart
+from trainer.evaluation.report.charts import operating_chart
 
 from .conftest import write_label_maps
 

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from inspector.values import Pixels, Segmentation
-from trainer.figures.calibration import Reliability
-from trainer.figures.defect_hits import DefectHits, box_iou
-from trainer.figures.frame_recall import FrameRecall
-from trainer.figures.histogram import histogram
-from trainer.figures.intervals import counted, wilson
-from trainer.figures.operating_curve import OperatingCurve
-from trainer.frame_verdict import FrameJudge, reject_step
-from trainer.metrics import Tally, collapse, confusion, dice_of, iou_of
-from trainer.predictors import Operation
-from trainer.thresholds import Maps, choose
+from trainer.evaluation.calibration import Reliability
+from trainer.evaluation.defect_hits import DefectHits, box_iou
+from trainer.evaluation.frame_recall import FrameRecall
+from trainer.evaluation.frame_verdict import FrameJudge, reject_step
+from trainer.evaluation.histogram import histogram
+from trainer.evaluation.intervals import counted, wilson
+from trainer.evaluation.metrics import Tally, collapse, confusion, dice_of, iou_of
+from trainer.evaluation.operating_curve import OperatingCurve
+from trainer.evaluation.predictors import Operation
+from trainer.evaluation.thresholds import Maps, choose
 
 CLASSES = ("normal", "a", "b")
 

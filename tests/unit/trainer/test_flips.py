@@ -12,15 +12,15 @@ from inspector.backends import open_backend
 from inspector.engine import golden
 from inspector.engine.manifest import open_folder
 from inspector.errors import InputError
-from trainer.builders.gpu_onnx import write_gpu_onnx
-from trainer.builders.onnx_torch import OnnxModule
-from trainer.card import open_model
+from trainer.artifacts.card import open_model
+from trainer.build.gpu_onnx import write_gpu_onnx
+from trainer.build.onnx_torch import OnnxModule
 from trainer.cli import main
+from trainer.export.onnx_file import write_onnx
 from trainer.models import build_model
 from trainer.models.contract import InspectionNet
 from trainer.models.flips import VIEWS, check_flips
 from trainer.models.unet import UNet
-from trainer.onnx_file import write_onnx
 
 from .conftest import HEIGHT, WIDTH, make_labelled
 

@@ -18,7 +18,7 @@ from inspector.backends import open_backend
 from inspector.backends.torch import _cause
 from inspector.engine.manifest import open_folder
 from inspector.errors import WorkError
-from trainer.builders.onnx_torch import _OPERATORS, OnnxModule
+from trainer.build.onnx_torch import _OPERATORS, OnnxModule
 from trainer.cli import main
 
 TESTS = Path(__file__).parents[2]

@@ -16,12 +16,12 @@ from onnx import TensorProto, helper, numpy_helper
 from inspector.engine import golden
 from inspector.engine.manifest import Manifest, open_folder
 from inspector.errors import WorkError
-from trainer.builders.gpu_onnx import write_gpu_onnx
-from trainer.builders.quantise import quantise
-from trainer.calibration import load_calibration
-from trainer.card import open_model, without_folders
+from trainer.artifacts.card import open_model, without_folders
+from trainer.build.calibration import load_calibration
+from trainer.build.gpu_onnx import write_gpu_onnx
+from trainer.build.quantise import quantise
 from trainer.cli import main
-from trainer.onnx_kind import compare_for_kind
+from trainer.export.onnx_kind import compare_for_kind
 
 from .conftest import FRAMES, make_labelled
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from trainer.artifacts.new_folder import new_folder
 from trainer.cli import main
-from trainer.new_folder import new_folder
 
 from .conftest import TRAIN_OPTIONS, write_label_maps
 

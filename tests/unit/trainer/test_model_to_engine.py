@@ -14,7 +14,7 @@ import torch
 from inspector.backends import open_backend
 from inspector.engine import golden
 from inspector.engine.manifest import file_sha256, open_folder
-from trainer.card import open_model
+from trainer.artifacts.card import open_model
 from trainer.cli import main
 
 from .conftest import CLASSES, HEIGHT, WIDTH, make_labelled, write_label_maps

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.calibration import load_calibration
-from trainer.card import open_model
+from trainer.artifacts.card import open_model
+from trainer.build.calibration import load_calibration
 from trainer.cli import main
 from trainer.data.collapse import in_classes
 from trainer.data.formats import open_dataset

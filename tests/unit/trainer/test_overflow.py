@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from inspector.values import Pixels
-from trainer.builders.gpu_onnx import write_gpu_onnx
-from trainer.builders.onnx_torch import OnnxModule
-from trainer.builders.openvino import build_openvino
-from trainer.builders.request import BuildRequest
+from trainer.build.gpu_onnx import write_gpu_onnx
+from trainer.build.onnx_torch import OnnxModule
+from trainer.build.openvino import build_openvino
+from trainer.build.request import BuildRequest
+from trainer.export.onnx_file import write_onnx
 from trainer.models.contract import InspectionNet
-from trainer.onnx_file import write_onnx
 from trainer.onnx_overflow import guard_ends, watch_activations
 
 SIZE = (64, 64)

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from inspector.errors import InputError
-from trainer.rle import decode, encode
+from trainer.data.rle import decode, encode
 
 REAL = Path(os.environ.get("INSPECTOR_TEST_DATA", Path(__file__).parents[3].parent / "shared" / "data"))
 

@@ -13,8 +13,8 @@ import pytest
 
 from inspector.errors import InputError
 from inspector.sources.simulator import CLASS_NAMES, SimulatorSettings, strip
-from trainer.rle import decode
-from trainer.simulate import COIL_FRAMES, simulate
+from trainer.data.rle import decode
+from trainer.data.simulate import COIL_FRAMES, simulate
 
 SIZE = {"height": 128, "width": 320}
 
@@ -77,7 +77,7 @@ def test_wrong_arguments_are_refused(tmp_path: Path, wrong: dict[str, int], says
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     """Where an image does not fit any more: one line says so, and neither folder nor temporary one stays."""
     program = (
-        "import resource, signal, sys; from pathlib import Path; from trainer.simulate import simulate\n"
+        "import resource, signal, sys; from pathlib import Path; from trainer.data.simulate import simulate\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "simulate(Path(sys.argv[1]), 5, 1)"

@@ -11,11 +11,11 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from trainer.builders.gpu_onnx import write_gpu_onnx
-from trainer.builders.quantise import quantise
+from trainer.build.gpu_onnx import write_gpu_onnx
+from trainer.build.quantise import quantise
+from trainer.export.onnx_file import write_onnx
 from trainer.models import PRESETS, build_model
 from trainer.models.contract import InspectionNet, fold_batch_norms
-from trainer.onnx_file import write_onnx
 
 OPERATORS: dict[str, list[str]] = json.loads((Path(__file__).parent / "tensorrt_operators.json").read_text())[
     "operators"

@@ -16,7 +16,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.plugins import MixedPrecision
 from torch.utils.data import DataLoader
 
-from trainer.checkpoint import load_checkpoint
+from trainer.artifacts.checkpoint import load_checkpoint
 from trainer.cli import EXIT_INTERRUPTED, main
 from trainer.data.crops import CropBatches, CropSettings
 from trainer.data.formats import open_dataset

@@ -9,7 +9,7 @@ import pytest
 from lines import LineUnderTest
 
 from inspector.cli import main
-from inspector.recipe import load_recipe
+from inspector.config.recipe import load_recipe
 from inspector.sources.simulator import SimulatorSettings, strip
 from inspector.values import Code
 

@@ -6,8 +6,8 @@ import pytest
 
 from inspector.backends.instant import write_engine
 from inspector.commands.recipe import recipe
+from inspector.config.recipe import load_recipe
 from inspector.errors import ConfigError, InputError
-from inspector.recipe import load_recipe
 
 
 def test_it_fits_its_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from inspector.cli import main
-from inspector.sinks.verdict_files import Selection, VerdictFiles
+from inspector.report.verdict_files import Selection, VerdictFiles
 from inspector.values import Verdict
 from tests.unit.inspector.sinks.test_report import Page, defect, picture, some_run, verdict, write_run
 

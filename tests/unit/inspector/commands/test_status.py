@@ -9,9 +9,9 @@ import pytest
 
 from inspector.commands import status as module
 from inspector.commands.units import findings
-from inspector.config import HealthSettings
+from inspector.config.line import HealthSettings
 from inspector.errors import WorkError
-from inspector.processes.health import HealthServer
+from inspector.monitoring.http import HealthServer
 
 pytest.importorskip("prometheus_client")
 

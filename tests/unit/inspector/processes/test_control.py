@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from inspector.errors import ConfigError, WorkError
-from inspector.processes.children import Children
-from inspector.processes.control import MAX_BYTES, Control, give_order
-from inspector.processes.swap import Swaps
+from inspector.supervisor.children import Children
+from inspector.supervisor.control import MAX_BYTES, Control, give_order
+from inspector.supervisor.swap import Swaps
 
 
 def garbage() -> dict[str, bytes]:

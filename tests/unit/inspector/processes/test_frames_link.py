@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import zmq
 
-from inspector.processes.dispatch import Dispatch, ViewPace
-from inspector.processes.intake import Intake, window_frames
-from inspector.processes.stop import StopRequest
+from inspector.ingest.dispatch import Dispatch, ViewPace
+from inspector.runtime.stop import StopRequest
 from inspector.values import Frame
 from inspector.wire.links import FRAMES, open_context, open_receiver, open_sender, ring_path
 from inspector.wire.pixel_ring import PixelRing
+from inspector.worker.intake import Intake, window_frames
 
 SIZE = (4, 8)
 WINDOW, LUMP = 4, 2

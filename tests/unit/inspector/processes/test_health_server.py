@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from inspector.config import HealthSettings
-from inspector.processes import health
-from inspector.processes.health import MOST_CONNECTIONS, REQUEST_S, HealthServer
+from inspector.config.line import HealthSettings
+from inspector.monitoring import http as health
+from inspector.monitoring.http import MOST_CONNECTIONS, REQUEST_S, HealthServer
 
 pytest.importorskip("prometheus_client")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from inspector.errors import ConfigError
-from inspector.processes.lock import hold_place
+from inspector.runtime.lock import hold_place
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from inspector.errors import ConfigError
-from inspector.processes.lock import hold_place
+from inspector.runtime.lock import hold_place
 try:
     with hold_place("decide", Path(sys.argv[1])):
         print("held", flush=True)

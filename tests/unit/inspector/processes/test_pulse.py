@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inspector.processes.notify import Notifier, NotifyListener, Pulse
+from inspector.runtime.notify import Notifier, NotifyListener, Pulse
 
 WATCHDOG_S = 0.08
 

@@ -9,16 +9,16 @@ from gpu_pcs import stand_in_gpu
 
 from inspector.backends import Backend, open_backend
 from inspector.backends.instant import write_engine
-from inspector.processes.dispatch import Dispatch, ViewPace
-from inspector.processes.inspecting import OVERDUE, Held, Worker
-from inspector.processes.intake import Intake
-from inspector.processes.notify import Notifier, Pulse
-from inspector.processes.stop import StopRequest
-from inspector.stages.batching import Batcher
+from inspector.core.batching import Batcher
+from inspector.ingest.dispatch import Dispatch, ViewPace
+from inspector.runtime.notify import Notifier, Pulse
+from inspector.runtime.stop import StopRequest
 from inspector.values import Frame, Inspection, Pixels
 from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender, ring_path
 from inspector.wire.messages import Filter, decode_results
 from inspector.wire.pixel_ring import PixelRing
+from inspector.worker.intake import Intake
+from inspector.worker.worker import OVERDUE, Held, Worker
 
 SIZE = (64, 64)
 WINDOW, LUMP = 4, 1

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 from plc import heard
 
-from inspector.rules import BoundRecipe, score_thresholds
-from inspector.sinks.gate import RECORDS, Action, Fault, MemoryGate
-from inspector.sinks.gate_feed import BEAT_NS, FAULT_HOLD_NS, WAITING, GateFeed
-from inspector.sinks.gate_log import GATE_LOG_NAME, GateLine, GateLog
-from inspector.sinks.gate_registers import REGISTERS, encode
-from inspector.stages.verdicts import Outcome
+from inspector.core.rules import BoundRecipe, score_thresholds
+from inspector.core.verdicts import Outcome
+from inspector.sinks.gate.feed import BEAT_NS, FAULT_HOLD_NS, WAITING, GateFeed
+from inspector.sinks.gate.gate import RECORDS, Action, Fault, MemoryGate
+from inspector.sinks.gate.log import GATE_LOG_NAME, GateLine, GateLog
+from inspector.sinks.gate.registers import REGISTERS, encode
 from inspector.values import Decision, Defect, Verdict
 
 LATE_MS = 200.0

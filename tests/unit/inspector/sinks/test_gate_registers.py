@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from inspector.sinks.gate import RECORDS, Action, Block, Fault, Record
-from inspector.sinks.gate_registers import HEADER, RECORD, REGISTERS, decode, encode
+from inspector.sinks.gate.gate import RECORDS, Action, Block, Fault, Record
+from inspector.sinks.gate.registers import HEADER, RECORD, REGISTERS, decode, encode
 
 README = Path(__file__).parents[4] / "README.md"
 

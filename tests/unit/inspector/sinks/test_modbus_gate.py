@@ -3,9 +3,9 @@
 import socket
 import threading
 
-from inspector.config import GateSettings
-from inspector.sinks.gate_registers import REGISTERS
-from inspector.sinks.modbus_gate import reach
+from inspector.config.line import GateSettings
+from inspector.sinks.gate.modbus import reach
+from inspector.sinks.gate.registers import REGISTERS
 
 
 def answer_as(unit: int, server: socket.socket) -> None:

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
-from inspector.sinks.kind_colours import KIND_COLOURS, KIND_DASHES, kind_colour_bgr
-from inspector.sinks.outlines import (
+from inspector.render.colours import KIND_COLOURS, KIND_DASHES, kind_colour_bgr
+from inspector.render.outlines import (
     MAX_NUMBERS,
     OUTLINE_GAP_PX,
     OUTLINE_PX,

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from inspector.errors import InputError, WorkError
+from inspector.report.reject_gallery import OF_A_KIND
+from inspector.report.report import write_report
 from inspector.sinks.pictures import RejectPictures
-from inspector.sinks.reject_gallery import OF_A_KIND
-from inspector.sinks.report import write_report
 from inspector.values import Decision, Defect, Verdict
 
 pytestmark = pytest.mark.usefixtures("utc")

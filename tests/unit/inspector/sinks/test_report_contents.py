@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from inspector.recipe import load_recipe
-from inspector.sinks.reject_gallery import OF_A_KIND, reasons_by_size
-from inspector.sinks.report import write_report
-from inspector.sinks.run_figures import read_figures
+from inspector.config.recipe import load_recipe
+from inspector.report.reject_gallery import OF_A_KIND, reasons_by_size
+from inspector.report.report import write_report
+from inspector.report.run_figures import read_figures
 from inspector.values import Decision, Defect, Verdict
 from tests.unit.inspector.sinks.test_report import FRAME_MM, Page, defect, picture, some_run, verdict, write_run
 

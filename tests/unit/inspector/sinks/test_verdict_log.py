@@ -8,10 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from inspector.sinks import log_writer
-from inspector.sinks.journal import JOURNAL_NAME, Journal
-from inspector.sinks.log_file import LogFile
-from inspector.sinks.verdict_log import VERDICTS_NAME, Rotation, VerdictLog, full_files, last_places, read_verdicts
+from inspector.sinks.log import log_writer
+from inspector.sinks.log.journal import JOURNAL_NAME, Journal
+from inspector.sinks.log.log_file import LogFile
+from inspector.sinks.log.verdict_log import (
+    VERDICTS_NAME,
+    Rotation,
+    VerdictLog,
+    full_files,
+    last_places,
+    read_verdicts,
+)
 from inspector.values import Decision, Verdict
 
 

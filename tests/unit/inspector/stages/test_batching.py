@@ -1,6 +1,6 @@
 """Batches close by size or by age."""
 
-from inspector.stages.batching import Batcher
+from inspector.core.batching import Batcher
 
 
 def test_a_full_batch_leaves_at_once():

@@ -4,12 +4,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from inspector.rules import BoundRecipe, score_thresholds, threshold_maps
-from inspector.stages.continuity import REACH_PX, StripDefects
-from inspector.stages.defects import MAX_COMPONENTS, Candidates, enlarge, find_candidates, find_components
-from inspector.stages.judge import judge, shorten
-from inspector.stages.ledger import LOST_ANNOUNCEMENT, Settled
-from inspector.stages.verdicts import LEAST_LISTED, Quota, VerdictMaker
+from inspector.core.continuity import REACH_PX, StripDefects
+from inspector.core.defects import MAX_COMPONENTS, Candidates, enlarge, find_candidates, find_components
+from inspector.core.judge import judge, shorten
+from inspector.core.ledger import LOST_ANNOUNCEMENT, Settled
+from inspector.core.rules import BoundRecipe, score_thresholds, threshold_maps
+from inspector.core.verdicts import LEAST_LISTED, Quota, VerdictMaker
 from inspector.values import Announcement, Code, Decision, Inspection, Segmentation, Uninspected
 
 FAILED = Uninspected(Code.ENGINE_FAILED, "engine failed")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.stages.ledger import LOST_ANNOUNCEMENT, MAX_GAP, MAX_LOST, CameraLedger, Settled
+from inspector.core.ledger import LOST_ANNOUNCEMENT, MAX_GAP, MAX_LOST, CameraLedger, Settled
 from inspector.values import Code, Uninspected
 
 DEADLINE_NS = 1_000

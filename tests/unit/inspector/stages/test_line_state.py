@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from inspector.stages.line_state import (
+from inspector.monitoring.state import (
     CameraState,
     GateState,
     HistogramState,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from inspector.rules import BoundRecipe, score_thresholds
-from inspector.stages.meters import WORKERS_KNOWN, Histogram, Meters
-from inspector.stages.verdicts import Outcome
+from inspector.core.rules import BoundRecipe, score_thresholds
+from inspector.core.verdicts import Outcome
+from inspector.monitoring.counters import WORKERS_KNOWN, Histogram, Meters
 from inspector.values import Code, Decision, Defect, Verdict, Working
 
 NAMES = ("normal", "pits", "scratches")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import steel
 
+from inspector.core.picture import LEARN_FRAMES, PARTS, Limits, PictureCheck, measure
 from inspector.sources.simulator import SimulatorSettings, strip
-from inspector.stages.picture import LEARN_FRAMES, PARTS, Limits, PictureCheck, measure
 from inspector.values import Code
 
 Change = Callable[[np.ndarray], np.ndarray]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inspector.stages.slots import Slots
+from inspector.core.slots import Slots
 
 
 def test_a_slot_is_lent_once_until_it_is_given_back():

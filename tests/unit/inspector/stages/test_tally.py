@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from inspector.stages.tally import LatencyTally, Tally
+from inspector.core.tally import LatencyTally, Tally
 from inspector.values import Code, Decision, Defect, Verdict
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector.core.rules import EngineClasses
 from inspector.errors import WireError
-from inspector.rules import EngineClasses
 from inspector.values import Announcement, Code, Inspection, Segmentation, Uninspected, Working
 from inspector.wire.messages import (
     IN_MESSAGE,

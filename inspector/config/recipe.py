@@ -1,0 +1,146 @@
+"""A product's recipe: what counts as a defect on this steel, and what the gate does about it."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from inspector.config.toml import parse, read_bytes, validate
+from inspector.core.picture import LEARN_FRAMES, PictureCheck
+from inspector.core.rules import BoundRecipe, EngineClasses, score_thresholds
+from inspector.errors import ConfigError
+
+MmPerPx = Annotated[float, Field(ge=1e-4, le=1000.0)]
+"""From a microscope's to a satellite's: what lies beyond is a slip of the pen."""
+
+
+class ClassRule(BaseModel):
+    """What is done about one class of defect."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    action: Literal["reject", "record"] = "reject"
+    """`record` reports the defect and lets the frame pass."""
+    threshold: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """A pixel is this defect where 1 − p(normal) ≥ threshold; None takes the engine's, chosen on validation."""
+    min_area_mm2: Annotated[float, Field(ge=0.0)] | None = None
+    """Smaller ones are not defects; None takes the engine's, chosen on validation."""
+
+
+Grey = Annotated[float, Field(ge=0.0, le=255.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Ratio = Annotated[float, Field(ge=0.0, le=10.0)]
+
+
+class PictureRules(BaseModel):
+    """When a picture is fit to be inspected; a limit that is None is learned. `docs/picture.md` explains each."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    checks: bool = True
+    """False inspects every picture, black ones too."""
+    learn_frames: Annotated[int, Field(ge=0, le=100_000)] = LEARN_FRAMES
+    """First frames of a run that limits are learned from; 0 learns none."""
+    min_light_grey: Grey | None = None
+    """Grey of the brightest eighth of the width."""
+    max_strip_grey: Grey | None = None
+    """Mean grey of the strip."""
+    max_clipped_share: Share | None = None
+    """Share of the strip that is saturated (grey 250 or more)."""
+    min_evenness_along: Share | None = None
+    """Third darkest of eight rows ÷ third brightest; 0 switches the check off."""
+    min_evenness_across: Share | None = None
+    """The same of eight blocks across; 0 switches the check off."""
+    background_grey: tuple[Grey, Grey] | None = None
+    """Grey of places without strip, from and to: evenness leaves them out. None: there are none."""
+    min_contrast: Ratio | None = None
+    """Mean difference of pixels 8 px apart ÷ mean grey."""
+    min_grain: Ratio | None = None
+    max_grain: Ratio | None = None
+    """Mean difference of neighbouring pixels ÷ mean grey."""
+    min_sharpness: Share | None = None
+    """Grain ÷ contrast."""
+    max_equal_pictures: Annotated[int, Field(ge=1)] | None = None
+    """Pictures in a row that may be equal to the last pixel, the first one included."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.background_grey is not None and self.background_grey[0] > self.background_grey[1]:
+            raise ValueError("background_grey: the first grey must not be above the second")
+        if self.min_grain is not None and self.max_grain is not None and self.min_grain > self.max_grain:
+            raise ValueError("min_grain must not be above max_grain")
+        return self
+
+    def given(self) -> dict[str, float]:
+        """The limits that the recipe sets, by the names of `stages.picture.Limits`."""
+        given = self.model_dump(exclude={"checks", "learn_frames", "background_grey"}, exclude_none=True)
+        if self.background_grey is not None:
+            given["min_background_grey"], given["max_background_grey"] = self.background_grey
+        return given
+
+    def start(self) -> PictureCheck | None:
+        """A check for one camera, at its first frame; None where the recipe wants none."""
+        return PictureCheck(self.given(), self.learn_frames) if self.checks else None
+
+
+class Recipe(BaseModel):
+    """One product's rules, as written in recipe.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: Annotated[str, Field(min_length=1)]
+    mm_per_px_across: MmPerPx
+    mm_per_px_along: MmPerPx
+    classes: Annotated[dict[str, ClassRule], Field(min_length=1)]
+    picture: PictureRules = PictureRules()
+
+
+class LoadedRecipe:
+    """A recipe and where it came from."""
+
+    def __init__(self, path: Path, recipe: Recipe, digest: str) -> None:
+        self.path = path
+        self.recipe = recipe
+        self.identity = f"{recipe.name}@{digest[:12]}"
+
+    def bind(self, engine: EngineClasses) -> BoundRecipe:
+        """Lay the rules over an engine's classes; raises ConfigError where the two do not fit.
+
+        Every class of the engine needs a rule: one that nobody decided about would be an escape by oversight.
+        """
+        recipe, classes = self.recipe, engine.names[1:]
+        wrong = [
+            f"classes.{name}: the engine {engine.engine} has no such class; it has {', '.join(classes)}"
+            for name in recipe.classes
+            if name not in classes
+        ]
+        wrong += [
+            f'classes: no rule for the engine\'s class {name}: add [classes.{name}] with action = "reject" or '
+            '"record"'
+            for name in classes
+            if name not in recipe.classes
+        ]
+        if wrong:
+            raise ConfigError(f"{self.path}: {'; '.join(wrong)}")
+        mm2_per_px = recipe.mm_per_px_across * recipe.mm_per_px_along
+        thresholds, areas = {}, [0.0]
+        for name, threshold, area_px in zip(classes, engine.thresholds[1:], engine.min_area_px[1:], strict=True):
+            rule = recipe.classes[name]
+            thresholds[name] = threshold if rule.threshold is None else rule.threshold
+            areas.append(area_px * mm2_per_px if rule.min_area_mm2 is None else rule.min_area_mm2)
+        return BoundRecipe(
+            identity=self.identity,
+            names=engine.names,
+            rejects=(False, *(recipe.classes[name].action == "reject" for name in classes)),
+            min_area_mm2=tuple(areas),
+            steps=score_thresholds(engine.names, thresholds),
+            mm_per_px_across=recipe.mm_per_px_across,
+            mm_per_px_along=recipe.mm_per_px_along,
+        )
+
+
+def load_recipe(path: Path) -> LoadedRecipe:
+    """Read recipe.toml; raises ConfigError naming file, key and what is allowed."""
+    raw = read_bytes(path)
+    return LoadedRecipe(path, validate(path, parse(path, raw), Recipe), hashlib.sha256(raw).hexdigest())

@@ -1,0 +1,1 @@
+"""The pure core: ledger, batching, defects, continuity, judging. No socket, file or clock."""

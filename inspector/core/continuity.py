@@ -1,0 +1,115 @@
+"""A defect that goes on over a frame border is one defect on the strip."""
+
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.core.defects import Component
+
+REACH_PX: Final = 3
+"""How far sideways the two halves of a defect may stand apart at the border: masks are loose by a pixel or two."""
+
+
+class StripDefect(msgspec.Struct):
+    """A defect as far as the strip has passed."""
+
+    id: str
+    kind: int
+    area_px: int
+    """Over all frames so far."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One frame's part of a strip defect."""
+
+    component: Component
+    defect_id: str
+    area_so_far_px: int
+    """Of the whole defect, this frame included."""
+    continues: bool
+    """It began in an earlier frame."""
+
+
+class StripDefects:
+    """Follows the defects of one camera from frame to frame."""
+
+    def __init__(self, camera: str) -> None:
+        self._camera = camera
+        self._next_frame = -1
+        self._at_border: list[tuple[NDArray[np.intp], StripDefect]] = []
+
+    def follow(self, frame_id: int, components: list[Component]) -> list[Part]:
+        """Join a frame's components to the defects that reached the last border. Frames come in order;
+        one that is left out, as it was not inspected, ends all defects."""
+        open_defects = self._at_border if frame_id == self._next_frame else []
+        self._next_frame, self._at_border = frame_id + 1, []
+        if not components:
+            return []
+        joined = self._join(frame_id, components, open_defects)
+        continued = {id(defect) for _, defect in open_defects}
+        for component, defect in joined:
+            defect.area_px += component.area_px
+        self._at_border = [(part.bottom, defect) for part, defect in joined if part.bottom.size]
+        return [
+            Part(component, defect.id, defect.area_px, id(defect) in continued) for component, defect in joined
+        ]
+
+    def _join(
+        self,
+        frame_id: int,
+        components: list[Component],
+        open_defects: list[tuple[NDArray[np.intp], StripDefect]],
+    ) -> list[tuple[Component, StripDefect]]:
+        joined: list[tuple[Component, StripDefect]] = []
+        borders = {kind: _Border(open_defects, kind) for kind in {component.kind for component in components}}
+        for index, component in enumerate(components):
+            touching = [open_defects[place][1] for place in borders[component.kind].reached_by(component.top)]
+            if touching:
+                defect = self._merge(touching, open_defects, joined)
+            else:
+                defect = StripDefect(f"{self._camera}-{frame_id}-{index + 1}", component.kind, 0)
+            joined.append((component, defect))
+        return joined
+
+    def _merge(
+        self,
+        touching: list[StripDefect],
+        open_defects: list[tuple[NDArray[np.intp], StripDefect]],
+        joined: list[tuple[Component, StripDefect]],
+    ) -> StripDefect:
+        """Two defects that turn out to be one go on under the first's id."""
+        first = touching[0]
+        for other in touching[1:]:
+            if other is first:
+                continue
+            first.area_px += other.area_px
+            open_defects[:] = [(columns, first if each is other else each) for columns, each in open_defects]
+            joined[:] = [(part, first if each is other else each) for part, each in joined]
+        return first
+
+
+class _Border:
+    """The columns in which open defects of one kind reach the last frame's border."""
+
+    def __init__(self, open_defects: list[tuple[NDArray[np.intp], StripDefect]], kind: int) -> None:
+        places = [place for place, (_, defect) in enumerate(open_defects) if defect.kind == kind]
+        columns = [open_defects[place][0] for place in places]
+        owners = np.repeat(np.array(places, np.intp), [len(each) for each in columns])
+        every = np.concatenate(columns) if columns else np.empty(0, np.intp)
+        order = np.argsort(every, kind="stable")
+        self._columns, self._owners = every[order], owners[order]
+
+    def reached_by(self, columns: NDArray[np.intp]) -> list[int]:
+        """Places of the open defects within REACH_PX of any of these columns, in order."""
+        if not columns.size or not self._columns.size:
+            return []
+        starts = np.searchsorted(self._columns, columns - REACH_PX, "left")
+        stops = np.searchsorted(self._columns, columns + REACH_PX, "right")
+        # How many of the ranges starts[i]:stops[i] cover each column of the border.
+        covered = np.zeros(len(self._columns) + 1, np.intp)
+        np.add.at(covered, starts, 1)
+        np.add.at(covered, stops, -1)
+        reached: list[int] = np.unique(self._owners[np.cumsum(covered)[:-1] > 0]).tolist()
+        return reached

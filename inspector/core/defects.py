@@ -1,0 +1,167 @@
+"""From an engine's maps to the connected defects of one frame."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.core.rules import threshold_maps
+from inspector.values import MAX_SCORE, Pixels, Segmentation
+
+BORDER_ROWS_PX: Final = 2
+"""A defect this near to the frame's first or last row reaches it: enlarged maps fade out by a pixel or two."""
+
+MAX_COMPONENTS: Final = 64
+"""Regions of one kind that are told apart in one frame. More are spray, scale or a lamp that flickers: the frame
+is rejected for their number, and no camera costs the others more than some 3 ms a frame."""
+
+MARGIN_CELLS: Final = 2
+"""Cells of the maps around the candidates that are enlarged with them."""
+
+
+class Component(msgspec.Struct, frozen=True):
+    """One connected region of one kind in one frame."""
+
+    kind: int
+    box: tuple[int, int, int, int]
+    """x, y, width, height, px."""
+    area_px: int
+    centre_px: tuple[float, float]
+    """x, y."""
+    score: float
+    """Mean of 1 − p(normal) over its pixels, 0..1."""
+    top: NDArray[np.intp]
+    """Columns in which it reaches the frame's first row."""
+    bottom: NDArray[np.intp]
+    """Columns in which it reaches the frame's last row."""
+
+
+class Candidates(msgspec.Struct, frozen=True):
+    """The part of one frame in which there may be defects; all around it is normal."""
+
+    mask: Pixels
+    """uint8 [h, w]: the defect class where the score reaches its threshold, else 0; empty where nothing does."""
+    score: Pixels
+    """uint8 [h, w]."""
+    x: int
+    y: int
+    """Place of its first pixel in the frame."""
+    frame_size: tuple[int, int]
+    """H, W."""
+
+    def in_frame(self, plane: Pixels) -> Pixels:
+        """`mask` or `score` with all around it 0, uint8 [H, W]."""
+        height, width = plane.shape
+        whole = np.zeros(self.frame_size, np.uint8)
+        whole[self.y : self.y + height, self.x : self.x + width] = plane
+        return whole
+
+
+def enlarge(segmentation: Segmentation, height: int, width: int) -> tuple[Pixels, Pixels]:
+    """(kind, score) at frame size, uint8 [H, W]: kind by nearest neighbour, score bilinear."""
+    kind, score = segmentation.kind, segmentation.score
+    if kind.shape == (height, width):
+        return kind, score
+    size = (width, height)
+    return (
+        np.asarray(cv2.resize(kind, size, interpolation=cv2.INTER_NEAREST), np.uint8),
+        np.asarray(cv2.resize(score, size, interpolation=cv2.INTER_LINEAR), np.uint8),
+    )
+
+
+def find_candidates(segmentation: Segmentation, height: int, width: int, steps: Pixels) -> Candidates:
+    """Where a frame of `height` × `width` px may have defects: class where score ≥ steps[class].
+
+    Only that part is enlarged: most of a frame is none, and even laying out the rest would cost more than all that
+    follows.
+    """
+    stride = segmentation.map_stride
+    reached = segmentation.score >= steps[1:].min()
+    x, y, w, h = cv2.boundingRect(reached.view(np.uint8))
+    if w == 0:
+        nothing = np.empty((0, 0), np.uint8)
+        return Candidates(nothing, nothing, 0, 0, (height, width))
+    # Two cells more on each side: what interpolation makes of the cut edge stays below every threshold there.
+    rows = slice(max(0, y - MARGIN_CELLS), y + h + MARGIN_CELLS)
+    columns = slice(max(0, x - MARGIN_CELLS), x + w + MARGIN_CELLS)
+    part = Segmentation(
+        np.ascontiguousarray(segmentation.kind[rows, columns]),
+        np.ascontiguousarray(segmentation.score[rows, columns]),
+        stride,
+    )
+    kind, score = enlarge(part, part.kind.shape[0] * stride, part.kind.shape[1] * stride)
+    mask = threshold_maps(kind, score, steps)
+    return Candidates(mask, score, columns.start * stride, rows.start * stride, (height, width))
+
+
+class Components(msgspec.Struct, frozen=True):
+    """What one frame shows."""
+
+    found: list[Component]
+    """In the order of kind and first row; of one kind at most MAX_COMPONENTS, the largest."""
+    crowded: dict[int, int] = {}
+    """Kind → how many there are, of kinds with more than MAX_COMPONENTS."""
+
+
+def find_components(candidates: Candidates, min_area_px: Sequence[float] = ()) -> Components:
+    """Connected regions (8 neighbours) of each kind.
+
+    A region smaller than `min_area_px` of its kind is left out, unless it reaches the frame's first or last row:
+    there it may be part of a larger one.
+    """
+    if not candidates.mask.size:
+        return Components([])
+    x0, y0, width, height = cv2.boundingRect(candidates.mask)
+    if width == 0:
+        return Components([])
+    inside = candidates.mask[y0 : y0 + height, x0 : x0 + width]
+    score = candidates.score[y0 : y0 + height, x0 : x0 + width]
+    x0, y0 = x0 + candidates.x, y0 + candidates.y
+    components: list[Component] = []
+    crowded: dict[int, int] = {}
+    for kind in range(1, int(inside.max()) + 1):
+        one_kind = (inside == kind).view(np.uint8)
+        if not cv2.countNonZero(one_kind):
+            continue
+        _, labels, stats, centroids = cv2.connectedComponentsWithStats(one_kind, connectivity=8)
+        counted = _counted(stats, y0, candidates.frame_size[0], min_area_px[kind] if min_area_px else 0.0)
+        if len(counted) > MAX_COMPONENTS:
+            crowded[kind] = len(counted)
+            largest = np.argsort(-stats[counted, cv2.CC_STAT_AREA], kind="stable")[:MAX_COMPONENTS]
+            counted = np.sort(counted[largest])
+        for label in counted.tolist():
+            x, y, w, h, area = stats[label].tolist()
+            box = (slice(y, y + h), slice(x, x + w))
+            region = labels[box] == label
+            x, y = x + x0, y + y0
+            centre_x, centre_y = centroids[label].tolist()
+            components.append(
+                Component(
+                    kind=kind,
+                    box=(x, y, w, h),
+                    area_px=area,
+                    centre_px=(centre_x + x0, centre_y + y0),
+                    score=cv2.mean(score[box], region.view(np.uint8))[0] / MAX_SCORE,
+                    top=_columns(region, x, BORDER_ROWS_PX - y),
+                    bottom=_columns(region[::-1], x, BORDER_ROWS_PX - (candidates.frame_size[0] - y - h)),
+                )
+            )
+    return Components(components, crowded)
+
+
+def _counted(stats: NDArray[np.int32], y0: int, height: int, min_area_px: float) -> NDArray[np.intp]:
+    """Labels of the regions that may be defects, without a look at each in Python: spray may leave thousands."""
+    first = stats[1:, cv2.CC_STAT_TOP] + y0
+    last = first + stats[1:, cv2.CC_STAT_HEIGHT]
+    at_border = (first < BORDER_ROWS_PX) | (last > height - BORDER_ROWS_PX)
+    return np.flatnonzero((stats[1:, cv2.CC_STAT_AREA] > min_area_px - 1) | at_border) + 1
+
+
+def _columns(region: NDArray[np.bool_], x: int, rows: int) -> NDArray[np.intp]:
+    """Columns, in the frame, of what the region has in its first `rows` rows."""
+    if rows <= 0:
+        return np.empty(0, np.intp)
+    return np.flatnonzero(region[:rows].any(axis=0)) + x

@@ -1,0 +1,101 @@
+"""The decision: a frame's defects and the recipe's rules become reject or accept, with readable reasons."""
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from inspector.core.continuity import Part
+from inspector.core.defects import MAX_COMPONENTS
+from inspector.core.rules import BoundRecipe
+from inspector.values import Decision, Defect, Verdict
+
+DEFECT: Final = "defect"
+TOO_MANY: Final = "too_many_defects"
+"""Codes of a reject's reasons."""
+
+NOT_CROWDED: Final[Mapping[int, int]] = MappingProxyType({})
+
+
+class Judgement(NamedTuple):
+    """What the rules say of one frame; `codes` has one entry a reason."""
+
+    decision: Decision
+    reasons: tuple[str, ...]
+    codes: tuple[str, ...]
+    defects: tuple[Defect, ...]
+
+
+def judge(
+    parts: list[Part], position_mm: float, recipe: BoundRecipe, crowded: Mapping[int, int] = NOT_CROWDED
+) -> Judgement:
+    """Judge one inspected frame.
+
+    A defect counts once its area over all frames so far reaches the minimum of its class: a scratch that
+    grows over a border is judged on the whole of it, from the frame on in which it is large enough. `crowded`
+    is `Components.crowded`: too many regions of a class that the gate rejects are a reject by themselves.
+    """
+    mm2_per_px = recipe.mm_per_px_across * recipe.mm_per_px_along
+    defects: list[Defect] = []
+    reasons: list[str] = []
+    codes: list[str] = []
+    for kind, count in crowded.items():
+        if recipe.rejects[kind]:
+            reasons.append(
+                f"over {MAX_COMPONENTS} defects: {count:,} {recipe.names[kind]}, the largest are listed"
+            )
+            codes.append(TOO_MANY)
+    for part in parts:
+        component = part.component
+        total_mm2 = part.area_so_far_px * mm2_per_px
+        if total_mm2 < recipe.min_area_mm2[component.kind]:
+            continue
+        defect = Defect(
+            id=part.defect_id,
+            kind=component.kind,
+            name=recipe.names[component.kind],
+            box=component.box,
+            area_px=component.area_px,
+            area_mm2=round(component.area_px * mm2_per_px, 2),
+            across_mm=round((component.centre_px[0] + 0.5) * recipe.mm_per_px_across, 2),
+            along_mm=round(position_mm + (component.centre_px[1] + 0.5) * recipe.mm_per_px_along, 2),
+            score=round(component.score, 4),
+        )
+        defects.append(defect)
+        if recipe.rejects[component.kind]:
+            reasons.append(_reason(defect, part, total_mm2, recipe.min_area_mm2[component.kind]))
+            codes.append(DEFECT)
+    decision = Decision.REJECT if reasons else Decision.ACCEPT
+    return Judgement(decision, tuple(reasons), tuple(codes), tuple(defects))
+
+
+def shorten(judgement: Judgement, most: int) -> Judgement:
+    """The same with the largest `most` defects only, and as many reasons; a last reason counts the others."""
+    if len(judgement.defects) <= most:
+        return judgement
+    largest = sorted(judgement.defects, key=lambda defect: -defect.area_px)[:most]
+    kept = {id(defect) for defect in largest}
+    reasons, codes = judgement.reasons[:most], judgement.codes[:most]
+    if reasons:
+        reasons += (f"and {len(judgement.defects) - most} smaller defects: too many a second to list them all",)
+        codes += (TOO_MANY,)
+    defects = tuple(defect for defect in judgement.defects if id(defect) in kept)
+    return Judgement(judgement.decision, reasons, codes, defects)
+
+
+def to_blame(verdict: Verdict, rejected: Collection[str]) -> Defect | None:
+    """The largest defect of a class that the recipe rejects; None where no defect is to blame.
+
+    By the classes' names: one engine may number them otherwise than the next.
+    """
+    if verdict.decision is not Decision.REJECT:
+        return None
+    blamed = (defect for defect in verdict.defects if defect.name in rejected)
+    return max(blamed, key=lambda defect: defect.area_px, default=None)
+
+
+def _reason(defect: Defect, part: Part, total_mm2: float, min_area_mm2: float) -> str:
+    earlier = f" ({total_mm2:,.0f} mm² with the frames before)" if part.continues else ""
+    return (
+        f"{defect.name} {defect.area_mm2:,.0f} mm²{earlier} at {defect.along_mm / 1000:.3f} m, "
+        f"{defect.across_mm:.0f} mm across: over {min_area_mm2:,.0f} mm²"
+    )

@@ -1,0 +1,183 @@
+"""From a settled frame to its verdict."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from inspector.core.continuity import Part, StripDefects
+from inspector.core.defects import Candidates, find_candidates, find_components
+from inspector.core.judge import NOT_CROWDED, judge, shorten
+from inspector.core.ledger import Settled
+from inspector.core.rules import BoundRecipe
+from inspector.values import Announcement, Code, Decision, Inspection, Pixels, Uninspected, Verdict
+
+SettledFrame = Settled[Announcement, Inspection]
+
+NO_RESULT: Final = Uninspected(Code.OVERDUE, "no result")
+
+IMPOSSIBLE: Final = Uninspected(
+    Code.RESULT_REFUSED, "result refused: the worker had it before the frame was captured"
+)
+
+DEFECTS_PER_SECOND: Final = 1_000.0
+"""Defects that one camera's verdicts list: some 200 kB/s of log and as many rows in a database."""
+
+LEAST_LISTED: Final = 4
+"""Defects, the largest, that a verdict lists however dirty the steel is."""
+
+_NS_PER_MS: Final = 1e6
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """A verdict, and the picture it was made from where there is one."""
+
+    verdict: Verdict
+    pixels: Pixels | None = None
+    """uint8 [H, W]; None for a clean or uninspected frame."""
+    candidates: Candidates | None = None
+    """With pixels."""
+    total_ms: float | None = None
+    """Capture to verdict; None for a frame whose announcement was lost."""
+
+    def mask(self) -> Pixels | None:
+        """uint8 [H, W], the 5-class (K+1-class) mask at the recipe's thresholds, laid out anew at each call."""
+        return None if self.candidates is None else self.candidates.in_frame(self.candidates.mask)
+
+
+class Quota:
+    """How many defects a camera's verdicts list: dirty steel must not fill the disk and the database."""
+
+    def __init__(self, defects_per_second: float | None) -> None:
+        """None: no bound, as in a replay, whose verdicts depend on no clock."""
+        self._rate = defects_per_second
+        self._left = 0.0 if defects_per_second is None else defects_per_second
+        self._ns = 0
+
+    def take(self, wanted: int, now_ns: int) -> int:
+        """How many of these one frame may list; never less than LEAST_LISTED."""
+        if self._rate is None:
+            return wanted
+        self._left = min(self._rate, self._left + self._rate * (now_ns - self._ns) / 1e9)
+        self._ns = now_ns
+        granted = min(wanted, max(LEAST_LISTED, int(self._left)))
+        self._left = max(0.0, self._left - granted)
+        return granted
+
+
+class VerdictMaker:
+    """Makes one camera's verdicts, in the order of its frames."""
+
+    def __init__(
+        self, camera: str, recipes: Mapping[str, BoundRecipe], engine: str, quota: "Quota | None" = None
+    ) -> None:
+        """`recipes` by the identity of the engine they are laid over; `engine` is the one in use so far. `quota`
+        bounds the defects that verdicts list; without one they list all."""
+        self._quota = quota or Quota(None)
+        self._camera = camera
+        self._recipes = recipes
+        self._engine = engine
+        self._strip = StripDefects(camera)
+        self._last: Announcement | None = None
+
+    def make(self, settled: SettledFrame, now_ns: int) -> Outcome:
+        """The verdict of one frame; `now_ns` is the monotonic clock."""
+        announcement = settled.announcement or self._presumed(settled, now_ns)
+        self._last = announcement
+        result = settled.result
+        fault = settled.fault if result is None else result.fault or _contradiction(announcement, result)
+        if result is None or fault is not None:
+            verdict = self._uninspected(announcement, fault or NO_RESULT)
+            return Outcome(verdict, total_ms=self._total_ms(settled, now_ns))
+        self._engine = result.engine
+        recipe = self._recipes[result.engine]
+        candidates = None
+        parts: list[Part] = []
+        crowded: Mapping[int, int] = NOT_CROWDED
+        if result.segmentation is not None and result.pixels is not None:
+            height, width = result.pixels.shape
+            candidates = find_candidates(result.segmentation, height, width, recipe.steps)
+            components = find_components(candidates, recipe.min_area_px)
+            crowded = components.crowded
+            parts = self._strip.follow(settled.frame_id, components.found)
+        else:
+            self._strip.follow(settled.frame_id, [])
+        judgement = judge(parts, announcement.position_mm, recipe, crowded)
+        if judgement.defects:
+            judgement = shorten(judgement, self._quota.take(len(judgement.defects), now_ns))
+        stage_ms = {
+            "transfer": _ms(announcement.clock_ns, result.received_ns),
+            "batch": _ms(result.received_ns, result.submitted_ns),
+            "engine": _ms(result.submitted_ns, result.answered_ns),
+            "decide": _ms(result.answered_ns, now_ns),
+            "total": _ms(announcement.clock_ns, now_ns),
+        }
+        verdict = Verdict(
+            camera=self._camera,
+            frame_id=settled.frame_id,
+            captured_ns=announcement.captured_ns,
+            position_mm=announcement.position_mm,
+            coil=announcement.coil,
+            decision=judgement.decision,
+            reasons=judgement.reasons,
+            defects=judgement.defects,
+            recipe=recipe.identity,
+            engine=result.engine,
+            stage_ms=stage_ms,
+            file=announcement.file,
+            ingest_epoch=announcement.ingest_epoch,
+            codes=judgement.codes,
+        )
+        return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns))
+
+    def _uninspected(self, announcement: Announcement, why: Uninspected) -> Verdict:
+        return Verdict(
+            camera=self._camera,
+            frame_id=announcement.frame_id,
+            captured_ns=announcement.captured_ns,
+            position_mm=announcement.position_mm,
+            coil=announcement.coil,
+            decision=Decision.UNINSPECTED,
+            reasons=(why.text,),
+            defects=(),
+            recipe=self._recipes[self._engine].identity,
+            engine=self._engine,
+            stage_ms={},
+            file=announcement.file,
+            ingest_epoch=announcement.ingest_epoch,
+            codes=(why.code,),
+        )
+
+    def _total_ms(self, settled: SettledFrame, now_ns: int) -> float | None:
+        return None if settled.announcement is None else _ms(settled.announcement.clock_ns, now_ns)
+
+    def _presumed(self, settled: SettledFrame, now_ns: int) -> Announcement:
+        """What a lost announcement must have said, from the frames before and after it."""
+        frame_id, last, later = settled.frame_id, self._last, settled.shown_by
+        known = last or later
+        if known is None:
+            raise ValueError(f"frame {frame_id} of camera {self._camera}: nothing is known of it")
+        pitch_mm = known.height * self._recipes[self._engine].mm_per_px_along
+        captured_ns = known.captured_ns
+        if last is not None and later is not None and later.frame_id > last.frame_id:
+            share = (frame_id - last.frame_id) / (later.frame_id - last.frame_id)
+            captured_ns += round(share * (later.captured_ns - last.captured_ns))
+        return Announcement(
+            self._camera,
+            known.ingest_epoch,
+            frame_id,
+            captured_ns,
+            now_ns,
+            known.position_mm + (frame_id - known.frame_id) * pitch_mm,
+            known.height,
+            known.coil,
+        )
+
+
+def _contradiction(announcement: Announcement, result: Inspection) -> Uninspected | None:
+    """Why a result cannot be this frame's; None for one that can."""
+    return IMPOSSIBLE if result.received_ns < announcement.clock_ns else None
+
+
+def _ms(start_ns: int, end_ns: int) -> float:
+    return round((end_ns - start_ns) / _NS_PER_MS, 3)

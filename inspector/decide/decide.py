@@ -1,0 +1,309 @@
+"""decide without sockets: news and results in, verdicts in order out."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+import structlog
+
+from inspector.config.recipe import LoadedRecipe
+from inspector.core.ledger import CameraLedger
+from inspector.core.rules import EngineClasses
+from inspector.core.tally import Tally
+from inspector.core.verdicts import Outcome, Quota, SettledFrame, VerdictMaker
+from inspector.decide.camera import Camera, next_frame
+from inspector.errors import WireError
+from inspector.monitoring.counters import Meters
+from inspector.values import Announcement, Code, Decision, Inspection, Uninspected, Verdict
+from inspector.wire.messages import End, News, Parts, Result, decode_news, decode_results
+from inspector.worker.intake import lump_s
+
+STOPPED_REASON: Final = Uninspected(Code.STOPPED, "stopped before a result came")
+
+RESTARTED_REASON: Final = Uninspected(Code.INGEST_RESTARTED, "ingest started again before a result came")
+
+REFUSED_HOLD_NS: Final = 5_000_000_000
+"""How long after a refused message the gate rejects everything, and `inspector status` says so: ten deadlines."""
+
+TURN_FRAMES: Final = 64
+"""Frames of one camera that get their verdicts in one turn: the gate and new messages wait for a turn to end."""
+
+TURN_LOST_FRAMES: Final = 100
+"""Frames of a long gap that get their verdicts in one turn, beside those of the frames that pass now."""
+
+LUMPS_OF_PATIENCE: Final = 1.5
+"""Results that travel together come so far apart at the most, with something to spare."""
+
+log = structlog.get_logger()
+
+
+class Decide:
+    """Turns news and results into verdicts; knows no socket. Times are monotonic ns."""
+
+    def __init__(
+        self,
+        cameras: list[str],
+        recipe: LoadedRecipe,
+        engine: EngineClasses,
+        deadline_ns: int,
+        meters: Meters | None = None,
+        defects_per_second: float | None = None,
+    ) -> None:
+        """`defects_per_second`: see `Quota`."""
+        self._defects_per_second = defects_per_second
+        self._recipe, self._engine, self._deadline_ns = recipe, engine.engine, deadline_ns
+        self._recipes = {engine.engine: recipe.bind(engine)}
+        """By engine: more than one worker may be at work, and one may take over from another."""
+        self._names = engine.names
+        self._cameras = {name: Camera(self._fresh(), self._maker(name)) for name in cameras}
+        self.tally = Tally()
+        self._meters = meters
+        """None where nobody can ask."""
+        self.unanswered_ns: int | None = None
+        """Since when a worker that has frames has given no answer."""
+        self._last: Verdict | None = None
+        self._given: list[Outcome] = []
+        """Verdicts that `settle` hands over next."""
+        self.refused = 0
+        """Messages that could not be taken."""
+        self.refused_ns: int | None = None
+        """When the last of them came."""
+        self.foreign_recipes: dict[str, str] = {}
+        """Sender → the recipe it goes by, of senders that do not go by this decide's."""
+
+        self.newest_captured_ns = 0
+        """Capture time of the newest frame that was announced."""
+        self.behind = False
+        """The last turn ended before all verdicts that could be given were given."""
+
+    def refuse(self, now_ns: int) -> None:
+        """A message could not be taken: what it told of may never get a verdict."""
+        self.refused += 1
+        self.refused_ns = now_ns
+
+    def refused_lately(self, now_ns: int) -> bool:
+        """Whether the gate must reject because a message could not be taken."""
+        return self.refused_ns is not None and now_ns - self.refused_ns < REFUSED_HOLD_NS
+
+    def _fresh(self) -> CameraLedger[Announcement, Inspection]:
+        return CameraLedger(self._deadline_ns)
+
+    def _maker(self, camera: str) -> VerdictMaker:
+        return VerdictMaker(camera, self._recipes, self._engine, Quota(self._defects_per_second))
+
+    def resume(self, camera: str, ingest_epoch: int, next_frame: int) -> None:
+        """An earlier decide has given the verdicts of this ingest's frames before `next_frame`."""
+        if camera in self._cameras:
+            self._cameras[camera].next_frames[ingest_epoch] = next_frame
+
+    def news(self, parts: Parts, now_ns: int) -> None:
+        """One message from ingest; raises WireError, after the rest of it was heard, for what must be refused."""
+        refused: WireError | None = None
+        for message in decode_news(parts):
+            try:
+                self._hear(message, now_ns)
+            except WireError as error:
+                refused = error
+            except ValueError as error:
+                refused = WireError(f"camera {message.camera}: {error}")
+        if refused is not None:
+            raise refused
+
+    def _hear(self, message: News, now_ns: int) -> None:
+        camera = self._camera(message.camera)
+        current = camera.ingest_epoch
+        if current is not None and message.ingest_epoch < current:
+            self._straggle(camera, message, now_ns)
+            return
+        if message.ingest_epoch != current:
+            self._replace_ingest(message.camera, camera, message.ingest_epoch, now_ns)
+        fault = None
+        if isinstance(message, Announcement):
+            fault = self._foreign_recipe(f"ingest of camera {message.camera}", message.recipe)
+            self.newest_captured_ns = max(self.newest_captured_ns, message.clock_ns)
+        camera.hear(message, now_ns, fault)
+        if self.unanswered_ns is None and isinstance(message, Announcement) and message.fault is None:
+            self.unanswered_ns = now_ns
+
+    def _replace_ingest(self, name: str, camera: Camera, epoch: int, now_ns: int) -> None:
+        """Frame ids of another ingest count from 0: what the one before owes is closed first."""
+        self._given += [
+            self._outcome(camera, settled, now_ns) for settled in camera.ledger.close(RESTARTED_REASON, now_ns)
+        ]
+        camera.replace_ingest(epoch, self._fresh(), self._maker(name))
+        if self._meters is not None:
+            self._meters.begins[name] += 1
+
+    def _straggle(self, camera: Camera, message: News, now_ns: int) -> None:
+        """What a replaced ingest still says: its ledger is closed, and a frame it tells of ends uninspected."""
+        if not isinstance(message, (Announcement, End)):
+            return
+        shown_by = message if isinstance(message, Announcement) else next_frame(message, now_ns)
+        maker = self._maker(message.camera)
+        for frame_id in camera.straggle(message):
+            known = message if isinstance(message, Announcement) and frame_id == message.frame_id else None
+            settled = SettledFrame(frame_id, known, None, RESTARTED_REASON, shown_by)
+            self._given.append(self._counted(camera, maker.make(settled, now_ns), now_ns))
+
+    def _foreign_recipe(self, sender: str, recipe: str) -> Uninspected | None:
+        """Why a frame that passed `sender` cannot be judged; None where both go by the same recipe."""
+        own = self._recipe.identity
+        if recipe in ("", own):
+            self.foreign_recipes.pop(sender, None)
+            return None
+        self.foreign_recipes[sender] = recipe
+        return Uninspected(
+            Code.RECIPE_MISMATCH, f"{sender} goes by recipe {recipe}, decide by {own}: restart every stage"
+        )
+
+    def results(self, parts: Parts) -> None:
+        """One message from a worker; raises WireError, after the rest was taken, for what must be refused."""
+        refused: WireError | None = None
+        answers = decode_results(parts)
+        engine = answers.engine
+        if engine.engine not in self._recipes:
+            self._meet(engine)
+        self._engine = engine.engine
+        self.unanswered_ns = None
+        if self._meters is not None:
+            self._meters.worker(engine.engine, answers.worker)
+        fault = self._foreign_recipe(f"worker of engine {engine.engine}", answers.filter.recipe)
+        lowest = self._recipes[engine.engine].lowest_step
+        if fault is None and answers.filter.lowest_step > lowest:
+            # The same recipe and engine give the same step: one of the two reads them otherwise.
+            fault = Uninspected(
+                Code.RECIPE_MISMATCH,
+                f"the worker drops scores below {answers.filter.lowest_step}, the recipe wants {lowest} and more: "
+                "run the same version in every stage",
+            )
+        for result in answers.results:
+            try:
+                self._take(result, fault)
+            except WireError as error:
+                refused = error
+        if refused is not None:
+            raise refused
+
+    def _meet(self, engine: EngineClasses) -> None:
+        """Results of an engine that is new here; raises WireError for one that this line cannot judge by."""
+        if engine.names != self._names:
+            raise WireError(
+                f"results of {engine.engine}, whose classes are {', '.join(engine.names)}: "
+                f"this line's are {', '.join(self._names)}"
+            )
+        self._recipes[engine.engine] = self._recipe.bind(engine)
+        log.info("another engine answers", engine=engine.engine)
+
+    def _take(self, result: Result, fault: Uninspected | None) -> None:
+        camera = self._camera(result.camera)
+        inspection = result.inspection
+        maps = inspection.segmentation
+        if maps is not None and int(maps.kind.max()) >= len(self._names):
+            raise WireError(f"camera {result.camera}: frame {result.frame_id} has a kind that its engine lacks")
+        if fault is not None and inspection.fault is None:
+            inspection = msgspec.structs.replace(inspection, segmentation=None, pixels=None, fault=fault)
+        camera.result(result.ingest_epoch, result.frame_id, inspection)
+
+    def settle(self, now_ns: int) -> list[Outcome]:
+        """Every verdict that can be given now, of at most TURN_FRAMES frames a camera.
+
+        Cameras take turns frame by frame: one that shows many defects delays the others by one frame.
+        """
+        given, self._given = self._given, []
+        waiting = list(self._cameras.values())
+        for _ in range(TURN_FRAMES):
+            if not waiting:
+                break
+            for camera in tuple(waiting):
+                settled = camera.ledger.settle(now_ns)
+                if settled is None:
+                    waiting.remove(camera)
+                else:
+                    given.append(self._outcome(camera, settled, now_ns))
+        self.behind = bool(waiting)
+        for camera in self._cameras.values():
+            lost = camera.ledger.lost(TURN_LOST_FRAMES)
+            self.behind |= bool(lost)
+            given += [self._outcome(camera, each, now_ns) for each in lost]
+        return given
+
+    def close(self, now_ns: int) -> list[Outcome]:
+        """The verdicts of all frames that will have no result any more."""
+        given, self._given = self._given, []
+        return given + [
+            self._outcome(camera, settled, now_ns)
+            for camera in self._cameras.values()
+            for settled in camera.ledger.close(STOPPED_REASON, now_ns)
+        ]
+
+    def next_deadline_ns(self) -> int | None:
+        """When the next frame runs out of time."""
+        deadlines = [camera.ledger.next_deadline_ns() for camera in self._cameras.values()]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def overdue(self, now_ns: int) -> bool:
+        """Whether a frame waits that `settle` should have closed by then."""
+        deadline_ns = self.next_deadline_ns()
+        return deadline_ns is not None and deadline_ns <= now_ns
+
+    def silent(self, now_ns: int) -> bool:
+        """Whether a camera is not heard of: nobody vouches for its side of the strip."""
+        return any(camera.silent(now_ns) for camera in self._cameras.values())
+
+    @property
+    def owed(self) -> int:
+        """Frames announced and without a verdict."""
+        return sum(len(camera.ledger) for camera in self._cameras.values())
+
+    @property
+    def patience_ms(self) -> int:
+        """So long news may wait for the next results while some are owed: each wake pays for cold caches anew."""
+        return int(1e3 * LUMPS_OF_PATIENCE * lump_s(self._deadline_ns / 1e9)) if self.owed else 0
+
+    def state(self) -> str:
+        """The ledger in one line."""
+        counts = self.tally.decisions
+        last = "no frame yet" if self._last is None else f"last {self._last.camera} frame {self._last.frame_id}"
+        return (
+            f"{last}, captured {self.tally.captured} = accepted {counts[Decision.ACCEPT]} + rejected "
+            f"{counts[Decision.REJECT]} + uninspected {counts[Decision.UNINSPECTED]}, {self.owed} owed, "
+            f"{self.late} late"
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Every camera has ended and nothing is owed."""
+        return not self.owed and all(camera.ended for camera in self._cameras.values())
+
+    @property
+    def late(self) -> int:
+        """Results that came after their frame's deadline."""
+        return sum(camera.late for camera in self._cameras.values())
+
+    @property
+    def cameras(self) -> Mapping[str, Camera]:
+        """The accounts, to look at."""
+        return self._cameras
+
+    @property
+    def total(self) -> int | None:
+        """Frames expected in all, where every camera's source knows."""
+        totals = [camera.total for camera in self._cameras.values()]
+        return None if None in totals else sum(total for total in totals if total is not None)
+
+    def _camera(self, name: str) -> Camera:
+        try:
+            return self._cameras[name]
+        except KeyError:
+            raise WireError(f"camera {name!r} is not in the config") from None
+
+    def _outcome(self, camera: Camera, settled: SettledFrame, now_ns: int) -> Outcome:
+        return self._counted(camera, camera.maker.make(settled, now_ns), now_ns)
+
+    def _counted(self, camera: Camera, outcome: Outcome, now_ns: int) -> Outcome:
+        self.tally.add(outcome.verdict, outcome.total_ms, now_ns)
+        self._last = outcome.verdict
+        camera.last_verdict_ns = now_ns
+        if self._meters is not None:
+            self._meters.verdict(outcome)
+        return outcome

@@ -1,0 +1,121 @@
+"""How the line stands, laid down a few times a second by decide's loop for whoever asks."""
+
+import time
+from collections import deque
+from typing import Final, NamedTuple, Self
+
+from inspector import __version__
+from inspector.config.line import HealthSettings, LoadedConfig
+from inspector.core.rules import BoundRecipe
+from inspector.decide.camera import Camera
+from inspector.decide.decide import Decide
+from inspector.monitoring.counters import Meters
+from inspector.monitoring.http import HealthServer
+from inspector.monitoring.state import CameraState, FrameCount, LineState, WorkerState
+from inspector.sinks import Sinks
+from inspector.values import Decision
+
+LOOK_NS: Final = 200_000_000
+
+NEWEST_LOOKS: Final = 25
+"""Looks that rates and shares are taken over: five seconds."""
+
+
+class Seen(NamedTuple):
+    """A camera's counts at one look."""
+
+    captured: int
+    verdicts: int
+    uninspected: int
+
+
+class Watch:
+    """Has decide counted, and puts together how the line stands. Raises InputError where nobody could ask."""
+
+    def __init__(self, settings: HealthSettings, config: LoadedConfig, recipe: BoundRecipe, engine: str) -> None:
+        self._config, self._recipe, self._engine = config, recipe.identity, engine
+        self.meters = Meters(recipe)
+        self._health = HealthServer(settings, config.line.sinks.out)
+        self._started_s = time.time()
+        self._next_ns = 0
+        self._looks: dict[str, deque[tuple[int, Seen]]] = {}
+
+    def __enter__(self) -> Self:
+        """Answer from now on."""
+        self._health.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop answering."""
+        self._health.__exit__()
+
+    def look(self, decide: Decide, sinks: Sinks, now_ns: int) -> None:
+        """Once every turn of the loop; does something only when it is due."""
+        if now_ns >= self._next_ns:
+            self._next_ns = now_ns + LOOK_NS
+            self._health.state = self.state(decide, sinks, now_ns)
+
+    def state(self, decide: Decide, sinks: Sinks, now_ns: int) -> LineState:
+        """How the line stands now."""
+        line, meters = self._config.line, self.meters
+        frames = tuple(FrameCount(*key, count) for key, count in meters.frames.items())
+        return LineState(
+            taken_ns=now_ns,
+            started_s=self._started_s,
+            version=__version__,
+            config=self._config.identity,
+            recipe=self._recipe,
+            engine=self._engine,
+            deadline_ms=line.deadline_ms,
+            out=str(line.sinks.out),
+            cameras={name: self._camera(name, camera, now_ns) for name, camera in decide.cameras.items()},
+            frames=frames,
+            stages={stage: histogram.state() for stage, histogram in meters.stages.items()},
+            batches=meters.batches.state(),
+            worker=WorkerState(
+                starts=meters.worker_starts,
+                waiting=meters.worker_waiting,
+                unanswered_s=_age_s(decide.unanswered_ns, now_ns),
+                engine=meters.engine,
+            ),
+            refused=decide.refused,
+            refused_s=_age_s(decide.refused_ns, now_ns),
+            foreign_recipes=dict(decide.foreign_recipes),
+            sinks=sinks.state(),
+            gate=sinks.gate.state() if sinks.gate is not None else None,
+        )
+
+    def _camera(self, name: str, camera: Camera, now_ns: int) -> CameraState:
+        counts = dict.fromkeys(Decision, 0)
+        shed = 0
+        for (of, decision, reason), count in self.meters.frames.items():
+            if of == name:
+                counts[decision] += count
+                shed += count if reason == "shed" else 0
+        uninspected = counts[Decision.UNINSPECTED]
+        looks = self._looks.setdefault(name, deque(maxlen=NEWEST_LOOKS))
+        looks.append((now_ns, Seen(camera.captured, sum(counts.values()), uninspected)))
+        (then_ns, then), (_, now) = looks[0], looks[-1]
+        rate = (now.captured - then.captured) / ((now_ns - then_ns) / 1e9) if now_ns > then_ns else 0.0
+        return CameraState(
+            captured=camera.captured,
+            accepted=counts[Decision.ACCEPT],
+            rejected=counts[Decision.REJECT],
+            uninspected=uninspected,
+            owed=len(camera.ledger),
+            late=camera.late,
+            shed=shed,
+            begins=self.meters.begins[name],
+            frames_per_second=round(rate, 2),
+            newest=now.verdicts - then.verdicts,
+            newest_uninspected=now.uninspected - then.uninspected,
+            last_frame=camera.ledger.expected - 1 if camera.ledger.expected else None,
+            last_verdict_s=_age_s(camera.last_verdict_ns, now_ns),
+            heard_s=_age_s(camera.heard_ns, now_ns),
+            silent=camera.silent(now_ns),
+            ended=camera.ended,
+        )
+
+
+def _age_s(since_ns: int | None, now_ns: int) -> float | None:
+    return None if since_ns is None else round(max(0, now_ns - since_ns) / 1e9, 3)

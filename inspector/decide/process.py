@@ -1,0 +1,187 @@
+"""decide: keeps the ledger, judges every frame in order and in time, and hands the verdicts to the sinks."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Final
+
+import structlog
+import zmq
+
+from inspector.config.line import LoadedConfig
+from inspector.config.recipe import load_recipe
+from inspector.core.verdicts import DEFECTS_PER_SECOND, Outcome
+from inspector.decide.decide import Decide
+from inspector.decide.monitor import Watch
+from inspector.engine.signature import open_trusted
+from inspector.errors import WireError, WorkError
+from inspector.folders import make_own_folder
+from inspector.repeated import Repeated
+from inspector.runtime.lock import hold_place
+from inspector.runtime.notify import PROGRESS, READY, SETTLED, Notifier, Pulse
+from inspector.runtime.stop import StopRequest
+from inspector.sinks import Sinks
+from inspector.wire.curve import open_view
+from inspector.wire.links import NEWS, RESULTS, open_context, open_receiver
+from inspector.wire.messages import Parts
+
+TURN_MESSAGES: Final = 64
+"""Messages taken from one link before the loop turns to the other and to the verdicts."""
+
+DRAIN_S: Final = 1.0
+"""After a stop was asked for, results that are on their way have this long."""
+
+LONGEST_DRAIN_S: Final = 10.0
+"""Announcements that were made before the stop have this long; systemd waits longer."""
+
+PROGRESS_INTERVAL_S: Final = 0.2
+
+GIVE_WAY_S: Final = 0.0002
+"""So long, at most, verdicts wait for a thread of a sink (records, pictures, health) each time they ask for the
+interpreter, a dozen times a turn. With Python's own 5 ms a sweep of the retention held verdicts up by 0.38 s."""
+
+log = structlog.get_logger()
+
+
+def main(config: LoadedConfig) -> None:
+    """Run until a stop is asked for. Raises InputError before the start, WorkError when verdicts were lost."""
+    sys.setswitchinterval(GIVE_WAY_S)
+    line = config.line
+    make_own_folder(line.links)
+    folder = open_trusted(line.engine, line.trusted_keys)
+    recipe = load_recipe(line.recipe)
+    bound = recipe.bind(folder.classes)
+    notifier = Notifier()
+    watch = Watch(line.health, config, bound, folder.identity) if line.health is not None else None
+    meters = watch.meters if watch is not None else None
+    decide = Decide(
+        list(line.cameras),
+        recipe,
+        folder.classes,
+        int(line.deadline_ms * 1e6),
+        meters,
+        None if line.sinks.keep_all else DEFECTS_PER_SECOND,
+    )
+    with (
+        hold_place("decide", line.links),
+        hold_place("decide", line.sinks.out),
+        StopRequest() as stop,
+        watch or nullcontext(),
+        open_context() as context,
+        open_view(context, line.view, line.links) as view,
+    ):
+        sinks = Sinks(config, bound, view)
+        for verdict in sinks.earlier_verdicts():
+            decide.tally.add(verdict, None, time.monotonic_ns())
+        for camera, places in sinks.places().items():
+            for ingest_epoch, next_frame in places.items():
+                decide.resume(camera, ingest_epoch, next_frame)
+        news = open_receiver(context, NEWS, line.links)
+        results = open_receiver(context, RESULTS, line.links)
+        notifier.tell(**{READY: "1"})
+        log.info("decide started", recipe=recipe.identity, engine=folder.identity, out=str(line.sinks.out))
+        _serve(decide, news, results, sinks, stop, notifier, watch)
+        now_ns = time.monotonic_ns()
+        sinks.turn(decide.close(now_ns), owed=0, silent=decide.silent(now_ns))
+        lost = sinks.close(decide.tally, late=decide.late, refused=decide.refused, engine=folder)
+        log.info("decide ended", captured=decide.tally.captured, late=decide.late, refused=decide.refused)
+        if lost:
+            raise WorkError(f"{line.sinks.out}: {lost} verdicts could not be written down: free some disk space")
+
+
+def _serve(
+    decide: Decide,
+    news: "zmq.Socket[bytes]",
+    results: "zmq.Socket[bytes]",
+    sinks: Sinks,
+    stop: StopRequest,
+    notifier: Notifier,
+    watch: Watch | None,
+) -> None:
+    poller, answers = zmq.Poller(), zmq.Poller()
+    for end in (news, results, stop.fileno()):
+        poller.register(end, zmq.POLLIN)
+        if end is not news:
+            answers.register(end, zmq.POLLIN)
+    stop_s: float | None = None
+    progress, pulse, refusals = Progress(decide, notifier), Pulse(notifier, "verdicts"), Repeated()
+    given: list[Outcome] = []
+    while True:
+        timeout_ms = 0 if sinks.hurried or decide.behind else _timeout_ms(decide, stopping=stop_s is not None)
+        patience_ms = min(timeout_ms, decide.patience_ms) if stop_s is None else 0
+        if patience_ms:
+            answers.poll(patience_ms)
+            timeout_ms = 0
+        ready = dict(poller.poll(timeout_ms))
+        if news in ready:
+            _drain(news, lambda parts: decide.news(parts, time.monotonic_ns()), decide, refusals)
+        if results in ready:
+            _drain(results, decide.results, decide, refusals)
+        now_ns = time.monotonic_ns()
+        given.extend(decide.settle(now_ns))
+        refused = decide.refused_lately(now_ns)
+        sinks.turn(given, owed=decide.owed, silent=decide.silent(now_ns), refused=refused)
+        given.clear()
+        progress.tell()
+        if watch is not None:
+            watch.look(decide, sinks, now_ns)
+        pulse.turn(decide.tally.captured, owed=decide.overdue(now_ns), say=decide.state)
+        if stop:
+            if stop_s is None:
+                stop_s = time.monotonic()
+                poller.unregister(stop.fileno())
+            quiet = news not in ready and results not in ready
+            # A link full of announcements is read to the frames captured since the stop: each is owed a verdict.
+            heard_all = quiet or decide.newest_captured_ns >= stop_s * 1e9
+            waited_s = time.monotonic() - stop_s
+            if (quiet and not decide.owed) or (waited_s > DRAIN_S and heard_all) or waited_s > LONGEST_DRAIN_S:
+                return
+
+
+def _timeout_ms(decide: Decide, *, stopping: bool) -> int:
+    """Until the next deadline, and never so long that progress or a stop go unnoticed."""
+    longest = 20 if stopping else int(PROGRESS_INTERVAL_S * 1000)
+    deadline_ns = decide.next_deadline_ns()
+    if deadline_ns is None:
+        return longest
+    return max(0, min(longest, -(-(deadline_ns - time.monotonic_ns()) // 1_000_000)))
+
+
+def _drain(socket: "zmq.Socket[bytes]", take: Callable[[Parts], None], decide: Decide, refusals: Repeated) -> None:
+    """Take what has come, up to a turn's worth; what does not decode is refused, logged and counted."""
+    for _ in range(TURN_MESSAGES):
+        try:
+            parts = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return
+        try:
+            take([part.buffer for part in parts])
+        except WireError as error:
+            decide.refuse(time.monotonic_ns())
+            if refusals.due() is not None:
+                log.warning("message refused", error=str(error), refused=decide.refused)
+
+
+class Progress:
+    """Tells whoever started the line how far it is."""
+
+    def __init__(self, decide: Decide, notifier: Notifier) -> None:
+        self._decide, self._notifier = decide, notifier
+        self._next_s = 0.0
+        self._told_settled = False
+
+    def tell(self) -> None:
+        """At most every PROGRESS_INTERVAL_S, and at once when all is settled."""
+        settled = self._decide.settled
+        now_s = time.monotonic()
+        if now_s < self._next_s and settled == self._told_settled:
+            return
+        self._next_s, self._told_settled = now_s + PROGRESS_INTERVAL_S, settled
+        tally = self._decide.tally
+        self._notifier.tell(
+            **{
+                PROGRESS: f"{tally.captured}/{self._decide.total or ''}",
+                SETTLED: "1" if settled else "0",
+            }
+        )

@@ -1,0 +1,329 @@
+"""ingest: takes frames from one source, announces each to `decide`, then sends its pixels to the worker."""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import structlog
+import zmq
+
+from inspector.config.line import LoadedConfig
+from inspector.config.recipe import LoadedRecipe, load_recipe
+from inspector.core.picture import PictureCheck
+from inspector.engine.manifest import read_manifest
+from inspector.errors import ConfigError, WorkError
+from inspector.folders import make_own_folder
+from inspector.ingest.dispatch import Dispatch, ViewPace
+from inspector.repeated import Repeated
+from inspector.runtime.lock import hold_place
+from inspector.runtime.notify import CAPTURED, READY, Notifier, Pulse
+from inspector.runtime.sending import send, set_retry
+from inspector.runtime.stop import StopRequest
+from inspector.sources import WhenBehind, at_scale, open_source
+from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, Uninspected
+from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
+from inspector.wire.messages import Begin, End, Fault, Idle, News, encode
+from inspector.wire.pixel_ring import PixelRing
+from inspector.wire.positions import PlaceFile, newest_place
+
+FRAMES_LINGER_MS: Final = 500
+"""At the end, frames still held for a worker that is gone are given up after this; `decide` has their ids."""
+
+NEWS_LINGER_MS: Final = 10_000
+"""Announcements are worth waiting for: `decide` may be starting again."""
+
+FIND_WORKER_MS: Final = 1000
+
+SLOTS_PER_BATCH: Final = 6
+LEAST_SLOTS: Final = 32
+USUAL_SLOTS: Final = 80
+USUAL_BYTES: Final = 32 * 2**20
+"""Frames that lie in shared memory at the most: what two workers hold, the old and the new one of a swap. Large
+frames, of which no engine does many in a deadline, get no more slots than they need."""
+
+SHED_QUEUE_FRAMES: Final = 8
+"""Frames of a camera that may wait for the worker before the oldest is shed."""
+
+IDLE_MS: Final = 200
+"""So often an ingest with nothing to tell says that it is alive: five times before decide calls it silent."""
+
+GATHER_FRAMES: Final = 16
+GATHER_S: Final = 0.001
+"""Frames of a recording that travel together, and how long they wait for each other: a message costs more than a
+frame's place in it."""
+
+SHED_REASON: Final = Uninspected(Code.SHED, "shed: the worker is behind")
+STOPPED_REASON: Final = Uninspected(Code.STOPPED, "stopped before the frame was inspected")
+
+log = structlog.get_logger()
+
+Socket = zmq.Socket[bytes]
+
+
+class Announcer:
+    """Counts a camera's captures and tells `decide` of each before anything else happens to it."""
+
+    def __init__(
+        self,
+        camera: str,
+        news: Socket,
+        stop: StopRequest,
+        recipe: LoadedRecipe,
+        height: int,
+        coil: str | None,
+        pulse: Pulse,
+        places: PlaceFile | None = None,
+        start_mm: float = 0.0,
+        epoch: int | None = None,
+        picture: PictureCheck | None = None,
+    ) -> None:
+        """`height` is what the first frames are taken to have, px, until one is read. `places` is where a live
+        camera's positions are kept, `start_mm` where its strip is now."""
+        self._picture = picture
+        self._camera = camera
+        self._pulse = pulse
+        self._news_s = time.monotonic()
+        self._news = news
+        self._stop = stop
+        self._mm_per_px, self._recipe = recipe.recipe.mm_per_px_along, recipe.identity
+        self._coil = coil
+        self._places = places
+        self._next_mm, self._next_ns = start_mm, time.time_ns()
+        self._height = height
+        self._unreadable = Repeated()
+        self._untold: list[News] = []
+        self._told_s = 0.0
+        self.ingest_epoch = time.monotonic_ns() if epoch is None else epoch
+        self._faults = 0
+        self._given_up = 0
+        self._fault: Uninspected | None = None
+        self.captured = 0
+
+    def begin(self, total: int | None) -> None:
+        """Frame ids start from 0."""
+        self._untold.append(Begin(self._camera, self.ingest_epoch, total))
+        self.tell()
+
+    def take(self, capture: Capture) -> Frame | None:
+        """Give the capture its id and place, for `tell` to announce; None where the capture is a fault."""
+        frame_id, self.captured = self.captured, self.captured + 1
+        fault, before = capture.fault, self._fault
+        if capture.pixels is not None and self._picture is not None:
+            fault = self._picture.check(capture.pixels)
+        self._news_s, self._fault = time.monotonic(), fault
+        self._faults += fault is not None
+        clock_ns = time.monotonic_ns()
+        captured_ns = time.time_ns() if capture.captured_ns is None else capture.captured_ns
+        position_mm = self._next_mm if capture.position_mm is None else capture.position_mm
+        if capture.pixels is not None:
+            self._height = capture.pixels.shape[0]
+        self._next_mm, self._next_ns = position_mm + self._height * self._mm_per_px, captured_ns
+        if self._places is not None:
+            self._places.keep(self._next_mm, clock_ns)
+        self._untold.append(
+            Announcement(
+                self._camera,
+                self.ingest_epoch,
+                frame_id,
+                captured_ns,
+                clock_ns,
+                position_mm,
+                self._height,
+                self._coil if capture.coil is None else capture.coil,
+                fault,
+                capture.file,
+                self._recipe,
+            )
+        )
+        if capture.pixels is None:
+            if self._unreadable.due() is not None:
+                why = capture.fault and capture.fault.text
+                log.warning("frame cannot be inspected", frame=frame_id, fault=why, so_far=self._faults)
+            return None
+        if fault is not None:
+            if fault != before:  # a lamp that is off must not fill the log
+                log.warning("picture cannot be inspected", frame=frame_id, fault=fault.text)
+            return None
+        return Frame(self._camera, frame_id, captured_ns, clock_ns, position_mm, capture.pixels)
+
+    def give_up(self, frame: Frame, reason: Uninspected) -> None:
+        """An announced frame will not reach the worker."""
+        self._given_up += 1
+        self._untold.append(Fault(self._camera, self.ingest_epoch, frame.frame_id, reason))
+        self.tell()
+
+    def end(self) -> None:
+        """No more captures."""
+        self._untold.append(
+            End(self._camera, self.ingest_epoch, self.captured, self._next_ns, self._next_mm, self._height)
+        )
+        self.tell()
+
+    def turn(self) -> None:
+        """The loop came round: the source gave a frame, or has said that it is alive and has none yet."""
+        self._pulse.turn(self.captured, owed=False, say=self._state)
+        now_s = time.monotonic()
+        if now_s - self._told_s >= IDLE_MS / 1e3:
+            self._told_s = now_s
+            # Only where there is room: it will be said again soon.
+            with contextlib.suppress(zmq.Again):
+                self._news.send(encode([Idle(self._camera, self.ingest_epoch)]), zmq.NOBLOCK)
+
+    def _state(self) -> str:
+        silent_s = time.monotonic() - self._news_s
+        last = f"last frame {self.captured - 1} {silent_s:.1f} s ago" if self.captured else "no frame yet"
+        told = (
+            f"{last}, {self.captured} captured, {self._faults} unreadable, missing or unfit, {self._given_up} shed"
+        )
+        return told if self._fault is None else f"{told}; {self._fault.text}"
+
+    def tell(self) -> None:
+        """Bring decide up to date; raises WorkError when it is gone for good."""
+        if not self._untold:
+            return
+        news, self._untold = self._untold, []
+        self._told_s = time.monotonic()
+        on_wait = partial(self._pulse.held_up, "decide")
+        if not send(self._news, [encode(news)], self._stop, on_wait=on_wait):
+            raise WorkError(
+                f"camera {self._camera}: decide does not take announcements, or does not run: "
+                f"{self.captured} frames were captured, see its log"
+            )
+
+
+def main(config: LoadedConfig, camera: str) -> None:
+    """Run until the source ends or a stop is asked for. Raises InputError before the first frame."""
+    line = config.line
+    if camera not in line.cameras:
+        raise ConfigError(f"{config.path}: cameras: no camera {camera}; there is {', '.join(line.cameras)}")
+    structlog.contextvars.bind_contextvars(camera=camera)
+    make_own_folder(line.links)
+    recipe = load_recipe(line.recipe)
+    manifest = read_manifest(line.engine)
+    batch = line.batch.frames(manifest.max_batch)
+    settings = at_scale(line.cameras[camera], recipe.recipe.mm_per_px_along)
+    notifier = Notifier()
+    with (
+        hold_place(f"ingest-{camera}", line.links),
+        StopRequest() as stop,
+        open_source(settings) as source,
+        open_context() as context,
+    ):
+        news = open_sender(context, NEWS, line.links, linger_ms=NEWS_LINGER_MS)
+        set_retry(news)
+        ring = PixelRing.create(
+            ring_path(line.links, camera),
+            manifest.height * manifest.width,
+            slots_for(manifest.height * manifest.width, batch),
+        )
+        try:
+            frames = open_sender(context, FRAMES, line.links, camera, linger_ms=FRAMES_LINGER_MS)
+            live = source.when_behind is WhenBehind.SHED_OLDEST
+            announcer = Announcer(
+                camera,
+                news,
+                stop,
+                recipe,
+                manifest.height,
+                line.coil,
+                Pulse(notifier, "frames"),
+                PlaceFile(line.links, camera) if live else None,
+                _start_mm(line.links, list(line.cameras)) if live else 0.0,
+                REPLAY_EPOCH if line.sinks.keep_all else None,
+                recipe.recipe.picture.start(),
+            )
+            dispatch = Dispatch(
+                frames,
+                ring,
+                int(line.deadline_ms * 1e6),
+                announcer.ingest_epoch,
+                stop,
+                ViewPace(line.view.frames_per_second),
+            )
+            announcer.begin(source.total())
+            notifier.tell(**{READY: "1"})
+            log.info("ingest started", source=line.cameras[camera].type)
+            feed = _feed_shedding if live else _feed_waiting
+            feed(source.captures(), announcer, dispatch, stop)
+            announcer.end()
+            notifier.tell(**{CAPTURED: str(announcer.captured)})
+            log.info("ingest ended", captured=announcer.captured, refused=dispatch.refused)
+        finally:
+            ring.close()
+
+
+def _start_mm(links: Path, cameras: list[str]) -> float:
+    """Where the strip of this line is now; 0 where no camera has looked at it yet."""
+    place = newest_place(links, cameras)
+    return 0.0 if place is None else place.at(time.monotonic_ns())
+
+
+def slots_for(frame_bytes: int, batch: int) -> int:
+    """Frames that lie in shared memory."""
+    return max(LEAST_SLOTS, SLOTS_PER_BATCH * batch, min(USUAL_SLOTS, USUAL_BYTES // frame_bytes))
+
+
+def _feed_waiting(
+    captures: Iterator[Capture | None], announcer: Announcer, dispatch: Dispatch, stop: StopRequest
+) -> None:
+    """A recording has time: a frame is read when a worker has room for it, and so none is ever shed."""
+    ended = False
+    while not ended:
+        room = dispatch.wait_for_room(IDLE_MS)
+        announcer.turn()
+        if stop:
+            return
+        frames: list[Frame] = []
+        until_s = time.monotonic() + GATHER_S
+        while len(frames) < min(room, GATHER_FRAMES):
+            try:
+                capture = next(captures)
+            except StopIteration:
+                ended = True
+                break
+            frame = announcer.take(capture) if capture is not None else None
+            if frame is not None:
+                frames.append(frame)
+            if time.monotonic() >= until_s:
+                break
+        announcer.tell()
+        for frame in frames[dispatch.send(frames) :]:
+            # Room was there a moment ago, so the worker has just gone.
+            announcer.give_up(frame, SHED_REASON)
+
+
+def _feed_shedding(
+    captures: Iterator[Capture | None], announcer: Announcer, dispatch: Dispatch, stop: StopRequest
+) -> None:
+    """A strip does not stop for us: frames wait a little, then the oldest is given up."""
+    waiting: deque[Frame] = deque()
+    shed = 0
+    # A worker that is there needs a moment to find the link; without one, the strip moves on all the same.
+    dispatch.wait_for_room(FIND_WORKER_MS)
+    for capture in captures:
+        announcer.turn()
+        if stop:
+            break
+        frame = announcer.take(capture) if capture is not None else None
+        announcer.tell()
+        if frame is not None:
+            waiting.append(frame)
+        for _ in range(dispatch.send(tuple(waiting))):
+            waiting.popleft()
+        while len(waiting) > SHED_QUEUE_FRAMES:
+            announcer.give_up(waiting.popleft(), SHED_REASON)
+            shed += 1
+            if shed.bit_count() == 1:
+                # At 1, 2, 4, 8, …: a line that sheds for hours must not fill the log.
+                log.warning("frames shed: the worker is behind", shed=shed)
+    while waiting:
+        if not stop:
+            dispatch.wait_for_room(FIND_WORKER_MS)
+        if dispatch.send([waiting[0]]):
+            waiting.popleft()
+        else:
+            announcer.give_up(waiting.popleft(), STOPPED_REASON if stop else SHED_REASON)

@@ -1,0 +1,1 @@
+"""What a line counts and how it stands: counters, state, Prometheus text, HTTP."""

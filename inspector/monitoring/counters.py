@@ -1,0 +1,100 @@
+"""What is counted while a line runs: plain numbers, cheap for every verdict, read by whoever asks."""
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from inspector.core.judge import to_blame
+from inspector.core.rules import BoundRecipe
+from inspector.core.verdicts import Outcome
+from inspector.monitoring.state import HistogramState
+from inspector.values import Decision, Working
+
+LATENCY_MS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
+"""Upper ends of the latency classes: from a hand-over between two stages to a line that is stuck."""
+
+BATCH_FRAMES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+
+STAGES: Final = ("transfer", "batch", "engine", "decide", "total")
+"""As in a verdict's `stage_ms`."""
+
+OTHER: Final = "other"
+
+WORKERS_KNOWN: Final = 8
+"""Workers that are told apart at one time, the newest ones: two in a swap, and some that are restarting."""
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Values in classes with fixed ends."""
+
+    ends: tuple[float, ...]
+    """Upper ends, each within its class; one more class is open."""
+    counts: list[int] = field(default_factory=list)
+    total: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = [0] * (len(self.ends) + 1)
+
+    def add(self, value: float) -> None:
+        """One more value."""
+        self.counts[bisect_left(self.ends, value)] += 1
+        self.total += value
+
+    def state(self) -> HistogramState:
+        """As it stands now."""
+        return HistogramState(self.ends, tuple(self.counts), round(self.total, 3))
+
+
+class Meters:
+    """Since this process has started, in this process: a counter that starts again is told by who reads it."""
+
+    def __init__(self, recipe: BoundRecipe) -> None:
+        self._rejected = recipe.rejected
+        self.frames: Counter[tuple[str, Decision, str]] = Counter()
+        """By camera, decision, and the kind of defect or the code."""
+        self.verdicts: Counter[str] = Counter()
+        """By camera."""
+        self.stages = {stage: Histogram(LATENCY_MS) for stage in STAGES}
+        self.batches = Histogram(BATCH_FRAMES)
+        self.begins: Counter[str] = Counter()
+        """By camera: how often its ingest has begun."""
+        self.worker_starts = 0
+        """Workers told apart by their results."""
+        self.worker_waiting = 0
+        """Frames that waited in the worker at its last answer."""
+        self.engine = ""
+        """The one that gave the newest result."""
+        self._workers: dict[int, None] = {}
+        """By their starts, the newest last."""
+
+    def verdict(self, outcome: Outcome) -> None:
+        """One more verdict."""
+        verdict = outcome.verdict
+        decision = verdict.decision
+        reason = ""
+        if decision is Decision.REJECT:
+            defect = to_blame(verdict, self._rejected)
+            reason = OTHER if defect is None else defect.name
+        elif decision is Decision.UNINSPECTED:
+            reason = verdict.codes[0]
+        self.frames[verdict.camera, decision, reason] += 1
+        self.verdicts[verdict.camera] += 1
+        if verdict.stage_ms:
+            for stage, time_ms in verdict.stage_ms.items():
+                self.stages[stage].add(time_ms)
+        elif outcome.total_ms is not None:
+            self.stages["total"].add(outcome.total_ms)
+
+    def worker(self, engine: str, working: Working) -> None:
+        """One more message of a worker's answers."""
+        self.engine = engine
+        self.worker_waiting = working.waiting
+        for frames in working.batches:
+            self.batches.add(frames)
+        if working.started_ns not in self._workers:
+            self.worker_starts += 1
+            self._workers[working.started_ns] = None
+            if len(self._workers) > WORKERS_KNOWN:
+                del self._workers[next(iter(self._workers))]

@@ -1,0 +1,208 @@
+"""What decide tells of the line to this PC alone: /healthz, /metrics, and /status for `inspector status`.
+
+The loop writes down how the line stands a few times a second; whoever asks reads the newest. So no question waits
+for the verdicts, no verdict waits for a question, and a loop that hangs is seen by the age of what it wrote down.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+import structlog
+
+from inspector.config.line import HealthSettings
+from inspector.errors import InputError
+from inspector.extras import needs_extra
+from inspector.monitoring.http_request import Refused, parse
+from inspector.monitoring.state import LineState, findings
+
+LOOPBACK: Final = "127.0.0.1"
+
+REQUEST_S: Final = 2.0
+"""A connection lives this long, whatever it does: a question on this PC and its answer take milliseconds."""
+
+MOST_CONNECTIONS: Final = 64
+"""At once; one more takes the place of the oldest. A few monitoring programs ask every few seconds."""
+
+MAX_HEAD_BYTES: Final = 8192
+"""A request's line and headers; a browser with all its cookies sends less."""
+
+STOP_S: Final = 0.3
+"""A question that is being answered at the end is left to the end of the process."""
+
+DISK_LOOK_S: Final = 2.0
+"""How often the disk is asked for its free space, in a thread of its own: one that hangs holds up no answer."""
+
+DISK_STALE_S: Final = 10.0
+"""A figure that is older is no answer."""
+
+log = structlog.get_logger()
+
+
+class HealthServer:
+    """Answers in one thread. No connection waits for another: each is read and written as its bytes come."""
+
+    def __init__(self, settings: HealthSettings, out: Path) -> None:
+        with needs_extra("/metrics"):
+            import prometheus_client  # noqa: F401  # found missing now, not at the first scrape
+        self._disk = _DiskSpace(out)
+        self.state: LineState | None = None
+        """The newest; whole whenever it is read."""
+        try:
+            self._socket = socket.create_server((LOOPBACK, settings.port), backlog=MOST_CONNECTIONS)
+        except OSError as error:
+            raise InputError(
+                f"health.port: {settings.port} cannot be listened on: {error.strerror}: give another port"
+            ) from None
+        self._connections: dict[asyncio.Task[Any], None] = {}  # the oldest first
+        self._started = threading.Event()
+        self._end: Callable[[], object] = lambda: None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="health", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Answer from now on."""
+        self._disk.start()
+        self._thread.start()
+        self._started.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop answering."""
+        self._disk.stop()
+        with contextlib.suppress(RuntimeError):  # the thread has ended by itself, and said why
+            self._end()
+        self._thread.join(STOP_S)
+
+    async def _run(self) -> None:
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        self._end = partial(loop.call_soon_threadsafe, ended.set)
+        try:
+            server = await asyncio.start_server(self._connected, sock=self._socket, limit=MAX_HEAD_BYTES)
+        finally:
+            self._started.set()
+        async with server:
+            await ended.wait()
+            for task in list(self._connections):
+                task.cancel()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("not called by a server")
+        if len(self._connections) >= MOST_CONNECTIONS:
+            next(iter(self._connections)).cancel()
+        self._connections[task] = None
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                await self._serve(reader, writer)
+        except (TimeoutError, ConnectionError, asyncio.CancelledError):
+            pass  # too slow, gone, or in the way of newer ones: nobody reads an answer
+        except Exception as error:  # noqa: BLE001  # whatever one question provokes, the next one is answered
+            log.error("question not answered", error=repr(error))
+        finally:
+            del self._connections[task]
+            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+            except asyncio.LimitOverrunError:
+                raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request is too long") from None
+            except asyncio.IncompleteReadError:
+                return
+            method, path = parse(head)
+            code, kind, content = self._answer(path)
+        except Refused as refused:
+            method, code, kind, content = "GET", refused.code, _TEXT, f"{refused}\n".encode()
+        lines = (
+            f"HTTP/1.1 {code.value} {code.phrase}",
+            f"Content-Type: {kind}",
+            f"Content-Length: {len(content)}",
+            "Connection: close",
+        )
+        writer.write("\r\n".join((*lines, "", "")).encode() + (b"" if method == "HEAD" else content))
+        await writer.drain()
+        # What it still sends is read away: a close before would take the answer from it.
+        if writer.can_write_eof():
+            writer.write_eof()
+        while await reader.read(MAX_HEAD_BYTES):
+            pass
+
+    def _answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
+        """The three paths there are."""
+        match path:
+            case "/healthz":
+                wrong = findings(self.state, time.monotonic_ns())
+                code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
+                return code, _TEXT, ("\n".join(wrong or ["ok"]) + "\n").encode()
+            case "/metrics":
+                from inspector.monitoring.prometheus import CONTENT_TYPE, exposition
+
+                content = exposition(self.state, time.monotonic_ns(), self.disk_free_bytes())
+                return HTTPStatus.OK, CONTENT_TYPE, content
+            case "/status":
+                return HTTPStatus.OK, "application/json", msgspec.json.encode(self.status())
+            case _:
+                raise Refused(HTTPStatus.NOT_FOUND, "there is /healthz, /metrics and /status")
+
+    def status(self) -> dict[str, Any]:
+        """How the line stands, with what is known at this moment only."""
+        state, now_ns = self.state, time.monotonic_ns()
+        wrong = findings(state, now_ns)
+        return {
+            "healthy": not wrong,
+            "findings": wrong,
+            "age_s": None if state is None else round((now_ns - state.taken_ns) / 1e9, 3),
+            "disk_free_bytes": self.disk_free_bytes(),
+            "line": state,
+        }
+
+    def disk_free_bytes(self) -> int | None:
+        """Free space where the results go; None while the folder cannot be asked."""
+        return self._disk.free_bytes()
+
+
+_TEXT: Final = "text/plain; charset=utf-8"
+
+
+class _DiskSpace:
+    """Free space of a folder's disk, asked again and again by a thread that the disk may hold."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: tuple[float, int | None] = (time.monotonic(), self._ask())
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="health-disk", daemon=True)
+
+    def start(self) -> None:
+        """Look from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; a thread that the disk holds ends with the process."""
+        self._stopped.set()
+
+    def free_bytes(self) -> int | None:
+        """The newest figure; None where there is none that is new enough."""
+        at_s, free = self._known
+        return free if time.monotonic() - at_s < DISK_STALE_S else None
+
+    def _run(self) -> None:
+        while not self._stopped.wait(DISK_LOOK_S):
+            self._known = (time.monotonic(), self._ask())
+
+    def _ask(self) -> int | None:
+        try:
+            return shutil.disk_usage(self._folder).free
+        except OSError:
+            return None

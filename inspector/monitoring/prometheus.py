@@ -1,0 +1,166 @@
+"""/metrics: how the line stands, in Prometheus' words. Counted elsewhere; put together only when asked for."""
+
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from inspector.monitoring.state import GateState, HistogramState, LineState, findings
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+GATE_FAULTS: Final = ("missed", "camera_silent", "stopped")
+
+
+def exposition(state: LineState | None, now_ns: int, disk_free_bytes: int | None) -> bytes:
+    """All metrics as text."""
+    registry = CollectorRegistry()
+    registry.register(_LineCollector(state, now_ns, disk_free_bytes))
+    return generate_latest(registry)
+
+
+class _LineCollector(Collector):
+    def __init__(self, state: LineState | None, now_ns: int, disk_free_bytes: int | None) -> None:
+        self._state, self._now_ns, self._disk_free_bytes = state, now_ns, disk_free_bytes
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric there is; most of them only once decide has looked at itself."""
+        healthy = not findings(self._state, self._now_ns)
+        yield _gauge("healthy", "1 while /healthz answers 200", float(healthy))
+        if self._disk_free_bytes is not None:
+            yield _gauge("disk_free_bytes", "Free space where the results go", self._disk_free_bytes)
+        if self._state is None:
+            return
+        age_s = (self._now_ns - self._state.taken_ns) / 1e9
+        yield _gauge("decide_age_seconds", "Since decide has last moved", age_s)
+        yield from _identity(self._state)
+        yield from _cameras(self._state)
+        yield from _stages(self._state)
+        yield from _worker(self._state)
+        yield from _sinks(self._state)
+        if self._state.gate is not None:
+            yield from _gate(self._state.gate)
+
+
+def _identity(state: LineState) -> Iterator[Metric]:
+    names = {"config": state.config, "recipe": state.recipe, "engine": state.engine, "version": state.version}
+    yield InfoMetricFamily("inspector", "What the line runs with", value=names)
+    yield _gauge("start_time_seconds", "When decide started, since 1970", state.started_s)
+    yield _gauge("deadline_seconds", "Capture to verdict, at most", state.deadline_ms / 1000)
+
+
+def _cameras(state: LineState) -> Iterator[Metric]:
+    frames = _counter("frames", "Verdicts", "camera", "decision", "reason")
+    for each in state.frames:
+        frames.add_metric([each.camera, each.decision, each.reason], each.count)
+    yield frames
+    captured = _counter("captured", "Frames announced by ingest", "camera")
+    owed = GaugeMetricFamily("inspector_owed_frames", "Announced, and without a verdict", labels=["camera"])
+    unbalanced = GaugeMetricFamily(
+        "inspector_ledger_difference_frames",
+        "Captured less verdicts and owed: anything but 0 is wrong",
+        labels=["camera"],
+    )
+    late = _counter("late_results", "Results that came after their frame's verdict", "camera")
+    begins = _counter("ingest_starts", "How often a camera's ingest has begun", "camera")
+    silent = GaugeMetricFamily("inspector_camera_silent", "1: nobody vouches for this camera", labels=["camera"])
+    last = GaugeMetricFamily("inspector_last_verdict_age_seconds", "Since the newest verdict", labels=["camera"])
+    for name, camera in state.cameras.items():
+        captured.add_metric([name], camera.captured)
+        owed.add_metric([name], camera.owed)
+        unbalanced.add_metric([name], camera.captured - camera.verdicts - camera.owed)
+        late.add_metric([name], camera.late)
+        begins.add_metric([name], camera.begins)
+        silent.add_metric([name], float(camera.silent))
+        if camera.last_verdict_s is not None:
+            last.add_metric([name], camera.last_verdict_s)
+    yield from (captured, owed, unbalanced, late, begins, silent, last)
+
+
+def _stages(state: LineState) -> Iterator[Metric]:
+    latency = HistogramMetricFamily("inspector_stage_seconds", "Time of a frame in each stage", labels=["stage"])
+    for stage, histogram in state.stages.items():
+        latency.add_metric([stage], *_classes(histogram, 1000.0))
+    yield latency
+    batches = HistogramMetricFamily("inspector_batch_frames", "Frames in a batch of the worker")
+    batches.add_metric([], *_classes(state.batches, 1.0))
+    yield batches
+
+
+def _worker(state: LineState) -> Iterator[Metric]:
+    worker = state.worker
+    starts = _counter("worker_starts", "Workers told apart by their results")
+    starts.add_metric([], worker.starts)
+    yield starts
+    yield _gauge("worker_waiting_frames", "Waited in the worker at its newest answer", worker.waiting)
+    yield _gauge("worker_unanswered_seconds", "Frames have been without any answer", worker.unanswered_s or 0.0)
+    running = GaugeMetricFamily("inspector_worker_engine", "1 for that of the newest result", labels=["engine"])
+    if worker.engine:
+        running.add_metric([worker.engine], 1.0)
+    yield running
+    refused = _counter("refused_messages", "Messages that did not decode")
+    refused.add_metric([], state.refused)
+    yield refused
+
+
+def _sinks(state: LineState) -> Iterator[Metric]:
+    sinks = state.sinks
+    yield _gauge("pictures_waiting", "Rejects whose pictures are not written yet", sinks.pictures_waiting)
+    lost = _counter("pictures_lost", "Pictures that were not kept", "why")
+    lost.add_metric(["disk"], sinks.pictures_lost)
+    lost.add_metric(["slow_or_limit"], sinks.pictures_skipped)
+    yield lost
+    verdicts = _counter("verdicts_lost", "Verdicts that were given and could not be written down")
+    verdicts.add_metric([], sinks.verdicts_lost)
+    yield verdicts
+    yield _gauge("records_waiting", "Verdicts that are not in the database yet", sinks.records_waiting)
+    records = _counter("records_lost", "Verdicts in the log that the database did not take")
+    records.add_metric([], sinks.records_lost)
+    yield records
+
+
+def _gate(gate: GateState) -> Iterator[Metric]:
+    yield _gauge("gate_taking", "1 while the gate takes verdicts", float(gate.taking))
+    faults = GaugeMetricFamily("inspector_gate_fault", "1 while it is raised at the gate", labels=["fault"])
+    for fault in GATE_FAULTS:
+        faults.add_metric([fault], float(fault in gate.faults))
+    yield faults
+    yield _gauge("gate_waiting", "Verdicts that wait for their turn to be written", gate.waiting)
+    verdicts = _counter("gate_verdicts", "Verdicts on their way to the gate", "outcome")
+    verdicts.add_metric(["taken"], gate.taken)
+    verdicts.add_metric(["missed"], gate.missed)
+    yield verdicts
+    late = _counter("gate_late", "Verdicts marked late at the gate")
+    late.add_metric([], gate.late)
+    yield late
+    breaks = _counter("gate_breaks", "How often the gate has stopped taking")
+    breaks.add_metric([], gate.breaks)
+    yield breaks
+    waits = HistogramMetricFamily(
+        "inspector_gate_seconds", "How long the oldest verdict of each write waited for the gate"
+    )
+    waits.add_metric([], *_classes(gate.waits, 1000.0))
+    yield waits
+
+
+def _gauge(name: str, what: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"inspector_{name}", what, value=value)
+
+
+def _counter(name: str, what: str, *labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(f"inspector_{name}", what, labels=labels)
+
+
+def _classes(histogram: HistogramState, per_unit: float) -> tuple[list[tuple[str, float]], float]:
+    """Buckets and sum, as Prometheus wants them: cumulative, in seconds where per_unit is 1000."""
+    ends = [f"{end / per_unit:g}" for end in histogram.ends] + ["+Inf"]
+    return list(zip(ends, accumulate(histogram.counts), strict=True)), histogram.total / per_unit

@@ -1,0 +1,1 @@
+"""Numbers, colours and the HTML page that reports share with the trainer."""

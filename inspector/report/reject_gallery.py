@@ -1,0 +1,249 @@
+"""The pictures of the worst rejects of every kind, made small enough to be mailed, with their reasons."""
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from inspector.render.local_time import clock
+from inspector.render.numbers import frames, metres, regroup, square_mm, thousands
+from inspector.render.outlines import MAX_NUMBERS, by_size
+from inspector.report.run_figures import Candidate, RunFigures, Strip
+from inspector.sinks.pictures import captured_ns_of, picture_name
+from inspector.values import Verdict
+
+OF_A_KIND: Final = 8
+"""Defects of a kind that are shown, the largest; fewer where there are many kinds."""
+MAX_PICTURES: Final = 48
+"""Some 3 MB; every kind has one at least."""
+PICTURE_PX: Final = 1200
+PICTURE_QUALITY: Final = 72
+MAX_REASONS: Final = 8
+"""Reasons told of one picture."""
+
+_PLACE: Final = re.compile(r"-?\d+\.\d{3} m, -?\d+ mm across")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason of a reject; number and kind are those of the defect in the picture, 0 where it names none."""
+
+    number: int
+    kind: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectPicture:
+    """One rejected frame as the report shows it."""
+
+    anchor: str
+    camera: str
+    frame_id: int
+    file: str | None
+    coil: str | None
+    captured: str
+    position_mm: float
+    reasons: tuple[Reason, ...]
+    """Largest defect first."""
+    more: int
+    """Reasons left out."""
+    about: str
+    """Of the defect that it is shown for, where several frames show that."""
+    jpeg: str | None
+    """Base64; None where the file cannot be read."""
+    width_px: int
+    height_px: int
+    """Of the frame, before it was made smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindGallery:
+    """The worst of one kind; `kind` 0 are rejects for another reason than a defect."""
+
+    kind: int
+    name: str
+    said: str
+    pictures: tuple[RejectPicture, ...]
+    elsewhere: tuple[tuple[str, str], ...]
+    """(anchor, position) of its worst that another kind's pictures show."""
+
+
+@dataclass(slots=True)
+class Gallery:
+    """All pictures, and where on the page a defect is shown."""
+
+    kinds: list[KindGallery] = field(default_factory=list)
+    anchors: dict[tuple[str, str | None, int], dict[int, str]] = field(default_factory=dict)
+    """By strip and row of its defects."""
+    replaced: int = 0
+    """Pictures not shown: a later frame with the same number has taken their place."""
+
+    @property
+    def pictures(self) -> list[RejectPicture]:
+        """All, in the order of the page."""
+        return [picture for kind in self.kinds for picture in kind.pictures]
+
+    def of_strip(self, strip: Strip) -> Mapping[int, str]:
+        """Anchors by row of the strip's defects."""
+        return self.anchors.get((strip.camera, strip.coil, strip.epoch), {})
+
+
+def show_worst(figures: RunFigures, folder: Path, defects: Mapping[tuple[int, str], int]) -> Gallery:
+    """Load the worst defects' pictures from `folder`; one that has gone or is damaged is shown without.
+
+    `defects`: how many there are of each (kind, name). Every kind shows its worst; a frame is shown once, with the
+    kind that has fewest defects, so that a crack is not lost among big scratches.
+    """
+    gallery = Gallery()
+    most = max(1, min(OF_A_KIND, MAX_PICTURES // max(1, len(figures.worst))))
+    shown: dict[tuple[str, int, int], RejectPicture] = {}
+    for key in sorted(figures.worst, key=lambda key: (key is None, defects.get(key, 0) if key else 0, key or ())):
+        gallery.kinds.append(_show_kind(key, figures.worst[key], folder, most, shown, gallery, defects))
+    gallery.kinds.sort(key=lambda shown_kind: (shown_kind.kind == 0, shown_kind.kind, shown_kind.name))
+    return gallery
+
+
+def _show_kind(
+    key: tuple[int, str] | None,
+    candidates: list[Candidate],
+    folder: Path,
+    most: int,
+    shown: dict[tuple[str, int, int], RejectPicture],
+    gallery: Gallery,
+    defects: Mapping[tuple[int, str], int],
+) -> KindGallery:
+    pictures: dict[str, RejectPicture] = {}
+    elsewhere: dict[str, str] = {}
+    taken = 0
+    for candidate in candidates:
+        if taken == most:
+            break
+        verdict = candidate.verdict
+        frame = (verdict.camera, verdict.ingest_epoch, verdict.frame_id)
+        picture = shown.get(frame)
+        if picture is None:
+            content = _read(folder / f"{picture_name(verdict.camera, verdict.frame_id, verdict.ingest_epoch)}.jpg")
+            if captured_ns_of(content) not in {None, verdict.captured_ns}:
+                gallery.replaced += 1
+                continue
+            picture = shown[frame] = _picture(f"reject-{len(shown) + 1}", candidate, content)
+            pictures[picture.anchor] = picture
+        elif picture.anchor not in pictures:
+            elsewhere[picture.anchor] = metres(picture.position_mm)
+        taken += 1
+        if candidate.row is not None:
+            strip = candidate.strip
+            rows = gallery.anchors.setdefault((strip.camera, strip.coil, strip.epoch), {})
+            rows[candidate.row] = picture.anchor
+    kind, name = key or (0, "other reasons")
+    said = f"the {taken} largest of {thousands(defects.get(key, taken))}" if key else f"{taken} shown"
+    if key and taken >= defects.get(key, taken):
+        said = "all of them" if taken > 1 else "the only one"
+    return KindGallery(kind, name, said, tuple(pictures.values()), tuple(elsewhere.items()))
+
+
+def tell_rest(shown: int, pictured: int, rejected: int) -> str:
+    """Say which rejects are shown and where the others are."""
+    if not rejected:
+        return ""
+    if not pictured:
+        return "No picture of a reject was kept."
+    said = [
+        f"All {frames(rejected)} rejected."
+        if shown == rejected
+        else f"{frames(shown)} of {thousands(rejected)} rejected: the largest defects of every kind."
+    ]
+    if pictured > shown:
+        said.append(f"Pictures of {thousands(pictured - shown)} more are in the folder rejects.")
+    if rejected > pictured:
+        said.append(f"Of {thousands(rejected - pictured)} no picture was kept.")
+    return " ".join(said)
+
+
+def reasons_by_size(verdict: Verdict) -> list[Reason]:
+    """A reject's reasons with the numbers of their defects in the picture, the largest defect first.
+
+    A reason that names no defect, or one too small to have a number, has number 0.
+    """
+    numbers = {n: number for number, n in enumerate(by_size(verdict.defects), 1)}
+    places: dict[tuple[str, str], list[int]] = {}
+    for n, defect in enumerate(verdict.defects):
+        place = f"{defect.along_mm / 1000:.3f} m, {defect.across_mm:.0f} mm across"
+        places.setdefault((defect.name, place), []).append(n)
+    told = []
+    for reason in verdict.reasons:
+        found = _PLACE.search(reason)
+        at = [] if found is None else _at(places, reason, found[0])
+        if not at:
+            told.append((len(numbers) + 1, Reason(0, 0, regroup(reason))))
+            continue
+        named = at.pop(0)
+        number = numbers[named] if numbers[named] <= MAX_NUMBERS else 0
+        told.append((numbers[named], Reason(number, verdict.defects[named].kind, regroup(reason))))
+    return [reason for _, reason in sorted(told, key=lambda each: each[0])]
+
+
+def _at(places: dict[tuple[str, str], list[int]], reason: str, place: str) -> list[int]:
+    for (name, where), at in places.items():
+        if where == place and reason.startswith(f"{name} "):
+            return at
+    return []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""  # said in the report, in the picture's place
+
+
+def _picture(anchor: str, candidate: Candidate, content: bytes) -> RejectPicture:
+    verdict = candidate.verdict
+    jpeg, (width_px, height_px) = _smaller(content)
+    reasons = reasons_by_size(verdict)
+    about = ""
+    if candidate.frames > 1:
+        about = f"{square_mm(candidate.area_mm2)} over {frames(candidate.frames)}; this one shows most of it"
+    return RejectPicture(
+        anchor=anchor,
+        camera=verdict.camera,
+        frame_id=verdict.frame_id,
+        file=verdict.file,
+        coil=verdict.coil,
+        captured=clock(verdict.captured_ns),
+        position_mm=verdict.position_mm,
+        reasons=tuple(reasons[:MAX_REASONS]),
+        more=len(reasons[MAX_REASONS:]),
+        about=about,
+        jpeg=jpeg,
+        width_px=width_px,
+        height_px=height_px,
+    )
+
+
+def _smaller(content: bytes) -> tuple[str | None, tuple[int, int]]:
+    """The picture as base64 JPEG for the page, with its own width and height; None where it is damaged."""
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if picture is None:
+        return None, (0, 0)
+    height_px, width_px = picture.shape[:2]
+    if width_px > PICTURE_PX:
+        size = (PICTURE_PX, max(1, round(height_px * PICTURE_PX / width_px)))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    _, encoded = cv2.imencode(
+        ".jpg",
+        picture,
+        [
+            cv2.IMWRITE_JPEG_QUALITY,
+            PICTURE_QUALITY,
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,  # thin coloured lines
+        ],
+    )
+    return base64.b64encode(encoded.tobytes()).decode(), (width_px, height_px)

@@ -1,0 +1,249 @@
+"""report.html: a run, a coil or some hours on one page, for the person who decides whether the coil goes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+import inspector
+from inspector.config.line import LoadedConfig
+from inspector.errors import InputError, WorkError
+from inspector.files import write_whole
+from inspector.passwords import masked
+from inspector.render import numbers as number_text
+from inspector.render.colours import kind_colour, kind_dashes
+from inspector.render.local_time import moment
+from inspector.render.numbers import frames, metres
+from inspector.render.page import page_environment
+from inspector.report.coil_map import CoilMap, draw_coil_map
+from inspector.report.latency_chart import TOTAL, LatencyChart, StageTimes, chart_latency
+from inspector.report.map_marks import TILES, mark_path
+from inspector.report.reject_gallery import Gallery, show_worst, tell_rest
+from inspector.report.rule_table import KindLine, kind_lines
+from inspector.report.run_figures import RunFigures, Strip, UninspectedReason, kind_rows, read_figures
+from inspector.report.run_identity import captured_when, identity, strip_lengths, title
+from inspector.report.run_ledger import Headline, Ledger, Summary, balance, headline, read_summary
+from inspector.report.run_rules import CONFIG_NAME, RunRules, read_rules
+from inspector.report.strip_length import FrameSize, covered
+from inspector.report.verdict_files import Selection, VerdictFiles
+from inspector.sinks.pictures import picture_name
+from inspector.values import Verdict
+
+MAX_UNINSPECTED: Final = 20
+"""Rows of the table of reasons."""
+MAX_MAPS: Final = 12
+WIDE: Final = 3.0
+"""Frames this many times wider than high get a row of their own."""
+REJECTS_FOLDER: Final = "rejects"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that the template shows."""
+
+    title: str
+    captured: str
+    """When."""
+    headline: Headline
+    ledger: Ledger
+    lengths: tuple[tuple[str, str, str], ...]
+    whole_run: bool
+    """The verdicts should be all of one run."""
+    identity: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    maps: tuple[CoilMap, ...]
+    maps_left: int
+    kinds: tuple[KindLine, ...]
+    rules: RunRules | None
+    recorded_only: bool
+    gallery: Gallery
+    rejects_said: str
+    narrow: bool
+    many_coils: bool
+    uninspected: tuple[UninspectedReason, ...]
+    uninspected_left: str | None
+    latency: LatencyChart | None
+    version: str
+
+
+def write_report(
+    folder: Path,
+    *,
+    selection: Selection | None = None,
+    config: LoadedConfig | None = None,
+    to: Path | None = None,
+) -> Path:
+    """Make one HTML file of the verdict logs, the pictures of rejects and, for a whole run, its summary.
+
+    `folder` is a run's, a replay's or a service's. `config` is the line's, for a service, which leaves none in the
+    folder. `to` is the file to write; None is report.html in the folder, with the selection in its name. The file
+    needs no other: no network, no script. What is missing or damaged is said in it. Returns the file's path.
+    Raises InputError where no verdict can be read or none is selected, WorkError where the report cannot be
+    written.
+    """
+    selection = selection or Selection()
+    files = VerdictFiles(folder, selection)
+    rejects = folder / REJECTS_FOLDER
+    pictured = rejects.is_dir()
+
+    def has_picture(verdict: Verdict) -> bool:
+        return (
+            pictured
+            and (rejects / f"{picture_name(verdict.camera, verdict.frame_id, verdict.ingest_epoch)}.jpg").exists()
+        )
+
+    try:
+        figures = read_figures(files.lines(), has_picture, None if selection.everything else selection.wants)
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: {error.strerror}: no report can be made of it") from error
+    if not figures.captured and not selection.everything:
+        raise InputError(f"{folder}: {selection.nothing()}")
+    report = _compose(figures, folder, selection, config, files)
+    name = quote(f"report-{selection.name()}" if selection.name() else "report", safe=" ")
+    path = to or folder / f"{name}.html"
+    try:
+        write_whole(path, _render(report).encode("utf-8", "replace"))
+    except OSError as error:
+        hint = "free space and report again" if to is None else "give another --out"
+        raise WorkError(f"{path} cannot be written: {error.strerror}: {hint}") from error
+    return path
+
+
+def _compose(
+    figures: RunFigures, folder: Path, selection: Selection, config: LoadedConfig | None, files: VerdictFiles
+) -> Report:
+    whole_run = selection.everything and not files.rotated and config is None
+    summary, notes = _summary(folder, figures) if whole_run else (None, [])
+    # A service leaves a summary when it stops, which counts from its last start: it is no run's.
+    whole_run = whole_run and (summary is not None or bool(notes))
+    rules, note = read_rules(folder, config, figures.recipes)
+    notes += [note] if note else []
+    notes += _losses(figures, summary)
+    ledger = balance(summary, figures)
+    kinds = kind_rows(figures)
+    gallery = show_worst(figures, folder / REJECTS_FOLDER, {(row.kind, row.name): row.defects for row in kinds})
+    if gallery.replaced:
+        notes.append(
+            f"Pictures that are not shown, as a later frame of the same number has taken their place: "
+            f"{gallery.replaced}."
+        )
+    strips = sorted(figures.strips.values(), key=lambda strip: (-_stopped(strip), strip.coil or "", strip.camera))
+    frame = _frame_size(figures, summary, rules, gallery)
+    largest_mm2 = max((row.largest_mm2 for row in kinds), default=0.0)
+    maps = _maps(strips[:MAX_MAPS], largest_mm2, frame, gallery)
+    reasons = sorted(figures.uninspected.values(), key=lambda reason: -reason.frames)
+    left = reasons[MAX_UNINSPECTED:]
+    by_time = sorted(strips, key=lambda strip: strip.first_ns)
+    coils = list(dict.fromkeys(strip.coil for strip in by_time if strip.coil is not None))
+    latency = summary.latency_ms if summary else None
+    times = None if latency is None else StageTimes(TOTAL, latency.p50, latency.p99, latency.max)
+    cameras = len({strip.camera for strip in strips})
+    return Report(
+        title=title(figures, coils, rules),
+        captured=captured_when(figures),
+        headline=headline(ledger, whole_run=whole_run),
+        ledger=ledger,
+        lengths=strip_lengths([covered(strip, frame.length_mm) for strip in strips], cameras),
+        whole_run=whole_run,
+        identity=identity(figures, summary, rules, coils, selection),
+        notes=tuple(notes),
+        maps=maps,
+        maps_left=len(strips) - len(maps),
+        kinds=kind_lines(kinds, rules),
+        rules=rules,
+        recorded_only=any(0 in strip.defects.rejected for strip in strips),
+        gallery=gallery,
+        rejects_said=tell_rest(len(gallery.pictures), figures.rejects_pictured, ledger.rejected),
+        narrow=any(r.width_px and r.width_px < WIDE * r.height_px for r in gallery.pictures),
+        many_coils=len(coils) > 1,
+        uninspected=tuple(reasons[:MAX_UNINSPECTED]),
+        uninspected_left=f"{len(left)} other reasons: {frames(sum(seen.frames for seen in left))}."
+        if left
+        else None,
+        latency=chart_latency(figures.stage_ms, times) if figures.captured else None,
+        version=inspector.__version__,
+    )
+
+
+def _summary(folder: Path, figures: RunFigures) -> tuple[Summary | None, list[str]]:
+    """The summary of a run's folder, and what is to be said of it."""
+    summary, note = read_summary(folder / "summary.json")
+    if summary is not None and summary.captured < figures.captured and not (folder / CONFIG_NAME).exists():
+        # Only a run's folder holds the run's config.
+        return None, []
+    return summary, [note] if note else []
+
+
+def _losses(figures: RunFigures, summary: Summary | None) -> list[str]:
+    """What is missing, a sentence each."""
+    notes = []
+    if figures.torn_last_line:
+        notes.append("The last line of verdicts.jsonl is torn and was left out: the run was cut off there.")
+    if figures.unreadable_lines:
+        notes.append(
+            f"Lines of verdicts.jsonl that are no verdicts and were left out: {figures.unreadable_lines}."
+        )
+    if summary and summary.verdicts_lost:
+        notes.append(f"Verdicts that could not be written down: {summary.verdicts_lost}. The disk was full.")
+    if summary and summary.pictures_lost:
+        notes.append(f"Pictures of rejects that could not be written: {summary.pictures_lost}.")
+    if summary and summary.pictures_skipped:
+        notes.append(f"Rejects left without a picture, by the run's limit: {summary.pictures_skipped}.")
+    return notes
+
+
+def _maps(strips: Sequence[Strip], largest_mm2: float, frame: FrameSize, gallery: Gallery) -> tuple[CoilMap, ...]:
+    """The strips drawn; those of one camera and coil, which differ by their start only, are told apart by it."""
+    drawn = []
+    for strip in sorted(strips, key=lambda strip: (strip.first_ns, strip.camera)):
+        alike = [other for other in strips if (other.camera, other.coil) == (strip.camera, strip.coil)]
+        since = moment(strip.first_ns) if len(alike) > 1 else None
+        drawn.append(draw_coil_map(strip, largest_mm2, frame, gallery.of_strip(strip), since))
+    return tuple(drawn)
+
+
+def _stopped(strip: Strip) -> int:
+    """Frames that the gate did not pass."""
+    return len(strip.decisions) - strip.decisions.count(0)
+
+
+def _frame_size(
+    figures: RunFigures, summary: Summary | None, rules: RunRules | None, gallery: Gallery
+) -> FrameSize:
+    """A frame's length and width: the run's own, or the width from a picture and the defects' scale."""
+    known = (summary.frame_mm if summary else None) or (rules.frame_mm if rules else None)
+    if known is not None:
+        return FrameSize(*known)
+    width_px = next((reject.width_px for reject in gallery.pictures if reject.width_px), 0)
+    across_mm = sum(strip.across_mm for strip in figures.strips.values())
+    across_px = sum(strip.across_px for strip in figures.strips.values())
+    return FrameSize(None, width_px * across_mm / across_px if width_px and across_px else None)
+
+
+def _masked(value: object) -> object:
+    """What a camera's address says in a reason must not go out with a report."""
+    return masked(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _render(report: Report) -> str:
+    environment = page_environment(Path(__file__).parent)
+    environment.finalize = _masked
+    environment.filters.update(
+        colour=kind_colour,
+        dashes=lambda kind: " ".join(str(length_px) for length_px in kind_dashes(kind)) or "none",
+        shape=mark_path,
+        pct=lambda value: f"{value:.2f}%",
+        sentence=lambda text: f"{text[:1].upper()}{text[1:]}.",
+        thousands=number_text.thousands,
+        metres=metres,
+        length=number_text.length,
+        square_mm=number_text.square_mm,
+        frames=frames,
+        milliseconds=number_text.milliseconds,
+    )
+    return environment.get_template("report.html.j2").render(
+        r=report, tile_width=100 / TILES[0], tile_height=100 / TILES[1]
+    )

@@ -1,0 +1,140 @@
+"""The run's own count (summary.json) held against the verdicts on record."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from inspector.render.numbers import frames, share, thousands
+from inspector.report.run_figures import RunFigures
+
+
+class LatencySummary(msgspec.Struct, frozen=True):
+    """Capture to verdict, milliseconds."""
+
+    p50: float
+    p99: float
+    max: float
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What the report reads of summary.json; other keys are left alone."""
+
+    captured: int
+    accepted: int
+    rejected: int
+    uninspected: int
+    late: int
+    frames_per_second: float
+    latency_ms: LatencySummary
+    config: str
+    recipe: str
+    engine: str
+    pictures_lost: int = 0
+    pictures_skipped: int = 0
+    verdicts_lost: int = 0
+    frame_mm: tuple[float, float] | None = None
+    """A frame's size on the strip, along and across; no verdict holds it. Without it, it is estimated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """captured = accepted + rejected + uninspected, and what contradicts it."""
+
+    captured: int
+    accepted: int
+    rejected: int
+    uninspected: int
+    late: int | None
+    """None without a summary."""
+    frames_per_second: float | None
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What the run comes to; `tone` is good, warn, bad or none."""
+
+    tone: str
+    text: str
+    lines: tuple[str, ...]
+
+
+def read_summary(path: Path) -> tuple[Summary | None, str | None]:
+    """The summary, or None and what to tell the reader of the report about it."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Summary), None
+    except FileNotFoundError:
+        return None, (
+            f"{path.name} is not there: the run has not ended, or was cut off. "
+            "All figures are counted from the verdicts on record."
+        )
+    except OSError as error:
+        return None, (
+            f"{path.name} cannot be read ({error.strerror}): all figures are counted from the verdicts on record."
+        )
+    except msgspec.DecodeError as error:
+        return None, f"{path.name} is damaged ({error}): all figures are counted from the verdicts on record."
+
+
+def balance(summary: Summary | None, figures: RunFigures) -> Ledger:
+    """Hold both counts against each other; nothing is put right, whatever differs is a fault."""
+    accepted, rejected, uninspected = figures.frames
+    if summary is None:
+        return Ledger(figures.captured, accepted, rejected, uninspected, None, None, ())
+    counted = summary.accepted + summary.rejected + summary.uninspected
+    faults = []
+    if summary.captured != counted:
+        faults.append(
+            f"captured {thousands(summary.captured)} ≠ accepted + rejected + uninspected {thousands(counted)}"
+        )
+    if figures.captured != summary.captured:
+        faults.append(f"{frames(summary.captured)} captured but {thousands(figures.captured)} verdicts on record")
+    faults.extend(
+        f"{thousands(said)} {name} in the summary but {thousands(seen)} on record"
+        for name, said, seen in (
+            ("accepted", summary.accepted, accepted),
+            ("rejected", summary.rejected, rejected),
+            ("uninspected", summary.uninspected, uninspected),
+        )
+        if said != seen
+    )
+    return Ledger(
+        summary.captured,
+        summary.accepted,
+        summary.rejected,
+        summary.uninspected,
+        summary.late,
+        summary.frames_per_second,
+        tuple(faults),
+    )
+
+
+def headline(ledger: Ledger, *, whole_run: bool = True) -> Headline:
+    """The run in one sentence; anything but a clean, balanced run is told first.
+
+    `whole_run`: the verdicts should be all of a run, so that a missing summary is a doubt.
+    """
+    if not ledger.captured and not ledger.faults:
+        return Headline("none", "No frame was captured", ())
+    lines = []
+    in_doubt = whole_run and ledger.late is None
+    if ledger.faults:
+        lines.append("The ledger does not balance: the run must be explained before anyone relies on it.")
+    if in_doubt:
+        lines.append("The run has not ended in order: frames after the last verdict on record are not told here.")
+    captured = frames(ledger.captured)
+    if ledger.rejected:
+        rejected = share(ledger.rejected, ledger.captured)
+        tone, text = "bad", f"{thousands(ledger.rejected)} of {captured} rejected ({rejected})"
+        if ledger.uninspected:
+            lines.append(
+                f"Another {frames(ledger.uninspected)} not inspected: the gate treats uninspected as rejected."
+            )
+    elif ledger.uninspected:
+        tone = "warn"
+        text = f"{thousands(ledger.uninspected)} of {captured} not inspected"
+        lines.append("All that was inspected is accepted. The gate treats uninspected as rejected.")
+    else:
+        tone, text = "warn" if in_doubt else "good", f"All {captured} accepted"
+    return Headline("bad" if ledger.faults else tone, text, tuple(lines))

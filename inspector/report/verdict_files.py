@@ -1,0 +1,114 @@
+"""Which verdicts a report is made of: those of a folder's verdict logs, of one coil, of the last hours."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from inspector.errors import InputError
+from inspector.render.local_time import moment
+from inspector.sinks.log.verdict_log import VERDICTS_NAME, full_files
+from inspector.values import Verdict
+
+CLOCK_SLACK_S: Final = 3600.0
+"""A full log last written this long before the first wanted verdict is not read: a PC's clock may be set back."""
+
+COILS_TOLD: Final = 12
+"""Coils named to somebody who asked for another."""
+
+
+@dataclass(slots=True)
+class Selection:
+    """What to report on, all of it by default; it also notes what else there was, to say so if nothing fits."""
+
+    coil: str | None = None
+    last: str | None = None
+    """As the user wrote it: 8h."""
+    since_ns: int | None = None
+    """Where `last` begins."""
+    coils_met: set[str] = field(default_factory=set)
+    newest_ns: int = 0
+
+    @property
+    def everything(self) -> bool:
+        """Whether no verdict is left out."""
+        return self.coil is None and self.since_ns is None
+
+    def wants(self, verdict: Verdict) -> bool:
+        """Whether a verdict belongs to it."""
+        self.newest_ns = max(self.newest_ns, verdict.captured_ns)
+        if verdict.coil is not None and len(self.coils_met) < COILS_TOLD:
+            self.coils_met.add(verdict.coil)
+        if self.since_ns is not None and verdict.captured_ns < self.since_ns:
+            return False
+        return self.coil is None or verdict.coil == self.coil
+
+    def nothing(self) -> str:
+        """Why no verdict fits, and what would."""
+        newest = f"the newest verdict read is of {moment(self.newest_ns)}" if self.newest_ns else "none is there"
+        if self.since_ns is not None and self.newest_ns < self.since_ns:
+            return f"no verdict of the last {self.last}: {newest}: give a longer --last"
+        if self.coil is not None:
+            coils = ", ".join(sorted(self.coils_met)) or "none is named"
+            within = f" in the last {self.last}" if self.last else ""
+            return f"no verdict of coil {self.coil}{within}; coils on record: {coils}"
+        return f"no verdict of the last {self.last}: {newest}"
+
+    def name(self) -> str:
+        """For the report's file name; empty for everything."""
+        parts = [self.coil or "", f"last-{self.last}" if self.last else ""]
+        return "-".join(part for part in parts if part)
+
+
+class VerdictFiles:
+    """The verdict logs of a folder, the oldest first, read as a stream; a line may write to them meanwhile."""
+
+    def __init__(self, folder: Path, selection: Selection) -> None:
+        """Raises InputError where the folder holds no verdict log."""
+        self._folder, self._selection = folder, selection
+        self.rotated = bool(full_files(folder)) if folder.is_dir() else False
+        """A service's, which keeps only the newest logs, and counts from its last start."""
+        if not self.rotated and not (folder / VERDICTS_NAME).exists():
+            raise InputError(_nothing_here(folder))
+
+    def lines(self) -> Iterator[bytes]:
+        """Every line of the logs that may hold a wanted verdict. Raises OSError."""
+        try:
+            # Opened before the others are listed: a line that begins a new log meanwhile loses us no verdict.
+            newest = (self._folder / VERDICTS_NAME).open("rb")
+        except FileNotFoundError:
+            if not self.rotated:
+                raise
+            newest = None
+        inode = os.fstat(newest.fileno()).st_ino if newest is not None else None
+        try:
+            for path in full_files(self._folder):
+                yield from self._full(path, inode)
+            if newest is not None:
+                yield from newest
+        finally:
+            if newest is not None:
+                newest.close()
+
+    def _full(self, path: Path, newest: int | None) -> Iterator[bytes]:
+        since_ns = self._selection.since_ns
+        try:
+            with path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                if status.st_ino == newest:
+                    return
+                if since_ns is not None and status.st_mtime < since_ns / 1e9 - CLOCK_SLACK_S:
+                    return
+                yield from file
+        except FileNotFoundError:  # the line has let go of its oldest log
+            return
+
+
+def _nothing_here(folder: Path) -> str:
+    """What is wrong, and the newest run where the folder holds runs."""
+    if not folder.is_dir():
+        return f"{folder}: no such folder: a report is made of the folder that a run, replay or service wrote"
+    runs = sorted(folder.glob(f"*/{VERDICTS_NAME}"), key=lambda path: path.stat().st_mtime)
+    hint = f"name a run in it: inspector report {runs[-1].parent}" if runs else "give the folder of a run"
+    return f"{folder}: holds no {VERDICTS_NAME}: {hint}"

@@ -1,0 +1,1 @@
+"""What every process needs: readiness, stop requests, sends that end, one process a place."""

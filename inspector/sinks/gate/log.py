@@ -1,0 +1,55 @@
+"""gate.jsonl: what the gate was told, a line a write.
+
+A verdict is in the verdict log before the gate hears it. After a kill, one that is in the log and not here was not
+told, or it was told in the last 20 ms.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from inspector.sinks.log.log_file import LogFile, Rotation
+from inspector.sinks.log.log_writer import LogWriter
+from inspector.values import Verdict
+
+GATE_LOG_NAME: Final = "gate.jsonl"
+
+
+class GateLine(msgspec.Struct, frozen=True):
+    """One write to the gate."""
+
+    told_ns: int
+    """ns since 1970."""
+    run: int
+    first_sequence: int
+    taken: bool
+    """False: the gate did not confirm it, and may have it or not."""
+    frames: tuple[tuple[str, int, int], ...]
+    """Camera, ingest epoch and frame id of each verdict, in the order of their sequences."""
+
+
+class GateLog:
+    """Appends lines; a thread brings them to the disk."""
+
+    def __init__(self, folder: Path, rotation: Rotation | None = None) -> None:
+        self._writer = LogWriter(LogFile(folder / GATE_LOG_NAME, rotation))
+        self._encoder = msgspec.json.Encoder()
+
+    @property
+    def lost(self) -> int:
+        """Lines that could not be written down."""
+        return self._writer.lost
+
+    def told(
+        self, told_ns: int, run: int, first_sequence: int, verdicts: Sequence[Verdict], *, taken: bool
+    ) -> None:
+        """Take down one write."""
+        frames = tuple((each.camera, each.ingest_epoch, each.frame_id) for each in verdicts)
+        line = self._encoder.encode(GateLine(told_ns, run, first_sequence, taken, frames))
+        self._writer.put(line + b"\n", 1, {})
+
+    def close(self) -> None:
+        """Write what is held."""
+        self._writer.close()

@@ -1,0 +1,173 @@
+"""A PLC over Modbus/TCP: each block is one write that is answered in time, or the connection is given up."""
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from inspector.config.line import GateSettings
+from inspector.extras import needs_extra
+from inspector.sinks.gate.gate import Block
+from inspector.sinks.gate.registers import REGISTERS, RUN, encode
+
+if TYPE_CHECKING:
+    from inspector.sinks.gate.modbus_client import BoundedClient
+
+WRITE: Final = 16
+"""Modbus' function "write multiple registers"."""
+
+CONNECT_S: Final = 2.0
+"""Longest wait for the PLC to take a connection; no verdict waits meanwhile."""
+
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 1.0
+"""Pauses before connecting again: doubled each time, up to the longest. Until then, all steel is rejected."""
+
+LEAVE_S: Final = 0.1
+"""A connection that is being made at the end is left to the end of the process: it must not hold up a stop."""
+
+STEADY_S: Final = 1.0
+"""A connection that lasted so long was a good one: the pauses begin from the first again."""
+
+log = structlog.get_logger()
+
+
+def reach(settings: GateSettings) -> str:
+    """Where the gate is and whether it answers now, for `inspector check`: a line starts without its PLC, too.
+
+    Raises InputError when the library is missing.
+    """
+    client, _, why = _connect(settings)
+    if client is not None:
+        client.close()
+    where = f"{settings.host}:{settings.port}, {REGISTERS} registers from {settings.base_register}"
+    return f"{where}: " + ("answers" if client is not None else f"not now: {why}")
+
+
+class ModbusGate:
+    """Writes blocks from the verdicts' thread; connects, and waits for a PLC that is gone, in one of its own.
+
+    A connection is handed to the verdicts only after the PLC has answered a read of the gate's registers within
+    the time-out: one that hangs or is too slow is found out there, and costs the verdicts nothing.
+    """
+
+    def __init__(self, settings: GateSettings) -> None:
+        with needs_extra("the gate"):
+            from pymodbus.exceptions import ModbusException
+        self._errors = (ModbusException, OSError)
+        self._settings = settings
+        self._client: BoundedClient | None = None
+        """The verdicts' thread writes to it and takes it away; the other one sets it, where there is none."""
+        self.run_before: int | None = None
+        self._given_up = 0
+        """Connections since the last steady one."""
+        self._wanted = threading.Event()
+        self._wanted.set()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._keep_connected, name="gate", daemon=True)
+        self._thread.start()
+
+    def tell(self, block: Block) -> bool:
+        """Write one block; see `Gate.tell`."""
+        client = self._client
+        if client is None:
+            return False
+        why = self._write(client, encode(block))
+        if why is None:
+            return True
+        # An answer that comes after all would be taken for that of the next write: the connection goes.
+        self._client = None
+        client.close()
+        self._wanted.set()
+        self._given_up += 1
+        if self._given_up.bit_count() == 1:
+            # At 1, 2, 4, 8, …: a PLC that takes connections and no writes must not fill the log.
+            log.warning("gate connection given up", gate=self._address, why=why, times=self._given_up)
+        return False
+
+    def close(self) -> None:
+        """Give the connection up for good."""
+        self._closing.set()
+        self._wanted.set()
+        self._thread.join(LEAVE_S)
+        if self._client is not None:
+            self._client.close()
+
+    @property
+    def _address(self) -> str:
+        return f"{self._settings.host}:{self._settings.port}"
+
+    def _write(self, client: "BoundedClient", words: list[int]) -> str | None:
+        settings = self._settings
+        try:
+            answer = client.write_registers(settings.base_register, words, device_id=settings.device_id)
+        except self._errors:
+            return _no_answer(client, settings, "write")
+        if answer.isError():
+            return f"the PLC refused a write: {answer}"
+        if answer.function_code != WRITE or (answer.address, answer.count) != (settings.base_register, REGISTERS):
+            return f"the PLC confirmed another write: {answer}"
+        return None
+
+    def _keep_connected(self) -> None:
+        pause_s, tries = 0.0, 0
+        while True:
+            self._wanted.wait()
+            if self._closing.wait(pause_s):
+                return
+            pause_s = min(max(2 * pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+            client, registers, why = _connect(self._settings)
+            if client is None:
+                tries += 1
+                if tries.bit_count() == 1:
+                    # At 1, 2, 4, 8, …: a PLC that is gone for days must not fill the log.
+                    log.warning("gate cannot be reached", gate=self._address, why=why, tries=tries)
+                continue
+            tries, connected_s = 0, time.monotonic()
+            self._wanted.clear()
+            if self._closing.is_set():
+                client.close()
+                return
+            self.run_before = registers[RUN]
+            self._client = client
+            if not self._given_up:
+                log.info("gate connected", gate=self._address)
+            self._wanted.wait()
+            if time.monotonic() - connected_s > STEADY_S:
+                pause_s, self._given_up = FIRST_PAUSE_S, 0
+
+
+def _connect(settings: GateSettings) -> "tuple[BoundedClient | None, list[int], str]":
+    """(client, registers, "") of a PLC that has answered a read of them in time; else (None, [], why not)."""
+    with needs_extra("the gate"):
+        from pymodbus.exceptions import ModbusException
+
+        from inspector.sinks.gate.modbus_client import BoundedClient
+    client = BoundedClient(
+        settings.host,
+        settings.port,
+        device_id=settings.device_id,
+        connect_s=CONNECT_S,
+        answer_s=settings.timeout_ms / 1000,
+    )
+    if not client.connect():
+        return None, [], f"no connection within {CONNECT_S:g} s"
+    try:
+        answer = client.read_holding_registers(
+            settings.base_register, count=REGISTERS, device_id=settings.device_id
+        )
+    except (ModbusException, OSError):
+        why = _no_answer(client, settings, "read")
+    else:
+        if not answer.isError() and len(answer.registers) == REGISTERS:
+            return client, list(answer.registers), ""
+        why = f"the PLC refused a read of {REGISTERS} registers: {answer}"
+    client.close()
+    return None, [], why
+
+
+def _no_answer(client: "BoundedClient", settings: GateSettings, request: str) -> str:
+    if client.other_unit is not None:
+        return f"the PLC answers as unit {client.other_unit}, asked was {settings.device_id}: see gate.device_id"
+    return f"no answer to a {request} within {settings.timeout_ms:g} ms"

@@ -1,0 +1,148 @@
+"""A log of lines on disk: whole lines only, full files moved aside, a file that somebody takes away put back."""
+
+import contextlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from inspector.files import whole_file
+
+_COPY_BYTES: Final = 1 << 20
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """When a service begins a new file, and how many full ones it keeps."""
+
+    file_bytes: int
+    keep: int
+
+
+class LogFile:
+    """An append-only file `NAME.jsonl`; full files are `NAME-000001.jsonl` and so on."""
+
+    def __init__(self, path: Path, rotation: Rotation | None = None) -> None:
+        """Open the log, a new one where there is none. Raises OSError."""
+        self.path = path
+        self._rotation = rotation
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._open()
+        self.size = os.fstat(self._file).st_size
+
+    @property
+    def inode(self) -> int:
+        """Tells this file from one of the same name."""
+        return os.fstat(self._file).st_ino
+
+    def write(self, lines: bytes | bytearray | memoryview) -> int:
+        """How many bytes the disk took; raises OSError where it takes none."""
+        written = os.write(self._file, lines)
+        self.size += written
+        return written
+
+    def sync(self) -> None:
+        """Return once a power cut cannot take what was written; raises OSError."""
+        os.fdatasync(self._file)
+
+    def rotate(self) -> None:
+        """Begin a new file where this one is full; call it between whole lines.
+
+        A disk that refuses leaves things as they are: the file grows until it does not.
+        """
+        rotation = self._rotation
+        if rotation is None or self.size < rotation.file_bytes:
+            return
+        full = full_files(self.path)
+        number = _number(full[-1]) + 1 if full else 1
+        moved = self.path.with_name(f"{self.path.stem}-{number:06d}{self.path.suffix}")
+        try:
+            # A number is taken once, also where another decide rotates at the same time.
+            os.link(self.path, moved)
+            self.path.unlink()
+            try:
+                file = self._open()
+            except OSError:
+                moved.rename(self.path)
+                raise
+        except OSError as error:
+            log.error("log cannot begin a new file", path=str(self.path), error=error.strerror)
+            return
+        self._take(file)
+        for old in [*full, moved][: -rotation.keep]:
+            with contextlib.suppress(FileNotFoundError):
+                old.unlink()
+
+    def put_back(self) -> str | None:
+        """Where somebody moved or deleted the file, begin a new one; what was done about it, else None.
+
+        The lines of a deleted file are copied into the new one: they are still there, as this process has it open.
+        Raises OSError.
+        """
+        mine = os.fstat(self._file)
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            there = None
+        if there is not None and (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
+            return None
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if mine.st_nlink:
+            self.sync()
+            self._take(self._open())
+            return "it was moved: a new one begins"
+        with whole_file(self.path) as part, part.open("wb") as copy:
+            place = 0
+            while piece := os.pread(self._file, _COPY_BYTES, place):
+                place += copy.write(piece)
+        self._take(self._open())
+        return "it was deleted: its lines are written again"
+
+    def cut_torn_line(self) -> None:
+        """Cut off what a killed writer left behind its last whole line."""
+        whole = end = self.size
+        while whole > 0:
+            start = max(0, whole - 65_536)
+            place = os.pread(self._file, whole - start, start).rfind(b"\n")
+            if place >= 0:
+                whole = start + place + 1
+                break
+            whole = start
+        if whole < end:
+            log.warning("cut a torn line off the log", path=str(self.path), bytes=end - whole)
+            os.ftruncate(self._file, whole)
+            self.size = whole
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._file)
+
+    def _open(self) -> int:
+        # Readable: see `put_back`.
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return file
+
+    def _take(self, file: int) -> None:
+        os.close(self._file)
+        self._file = file
+        self.size = os.fstat(file).st_size
+
+
+def full_files(path: Path) -> list[Path]:
+    """The files that a service has moved aside from `path`, oldest first."""
+    pattern = re.compile(rf"{re.escape(path.stem)}-\d{{6,}}{re.escape(path.suffix)}")
+    return sorted((each for each in path.parent.iterdir() if pattern.fullmatch(each.name)), key=_number)
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])

@@ -1,0 +1,156 @@
+"""verdicts.jsonl: one verdict a line, whole lines only, also when the disk is full or the process is killed.
+
+A run keeps one file. A service, which runs for months, moves a full one to verdicts-000001.jsonl and so on, and
+keeps the newest of them: numbers, not times, as a PC's clock may be set back.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from inspector.sinks.log.journal import Journal
+from inspector.sinks.log.log_file import LogFile, Rotation, full_files
+from inspector.sinks.log.log_writer import LogWriter
+from inspector.values import Verdict
+
+VERDICTS_NAME: Final = "verdicts.jsonl"
+
+LOOK_BACK_FILES: Final = 4
+"""Files that are searched for a camera's last frame: a camera that runs is in the newest one."""
+
+Places = dict[str, dict[int, int]]
+"""Camera → ingest epoch → the frame id that comes next."""
+
+log = structlog.get_logger()
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """What is read of a verdict to go on after it."""
+
+    camera: str
+    frame_id: int
+    ingest_epoch: int = 0
+
+
+class VerdictLog:
+    """Appends verdicts from decide's loop; a thread brings them to the disk."""
+
+    def __init__(
+        self, folder: Path, rotation: Rotation | None = None, *, links: Path | None = None, wait: bool = False
+    ) -> None:
+        """`links` is where the journal lies; without it a kill costs what the disk does not have yet. `wait`: see
+        `LogWriter`. Raises OSError."""
+        self.path = folder / VERDICTS_NAME
+        file = LogFile(self.path, rotation)
+        journal = None if links is None else Journal(links)
+        rest = b""
+        if journal is not None:
+            rest = _recover(file, journal)
+            if not rest:
+                file.cut_torn_line()
+                journal.restart(file.inode, file.size)
+        else:
+            file.cut_torn_line()
+        self._before = {} if journal is None else journal.places
+        self._places: dict[str, tuple[int, int]] = dict(self._before)
+        self._writer = LogWriter(file, journal, held=rest, wait=wait)
+        self._encoder = msgspec.json.Encoder()
+        self._lines = bytearray()
+        self._count = 0
+
+    @property
+    def lost(self) -> int:
+        """Verdicts that could not be written down; they were given all the same."""
+        return self._writer.lost
+
+    @property
+    def waiting(self) -> int:
+        """Verdicts that the disk has not taken yet."""
+        return self._writer.waiting
+
+    def write(self, verdict: Verdict) -> None:
+        """Take one verdict; `flush` keeps it."""
+        self._lines += self._encoder.encode(verdict)
+        self._lines += b"\n"
+        self._count += 1
+        place = (verdict.ingest_epoch, verdict.frame_id + 1)
+        if place > self._places.get(verdict.camera, (-1, 0)):
+            self._places[verdict.camera] = place
+
+    def flush(self) -> None:
+        """Keep what was written, before anybody hears of it; waits for no disk."""
+        if self._lines:
+            self._writer.put(self._lines, self._count, self._places)
+            self._lines, self._count = bytearray(), 0
+
+    def places(self, cameras: list[str]) -> Places:
+        """How far each camera's verdicts go: from the logs, and from the journal where it knows more."""
+        found = last_places(self.path.parent, cameras)
+        for camera, (epoch, frame_id) in self._before.items():
+            of_camera = found.setdefault(camera, {})
+            if frame_id > of_camera.get(epoch, 0):
+                if epoch in of_camera:
+                    log.error(
+                        "verdicts of an earlier decide are not in the log",
+                        camera=camera,
+                        first=of_camera[epoch],
+                        last=frame_id - 1,
+                    )
+                of_camera[epoch] = frame_id
+        return found
+
+    def close(self) -> None:
+        """Write what can be written; lines that cannot are counted in `lost`, and no half line stays behind."""
+        self.flush()
+        self._writer.close()
+
+
+def _recover(file: LogFile, journal: Journal) -> bytes:
+    """Copy to the log what an earlier decide could not; returns what the disk does not take now either."""
+    rest = journal.untaken(file.inode, file.size)
+    if rest:
+        log.info("verdicts of an earlier decide go into the log", path=str(file.path), lines=rest.count(b"\n"))
+    while rest:
+        try:
+            written = file.write(rest)
+        except OSError as error:
+            log.error("log cannot be written: it is held in memory", path=str(file.path), error=error.strerror)
+            break
+        journal.taken(written, file.inode, file.size)
+        rest = rest[written:]
+    return rest
+
+
+def read_verdicts(path: Path) -> Iterator[Verdict]:
+    """The verdicts of a log, in order; raises msgspec.DecodeError for a line that is none."""
+    decoder = msgspec.json.Decoder(Verdict)
+    with path.open("rb") as lines:
+        for line in lines:
+            yield decoder.decode(line)
+
+
+def last_places(folder: Path, cameras: list[str]) -> Places:
+    """How far each camera's verdicts go, as the newest logs say."""
+    decoder = msgspec.json.Decoder(_Place)
+    found: Places = {}
+    newest = folder / VERDICTS_NAME
+    for path in [newest, *reversed(full_files(newest))][:LOOK_BACK_FILES]:
+        with path.open("rb") as lines:
+            for line in lines:
+                try:
+                    place = decoder.decode(line)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    # A power cut may leave a block of a file as it never was; that is no reason not to start.
+                    log.warning("a line of the verdict log cannot be read", path=str(path), error=str(error))
+                    continue
+                of_camera = found.setdefault(place.camera, {})
+                of_camera[place.ingest_epoch] = max(of_camera.get(place.ingest_epoch, 0), place.frame_id + 1)
+        if found.keys() >= set(cameras):
+            break
+    return found
+
+
+__all__ = ["VERDICTS_NAME", "Places", "Rotation", "VerdictLog", "full_files", "last_places", "read_verdicts"]

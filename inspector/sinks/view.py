@@ -1,0 +1,29 @@
+"""The live view: verdicts, and with them the frames a viewer asked for, published to whoever subscribes."""
+
+import msgspec
+import numpy as np
+import zmq
+
+from inspector.core.verdicts import Outcome
+
+
+class Viewer:
+    """PUB: a viewer that is slow or absent costs nothing and misses frames.
+
+    Each message: the camera's name (the topic), the verdict as JSON, and for a frame with a picture its
+    [height, width] as JSON, its pixels and its mask (uint8 planes).
+    """
+
+    def __init__(self, socket: "zmq.Socket[bytes]") -> None:
+        self._socket = socket
+        self._encoder = msgspec.json.Encoder()
+
+    def show(self, outcome: Outcome) -> None:
+        """Publish one verdict."""
+        verdict = outcome.verdict
+        parts: list[bytes | memoryview] = [verdict.camera.encode(), self._encoder.encode(verdict)]
+        mask = outcome.mask()
+        if outcome.pixels is not None and mask is not None:
+            parts.append(self._encoder.encode(outcome.pixels.shape))
+            parts += [np.ascontiguousarray(plane).reshape(-1).data for plane in (outcome.pixels, mask)]
+        self._socket.send_multipart(parts, zmq.NOBLOCK)

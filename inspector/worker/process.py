@@ -1,0 +1,109 @@
+"""worker: gathers frames into batches, keeps the engine busy, and says of each frame what was seen."""
+
+import time
+from typing import Final
+
+import structlog
+import zmq
+
+from inspector.backends import Backend, open_backend
+from inspector.config.line import LoadedConfig
+from inspector.config.recipe import load_recipe
+from inspector.core.batching import Batcher
+from inspector.engine.signature import open_trusted
+from inspector.errors import DeviceError
+from inspector.folders import make_own_folder
+from inspector.runtime.notify import READY, Notifier, Pulse
+from inspector.runtime.sending import set_retry
+from inspector.runtime.stop import StopRequest
+from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender
+from inspector.wire.messages import Filter
+from inspector.worker.intake import Intake, make_room
+from inspector.worker.worker import Held, Worker
+
+RESULTS_LINGER_MS: Final = 1000
+
+PART_MS: Final = 300
+"""After a stop was asked for, an ingest that does not answer for this long is not there."""
+
+POLL_STOPPING_MS: Final = 20
+
+log = structlog.get_logger()
+
+
+def main(config: LoadedConfig) -> None:
+    """Run until a stop is asked for. Raises InputError before the first frame is taken."""
+    line = config.line
+    make_own_folder(line.links)
+    folder = open_trusted(line.engine, line.trusted_keys)
+    recipe = load_recipe(line.recipe).bind(folder.classes)
+    structlog.contextvars.bind_contextvars(engine=folder.identity)
+    notifier = Notifier()
+    backend = open_backend(
+        folder,
+        cache_dir=line.backend.cache,
+        threads=line.backend.threads,
+        slots=line.backend.slots,
+        register_frames=line.backend.register_frames,
+    )
+    with StopRequest() as stop, backend, open_context() as context:
+        backend.verify_golden()
+        batcher: Batcher[Held] = Batcher(
+            line.batch.frames(folder.manifest.max_batch), int(line.batch.max_wait_ms * 1e6)
+        )
+        results = open_sender(context, RESULTS, line.links, linger_ms=RESULTS_LINGER_MS)
+        set_retry(results)
+        window, lump = make_room(backend, batcher.max_frames, line.deadline_ms / 1e3, len(line.cameras))
+        intakes = [
+            Intake(camera, open_receiver(context, FRAMES, line.links, camera), window, lump)
+            for camera in line.cameras
+        ]
+        pulse = Pulse(notifier, "frames")
+        clean = Filter(recipe.identity, recipe.lowest_step)
+        worker = Worker(backend, clean, batcher, results, stop, int(line.deadline_ms * 1e6), pulse)
+        notifier.tell(**{READY: "1"})
+        log.info("worker started", device=backend.device(), slots=backend.slots, max_batch=batcher.max_frames)
+        try:
+            _serve(worker, backend, intakes, stop)
+        except DeviceError:
+            worker.send(flush=True)  # what the engine answered before it was lost still counts
+            raise
+        log.info(
+            "worker ended", refused=worker.refused, failed_batches=worker.failed_batches, unsent=worker.unsent
+        )
+
+
+def _serve(worker: Worker, backend: Backend, intakes: list[Intake], stop: StopRequest) -> None:
+    poller, engine = zmq.Poller(), zmq.Poller()
+    for end in (backend.fileno(), stop.fileno()):
+        poller.register(end, zmq.POLLIN)
+        engine.register(end, zmq.POLLIN)
+    for intake in intakes:
+        poller.register(intake.socket, zmq.POLLIN)
+        poller.register(intake.connections, zmq.POLLIN)
+    parted_by_s: float | None = None
+    while True:
+        full = not stop and backend.in_flight == backend.slots
+        if full:
+            # Frames that come would only wait here instead of there: not worth waking for.
+            engine.poll(worker.due_in_ms())
+        ready = dict(poller.poll(0 if full else POLL_STOPPING_MS if stop else worker.due_in_ms()))
+        worker.collect()
+        for intake in intakes:
+            if intake.connections in ready:
+                intake.connect()
+            if intake.socket in ready:
+                worker.take(intake)
+        worker.submit(flush=bool(stop))
+        worker.send(flush=bool(stop))
+        worker.turn()
+        if not stop:
+            continue
+        if parted_by_s is None:
+            parted_by_s = time.monotonic() + PART_MS / 1e3
+            poller.unregister(stop.fileno())  # `engine` is not asked again
+            for intake in intakes:
+                intake.leave()
+        parted = all(intake.parted for intake in intakes) or time.monotonic() > parted_by_s
+        if parted and worker.idle:
+            return

@@ -1,0 +1,269 @@
+"""What the worker has in hand: frames that wait, batches in the engine, results that are gathered."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+import msgspec
+import numpy as np
+import structlog
+import zmq
+
+from inspector.backends import Answer, Backend
+from inspector.core.batching import Batcher
+from inspector.errors import WireError
+from inspector.repeated import Repeated
+from inspector.runtime.notify import TURN_MS, Pulse
+from inspector.runtime.sending import send
+from inspector.runtime.stop import StopRequest
+from inspector.values import Batch, Code, Frame, Inspection, Pixels, Segmentation, Uninspected, Working
+from inspector.wire.messages import Filter, Result, encode_results
+from inspector.wire.pixel_ring import page_aligned
+from inspector.worker.intake import MOST_LUMP, Intake, lump_s
+
+DEADLINE_MARGIN: Final = 0.1
+"""Share of the deadline kept for the way to the verdict: a result that misses it by a hair was for nothing."""
+
+OVERDUE: Final = Uninspected(Code.OVERDUE, "answered after its deadline")
+
+TOO_LATE: Final = Uninspected(Code.SHED, "shed: too old to be inspected before its deadline")
+
+log = structlog.get_logger()
+
+Socket = zmq.Socket[bytes]
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A frame in the worker's hands."""
+
+    frame: Frame
+    received_ns: int
+    view: bool
+    lent_until_ns: int
+    """Monotonic clock: from then on its pixels may be another frame's."""
+    intake: Intake
+    ingest_epoch: int
+    """Start of the ingest it is from."""
+
+
+class InFlight(msgspec.Struct, frozen=True):
+    """A batch in the engine."""
+
+    held: list[Held]
+    batch: Batch
+    submitted_ns: int
+    memory: Pixels | None
+    """Where its frames were laid together, uint8 [max_batch, H, W]; None for one frame, which stays put, and for
+    memory of the backend."""
+
+
+class Worker:
+    """The worker's state: frames that wait, batches in the engine."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        clean: Filter,
+        batcher: Batcher[Held],
+        results: Socket,
+        stop: StopRequest,
+        deadline_ns: int,
+        pulse: Pulse,
+    ) -> None:
+        self._pulse = pulse
+        self._last: Frame | None = None
+        self._answered = 0
+        self._backend = backend
+        self._classes = backend.folder.classes
+        self._engine = backend.folder.identity
+        self._size = (backend.manifest.height, backend.manifest.width)
+        self._batch_shape = (batcher.max_frames, *self._size)
+        self._memory: list[Pixels] = []
+        """For batches to come: fresh memory for each would cost as much as laying the frames in it."""
+        self._stride = backend.manifest.map_stride
+        self._clean = clean
+        self._deadline_ns = deadline_ns
+        self._gather_ns = int(lump_s(deadline_ns / 1e9) * 1e9)
+        """While frames wait for the engine, results travel together, and none waits longer than this. With time to
+        spare each travels at once."""
+        self._engine_ns = 0
+        """What the last batch took."""
+        self._batcher = batcher
+        self._results = results
+        self._stop = stop
+        self._started_ns = time.monotonic_ns()
+        self._in_flight: dict[int, InFlight] = {}
+        self._ticket = 0
+        self._gathered: list[Result] = []
+        self._batches: list[int] = []
+        """Frames in each batch that results were gathered of."""
+        self._gathered_ns = 0
+        """When the oldest gathered result came."""
+        self.refused = 0
+        self._refusals, self._failures = Repeated(), Repeated()
+        self.failed_batches = 0
+        self.unsent = 0
+
+    def turn(self) -> None:
+        """The loop came round. While the engine holds a batch, only an answer of it counts as life."""
+        self._pulse.turn(self._answered, owed=bool(self._in_flight), say=self._state)
+
+    def _state(self) -> str:
+        last = f"last {self._last.camera} frame {self._last.frame_id}" if self._last else "no frame yet"
+        in_flight = sum(len(flight.held) for flight in self._in_flight.values())
+        return (
+            f"{last}, {self._answered} answered, {in_flight} in the engine, {self.failed_batches} batches failed, "
+            f"{self.refused} messages refused"
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits and nothing is in the engine."""
+        return not self._in_flight and not len(self._batcher)
+
+    def take(self, intake: Intake) -> None:
+        """One message of a camera's frames, if there is one."""
+        now_ns = time.monotonic_ns()
+        try:
+            received = intake.receive()
+        except WireError as error:
+            self.refused += 1
+            if self._refusals.due() is not None:
+                log.warning("frame message refused", error=str(error), refused=self.refused)
+            return
+        if received is None:
+            return
+        ingest_epoch, frames = received
+        for lent in frames:
+            frame = lent.frame
+            held = Held(frame, now_ns, lent.view, lent.until_ns, intake, ingest_epoch)
+            if frame.pixels.shape == self._size:
+                self._batcher.add(held, now_ns)
+            else:
+                height, width = frame.pixels.shape
+                fault = Uninspected(
+                    Code.WRONG_SIZE,
+                    f"frame is {height}×{width}, the engine takes {self._size[0]}×{self._size[1]}",
+                )
+                self._report(held, Inspection(self._engine, now_ns, now_ns, now_ns, fault=fault))
+            self._last = frame
+
+    def submit(self, *, flush: bool = False) -> None:
+        """Fill the engine's free slots with whatever batch is due."""
+        while self._backend.in_flight < self._backend.slots:
+            now_ns = time.monotonic_ns()
+            waiting = self._batcher.take(now_ns, flush=flush)
+            if not waiting:
+                return
+            held = [each for each in waiting if self._in_time(each, now_ns)]
+            if not held:
+                continue
+            frames = tuple(each.frame for each in held)
+            memory = None
+            laid = self._backend.lay([frame.pixels for frame in frames])
+            if laid is not None:
+                pixels = laid
+            elif len(frames) == 1:
+                pixels = frames[0].pixels[np.newaxis]
+            else:
+                memory = self._memory.pop() if self._memory else page_aligned(self._batch_shape)
+                pixels = np.stack([frame.pixels for frame in frames], out=memory[: len(frames)])
+            self._ticket += 1
+            self._in_flight[self._ticket] = InFlight(held, Batch(frames, pixels), now_ns, memory)
+            self._backend.submit(self._ticket, pixels)
+
+    def _in_time(self, held: Held, now_ns: int) -> bool:
+        """Whether the frame can still make its deadline; if not it is reported, and the engine's time goes to
+        one that can."""
+        in_time_ns = held.frame.clock_ns + int(self._deadline_ns * (1 - DEADLINE_MARGIN))
+        left_ns = min(in_time_ns, held.lent_until_ns) - now_ns
+        if left_ns >= self._engine_ns:
+            return True
+        if left_ns > 0:
+            # Only the guess speaks against it: one slow batch must not shed the strip for ever.
+            self._engine_ns //= 2
+        self._report(held, Inspection(self._engine, held.received_ns, now_ns, now_ns, fault=TOO_LATE))
+        return False
+
+    def due_in_ms(self) -> int:
+        """How long the loop may sleep before a batch or results are due."""
+        dues_ns = []
+        batch_ns = self._batcher.due_ns()
+        if batch_ns is not None and self._backend.in_flight < self._backend.slots:
+            dues_ns.append(batch_ns)
+        if self._gathered:
+            dues_ns.append(self._gathered_ns + self._gather_ns)
+        if self._backend.in_flight:
+            # An engine that hangs must not keep what it has answered before.
+            dues_ns.append(time.monotonic_ns() + 2 * self._gather_ns)
+        if not dues_ns:
+            return TURN_MS
+        return max(0, -(-(min(dues_ns) - time.monotonic_ns()) // 1_000_000))
+
+    def collect(self) -> None:
+        """Report every batch the engine has finished."""
+        for answer in self._backend.collect():
+            flight = self._in_flight.pop(answer.ticket)
+            if flight.memory is not None:
+                self._memory.append(flight.memory)
+            self._batches.append(len(flight.held))
+            self._engine_ns = time.monotonic_ns() - flight.submitted_ns
+            for held, inspection in zip(flight.held, self._inspections(flight, answer), strict=True):
+                self._report(held, inspection)
+
+    def _inspections(self, flight: InFlight, answer: Answer) -> Iterator[Inspection]:
+        now_ns = time.monotonic_ns()
+        if answer.error is not None:
+            self.failed_batches += 1
+            if self._failures.due() is not None:
+                log.error(
+                    "batch failed",
+                    error=answer.error,
+                    frames=len(flight.held),
+                    first=flight.held[0].frame.frame_id,
+                    failed=self.failed_batches,
+                )
+        for index, held in enumerate(flight.held):
+            times = (held.received_ns, flight.submitted_ns, now_ns)
+            if answer.kind is None or answer.score is None:
+                failed = Uninspected(Code.ENGINE_FAILED, f"engine failed: {answer.error}")
+                yield Inspection(self._engine, *times, fault=failed)
+                continue
+            score = answer.score[index]
+            maps = pixels = None
+            if held.view or score.max() >= self._clean.lowest_step:
+                maps = Segmentation(answer.kind[index], score, self._stride)
+                # A copy: the frame's place in shared memory goes to another frame before this one is on its way.
+                pixels = held.frame.pixels.copy()
+            if time.monotonic_ns() >= held.lent_until_ns:
+                # Ingest may have laid another frame in its place while the engine looked.
+                yield Inspection(self._engine, *times, fault=OVERDUE)
+            else:
+                yield Inspection(self._engine, *times, maps, pixels)
+
+    def _report(self, held: Held, inspection: Inspection) -> None:
+        if not self._gathered:
+            self._gathered_ns = time.monotonic_ns()
+        self._answered += 1
+        self._gathered.append(Result(held.intake.camera, held.ingest_epoch, held.frame.frame_id, inspection))
+        held.intake.release(held.frame.frame_id, held.ingest_epoch)
+
+    def send(self, *, flush: bool = False) -> None:
+        """Hand what is gathered to decide, unless more is worth waiting for."""
+        if not self._gathered:
+            return
+        busy = len(self._batcher) and len(self._gathered) < MOST_LUMP
+        if busy and not flush and time.monotonic_ns() - self._gathered_ns < self._gather_ns:
+            return
+        working = Working(self._started_ns, len(self._batcher), tuple(self._batches))
+        results, self._gathered, self._batches = self._gathered, [], []
+        on_wait = partial(self._pulse.held_up, "decide")
+        if not send(
+            self._results,
+            encode_results(self._classes, results, self._clean, working),
+            self._stop,
+            on_wait=on_wait,
+        ):
+            self.unsent += len(results)
+            log.error("results not taken by decide", frames=len(results), first=results[0].frame_id)

@@ -1,0 +1,1 @@
+"""What training and export leave behind: checkpoints, model cards, versions."""

@@ -1,0 +1,90 @@
+"""Labelled frames for a build: some measure activation ranges, others, kept apart, judge what it cost."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from inspector.errors import InputError
+from trainer.artifacts.card import Card
+from trainer.data.collapse import in_classes, knows_one_kind
+from trainer.data.dataset import Dataset
+from trainer.data.formats import open_dataset
+from trainer.data.frames import LoadedFrames, load_frames
+
+CALIBRATION_FRAMES: Final = 48
+"""Activation ranges settle within a few dozen frames; more only take longer."""
+LEAST_CALIBRATION_FRAMES: Final = 8
+DEFECTIVE_SHARE: Final = 2 / 3
+"""Of the calibration frames, where there are as many: defects drive activations further than clean steel does."""
+MEASURED_FRAMES: Final = 300
+"""Most frames that judge; ONNX Runtime needs 0.1 to 0.2 s for each."""
+LOOKED_AT: Final = 4000
+"""Most labels read to tell defective frames from clean ones."""
+SEED: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Two parts that share no frame."""
+
+    folder: str
+    """Its name, without the path."""
+    ranges: LoadedFrames
+    """What quantisation measures its ranges on."""
+    judges: LoadedFrames
+    """What shows how much quality the build cost."""
+
+
+def load_calibration(root: Path, card: Card, *, show_progress: bool = False) -> Calibration:
+    """Deal out the data set in `root`, by seed.
+
+    Raises InputError where there is no data set, where it does not fit the model, where it has too few frames, and
+    where no defect is left to judge by.
+    """
+    dataset = open_dataset(root)
+    if dataset.classes != card.classes and not knows_one_kind(card.classes):
+        raise InputError(
+            f"--calibration {root}: its classes are {', '.join(dataset.classes)}, the model's "
+            f"{', '.join(card.classes)}: name frames labelled for this model"
+        )
+    if len(dataset.names) < 2 * LEAST_CALIBRATION_FRAMES:
+        raise InputError(
+            f"--calibration {root}: has {len(dataset.names)} frames, needs {2 * LEAST_CALIBRATION_FRAMES}: half "
+            "to measure ranges, half to judge"
+        )
+    _check_size(dataset, dataset.names[0], card)
+    ranges, judges = _deal(dataset, (card.height, card.width))
+    calibration = Calibration(
+        root.resolve().name,
+        load_frames(dataset, ranges, show_progress=show_progress),
+        in_classes(card.classes, load_frames(dataset, judges, show_progress=show_progress)),
+    )
+    _check_size(dataset, judges[0], card)
+    if not calibration.judges.present[:, 1:].any():
+        raise InputError(f"--calibration {root}: too few frames with a labelled defect, none is left to judge by")
+    return calibration
+
+
+def _check_size(dataset: Dataset, name: str, card: Card) -> None:
+    height, width = dataset.frame(name).shape
+    if (height, width) != (card.height, card.width):
+        raise InputError(
+            f"--calibration {dataset.images[name]}: frame is {height}×{width} px but the model takes "
+            f"{card.height}×{card.width}: name frames of that size, or export the model for this one"
+        )
+
+
+def _deal(dataset: Dataset, size: tuple[int, int]) -> tuple[list[str], list[str]]:
+    """Names for the ranges, and for judging."""
+    random = np.random.default_rng(SEED)
+    names = [dataset.names[place] for place in random.permutation(len(dataset.names))[:LOOKED_AT]]
+    defective = {name: bool(dataset.label(name, size).any()) for name in names}
+    shows = [name for name in names if defective[name]]
+    clean = [name for name in names if not defective[name]]
+    # At most half of either kind, so that both parts see both.
+    ranges = shows[: min(round(CALIBRATION_FRAMES * DEFECTIVE_SHARE), len(shows) // 2)]
+    ranges += clean[: min(CALIBRATION_FRAMES - len(ranges), len(clean) // 2)]
+    taken = set(ranges)
+    return ranges, [name for name in names if name not in taken][:MEASURED_FRAMES]

@@ -1,0 +1,150 @@
+"""What can be evaluated: a checkpoint, a model folder, an engine folder; all answer with the contract's maps."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
+
+from inspector.backends import open_backend
+from inspector.engine.manifest import MANIFEST_NAME, open_folder
+from inspector.errors import InputError
+from inspector.values import Pixels
+from trainer.artifacts.card import is_model_folder, open_model
+from trainer.artifacts.extras import needs_train_extra
+
+if TYPE_CHECKING:
+    from trainer.artifacts.checkpoint import Checkpoint
+
+DEFAULT_THRESHOLD: Final = 0.5
+"""Where nothing was chosen on validation: as likely defect as normal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How maps become decisions."""
+
+    classes: tuple[str, ...]
+    thresholds: dict[str, float]
+    """Per defect class, 0..1."""
+    min_area_px: dict[str, int] = field(default_factory=dict)
+    """Per defect class; a missing one is 0."""
+
+
+class Predictor(ABC):
+    """Maps of frames, uint8 in and out, whatever computes them. Use as a context manager."""
+
+    operation: Operation
+    map_stride: int
+    height: int
+    width: int
+    identity: str
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:  # noqa: B027 (most hold nothing)
+        """Release what is held."""
+
+    @abstractmethod
+    def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
+        """(kind, score), uint8 [N, H/m, W/m] each, of frames uint8 [N, H, W]."""
+
+
+class TorchPredictor(Predictor):
+    """A checkpoint in torch, fp32: the reference."""
+
+    def __init__(self, checkpoint: "Checkpoint", height: int, width: int, map_stride: int, flips: int = 1) -> None:
+        from trainer.models.contract import InspectionNet
+
+        self.operation = Operation(checkpoint.classes, dict.fromkeys(checkpoint.classes[1:], DEFAULT_THRESHOLD))
+        self.height, self.width, self.map_stride = height, width, map_stride
+        self.identity = str(checkpoint.path)
+        self.net = InspectionNet(checkpoint.net, height, width, map_stride, flips).eval()
+
+    def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
+        """One frame at a time: the memory of a large network's activations stays small."""
+        import torch
+
+        with torch.inference_mode():
+            pairs = [self.net(torch.from_numpy(frames[i : i + 1])) for i in range(len(frames))]
+        return (
+            np.concatenate([kind.numpy() for kind, _ in pairs]),
+            np.concatenate([score.numpy() for _, score in pairs]),
+        )
+
+
+class OnnxPredictor(Predictor):
+    """An ONNX file in ONNX Runtime, CPU."""
+
+    def __init__(self, path: Path, operation: Operation, height: int, width: int, map_stride: int) -> None:
+        import onnxruntime
+
+        self.operation = operation
+        self.height, self.width, self.map_stride = height, width, map_stride
+        self.identity = str(path)
+        try:
+            self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001 (onnxruntime's exceptions share no narrower public base)
+            raise InputError(f"{path}: ONNX Runtime cannot open it: {error}") from None
+
+    def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
+        """One frame at a time: batching buys nothing on a CPU."""
+        pairs = [self._session.run(["kind", "score"], {"frames": frames[i : i + 1]}) for i in range(len(frames))]
+        return (
+            np.concatenate([np.asarray(kind, np.uint8) for kind, _ in pairs]),
+            np.concatenate([np.asarray(score, np.uint8) for _, score in pairs]),
+        )
+
+
+class EnginePredictor(Predictor):
+    """An engine folder, through the line's own backend."""
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        folder = open_folder(path)
+        manifest = folder.manifest
+        self.operation = Operation(manifest.classes, dict(manifest.thresholds), dict(manifest.min_area_px))
+        self.height, self.width, self.map_stride = manifest.height, manifest.width, manifest.map_stride
+        self.identity = folder.identity
+        self._backend = open_backend(folder, threads=threads)
+
+    def __enter__(self) -> Self:
+        self._backend.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Release the device."""
+        self._backend.__exit__(None, None, None)
+
+    def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
+        """As many at once as the backend takes."""
+        return self._backend.infer(frames)
+
+
+def open_predictor(path: Path, threads: int | None = None) -> Predictor:
+    """Whatever `path` is; raises InputError when it is nothing that can be evaluated."""
+    if (path / MANIFEST_NAME).is_file():
+        return EnginePredictor(path, threads)
+    if is_model_folder(path):
+        model = open_model(path)
+        card = model.card
+        operation = Operation(card.classes, dict(card.thresholds), dict(card.min_area_px))
+        with needs_train_extra("evaluate"):
+            return OnnxPredictor(model.onnx, operation, card.height, card.width, card.map_stride)
+    if path.is_file():
+        with needs_train_extra("evaluate"):
+            return _open_checkpoint(path, threads)
+    raise InputError(f"{path}: neither a checkpoint nor a model folder (card.json) nor an engine folder")
+
+
+def _open_checkpoint(path: Path, threads: int | None) -> Predictor:
+    import torch
+
+    from trainer.artifacts.checkpoint import load_checkpoint
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    checkpoint = load_checkpoint(path)
+    height, width = checkpoint.size
+    return TorchPredictor(checkpoint, height, width, 1)

@@ -1,0 +1,1 @@
+"""Export: a checkpoint becomes ONNX with the engine contract."""
