@@ -14,8 +14,9 @@ import pytest
 from ports import free_port
 from sqlalchemy import create_engine, text
 
+from inspector.results import VERDICTS_NAME
 from inspector.sinks import REJECTS_FOLDER
-from inspector.sinks.log.verdict_log import VERDICTS_NAME, VerdictLog
+from inspector.sinks.log.verdict_log import VerdictLog
 from inspector.sinks.records.database import Database
 from inspector.sinks.records.retention import Keep
 from inspector.sinks.records.rows import Run

@@ -7,7 +7,7 @@ import msgspec
 from recorded import SECOND_NS, STARTED_NS, defect, verdict
 from sqlalchemy import Inspector
 
-from inspector.sinks.log.verdict_log import VERDICTS_NAME
+from inspector.results import VERDICTS_NAME
 from inspector.values import Verdict
 
 RUN_KEY: Final = "3f0c2b6e-6a1c-4a53-9c5e-2f8f6f0f7d10"

@@ -108,7 +108,7 @@ class Backend(ABC):
         """Return a descriptor that polls readable while `collect` has answers."""
         return self._event
 
-    def tell_together(self, batches: int, seconds: float) -> None:
+    def coalesce(self, batches: int, seconds: float) -> None:
         """Coalesce about `batches` answers into one wake-up while the engine has enough other work.
 
         An answer that arrives `seconds` or more after the previous wake-up causes a wake-up at once. Raises

@@ -18,10 +18,10 @@ from inspector.config.line import LineConfig, LoadedConfig, SimulatorSettings, l
 from inspector.engine.manifest import EngineFolder
 from inspector.engine.signature import open_trusted
 from inspector.machine import machine
-from inspector.sinks.log.verdict_log import VERDICTS_NAME, read_verdicts
+from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.sources.simulated import SimulatorSource
 from inspector.values import Pixels
-from inspector.worker.intake import make_room
+from inspector.worker.intake import open_window
 
 DISTINCT_FRAMES: Final = 64
 """Frames held in memory and shown over and over: neither a renderer nor a disk is measured."""
@@ -98,7 +98,7 @@ def engine_alone(line: LineConfig, folder: EngineFolder, images: Pixels, seconds
     with open_backend(folder, cache_dir=settings.cache, threads=settings.threads, slots=settings.slots) as backend:
         batch = line.batch.frames(folder.manifest.max_batch)
         backend.verify_golden()
-        make_room(backend, batch, line.deadline_ms / 1e3)
+        open_window(backend, batch, line.deadline_ms / 1e3)
         frames_per_second = measure_speed(backend, images, seconds, batch)["frames_per_second"]
         single: list[float] = []
         until_s = time.perf_counter() + seconds

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from inspector.errors import InputError
-from inspector.sinks.log.verdict_log import VERDICTS_NAME, read_verdicts
+from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.values import Verdict
 
 IGNORED: Final = ("captured_ns", "ingest_epoch", "stage_ms", "recipe", "engine", "file")

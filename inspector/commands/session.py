@@ -20,9 +20,9 @@ from inspector.errors import InputError
 from inspector.ingest.process import slots_for
 from inspector.logs import STDERR
 from inspector.report.report import write_report
+from inspector.results import VERDICTS_NAME
 from inspector.runtime.stop import StopRequest
 from inspector.sinks.gate.log import GATE_LOG_NAME
-from inspector.sinks.log.verdict_log import VERDICTS_NAME
 from inspector.sinks.summary import SUMMARY_NAME, read_summary
 from inspector.supervisor.line import Line
 from inspector.wire.pixel_ring import stride

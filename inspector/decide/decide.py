@@ -7,6 +7,7 @@ import msgspec
 import structlog
 
 from inspector.config.recipe import LoadedRecipe
+from inspector.core import flow
 from inspector.core.ledger import CameraLedger
 from inspector.core.rules import EngineClasses
 from inspector.core.tally import Tally
@@ -16,7 +17,6 @@ from inspector.errors import WireError
 from inspector.monitoring.counters import Meters
 from inspector.values import Announcement, Code, Decision, Inspection, Uninspected, Verdict
 from inspector.wire.messages import End, News, Parts, Result, decode_news, decode_results
-from inspector.worker.intake import lump_s
 
 STOPPED_REASON: Final = Uninspected(Code.STOPPED, "stopped before a result came")
 
@@ -30,9 +30,6 @@ TURN_FRAMES: Final = 64
 
 TURN_LOST_FRAMES: Final = 100
 """Frames of a long gap that get their verdicts in one turn, beside those of the frames that pass now."""
-
-LUMPS_OF_PATIENCE: Final = 1.5
-"""Results that travel together come so far apart at the most, with something to spare."""
 
 log = structlog.get_logger()
 
@@ -256,9 +253,9 @@ class Decide:
         return sum(len(camera.ledger) for camera in self._cameras.values())
 
     @property
-    def patience_ms(self) -> int:
+    def coalesce_ms(self) -> int:
         """So long news may wait for the next results while some are owed: each wake pays for cold caches anew."""
-        return int(1e3 * LUMPS_OF_PATIENCE * lump_s(self._deadline_ns / 1e9)) if self.owed else 0
+        return flow.coalesce_ms(self._deadline_ns / 1e9) if self.owed else 0
 
     def state(self) -> str:
         """The ledger in one line."""

@@ -109,9 +109,9 @@ def _serve(
     given: list[Outcome] = []
     while True:
         timeout_ms = 0 if sinks.hurried or decide.behind else _timeout_ms(decide, stopping=stop_s is not None)
-        patience_ms = min(timeout_ms, decide.patience_ms) if stop_s is None else 0
-        if patience_ms:
-            answers.poll(patience_ms)
+        coalesce_ms = min(timeout_ms, decide.coalesce_ms) if stop_s is None else 0
+        if coalesce_ms:
+            answers.poll(coalesce_ms)
             timeout_ms = 0
         ready = dict(poller.poll(timeout_ms))
         if news in ready:

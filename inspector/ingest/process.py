@@ -13,6 +13,7 @@ import zmq
 
 from inspector.config.line import LoadedConfig
 from inspector.config.recipe import LoadedRecipe, load_recipe
+from inspector.core.flow import CHUNK_FRAMES, RECORDING_CHUNK_S
 from inspector.core.picture import PictureCheck
 from inspector.engine.manifest import read_manifest
 from inspector.errors import ConfigError, WorkError
@@ -50,11 +51,6 @@ SHED_QUEUE_FRAMES: Final = 8
 
 IDLE_MS: Final = 200
 """So often an ingest with nothing to tell says that it is alive: five times before decide calls it silent."""
-
-GATHER_FRAMES: Final = 16
-GATHER_S: Final = 0.001
-"""Frames of a recording that travel together, and how long they wait for each other: a message costs more than a
-frame's place in it."""
 
 SHED_REASON: Final = Uninspected(Code.SHED, "shed: the worker is behind")
 STOPPED_REASON: Final = Uninspected(Code.STOPPED, "stopped before the frame was inspected")
@@ -278,8 +274,8 @@ def _feed_waiting(
         if stop:
             return
         frames: list[Frame] = []
-        until_s = time.monotonic() + GATHER_S
-        while len(frames) < min(room, GATHER_FRAMES):
+        until_s = time.monotonic() + RECORDING_CHUNK_S
+        while len(frames) < min(room, CHUNK_FRAMES):
             try:
                 capture = next(captures)
             except StopIteration:

@@ -6,9 +6,12 @@ import jinja2
 
 
 def page_environment(*folders: Path) -> jinja2.Environment:
-    """A template environment over these folders; an undefined name in a template raises jinja2.UndefinedError."""
+    """A template environment over these folders and this one, whose style sheet all pages share.
+
+    An undefined name in a template raises jinja2.UndefinedError.
+    """
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
+        loader=jinja2.FileSystemLoader([*folders, Path(__file__).parent]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -8,7 +8,8 @@ from typing import Final
 
 from inspector.errors import InputError
 from inspector.render.local_time import moment
-from inspector.sinks.log.verdict_log import VERDICTS_NAME, full_files
+from inspector.results import VERDICTS_NAME
+from inspector.sinks.log.verdict_log import full_files
 from inspector.values import Verdict
 
 CLOCK_SLACK_S: Final = 3600.0

@@ -15,10 +15,11 @@ from inspector.core.verdicts import Outcome
 from inspector.engine.manifest import EngineFolder
 from inspector.errors import WorkError
 from inspector.monitoring.state import SinkState
+from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.sinks.gate.feed import GateFeed
 from inspector.sinks.gate.log import GateLog
 from inspector.sinks.gate.modbus import ModbusGate
-from inspector.sinks.log.verdict_log import VERDICTS_NAME, Places, Rotation, VerdictLog, read_verdicts
+from inspector.sinks.log.verdict_log import Places, Rotation, VerdictLog
 from inspector.sinks.pictures import RejectPictures
 from inspector.sinks.records import open_records
 from inspector.sinks.summary import write_summary

@@ -1,13 +1,13 @@
 """The worker's end of a camera's frames link: says how much room there is, and takes what comes."""
 
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from inspector.backends import Backend
+from inspector.core.flow import window_frames
 from inspector.errors import WireError
 from inspector.values import Frame
 from inspector.wire.links import connections
@@ -27,45 +27,12 @@ from inspector.wire.messages import (
 )
 from inspector.wire.pixel_ring import PixelRing
 
-MOST_LUMP: Final = 16
-"""Frames that a worker lets go before ingest hears of it, while as many more keep the engine busy. A message for
-each frame would cost more than the frame, and so would a process that wakes for each, with cold caches: 16 instead
-of 8 took a fifth off what ingest and decide need a frame. Beyond one batch, more would only wait longer."""
 
-LUMP_S: Final = 0.05
-LUMP_SHARE: Final = 0.1
-
-HELD_SHARE: Final = 0.5
-"""Share of the deadline that the frames a worker holds may take its engine: one that waits longer is lost for sure
-as soon as anything else takes its time."""
-
-LEAST_HELD: Final = 2
-"""One frame in the engine and one behind it, however slow it is."""
-
-
-def lump_s(deadline_s: float) -> float:
-    """What goes through the engine in this time is told of together: the shorter of LUMP_S and a share of the
-    deadline."""
-    return min(LUMP_S, LUMP_SHARE * deadline_s)
-
-
-def window_frames(
-    batch: int, slots: int, seconds_a_frame: float, deadline_s: float, cameras: int = 1
-) -> tuple[int, int]:
-    """(frames of one camera a worker holds at the most, frames it lets go at a time); the engine takes `slots`
-    batches of at most `batch` frames at once."""
-    seconds_a_frame = max(seconds_a_frame, 1e-9)
-    lump = max(batch, min(MOST_LUMP, int(lump_s(deadline_s) / seconds_a_frame)))
-    in_time = int(HELD_SHARE * deadline_s / seconds_a_frame) // cameras
-    window = max(LEAST_HELD, min(batch * slots + 2 * lump, in_time))
-    return window, min(lump, window // 2)
-
-
-def make_room(backend: Backend, batch: int, deadline_s: float, cameras: int = 1) -> tuple[int, int]:
-    """`window_frames` of an engine that has shown its speed, which is told to answer in lumps as large."""
-    window, lump = window_frames(batch, backend.slots, backend.seconds_a_frame, deadline_s, cameras)
-    backend.tell_together(lump // batch, lump * backend.seconds_a_frame)
-    return window, lump
+def open_window(backend: Backend, batch: int, deadline_s: float, cameras: int = 1) -> tuple[int, int]:
+    """`window_frames` of an engine whose speed is measured; the engine reports answers in such chunks."""
+    window, chunk = window_frames(batch, backend.slots, backend.seconds_a_frame, deadline_s, cameras)
+    backend.coalesce(chunk // batch, chunk * backend.seconds_a_frame)
+    return window, chunk
 
 
 class Lent(msgspec.Struct, frozen=True):
@@ -81,13 +48,13 @@ class Lent(msgspec.Struct, frozen=True):
 class Intake:
     """One camera's frames, as ingest sends them."""
 
-    def __init__(self, camera: str, socket: "zmq.Socket[bytes]", window: int, lump: int) -> None:
+    def __init__(self, camera: str, socket: "zmq.Socket[bytes]", window: int, chunk: int) -> None:
         self.camera = camera
         self.socket = socket
         self.connections = connections(socket)
         self.parted = False
         """Nothing comes any more."""
-        self._window, self._lump = window, lump
+        self._window, self._chunk = window, chunk
         self._joined: int | None = None
         """Start of the ingest that has been told of room; None before its welcome."""
         self._rings: dict[int, PixelRing] = {}
@@ -149,7 +116,7 @@ class Intake:
         if ingest_epoch != self._joined:
             return
         self._done.append(frame_id)
-        if len(self._done) >= self._lump:
+        if len(self._done) >= self._chunk:
             self._say(Room(ingest_epoch, 0 if self._leaving else len(self._done), self._done))
             self._done = []
 

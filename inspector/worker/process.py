@@ -18,8 +18,8 @@ from inspector.runtime.sending import set_retry
 from inspector.runtime.stop import StopRequest
 from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender
 from inspector.wire.messages import Filter
-from inspector.worker.intake import Intake, make_room
-from inspector.worker.worker import Held, Worker
+from inspector.worker.intake import Intake, open_window
+from inspector.worker.worker import PendingFrame, Worker
 
 RESULTS_LINGER_MS: Final = 1000
 
@@ -48,14 +48,14 @@ def main(config: LoadedConfig) -> None:
     )
     with StopRequest() as stop, backend, open_context() as context:
         backend.verify_golden()
-        batcher: Batcher[Held] = Batcher(
+        batcher: Batcher[PendingFrame] = Batcher(
             line.batch.frames(folder.manifest.max_batch), int(line.batch.max_wait_ms * 1e6)
         )
         results = open_sender(context, RESULTS, line.links, linger_ms=RESULTS_LINGER_MS)
         set_retry(results)
-        window, lump = make_room(backend, batcher.max_frames, line.deadline_ms / 1e3, len(line.cameras))
+        window, chunk = open_window(backend, batcher.max_frames, line.deadline_ms / 1e3, len(line.cameras))
         intakes = [
-            Intake(camera, open_receiver(context, FRAMES, line.links, camera), window, lump)
+            Intake(camera, open_receiver(context, FRAMES, line.links, camera), window, chunk)
             for camera in line.cameras
         ]
         pulse = Pulse(notifier, "frames")

@@ -12,6 +12,7 @@ import zmq
 
 from inspector.backends import Answer, Backend
 from inspector.core.batching import Batcher
+from inspector.core.flow import CHUNK_FRAMES, chunk_s
 from inspector.errors import WireError
 from inspector.repeated import Repeated
 from inspector.runtime.notify import TURN_MS, Pulse
@@ -20,7 +21,7 @@ from inspector.runtime.stop import StopRequest
 from inspector.values import Batch, Code, Frame, Inspection, Pixels, Segmentation, Uninspected, Working
 from inspector.wire.messages import Filter, Result, encode_results
 from inspector.wire.pixel_ring import page_aligned
-from inspector.worker.intake import MOST_LUMP, Intake, lump_s
+from inspector.worker.intake import Intake
 
 DEADLINE_MARGIN: Final = 0.1
 """Share of the deadline kept for the way to the verdict: a result that misses it by a hair was for nothing."""
@@ -34,7 +35,7 @@ log = structlog.get_logger()
 Socket = zmq.Socket[bytes]
 
 
-class Held(msgspec.Struct, frozen=True):
+class PendingFrame(msgspec.Struct, frozen=True):
     """A frame in the worker's hands."""
 
     frame: Frame
@@ -50,7 +51,7 @@ class Held(msgspec.Struct, frozen=True):
 class InFlight(msgspec.Struct, frozen=True):
     """A batch in the engine."""
 
-    held: list[Held]
+    held: list[PendingFrame]
     batch: Batch
     submitted_ns: int
     memory: Pixels | None
@@ -65,7 +66,7 @@ class Worker:
         self,
         backend: Backend,
         clean: Filter,
-        batcher: Batcher[Held],
+        batcher: Batcher[PendingFrame],
         results: Socket,
         stop: StopRequest,
         deadline_ns: int,
@@ -84,7 +85,7 @@ class Worker:
         self._stride = backend.manifest.map_stride
         self._clean = clean
         self._deadline_ns = deadline_ns
-        self._gather_ns = int(lump_s(deadline_ns / 1e9) * 1e9)
+        self._gather_ns = int(chunk_s(deadline_ns / 1e9) * 1e9)
         """While frames wait for the engine, results travel together, and none waits longer than this. With time to
         spare each travels at once."""
         self._engine_ns = 0
@@ -137,7 +138,7 @@ class Worker:
         ingest_epoch, frames = received
         for lent in frames:
             frame = lent.frame
-            held = Held(frame, now_ns, lent.view, lent.until_ns, intake, ingest_epoch)
+            held = PendingFrame(frame, now_ns, lent.view, lent.until_ns, intake, ingest_epoch)
             if frame.pixels.shape == self._size:
                 self._batcher.add(held, now_ns)
             else:
@@ -173,7 +174,7 @@ class Worker:
             self._in_flight[self._ticket] = InFlight(held, Batch(frames, pixels), now_ns, memory)
             self._backend.submit(self._ticket, pixels)
 
-    def _in_time(self, held: Held, now_ns: int) -> bool:
+    def _in_time(self, held: PendingFrame, now_ns: int) -> bool:
         """Whether the frame can still make its deadline; if not it is reported, and the engine's time goes to
         one that can."""
         in_time_ns = held.frame.clock_ns + int(self._deadline_ns * (1 - DEADLINE_MARGIN))
@@ -242,7 +243,7 @@ class Worker:
             else:
                 yield Inspection(self._engine, *times, maps, pixels)
 
-    def _report(self, held: Held, inspection: Inspection) -> None:
+    def _report(self, held: PendingFrame, inspection: Inspection) -> None:
         if not self._gathered:
             self._gathered_ns = time.monotonic_ns()
         self._answered += 1
@@ -253,7 +254,7 @@ class Worker:
         """Hand what is gathered to decide, unless more is worth waiting for."""
         if not self._gathered:
             return
-        busy = len(self._batcher) and len(self._gathered) < MOST_LUMP
+        busy = len(self._batcher) and len(self._gathered) < CHUNK_FRAMES
         if busy and not flush and time.monotonic_ns() - self._gathered_ns < self._gather_ns:
             return
         working = Working(self._started_ns, len(self._batcher), tuple(self._batches))

@@ -7,7 +7,7 @@ import msgspec
 
 from inspector.errors import InputError
 from inspector.report.run_rules import read_rules
-from inspector.sinks.log.verdict_log import VERDICTS_NAME, read_verdicts
+from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.values import Decision, Verdict
 from trainer.data.dataset import Dataset
 

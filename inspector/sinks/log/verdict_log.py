@@ -4,19 +4,17 @@ A run keeps one file. A service, which runs for months, moves a full one to verd
 keeps the newest of them: numbers, not times, as a PC's clock may be set back.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import structlog
 
+from inspector.results import VERDICTS_NAME
 from inspector.sinks.log.journal import Journal
 from inspector.sinks.log.log_file import LogFile, Rotation, full_files
 from inspector.sinks.log.log_writer import LogWriter
 from inspector.values import Verdict
-
-VERDICTS_NAME: Final = "verdicts.jsonl"
 
 LOOK_BACK_FILES: Final = 4
 """Files that are searched for a camera's last frame: a camera that runs is in the newest one."""
@@ -124,14 +122,6 @@ def _recover(file: LogFile, journal: Journal) -> bytes:
     return rest
 
 
-def read_verdicts(path: Path) -> Iterator[Verdict]:
-    """The verdicts of a log, in order; raises msgspec.DecodeError for a line that is none."""
-    decoder = msgspec.json.Decoder(Verdict)
-    with path.open("rb") as lines:
-        for line in lines:
-            yield decoder.decode(line)
-
-
 def last_places(folder: Path, cameras: list[str]) -> Places:
     """How far each camera's verdicts go, as the newest logs say."""
     decoder = msgspec.json.Decoder(_Place)
@@ -153,4 +143,4 @@ def last_places(folder: Path, cameras: list[str]) -> Places:
     return found
 
 
-__all__ = ["VERDICTS_NAME", "Places", "Rotation", "VerdictLog", "full_files", "last_places", "read_verdicts"]
+__all__ = ["Places", "Rotation", "VerdictLog", "full_files", "last_places"]

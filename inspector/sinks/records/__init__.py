@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from inspector.config.line import LineConfig, LoadedConfig
 from inspector.errors import ConfigError
 from inspector.extras import needs_extra
-from inspector.sinks.log.verdict_log import VERDICTS_NAME
+from inspector.results import VERDICTS_NAME
 
 if TYPE_CHECKING:
     from inspector.sinks.records.writer import Records

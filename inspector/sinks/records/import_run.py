@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from inspector.errors import InputError, WorkError
-from inspector.sinks.log.verdict_log import VERDICTS_NAME
+from inspector.results import VERDICTS_NAME
 from inspector.sinks.records import verdict_logs
 from inspector.sinks.records.catch_up import EarlierVerdicts
 from inspector.sinks.records.database import Database, reason

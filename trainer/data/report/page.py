@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 
 import inspector
-from inspector import sinks
 from inspector.errors import WorkError
 from inspector.files import write_whole
 from inspector.render.colours import kind_colour
@@ -54,7 +53,7 @@ class Shown:
 
 def write_page(found: Survey, path: Path) -> None:
     """Write the page; raises WorkError where it cannot be written."""
-    environment = page_environment(Path(__file__).parent, Path(sinks.__file__).parent)
+    environment = page_environment(Path(__file__).parent)
     environment.filters.update(
         colour=kind_colour,
         shape=mark_path,

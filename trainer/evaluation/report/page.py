@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import inspector
-from inspector import sinks
 from inspector.files import write_whole
 from inspector.render.colours import kind_colour
 from inspector.render.numbers import frames, thousands
@@ -184,8 +183,7 @@ def _size(row: Mapping[str, Any]) -> str:
 
 
 def _render(page: Page) -> str:
-    folders = [Path(__file__).parent, Path(sinks.__file__).parent]  # report.css is the line's
-    environment = page_environment(*folders)
+    environment = page_environment(Path(__file__).parent)
     environment.filters.update(
         colour=kind_colour,
         shape=mark_path,

@@ -74,7 +74,7 @@ def test_a_loop_is_woken_when_half_the_slots_are_free(folder):
 def test_told_together_means_that_many_answers_a_wake(folder):
     """As many batches more are taken, so that as many as before are left at work."""
     with Queueing(folder) as backend:
-        backend.tell_together(8, 60.0)
+        backend.coalesce(8, 60.0)
         assert backend.slots == SLOTS + 8
         answers_until_told(backend)
         assert answers_until_told(backend) == 8 + SLOTS // 2
@@ -83,7 +83,7 @@ def test_told_together_means_that_many_answers_a_wake(folder):
 def test_an_engine_with_little_to_do_tells_of_each_answer(folder):
     """At half load latency counts, not wakes."""
     with Queueing(folder) as backend:
-        backend.tell_together(8, 60.0)
+        backend.coalesce(8, 60.0)
         for ticket in range(3):
             backend.submit(ticket, FRAME)
             backend.answer()
@@ -93,7 +93,7 @@ def test_an_engine_with_little_to_do_tells_of_each_answer(folder):
 def test_no_answer_waits_longer_than_was_asked_for(folder):
     """Where the engine turns slow, its next answer brings the ones before it."""
     with Queueing(folder) as backend:
-        backend.tell_together(8, 0.05)
+        backend.coalesce(8, 0.05)
         answers_until_told(backend)
         backend.fill()
         backend.answer()
@@ -106,9 +106,9 @@ def test_no_answer_waits_longer_than_was_asked_for(folder):
 def test_the_slots_of_a_config_are_kept_to(folder, monkeypatch: pytest.MonkeyPatch):
     """And an engine whose slots cost memory keeps to its own."""
     with Queueing(folder, BackendSettings(slots=3)) as backend:
-        backend.tell_together(8, 60.0)
+        backend.coalesce(8, 60.0)
         assert backend.slots == 3
     monkeypatch.setattr(Queueing, "queues", False)
     with Queueing(folder) as backend:
-        backend.tell_together(8, 60.0)
+        backend.coalesce(8, 60.0)
         assert backend.slots == SLOTS

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import zmq
 
+from inspector.core.flow import window_frames
 from inspector.ingest.dispatch import Dispatch, ViewPace
 from inspector.runtime.stop import StopRequest
 from inspector.values import Frame
 from inspector.wire.links import FRAMES, open_context, open_receiver, open_sender, ring_path
 from inspector.wire.pixel_ring import PixelRing
-from inspector.worker.intake import Intake, window_frames
+from inspector.worker.intake import Intake
 
 SIZE = (4, 8)
 WINDOW, LUMP = 4, 2

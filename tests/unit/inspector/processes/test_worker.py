@@ -18,7 +18,7 @@ from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, o
 from inspector.wire.messages import Filter, decode_results
 from inspector.wire.pixel_ring import PixelRing
 from inspector.worker.intake import Intake
-from inspector.worker.worker import OVERDUE, Held, Worker
+from inspector.worker.worker import OVERDUE, PendingFrame, Worker
 
 SIZE = (64, 64)
 WINDOW, LUMP = 4, 1
@@ -39,7 +39,7 @@ def inspect_one(
         dispatch = Dispatch(frames, ring, deadline_ns, 1, stop, ViewPace(0))
         answers = open_receiver(context, RESULTS, folder)
         intake = Intake("top", open_receiver(context, FRAMES, folder, "top"), WINDOW, LUMP)
-        batcher: Batcher[Held] = Batcher(1, 0)
+        batcher: Batcher[PendingFrame] = Batcher(1, 0)
         results = open_sender(context, RESULTS, folder, linger_ms=0)
         worker = Worker(
             backend, Filter("r@1", 1), batcher, results, stop, deadline_ns, Pulse(Notifier(), "frames")

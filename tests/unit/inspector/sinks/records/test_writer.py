@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from inspector.errors import ConfigError
-from inspector.sinks.log.verdict_log import read_verdicts
+from inspector.results import read_verdicts
 from inspector.sinks.records import writer
 from inspector.sinks.records.import_run import import_run
 from inspector.sinks.records.rows import identify_run
