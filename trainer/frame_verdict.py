@@ -110,9 +110,7 @@ class FrameJudge:
 
 
 def reaches(areas: NDArray[np.int64], min_area_px: Sequence[int]) -> NDArray[np.bool_]:
-    """Which kinds have a defect of at least their minimum area; all arrays are indexed by kind, and kind 0 is
-    False.
-    """
+    """Which kinds have a defect of at least their minimum area; arrays are indexed by kind, index 0 is False."""
     reached = areas >= np.maximum(1, min_area_px)
     reached[0] = False
     return np.asarray(reached, np.bool_)
