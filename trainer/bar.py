@@ -8,7 +8,8 @@ from tqdm import tqdm
 
 TERMINAL_DELAY_S: Final = 1.0
 PLAIN_INTERVAL_S: Final = 15.0
-"""Seconds before the first output and between plain lines; shorter work prints nothing."""
+"""Delay before the first output, on a terminal and elsewhere, seconds; shorter work shows nothing. Elsewhere it is
+also the time between two lines."""
 _BAR: Final = "{l_bar}{bar}{r_bar}"
 _PLAIN: Final = "{desc}: {n_fmt}/{total_fmt} {unit}s, {elapsed} gone, {remaining} to go\n"
 

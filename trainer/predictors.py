@@ -44,7 +44,7 @@ class Predictor(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:  # noqa: B027 (most hold nothing)
+    def __exit__(self, *_: object) -> None:  # noqa: B027 (most have nothing to release)
         """Release resources."""
 
     @abstractmethod

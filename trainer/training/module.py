@@ -33,7 +33,7 @@ OPTIMIZERS: Final[dict[str, type[torch.optim.Optimizer]]] = {"adam": torch.optim
 """Name → optimiser; each takes lr and weight_decay."""
 
 
-class LossNotFinite(Exception):  # noqa: N818 (run.py makes an error of it that names the frames)
+class LossNotFinite(Exception):  # noqa: N818 (run.py turns it into an error with the frames' names)
     """The loss of a batch is infinite or not a number; raised before the optimiser changes the weights."""
 
     def __init__(self, loss: float, step: int, first_slot: int, count: int) -> None:
