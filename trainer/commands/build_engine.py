@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Build and say how it went."""
+    """Build the engine and print a summary."""
     from trainer.build import build_engine
     from trainer.build_settings import BuildSettings
     from trainer.builders.request import GpuOptions

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Check, print, and fail where training would."""
+    """Check the data and print the findings; raises WorkError for data that training would refuse."""
     from trainer.data_report.page import write_page
     from trainer.data_report.survey import survey
     from trainer.data_report.text import as_json, as_text

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Evaluate and print."""
+    """Evaluate and print the figures."""
     from trainer.data.collapse import in_classes
     from trainer.data.formats import open_dataset
     from trainer.evaluate import check_classes, check_size, load_part, study
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _table(figures: dict[str, Any]) -> str:
-    """For people: per class and in total, beside the all-normal model."""
+    """The figures for people: per class and in total, beside the all-normal model."""
     baseline = figures["all_normal"]
     lines = [
         f"{figures['what']} on {figures['frames']} frames, {figures['defective_frames']} of them defective",
@@ -135,7 +135,7 @@ def _interval(count: int, of: int, interval: list[float] | None) -> str:
 
 
 def _counted(share: dict[str, Any]) -> str:
-    """A counted share with its interval, as in trainer.figures.intervals.counted."""
+    """A share with its counts and interval, from the output of trainer.figures.intervals.counted."""
     if share["share"] is None:
         return "– (none)"
     return f"{share['share']:.4f} ({_interval(share['count'], share['of'], share['interval'])})"

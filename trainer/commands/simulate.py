@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Simulate and say where the frames are."""
+    """Simulate the frames and print their folder."""
     from trainer.simulate import simulate
 
     simulate(
