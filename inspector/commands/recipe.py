@@ -22,8 +22,7 @@ def recipe(engine: Path, out: Path | None) -> int:
 
 
 def starting_recipe(manifest: Manifest) -> str:
-    """Return a complete recipe.toml; comments show the engine's thresholds and areas, which apply until
-    changed."""
+    """Return a complete recipe.toml; its comments show the engine's own values, which apply until changed."""
     lines = [
         f"# What counts as a defect on one product, by the engine {manifest.name}.",
         f'name = "{manifest.name}"',

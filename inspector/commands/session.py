@@ -68,8 +68,7 @@ def run_session(
     none.
     """
     with claimed(out), private_folder(line.links, _shared_bytes(line)) as links, StopRequest() as stop:
-        # All processes of a run use one copy of the recipe, also those started later: the file may be edited
-        # meanwhile.
+        # All processes of a run use one copy of the recipe: the file may be edited before a later one starts.
         recipe = out / RECIPE_NAME
         recipe.write_bytes(read_bytes(line.recipe))
         sinks = line.sinks.model_copy(update={"out": out})
@@ -168,7 +167,7 @@ class Bar:
         """Time of the last plain line, and its frame count."""
 
     def __enter__(self) -> Self:
-        """Write a first line at once where there is no terminal: an engine may take minutes to compile."""
+        """Without a terminal, write a first line at once: an engine may take minutes to compile."""
         if not self._quiet and not sys.stderr.isatty():
             print("starting", file=sys.stderr, flush=True)
         return self

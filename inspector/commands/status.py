@@ -15,8 +15,7 @@ from inspector.processes.health import LOOPBACK
 from inspector.stages.line_state import CameraState, HistogramState, LineState
 
 ANSWER_S: Final = 5.0
-"""Time-out of a health request, seconds; decide answers from memory, so a slower one is dead or its PC
-overloaded."""
+"""Time-out of a health request, seconds. decide answers from memory; a slower one is dead or overloaded."""
 
 UNANSWERED_S: Final = 1.0
 """Shortest wait for a worker's answer that is reported, seconds; a healthy worker needs less."""

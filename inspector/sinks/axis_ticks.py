@@ -30,8 +30,7 @@ def ticks(start: float, length: float, wanted: int) -> tuple[Tick, ...]:
 
 
 def end_ticks(start: float, length: float, wanted: int, least_digits: int = 0) -> tuple[Tick, ...]:
-    """Return ticks at both ends of an axis, and at the round numbers between them that do not collide with the
-    ends."""
+    """Return ticks at both ends of an axis, and at round numbers between that do not touch the end labels."""
     inner = [tick for tick in ticks(start, length, wanted) if TICK_ROOM_PCT < tick.at_pct < 100 - TICK_ROOM_PCT]
     digits = 0 if float(length).is_integer() and float(start).is_integer() else least_digits
     first, last = thousands(start, digits if start else 0), thousands(start + length, digits)

@@ -32,14 +32,13 @@ HEIGHT_PX: Final = (150, 300)
 DENSE_HEIGHT_PX: Final = 56
 """Height of the strip when the defects have their own lanes and the strip shows only frames."""
 TRUE_ENOUGH: Final = 1.1
-"""Largest stretch of one axis that needs no note, because nobody sees it."""
+"""Largest stretch of one axis without a note; a smaller one is not visible."""
 
 TICKS_ALONG: Final = 6
 TICKS_ACROSS: Final = 3
 MOST_BARE: Final = 0.25
 GAP: Final = 1.5
-"""Distance between the first rows of two frames, in frame lengths, above which there is bare strip between
-them."""
+"""Distance between the first rows of two frames, in frame lengths, above which bare strip is between them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,8 @@ class Gate(Protocol):
     def tell(self, block: Block) -> bool:
         """Send one block; returns whether the gate took it.
 
-        Takes no longer than the gate's time-out, whatever the other end does, and raises nothing: an unreachable
-        gate is a result. After False the gate may or may not have the block.
+        Always returns within the gate's time-out and raises nothing: an unreachable gate is a result. After False
+        the gate may or may not have the block.
         """
         ...
 

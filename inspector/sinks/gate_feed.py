@@ -1,5 +1,4 @@
-"""What the gate receives, and when: each verdict once and in order, faults, and a heartbeat that shows
-progress."""
+"""What the gate receives, and when: each verdict once and in order, faults, and a heartbeat of progress."""
 
 import secrets
 import time
@@ -27,8 +26,7 @@ write just checks that the PLC is there and keeps it from closing the connection
 """
 
 FAULT_HOLD_NS: Final = 1_000_000_000
-"""How long MISSED stays set after the last miss and after the gate takes verdicts again, ns: 100 scans of a
-PLC."""
+"""How long MISSED stays set after the last miss and after a reconnect, ns: 100 scans of a PLC."""
 
 WAITING: Final = 20 * RECORDS
 """Longest queue of verdicts for the gate.
@@ -163,8 +161,7 @@ class GateFeed:
         log.info("gate closed", taken=self.counts.taken, missed=self.counts.missed, late=self.counts.late)
 
     def _tell_verdicts(self) -> None:
-        """Send the oldest queued verdicts in one write. If it fails, all queued ones are missed: they would be
-        too late."""
+        """Send the oldest queued verdicts in one write. If it fails, all queued ones are too late and missed."""
         now_ns, given_ns = self._clock_ns(), self._waiting[0][1]
         oldest = self._next_write()
         new = [self._record(outcome, (now_ns - at_ns) / 1e6) for outcome, at_ns in oldest]
@@ -206,8 +203,7 @@ class GateFeed:
         return write
 
     def _begin_run(self) -> None:
-        """Start a new run number: an ingest was replaced, so positions and ids restart, and so must the
-        sequence."""
+        """Start a new run number: after an ingest was replaced, positions and ids restart, and so do sequences."""
         self._run = self._run % RUNS + 1
         self._sequence, self._records = 0, ()
         log.info("gate: a new run begins, as an ingest was started again", run=self._run)

@@ -6,8 +6,7 @@ import jinja2
 
 
 def page_environment(*folders: Path) -> jinja2.Environment:
-    """Return a template environment over these folders; an undefined name in a template raises
-    jinja2.UndefinedError."""
+    """Return a template environment over these folders; an undefined name raises jinja2.UndefinedError."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders),
         autoescape=True,

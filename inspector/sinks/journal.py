@@ -37,8 +37,7 @@ class JournalHeader(msgspec.Struct, array_like=True):
 
 
 class Journal:
-    """Lines that are not in the log yet. decide's loop and the log's thread use it; it never waits for the
-    disk."""
+    """Lines that are not in the log yet; decide's loop and the log's thread share it. Never waits for the disk."""
 
     def __init__(self, folder: Path) -> None:
         """Open the folder's journal, or create it; raises OSError."""
@@ -66,8 +65,7 @@ class Journal:
         return os.pread(self._file, max(0, self._end - start), HEADER_BYTES + start)
 
     def append(self, lines: bytes | bytearray, places: dict[str, tuple[int, int]]) -> None:
-        """Keep these lines and each camera's place. If the memory is full, log it; no verdict is lost by that
-        alone."""
+        """Keep these lines and each camera's place. Full memory is only logged: verdicts still go to the log."""
         if self.failed:
             return
         with self._lock:

@@ -13,8 +13,7 @@ TOTAL: Final = "total"
 """Key of `stage_ms` for the time from capture to verdict."""
 BINS: Final = 48
 SHOWN_SHARE: Final = 0.995
-"""Share of the frames on the axis; slower ones share one last bar, so that one straggler does not flatten the
-rest."""
+"""Share of the frames on the axis; slower ones share one last bar, so that a straggler does not flatten it."""
 TICKS: Final = 6
 HIGHEST_PCT: Final = 88
 """Height of the highest bar, per cent; the labels of the lines are above it."""

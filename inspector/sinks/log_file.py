@@ -62,8 +62,7 @@ class LogFile:
         number = _number(full[-1]) + 1 if full else 1
         moved = self.path.with_name(f"{self.path.stem}-{number:06d}{self.path.suffix}")
         try:
-            # A link never replaces an existing file, so a number is used once even if another decide rotates at
-            # the same time.
+            # A link never replaces a file: a number is used once even if another decide rotates at the same time.
             os.link(self.path, moved)
             self.path.unlink()
             try:

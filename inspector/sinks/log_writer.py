@@ -10,12 +10,10 @@ from inspector.sinks.journal import Journal
 from inspector.sinks.log_file import LogFile
 
 MAX_HELD_BYTES: Final = 32 * 1024 * 1024
-"""Most bytes of lines kept in memory while the disk takes none, about 60 000 lines; later ones are lost and
-counted."""
+"""Most bytes of lines kept while the disk takes none, about 60 000 lines; later ones are lost and counted."""
 
 TURN_S: Final = 0.02
-"""Interval at which the thread looks for lines, seconds. Nothing wakes it, so handing over a line costs almost
-nothing."""
+"""Interval at which the thread looks for lines, seconds. Without a wake-up, handing one over costs little."""
 
 SYNC_S: Final = 1.0
 """Interval between syncs to the disk, seconds: a power cut loses at most the verdicts since the last one."""
@@ -35,8 +33,10 @@ class LogWriter:
     def __init__(
         self, file: LogFile, journal: Journal | None = None, *, held: bytes = b"", wait: bool = False
     ) -> None:
-        """`held` are lines to write first, which are already in the journal. `wait`: when the memory is full,
-        block the caller (replay) instead of losing lines."""
+        """Start the thread; `held` are lines to write first, which are already in the journal.
+
+        `wait`: when the memory is full, block the caller (replay) instead of losing lines.
+        """
         self._file, self._journal, self._wait = file, journal, wait
         self._held = bytearray(held)
         self._held_lines = held.count(b"\n")

@@ -39,8 +39,8 @@ log = structlog.get_logger()
 def reach(settings: GateSettings) -> str:
     """Return the gate's address and whether it answers now, for `inspector check`.
 
-    An unreachable gate is no error, because a line also starts without its PLC. Raises InputError if pymodbus is
-    missing.
+    An unreachable gate is not an error, because a line starts without its PLC too. Raises InputError if pymodbus
+    is missing.
     """
     client, _, why = _connect(settings)
     if client is not None:

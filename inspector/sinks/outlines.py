@@ -24,8 +24,7 @@ TAG_BAR_PX: Final = 4
 TAG_SIZES: Final = ((20, 0.55), (11, 0.34))
 """Height in px and font scale of a tag, in a frame of usual width and in a small one."""
 TAG_STEPS: Final = 4
-"""Positions tried on each side of a defect, each one tag further away; beyond, a number is too far from its
-defect."""
+"""Positions tried on each side of a defect, each one tag further away; beyond, a number looks unrelated."""
 
 
 def by_size(defects: Sequence[Defect]) -> list[int]:
@@ -36,8 +35,7 @@ def by_size(defects: Sequence[Defect]) -> list[int]:
 def draw_outlines(
     pixels: Pixels, label: Pixels, names: Mapping[int, str], defects: Sequence[Defect] = ()
 ) -> NDArray[np.uint8]:
-    """Return the frame in BGR with each defect outlined in the colour and dashes of its kind; no defect is
-    covered.
+    """Return the frame in BGR with each defect outlined in its kind's colour and dashes; none is covered.
 
     `pixels` and `label` are uint8 [H, W]; 0 is normal, 1..K the kind. The largest `defects` get their number (see
     `by_size`). `names`, kind → name, are written once per kind, beside its largest piece, but not in a small
@@ -102,8 +100,7 @@ def _dashes(outer: Pixels, kind: int, line_px: int) -> NDArray[np.bool_]:
 
 
 def _pattern(kind: int, line_px: int) -> NDArray[np.bool_]:
-    """One dash pattern, one entry per pixel; dashes are shorter here because drawing widens them by the line's
-    width."""
+    """One dash pattern, one entry per pixel; dashes are shorter here because drawing widens them."""
     lengths: list[int] = []
     dashes = [-(-length_px * line_px // OUTLINE_PX) for length_px in kind_dashes(kind)]
     for line, space in zip(dashes[::2], dashes[1::2], strict=True):

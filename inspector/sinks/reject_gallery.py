@@ -95,8 +95,7 @@ class Gallery:
 
 
 def show_worst(figures: RunFigures, folder: Path, defects: Mapping[tuple[int, str], int]) -> Gallery:
-    """Load the pictures of the worst defects from `folder`; a missing or damaged one leaves an entry without
-    picture.
+    """Load the pictures of the worst defects from `folder`; a missing or damaged one leaves an empty entry.
 
     `defects` is the number of defects per (kind, name). Each kind shows its worst. A frame is shown once, under
     its kind with the fewest defects, so that a crack is not lost among big scratches.
@@ -229,8 +228,7 @@ def _picture(anchor: str, candidate: Candidate, content: bytes) -> RejectPicture
 
 
 def _smaller(content: bytes) -> tuple[str | None, tuple[int, int]]:
-    """Return the picture as base64 JPEG, scaled down for the page, and its original size; None if it is
-    damaged."""
+    """Return the picture as base64 JPEG, scaled down for the page, and its first size; None if it is damaged."""
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if picture is None:
         return None, (0, 0)

@@ -92,8 +92,7 @@ class RunFigures:
     recipes: "Counter[str]" = field(default_factory=Counter)
     engines: "Counter[str]" = field(default_factory=Counter)
     worst: dict[tuple[int, str] | None, list[Candidate]] = field(default_factory=dict)
-    """Largest CANDIDATES defects with a picture for each (kind, name), largest first; None: rejects without a
-    defect."""
+    """Largest CANDIDATES pictured defects of each (kind, name), largest first; None: rejects without a defect."""
     rejects_pictured: int = 0
     torn_last_line: bool = False
     unreadable_lines: int = 0
@@ -169,8 +168,7 @@ def kind_rows(figures: RunFigures) -> tuple[KindRow, ...]:
 
 
 class _Reading:
-    """Totals verdicts in the order of the log; a defect is finished once its camera's next frame does not show
-    it."""
+    """Totals verdicts in the order of the log; a defect ends when its camera's next frame does not show it."""
 
     def __init__(self, has_picture: Callable[[Verdict], bool]) -> None:
         self.figures = RunFigures()

@@ -34,8 +34,7 @@ class Summary(msgspec.Struct, frozen=True):
     pictures_skipped: int = 0
     verdicts_lost: int = 0
     frame_mm: tuple[float, float] | None = None
-    """Size of a frame on the strip, along and across. Verdicts do not contain it; without it the report
-    estimates it."""
+    """Size of a frame on the strip, along and across, which verdicts do not contain; None: it is estimated."""
 
 
 @dataclass(frozen=True, slots=True)

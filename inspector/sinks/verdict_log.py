@@ -41,8 +41,11 @@ class VerdictLog:
     def __init__(
         self, folder: Path, rotation: Rotation | None = None, *, links: Path | None = None, wait: bool = False
     ) -> None:
-        """`links` is the folder of the journal; without it, a kill loses the lines that are not on the disk
-        yet. `wait`: see `LogWriter`. Raises OSError."""
+        """Open the log; raises OSError.
+
+        `links` is the folder of the journal; without it, a kill loses the lines that are not on the disk yet.
+        `wait`: see `LogWriter`.
+        """
         self.path = folder / VERDICTS_NAME
         file = LogFile(self.path, rotation)
         journal = None if links is None else Journal(links)
@@ -125,8 +128,7 @@ def _recover(file: LogFile, journal: Journal) -> bytes:
 
 
 def read_verdicts(path: Path) -> Iterator[Verdict]:
-    """Yield a log's verdicts in order; raises msgspec.DecodeError for a line that is not a verdict, and
-    OSError."""
+    """Yield a log's verdicts in order; raises OSError, and msgspec.DecodeError for a line without a verdict."""
     decoder = msgspec.json.Decoder(Verdict)
     with path.open("rb") as lines:
         for line in lines:
