@@ -1,4 +1,4 @@
-"""How every HTML page of this project is rendered: escaped, and with no silent gap for a missing value."""
+"""How every HTML page of this project is rendered: escaped, and with an error for a missing value."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import jinja2
 
 
 def page_environment(*folders: Path) -> jinja2.Environment:
-    """A template environment over these folders; an undefined name in a template raises jinja2.UndefinedError."""
+    """Return a template environment over these folders; an undefined name raises jinja2.UndefinedError."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders),
         autoescape=True,
