@@ -28,10 +28,10 @@ from inspector.wire.messages import (
 from inspector.wire.pixel_ring import PixelRing
 
 MOST_LUMP: Final = 16
-"""Most frames per chunk: a worker releases this many frames before it tells ingest, while as many more keep the
-engine busy. One message per frame would cost more than the frame, and so would one wake-up with cold caches: 16
-instead of 8 saved a fifth of the time that ingest and decide need per frame. Beyond one batch, a larger chunk
-would only wait longer."""
+"""Most frames per chunk: a worker releases this many frames in one message to ingest, while as many more keep
+the engine busy. One message per frame would cost more than the frame, and so would one wake-up with cold
+caches: 16 instead of 8 saved a fifth of the time that ingest and decide need per frame. Beyond one batch, a
+larger chunk would only wait longer."""
 
 LUMP_S: Final = 0.05
 LUMP_SHARE: Final = 0.1

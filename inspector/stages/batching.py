@@ -24,8 +24,8 @@ class Batcher(Generic[Item]):
         self._waiting.append((now_ns, item))
 
     def due_ns(self) -> int | None:
-        """When the next batch is due: at once when full, else when its oldest frame has waited long enough;
-        None if empty."""
+        """When the next batch is due: at once when full, else when its oldest has waited long enough; None if
+        empty."""
         if not self._waiting:
             return None
         arrived = self._waiting[0][0]

@@ -14,12 +14,10 @@ import numpy as np
 from inspector.values import Code, Pixels, Uninspected
 
 PARTS: Final = 8
-"""Sampled rows, and blocks across: eight are enough to see half a lamp fail, and cost a tenth of what a frame
-costs."""
+"""Sampled rows, and blocks across: eight show a half-failed lamp, and cost a tenth of what a frame costs."""
 
 FAR_PX: Final = 8
-"""Contrast is the mean difference of pixels this far apart: a blur of 3 px hardly changes it, noise of 1 px
-does."""
+"""Contrast is the mean difference of pixels this far apart: a 3 px blur hardly changes it, 1 px noise does."""
 
 CLIPPED_GREY: Final = 250
 """Grey from which a pixel counts as saturated: JPEG turns 255 into 250 to 255."""
@@ -178,11 +176,9 @@ def _least_evenness(lowest: float) -> float:
 
 
 class PictureCheck:
-    """Compares one camera's pictures, in order, with the given limits and with limits learned from its first
-    pictures.
+    """Compares one camera's pictures, in order, with given limits and with limits learned from the first ones.
 
-    Two replays of the same pictures learn the same. A picture beyond a limit that already holds is not learned
-    from.
+    Two replays of the same pictures learn the same. A picture that fails a limit is not learned from.
     """
 
     def __init__(self, given: Mapping[str, float], learn_frames: int | None = LEARN_FRAMES) -> None:

@@ -22,8 +22,8 @@ class Slots:
         return len(self._free)
 
     def take(self, frame_id: int, until_ns: int) -> int:
-        """Take a slot for this frame: the last one released, likely still in cache. Raises IndexError when none
-        is free."""
+        """Take a slot for this frame: the last one released, still in caches. Raises IndexError when none is
+        free."""
         slot = self._free.pop()
         self._held[frame_id] = (slot, until_ns)
         return slot

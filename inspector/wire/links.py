@@ -56,14 +56,13 @@ VIEW: Final = Link("view", "decide", "viewers", (zmq.PUB, zmq.SUB), "decide", Fa
 LINKS: Final = (FRAMES, NEWS, RESULTS, VIEW)
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024 * 1024
-"""A larger message closes its connection, so that it cannot use up a process's memory."""
+"""A larger message closes its connection, so that no process runs out of memory."""
 
 RECONNECT_MS: Final = 20
 """How often a process tries to connect to one that does not run, ms."""
 
 _ANSWER_S: Final = 1.0
-"""Longest wait for a connection, seconds: the kernel accepts it at once for a process that listens, even a busy
-one."""
+"""Longest wait for a connection, seconds: the kernel accepts it at once even for a busy process."""
 
 _LONGEST_IPC_PATH: Final = 107
 """Longest socket path that Linux allows, bytes (sockaddr_un)."""
@@ -88,8 +87,8 @@ def endpoint(link: Link, folder: Path, camera: str | None = None) -> str:
 
 
 def _link_path(link: Link, folder: Path, camera: str | None) -> Path:
-    """Path of a link's socket. Each link has a separate folder, which a service opens to the users at its two
-    ends only."""
+    """Path of a link's socket. Each link has a separate folder, which a service opens to the link's two users
+    only."""
     return socket_path(folder / link.name, camera if link.per_camera and camera else "socket")
 
 
