@@ -1,4 +1,4 @@
-"""The worker's end of a camera's frames link: says how much room there is, and takes what comes."""
+"""The worker's end of one camera's frames link: grants credit and receives frames."""
 
 from pathlib import Path
 from typing import Final
@@ -28,32 +28,35 @@ from inspector.wire.messages import (
 from inspector.wire.pixel_ring import PixelRing
 
 MOST_LUMP: Final = 16
-"""Frames that a worker lets go before ingest hears of it, while as many more keep the engine busy. A message for
-each frame would cost more than the frame, and so would a process that wakes for each, with cold caches: 16 instead
-of 8 took a fifth off what ingest and decide need a frame. Beyond one batch, more would only wait longer."""
+"""Most frames per chunk: a worker releases this many frames in one message to ingest, while as many more keep
+the engine busy. One message per frame would cost more than the frame, and so would one wake-up with cold
+caches: 16 instead of 8 saved a fifth of the time that ingest and decide need per frame. Beyond one batch, a
+larger chunk would only wait longer."""
 
 LUMP_S: Final = 0.05
 LUMP_SHARE: Final = 0.1
 
 HELD_SHARE: Final = 0.5
-"""Share of the deadline that the frames a worker holds may take its engine: one that waits longer is lost for sure
-as soon as anything else takes its time."""
+"""Share of the deadline that the engine may need for all frames a worker holds. A frame that waits longer is
+late as soon as anything else takes time."""
 
 LEAST_HELD: Final = 2
-"""One frame in the engine and one behind it, however slow it is."""
+"""One frame in the engine and one queued, even for a slow engine."""
 
 
 def lump_s(deadline_s: float) -> float:
-    """What goes through the engine in this time is told of together: the shorter of LUMP_S and a share of the
-    deadline."""
+    """Chunk time, seconds: results of this much engine time are sent together. The shorter of LUMP_S and
+    LUMP_SHARE of the deadline."""
     return min(LUMP_S, LUMP_SHARE * deadline_s)
 
 
 def window_frames(
     batch: int, slots: int, seconds_a_frame: float, deadline_s: float, cameras: int = 1
 ) -> tuple[int, int]:
-    """(frames of one camera a worker holds at the most, frames it lets go at a time); the engine takes `slots`
-    batches of at most `batch` frames at once."""
+    """(most frames of one camera that a worker holds, frames per chunk).
+
+    The engine takes `slots` batches of at most `batch` frames at once.
+    """
     seconds_a_frame = max(seconds_a_frame, 1e-9)
     lump = max(batch, min(MOST_LUMP, int(lump_s(deadline_s) / seconds_a_frame)))
     in_time = int(HELD_SHARE * deadline_s / seconds_a_frame) // cameras
@@ -62,7 +65,7 @@ def window_frames(
 
 
 def make_room(backend: Backend, batch: int, deadline_s: float, cameras: int = 1) -> tuple[int, int]:
-    """`window_frames` of an engine that has shown its speed, which is told to answer in lumps as large."""
+    """`window_frames` for the measured speed of an engine, which is then set to answer in chunks of that size."""
     window, lump = window_frames(batch, backend.slots, backend.seconds_a_frame, deadline_s, cameras)
     backend.tell_together(lump // batch, lump * backend.seconds_a_frame)
     return window, lump
@@ -73,9 +76,9 @@ class Lent(msgspec.Struct, frozen=True):
 
     frame: Frame
     view: bool
-    """A viewer wants it: its maps and pixels travel on even when it is clean."""
+    """A viewer wants the frame: its maps and pixels are sent on even when it is clean."""
     until_ns: int
-    """Monotonic clock: from then on ingest may lay another frame in its place."""
+    """Monotonic clock: from then on ingest may reuse the slot for another frame."""
 
 
 class Intake:
@@ -86,17 +89,17 @@ class Intake:
         self.socket = socket
         self.connections = connections(socket)
         self.parted = False
-        """Nothing comes any more."""
+        """Whether ingest sends nothing more."""
         self._window, self._lump = window, lump
         self._joined: int | None = None
-        """Start of the ingest that has been told of room; None before its welcome."""
+        """Epoch of the ingest that has been granted credit; None before its Welcome."""
         self._rings: dict[int, PixelRing] = {}
-        """By the start of the ingest; the newest two, as frames of one that has ended may still wait here."""
+        """By ingest epoch. The newest two, because frames of an ended ingest may still be queued."""
         self._done: list[int] = []
         self._leaving = False
 
     def connect(self) -> None:
-        """A connection was made: whatever an ingest before it lent is its own affair no more."""
+        """Handle new connections: forget the frames that the previous ingest lent, and send Hello."""
         while self.connections.poll(0):
             recv_monitor_message(self.connections)
             self._joined, self._done = None, []
@@ -106,9 +109,9 @@ class Intake:
                 self._say(Hello())
 
     def receive(self) -> "tuple[int, list[Lent]] | None":
-        """(ingest epoch, frames) of one message, pixels not copied; None when none came.
+        """(ingest epoch, frames) of one message, pixels not copied; None when no message waits.
 
-        Raises WireError for a message that must be refused.
+        The frames are empty for other messages. Raises WireError for a message that must be refused.
         """
         try:
             parts = self.socket.recv_multipart(zmq.NOBLOCK)
@@ -145,7 +148,7 @@ class Intake:
         return frames
 
     def release(self, frame_id: int, ingest_epoch: int) -> None:
-        """The pixels of an ingest's frame are needed no more."""
+        """Return a frame's pixels to its ingest; sent once per chunk, together with new credit."""
         if ingest_epoch != self._joined:
             return
         self._done.append(frame_id)
@@ -154,7 +157,7 @@ class Intake:
             self._done = []
 
     def leave(self) -> None:
-        """Ask for nothing more; `parted` once ingest has heard it."""
+        """Ask for no more frames; `parted` turns true once ingest has answered."""
         self._leaving = True
         self._say(Leaving())
 
@@ -162,5 +165,5 @@ class Intake:
         try:
             self.socket.send(encode(message), zmq.NOBLOCK)
         except zmq.Again:
-            # No ingest there: a new one will be said hello to.
+            # No ingest is connected; the next one gets a Hello.
             return

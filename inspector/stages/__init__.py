@@ -1,1 +1,1 @@
-"""The stages: pure functions and small state machines. They know no socket, file or clock."""
+"""Pure functions and small state machines, without sockets, files or clocks."""
