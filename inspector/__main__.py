@@ -1,4 +1,4 @@
-"""`inspector`, and `python -m inspector`. A Ctrl-C while libraries are still loading is no traceback either."""
+"""Entry point of `inspector` and `python -m inspector`; handles Ctrl-C even while libraries load."""
 
 import sys
 

@@ -1,5 +1,5 @@
-"""The `inspector` command line. Exit codes: 0 done; 1 the work failed; 2 wrong usage, config or input; 3 differs
-from --golden."""
+"""The `inspector` command line. Exit codes: 0 done; 1 the work failed; 2 wrong usage, config or input; 3
+differs from --golden."""
 
 import argparse
 import os
@@ -20,16 +20,16 @@ from inspector.usage import Parser
 
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2261
-"""What nanoseconds since 1970 hold in a database's integer."""
+"""Years that nanoseconds since 1970 can express in a database's integer."""
 
 LONGEST_BENCH_S: Final = 3600.0
 
 CONFIG_VARIABLE: Final = "INSPECTOR_CONFIG"
 INSTALLED_CONFIG: Final = Path("/etc/inspector/line.toml")
-"""The service's."""
+"""Config of the installed service."""
 
 LOOKING: Final = ("status", "check", "export", "mark", "unmark")
-"""Commands that start no line of their own: without a config they mean the service's."""
+"""Commands that start no line: without --config they read the service's config."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,13 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
         if getattr(options, "config", ...) is None:
             options.config = _default_config(options.command)
         code = _run(options)
-        sys.stdout.flush()  # here, where a reader that has left is known
+        sys.stdout.flush()  # inside the try: stdout may be a closed pipe
     except InspectorError as error:
         print(masked(f"inspector {options.command}: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 1
-    except BrokenPipeError:  # the reader of our output (head, less) has left
+    except BrokenPipeError:  # the reader of stdout (head, less) has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:  # a disk that is full, read-only or gone; a PC out of memory or descriptors
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _default_config(command: str) -> Path:
-    """Where none is named. Raises InputError."""
+    """The config when --config is not given. Raises InputError."""
     if os.environ.get(CONFIG_VARIABLE):
         return Path(os.environ[CONFIG_VARIABLE])
     if command in LOOKING and INSTALLED_CONFIG.exists():
@@ -66,7 +66,7 @@ def _default_config(command: str) -> Path:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Each command's code is imported when it runs, so that `--help` answers at once."""
+    """Run the command; its code is imported only then, so that `--help` answers at once."""
     match options.command:
         case "run":
             from inspector.commands.run import run
@@ -116,7 +116,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _run_maker(options: argparse.Namespace) -> int:
-    """Commands that make a file and need no line."""
+    """Run a command that makes a file and needs no line."""
     if options.command == "recipe":
         from inspector.commands.recipe import recipe
 
@@ -190,7 +190,7 @@ def _run_process(options: argparse.Namespace) -> int:
 
     if options.child_of is not None:
         stop_with_parent(options.child_of)
-    # One thread a stage: OpenCV's pool would spin on the cores that the engine needs.
+    # One thread per process: OpenCV's thread pool would spin on the cores that the engine needs.
     cv2.setNumThreads(1)
     config = load_config(options.config)
     if options.command == WORKER.name and options.engine is not None:
@@ -205,11 +205,11 @@ def _run_process(options: argparse.Namespace) -> int:
             process.main()(config)
     except InspectorError as error:
         structlog.get_logger().error("stopped", error=str(error))
-        # `systemctl status` and `inspector swap` show it.
+        # Shown by `systemctl status` and `inspector swap`.
         Notifier().tell(STATUS=f"stopped: {error}")
         raise
     finally:
-        # All is drained and closed. Another SIGTERM while GPU libraries unload must not make a failure of that.
+        # Everything is drained and closed. A second SIGTERM while GPU libraries unload must not fail the exit.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return 0
 
@@ -365,7 +365,7 @@ def _report(commands: Any) -> None:
 
 
 def _records(commands: Any) -> None:
-    """The commands that read and keep records."""
+    """Add the commands that read and keep records."""
     export = _command(
         commands,
         "export",
@@ -436,7 +436,7 @@ def _json(command: argparse.ArgumentParser) -> None:
 
 
 def _time_ns(text: str) -> int:
-    """ISO 8601 to ns since 1970."""
+    """Convert ISO 8601 to ns since 1970."""
     try:
         at = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -447,7 +447,7 @@ def _time_ns(text: str) -> int:
 
 
 def _path(text: str) -> Path:
-    """An empty one, which an unset variable of a script makes, would be the folder one is in."""
+    """Convert to a path; refuses an empty one, which an unset variable gives: it would mean the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("must not be empty")
     return Path(text)

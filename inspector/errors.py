@@ -40,8 +40,8 @@ class WorkError(InspectorError):
 
 
 class DeviceError(WorkError):
-    """CUDA or an engine on it failed. What the device holds is lost; a new process starts with a fresh one."""
+    """CUDA or an engine on it failed. What the device holds is lost; only a new process can use it again."""
 
 
 class WireError(InspectorError):
-    """A message of another wire version, or one that does not decode."""
+    """A message that must be refused: another wire version, malformed, or not valid for this line."""

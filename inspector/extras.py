@@ -1,4 +1,4 @@
-"""Libraries that only some installations have: their absence is one clear line, never a traceback."""
+"""Optional libraries: a missing one gives a one-line error instead of a traceback."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,12 +14,12 @@ EXTRAS: Final = {
     "psycopg": "postgres",
     "pyarrow": "parquet",
 }
-"""Library → the extra that brings it."""
+"""Library → the extra that installs it."""
 
 
 @contextmanager
 def needs_extra(what: str, extras: Mapping[str, str] = EXTRAS) -> Iterator[None]:
-    """Turn a library that is missing inside the block into an InputError that names the install command."""
+    """Turn a missing library inside the block into an InputError that names the install command."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all."""
+"""Files that are written whole or not at all."""
 
 import contextlib
 import os
@@ -10,10 +10,10 @@ PART_SUFFIX: Final = ".part"
 
 
 def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
-    """Write `content` beside `path` and rename it into place, so that no reader meets half a file.
+    """Write `content` to a temporary file and rename it to `path`, so that no reader sees half a file.
 
-    `sync`: a power cut cannot undo it once this returns. Raises OSError (a full disk, a folder that cannot be
-    written); what was written so far is taken away then.
+    With `sync`, a power cut cannot undo it once this returns. Raises OSError (a full disk, a read-only folder),
+    after removing the temporary file.
     """
     with whole_file(path, sync=sync) as part:
         part.write_bytes(content)
@@ -21,18 +21,18 @@ def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
 
 @contextlib.contextmanager
 def whole_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """The same for a file that is written bit by bit, under the name that is given to the block."""
+    """Do the same for a file written in parts: the block writes to the yielded path."""
     part = path.with_name(f".{path.name}{PART_SUFFIX}")
     try:
         yield part
-        # The content before the name: a power cut must not leave the name of an empty file.
+        # Sync the content before the rename: a power cut must not leave an empty file with the final name.
         if sync:
             _sync(part)
         part.replace(path)
         if sync:
             _sync(path.parent)
     except BaseException:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
+        with contextlib.suppress(OSError):  # the first error is the one to report
             part.unlink()
         raise
 

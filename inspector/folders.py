@@ -1,4 +1,4 @@
-"""Folders that another user could have prepared: who may write to a folder decides whether the line uses it."""
+"""Checks who may write to a folder before the line uses it: another user could have prepared it."""
 
 import os
 import stat
@@ -10,10 +10,10 @@ ROOT_UID = 0
 
 
 def refuse_foreign_folder(path: Path) -> None:
-    """Raise ConfigError where another user could put something into the folder of the links, or take it away.
+    """Raise ConfigError when another user could add something to the links folder, or remove it.
 
-    Accepted are a missing folder, one of this user, and one of root whose group this process belongs to. Nobody
-    else may have the right to write in it, and a link to a folder counts as its owner's.
+    Accepted are a missing folder, and one of this user or root that is not writable for all, nor for a group that
+    this process is not in. A link to a folder must belong to this user or root, too.
     """
     problem = _foreign(path)
     if problem is not None:
@@ -24,7 +24,7 @@ def refuse_foreign_folder(path: Path) -> None:
 
 
 def is_of_root(path: Path) -> bool:
-    """Whether only root, and the group that root has chosen, can write to a folder."""
+    """Whether only root, and the group that root chose, can write to a folder."""
     try:
         state = path.lstat()
     except OSError:
@@ -33,25 +33,27 @@ def is_of_root(path: Path) -> bool:
 
 
 def make_own_folder(path: Path) -> None:
-    """Make a folder that only its owner may enter, parents included, and refuse one that others can write to."""
+    """Make a folder that only its owner may enter, parents included; raises ConfigError if others can write to
+    it."""
     for missing in reversed([path, *path.parents]):
         missing.mkdir(mode=0o700, exist_ok=True)
     refuse_foreign_folder(path)
 
 
 def share_with_group(path: Path) -> None:
-    """Let the folder's group use a socket or file, where the folder gives its group to what lies in it (setgid).
+    """Let the folder's group use a socket or file, if the folder passes its group on (setgid).
 
-    A service's folders do: each link belongs to the users at its ends. Elsewhere it is for this user alone.
+    A service's folders do, because each link is for the users at its two ends. Otherwise only this user may use
+    it.
     """
     shared = path.parent.stat().st_mode & stat.S_ISGID
     path.chmod(0o660 if shared else 0o600)
 
 
 def why_not_private(path: Path) -> str | None:
-    """Why what lies in a folder could be another user's work; None where only this user or root can write there.
+    """Why another user could have changed what is in a folder; None when only this user or root can write there.
 
-    Looks at the folder, at what is in it, and at the folders above it.
+    Checks the folder, its content, and the folders above it.
     """
     try:
         real = path.resolve(strict=True)

@@ -1,4 +1,4 @@
-"""The one way an image file becomes mono pixels, on the line and in training."""
+"""Decodes image files to mono pixels, in the same way on the line and in training."""
 
 import io
 import re
@@ -20,31 +20,30 @@ from inspector.values import Pixels
 IMAGE_ENDINGS: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm"})
 
 GreyWindow = tuple[int, int]
-"""Sample values of a 10- to 16-bit picture that become black and white."""
+"""Sample values of a 10- to 16-bit picture that map to black and white."""
 
 MAX_PIXELS: Final = 64_000_000
-"""Largest image that is decoded, px: ten times the widest line-scan frame in use, far below a
-decompression bomb."""
+"""Largest image that is decoded, px: ten times the widest line-scan frame, far below a decompression bomb."""
 
 MAX_FILE_BYTES: Final = 4 * MAX_PIXELS + 1_000_000
-"""Largest file that is read: the largest image as 32-bit BMP, and room for its headers."""
+"""Largest file that is read: the largest image as 32-bit BMP, plus its headers."""
 
 MAX_JPEG_SCANS: Final = 32
-"""Passes over a progressive JPEG: libjpeg writes 10, mozjpeg at most 24. Each costs a whole pass over the picture,
-so that hundreds of them would hold up the line for many seconds."""
+"""Most scans of a progressive JPEG: libjpeg writes 10, mozjpeg at most 24. Each scan is a pass over the whole
+picture, so hundreds of them would hold up the line for many seconds."""
 
 _FORMATS: Final = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 
 _TIFF_COMPRESSIONS: Final = frozenset(
     {"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "zstd"}
 )
-"""Without loss. A JPEG inside a TIFF is left out: where it is damaged, its decoder fills in grey."""
+"""Lossless ones. JPEG in a TIFF is refused, because its decoder fills damaged parts with grey."""
 
 _ONE_PICTURE: Final = frozenset({"TIFF", "WEBP"})
-"""Formats that may hold several pictures, of which only the first would be inspected."""
+"""Formats that can hold several pictures, of which only the first would be inspected."""
 
 _JPEG_MARKER: Final = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
-"""Any marker but those that stand within a scan."""
+"""Any marker except those inside a scan."""
 _START_OF_SCAN: Final = 0xDA
 _WITHOUT_LENGTH: Final = frozenset({0x01, 0xD8})
 _END_OF_IMAGE: Final = 0xD9
@@ -53,27 +52,24 @@ _DEEP_MODES: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _DEEP_WHITE: Final = 65_535
 
 _MONO_MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr"})
-"""Pillow's 8-bit modes with an unambiguous brightness. 16-bit, float and CMYK are refused: guessing their
-scale or ink polarity would feed the network pictures it was not trained on."""
+"""Pillow's 8-bit modes with an unambiguous brightness. 16-bit, float and CMYK are refused: with a guessed scale
+or ink polarity, the network would get pictures it was not trained on."""
 
 _MODE_NAMES: Final = {"CMYK": "CMYK", "I": "16- or 32-bit", "F": "floating-point"}
 
 
-class ImageFault(InspectorError):  # noqa: N818 (a fault is what a capture carries; nothing stops)
-    """An image file that cannot become a frame; the text says why, without the file's name."""
+class ImageFault(InspectorError):  # noqa: N818 (a capture carries it as a fault; nothing stops)
+    """An image file that cannot become a frame; the text gives the reason without the file's name."""
 
 
 def decode_mono(data: bytes, grey_window: GreyWindow | None = None) -> Pixels:
     """Decode an encoded image to uint8 [H, W]; colour becomes ITU-R BT.601 luma, transparency is ignored.
 
-    Grey deeper than 8 bits is read through `grey_window`, which says what is black and white in it; 8-bit images
-    need no window and are not changed by it.
+    Grey deeper than 8 bits is read through `grey_window`, its samples for black and white; 8-bit images ignore the
+    window. Rows and columns stay as stored: an EXIF orientation is not applied.
 
-    Rows and columns stay as they are stored: an EXIF orientation is not applied.
-
-    Raises ImageFault for anything that is empty, truncated, not an image, too large, CMYK or of unknown scale,
-    and for damage that shows: only PNG carries a checksum, so elsewhere a flipped bit that still decodes goes
-    unnoticed.
+    Raises ImageFault for data that is empty, truncated, not an image, too large, CMYK or of unknown scale, and for
+    visible damage: only PNG has checksums, so in other formats a flipped bit that still decodes goes unnoticed.
     """
     if not data:
         raise ImageFault("empty file")
@@ -81,9 +77,9 @@ def decode_mono(data: bytes, grey_window: GreyWindow | None = None) -> Pixels:
         is_jpeg = image.format in {"JPEG", "MPO"}
         if is_jpeg:
             _check_jpeg_scans(data)
-            # The decoder hands over the stored luma itself: no conversion to RGB and back.
+            # Decode the stored luma directly, without a conversion to RGB and back.
             image.draft("L", image.size)
-        # Pillow warns on stderr about a palette with transparency, which a brightness has no use for.
+        # Brightness needs no palette transparency, and Pillow would warn about it on stderr.
         image.info.pop("transparency", None)
         if grey_window is not None and image.mode in _DEEP_MODES:
             pixels = through_window(_samples(image), grey_window)
@@ -97,25 +93,25 @@ def decode_mono(data: bytes, grey_window: GreyWindow | None = None) -> Pixels:
 
 
 def through_window(samples: NDArray[Any], window: GreyWindow) -> Pixels:
-    """Integer samples as uint8: `window` becomes 0..255, what lies outside black or white."""
+    """Integer samples as uint8: `window` maps to 0..255, values outside it to black or white."""
     low, high = window
     levels = (np.clip(samples, low, high) - np.float32(low)) * np.float32(255.0 / (high - low))
     return np.ascontiguousarray(np.rint(levels), dtype=np.uint8)
 
 
 def _samples(image: Image.Image) -> NDArray[Any]:
-    """The sample values as they are stored."""
+    """The sample values as stored."""
     maximum = None
     if isinstance(image, ImageFile.ImageFile) and image.format == "PPM" and image.tile:
         arguments = image.tile[0].args
         maximum = arguments[-1] if isinstance(arguments, tuple) and len(arguments) == 2 else None
     samples = np.asarray(image).astype(np.float32)
-    # Pillow stretches a PGM of fewer bits to 16.
+    # Pillow stretches a PGM of fewer bits to 16; undo that.
     return samples if not isinstance(maximum, int) else np.rint(samples * (maximum / _DEEP_WHITE))
 
 
 def read_mono(path: Path, grey_window: GreyWindow | None = None) -> Pixels:
-    """Read and decode one image file to uint8 [H, W]; raises ImageFault, also where it cannot be read."""
+    """Read and decode one image file to uint8 [H, W]; raises ImageFault, also when the file cannot be read."""
     _check_file(path)
     try:
         data = path.read_bytes()
@@ -136,7 +132,7 @@ def read_size(path: Path, grey_window: GreyWindow | None = None) -> tuple[int, i
 
 
 def _check_file(path: Path) -> int:
-    """The file's size in bytes; raises ImageFault for a pipe, which would block, and for an absurd size."""
+    """The file's size in bytes; raises ImageFault for a pipe, which would block, and for a huge file."""
     try:
         status = path.stat()
     except OSError as error:
@@ -150,10 +146,10 @@ def _check_file(path: Path) -> int:
 
 @contextmanager
 def _opened(file: BinaryIO, grey_window: GreyWindow | None) -> Iterator[Image.Image]:
-    """An image whose header passed; whatever Pillow then raises on its data becomes an ImageFault."""
+    """Open an image and check its header; errors that Pillow raises inside the block become ImageFaults."""
     try:
         with warnings.catch_warnings():
-            # Pillow's own limit lies over ours, and it goes on after damaged TIFF tags: both only warn on stderr.
+            # Pillow only warns above its size limit, higher than ours, and on damaged TIFF tags: raise instead.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("error", UserWarning)
             with Image.open(file, formats=_FORMATS) as image:
@@ -169,7 +165,7 @@ def _opened(file: BinaryIO, grey_window: GreyWindow | None) -> Iterator[Image.Im
 
 def _check_header(image: Image.Image, grey_window: GreyWindow | None) -> None:
     is_deep = image.mode in _DEEP_MODES
-    # Pillow opens a 16-bit colour image as RGB and keeps the upper bytes; only the raw mode tells.
+    # Pillow opens a 16-bit colour image as RGB and keeps the upper bytes; only the raw mode shows it.
     if not is_deep and isinstance(image, ImageFile.ImageFile) and any(";16" in str(t.args) for t in image.tile):
         raise ImageFault("16-bit colour image: save it as 8-bit grey or RGB")
     if is_deep and grey_window is None:
@@ -195,7 +191,7 @@ def _check_png_is_whole(data: bytes) -> None:
 
 
 def _check_jpeg_scans(data: bytes) -> None:
-    """Raise ImageFault for a JPEG that is stored in far more passes than any program writes."""
+    """Raise ImageFault for a JPEG with far more scans than any program writes."""
     at, scans = 0, 0
     while (marker := _JPEG_MARKER.search(data, at)) is not None:
         kind, at = marker[1][0], marker.end()
@@ -209,11 +205,11 @@ def _check_jpeg_scans(data: bytes) -> None:
 
 
 def _check_jpeg_is_whole(data: bytes) -> None:
-    """Raise ImageFault where the entropy-coded data breaks off or stops making sense.
+    """Raise ImageFault when the entropy-coded data ends early or is corrupt.
 
-    libjpeg fills such a gap with grey and only warns, which Pillow does not pass on, and a half-grey frame
-    would be inspected as steel. FFmpeg's decoder can be told to refuse instead (err_detect: explode). Its
-    answer is needed, not its pixels, so it skips the inverse DCT.
+    libjpeg fills such a gap with grey and only warns, and Pillow does not pass the warning on, so a half-grey
+    frame would be inspected as steel. FFmpeg's decoder can refuse instead (err_detect: explode). Only its answer
+    is needed, not its pixels, so it skips the inverse DCT.
     """
     import av
 

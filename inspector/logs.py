@@ -1,4 +1,4 @@
-"""Logs: console on a terminal, one JSON object a line elsewhere; camera, frame, engine where a line has them."""
+"""Logs: readable lines on a terminal, otherwise one JSON object a line; with camera, frame and engine if known."""
 
 import atexit
 import logging
@@ -15,19 +15,18 @@ import structlog
 from inspector.passwords import mask_event
 
 HELD_LINES: Final = 2_000
-"""Lines that wait for a reader that is slow or hangs; what comes after that is counted and left out."""
+"""Most log lines that wait for a slow or hung reader; further lines are counted and dropped."""
 
 LEAVE_S: Final = 0.5
-"""At the end, lines that wait have this long."""
+"""How long queued lines may take to be written at the end, seconds."""
 
 TURN_S: Final = 0.02
 
 
 class StandardError:
-    """stderr that never holds up its writer and never fails: a thread writes, and drops what nobody reads.
+    """A stderr that never blocks its writer and never fails: a thread writes, and drops what it cannot write.
 
-    A full disk, a pipe whose reader left or hangs, a terminal that is gone: none of it may end a line or delay a
-    verdict.
+    A full disk, a closed or hung pipe, or a closed terminal must not end a line or delay a verdict.
     """
 
     def __init__(self) -> None:
@@ -37,9 +36,9 @@ class StandardError:
         self._thread: threading.Thread | None = None
 
     def write(self, text: str) -> int:
-        """Take the text; a thread writes it."""
+        """Queue the text; a thread writes it."""
         if sys.stderr is not sys.__stderr__:
-            # A program that calls a command has replaced it, and wants the text there and now.
+            # A calling program has replaced stderr and wants the text there at once.
             with suppress(OSError, ValueError):
                 sys.stderr.write(text)
             return len(text)
@@ -52,14 +51,14 @@ class StandardError:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing: the thread flushes."""
+        """Do nothing: the thread writes unbuffered."""
 
     def isatty(self) -> bool:
-        """Whether a person looks on."""
+        """Whether stderr is a terminal."""
         return sys.stderr.isatty()
 
     def close_soon(self) -> None:
-        """Give lines that wait a moment to be written."""
+        """Give queued lines a moment to be written."""
         self._leaving.set()
         if self._thread is not None:
             self._thread.join(LEAVE_S)
@@ -87,11 +86,11 @@ class StandardError:
             except BlockingIOError:
                 time.sleep(TURN_S)
             except OSError:
-                return  # nobody can be told
+                return  # there is no other place to report it
 
 
 STDERR: Final = StandardError()
-"""What logs and progress are written to."""
+"""The stream for logs and progress."""
 
 atexit.register(STDERR.close_soon)
 
@@ -120,7 +119,7 @@ def configure(process: str) -> None:
 
 
 class _Printer:
-    """What structlog hands rendered lines to."""
+    """Writes the lines that structlog has rendered."""
 
     def msg(self, message: str) -> None:
         STDERR.write(message + "\n")

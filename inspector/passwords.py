@@ -1,4 +1,4 @@
-"""Passwords: where a line takes them from, and the one place that hides them from everything people read."""
+"""Where a line's passwords come from, and the one place that hides them in all text for people."""
 
 import os
 import re
@@ -14,33 +14,34 @@ HIDDEN: Final = "***"
 _USER: Final = r"://[^\s/?#:@'\"]*"
 
 _IN_ADDRESS: Final = re.compile(rf"({_USER}:)(?!\d{{1,5}}(?:[/?#\s'\"]|$))[^\s'\"]*(?=@)")
-"""`rtsp://user:secret@host`, up to the last @: a password may hold any sign. A number up to / is a port."""
+"""`rtsp://user:secret@host`, up to the last @, because a password may contain any character. A number up to /
+is a port."""
 
 _NAMED: Final = re.compile(
     r"([\w-]*(?:pass|pwd|psw|secret|token|api_?key|credential|auth)[\w-]*|\b(?:user-)?pw|\bkey)=[^\s&;,'\"]+",
     re.IGNORECASE,
 )
-"""`?user=admin&pwd=secret`, by the names that cameras and databases give it."""
+"""`?user=admin&pwd=secret`: names that cameras and databases use."""
 
 _FILE: Final = "sqlite:///"
-"""A file has no password, whatever its name looks like."""
+"""A file has no password, even if its name looks like one."""
 
 PLACE: Final = "{password}"
-"""Where an address wants its password, if not after the user's name."""
+"""Placeholder for the password in an address, if it does not follow the user name."""
 
 _SOURCE: Final = re.compile(r"(env|credential):([A-Za-z_][A-Za-z0-9_.-]*)")
 _AFTER_USER: Final = re.compile(rf"({_USER[:-1]}+)@")
 
 
 def masked(text: str) -> str:
-    """The text with every password in an address or behind a telling name hidden."""
+    """The text with every password in an address or after a telltale name hidden."""
     if ("=" not in text and "@" not in text) or text.startswith(_FILE):
         return text
     return _NAMED.sub(rf"\1={HIDDEN}", _IN_ADDRESS.sub(rf"\1{HIDDEN}", text))
 
 
 def mask_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: hides passwords in everything a log line says."""
+    """A structlog processor that hides passwords in the values of a log line."""
     for key, value in event.items():
         if isinstance(value, str):
             event[key] = masked(value)
@@ -48,7 +49,7 @@ def mask_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -
 
 
 def check_source(source: str) -> str:
-    """A password's source as a config writes it; raises ValueError."""
+    """Check a password source as written in a config; raises ValueError."""
     if _SOURCE.fullmatch(source) is None:
         raise ValueError(
             "must be env:NAME (an environment variable) or credential:NAME (systemd's LoadCredential=NAME:FILE); "
@@ -58,12 +59,12 @@ def check_source(source: str) -> str:
 
 
 def has_place(address: str) -> bool:
-    """Whether an address says where its password goes."""
+    """Whether an address has a place for its password."""
     return PLACE in address or _AFTER_USER.search(address) is not None
 
 
 def with_password(address: str, source: str) -> str:
-    """The address with the password of this source put into its place. Raises ConfigError."""
+    """The address with the password from this source filled in. Raises ConfigError."""
     password = quote(_read(source), safe="")
     if PLACE in address:
         return address.replace(PLACE, password)

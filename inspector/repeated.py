@@ -1,11 +1,11 @@
-"""Limits how often a message that repeats is logged: the first time, then once an interval with the count."""
+"""Limits how often a repeated message is logged: the first time, then once per interval with the count."""
 
 import time
 from collections.abc import Callable
 
 
 class Repeated:
-    """Counts how often one thing happens and says when to report it. Not for use by two threads at once.
+    """Counts how often one thing happens and decides when to report it. Not thread-safe.
 
     `due` is called at each occurrence, `rest` once at the end, so that every occurrence is reported exactly once:
 
@@ -19,7 +19,7 @@ class Repeated:
         self._count = 0
 
     def due(self) -> int | None:
-        """Count one occurrence. Returns how many to report now, or None when it is too early to report again."""
+        """Count one occurrence. Returns how many to report now; None when it is too early to report again."""
         self._count += 1
         now_s = self._clock_s()
         if self._reported_s is not None and now_s - self._reported_s < self._every_s:

@@ -1,4 +1,4 @@
-"""Command lines that say what is wrong with them in one line."""
+"""Command lines that report wrong usage in one line."""
 
 import argparse
 import difflib
@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 _NUMBER: Final = re.compile(r"-\.?\d")
-"""A value, as argparse sees it too."""
+"""A negative number is a value and not an option, as in argparse."""
 
 _CHOICE: Final = re.compile(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL)
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser without its usage screen: one line, with what was meant, and exit code 2.
+    """An ArgumentParser that reports an error in one line with a suggestion, without usage screen; exit code 2.
 
-    A misspelt option comes before one that is missing for that reason.
+    A misspelt option is reported before the missing option that it causes.
     """
 
     def parse_known_args(  # type: ignore[override]  # argparse's own has overloads for the namespace

@@ -1,6 +1,6 @@
-"""The values that travel through the house: Capture → Frame → Batch → Segmentation → Defect → Verdict.
+"""The values that travel through the line: Capture → Frame → Batch → Segmentation → Defect → Verdict.
 
-All are frozen and checked once, where they are made. Pixels are never copied here.
+All are frozen and checked once, at construction. Pixels are never copied here.
 """
 
 from enum import StrEnum
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 MAP_STRIDES: Final = (1, 2, 4)
-"""Sizes an engine may return its maps at, as divisors of the frame's (see the engine contract)."""
+"""Divisors of the frame size at which an engine may return its maps (see the engine contract)."""
 
 REPLAY_EPOCH: Final = 1
-"""Ingest epoch of every camera of a replay: it starts each ingest once, and two replays of one recording give the
-same verdicts."""
+"""Ingest epoch of every camera of a replay. A replay starts each ingest once, and a constant epoch keeps the
+verdicts of two replays of one recording identical."""
 
 MAX_SCORE: Final = 255
 """Score maps hold round(255 · (1 − p(normal))) as uint8."""
@@ -34,7 +34,7 @@ def _check_pixels(pixels: Pixels, dimensions: int, what: str) -> None:
 
 
 class Decision(StrEnum):
-    """What the gate does with a frame; UNINSPECTED is treated as REJECT there."""
+    """What the gate does with a frame; it treats UNINSPECTED as REJECT."""
 
     ACCEPT = "accept"
     REJECT = "reject"
@@ -42,30 +42,30 @@ class Decision(StrEnum):
 
 
 class Code(StrEnum):
-    """Why a frame is uninspected, for programs: metrics, records, the summary and the gate read it."""
+    """Why a frame is uninspected, for programs: used by metrics, records, the summary and the gate."""
 
     SHED = "shed"
-    """The worker is behind, or the frame is too old to make its deadline."""
+    """The worker is behind, or the frame is too old to meet its deadline."""
     OVERDUE = "overdue"
     """No result within the deadline."""
     ANNOUNCEMENT_LOST = "announcement_lost"
-    """decide did not hear of the frame when it was captured."""
+    """decide did not receive the frame's announcement."""
     INGEST_RESTARTED = "ingest_restarted"
     """The ingest that captured the frame was replaced before a result came."""
     STOPPED = "stopped"
-    """The line stopped first."""
+    """The line stopped before a result came."""
     ENGINE_FAILED = "engine_failed"
     RESULT_REFUSED = "result_refused"
-    """A result came, but it cannot be this frame's: its times contradict the frame's."""
+    """A result came, but its times contradict the frame's."""
     RECIPE_MISMATCH = "recipe_mismatch"
-    """The worker looked by another recipe than the one decide judges by."""
+    """ingest or the worker uses another recipe than decide."""
     WRONG_SIZE = "wrong_size"
     UNREADABLE = "unreadable"
-    """A file or a recorded frame does not decode, or is damaged."""
+    """A file or a recorded frame is damaged or does not decode."""
     NO_FRAME = "no_frame"
-    """The camera gave no frame where one was due."""
+    """The camera gave no frame when one was due."""
     STREAM_DAMAGED = "stream_damaged"
-    """A video stream lost data: its pictures are guesses up to the next key frame."""
+    """A video stream lost data: its pictures are unreliable up to the next key frame."""
     PICTURE_DARK = "picture_dark"
     PICTURE_BRIGHT = "picture_bright"
     PICTURE_FLAT = "picture_flat"
@@ -73,9 +73,9 @@ class Code(StrEnum):
     PICTURE_BLURRED = "picture_blurred"
     PICTURE_NOISY = "picture_noisy"
     PICTURE_UNEVEN = "picture_uneven"
-    """Part of the frame is dark or saturated."""
+    """Part of the frame is much darker than the rest."""
     PICTURE_FROZEN = "picture_frozen"
-    """The camera repeats one picture."""
+    """The camera repeats the same picture."""
 
 
 class Uninspected(msgspec.Struct, frozen=True, array_like=True):
@@ -87,10 +87,10 @@ class Uninspected(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Capture(msgspec.Struct, frozen=True):
-    """What a source hands over: one frame's pixels, or the fault that took their place.
+    """What a source delivers: one frame's pixels, or the fault that took their place.
 
-    `position_mm` and `captured_ns` are None where the source knows no better than the frame count and the
-    clock; ingest fills them in.
+    `position_mm` and `captured_ns` are None when the source knows no better than frame count and clock; ingest
+    then fills them in.
     """
 
     pixels: Pixels | None
@@ -133,26 +133,26 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce"):
-    """What `decide` hears of a captured frame before its pixels go anywhere: from here on it owes a verdict."""
+    """Announces a captured frame to decide before its pixels are sent; from then on it needs a verdict."""
 
     camera: str
     ingest_epoch: int
-    """When the ingest that captured it started, on the monotonic clock: frame ids count from there."""
+    """When the ingest that captured it started, monotonic clock, ns; frame ids count from there."""
     frame_id: int
     captured_ns: int
     """Capture time, ns since 1970."""
     clock_ns: int
-    """The same instant on the monotonic clock: deadlines and latencies survive a clock that is set back."""
+    """The same instant on the monotonic clock, so that deadlines and latencies survive a clock change."""
     position_mm: float
     height: int
-    """Frame height in px; 0 with a fault."""
+    """Frame height, px; without pixels, that of the frame before, or the engine's."""
     coil: str | None = None
     fault: Uninspected | None = None
-    """Why there are no pixels: the frame ends UNINSPECTED with this reason."""
+    """Why the frame cannot be inspected: it ends UNINSPECTED with this reason."""
     file: str | None = None
     """Name of the file it was read from."""
     recipe: str = ""
-    """Name and content hash of the recipe whose scale gave the position; empty where the sender names none."""
+    """Name and content hash of the recipe whose scale gave the position; empty when the sender names none."""
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -169,14 +169,14 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Segmentation(msgspec.Struct, frozen=True):
-    """What the engine says of one frame."""
+    """The engine's output for one frame."""
 
     kind: Pixels
-    """uint8 [H/m, W/m]: the most likely defect class 1..K of every pixel, normal left out of the choice."""
+    """uint8 [H/m, W/m]: the most likely defect class 1..K of every pixel; normal is excluded."""
     score: Pixels
     """uint8 [H/m, W/m]: round(255 · (1 − p(normal)))."""
     map_stride: int
-    """m."""
+    """The stride m."""
 
     def __post_init__(self) -> None:
         _check_pixels(self.kind, 2, "a kind map")
@@ -188,21 +188,21 @@ class Segmentation(msgspec.Struct, frozen=True):
 
 
 class Working(msgspec.Struct, frozen=True):
-    """A worker, and how it stood when it answered."""
+    """Identifies a worker, with its state when it sent a message."""
 
     started_ns: int = 0
-    """When it started, monotonic clock, ns: tells one worker from the next."""
+    """When it started, monotonic clock, ns: tells workers apart."""
     waiting: int = 0
-    """Frames that waited for its engine."""
+    """Frames queued for its engine."""
     batches: tuple[int, ...] = ()
-    """Frames in each batch that its engine has answered since it last told."""
+    """Sizes of the batches that its engine has answered since its last message."""
 
 
 UNKNOWN_WORKER: Final = Working()
 
 
 class Inspection(msgspec.Struct, frozen=True):
-    """What the worker says of one frame: clean, a segmentation, or a fault."""
+    """The worker's result for one frame: clean, a segmentation, or a fault."""
 
     engine: str
     """Name and content hash."""
@@ -211,17 +211,17 @@ class Inspection(msgspec.Struct, frozen=True):
     answered_ns: int
     """Monotonic clock, ns."""
     segmentation: Segmentation | None = None
-    """None for a frame in which no score reaches the lowest threshold of the recipe."""
+    """None for a frame in which no score reaches the recipe's lowest threshold, unless a viewer wants it."""
     pixels: Pixels | None = None
     """uint8 [H, W], with a segmentation."""
     fault: Uninspected | None = None
 
 
 class Defect(msgspec.Struct, frozen=True):
-    """One defect, as far as one frame shows it."""
+    """One defect, as one frame shows it."""
 
     id: str
-    """The same for one defect seen in several frames."""
+    """The same for one defect in several frames."""
     kind: int
     """Class 1..K of the engine."""
     name: str
@@ -244,7 +244,7 @@ class Defect(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What the line says of one frame; one line of verdicts.jsonl (keys as here)."""
+    """The line's verdict on one frame; one line of verdicts.jsonl, with these keys."""
 
     camera: str
     frame_id: int
@@ -253,7 +253,7 @@ class Verdict(msgspec.Struct, frozen=True):
     coil: str | None
     decision: Decision
     reasons: tuple[str, ...]
-    """Why rejected or uninspected; empty when accepted."""
+    """Why the frame is rejected or uninspected; empty when accepted."""
     defects: tuple[Defect, ...]
     recipe: str
     """Name and content hash."""
@@ -262,11 +262,11 @@ class Verdict(msgspec.Struct, frozen=True):
     stage_ms: dict[str, float] = msgspec.field(default_factory=dict)
     """Time spent per stage and in total, capture to verdict."""
     file: str | None = None
-    """Name of the file the frame was read from, in a replay of a folder."""
+    """Name of the file that the frame was read from, in a replay of a folder."""
     ingest_epoch: int = 0
-    """Start of the ingest that captured the frame, on the monotonic clock, ns; 0 in logs of older versions."""
+    """When the ingest that captured the frame started, monotonic clock, ns; 0 in logs of older versions."""
     codes: tuple[str, ...] = ()
-    """One for each reason, for programs: a `Code`, "defect" or "too_many_defects"."""
+    """One per reason, for programs: a `Code`, "defect" or "too_many_defects"."""
 
     def __post_init__(self) -> None:
         if (self.decision is Decision.ACCEPT) != (not self.reasons):

@@ -1,1 +1,1 @@
-"""What makes engines: from labelled frames to an engine folder the line can trust."""
+"""Training side: turns labelled frames into an engine folder that the line can run."""

@@ -1,4 +1,4 @@
-"""The `trainer` command: from labelled frames to an engine folder."""
+"""The `trainer` command."""
 
 import argparse
 import os
@@ -23,21 +23,24 @@ COMMANDS: Final = {
     "compare": ("trainer.commands.compare", "hold the verdicts of a replay against the labels of its frames"),
     "reproduce": ("trainer.commands.reproduce", "run the founding paper's comparison again"),
 }
-"""Name → module and summary. Modules import no training library before they run."""
+"""Name → module and summary. The modules import a training library only when they run."""
 
 LEAST: Final = {"seed": 0, "threads": 1}
-"""Of options that several commands have."""
+"""Smallest value of options that several commands share."""
 
 EXIT_INTERRUPTED: Final = 130
-"""128 + SIGINT, as shells count."""
+"""Exit code after Ctrl-C: 128 + SIGINT, as in shells."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; returns 0 done, 1 the work failed, 2 wrong usage, config or input, 130 Ctrl-C."""
+    """Run one subcommand and return the exit code.
+
+    0 for success, 1 for failed work, 2 for wrong usage, config or input, 130 for Ctrl-C.
+    """
     parser = build_parser()
     try:
         arguments = parser.parse_args(argv)
-    except SystemExit as stop:  # argparse has printed its line, or the help
+    except SystemExit as stop:  # argparse has printed its error line or the help
         return int(stop.code or 0)
     logs.configure(f"trainer {arguments.command}")
     try:
@@ -52,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("trainer: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of our output (head, less) has left
+    except BrokenPipeError:  # the reader of the output (head, less) has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -63,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> Parser:
-    """The whole command line."""
+    """Build the parser of all subcommands."""
     parser = Parser(
         prog="trainer",
         description="From labelled frames of steel to an engine the inspection line can trust.",

@@ -1,1 +1,1 @@
-"""The commands that run, check and measure a whole line."""
+"""The subcommands of `inspector` that run, check and measure a whole line."""

@@ -1,4 +1,4 @@
-"""`inspector bench`: the engine alone, the line over it, and the latency at half load, in one run."""
+"""`inspector bench`: measures the engine alone, the line around it, and the latency at half load, in one run."""
 
 import json
 import statistics
@@ -24,27 +24,27 @@ from inspector.values import Pixels
 from inspector.worker.intake import open_window
 
 DISTINCT_FRAMES: Final = 64
-"""Frames held in memory and shown over and over: neither a renderer nor a disk is measured."""
+"""Frames held in memory and shown over and over, so that neither a renderer nor a disk is measured."""
 
 CAMERA: Final = "bench"
 
 STEADY: Final = "steady_frames_per_second"
 
 SINGLE_FRAMES: Final = 100
-"""Frames that go through the engine one at a time, where its slowness allows."""
+"""Most frames timed one at a time; a slow engine gets fewer."""
 
 INSTANT_FRAMES: Final = 20_000
 
 TOGETHER_S: Final = 0.0005
-"""Verdicts given in one go read two clocks, and lie so far apart at the most."""
+"""Largest difference between verdicts of one turn, seconds: their times come from two clock readings."""
 
 SETTLING_S: Final = 0.5
-"""After its first verdict a line is still warming up, as the engine alone has when its measurement begins."""
+"""Time after its first verdict in which a line still warms up, seconds; the engine alone is measured warm."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSpeed:
-    """What the engine does with nothing around it."""
+    """Speed of the engine with nothing around it."""
 
     frames_per_second: float
     """With all its slots in use."""
@@ -53,9 +53,10 @@ class EngineSpeed:
 
 
 def bench(config_path: Path, *, seconds: float, frames: int | None, rounds: int, as_json: bool) -> int:
-    """Measure the config's engine and a line around it, `seconds` each or `frames` through the line, by turns.
+    """Measure the config's engine and a line around it in turns and print the figures.
 
-    Returns the exit code.
+    Each measurement of the engine takes `seconds`. The line gets `frames` frames, or as many as the engine
+    inspects in `seconds`. Returns the exit code. Raises InspectorError.
     """
     config = load_config(config_path)
     folder = open_trusted(config.line.engine, config.line.trusted_keys)
@@ -84,7 +85,7 @@ def bench(config_path: Path, *, seconds: float, frames: int | None, rounds: int,
 
 
 def frames_in_memory(source: SimulatorSettings) -> Pixels:
-    """uint8 [N, H, W]: the distinct frames of the simulated source."""
+    """Return the distinct frames of the simulated source, uint8 [N, H, W]."""
     once = source.model_copy(update={"frames": source.distinct, "frames_per_second": None})
     with SimulatorSource(once) as opened:
         return np.stack(
@@ -93,7 +94,10 @@ def frames_in_memory(source: SimulatorSettings) -> Pixels:
 
 
 def engine_alone(line: LineConfig, folder: EngineFolder, images: Pixels, seconds: float) -> EngineSpeed:
-    """The bare engine loop, as far ahead as a worker sends frames, all in memory; then one frame at a time."""
+    """Measure the bare engine loop with frames from memory, then the latency of one frame at a time.
+
+    The loop runs as many frames ahead as a worker does.
+    """
     settings = line.backend
     with open_backend(folder, cache_dir=settings.cache, threads=settings.threads, slots=settings.slots) as backend:
         batch = line.batch.frames(folder.manifest.max_batch)
@@ -111,7 +115,7 @@ def engine_alone(line: LineConfig, folder: EngineFolder, images: Pixels, seconds
 
 
 def run_line(config: LoadedConfig, source: SimulatorSettings, out: Path, **overrides: Any) -> dict[str, Any]:
-    """The summary of a whole line on the simulated source, without pictures, and its `STEADY` rate."""
+    """Run a whole line on the simulated source without pictures; returns its summary and its `STEADY` rate."""
     line = config.line.model_copy(
         update={
             "cameras": {CAMERA: source},
@@ -127,7 +131,7 @@ def run_line(config: LoadedConfig, source: SimulatorSettings, out: Path, **overr
 
 
 def steady_rate(log: Path) -> float | None:
-    """Verdicts a second once the line has warmed up; None for a run too short to tell."""
+    """Return verdicts per second after the warm-up; None if the run is too short to tell."""
     given_s = [
         verdict.captured_ns / 1e9 + verdict.stage_ms["total"] / 1e3
         for verdict in read_verdicts(log)
@@ -135,7 +139,7 @@ def steady_rate(log: Path) -> float | None:
     ]
     settled_s = given_s[0] + SETTLING_S if given_s else 0.0
     counted = [at_s for at_s in given_s if at_s >= settled_s]
-    # The first of them is where the clock starts; verdicts given in one go with it are not to its credit.
+    # The rate starts at the first verdict, so verdicts of the same turn do not count.
     after = sum(at_s > counted[0] + TOGETHER_S for at_s in counted) if counted else 0
     return after / (counted[-1] - counted[0]) if after else None
 
@@ -143,7 +147,7 @@ def steady_rate(log: Path) -> float | None:
 def run_instant(
     config: LoadedConfig, folder: EngineFolder, source: SimulatorSettings, work: Path
 ) -> dict[str, Any]:
-    """The same line around an engine that answers at once: what everything but the engine can carry."""
+    """Run the same line around an engine that answers at once: the limit of everything but the engine."""
     manifest = folder.manifest
     instant = write_engine(
         work / "instant", height=manifest.height, width=manifest.width, classes=manifest.classes

@@ -1,4 +1,4 @@
-"""`inspector calibrate`: learns the limits of sound pictures beforehand, and prints them as a recipe's table."""
+"""`inspector calibrate`: learns the limits of sound pictures from a source and prints them as a recipe's table."""
 
 from pathlib import Path
 from typing import Final
@@ -13,11 +13,14 @@ from inspector.runtime.stop import StopRequest
 from inspector.sources import open_source, source_settings
 
 FEWEST_FRAMES: Final = 16
-"""Fewer do not show how much sound pictures differ."""
+"""Smallest number of sound frames; fewer do not show how much sound pictures differ."""
 
 
 def calibrate(source: Path, config_path: Path, frames: int | None) -> int:
-    """Learn from a folder, a video or a recording of sound steel: all of it, or its first `frames`."""
+    """Learn from a folder, a video or a recording of sound steel, all of it or its first `frames`.
+
+    Returns the exit code. Raises InputError if fewer than FEWEST_FRAMES frames are sound.
+    """
     rules = load_recipe(load_config(config_path).line.recipe).recipe.picture
     check = PictureCheck(rules.given(), learn_frames=None)
     unreadable = unfit = 0

@@ -1,4 +1,4 @@
-"""`inspector check`: everything that can be known before the start, in one table."""
+"""`inspector check`: finds everything that would stop a start, and shows it in one table."""
 
 import json
 import shutil
@@ -27,12 +27,12 @@ from inspector.wire.curve import check_view
 from inspector.wire.links import LINKS, endpoint
 
 LEAST_FREE_BYTES: Final = 1_000_000_000
-"""Less free space than this will not hold a shift's pictures."""
+"""Smallest free space, bytes; less does not hold a shift's pictures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage that is about to start: what others own is not touched, what it does itself is not done twice."""
+    """One process that is about to start: its check skips what other processes own and what it checks itself."""
 
     name: str
     camera: str | None
@@ -40,14 +40,17 @@ class Stage:
 
 
 class Findings:
-    """What was checked, and how it stands."""
+    """Results of the checks so far."""
 
     def __init__(self, *, show: bool) -> None:
         self.rows: list[dict[str, str]] = []
         self._show = show
 
     def check(self, what: str, look: Callable[[], str]) -> bool:
-        """Run one check and show it at once: a later one may take long. An InspectorError is its finding."""
+        """Run one check and print its result at once, because later checks may take long.
+
+        An InspectorError becomes the result. Returns whether the check passed.
+        """
         try:
             state, found = "ok", look()
         except InspectorError as error:
@@ -59,7 +62,7 @@ class Findings:
 
     @property
     def wrong(self) -> int:
-        """How many checks failed."""
+        """Number of failed checks."""
         return sum(row["state"] == "wrong" for row in self.rows)
 
 
@@ -71,8 +74,10 @@ def check(
     engine: Path | None = None,
     as_json: bool,
 ) -> int:
-    """Check a line, what it would make of `source` and of another `engine`, or one stage; returns 0 when it would
-    start, else 2."""
+    """Check a whole line, or only the process `stage`; returns 0 if it would start, else 2.
+
+    `source` replaces the line's cameras, `engine` its engine.
+    """
     findings = Findings(show=not as_json)
     loaded: list[Any] = []
     if findings.check("config", lambda: _keep(loaded, load_config(config_path)).identity):
@@ -93,7 +98,7 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
         "engine files", lambda: _keep(engines, open_trusted(line.engine, line.trusted_keys)).identity
     ):
         folder = engines[0]
-        # What is only read comes first: nobody waits for a measurement to hear of a misspelt key.
+        # Checks that only read files come first: a misspelt key shows up before any slow measurement.
         if findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.classes).identity):
             _check_engine(findings, config, folder)
         if source is not None:
@@ -114,8 +119,11 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
 
 
 def _check_stage(findings: Findings, config: LoadedConfig, stage: Stage) -> None:
-    """No camera is opened, which may take one reader only, and no golden frame is run: the stage does both itself
-    before it is ready. A full disk is no reason to stay away: verdicts go on without it."""
+    """Check one process.
+
+    Opens no camera, because some accept only one reader, and runs no golden frame: the process does both before it
+    is ready. A full disk does not stop a start, because verdicts continue without it.
+    """
     line = config.line
     if stage.name == INGEST.name:
         findings.check("camera", lambda: _known(config, stage.camera))
@@ -147,7 +155,7 @@ def _known(config: LoadedConfig, camera: str | None) -> str:
 
 
 def _check_engine(findings: Findings, config: LoadedConfig, folder: EngineFolder) -> None:
-    """Does it answer here as it did at the build, and how fast; and what a bug report must tell."""
+    """Check that the engine gives the results of its build, and show its speed and the facts for a bug report."""
     settings = config.line.backend
     backend = open_backend(folder, cache_dir=settings.cache, threads=settings.threads, slots=settings.slots)
     with ExitStack() as stack:
@@ -163,7 +171,7 @@ def _source(settings: SourceSettings, folder: EngineFolder) -> str:
         sizes = list(source.sizes())
         total = source.total()
         notes = "".join(f"; {note}" for note in source.notes())
-    # A folder tells the size of every file that can be read, other sources one size for all frames.
+    # A folder reports the size of every readable file; other sources report one size for all frames.
     unread = total - len(sizes) if settings.type == "folder" and sizes and total else 0
     others = Counter(size for _, size in sizes if size != wanted)
     if others:
@@ -181,7 +189,7 @@ def _source(settings: SourceSettings, folder: EngineFolder) -> str:
 
 
 def _links(config: LoadedConfig, *, stage: bool) -> str:
-    # A service's folder is its stages': whoever else checks the line, an operator, need not be in their group.
+    # A service's folder belongs to its users; an operator who runs the check need not be in their group.
     if stage or not is_of_root(config.line.links):
         refuse_foreign_folder(config.line.links)
     for link in LINKS:

@@ -1,4 +1,4 @@
-"""What `inspector check` says of an engine: does it answer here as at its build, how fast, and on what."""
+"""The engine's rows in `inspector check`: results as at the build, speed, and library versions."""
 
 from typing import Final
 
@@ -10,17 +10,17 @@ from inspector.engine.manifest import Manifest
 from inspector.machine import machine
 
 SPEED_S: Final = 1.0
-"""How long the engine is timed; a table that takes longer is not asked for when it is needed."""
+"""How long the engine is timed, seconds; a slower table would not be used."""
 
 
 def golden_frames(backend: Backend) -> str:
-    """Run its golden frames; raises EngineError where the maps stray."""
+    """Run the golden frames; raises EngineError if the maps differ too much."""
     agreement = backend.verify_golden()
     return f"mask agreement {agreement.mask_agreement:.4f} on {backend.device()}"
 
 
 def parity(manifest: Manifest) -> str:
-    """How close it came to its model when it was built."""
+    """Agreement of the engine with its model, measured at the build."""
     found = manifest.quality.get("engine_against_model")
     if found is None:
         return "not measured when it was built"
@@ -28,7 +28,7 @@ def parity(manifest: Manifest) -> str:
 
 
 def speed(backend: Backend) -> str:
-    """Its speed here, beside the one at its build."""
+    """Speed on this PC, next to the speed at the build."""
     frames = golden.load_checked(backend.folder).frames
     now, before = measure_speed(backend, frames, SPEED_S), backend.manifest.speed
     at_build = f"; at the build {before['frames_per_second']} on {before['device']}" if before else ""
@@ -39,6 +39,6 @@ def speed(backend: Backend) -> str:
 
 
 def this_pc(backend: Backend) -> str:
-    """Libraries, devices and the PC: what a bug report must tell."""
+    """Libraries, devices and the PC, for a bug report."""
     facts = {"inspector": __version__, **backend.versions(), "machine": machine()}
     return "; ".join(f"{name} {value}" for name, value in facts.items())

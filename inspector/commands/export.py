@@ -1,4 +1,4 @@
-"""`inspector export`: records of a coil, a camera or a time as CSV or Parquet."""
+"""`inspector export`: writes the records of a coil, a camera or a time span as CSV or Parquet."""
 
 import json
 from itertools import chain
@@ -10,7 +10,7 @@ from inspector.errors import InputError, WorkError
 from inspector.extras import needs_extra
 
 SHOWN_COILS: Final = 5
-"""Coils that are named where the one asked for is not recorded."""
+"""Recorded coils that the error names when the requested one is not recorded."""
 
 
 def export(

@@ -1,4 +1,4 @@
-"""Holding a replay against an earlier one, which is how a new engine or recipe is approved."""
+"""Compares a replay with an earlier one, to approve a new engine or recipe."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,23 +13,29 @@ from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.values import Verdict
 
 IGNORED: Final = ("captured_ns", "ingest_epoch", "stage_ms", "recipe", "engine", "file")
-"""Times differ from run to run; recipe and engine are what is being approved; a recording knows no files."""
+"""Keys left out of the comparison.
+
+Times differ between runs, recipe and engine are what is being approved, and a recording has no file names.
+"""
 
 
 @dataclass(slots=True)
 class Differences:
-    """What differs between two runs."""
+    """Differences between two runs."""
 
     frames: int = 0
-    """Compared."""
+    """Frames compared."""
     lines: list[str] = field(default_factory=list)
-    """One a frame that differs, readable."""
+    """One readable line per frame that differs."""
     flips: Counter[str] = field(default_factory=Counter)
-    """ "accept → reject" and the like."""
+    """Count per change of decision, such as "accept → reject"."""
 
 
 def compare(golden: Path, new: Path) -> Differences:
-    """Compare the verdicts of two run folders frame by frame; raises InputError when one is none."""
+    """Compare the verdicts of two run folders frame by frame.
+
+    Raises InputError if one folder holds no readable verdict log.
+    """
     differences = Differences()
     for before, after in zip_longest(_read(golden), _read(new)):
         differences.frames += 1
@@ -69,7 +75,7 @@ def _name(verdict: Verdict | None) -> str:
 
 
 def _read(folder: Path) -> list[Verdict]:
-    """Sorted by camera and frame: cameras finish in any order."""
+    """Read a run's verdicts, sorted by camera and frame, because cameras finish in any order."""
     path = folder / VERDICTS_NAME
     try:
         verdicts = list(read_verdicts(path))

@@ -1,4 +1,4 @@
-"""`inspector keys` and `inspector sign`: secrets of a line, and who may make its engines."""
+"""`inspector keys` and `inspector sign`: make a line's keys, and sign the engines it trusts."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`inspector mark` and `unmark`: coils and frames that retention leaves alone."""
+"""`inspector mark` and `unmark`: mark coils and frames so that retention keeps them."""
 
 import getpass
 import json
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from inspector.sinks.records.marks import Subject
 
 MOST_DIGITS: Final = 18
-"""Of a frame's number: what a database's integer holds."""
+"""Most digits of a frame number: a database's 64-bit integer holds any 18."""
 
 _FRAME: Final = re.compile(r"(?P<camera>[^:]+):(?P<frame_id>\d+)")
 
 
 def mark(config_path: Path, names: list[str], run: str | None, note: str, *, as_json: bool) -> int:
-    """Mark coils and frames of the config's records; returns the exit code. Raises InspectorError."""
+    """Mark coils and frames in the config's records; returns the exit code. Raises InspectorError."""
     line = load_config(config_path).line
     with needs_extra("`inspector mark`"):
         from inspector.sinks.records import marks
@@ -38,7 +38,7 @@ def mark(config_path: Path, names: list[str], run: str | None, note: str, *, as_
 
 
 def unmark(config_path: Path, names: list[str], run: str | None) -> int:
-    """Take marks away; returns the exit code. Raises InspectorError."""
+    """Remove marks; returns the exit code. Raises InspectorError."""
     line = load_config(config_path).line
     with needs_extra("`inspector unmark`"):
         from inspector.sinks.records import marks
@@ -52,7 +52,7 @@ def unmark(config_path: Path, names: list[str], run: str | None) -> int:
 
 
 def list_marks(config_path: Path, *, as_json: bool) -> int:
-    """Print what is marked; returns the exit code. Raises InspectorError."""
+    """Print all marks; returns the exit code. Raises InspectorError."""
     line = load_config(config_path).line
     with needs_extra("`inspector mark`"):
         from inspector.sinks.records.database import Database
@@ -71,7 +71,7 @@ def list_marks(config_path: Path, *, as_json: bool) -> int:
 
 
 def _subjects(line: LineConfig, names: list[str], run: str | None) -> "list[Subject]":
-    """CAMERA:FRAME where the line has such a camera, else a coil."""
+    """Parse names: CAMERA:FRAME if the line has that camera, else a coil. Raises InputError."""
     from inspector.sinks.records.marks import Subject
 
     subjects = []
@@ -91,8 +91,8 @@ def _subjects(line: LineConfig, names: list[str], run: str | None) -> "list[Subj
 
 
 def _user() -> str:
-    """Who asks, also where it takes sudo to write to the records."""
+    """Name of the user who marks, also under sudo, which writing to the records may need."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # of a container: a number without a name
+    except (KeyError, OSError):  # in a container a user may have no name
         return f"user {os.getuid()}"

@@ -1,4 +1,4 @@
-"""A run's own folder in shared memory: its sockets and the frames that its stages share."""
+"""A run's private folder in shared memory, for its sockets and the frames that its processes share."""
 
 import fcntl
 import os
@@ -14,24 +14,25 @@ from inspector.errors import InputError
 from inspector.folders import make_own_folder
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (the folder made in it is private and new)
-"""Where frames that the stages share stay in memory; the usual folder for temporary files may be a disk."""
+"""Preferred place of the folder: shared frames stay in memory, while the temporary folder may be on a disk."""
 
 PREFIX: Final = "inspector-run-"
 
 SPARE_BYTES: Final = 4_000_000
-"""For sockets, the config and what else shares the folder's disk."""
+"""Space reserved for sockets, the config and other small files, bytes."""
 
 YOUNG_S: Final = 60.0
-"""A folder this young may be one whose run has not yet locked it, or whose stages are still on their way out."""
+"""A younger folder is not removed: its run may not have locked it yet, or its processes may still be stopping."""
 
 
 @contextmanager
 def private_folder(links: Path, need_bytes: int) -> Iterator[Path]:
-    """A new folder with a short name (a socket's has at most 107 bytes), removed at the end.
+    """Make a new folder, and remove it at the end.
 
-    It lies in shared memory where that has room for what the stages share; where not (a container's has 64 MB), in
-    the config's folder of the links, or among temporary files. What a run that was killed has left behind goes
-    first: it would hold its memory until the PC starts again. Raises InputError where nothing has room.
+    Its name is short, because a socket path has at most 107 bytes. The folder is in shared memory if there is
+    enough of it (a container has only 64 MB), else in the config's `links` folder, else in the temporary folder.
+    Folders of killed runs are removed first, because they hold memory until the PC restarts. Raises InputError if
+    no place has enough space.
     """
     base = _with_room((SHARED_MEMORY, links, Path(tempfile.gettempdir())), need_bytes)
     with tempfile.TemporaryDirectory(prefix=PREFIX, dir=base) as name:
@@ -46,7 +47,7 @@ def private_folder(links: Path, need_bytes: int) -> Iterator[Path]:
 def _with_room(folders: Sequence[Path], need_bytes: int) -> Path:
     found = []
     for folder in folders:
-        # The last one is everybody's; what is made in it is not.
+        # Only the `links` folder is made here: shared memory and the temporary folder belong to the system.
         if folder != folders[-1] and folder != SHARED_MEMORY:
             make_own_folder(folder)
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -65,7 +66,7 @@ def _with_room(folders: Sequence[Path], need_bytes: int) -> Path:
 
 
 def _clear(left: Path) -> None:
-    """Remove a folder unless a run holds it, or it is another user's."""
+    """Remove a folder unless a run holds its lock or another user owns it."""
     try:
         lock = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:

@@ -1,4 +1,4 @@
-"""`inspector recipe`: a recipe to start from, with a rule for each class of an engine."""
+"""`inspector recipe`: writes a first recipe with a rule for each class of an engine."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def recipe(engine: Path, out: Path | None) -> int:
 
 
 def starting_recipe(manifest: Manifest) -> str:
-    """A whole recipe.toml: the engine's own thresholds and areas are shown, and in force until others are set."""
+    """Return a complete recipe.toml; its comments show the engine's own values, which apply until changed."""
     lines = [
         f"# What counts as a defect on one product, by the engine {manifest.name}.",
         f'name = "{manifest.name}"',

@@ -1,4 +1,4 @@
-"""`inspector record`: keeps frames of a source without loss, with their ids, times and positions."""
+"""`inspector record`: saves frames of a source without loss, with their ids, times and positions."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,10 @@ from inspector.values import Capture
 
 
 def record(config_path: Path, source: Path | None, camera: str | None, out: Path, frames: int | None) -> int:
-    """Record the config's camera, or `source`; until it ends, `frames` are there, or Ctrl-C."""
+    """Record the config's camera, or `source`, until it ends, `frames` are saved, or Ctrl-C.
+
+    Returns the exit code. Raises InspectorError.
+    """
     config = load_config(config_path)
     recipe = load_recipe(config.line.recipe).recipe
     cameras = config.line.cameras

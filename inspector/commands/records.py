@@ -1,4 +1,4 @@
-"""`inspector records import`: what the database misses comes from the verdict logs."""
+"""`inspector records import`: copies records missing from the database from the verdict logs."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,9 @@ from inspector.extras import needs_extra
 
 
 def import_runs(config_path: Path, folders: list[Path], *, as_json: bool) -> int:
-    """Write what the runs have logged and the config's database does not have; returns the exit code.
+    """Import the verdicts that the runs logged and the config's database lacks; returns the exit code.
 
-    Raises InspectorError.
+    The exit code is 1 if the database refused a verdict. Raises InspectorError.
     """
     config = load_config(config_path)
     with needs_extra("`inspector records`"):

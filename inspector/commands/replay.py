@@ -1,4 +1,4 @@
-"""`inspector replay`: the line with another source, which waits instead of shedding."""
+"""`inspector replay`: runs the line on a recorded source, which waits instead of dropping frames."""
 
 import json
 import sys
@@ -14,7 +14,11 @@ from inspector.sources import open_source, source_settings
 from inspector.sources.recording import RecordingSource
 
 DEADLINE_MS: Final = 60_000.0
-"""Nothing waits for a replay's verdicts, so that a slow engine gives the same ones; a stuck one still ends."""
+"""Deadline of a replay, ms.
+
+No gate waits for a replay's verdicts, so a slow engine gives the same verdicts as a fast one; a stuck engine still
+ends.
+"""
 
 DIFFERS: Final = 3
 """Exit code when verdicts differ from --golden."""
@@ -37,7 +41,7 @@ def replay(
         }
         settings = settings.model_copy(update=scale)
     with open_source(settings) as opened:
-        # Opened here once so that a source that cannot be read at all fails before anything is started.
+        # Opening the source here makes an unreadable one fail before any process starts.
         if isinstance(settings, RecordingSettings) and isinstance(opened, RecordingSource):
             camera = opened.camera
         if opened.total() == 0:
@@ -53,7 +57,7 @@ def replay(
             "gate": None,
             "health": None,
             "sinks": config.line.sinks.model_copy(update={"keep_all": True}),
-            # Steel that was inspected once would stand in the records twice.
+            # Without this, steel that was inspected live would be in the records twice.
             "records": config.line.records.model_copy(update={"enabled": records}),
         }
     )

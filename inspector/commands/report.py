@@ -1,4 +1,4 @@
-"""`inspector report`: one HTML page of what a run or a service has written, whole or in part."""
+"""`inspector report`: makes one HTML page of a run's or a service's verdicts, all or some of them."""
 
 import re
 import time
@@ -18,7 +18,7 @@ _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(min|h|d)")
 def report(
     run: Path | None, config_path: Path | None, *, coil: str | None, last: str | None, to: Path | None
 ) -> int:
-    """Write the report and print where it is; returns the exit code. Raises InspectorError."""
+    """Write the report and print its path; returns the exit code. Raises InspectorError."""
     if (run is None) == (config_path is None):
         raise InputError("give the folder of a run, or --config of a line, one of them")
     config = load_config(config_path) if config_path is not None else None

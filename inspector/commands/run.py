@@ -1,4 +1,4 @@
-"""`inspector run`: the line of a config, live, until its sources end or Ctrl-C."""
+"""`inspector run`: runs the line of a config live until its sources end or Ctrl-C."""
 
 import json
 import time
@@ -11,7 +11,7 @@ from inspector.supervisor.control import control_path, listener
 
 
 def _refuse_second(config: LoadedConfig, control: Path) -> None:
-    """Two runs of one line would fight for its gate and its health port, and each would call the other a fault."""
+    """Raise InputError if this line already runs: two runs would compete for its gate and its health port."""
     if config.line.gate is None and config.line.health is None:
         return
     pid = listener(control)

@@ -1,4 +1,4 @@
-"""One run of the whole line: its folder, its resolved config, its progress, its summary and its report."""
+"""One run of the whole line: its folder, resolved config, progress, summary and report."""
 
 import contextlib
 import fcntl
@@ -28,29 +28,29 @@ from inspector.supervisor.line import Line
 from inspector.wire.pixel_ring import stride
 
 LEFT_BEHIND: Final = (".decide.lock", GATE_LOG_NAME)
-"""What a decide that fails at its start may leave in the folder."""
+"""Files that a decide that fails at its start may leave in the folder."""
 
 CONFIG_NAME: Final = "line.json"
-"""The config as it was used, with every override and default, beside the results."""
+"""The config as used, with every override and default, next to the results."""
 
 RECIPE_NAME: Final = "recipe.toml"
-"""The recipe as it was used."""
+"""The recipe as used."""
 
 QUICK_REPORT_FRAMES: Final = 20_000
-"""After Ctrl-C a report is written only for so many frames, in well under a second."""
+"""Largest run, frames, that gets a report after Ctrl-C: it takes well under a second."""
 
 PLAIN_INTERVAL_S: Final = 5.0
-"""Where there is no terminal, progress is a line every so often."""
+"""Time between progress lines without a terminal, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a run ended."""
+    """Result of a run."""
 
     out: Path
     summary: dict[str, Any]
     stopped: bool
-    """Before its sources ended."""
+    """Whether the run stopped before its sources ended."""
 
 
 def run_session(
@@ -62,12 +62,13 @@ def run_session(
     quiet: bool = False,
     control: Path | None = None,
 ) -> Finished:
-    """Run `line`, which is `config` with its overrides, into the folder `out`; raises InspectorError.
+    """Run `line`, which is `config` with its overrides, into the folder `out`. Raises InspectorError.
 
-    `out` must not hold a run already. `control` is where it takes another engine, if it is to.
+    `out` must not hold a run yet. `control` is the path of the socket that accepts an engine swap; None accepts
+    none.
     """
     with claimed(out), private_folder(line.links, _shared_bytes(line)) as links, StopRequest() as stop:
-        # Every stage of this run goes by one recipe, also one that starts later: the file may be edited meanwhile.
+        # All processes of a run use one copy of the recipe: the file may be edited before a later one starts.
         recipe = out / RECIPE_NAME
         recipe.write_bytes(read_bytes(line.recipe))
         sinks = line.sinks.model_copy(update={"out": out})
@@ -88,7 +89,7 @@ def run_session(
 
 
 def _shared_bytes(line: LineConfig) -> int:
-    """Memory in which ingest and worker share frames. Raises EngineError."""
+    """Size of the memory in which ingest and worker share frames. Raises EngineError."""
     manifest = read_manifest(line.engine)
     slot_bytes = stride(manifest.height * manifest.width)
     batch = line.batch.frames(manifest.max_batch)
@@ -96,7 +97,7 @@ def _shared_bytes(line: LineConfig) -> int:
 
 
 def _write(path: Path, text: str, mode: int) -> None:
-    """Raises InputError. Nobody reads it before it has its mode."""
+    """Write a new file that has `mode` from the start. Raises InputError."""
     try:
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
@@ -107,9 +108,9 @@ def _write(path: Path, text: str, mode: int) -> None:
 
 @contextlib.contextmanager
 def claimed(out: Path) -> Iterator[None]:
-    """Make the folder of a run and hold it; a run that fails before its first stage leaves nothing in it.
+    """Create a run's folder and lock it; a run that fails before its first process leaves nothing in it.
 
-    Raises InputError when a run is in it already, or in it still, or it cannot be made.
+    Raises InputError if the folder already holds a run, another run uses it, or it cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -131,14 +132,17 @@ def claimed(out: Path) -> Iterator[None]:
             if not (out / VERDICTS_NAME).exists():
                 for name in (CONFIG_NAME, RECIPE_NAME, *LEFT_BEHIND):
                     (out / name).unlink(missing_ok=True)
-                with contextlib.suppress(OSError):  # holds something else
+                with contextlib.suppress(OSError):  # not empty
                     out.rmdir()
     finally:
         os.close(folder)
 
 
 def new_folder(parent: Path, name: str) -> Path:
-    """A folder of this name, or name-2, name-3, … where there is one already; its place where none can be made."""
+    """Make a folder with this name, or with name-2, name-3, … if it exists.
+
+    If it cannot be created, returns the path all the same; `claimed` reports the error.
+    """
     number = 1
     while True:
         folder = parent / (name if number == 1 else f"{name}-{number}")
@@ -153,27 +157,27 @@ def new_folder(parent: Path, name: str) -> Path:
 
 
 class Bar:
-    """A progress bar on a terminal, a plain line now and then elsewhere."""
+    """A progress bar on a terminal, elsewhere a plain line every PLAIN_INTERVAL_S."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._bar: tqdm[Any] | None = None
         self._quiet = quiet
         self._done = 0
         self._shown: tuple[float, int] | None = None
-        """When a plain line was last written, and of how many frames."""
+        """Time of the last plain line, and its frame count."""
 
     def __enter__(self) -> Self:
-        """A log that nobody watches gets a first line at once: an engine may take minutes to compile."""
+        """Without a terminal, write a first line at once: an engine may take minutes to compile."""
         if not self._quiet and not sys.stderr.isatty():
             print("starting", file=sys.stderr, flush=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the terminal clean."""
+        """Close the bar."""
         self.finish()
 
     def show(self, done: int, total: int | None) -> None:
-        """So many verdicts of so many."""
+        """Show `done` of `total` verdicts; None if the total is unknown."""
         if self._quiet or not (done or total):
             return
         if not sys.stderr.isatty():
@@ -197,14 +201,14 @@ class Bar:
             print(f"inspecting: {of} frames, {rate:.1f} frames/s", file=sys.stderr, flush=True)
 
     def finish(self) -> None:
-        """The last state stays on the terminal."""
+        """Close the bar and leave its last state on the terminal."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
 
 def print_summary(finished: Finished, print_line: Callable[[str], None] = print) -> None:
-    """The summary as a person reads it."""
+    """Print the summary for a person."""
     figures = finished.summary
     latency = figures["latency_ms"]
     print_line(

@@ -1,4 +1,4 @@
-"""`inspector status`: how the running line stands, in one table."""
+"""`inspector status`: shows the state of the running line in one table."""
 
 import http.client
 import json
@@ -15,14 +15,14 @@ from inspector.monitoring.http import LOOPBACK
 from inspector.monitoring.state import CameraState, HistogramState, LineState
 
 ANSWER_S: Final = 5.0
-"""decide answers from memory; one that does not is not there, or its PC is at its end."""
+"""Time-out of a health request, seconds. decide answers from memory; a slower one is dead or overloaded."""
 
 UNANSWERED_S: Final = 1.0
-"""Frames on their way through a healthy worker are no news."""
+"""Shortest wait for a worker's answer that is reported, seconds; a healthy worker needs less."""
 
 
 START_S: Final = 60.0
-"""A line that has not been whole yet is starting for so long; after that, what is missing is a fault."""
+"""How long an incomplete line counts as starting, seconds; after that, what is missing is a fault."""
 
 LOOK_AGAIN_S: Final = 0.3
 
@@ -30,7 +30,7 @@ HEALTHY, STARTING, NOT_HEALTHY = "healthy", "starting", "NOT HEALTHY"
 
 
 class Status(msgspec.Struct, frozen=True):
-    """What /status says."""
+    """The answer of /status."""
 
     healthy: bool
     findings: list[str]
@@ -40,9 +40,9 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def status(config_path: Path, *, wait_s: float = 0.0, as_json: bool) -> int:
-    """Ask the line of this config; returns 0 when it is healthy, else 1. Raises InspectorError.
+    """Ask the line of this config for its state; returns 0 if it is healthy, else 1. Raises InspectorError.
 
-    Up to `wait_s` it is asked again until it is healthy.
+    Asks again for up to `wait_s` until the line is healthy.
     """
     config = load_config(config_path)
     if config.line.health is None:
@@ -68,7 +68,10 @@ def status(config_path: Path, *, wait_s: float = 0.0, as_json: bool) -> int:
 
 
 def stands(answer: Status) -> str:
-    """In a word. A line is starting until each camera's ingest and a worker have been heard of."""
+    """Return the line's state in one word.
+
+    For START_S after its start, a line is starting until each camera's ingest and a worker have reported.
+    """
     if answer.healthy:
         return HEALTHY
     line = answer.line
@@ -79,7 +82,7 @@ def stands(answer: Status) -> str:
 
 
 def _ask(port: int) -> tuple[bytes, Status]:
-    """The answer as it came, and what it says. Raises WorkError."""
+    """Return the raw answer and its decoded content. Raises WorkError."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_S)
     try:
         connection.request("GET", "/status")
@@ -98,7 +101,7 @@ def _ask(port: int) -> tuple[bytes, Status]:
 
 
 def table(answer: Status, units: list[str]) -> list[str]:
-    """The lines that a person reads; `units` is what systemd says, where something is wrong there."""
+    """Return the lines of the table; `units` are findings about systemd's units, empty without any."""
     lines = [stands(answer), *(f"  {finding}" for finding in [*answer.findings, *units])]
     line = answer.line
     if line is None:
@@ -142,7 +145,7 @@ def _other_engine(line: LineState) -> str:
 
 
 def _reasons(line: LineState) -> list[str]:
-    """Why frames were rejected or not inspected, the most frequent first."""
+    """Reasons of rejected and uninspected frames, the most frequent first."""
     told = sorted((each for each in line.frames if each.reason), key=lambda each: -each.count)
     rows = [[f"{each.decision} {each.reason}", str(each.count), each.camera] for each in told]
     return [*_columns(rows), ""] if rows else []
@@ -183,7 +186,7 @@ def _stage_rows(stages: dict[str, HistogramState]) -> list[list[str]]:
 
 
 def under(histogram: HistogramState, percent: float) -> str:
-    """The end of the class that `percent` of the values lie in or below."""
+    """Return the upper end of the histogram class that contains the given percentile."""
     wanted, seen = sum(histogram.counts) * percent / 100, 0
     for end, count in zip(histogram.ends, histogram.counts, strict=False):
         seen += count

@@ -1,4 +1,4 @@
-"""`inspector swap`: another engine for a line that runs, without a frame lost."""
+"""`inspector swap`: changes the engine of a running line without losing a frame."""
 
 import json
 import sys
@@ -12,10 +12,10 @@ from inspector.supervisor.control import control_path, give_order
 
 
 def swap(engine: Path, config_path: Path, *, as_json: bool) -> int:
-    """Put the line of `inspector run` on another engine; returns the exit code.
+    """Switch the line of `inspector run` to another engine; returns the exit code.
 
-    Raises InputError for an engine or a line that cannot be, WorkError when the new worker failed: then the line
-    runs on with the old one.
+    Raises InputError if the engine does not fit or no line runs, WorkError if the new worker fails; the line then
+    continues with the old one.
     """
     config = load_config(config_path)
     line = config.line

@@ -1,4 +1,4 @@
-"""A line's config: where the frames come from, which engine looks at them, where the verdicts go."""
+"""A line's config: the frame sources, the engine, and where the verdicts go."""
 
 import difflib
 import hashlib
@@ -34,7 +34,7 @@ _SQLITE: Final = "sqlite:///"
 _PREFIX: Final = "INSPECTOR_"
 _NESTED: Final = "__"
 _NOT_OF_A_LINE: Final = re.compile(r"CONFIG|LOG_LEVEL|TEST_\w+")
-"""Variables with the prefix that are no key of a line: its config's path, the log's level, the project's tests."""
+"""Variables with the prefix that are not keys of a line: the config's path, the log level, the project's tests."""
 
 _WHITE_16_BIT: Final = 65_535
 
@@ -49,19 +49,19 @@ def _check_window(window: tuple[int, int]) -> tuple[int, int]:
 
 
 GreyWindow = Annotated[tuple[int, int], AfterValidator(_check_window)]
-"""Samples of 10- to 16-bit grey that become black and white; without it such frames are refused."""
+"""Samples of 10- to 16-bit grey that map to black and white; without it such frames are refused."""
 
 
 class FolderSettings(BaseModel):
-    """Images of a folder, in the order of their names."""
+    """A folder of images, in the order of their names."""
 
     model_config = _STRICT
     type: Literal["folder"]
     path: Path
     pattern: Annotated[str, Field(min_length=1)] = "*"
-    """Which names: `*` stands for anything, `?` for one character."""
+    """Filter for names: `*` matches anything, `?` one character."""
     follow: bool = False
-    """Go on with images that appear later; such a source has no end."""
+    """Continue with images that appear later; such a source has no end."""
     grey_window: GreyWindow | None = None
 
 
@@ -75,32 +75,32 @@ class VideoSettings(BaseModel):
 
 
 class RecordingSettings(BaseModel):
-    """What `inspector record` wrote."""
+    """A recording made by `inspector record`."""
 
     model_config = _STRICT
     type: Literal["recording"]
     path: Path
     rescale: bool = False
-    """Convert positions to the recipe's mm per pixel; else a recording made at another is refused."""
+    """Convert positions to the recipe's mm per pixel; otherwise a recording made at another scale is refused."""
     mm_per_px: Positive | None = None
-    """The recipe's mm per pixel along the strip; a replay fills it in."""
+    """The recipe's mm per pixel along the strip; filled in when the source is opened."""
 
 
 class CameraSettings(BaseModel):
-    """A camera: V4L2, or a network camera."""
+    """A V4L2 or network camera."""
 
     model_config = _STRICT
     type: Literal["camera"]
     device: str | int
-    """V4L2 device number or path, an address such as rtsp:// or http://, or a video file in place of one."""
+    """V4L2 device number or path, an address such as rtsp:// or http://, or a video file."""
     frames_per_second: Positive
-    """The line rate; it says how many frames a gap has cost."""
+    """The line rate, from which the number of frames lost in a gap follows."""
     trigger: Literal["free", "encoder"] = "free"
-    """`encoder`: the strip triggers each frame, so a camera that is connected and silent means that the strip
-    stands. `free`: such silence is frames that are missing."""
+    """`encoder`: the strip triggers each frame, so silence of a connected camera means that the strip stands
+    still. `free`: such silence means missing frames."""
     grey_window: GreyWindow | None = None
     password: Annotated[str, AfterValidator(check_source)] | None = None
-    """`env:NAME` or `credential:NAME`: put into the address after its user's name, or where it says {password}."""
+    """`env:NAME` or `credential:NAME`; put into the address after the user name, or in place of {password}."""
 
     @model_validator(mode="after")
     def _can_be_opened(self) -> "CameraSettings":
@@ -114,7 +114,7 @@ class CameraSettings(BaseModel):
         return self
 
     def address(self) -> str | int:
-        """What to open, with its password. Raises ConfigError where that cannot be had."""
+        """The device or address to open, with its password. Raises ConfigError when that is not available."""
         if self.password is None:
             return self.device
         return with_password(str(self.device), self.password)
@@ -135,12 +135,12 @@ class SimulatorSettings(BaseModel):
     defective_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
     coil_frames: Annotated[int, Field(ge=1)] = 500
     frames: Annotated[int, Field(ge=1)] | None = None
-    """Stop after so many; None never stops."""
+    """Stop after this many frames; None never stops."""
     distinct: Annotated[int, Field(ge=1)] | None = None
-    """Render so many before the start and show them over and over: a load test is then not the renderer's."""
+    """Render this many frames before the start and repeat them: a load test then does not measure the renderer."""
     frames_per_second: Positive | None = None
-    """Pace of a camera that does not wait (frames are shed when the line is behind); None goes as fast as the
-    line takes them."""
+    """Pace of a camera that does not wait (frames are shed when the line is behind); None runs as fast as the
+    line takes frames."""
 
 
 SourceSettings = Annotated[
@@ -154,12 +154,12 @@ class BatchSettings(BaseModel):
 
     model_config = _STRICT
     max_frames: Annotated[int, Field(ge=1)] | None = None
-    """At most; never more than the engine takes, which is what None stands for."""
+    """Largest batch; None stands for the most that the engine takes, which is also the limit."""
     max_wait_ms: Annotated[float, Field(ge=0.0)] = 2.0
-    """Longest a frame waits for others."""
+    """Longest time that a frame waits for others."""
 
     def frames(self, most: int) -> int:
-        """Frames in a full batch of an engine that takes `most`."""
+        """Frames in a full batch of an engine that takes at most `most`."""
         return most if self.max_frames is None else min(self.max_frames, most)
 
 
@@ -169,12 +169,12 @@ class EngineSettings(BaseModel):
     model_config = _STRICT
     threads: Annotated[int, Field(ge=1)] | None = None
     slots: Annotated[int, Field(ge=1)] | None = None
-    """Batches in flight; None leaves it to the backend, which never takes fewer than two."""
+    """Batches in flight; None leaves it to the backend, which uses at least two."""
     register_frames: bool = False
-    """A GPU takes frames straight from the memory that ingest shares, page-locked for it; else they are copied to
+    """Page-lock the shared memory, so that a GPU reads frames directly from it; otherwise they are copied to
     pinned memory first."""
     cache: Path | None = None
-    """Where the backend keeps what it compiled; None is the user's cache folder."""
+    """Folder for the backend's compiled models; None is the user's cache folder."""
 
 
 class SinkSettings(BaseModel):
@@ -182,20 +182,20 @@ class SinkSettings(BaseModel):
 
     model_config = _STRICT
     out: Path = Path("out")
-    """A run makes a folder of its own in here, named by its start."""
+    """Each run makes a folder in here, named by its start time."""
     pictures: bool = True
     max_pictures: Annotated[int, Field(ge=0)] = 2000
-    """Rejected frames that are pictured of one day's steel (UTC), so that a bad coil does not fill the disk."""
+    """Most rejected frames pictured per day of capture (UTC), so that a bad coil does not fill the disk."""
     log_megabytes: Annotated[int, Field(ge=1)] | None = None
-    """For a service: begin a new verdict log when one is so large; None keeps one for the whole run."""
+    """Start a new verdict log at this size, for a service; None keeps one log for the whole run."""
     log_files: Annotated[int, Field(ge=1)] = 100
-    """Full verdict logs that are kept; the oldest goes."""
+    """Full verdict logs to keep; the oldest is deleted."""
     keep_all: bool = False
-    """Wait for a slow disk rather than leave pictures out; a replay does."""
+    """Wait for a slow disk instead of leaving pictures out; a replay sets it."""
 
 
 RECORDS_URL: Final = "INSPECTOR_RECORDS__URL"
-"""Environment variable of the database; it may hold a password, which a file must not."""
+"""Environment variable for the database's URL, which may hold a password; a config file must not."""
 
 
 RECORDS_NAME: Final = "records.sqlite"
@@ -210,24 +210,24 @@ class RecordSettings(BaseModel):
     """sqlite:///FILE or postgresql://USER@HOST/DATABASE; None is records.sqlite in `sinks.out`, shared by its
     runs."""
     keep_days: Positive | None = None
-    """Records and pictures older than this are deleted, but for what an operator marked; None keeps them."""
+    """Delete records and pictures older than this, except marked ones; None keeps all."""
     least_free_gb: Positive | None = None
-    """Below so much free space the oldest pictures, then the oldest records are deleted; None never does."""
+    """Below this free space, delete the oldest pictures, then the oldest records; None never does."""
 
     @field_serializer("url", when_used="json")
     def _without_password(self, url: str | None) -> str | None:
-        """line.json is kept beside the results; the processes have the password from the environment."""
+        """Hide the password: line.json is kept with the results. Processes get it from the environment."""
         return url if url is None else masked(url)
 
 
 class ViewSettings(BaseModel):
-    """Live view: verdicts with their frames, published for whoever subscribes."""
+    """Live view: verdicts with their frames, published to all subscribers."""
 
     model_config = _STRICT
     frames_per_second: Annotated[float, Field(ge=0.0)] = 0.0
-    """Frames a second and camera that a viewer is shown, clean ones too; 0 switches the view off."""
+    """Frames per second and camera that a viewer gets, clean ones included; 0 switches the view off."""
     address: Annotated[str, Field(pattern=r"^tcp://[^/\s]+:\d{1,5}$")] | None = None
-    """For viewers on other PCs, with `keys` only; None is a socket beside the other links."""
+    """TCP address for viewers on other PCs; needs `keys`. None is a socket beside the other links."""
     keys: Path | None = None
     """Folder made by `inspector keys line`."""
 
@@ -239,23 +239,23 @@ class ViewSettings(BaseModel):
 
 
 class GateSettings(BaseModel):
-    """The PLC that lets steel pass or throws it out, over Modbus/TCP."""
+    """The PLC that passes or rejects the steel, over Modbus/TCP."""
 
     model_config = _STRICT
     host: Annotated[str, Field(min_length=1)]
     port: Annotated[int, Field(ge=1, le=65535)] = 502
     device_id: Annotated[int, Field(ge=0, le=255)] = 1
     base_register: Annotated[int, Field(ge=0, le=65_400)] = 0
-    """First of the holding registers of the gate's table."""
+    """First holding register of the gate's table."""
     timeout_ms: Annotated[float, Field(gt=0.0, le=1000.0)] = 50.0
-    """Longest that decide waits for the PLC's answer, once in each turn of its loop. Five scans of a slow PLC: a
-    connection that is given up costs a second of rejects, too much for one answer that is a little late."""
+    """Longest wait for the PLC's answer, once per turn of decide's loop. The default is five scans of a slow
+    PLC: giving up a connection costs a second of rejects, too much for one answer that is slightly late."""
     late_ms: Positive | None = None
-    """A verdict whose frame is older at the gate is marked late; None is the line's deadline."""
+    """Age of a frame at the gate from which its verdict is marked late; None is the line's deadline."""
 
 
 class HealthSettings(BaseModel):
-    """What decide says of the line over HTTP, to this PC alone."""
+    """decide's HTTP health server, for this PC only."""
 
     model_config = _STRICT
     port: Annotated[int, Field(ge=1, le=65535)]
@@ -267,7 +267,7 @@ def _runtime_folder() -> Path:
 
 
 class LineConfig(BaseSettings):
-    """line.toml, with `INSPECTOR_…` environment variables over it (`INSPECTOR_BATCH__MAX_FRAMES=4`)."""
+    """line.toml, overridden by `INSPECTOR_…` environment variables (`INSPECTOR_BATCH__MAX_FRAMES=4`)."""
 
     model_config = SettingsConfigDict(
         extra="forbid",
@@ -281,11 +281,11 @@ class LineConfig(BaseSettings):
     engine: Path
     recipe: Path
     trusted_keys: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
-    """Public ed25519 keys, hex: only engines that one of them has signed are opened; empty takes any engine."""
+    """Public ed25519 keys, hex: only engines signed with one of them are opened; empty accepts any engine."""
     coil: str | None = None
-    """Coil on the line, where the source does not say."""
+    """Coil on the line, when the source does not name it."""
     deadline_ms: Annotated[float, Field(gt=0.0, le=3_600_000.0)] = 500.0
-    """Capture to verdict; a frame without a result by then is UNINSPECTED."""
+    """Time allowed from capture to verdict; a frame without a result by then is UNINSPECTED."""
     cameras: Annotated[dict[str, SourceSettings], Field(min_length=1)]
     batch: BatchSettings = BatchSettings()
     backend: EngineSettings = EngineSettings()
@@ -293,20 +293,20 @@ class LineConfig(BaseSettings):
     records: RecordSettings = RecordSettings()
     view: ViewSettings = ViewSettings()
     gate: GateSettings | None = None
-    """Without it, verdicts are only recorded. A replay never has one."""
+    """The gate; None only records verdicts. A replay never has one."""
     health: HealthSettings | None = None
-    """Without it, nothing listens. A replay never has one."""
+    """The health server; None starts none. A replay never has one."""
     links: Path = Field(default_factory=_runtime_folder)
-    """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; only its owner may enter."""
+    """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; created for its owner only."""
 
     def json_for_people(self) -> str:
-        """All settings, defaults too, without a password: it is kept beside the results."""
+        """All settings with defaults, without passwords, to be kept with the results."""
         return self.model_dump_json(indent=1)
 
     def json_for_stages(self) -> str:
-        """All settings, with the cameras' passwords: for a file that only its owner may read. Raises ConfigError.
+        """All settings with the cameras' passwords, for a file that only its owner may read. Raises ConfigError.
 
-        The database's URL is in the environment of the stages where it holds a password.
+        The database's URL is left out when the environment sets it, because it may hold a password.
         """
         values = self.model_dump(mode="json")
         for name, camera in self.cameras.items():
@@ -347,7 +347,7 @@ class LineConfig(BaseSettings):
 
 
 class LoadedConfig:
-    """A line's config with its paths made absolute, and where it came from."""
+    """A line's config with absolute paths, and the file it came from."""
 
     def __init__(self, path: Path, line: LineConfig, identity: str) -> None:
         self.path = path
@@ -362,7 +362,7 @@ class LoadedConfig:
 
 
 def load_config(path: Path) -> LoadedConfig:
-    """Read line.toml; relative paths in it start at its folder. Raises ConfigError: file, key, what is allowed."""
+    """Read line.toml; relative paths start at its folder. Raises ConfigError: file, key, what is allowed."""
     raw = read_bytes(path)
     values = parse(path, raw)
     _refuse_password(path, values)
@@ -373,7 +373,7 @@ def load_config(path: Path) -> LoadedConfig:
 
 
 def _refuse_unknown_variables() -> None:
-    """A misspelt key in the environment would be a setting that is not in force, and nobody knows."""
+    """Refuse unknown INSPECTOR_… variables: a misspelt key would silently have no effect."""
     for variable in os.environ:
         name = variable.upper().removeprefix(_PREFIX)
         if name == variable.upper() or _NOT_OF_A_LINE.fullmatch(name):
@@ -386,7 +386,7 @@ def _refuse_unknown_variables() -> None:
 
 
 def _refuse_password(path: Path, values: dict[str, Any]) -> None:
-    """A config is read by many, and copied beside every result."""
+    """Refuse a database password in the file, which many people read and which is copied beside every result."""
     records = values.get("records")
     url = records.get("url") if isinstance(records, dict) else None
     if isinstance(url, str) and masked(url) != url:
@@ -403,7 +403,7 @@ def _absolute_url(url: str | None, out: Path, base: Path) -> str:
 
 
 def _cache_folder() -> Path | None:
-    """The user's; None for a user who has no home."""
+    """The user's cache folder; None for a user without a home."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "inspector"
     except RuntimeError:

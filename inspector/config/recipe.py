@@ -12,20 +12,20 @@ from inspector.core.rules import BoundRecipe, EngineClasses, score_thresholds
 from inspector.errors import ConfigError
 
 MmPerPx = Annotated[float, Field(ge=1e-4, le=1000.0)]
-"""From a microscope's to a satellite's: what lies beyond is a slip of the pen."""
+"""From a microscope's scale to a satellite's: a value outside is a typing error."""
 
 
 class ClassRule(BaseModel):
-    """What is done about one class of defect."""
+    """The rule for one class of defect."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     action: Literal["reject", "record"] = "reject"
     """`record` reports the defect and lets the frame pass."""
     threshold: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    """A pixel is this defect where 1 − p(normal) ≥ threshold; None takes the engine's, chosen on validation."""
+    """A pixel is this defect where 1 − p(normal) ≥ threshold; None uses the engine's, chosen on validation."""
     min_area_mm2: Annotated[float, Field(ge=0.0)] | None = None
-    """Smaller ones are not defects; None takes the engine's, chosen on validation."""
+    """Smaller ones are not defects; None uses the engine's, chosen on validation."""
 
 
 Grey = Annotated[float, Field(ge=0.0, le=255.0)]
@@ -34,7 +34,7 @@ Ratio = Annotated[float, Field(ge=0.0, le=10.0)]
 
 
 class PictureRules(BaseModel):
-    """When a picture is fit to be inspected; a limit that is None is learned. `docs/picture.md` explains each."""
+    """When a picture is fit to inspect; a limit of None is learned. `docs/picture.md` explains each."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -51,9 +51,9 @@ class PictureRules(BaseModel):
     min_evenness_along: Share | None = None
     """Third darkest of eight rows ÷ third brightest; 0 switches the check off."""
     min_evenness_across: Share | None = None
-    """The same of eight blocks across; 0 switches the check off."""
+    """The same for eight blocks across; 0 switches the check off."""
     background_grey: tuple[Grey, Grey] | None = None
-    """Grey of places without strip, from and to: evenness leaves them out. None: there are none."""
+    """Grey range of places without strip, which evenness leaves out; None when there are none."""
     min_contrast: Ratio | None = None
     """Mean difference of pixels 8 px apart ÷ mean grey."""
     min_grain: Ratio | None = None
@@ -62,7 +62,7 @@ class PictureRules(BaseModel):
     min_sharpness: Share | None = None
     """Grain ÷ contrast."""
     max_equal_pictures: Annotated[int, Field(ge=1)] | None = None
-    """Pictures in a row that may be equal to the last pixel, the first one included."""
+    """Pictures in a row that may be equal in every pixel, including the first."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -73,14 +73,14 @@ class PictureRules(BaseModel):
         return self
 
     def given(self) -> dict[str, float]:
-        """The limits that the recipe sets, by the names of `stages.picture.Limits`."""
+        """The limits that the recipe sets, named as in `stages.picture.Limits`."""
         given = self.model_dump(exclude={"checks", "learn_frames", "background_grey"}, exclude_none=True)
         if self.background_grey is not None:
             given["min_background_grey"], given["max_background_grey"] = self.background_grey
         return given
 
     def start(self) -> PictureCheck | None:
-        """A check for one camera, at its first frame; None where the recipe wants none."""
+        """A new check for one camera; None when the recipe switches checks off."""
         return PictureCheck(self.given(), self.learn_frames) if self.checks else None
 
 
@@ -97,7 +97,7 @@ class Recipe(BaseModel):
 
 
 class LoadedRecipe:
-    """A recipe and where it came from."""
+    """A recipe and the file it came from."""
 
     def __init__(self, path: Path, recipe: Recipe, digest: str) -> None:
         self.path = path
@@ -105,9 +105,9 @@ class LoadedRecipe:
         self.identity = f"{recipe.name}@{digest[:12]}"
 
     def bind(self, engine: EngineClasses) -> BoundRecipe:
-        """Lay the rules over an engine's classes; raises ConfigError where the two do not fit.
+        """Bind the rules to an engine's classes; raises ConfigError when the two do not fit.
 
-        Every class of the engine needs a rule: one that nobody decided about would be an escape by oversight.
+        Every class of the engine needs a rule: a forgotten class would be an escape by oversight.
         """
         recipe, classes = self.recipe, engine.names[1:]
         wrong = [
@@ -141,6 +141,6 @@ class LoadedRecipe:
 
 
 def load_recipe(path: Path) -> LoadedRecipe:
-    """Read recipe.toml; raises ConfigError naming file, key and what is allowed."""
+    """Read recipe.toml; raises ConfigError with file, key and what is allowed."""
     raw = read_bytes(path)
     return LoadedRecipe(path, validate(path, parse(path, raw), Recipe), hashlib.sha256(raw).hexdigest())

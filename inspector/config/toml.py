@@ -1,4 +1,4 @@
-"""Reading a settings file, so that a wrong key or value is one clear line: file, key, what is allowed."""
+"""Reads a settings file; a wrong key or value becomes one clear line: file, key, what is allowed."""
 
 import difflib
 import json
@@ -18,18 +18,18 @@ from inspector.passwords import masked
 Model = TypeVar("Model", bound=BaseModel)
 
 MAX_BYTES: Final = 65_536
-"""Largest settings file that is read; those of a large plant have a few thousand."""
+"""Largest settings file that is read; that of a large plant has a few thousand bytes."""
 
 
 MOST_TOLD: Final = 10
-"""Faults in one message: of a file that is no settings file at all, more would not help."""
+"""Most faults in one message: for a file that is not a settings file, more would not help."""
 
 
 def read_bytes(path: Path) -> bytes:
-    """A settings file's content; raises ConfigError when it cannot be read."""
+    """The content of a settings file; raises ConfigError when it cannot be read."""
     try:
         if path.exists() and not path.is_file():
-            # A pipe would be waited for, for ever.
+            # Opening a pipe would block forever.
             raise ConfigError(f"{path}: is no file")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -41,9 +41,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse(path: Path, raw: bytes) -> dict[str, Any]:
-    """TOML, or JSON by its ending, as a dictionary; raises ConfigError with the place of a syntax error."""
+    """TOML, or JSON by the file's ending, as a dictionary; raises ConfigError with the place of a syntax error."""
     loads: Callable[[str], Any] = json.loads if path.suffix == ".json" else tomllib.loads
-    try:  # editors of Windows put a mark before the text, which "utf-8-sig" takes away
+    try:  # "utf-8-sig" drops the byte order mark that Windows editors write
         values = loads(raw.decode("utf-8-sig"))
     except ValueError as error:
         raise ConfigError(f"{path}: not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from None
@@ -55,7 +55,7 @@ def parse(path: Path, raw: bytes) -> dict[str, Any]:
 
 
 def validate(path: Path, values: Mapping[str, Any], model: type[Model]) -> Model:
-    """The checked model; raises ConfigError with every wrong key and value."""
+    """The checked model; raises ConfigError with the first MOST_TOLD wrong keys and values."""
     try:
         return model(**values)
     except ValidationError as error:
@@ -73,7 +73,7 @@ def validate(path: Path, values: Mapping[str, Any], model: type[Model]) -> Model
 
 
 def _not_implied(found: list[ErrorDetails], model: type[BaseModel]) -> list[ErrorDetails]:
-    """A misspelt key is two errors, one unknown and one missing: the unknown one is what to fix."""
+    """A misspelt key gives two errors, one unknown and one missing key: keep the unknown one, to be fixed."""
     meant = {
         (*_written(each, model)[:-1], _meant(each, model)) for each in found if each["type"] == "extra_forbidden"
     }
@@ -87,7 +87,7 @@ def _meant(error: ErrorDetails, model: type[BaseModel]) -> str | None:
 
 
 def _written(error: ErrorDetails, model: type[BaseModel]) -> list[str]:
-    """The keys as they stand in the file: pydantic names the kind of a source, too (`cameras.top.video.loop`)."""
+    """The keys as written in the file: pydantic also names a source's kind (`cameras.top.video.loop`)."""
     written: list[str] = []
     models: list[type[BaseModel]] = [model]
     names_next = False
@@ -106,7 +106,7 @@ def _written(error: ErrorDetails, model: type[BaseModel]) -> list[str]:
 
 
 def _variable(error: ErrorDetails, model: type[BaseModel]) -> str | None:
-    """The environment variable that lies over the key in question, where there is one."""
+    """The environment variable that overrides the key in question; None when none does."""
     prefix, nested = (str(model.model_config.get(name) or "") for name in ("env_prefix", "env_nested_delimiter"))
     if not prefix:
         return None
@@ -131,14 +131,14 @@ def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def _keys_beside(keys: list[str], model: type[BaseModel]) -> list[str]:
-    """The keys allowed where the last of `keys` stands."""
+    """The keys allowed beside the last of `keys`."""
     models: list[type[BaseModel]] = [model]
     for key in keys[:-1]:
         inner: list[type[BaseModel]] = []
         for candidate in models:
             field = candidate.model_fields.get(key)
             inner += _models_in(field.annotation) if field is not None else []
-        # A step that is no field is a dictionary's key or the tag of a union.
+        # A step that is not a field is a dictionary key or a union's tag.
         tagged = [each for each in models if _has_tag(each, key)]
         models = inner or tagged or models
     return sorted({name for each in models for name in each.model_fields})

@@ -1,4 +1,4 @@
-"""A defect that goes on over a frame border is one defect on the strip."""
+"""Joins defects across frame borders: a defect that continues in the next frame is one defect on the strip."""
 
 from typing import Final
 
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from inspector.core.defects import Component
 
 REACH_PX: Final = 3
-"""How far sideways the two halves of a defect may stand apart at the border: masks are loose by a pixel or two."""
+"""How far apart sideways the two halves of a defect may be at a border: masks are off by a pixel or two."""
 
 
 class StripDefect(msgspec.Struct):
-    """A defect as far as the strip has passed."""
+    """A defect on the strip, up to the current frame."""
 
     id: str
     kind: int
     area_px: int
-    """Over all frames so far."""
+    """Total over all frames so far."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -27,13 +27,13 @@ class Part(msgspec.Struct, frozen=True):
     component: Component
     defect_id: str
     area_so_far_px: int
-    """Of the whole defect, this frame included."""
+    """Area of the whole defect, this frame included."""
     continues: bool
-    """It began in an earlier frame."""
+    """Whether it began in an earlier frame."""
 
 
 class StripDefects:
-    """Follows the defects of one camera from frame to frame."""
+    """Tracks the defects of one camera from frame to frame."""
 
     def __init__(self, camera: str) -> None:
         self._camera = camera
@@ -41,8 +41,10 @@ class StripDefects:
         self._at_border: list[tuple[NDArray[np.intp], StripDefect]] = []
 
     def follow(self, frame_id: int, components: list[Component]) -> list[Part]:
-        """Join a frame's components to the defects that reached the last border. Frames come in order;
-        one that is left out, as it was not inspected, ends all defects."""
+        """Join a frame's components to the defects that reached the previous border.
+
+        Frames come in order; a missing frame, one that was not inspected, ends all defects.
+        """
         open_defects = self._at_border if frame_id == self._next_frame else []
         self._next_frame, self._at_border = frame_id + 1, []
         if not components:
@@ -79,7 +81,7 @@ class StripDefects:
         open_defects: list[tuple[NDArray[np.intp], StripDefect]],
         joined: list[tuple[Component, StripDefect]],
     ) -> StripDefect:
-        """Two defects that turn out to be one go on under the first's id."""
+        """Merge defects that turn out to be one, under the first one's id."""
         first = touching[0]
         for other in touching[1:]:
             if other is first:
@@ -102,12 +104,12 @@ class _Border:
         self._columns, self._owners = every[order], owners[order]
 
     def reached_by(self, columns: NDArray[np.intp]) -> list[int]:
-        """Places of the open defects within REACH_PX of any of these columns, in order."""
+        """Indices of the open defects within REACH_PX of any of these columns, in order."""
         if not columns.size or not self._columns.size:
             return []
         starts = np.searchsorted(self._columns, columns - REACH_PX, "left")
         stops = np.searchsorted(self._columns, columns + REACH_PX, "right")
-        # How many of the ranges starts[i]:stops[i] cover each column of the border.
+        # For each column of the border, count the ranges starts[i]:stops[i] that cover it.
         covered = np.zeros(len(self._columns) + 1, np.intp)
         np.add.at(covered, starts, 1)
         np.add.at(covered, stops, -1)

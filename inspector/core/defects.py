@@ -1,4 +1,4 @@
-"""From an engine's maps to the connected defects of one frame."""
+"""Finds the connected defects of one frame in an engine's maps."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,14 +12,15 @@ from inspector.core.rules import threshold_maps
 from inspector.values import MAX_SCORE, Pixels, Segmentation
 
 BORDER_ROWS_PX: Final = 2
-"""A defect this near to the frame's first or last row reaches it: enlarged maps fade out by a pixel or two."""
+"""A defect this near to the first or last row reaches the frame's border: enlarged maps fade out by a pixel or
+two."""
 
 MAX_COMPONENTS: Final = 64
-"""Regions of one kind that are told apart in one frame. More are spray, scale or a lamp that flickers: the frame
-is rejected for their number, and no camera costs the others more than some 3 ms a frame."""
+"""Most regions of one kind reported per frame. More are spray, scale or a flickering lamp: their number alone
+rejects the frame, and one camera costs the others at most about 3 ms a frame."""
 
 MARGIN_CELLS: Final = 2
-"""Cells of the maps around the candidates that are enlarged with them."""
+"""Map cells around the candidates that are enlarged with them."""
 
 
 class Component(msgspec.Struct, frozen=True):
@@ -40,20 +41,20 @@ class Component(msgspec.Struct, frozen=True):
 
 
 class Candidates(msgspec.Struct, frozen=True):
-    """The part of one frame in which there may be defects; all around it is normal."""
+    """The part of one frame that may contain defects; everything around it is normal."""
 
     mask: Pixels
-    """uint8 [h, w]: the defect class where the score reaches its threshold, else 0; empty where nothing does."""
+    """uint8 [h, w]: the defect class where the score reaches its threshold, else 0; empty when no score does."""
     score: Pixels
     """uint8 [h, w]."""
     x: int
     y: int
-    """Place of its first pixel in the frame."""
+    """Position of its first pixel in the frame."""
     frame_size: tuple[int, int]
     """H, W."""
 
     def in_frame(self, plane: Pixels) -> Pixels:
-        """`mask` or `score` with all around it 0, uint8 [H, W]."""
+        """`mask` or `score` at frame size, 0 around this part, uint8 [H, W]."""
         height, width = plane.shape
         whole = np.zeros(self.frame_size, np.uint8)
         whole[self.y : self.y + height, self.x : self.x + width] = plane
@@ -73,10 +74,10 @@ def enlarge(segmentation: Segmentation, height: int, width: int) -> tuple[Pixels
 
 
 def find_candidates(segmentation: Segmentation, height: int, width: int, steps: Pixels) -> Candidates:
-    """Where a frame of `height` × `width` px may have defects: class where score ≥ steps[class].
+    """Find where a frame of `height` × `width` px may have defects: the class where score ≥ steps[class].
 
-    Only that part is enlarged: most of a frame is none, and even laying out the rest would cost more than all that
-    follows.
+    Only that part is enlarged: most of a frame has no candidates, and enlarging the rest would cost more than all
+    later steps.
     """
     stride = segmentation.map_stride
     reached = segmentation.score >= steps[1:].min()
@@ -84,7 +85,7 @@ def find_candidates(segmentation: Segmentation, height: int, width: int, steps: 
     if w == 0:
         nothing = np.empty((0, 0), np.uint8)
         return Candidates(nothing, nothing, 0, 0, (height, width))
-    # Two cells more on each side: what interpolation makes of the cut edge stays below every threshold there.
+    # Two more cells on each side: there, interpolation at the cut edge stays below every threshold.
     rows = slice(max(0, y - MARGIN_CELLS), y + h + MARGIN_CELLS)
     columns = slice(max(0, x - MARGIN_CELLS), x + w + MARGIN_CELLS)
     part = Segmentation(
@@ -98,19 +99,19 @@ def find_candidates(segmentation: Segmentation, height: int, width: int, steps: 
 
 
 class Components(msgspec.Struct, frozen=True):
-    """What one frame shows."""
+    """The defects that one frame shows."""
 
     found: list[Component]
-    """In the order of kind and first row; of one kind at most MAX_COMPONENTS, the largest."""
+    """Ordered by kind and first row; at most MAX_COMPONENTS of a kind, the largest."""
     crowded: dict[int, int] = {}
-    """Kind → how many there are, of kinds with more than MAX_COMPONENTS."""
+    """Kind → number of regions, for kinds with more than MAX_COMPONENTS."""
 
 
 def find_components(candidates: Candidates, min_area_px: Sequence[float] = ()) -> Components:
-    """Connected regions (8 neighbours) of each kind.
+    """Find the connected regions (8 neighbours) of each kind.
 
-    A region smaller than `min_area_px` of its kind is left out, unless it reaches the frame's first or last row:
-    there it may be part of a larger one.
+    Regions smaller than `min_area_px` of their kind are left out, unless they reach the frame's first or last row:
+    there they may be part of a larger one.
     """
     if not candidates.mask.size:
         return Components([])
@@ -153,7 +154,7 @@ def find_components(candidates: Candidates, min_area_px: Sequence[float] = ()) -
 
 
 def _counted(stats: NDArray[np.int32], y0: int, height: int, min_area_px: float) -> NDArray[np.intp]:
-    """Labels of the regions that may be defects, without a look at each in Python: spray may leave thousands."""
+    """Labels of the regions that may be defects. Vectorised, because spray can leave thousands of regions."""
     first = stats[1:, cv2.CC_STAT_TOP] + y0
     last = first + stats[1:, cv2.CC_STAT_HEIGHT]
     at_border = (first < BORDER_ROWS_PX) | (last > height - BORDER_ROWS_PX)
@@ -161,7 +162,7 @@ def _counted(stats: NDArray[np.int32], y0: int, height: int, min_area_px: float)
 
 
 def _columns(region: NDArray[np.bool_], x: int, rows: int) -> NDArray[np.intp]:
-    """Columns, in the frame, of what the region has in its first `rows` rows."""
+    """Columns of the frame that the region occupies in its first `rows` rows."""
     if rows <= 0:
         return np.empty(0, np.intp)
     return np.flatnonzero(region[:rows].any(axis=0)) + x

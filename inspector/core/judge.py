@@ -1,4 +1,4 @@
-"""The decision: a frame's defects and the recipe's rules become reject or accept, with readable reasons."""
+"""Decides reject or accept from a frame's defects and the recipe's rules, with readable reasons."""
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
@@ -17,7 +17,7 @@ NOT_CROWDED: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 class Judgement(NamedTuple):
-    """What the rules say of one frame; `codes` has one entry a reason."""
+    """The decision on one frame; `codes` has one entry per reason."""
 
     decision: Decision
     reasons: tuple[str, ...]
@@ -30,9 +30,9 @@ def judge(
 ) -> Judgement:
     """Judge one inspected frame.
 
-    A defect counts once its area over all frames so far reaches the minimum of its class: a scratch that
-    grows over a border is judged on the whole of it, from the frame on in which it is large enough. `crowded`
-    is `Components.crowded`: too many regions of a class that the gate rejects are a reject by themselves.
+    A defect counts once its area over all frames so far reaches the minimum of its class. So a scratch that
+    crosses a border is judged as a whole, from the frame in which it is large enough. `crowded` is
+    `Components.crowded`: too many regions of a rejected class reject the frame by themselves.
     """
     mm2_per_px = recipe.mm_per_px_across * recipe.mm_per_px_along
     defects: list[Defect] = []
@@ -69,7 +69,7 @@ def judge(
 
 
 def shorten(judgement: Judgement, most: int) -> Judgement:
-    """The same with the largest `most` defects only, and as many reasons; a last reason counts the others."""
+    """Keep only the largest `most` defects and as many reasons; a last reason counts the omitted defects."""
     if len(judgement.defects) <= most:
         return judgement
     largest = sorted(judgement.defects, key=lambda defect: -defect.area_px)[:most]
@@ -83,9 +83,9 @@ def shorten(judgement: Judgement, most: int) -> Judgement:
 
 
 def to_blame(verdict: Verdict, rejected: Collection[str]) -> Defect | None:
-    """The largest defect of a class that the recipe rejects; None where no defect is to blame.
+    """The largest defect of a rejected class; None when no defect caused the verdict.
 
-    By the classes' names: one engine may number them otherwise than the next.
+    Compares class names, because engines may number the same classes differently.
     """
     if verdict.decision is not Decision.REJECT:
         return None

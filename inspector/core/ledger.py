@@ -12,12 +12,12 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 MAX_GAP: Final = 1_000
-"""Lost frames that get their verdicts in order, before the frame that shows the gap: some 20 ms of work. The
-verdicts of a longer gap are given in pieces beside those of the frames that follow: see `CameraLedger.lost`."""
+"""Longest gap of lost frames whose verdicts are given in order, before the frame that reveals it: about 20 ms
+of work. The verdicts of a longer gap are given in pieces beside those of later frames: see `CameraLedger.lost`."""
 
 MAX_LOST: Final = 1_000_000
-"""Frames of one gap that get a verdict each: two hours of a line at 156 frames/s. Of a longer gap, the older
-frames are only counted, and the ledger no longer balances: a frame id was broken, or decide was away for hours."""
+"""Most frames of one gap that get a verdict each: nearly two hours at 156 frames/s. Of a longer gap, the older
+frames are only counted, and the ledger does not balance: a frame id was corrupt, or decide was away for hours."""
 
 LOST_ANNOUNCEMENT: Final = Uninspected(
     Code.ANNOUNCEMENT_LOST, "announcement lost: decide was not running, or refused it (see its log)"
@@ -35,35 +35,35 @@ class _Entry(msgspec.Struct, Generic[A, R]):
 
 
 class Settled(msgspec.Struct, Generic[A, R], frozen=True):
-    """A frame whose account is closed: it has a result, or a fault that says why not."""
+    """A closed frame: it has a result, or a fault that says why not."""
 
     frame_id: int
     announcement: A | None
-    """None where the announcement itself was lost."""
+    """None when the announcement was lost."""
     result: R | None
     fault: Uninspected | None
     shown_by: A | None = None
-    """The announcement, of a later frame, that showed that this one's was lost."""
+    """For a lost announcement: that of the later frame which revealed the loss."""
 
 
 @dataclass(slots=True)
 class CameraLedger(Generic[A, R]):
-    """One camera's open frames, oldest first. Times are monotonic ns handed in by the caller."""
+    """One camera's open frames, oldest first. The caller passes in monotonic times, ns."""
 
     deadline_ns: int
-    """Time from capture to verdict."""
+    """Time allowed from capture to verdict."""
     expected: int = 0
-    """The frame id that comes next."""
+    """The next frame id."""
     late: int = 0
-    """Results that came after their frame's deadline."""
+    """Results that arrived after their frame's deadline."""
     skipped: int = 0
     """Frames of gaps longer than MAX_LOST, which get no verdict."""
     _open: deque[_Entry[A, R]] = field(default_factory=deque)
     _lost: deque[tuple[range, A]] = field(default_factory=deque)
-    """Frames of long gaps, and the announcement that showed each."""
+    """Long gaps, each with the announcement that revealed it."""
 
     def __len__(self) -> int:
-        """Frames captured and not yet settled."""
+        """Captured frames that are not settled yet."""
         return len(self._open) + self._lost_frames()
 
     def announce(
@@ -74,9 +74,9 @@ class CameraLedger(Generic[A, R]):
         fault: Uninspected | None = None,
         result: R | None = None,
     ) -> None:
-        """Owe a verdict for this frame, and for any before it that was never announced.
+        """Open this frame, and any frame before it that was never announced.
 
-        `result` is one that came before the announcement. Raises ValueError for a frame id that repeats.
+        `result` is a result that arrived before the announcement. Raises ValueError for a repeated frame id.
         """
         self._fill(frame_id, captured_ns, announcement)
         entry: _Entry[A, R] = _Entry(frame_id, announcement, captured_ns + self.deadline_ns, result, fault)
@@ -84,16 +84,16 @@ class CameraLedger(Generic[A, R]):
         self.expected = frame_id + 1
 
     def end(self, captured: int, now_ns: int, shown_by: A) -> None:
-        """The camera has captured so many frames and no more; the missing ones are owed too.
+        """Open the missing frames below `captured`; the camera captures no more.
 
-        `shown_by` stands for the frame that would come next. Raises ValueError for fewer frames than announced.
+        `shown_by` stands for the next frame. Raises ValueError when more frames than that were announced.
         """
         self._fill(captured, now_ns, shown_by)
 
     def result(self, frame_id: int, result: R) -> bool:
-        """Take a result; False where its frame is not announced yet.
+        """Store a result; False when its frame is not announced yet.
 
-        A result that comes after its frame's verdict is counted and changes nothing.
+        A result that arrives after its frame's verdict counts as late and changes nothing.
         """
         entry = self._find(frame_id)
         if entry is not None:
@@ -106,13 +106,13 @@ class CameraLedger(Generic[A, R]):
         return True
 
     def fault(self, frame_id: int, reason: Uninspected) -> None:
-        """An announced frame will have no result."""
+        """Mark an open frame as one that will get no result."""
         entry = self._find(frame_id)
         if entry is not None and entry.fault is None:
             entry.fault = reason
 
     def settle(self, now_ns: int) -> Settled[A, R] | None:
-        """The oldest frame, where it has a result, a fault, or no time left."""
+        """Close and return the oldest frame when it has a result, a fault or no time left; else None."""
         if not self._open:
             return None
         entry = self._open[0]
@@ -121,7 +121,7 @@ class CameraLedger(Generic[A, R]):
         return self._close(self._open.popleft(), now_ns)
 
     def lost(self, most: int) -> list[Settled[A, R]]:
-        """At most so many frames of gaps too long to be settled in order, the oldest first."""
+        """Close at most `most` frames of long gaps, oldest first."""
         settled: list[Settled[A, R]] = []
         while self._lost and len(settled) < most:
             gap, shown_by = self._lost.popleft()
@@ -135,7 +135,7 @@ class CameraLedger(Generic[A, R]):
         return sum(len(gap) for gap, _ in self._lost)
 
     def close(self, reason: Uninspected, now_ns: int) -> list[Settled[A, R]]:
-        """Settle everything that is open; what has neither a result nor a fault gets `reason`."""
+        """Close all open frames; one with neither a result nor a fault gets `reason`."""
         for entry in self._open:
             entry.fault = entry.fault or reason
         settled = self.lost(self._lost_frames())
@@ -144,13 +144,13 @@ class CameraLedger(Generic[A, R]):
         return settled
 
     def next_deadline_ns(self) -> int | None:
-        """When `settle` must be called next even if nothing happens."""
+        """The deadline of the oldest frame, by which `settle` must be called; None when no frame is open."""
         return self._open[0].deadline_ns if self._open else None
 
     def _close(self, entry: _Entry[A, R], now_ns: int) -> Settled[A, R]:
         result = entry.result
         if result is not None and now_ns >= entry.deadline_ns:
-            # After decide was away, announcement and result come together and too late: the steel has gone by.
+            # After decide was away, announcement and result arrive together but too late: the steel has passed.
             self.late += 1
             result = None
         fault = None if result is not None else entry.fault or self._overdue()
@@ -162,7 +162,7 @@ class CameraLedger(Generic[A, R]):
     def _find(self, frame_id: int) -> _Entry[A, R] | None:
         if not self._open:
             return None
-        # Ids are contiguous before and after a long gap, so a frame's place is known from one of the two ends.
+        # Ids are contiguous before and after a long gap, so one of the two ends gives a frame's index.
         for index in (frame_id - self._open[0].frame_id, len(self._open) - (self.expected - frame_id)):
             if 0 <= index < len(self._open) and self._open[index].frame_id == frame_id:
                 return self._open[index]

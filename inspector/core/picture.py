@@ -1,8 +1,7 @@
-"""Is a picture fit to be inspected? Light, evenness, contrast, focus, noise and a frozen camera, per frame.
+"""Checks whether a picture is fit to inspect: light, evenness, contrast, focus, noise, repeated pictures.
 
 A line that inspects black or blurred pictures finds no defects and accepts all of them. So ingest measures a few
-rows of each frame and holds the measures against limits. `docs/picture.md` says what each measure is and why the
-limits stand where they do.
+rows of each frame and compares the measures with limits. `docs/picture.md` explains each measure and its limits.
 """
 
 from collections.abc import Mapping
@@ -15,26 +14,26 @@ import numpy as np
 from inspector.values import Code, Pixels, Uninspected
 
 PARTS: Final = 8
-"""Rows that are measured, and blocks across: eight see a half lamp, and cost a tenth of a frame's way."""
+"""Sampled rows, and blocks across: eight show a half-failed lamp, and cost a tenth of what a frame costs."""
 
 FAR_PX: Final = 8
-"""Contrast is the mean difference of pixels so far apart; a blur of 3 px leaves it, noise of 1 px does not."""
+"""Contrast is the mean difference of pixels this far apart: a 3 px blur hardly changes it, 1 px noise does."""
 
 CLIPPED_GREY: Final = 250
-"""A pixel from here on is taken for saturated: JPEG makes 250 to 255 of what was 255."""
+"""Grey from which a pixel counts as saturated: JPEG turns 255 into 250 to 255."""
 
 EDGE_SHARE: Final = 8
-"""A block darker than an eighth of the brightest shows no strip: measures leave out such blocks at the sides."""
+"""A block darker than an eighth of the brightest shows no strip; such blocks at the sides are left out."""
 
 LEARN_FRAMES: Final = 64
-"""Frames that limits are learned from. 32 gave false alarms on real frames of many coils, 64 none; a line of 100
-frames/s has its limits after 0.6 s."""
+"""Frames that limits are learned from. With 32, real frames of many coils gave false alarms, with 64 none; a
+line at 100 frames/s has its limits after 0.6 s."""
 
 _ONES: Final = np.ones(2 * PARTS, np.float32)
-"""A product with it is numpy's fastest way to add few numbers."""
+"""A dot product with it is numpy's fastest way to add a few numbers."""
 
 _LEAST_EVENNESS: Final = 0.1
-"""A line that has shown less than this sees the strip's edge or end: its evenness says nothing about the lamp."""
+"""A line that shows less than this sees the strip's edge or end: its evenness says nothing about the lamp."""
 
 DARK = Uninspected(Code.PICTURE_DARK, "picture too dark: lamp off or weak, lens covered, or no strip in view")
 BRIGHT = Uninspected(Code.PICTURE_BRIGHT, "picture too bright: exposure too long, or light from outside")
@@ -48,47 +47,47 @@ FROZEN = Uninspected(Code.PICTURE_FROZEN, "picture repeated: the camera gives th
 
 
 class Measures(msgspec.Struct, frozen=True):
-    """What a picture's sampled rows show, of the strip: the blocks between its edges."""
+    """Measures of the strip in a picture's sampled rows. The strip is the blocks between its edges."""
 
     light_grey: float
-    """Grey of the brightest block across, were all rows as bright as the brightest."""
+    """Grey of the brightest block across, as if all rows were as bright as the brightest."""
     strip_grey: float
     """Mean grey of the strip."""
     evenness_along: float
     """Grey of the third darkest of eight rows ÷ that of the third brightest."""
     evenness_across: float
-    """The same of eight blocks across the whole picture."""
+    """The same for eight blocks across the whole picture."""
     contrast: float
-    """Mean difference of pixels 8 px apart ÷ mean grey: the same in any light."""
+    """Mean difference of pixels 8 px apart ÷ mean grey: independent of the light."""
     grain: float
-    """Mean difference of neighbours ÷ mean grey: texture and noise."""
+    """Mean difference of neighbouring pixels ÷ mean grey: texture and noise."""
     sharpness: float
-    """grain ÷ contrast: 1 for noise, 1/8 for a picture so blurred that it is smooth over 8 px."""
+    """Grain ÷ contrast: 1 for noise, 1/8 for a picture so blurred that it is smooth over 8 px."""
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What pictures must keep to. The defaults hold on every line, whatever it has learned."""
+    """Limits that a picture must meet. Learned limits are never looser than the defaults."""
 
     min_light_grey: float = 8.0
-    """Cameras with the lamp off give 0 to 5."""
+    """Cameras give 0 to 5 with the lamp off."""
     max_strip_grey: float = CLIPPED_GREY
     max_clipped_share: float = 0.95
-    """Of the strip's pixels, saturated."""
+    """Share of the strip's pixels that may be saturated."""
     min_evenness_along: float = 0.0
     min_evenness_across: float = 0.0
     min_background_grey: float = 0.0
     max_background_grey: float = -1.0
-    """Rows and blocks in this range, which is empty by default, show no strip: evenness leaves them out."""
+    """Grey range of places without strip, empty by default; evenness leaves out rows and blocks in it."""
     min_contrast: float = 0.0
     min_grain: float = 0.0
     max_grain: float = np.inf
     min_sharpness: float = 0.0
     max_equal_pictures: float = np.inf
-    """In a row, the first one included."""
+    """In a row, including the first."""
 
 
 def measure(pixels: Pixels, limits: Limits) -> tuple[Measures, Pixels]:
-    """The measures of a picture, uint8 [H, W], and the pixels that they are of: of the strip, in a few rows."""
+    """Measure a picture, uint8 [H, W]; also returns the measured pixels: of the strip, in a few rows."""
     height, width = pixels.shape
     step, parts = max(1, height // PARTS), min(PARTS, width)
     size = width // parts
@@ -106,7 +105,7 @@ def measure(pixels: Pixels, limits: Limits) -> tuple[Measures, Pixels]:
         sums = sums[:, first:end]
     greys = sums.dot(_ONES[: sums.shape[1]]).tolist()
     total = sum(greys)
-    # As one row: where it steps from one sampled row to the next, it adds a thousandth.
+    # The rows as one: the steps from one sampled row to the next add a thousandth.
     line = rows.reshape(-1)
     far = min(FAR_PX, line.size - 1)
     near = cv2.norm(line[1:], line[:-1], cv2.NORM_L1)
@@ -124,7 +123,7 @@ def measure(pixels: Pixels, limits: Limits) -> tuple[Measures, Pixels]:
 
 
 def _evenness(greys: list[float], low: float, high: float) -> float:
-    """Of eight, two may be dark, as where a strip ends or is narrow: the third darkest counts."""
+    """Third darkest ÷ third brightest of eight: two may be dark where a strip ends or is narrow."""
     ordered = sorted(greys if low > high else [grey for grey in greys if not low <= grey <= high])
     if not ordered:
         return 1.0
@@ -133,12 +132,12 @@ def _evenness(greys: list[float], low: float, high: float) -> float:
 
 
 def clipped_share(strip: Pixels) -> float:
-    """Share of the pixels that are saturated."""
+    """Share of saturated pixels."""
     return float(np.count_nonzero(strip >= CLIPPED_GREY)) / strip.size
 
 
 class _Seen:
-    """The extremes of what a line's first pictures show."""
+    """Extremes of the measures of a line's first pictures."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -153,9 +152,9 @@ class _Seen:
             self.high[name] = max(value, self.high.get(name, value))
 
     def limits(self) -> Limits:
-        """Far outside of what was seen: a limit that is too wide misses weak faults, one too narrow stops a line.
+        """Limits far outside of what was seen: a wide limit misses weak faults, a narrow one stops a line.
 
-        The factors and bounds come from 171 and 3,627 real frames of many coils: see docs/picture.md.
+        The factors and bounds come from 171 and 3627 real frames of many coils: see docs/picture.md.
         """
         low, high, always = self.low, self.high, Limits()
         return Limits(
@@ -177,9 +176,9 @@ def _least_evenness(lowest: float) -> float:
 
 
 class PictureCheck:
-    """Holds one camera's pictures, in order, against limits: those given, and those learned from its first ones.
+    """Compares one camera's pictures, in order, with given limits and with limits learned from the first ones.
 
-    Two replays of the same pictures learn the same. Pictures beyond a limit that holds already teach nothing.
+    Two replays of the same pictures learn the same. A picture that fails a limit is not learned from.
     """
 
     def __init__(self, given: Mapping[str, float], learn_frames: int | None = LEARN_FRAMES) -> None:
@@ -192,19 +191,19 @@ class PictureCheck:
         self._equal = 1
         self.limits = msgspec.structs.replace(Limits(), **given)
         self.learned = learn_frames == 0
-        """Whether `limits` are final; never where `learn_frames` is None."""
+        """Whether `limits` are final; always False when `learn_frames` is None."""
 
     @property
     def seen(self) -> int:
-        """Pictures that have taught something."""
+        """Pictures learned from so far."""
         return self._seen.count
 
     def learned_limits(self) -> Limits:
-        """Those given, and for the rest what the pictures so far, at least one, have taught."""
+        """The given limits, completed with those learned so far from at least one picture."""
         return msgspec.structs.replace(self._seen.limits(), **self._given)
 
     def check(self, pixels: Pixels) -> Uninspected | None:
-        """Why the next picture, uint8 [H, W], is not fit to be inspected; None where it is."""
+        """Why the next picture, uint8 [H, W], is not fit to inspect; None when it is."""
         measures, strip = measure(pixels, self.limits)
         repeated = self._repeats(pixels, measures, strip)
         fault = self._judge(measures, strip)
@@ -216,7 +215,7 @@ class PictureCheck:
         limits = self.limits
         if found.light_grey < limits.min_light_grey:
             return DARK
-        # Saturated pixels make a strip bright: where it is not, they need not be counted.
+        # A strip with too many saturated pixels is bright: skip the count for a darker one.
         may_clip = found.strip_grey >= limits.max_clipped_share * CLIPPED_GREY
         if found.strip_grey > limits.max_strip_grey or (
             may_clip and clipped_share(strip) > limits.max_clipped_share
@@ -230,13 +229,13 @@ class PictureCheck:
             return BLURRED
         if found.contrast < limits.min_contrast:
             return FLAT
-        # Noise of the camera on a blurred picture looks sharp, but is less than the steel's own grain.
+        # Camera noise makes a blurred picture look sharp, but is weaker than the steel's own grain.
         if found.grain < limits.min_grain:
             return BLURRED
         return FROZEN if self._equal > limits.max_equal_pictures else None
 
     def _repeats(self, pixels: Pixels, measures: Measures, strip: Pixels) -> bool:
-        """Whether the picture is the one before, to the last pixel; equal measures are the quick first look."""
+        """Whether the picture equals the previous one in every pixel; comparing the measures first is cheap."""
         last, last_measures, last_strip = self._last, self._last_measures, self._last_strip
         self._last, self._last_measures, self._last_strip = pixels, measures, strip
         if (

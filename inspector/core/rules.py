@@ -1,4 +1,4 @@
-"""Thresholds and rules by kind: what makes a pixel a defect, and a defect a reject."""
+"""Thresholds and rules by class: which pixels are defects, and which defects reject a frame."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from inspector.values import MAX_SCORE, Pixels
 
 @dataclass(frozen=True, slots=True)
 class EngineClasses:
-    """What an engine tells apart, and what validation chose for each kind; a recipe is laid over it.
+    """An engine's classes, and what validation chose for each; a recipe is bound to them.
 
-    Tables are indexed by kind, 0 (normal) unused.
+    Tables are indexed by kind; index 0 (normal) is unused.
     """
 
     engine: str
@@ -23,7 +23,7 @@ class EngineClasses:
     min_area_px: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """It may come from another process."""
+        """Check the tables, which may come from another process."""
         if not 2 <= len(self.names) == len(self.thresholds) == len(self.min_area_px):
             raise ValueError(f"tables of {self.engine} differ in length")
         if len(set(self.names)) != len(self.names) or not all(0 <= each <= 1 for each in self.thresholds):
@@ -32,7 +32,7 @@ class EngineClasses:
 
 @dataclass(frozen=True, slots=True)
 class BoundRecipe:
-    """A recipe laid over one engine's classes: tables indexed by kind, 0 (normal) unused."""
+    """A recipe bound to one engine's classes: tables indexed by kind; index 0 (normal) is unused."""
 
     identity: str
     """Name and content hash."""
@@ -46,13 +46,13 @@ class BoundRecipe:
 
     @property
     def min_area_px(self) -> tuple[float, ...]:
-        """Indexed by kind."""
+        """Minimum areas in px, indexed by kind."""
         mm2_per_px = self.mm_per_px_across * self.mm_per_px_along
         return tuple(area / mm2_per_px for area in self.min_area_mm2)
 
     @property
     def lowest_step(self) -> int:
-        """A frame with no score at or over it is clean."""
+        """The lowest threshold: a frame in which no score reaches it is clean."""
         return int(self.steps[1:].min())
 
     @property
@@ -62,7 +62,7 @@ class BoundRecipe:
 
 
 def score_thresholds(classes: tuple[str, ...], thresholds: dict[str, float]) -> Pixels:
-    """Thresholds as a uint8 [K+1] table indexed by kind, in score steps; never 0, so that a 0 score is normal."""
+    """Thresholds as a uint8 [K+1] table indexed by kind, in score steps; at least 1, so that score 0 is normal."""
     steps = [MAX_SCORE] + [max(1, round(MAX_SCORE * thresholds[name])) for name in classes[1:]]
     return np.array(steps, np.uint8)
 
@@ -70,13 +70,13 @@ def score_thresholds(classes: tuple[str, ...], thresholds: dict[str, float]) -> 
 def threshold_maps(kind: Pixels, score: Pixels, steps: Pixels) -> Pixels:
     """The class mask, uint8 of the shape of `kind`: the kind where score ≥ its threshold, else 0 (normal).
 
-    Raises IndexError for a kind that `steps` does not know.
+    Raises IndexError for a kind outside of `steps`.
     """
     if int(kind.max()) >= len(steps):
         raise IndexError(f"kind {int(kind.max())} of {len(steps) - 1}")
     table = np.full(256, MAX_SCORE, np.uint8)
     table[: len(steps)] = steps
-    # OpenCV's table look-up and comparison: a twentieth of numpy's time for steps[kind] on a full frame.
+    # OpenCV's table look-up and comparison take a twentieth of numpy's time for steps[kind] on a full frame.
     flat = kind.reshape(-1, kind.shape[-1])
     reached = cv2.compare(score.reshape(flat.shape), cv2.LUT(flat, table), cv2.CMP_GE)
     return np.asarray(cv2.bitwise_and(flat, reached), np.uint8).reshape(kind.shape)

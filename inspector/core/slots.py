@@ -1,4 +1,4 @@
-"""Which slots of the shared memory hold frames that a worker may still look at."""
+"""Tracks the slots of the shared memory whose frames a worker may still read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -6,36 +6,37 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Slots:
-    """Times are monotonic ns handed in by the caller."""
+    """Free and lent slots. The caller passes in monotonic times, ns."""
 
     count: int
     _free: list[int] = field(init=False)
     _held: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Frame id → slot, and when the frame's deadline passes; ids rise, so the oldest is first."""
+    """Frame id → slot and end of the loan; ids rise, so the oldest is first."""
 
     def __post_init__(self) -> None:
         self._free = list(range(self.count))
 
     @property
     def free(self) -> int:
-        """How many may be taken."""
+        """Number of free slots."""
         return len(self._free)
 
     def take(self, frame_id: int, until_ns: int) -> int:
-        """A slot for this frame: the one let go last, which caches still know. Raises IndexError without one."""
+        """Take a slot for this frame: the last one released, still in caches. Raises IndexError when none is
+        free."""
         slot = self._free.pop()
         self._held[frame_id] = (slot, until_ns)
         return slot
 
     def release(self, frame_ids: Iterable[int]) -> None:
-        """A worker is done with these; ids that are not held, or not any more, change nothing."""
+        """Free the slots of these frames; ids that hold no slot are ignored."""
         for frame_id in frame_ids:
             held = self._held.pop(frame_id, None)
             if held is not None:
                 self._free.append(held[0])
 
     def expire(self, now_ns: int) -> None:
-        """Take back what a dead or stuck worker holds, once its frames' time is up."""
+        """Free the slots that a dead or stuck worker still holds, once their frames' time is up."""
         while self._held:
             frame_id, (slot, until_ns) = next(iter(self._held.items()))
             if now_ns < until_ns:

@@ -1,4 +1,4 @@
-"""Running totals of a line: decisions, reasons, defects, latency; of fixed size however long it runs."""
+"""Running totals of a line: decisions, reasons, defects, latency. Their size does not grow with the run."""
 
 import math
 from collections import Counter
@@ -7,15 +7,15 @@ from typing import Any, Final
 from inspector.values import Decision, Verdict
 
 _STEP: Final = 1.01
-"""Latency classes grow by one percent: a percentile is right to within that."""
+"""Ratio of neighbouring latency classes: a percentile is exact to one percent."""
 _LOG_STEP: Final = math.log(_STEP)
 
 _MAX_REASONS: Final = 100
-"""Different reasons that are counted apart."""
+"""Different reasons counted separately; further ones count as "other"."""
 
 
 class LatencyTally:
-    """Capture-to-verdict times in classes of equal ratio."""
+    """Capture-to-verdict times, counted in classes of equal ratio."""
 
     def __init__(self) -> None:
         self._classes: Counter[int] = Counter()
@@ -23,13 +23,13 @@ class LatencyTally:
         self.max_ms = 0.0
 
     def add(self, total_ms: float) -> None:
-        """One more frame."""
+        """Count a frame."""
         self._classes[math.ceil(math.log(max(total_ms, 1e-3)) / _LOG_STEP)] += 1
         self._count += 1
         self.max_ms = max(self.max_ms, total_ms)
 
     def percentile_ms(self, percent: float) -> float:
-        """The time that `percent` of the frames stayed under, to one percent; 0 when there were none."""
+        """The time within which `percent` of the frames got their verdicts, to one percent; 0 without frames."""
         wanted, seen = self._count * percent / 100, 0
         for step in sorted(self._classes):
             seen += self._classes[step]
@@ -39,7 +39,7 @@ class LatencyTally:
 
 
 class Tally:
-    """What summary.json tells."""
+    """The totals for summary.json."""
 
     def __init__(self) -> None:
         self.decisions: Counter[Decision] = Counter()
@@ -58,7 +58,7 @@ class Tally:
         return sum(self.decisions.values())
 
     def add(self, verdict: Verdict, total_ms: float | None, now_ns: int) -> None:
-        """One more verdict, given at `now_ns` (monotonic)."""
+        """Count a verdict given at `now_ns` (monotonic)."""
         self.decisions[verdict.decision] += 1
         if verdict.decision is Decision.UNINSPECTED:
             self._count_reason(verdict)
@@ -72,7 +72,7 @@ class Tally:
         self._last_ns = now_ns
 
     def _count_defects(self, verdict: Verdict) -> None:
-        """A defect seen in several frames, one after the other, is one defect."""
+        """Count a defect once when it spans several consecutive frames."""
         before = self._ids_before.get(verdict.camera, frozenset())
         if not verdict.defects and not before:
             return
@@ -82,13 +82,13 @@ class Tally:
 
     def _count_reason(self, verdict: Verdict) -> None:
         self.uninspected_codes.update(verdict.codes)
-        # The file's name stands before what is wrong with it: without it, reasons of many files are one.
+        # Drop the file name from the reason: otherwise each file would have a reason to itself.
         reason = verdict.reasons[0].removeprefix(f"{verdict.file}: ")
         full = len(self.uninspected_reasons) >= _MAX_REASONS and reason not in self.uninspected_reasons
         self.uninspected_reasons["other" if full else reason] += 1
 
     def frames_per_second(self) -> float:
-        """From the first capture to the last verdict."""
+        """Mean rate from the first capture to the last verdict."""
         if self._first_ns is None or self._last_ns <= self._first_ns:
             return 0.0
         return self.captured / ((self._last_ns - self._first_ns) / 1e9)

@@ -1,4 +1,4 @@
-"""From a settled frame to its verdict."""
+"""Makes the verdict of a settled frame."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -21,41 +21,41 @@ IMPOSSIBLE: Final = Uninspected(
 )
 
 DEFECTS_PER_SECOND: Final = 1_000.0
-"""Defects that one camera's verdicts list: some 200 kB/s of log and as many rows in a database."""
+"""Most defects a second that one camera's verdicts list: about 200 kB/s of log and as many rows in a database."""
 
 LEAST_LISTED: Final = 4
-"""Defects, the largest, that a verdict lists however dirty the steel is."""
+"""Defects, the largest ones, that a verdict may always list, even on dirty steel."""
 
 _NS_PER_MS: Final = 1e6
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """A verdict, and the picture it was made from where there is one."""
+    """A verdict, and the picture that it was made from, if any."""
 
     verdict: Verdict
     pixels: Pixels | None = None
-    """uint8 [H, W]; None for a clean or uninspected frame."""
+    """uint8 [H, W]; None for an uninspected frame, and for a clean one unless a viewer wants it."""
     candidates: Candidates | None = None
-    """With pixels."""
+    """Set together with `pixels`."""
     total_ms: float | None = None
-    """Capture to verdict; None for a frame whose announcement was lost."""
+    """Capture to verdict; None when the announcement was lost."""
 
     def mask(self) -> Pixels | None:
-        """uint8 [H, W], the 5-class (K+1-class) mask at the recipe's thresholds, laid out anew at each call."""
+        """The mask of K+1 classes at the recipe's thresholds, uint8 [H, W], built at each call."""
         return None if self.candidates is None else self.candidates.in_frame(self.candidates.mask)
 
 
 class Quota:
-    """How many defects a camera's verdicts list: dirty steel must not fill the disk and the database."""
+    """Limits the defects that a camera's verdicts list: dirty steel must not fill the disk and the database."""
 
     def __init__(self, defects_per_second: float | None) -> None:
-        """None: no bound, as in a replay, whose verdicts depend on no clock."""
+        """None means no limit, as in a replay, whose verdicts must not depend on a clock."""
         self._rate = defects_per_second
         self._left = 0.0 if defects_per_second is None else defects_per_second
         self._ns = 0
 
     def take(self, wanted: int, now_ns: int) -> int:
-        """How many of these one frame may list; never less than LEAST_LISTED."""
+        """How many of `wanted` defects one frame may list; never limited below LEAST_LISTED."""
         if self._rate is None:
             return wanted
         self._left = min(self._rate, self._left + self._rate * (now_ns - self._ns) / 1e9)
@@ -71,8 +71,8 @@ class VerdictMaker:
     def __init__(
         self, camera: str, recipes: Mapping[str, BoundRecipe], engine: str, quota: "Quota | None" = None
     ) -> None:
-        """`recipes` by the identity of the engine they are laid over; `engine` is the one in use so far. `quota`
-        bounds the defects that verdicts list; without one they list all."""
+        """`recipes` maps an engine's identity to the recipe bound to it; `engine` is the current one. `quota`
+        limits the defects that verdicts list; without it they list all."""
         self._quota = quota or Quota(None)
         self._camera = camera
         self._recipes = recipes
@@ -152,7 +152,7 @@ class VerdictMaker:
         return None if settled.announcement is None else _ms(settled.announcement.clock_ns, now_ns)
 
     def _presumed(self, settled: SettledFrame, now_ns: int) -> Announcement:
-        """What a lost announcement must have said, from the frames before and after it."""
+        """Reconstruct a lost announcement from the frames before and after it."""
         frame_id, last, later = settled.frame_id, self._last, settled.shown_by
         known = last or later
         if known is None:
@@ -175,7 +175,7 @@ class VerdictMaker:
 
 
 def _contradiction(announcement: Announcement, result: Inspection) -> Uninspected | None:
-    """Why a result cannot be this frame's; None for one that can."""
+    """Why a result cannot belong to this frame; None when it can."""
     return IMPOSSIBLE if result.received_ns < announcement.clock_ns else None
 
 

@@ -1,4 +1,4 @@
-"""One camera's account: what its ingests have announced, what is owed, and when they were last heard."""
+"""One camera's account in decide: announced frames, pending verdicts, early results."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,57 +10,59 @@ from inspector.values import Announcement, Inspection, Uninspected
 from inspector.wire.messages import Begin, End, Fault, News
 
 SILENT_NS: Final = 1_000_000_000
-"""A camera whose ingest says nothing for so long is silent: an ingest at work would have said so five times."""
+"""A camera is silent after this long without a message from its ingest. A working ingest sends at least five
+messages in that time (`ingest.IDLE_MS`)."""
 
 MAX_EARLY: Final = 2_048
-"""Results that may wait for their announcements: what a full results link holds while decide starts."""
+"""Most results that wait for their announcements: as many as a full results link holds while decide starts."""
 
 MAX_EARLY_PICTURES: Final = 64
-"""Of these, results that bring maps and pixels: 26 MB of 256×1600 frames, and their maps."""
+"""Most waiting results that carry maps and pixels: 26 MB of 256×1600 frames, plus their maps."""
 
 MAX_EPOCHS: Final = 16
-"""Ingests before the current one whose frames are told apart, the newest ones."""
+"""How many previous ingests are remembered, the newest ones, to tell their late frames apart."""
 
 
 @dataclass(slots=True)
 class Camera:
-    """Times are monotonic ns."""
+    """One camera's ledger, verdict maker and counters. Times are monotonic ns."""
 
     ledger: CameraLedger[Announcement, Inspection]
-    """Of the current ingest."""
+    """Ledger of the current ingest."""
     maker: VerdictMaker
     ingest_epoch: int | None = None
-    """The current ingest; None until one is heard."""
+    """Epoch of the current ingest; None before its first message."""
     next_frames: dict[int, int] = field(default_factory=dict)
-    """Ingest epoch → the frame id that comes next, of ingests whose frames have verdicts already."""
+    """Ingest epoch → next frame id, for ingests whose earlier frames already have verdicts."""
     early: dict[tuple[int, int], Inspection] = field(default_factory=dict)
-    """(ingest epoch, frame id) → a result whose frame is not announced yet."""
+    """(ingest epoch, frame id) → result that arrived before its frame's announcement."""
     total: int | None = None
     ended: bool = False
     heard_ns: int | None = None
-    """When its ingest last said anything."""
+    """When the last message from the current ingest arrived."""
     captured_before: int = 0
-    """Frames captured by ingests before the current one, since this decide started."""
+    """Frames captured by previous ingests since this decide started."""
     first: int = 0
-    """The frame id of the current ingest that this decide began with."""
+    """Frame id of the current ingest from which this decide counts."""
     late_before: int = 0
-    """Results of ingests before the current one."""
+    """Late results that `ledger` does not count: those of previous ingests, and those dropped because `early`
+    was full."""
     last_verdict_ns: int | None = None
 
     @property
     def captured(self) -> int:
-        """Frames captured since this decide started, announced or not."""
+        """Frames captured since this decide started, including those whose announcement was lost."""
         return self.captured_before + self.ledger.expected - self.first
 
     @property
     def late(self) -> int:
-        """Results that came after their frame's deadline, or after its ingest was replaced."""
+        """Results that arrived after their frame's deadline or their ingest was replaced, or that were dropped."""
         return self.late_before + self.ledger.late
 
     def replace_ingest(
         self, epoch: int, ledger: CameraLedger[Announcement, Inspection], maker: VerdictMaker
     ) -> None:
-        """Count the frames of a newer ingest from here on; the ledger of the one before is closed."""
+        """Count the frames of a newer ingest from now on. The caller has closed the previous ledger."""
         if self.ingest_epoch is not None:
             self.next_frames[self.ingest_epoch] = self.ledger.expected
             while len(self.next_frames) > MAX_EPOCHS:
@@ -75,9 +77,9 @@ class Camera:
         self.late_before += len(stale)
 
     def hear(self, message: News, now_ns: int, fault: Uninspected | None = None) -> None:
-        """Take what the current ingest says; `fault` is why an announced frame cannot be inspected.
+        """Apply a message from the current ingest; `fault` is why an announced frame cannot be inspected.
 
-        Raises ValueError for a frame id or a position that cannot be.
+        Raises ValueError for an impossible frame id or position.
         """
         self.heard_ns = now_ns
         if isinstance(message, Announcement):
@@ -93,13 +95,13 @@ class Camera:
             self.total = message.total
 
     def straggle(self, message: Announcement | End) -> range:
-        """The frames of a replaced ingest that `message` is the first to tell of; each of them is owed a verdict.
+        """The frames of a replaced ingest that `message` is the first to report; each needs a verdict.
 
-        Raises ValueError for a frame that has its verdict, or a position that cannot be.
+        Raises ValueError for a frame that already has a verdict, or for an impossible position.
         """
         epoch = message.ingest_epoch
         last = message.frame_id if isinstance(message, Announcement) else message.captured - 1
-        # Frames of an ingest that left no trace: those before this one may have verdicts that are out of reach.
+        # An unknown ingest: frames before this one may already have verdicts, so only this one counts.
         start = self.next_frames.get(epoch, last)
         if isinstance(message, Announcement):
             check_position(message)
@@ -112,35 +114,35 @@ class Camera:
         return range(start, stop)
 
     def result(self, epoch: int, frame_id: int, inspection: Inspection) -> None:
-        """Take a result of this camera's frame; one of a replaced ingest is late."""
+        """Store a result; a result from a replaced ingest counts as late."""
         if self.ingest_epoch is not None and epoch < self.ingest_epoch:
             self.late_before += 1
             return
         if epoch == self.ingest_epoch and self.ledger.result(frame_id, inspection):
             return
-        # Announcement and pixels travel on different links: the result may win the race.
+        # Announcements and pixels travel on different links, so a result can arrive first.
         full = len(self.early) >= MAX_EARLY
         if not full and inspection.pixels is not None:
             full = sum(each.pixels is not None for each in self.early.values()) >= MAX_EARLY_PICTURES
         if full:
-            # Its frame ends uninspected at its deadline.
+            # Drop the result; its frame ends UNINSPECTED at its deadline.
             self.late_before += 1
         else:
             self.early[epoch, frame_id] = inspection
 
     def silent(self, now_ns: int) -> bool:
-        """Its ingest has ended or says nothing: nobody looks at this side of the strip."""
+        """Whether its ingest has ended or sent nothing for SILENT_NS: nothing inspects its side of the strip."""
         return self.ended or self.heard_ns is None or now_ns - self.heard_ns > SILENT_NS
 
 
 def next_frame(end: End, now_ns: int) -> Announcement:
-    """What an ingest that has ended would have announced next."""
+    """The announcement that an ended ingest would have sent next."""
     return Announcement(
         end.camera, end.ingest_epoch, end.captured, end.captured_ns, now_ns, end.position_mm, end.height
     )
 
 
 def check_position(announcement: Announcement) -> None:
-    """Raise ValueError for a position that JSON has no word for: nobody could read the verdict again."""
+    """Raise ValueError for an infinite or NaN position, which a verdict in JSON cannot hold."""
     if not math.isfinite(announcement.position_mm):
         raise ValueError(f"frame {announcement.frame_id} is at {announcement.position_mm} mm")

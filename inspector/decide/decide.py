@@ -1,4 +1,4 @@
-"""decide without sockets: news and results in, verdicts in order out."""
+"""decide without sockets: announcements and results in, verdicts in order out."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -23,19 +23,19 @@ STOPPED_REASON: Final = Uninspected(Code.STOPPED, "stopped before a result came"
 RESTARTED_REASON: Final = Uninspected(Code.INGEST_RESTARTED, "ingest started again before a result came")
 
 REFUSED_HOLD_NS: Final = 5_000_000_000
-"""How long after a refused message the gate rejects everything, and `inspector status` says so: ten deadlines."""
+"""How long the gate rejects every frame after a refused message: ten default deadlines."""
 
 TURN_FRAMES: Final = 64
-"""Frames of one camera that get their verdicts in one turn: the gate and new messages wait for a turn to end."""
+"""Most frames of one camera settled in a turn: the gate and new messages wait for the turn to end."""
 
 TURN_LOST_FRAMES: Final = 100
-"""Frames of a long gap that get their verdicts in one turn, beside those of the frames that pass now."""
+"""Most frames of one camera's long gaps settled in a turn, in addition to its current frames."""
 
 log = structlog.get_logger()
 
 
 class Decide:
-    """Turns news and results into verdicts; knows no socket. Times are monotonic ns."""
+    """Turns announcements and results into verdicts, without sockets. Times are monotonic ns."""
 
     def __init__(
         self,
@@ -46,40 +46,40 @@ class Decide:
         meters: Meters | None = None,
         defects_per_second: float | None = None,
     ) -> None:
-        """`defects_per_second`: see `Quota`."""
+        """`defects_per_second` limits the defects that verdicts list: see `Quota`."""
         self._defects_per_second = defects_per_second
         self._recipe, self._engine, self._deadline_ns = recipe, engine.engine, deadline_ns
         self._recipes = {engine.engine: recipe.bind(engine)}
-        """By engine: more than one worker may be at work, and one may take over from another."""
+        """By engine: several workers may run at once, and one may replace another."""
         self._names = engine.names
         self._cameras = {name: Camera(self._fresh(), self._maker(name)) for name in cameras}
         self.tally = Tally()
         self._meters = meters
-        """None where nobody can ask."""
+        """None when the health server is off."""
         self.unanswered_ns: int | None = None
-        """Since when a worker that has frames has given no answer."""
+        """When the first frame to inspect was announced since the last results message; None if none was."""
         self._last: Verdict | None = None
         self._given: list[Outcome] = []
-        """Verdicts that `settle` hands over next."""
+        """Verdicts that the next `settle` returns first."""
         self.refused = 0
-        """Messages that could not be taken."""
+        """Messages refused so far."""
         self.refused_ns: int | None = None
-        """When the last of them came."""
+        """When the last refused message arrived."""
         self.foreign_recipes: dict[str, str] = {}
-        """Sender → the recipe it goes by, of senders that do not go by this decide's."""
+        """Sender → its recipe, for senders whose recipe differs from this decide's."""
 
         self.newest_captured_ns = 0
-        """Capture time of the newest frame that was announced."""
+        """Capture time of the newest announced frame, monotonic ns."""
         self.behind = False
-        """The last turn ended before all verdicts that could be given were given."""
+        """Whether the last turn ended before all possible verdicts were given."""
 
     def refuse(self, now_ns: int) -> None:
-        """A message could not be taken: what it told of may never get a verdict."""
+        """Count a refused message; the frames in it may never get a verdict."""
         self.refused += 1
         self.refused_ns = now_ns
 
     def refused_lately(self, now_ns: int) -> bool:
-        """Whether the gate must reject because a message could not be taken."""
+        """Whether the gate must reject because a message was refused recently."""
         return self.refused_ns is not None and now_ns - self.refused_ns < REFUSED_HOLD_NS
 
     def _fresh(self) -> CameraLedger[Announcement, Inspection]:
@@ -89,12 +89,12 @@ class Decide:
         return VerdictMaker(camera, self._recipes, self._engine, Quota(self._defects_per_second))
 
     def resume(self, camera: str, ingest_epoch: int, next_frame: int) -> None:
-        """An earlier decide has given the verdicts of this ingest's frames before `next_frame`."""
+        """Continue an ingest whose frames before `next_frame` have verdicts from an earlier decide."""
         if camera in self._cameras:
             self._cameras[camera].next_frames[ingest_epoch] = next_frame
 
     def news(self, parts: Parts, now_ns: int) -> None:
-        """One message from ingest; raises WireError, after the rest of it was heard, for what must be refused."""
+        """Apply one message from ingest; raises WireError for a refused part, after applying the rest."""
         refused: WireError | None = None
         for message in decode_news(parts):
             try:
@@ -123,7 +123,7 @@ class Decide:
             self.unanswered_ns = now_ns
 
     def _replace_ingest(self, name: str, camera: Camera, epoch: int, now_ns: int) -> None:
-        """Frame ids of another ingest count from 0: what the one before owes is closed first."""
+        """Close the previous ingest's pending frames first, because the new ingest counts frame ids from 0."""
         self._given += [
             self._outcome(camera, settled, now_ns) for settled in camera.ledger.close(RESTARTED_REASON, now_ns)
         ]
@@ -132,7 +132,7 @@ class Decide:
             self._meters.begins[name] += 1
 
     def _straggle(self, camera: Camera, message: News, now_ns: int) -> None:
-        """What a replaced ingest still says: its ledger is closed, and a frame it tells of ends uninspected."""
+        """Handle a message from a replaced ingest: its ledger is closed, so new frames end UNINSPECTED."""
         if not isinstance(message, (Announcement, End)):
             return
         shown_by = message if isinstance(message, Announcement) else next_frame(message, now_ns)
@@ -143,7 +143,7 @@ class Decide:
             self._given.append(self._counted(camera, maker.make(settled, now_ns), now_ns))
 
     def _foreign_recipe(self, sender: str, recipe: str) -> Uninspected | None:
-        """Why a frame that passed `sender` cannot be judged; None where both go by the same recipe."""
+        """Why a frame that passed `sender` cannot be judged; None when sender and decide use the same recipe."""
         own = self._recipe.identity
         if recipe in ("", own):
             self.foreign_recipes.pop(sender, None)
@@ -154,7 +154,7 @@ class Decide:
         )
 
     def results(self, parts: Parts) -> None:
-        """One message from a worker; raises WireError, after the rest was taken, for what must be refused."""
+        """Apply one message from a worker; raises WireError for a refused part, after applying the rest."""
         refused: WireError | None = None
         answers = decode_results(parts)
         engine = answers.engine
@@ -167,7 +167,7 @@ class Decide:
         fault = self._foreign_recipe(f"worker of engine {engine.engine}", answers.filter.recipe)
         lowest = self._recipes[engine.engine].lowest_step
         if fault is None and answers.filter.lowest_step > lowest:
-            # The same recipe and engine give the same step: one of the two reads them otherwise.
+            # The same recipe and engine give the same step, so one of the two computes it differently.
             fault = Uninspected(
                 Code.RECIPE_MISMATCH,
                 f"the worker drops scores below {answers.filter.lowest_step}, the recipe wants {lowest} and more: "
@@ -182,7 +182,7 @@ class Decide:
             raise refused
 
     def _meet(self, engine: EngineClasses) -> None:
-        """Results of an engine that is new here; raises WireError for one that this line cannot judge by."""
+        """Accept a new engine's results; raises WireError when its classes differ from the line's."""
         if engine.names != self._names:
             raise WireError(
                 f"results of {engine.engine}, whose classes are {', '.join(engine.names)}: "
@@ -202,9 +202,10 @@ class Decide:
         camera.result(result.ingest_epoch, result.frame_id, inspection)
 
     def settle(self, now_ns: int) -> list[Outcome]:
-        """Every verdict that can be given now, of at most TURN_FRAMES frames a camera.
+        """Return the verdicts that can be given now.
 
-        Cameras take turns frame by frame: one that shows many defects delays the others by one frame.
+        At most TURN_FRAMES frames and TURN_LOST_FRAMES lost frames per camera. Cameras take turns frame by frame,
+        so one with many defects delays the others by one frame.
         """
         given, self._given = self._given, []
         waiting = list(self._cameras.values())
@@ -225,7 +226,7 @@ class Decide:
         return given
 
     def close(self, now_ns: int) -> list[Outcome]:
-        """The verdicts of all frames that will have no result any more."""
+        """Close all ledgers and return the verdicts of the remaining frames."""
         given, self._given = self._given, []
         return given + [
             self._outcome(camera, settled, now_ns)
@@ -234,22 +235,22 @@ class Decide:
         ]
 
     def next_deadline_ns(self) -> int | None:
-        """When the next frame runs out of time."""
+        """The earliest deadline of an open frame; None when no frame is open."""
         deadlines = [camera.ledger.next_deadline_ns() for camera in self._cameras.values()]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def overdue(self, now_ns: int) -> bool:
-        """Whether a frame waits that `settle` should have closed by then."""
+        """Whether a frame's deadline has passed and `settle` has not closed it."""
         deadline_ns = self.next_deadline_ns()
         return deadline_ns is not None and deadline_ns <= now_ns
 
     def silent(self, now_ns: int) -> bool:
-        """Whether a camera is not heard of: nobody vouches for its side of the strip."""
+        """Whether any camera is silent, so that nothing inspects its side of the strip."""
         return any(camera.silent(now_ns) for camera in self._cameras.values())
 
     @property
     def owed(self) -> int:
-        """Frames announced and without a verdict."""
+        """Announced frames without a verdict."""
         return sum(len(camera.ledger) for camera in self._cameras.values())
 
     @property
@@ -258,7 +259,7 @@ class Decide:
         return flow.coalesce_ms(self._deadline_ns / 1e9) if self.owed else 0
 
     def state(self) -> str:
-        """The ledger in one line."""
+        """The ledger as one line of text."""
         counts = self.tally.decisions
         last = "no frame yet" if self._last is None else f"last {self._last.camera} frame {self._last.frame_id}"
         return (
@@ -269,22 +270,22 @@ class Decide:
 
     @property
     def settled(self) -> bool:
-        """Every camera has ended and nothing is owed."""
+        """Whether every camera has ended and no frame is pending."""
         return not self.owed and all(camera.ended for camera in self._cameras.values())
 
     @property
     def late(self) -> int:
-        """Results that came after their frame's deadline."""
+        """Late results of all cameras: see `Camera.late`."""
         return sum(camera.late for camera in self._cameras.values())
 
     @property
     def cameras(self) -> Mapping[str, Camera]:
-        """The accounts, to look at."""
+        """The cameras' accounts, for reading."""
         return self._cameras
 
     @property
     def total(self) -> int | None:
-        """Frames expected in all, where every camera's source knows."""
+        """Total number of frames; None unless every camera's source knows it."""
         totals = [camera.total for camera in self._cameras.values()]
         return None if None in totals else sum(total for total in totals if total is not None)
 

@@ -1,4 +1,4 @@
-"""How the line stands, laid down a few times a second by decide's loop for whoever asks."""
+"""Snapshots of the line for the health server, stored a few times a second by decide's loop."""
 
 import time
 from collections import deque
@@ -18,11 +18,11 @@ from inspector.values import Decision
 LOOK_NS: Final = 200_000_000
 
 NEWEST_LOOKS: Final = 25
-"""Looks that rates and shares are taken over: five seconds."""
+"""Snapshots that rates and shares are computed over: five seconds."""
 
 
 class Seen(NamedTuple):
-    """A camera's counts at one look."""
+    """A camera's counts in one snapshot."""
 
     captured: int
     verdicts: int
@@ -30,7 +30,7 @@ class Seen(NamedTuple):
 
 
 class Watch:
-    """Has decide counted, and puts together how the line stands. Raises InputError where nobody could ask."""
+    """Holds decide's counters and builds the snapshots. Raises InputError when the health server cannot start."""
 
     def __init__(self, settings: HealthSettings, config: LoadedConfig, recipe: BoundRecipe, engine: str) -> None:
         self._config, self._recipe, self._engine = config, recipe.identity, engine
@@ -41,22 +41,22 @@ class Watch:
         self._looks: dict[str, deque[tuple[int, Seen]]] = {}
 
     def __enter__(self) -> Self:
-        """Answer from now on."""
+        """Start the health server."""
         self._health.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop answering."""
+        """Stop the health server."""
         self._health.__exit__()
 
     def look(self, decide: Decide, sinks: Sinks, now_ns: int) -> None:
-        """Once every turn of the loop; does something only when it is due."""
+        """Call once per turn of the loop; stores a snapshot when one is due."""
         if now_ns >= self._next_ns:
             self._next_ns = now_ns + LOOK_NS
             self._health.state = self.state(decide, sinks, now_ns)
 
     def state(self, decide: Decide, sinks: Sinks, now_ns: int) -> LineState:
-        """How the line stands now."""
+        """The state of the line now."""
         line, meters = self._config.line, self.meters
         frames = tuple(FrameCount(*key, count) for key, count in meters.frames.items())
         return LineState(

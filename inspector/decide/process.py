@@ -1,4 +1,4 @@
-"""decide: keeps the ledger, judges every frame in order and in time, and hands the verdicts to the sinks."""
+"""decide: keeps the ledger, judges every frame in order and in time, and passes the verdicts to the sinks."""
 
 import sys
 import time
@@ -27,25 +27,26 @@ from inspector.wire.links import NEWS, RESULTS, open_context, open_receiver
 from inspector.wire.messages import Parts
 
 TURN_MESSAGES: Final = 64
-"""Messages taken from one link before the loop turns to the other and to the verdicts."""
+"""Most messages taken from one link in a turn, so that the other link and the verdicts get their turn."""
 
 DRAIN_S: Final = 1.0
-"""After a stop was asked for, results that are on their way have this long."""
+"""How long to wait for results in transit after a stop request, seconds."""
 
 LONGEST_DRAIN_S: Final = 10.0
-"""Announcements that were made before the stop have this long; systemd waits longer."""
+"""How long to wait for announcements sent before a stop request, seconds; systemd waits longer."""
 
 PROGRESS_INTERVAL_S: Final = 0.2
 
 GIVE_WAY_S: Final = 0.0002
-"""So long, at most, verdicts wait for a thread of a sink (records, pictures, health) each time they ask for the
-interpreter, a dozen times a turn. With Python's own 5 ms a sweep of the retention held verdicts up by 0.38 s."""
+"""Python's thread switch interval, seconds: how long a sink's thread (records, pictures, health) may hold the
+interpreter while verdicts wait, which happens a dozen times a turn. With Python's default of 5 ms, a retention
+sweep delayed verdicts by 0.38 s."""
 
 log = structlog.get_logger()
 
 
 def main(config: LoadedConfig) -> None:
-    """Run until a stop is asked for. Raises InputError before the start, WorkError when verdicts were lost."""
+    """Run until a stop request. Raises InputError before the start, WorkError when verdicts were lost."""
     sys.setswitchinterval(GIVE_WAY_S)
     line = config.line
     make_own_folder(line.links)
@@ -132,7 +133,7 @@ def _serve(
                 stop_s = time.monotonic()
                 poller.unregister(stop.fileno())
             quiet = news not in ready and results not in ready
-            # A link full of announcements is read to the frames captured since the stop: each is owed a verdict.
+            # Read a full news link up to the frames captured after the stop: every earlier frame needs a verdict.
             heard_all = quiet or decide.newest_captured_ns >= stop_s * 1e9
             waited_s = time.monotonic() - stop_s
             if (quiet and not decide.owed) or (waited_s > DRAIN_S and heard_all) or waited_s > LONGEST_DRAIN_S:
@@ -140,7 +141,7 @@ def _serve(
 
 
 def _timeout_ms(decide: Decide, *, stopping: bool) -> int:
-    """Until the next deadline, and never so long that progress or a stop go unnoticed."""
+    """Time until the next deadline, capped so that progress and stop requests are noticed."""
     longest = 20 if stopping else int(PROGRESS_INTERVAL_S * 1000)
     deadline_ns = decide.next_deadline_ns()
     if deadline_ns is None:
@@ -149,7 +150,7 @@ def _timeout_ms(decide: Decide, *, stopping: bool) -> int:
 
 
 def _drain(socket: "zmq.Socket[bytes]", take: Callable[[Parts], None], decide: Decide, refusals: Repeated) -> None:
-    """Take what has come, up to a turn's worth; what does not decode is refused, logged and counted."""
+    """Pass up to TURN_MESSAGES waiting messages to `take`; refuse, log and count those that do not decode."""
     for _ in range(TURN_MESSAGES):
         try:
             parts = socket.recv_multipart(zmq.NOBLOCK, copy=False)
@@ -164,7 +165,7 @@ def _drain(socket: "zmq.Socket[bytes]", take: Callable[[Parts], None], decide: D
 
 
 class Progress:
-    """Tells whoever started the line how far it is."""
+    """Reports progress to the process that started the line."""
 
     def __init__(self, decide: Decide, notifier: Notifier) -> None:
         self._decide, self._notifier = decide, notifier
@@ -172,7 +173,7 @@ class Progress:
         self._told_settled = False
 
     def tell(self) -> None:
-        """At most every PROGRESS_INTERVAL_S, and at once when all is settled."""
+        """Report at most every PROGRESS_INTERVAL_S, and at once when `settled` changes."""
         settled = self._decide.settled
         now_s = time.monotonic()
         if now_s < self._next_s and settled == self._told_settled:

@@ -1,4 +1,4 @@
-"""Golden frames: real frames with the maps an engine gave for them, run again before it is trusted."""
+"""Golden frames: real frames with an engine's maps for them, run again before the engine is trusted."""
 
 import io
 import math
@@ -16,12 +16,12 @@ from inspector.errors import EngineError
 from inspector.values import Pixels
 
 MAX_GOLDEN_BYTES: Final = 2**29
-"""Eight frames of the largest size that is decoded."""
+"""Most bytes read for one array: eight frames of the largest size that is decoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Frames and the maps that are expected for them."""
+    """Golden frames and their expected maps."""
 
     frames: Pixels
     """uint8 [N, H, W]."""
@@ -47,7 +47,7 @@ class Agreement:
     """In steps of 1/255."""
 
     def within(self, tolerance: GoldenTolerance) -> bool:
-        """Whether both figures keep to the tolerance."""
+        """Whether the mask agreement and the mean score difference are within the tolerance."""
         return (
             self.mask_agreement >= tolerance.mask_agreement
             and self.mean_score_difference <= tolerance.mean_score_difference
@@ -55,7 +55,7 @@ class Agreement:
 
 
 def compare(golden: Golden, kind: Pixels, score: Pixels, steps: Pixels) -> Agreement:
-    """Hold an engine's maps for the golden frames against the expected ones."""
+    """Compare an engine's maps for the golden frames with the expected ones."""
     expected = threshold_maps(golden.kind, golden.score, steps)
     actual = threshold_maps(kind, score, steps)
     difference = np.abs(golden.score.astype(np.int16) - score)
@@ -72,12 +72,12 @@ def save(path: Path, golden: Golden) -> None:
 
 
 def load(path: Path) -> Golden:
-    """Read golden.npz; raises EngineError when it is not one."""
+    """Read golden.npz; raises EngineError when the file is not valid."""
     return _parse(path, path)
 
 
 def load_checked(folder: EngineFolder) -> Golden:
-    """The golden frames of an engine folder; raises EngineError unless they have the hash of its manifest."""
+    """The golden frames of an engine folder; raises EngineError unless the file matches the manifest's hash."""
     return _parse(io.BytesIO(folder.read(GOLDEN_NAME)), folder.path_of(GOLDEN_NAME))
 
 
@@ -90,7 +90,8 @@ def _parse(content: Path | io.BytesIO, path: Path) -> Golden:
 
 
 def _planes(archive: zipfile.ZipFile, name: str) -> Pixels:
-    """One array, read no further than its stated size: neither a claim nor a compressed bomb fills the memory."""
+    """Read one array, no further than its header says: a false size or a compressed bomb cannot fill the
+    memory."""
     with archive.open(f"{name}.npy") as file:
         if np.lib.format.read_magic(file) != (1, 0):
             raise ValueError(f"{name}: not as numpy writes it")
@@ -101,4 +102,4 @@ def _planes(archive: zipfile.ZipFile, name: str) -> Pixels:
         data = file.read(count)
     if len(data) != count:
         raise ValueError(f"{name}: {len(data)} bytes of {count}")
-    return np.frombuffer(bytearray(data), np.uint8).reshape(shape)  # writable, as engine libraries want it
+    return np.frombuffer(bytearray(data), np.uint8).reshape(shape)  # writable, as engine libraries require

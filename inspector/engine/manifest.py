@@ -1,4 +1,4 @@
-"""manifest.json: what an engine is, and the hashes that prove its files are the ones that were built."""
+"""manifest.json: describes an engine, with hashes that prove that its files are the ones that were built."""
 
 import hashlib
 import json
@@ -16,14 +16,14 @@ MANIFEST_NAME: Final = "manifest.json"
 GOLDEN_NAME: Final = "golden.npz"
 
 MAX_MANIFEST_BYTES: Final = 1_000_000
-"""Fifty times the largest in use: what is larger is no manifest."""
+"""Largest manifest that is read: fifty times the largest in use."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class GoldenTolerance(BaseModel):
-    """How far the engine may stray from its golden maps when it is opened on another PC or CPU."""
+    """How far an engine's maps may differ from its golden maps on another PC or CPU."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,7 +34,7 @@ class GoldenTolerance(BaseModel):
 
 
 class Manifest(BaseModel):
-    """Everything the line needs to know of an engine before it opens it."""
+    """What the line needs to know about an engine before it opens it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,23 +51,23 @@ class Manifest(BaseModel):
     precision: Literal["fp32", "bf16", "fp16", "int8"]
     map_stride: Literal[1, 2, 4]
     files: dict[str, Sha256]
-    """Every file of the folder but the manifest, with its hash."""
+    """Every file of the folder except the manifest, with its hash."""
     onnx_sha256: Sha256 | None = None
-    """Of the ONNX model it was built from."""
+    """Hash of the ONNX model that it was built from."""
     calibration_sha256: Sha256 | None = None
     thresholds: dict[str, Unit]
-    """Per defect class, 0..1: a pixel is that defect where score ≥ threshold; chosen on validation."""
+    """Per defect class, 0..1, chosen on validation: a pixel is that defect where score ≥ threshold."""
     min_area_px: dict[str, Annotated[int, Field(ge=0)]] = {}
-    """Per defect class, as chosen on validation."""
+    """Per defect class, chosen on validation."""
     golden: GoldenTolerance = GoldenTolerance()
     versions: dict[str, str] = {}
     """Library, driver and device versions of the build."""
     quality: dict[str, Any] = {}
-    """Measured on labelled frames: the figures of `trainer evaluate --json`."""
+    """Measured on labelled frames: the output of `trainer evaluate --json`."""
     speed: dict[str, Any] = {}
-    """Measured at the build, with the machine."""
+    """Measured at build time, with the machine."""
     options: dict[str, Any] = {}
-    """What only the backend understands."""
+    """Options that only the backend understands."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
@@ -96,9 +96,9 @@ class Manifest(BaseModel):
 
 
 def check_successor(engine: Manifest, line: Manifest) -> None:
-    """Raises EngineError unless a line that runs on one engine can go on with another.
+    """Raise EngineError unless a running line can switch to this engine.
 
-    The gate, the pictures and the records know classes by their numbers, and the cameras' frames have one size.
+    The gate, the pictures and the records identify classes by number, and the cameras' frames have one size.
     """
     size, line_size = (f"{each.height}×{each.width}" for each in (engine, line))
     if size != line_size:
@@ -114,23 +114,23 @@ def check_successor(engine: Manifest, line: Manifest) -> None:
 
 
 class EngineFolder:
-    """An engine folder whose manifest is valid and whose files have been checked against its hashes."""
+    """An engine folder with a valid manifest, whose files were checked against its hashes."""
 
     def __init__(self, path: Path, manifest: Manifest, digest: str, sizes: Mapping[str, int]) -> None:
         self.path = path
         self.manifest = manifest
         self._sizes = sizes
         self.digest = digest
-        """SHA-256 of manifest.json, and through its hashes of the whole folder."""
+        """SHA-256 of manifest.json, which covers the whole folder through its hashes."""
 
     @property
     def identity(self) -> str:
-        """Name and content hash, as verdicts carry it."""
+        """Name and content hash, as in verdicts."""
         return f"{self.manifest.name}@{self.digest[:12]}"
 
     @property
     def classes(self) -> EngineClasses:
-        """What a recipe is laid over."""
+        """The classes and defaults that a recipe is bound to."""
         manifest = self.manifest
         kinds = manifest.classes[1:]
         return EngineClasses(
@@ -141,21 +141,22 @@ class EngineFolder:
         )
 
     def path_of(self, name: str) -> Path:
-        """Where one of the engine's own files lies, for messages; raises EngineError when there is none."""
+        """Path of one of the engine's files, for messages; raises EngineError when the manifest does not list
+        it."""
         if name not in self.manifest.files:
             raise EngineError(f"{self.path}: the manifest lists no {name}: build the engine again")
         return self.path / name
 
     def read(self, name: str) -> bytes:
-        """The content of one of the engine's own files; raises EngineError unless these very bytes have its hash.
+        """Content of one of the engine's files; raises EngineError unless it has the manifest's hash.
 
-        A file that is checked and then opened by its name can be another one by then. So what an engine library
-        loads comes from here, and never from a path.
+        A file can be replaced between a check and a later open by name. So an engine library loads the bytes
+        returned here, never a path.
         """
         path = self.path_of(name)
         try:
             with path.open("rb") as file:
-                content = file.read(self._sizes[name] + 1)  # a longer one is a changed one: not worth its memory
+                content = file.read(self._sizes[name] + 1)  # one byte more shows a longer, changed file
         except OSError as error:
             raise EngineError(f"{path}: {error.strerror}: build the engine again") from None
         _check_hash(path, hashlib.sha256(content).hexdigest(), self.manifest.files[name])
@@ -163,13 +164,15 @@ class EngineFolder:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """What an engine folder says of itself, its files not checked: enough to know the size of frames. Raises
-    EngineError."""
+    """The manifest of an engine folder whose files are not checked, for example for the frame size.
+
+    Raises EngineError.
+    """
     return _parsed(path, read_manifest_bytes(path))
 
 
 def read_manifest_bytes(path: Path) -> bytes:
-    """An engine folder's manifest as it stands; raises EngineError where there is none, or an absurd one."""
+    """The raw manifest of an engine folder; raises EngineError when it is missing or too large."""
     try:
         with (path / MANIFEST_NAME).open("rb") as file:
             raw = file.read(MAX_MANIFEST_BYTES + 1)
@@ -193,9 +196,10 @@ def _parsed(path: Path, raw: bytes) -> Manifest:
 
 
 def open_folder(path: Path, raw: bytes | None = None) -> EngineFolder:
-    """Check every hash of an engine folder; raises EngineError with what differs and what to do.
+    """Check every hash of an engine folder; raises EngineError with the difference and what to do.
 
-    `raw` is its manifest where that has been read already: what was checked must be what is used.
+    `raw` is the manifest when the caller has read it already: the bytes that were checked must be the bytes in
+    use.
     """
     if raw is None:
         raw = read_manifest_bytes(path)
@@ -221,7 +225,7 @@ def _check_hash(path: Path, actual: str, expected: str) -> None:
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write manifest.json into the folder; the last file to be written, so that a torn folder has none."""
+    """Write manifest.json into the folder. Write it last, so that an incomplete folder has no manifest."""
     text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
     (path / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
 

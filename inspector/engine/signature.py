@@ -1,7 +1,7 @@
-"""Who made an engine: an ed25519 signature over its manifest, and through the manifest's hashes over every file.
+"""Signed engines: an ed25519 signature over the manifest, whose hashes cover every file.
 
-Hashes show that an engine was not damaged; only a signature shows that nobody else has put it there. A line whose
-config trusts no key takes any engine whose hashes are right.
+Hashes show that an engine is undamaged; only a signature shows who made it. A line whose config trusts no key
+accepts any engine with correct hashes.
 """
 
 import base64
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 SIGNATURE_NAME: Final = "manifest.sig"
-"""Base64 of the 64 bytes, beside the manifest."""
+"""Base64 of the 64 bytes, in a file beside the manifest."""
 
 _MAX_SIGNATURE_BYTES: Final = 1024
 
 
 def open_trusted(path: Path, trusted: tuple[str, ...]) -> EngineFolder:
-    """Open an engine folder; where keys are trusted, only one that the owner of such a key has signed.
+    """Open an engine folder; when keys are trusted, one of them must have signed it.
 
-    The signature is checked before anything of the manifest is read. Raises EngineError.
+    The signature is checked before the manifest is parsed. Raises EngineError.
     """
     raw = read_manifest_bytes(path)
     if trusted:
@@ -51,7 +51,7 @@ def make_key(path: Path) -> str:
 
 
 def sign(path: Path, key_path: Path) -> str:
-    """Sign an engine folder whose hashes are right; returns the public key to trust. Raises InputError."""
+    """Sign an engine folder with correct hashes; returns the public key to trust. Raises InputError."""
     key = _read_key(key_path)
     raw = read_manifest_bytes(path)
     open_folder(path, raw)
@@ -64,7 +64,7 @@ def sign(path: Path, key_path: Path) -> str:
 
 
 def public_key(key: "Ed25519PrivateKey") -> str:
-    """What the config's `trusted_keys` lists, hex."""
+    """The key as the config's `trusted_keys` lists it, hex."""
     return key.public_key().public_bytes_raw().hex()
 
 

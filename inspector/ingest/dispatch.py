@@ -1,4 +1,4 @@
-"""ingest's end of the frames link: which workers have room, and which frames they hold."""
+"""ingest's end of the frames link: tracks each worker's credit and the frames it holds."""
 
 import errno
 import time
@@ -28,13 +28,13 @@ from inspector.wire.messages import (
 from inspector.wire.pixel_ring import PixelRing
 
 _EXPIRE_TURN_MS: Final = 200
-"""How often slots of workers that are gone are looked for while there is no room."""
+"""How often to reclaim slots of dead workers while there is no credit, ms."""
 
 log = structlog.get_logger()
 
 
 class ViewPace:
-    """Picks the frames a viewer gets: at most so many a second."""
+    """Selects frames for viewers, at most `frames_per_second`."""
 
     def __init__(self, frames_per_second: float) -> None:
         self._interval_s = 1 / frames_per_second if frames_per_second else float("inf")
@@ -50,7 +50,7 @@ class ViewPace:
 
 
 class Dispatch:
-    """Sends frames to the workers that have said they have room for them."""
+    """Sends frames to workers within the credit that they granted."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Dispatch:
         self._deadline_ns, self._ingest_epoch = deadline_ns, ingest_epoch
         self._slots = Slots(ring.slots)
         self._room: dict[bytes, int] = {}
-        """Worker → frames it can still take."""
+        """Worker → its credit: how many frames it can still take."""
         self.refused = 0
         self._refusals = Repeated()
         self._poller = zmq.Poller()
@@ -75,11 +75,11 @@ class Dispatch:
 
     @property
     def room(self) -> int:
-        """Frames that can be sent now."""
+        """Frames that can be sent now: the total credit, limited by free slots."""
         return min(sum(self._room.values()), self._slots.free)
 
     def wait_for_room(self, timeout_ms: float = float("inf")) -> int:
-        """The room there is once there is any, a stop was asked for, or the time is up."""
+        """Wait until frames can be sent, a stop is requested or the time is up; return how many can be sent."""
         until_s = time.monotonic() + timeout_ms / 1e3
         self._hear()
         while not self.room and not self._stop:
@@ -92,7 +92,7 @@ class Dispatch:
         return self.room
 
     def send(self, frames: Sequence[Frame]) -> int:
-        """Hand over as many of the frames, oldest first, as there is room for; returns how many."""
+        """Send as many frames as the credit allows, oldest first; return how many were sent."""
         self._hear()
         self._slots.expire(time.monotonic_ns())
         sent = 0
@@ -141,13 +141,13 @@ class Dispatch:
         except zmq.ZMQError as error:
             if error.errno not in (errno.EHOSTUNREACH, errno.EAGAIN):
                 raise
-            # It died, or hangs with a link full of messages: whatever it holds ends at its deadline.
+            # The worker is dead, or hangs behind a full link: the frames it holds end at their deadlines.
             self._room.pop(worker, None)
             return False
         return True
 
     def _hear(self) -> None:
-        """All that workers have said."""
+        """Handle all waiting messages from workers."""
         while True:
             try:
                 worker, *parts = self._socket.recv_multipart(zmq.NOBLOCK)

@@ -1,4 +1,4 @@
-"""ingest: takes frames from one source, announces each to `decide`, then sends its pixels to the worker."""
+"""ingest: takes frames from one source, announces each to decide, then sends its pixels to a worker."""
 
 import contextlib
 import time
@@ -32,10 +32,10 @@ from inspector.wire.pixel_ring import PixelRing
 from inspector.wire.positions import PlaceFile, newest_place
 
 FRAMES_LINGER_MS: Final = 500
-"""At the end, frames still held for a worker that is gone are given up after this; `decide` has their ids."""
+"""How long to keep unsent frames for a missing worker at the end, ms; decide already knows their ids."""
 
 NEWS_LINGER_MS: Final = 10_000
-"""Announcements are worth waiting for: `decide` may be starting again."""
+"""How long to keep unsent announcements at the end, ms: decide may be restarting."""
 
 FIND_WORKER_MS: Final = 1000
 
@@ -43,14 +43,14 @@ SLOTS_PER_BATCH: Final = 6
 LEAST_SLOTS: Final = 32
 USUAL_SLOTS: Final = 80
 USUAL_BYTES: Final = 32 * 2**20
-"""Frames that lie in shared memory at the most: what two workers hold, the old and the new one of a swap. Large
-frames, of which no engine does many in a deadline, get no more slots than they need."""
+"""Size of the shared memory. USUAL_SLOTS hold the frames of two workers, the old and the new one during a swap.
+Large frames get fewer slots, within USUAL_BYTES, because no engine inspects many of them in a deadline."""
 
 SHED_QUEUE_FRAMES: Final = 8
-"""Frames of a camera that may wait for the worker before the oldest is shed."""
+"""Frames of a live camera that may wait for a worker before the oldest is shed."""
 
 IDLE_MS: Final = 200
-"""So often an ingest with nothing to tell says that it is alive: five times before decide calls it silent."""
+"""An ingest that has sent nothing for this long sends Idle: five times before decide calls its camera silent."""
 
 SHED_REASON: Final = Uninspected(Code.SHED, "shed: the worker is behind")
 STOPPED_REASON: Final = Uninspected(Code.STOPPED, "stopped before the frame was inspected")
@@ -61,7 +61,7 @@ Socket = zmq.Socket[bytes]
 
 
 class Announcer:
-    """Counts a camera's captures and tells `decide` of each before anything else happens to it."""
+    """Numbers a camera's captures, and announces each to decide before its pixels are sent."""
 
     def __init__(
         self,
@@ -77,8 +77,8 @@ class Announcer:
         epoch: int | None = None,
         picture: PictureCheck | None = None,
     ) -> None:
-        """`height` is what the first frames are taken to have, px, until one is read. `places` is where a live
-        camera's positions are kept, `start_mm` where its strip is now."""
+        """`height` is the assumed frame height, px, until the first frame is read. `places` stores a live
+        camera's positions; `start_mm` is the strip's current position."""
         self._picture = picture
         self._camera = camera
         self._pulse = pulse
@@ -100,12 +100,12 @@ class Announcer:
         self.captured = 0
 
     def begin(self, total: int | None) -> None:
-        """Frame ids start from 0."""
+        """Announce this ingest; its frame ids count from 0."""
         self._untold.append(Begin(self._camera, self.ingest_epoch, total))
         self.tell()
 
     def take(self, capture: Capture) -> Frame | None:
-        """Give the capture its id and place, for `tell` to announce; None where the capture is a fault."""
+        """Give the capture its id and position, and queue its announcement. Returns None for a fault."""
         frame_id, self.captured = self.captured, self.captured + 1
         fault, before = capture.fault, self._fault
         if capture.pixels is not None and self._picture is not None:
@@ -141,31 +141,31 @@ class Announcer:
                 log.warning("frame cannot be inspected", frame=frame_id, fault=why, so_far=self._faults)
             return None
         if fault is not None:
-            if fault != before:  # a lamp that is off must not fill the log
+            if fault != before:  # log changes only: a dead lamp must not fill the log
                 log.warning("picture cannot be inspected", frame=frame_id, fault=fault.text)
             return None
         return Frame(self._camera, frame_id, captured_ns, clock_ns, position_mm, capture.pixels)
 
     def give_up(self, frame: Frame, reason: Uninspected) -> None:
-        """An announced frame will not reach the worker."""
+        """Report that an announced frame will not reach a worker."""
         self._given_up += 1
         self._untold.append(Fault(self._camera, self.ingest_epoch, frame.frame_id, reason))
         self.tell()
 
     def end(self) -> None:
-        """No more captures."""
+        """Announce that this ingest captures no more."""
         self._untold.append(
             End(self._camera, self.ingest_epoch, self.captured, self._next_ns, self._next_mm, self._height)
         )
         self.tell()
 
     def turn(self) -> None:
-        """The loop came round: the source gave a frame, or has said that it is alive and has none yet."""
+        """Call once per turn of the loop, with or without a new frame: reports progress, sends Idle when due."""
         self._pulse.turn(self.captured, owed=False, say=self._state)
         now_s = time.monotonic()
         if now_s - self._told_s >= IDLE_MS / 1e3:
             self._told_s = now_s
-            # Only where there is room: it will be said again soon.
+            # Do not wait for a full link: the next Idle follows soon.
             with contextlib.suppress(zmq.Again):
                 self._news.send(encode([Idle(self._camera, self.ingest_epoch)]), zmq.NOBLOCK)
 
@@ -178,7 +178,7 @@ class Announcer:
         return told if self._fault is None else f"{told}; {self._fault.text}"
 
     def tell(self) -> None:
-        """Bring decide up to date; raises WorkError when it is gone for good."""
+        """Send the queued messages to decide; raises WorkError when decide takes none before a stop."""
         if not self._untold:
             return
         news, self._untold = self._untold, []
@@ -192,7 +192,7 @@ class Announcer:
 
 
 def main(config: LoadedConfig, camera: str) -> None:
-    """Run until the source ends or a stop is asked for. Raises InputError before the first frame."""
+    """Run until the source ends or a stop is requested. Raises InputError before the first frame."""
     line = config.line
     if camera not in line.cameras:
         raise ConfigError(f"{config.path}: cameras: no camera {camera}; there is {', '.join(line.cameras)}")
@@ -253,20 +253,20 @@ def main(config: LoadedConfig, camera: str) -> None:
 
 
 def _start_mm(links: Path, cameras: list[str]) -> float:
-    """Where the strip of this line is now; 0 where no camera has looked at it yet."""
+    """The strip's current position; 0 when no camera of the line has stored one yet."""
     place = newest_place(links, cameras)
     return 0.0 if place is None else place.at(time.monotonic_ns())
 
 
 def slots_for(frame_bytes: int, batch: int) -> int:
-    """Frames that lie in shared memory."""
+    """Number of frames that the shared memory holds."""
     return max(LEAST_SLOTS, SLOTS_PER_BATCH * batch, min(USUAL_SLOTS, USUAL_BYTES // frame_bytes))
 
 
 def _feed_waiting(
     captures: Iterator[Capture | None], announcer: Announcer, dispatch: Dispatch, stop: StopRequest
 ) -> None:
-    """A recording has time: a frame is read when a worker has room for it, and so none is ever shed."""
+    """Feed from a recording: read a frame only when there is credit for it, so that none is shed."""
     ended = False
     while not ended:
         room = dispatch.wait_for_room(IDLE_MS)
@@ -288,17 +288,17 @@ def _feed_waiting(
                 break
         announcer.tell()
         for frame in frames[dispatch.send(frames) :]:
-            # Room was there a moment ago, so the worker has just gone.
+            # There was credit a moment ago, so the worker has just gone.
             announcer.give_up(frame, SHED_REASON)
 
 
 def _feed_shedding(
     captures: Iterator[Capture | None], announcer: Announcer, dispatch: Dispatch, stop: StopRequest
 ) -> None:
-    """A strip does not stop for us: frames wait a little, then the oldest is given up."""
+    """Feed from a live camera: frames wait in a short queue, and when it is full the oldest is shed."""
     waiting: deque[Frame] = deque()
     shed = 0
-    # A worker that is there needs a moment to find the link; without one, the strip moves on all the same.
+    # Give a running worker time to connect; without one, capture starts all the same.
     dispatch.wait_for_room(FIND_WORKER_MS)
     for capture in captures:
         announcer.turn()
@@ -314,7 +314,7 @@ def _feed_shedding(
             announcer.give_up(waiting.popleft(), SHED_REASON)
             shed += 1
             if shed.bit_count() == 1:
-                # At 1, 2, 4, 8, …: a line that sheds for hours must not fill the log.
+                # At 1, 2, 4, 8, …: shedding for hours must not fill the log.
                 log.warning("frames shed: the worker is behind", shed=shed)
     while waiting:
         if not stop:

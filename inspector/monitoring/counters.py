@@ -1,4 +1,4 @@
-"""What is counted while a line runs: plain numbers, cheap for every verdict, read by whoever asks."""
+"""Counters of a running line: plain numbers, cheap to update for every verdict."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -12,25 +12,25 @@ from inspector.monitoring.state import HistogramState
 from inspector.values import Decision, Working
 
 LATENCY_MS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
-"""Upper ends of the latency classes: from a hand-over between two stages to a line that is stuck."""
+"""Upper ends of the latency classes: from the hand-over between two processes to a stuck line."""
 
 BATCH_FRAMES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 STAGES: Final = ("transfer", "batch", "engine", "decide", "total")
-"""As in a verdict's `stage_ms`."""
+"""The keys of a verdict's `stage_ms`."""
 
 OTHER: Final = "other"
 
 WORKERS_KNOWN: Final = 8
-"""Workers that are told apart at one time, the newest ones: two in a swap, and some that are restarting."""
+"""Most workers told apart at one time, the newest ones: two in a swap, and some that are restarting."""
 
 
 @dataclass(slots=True)
 class Histogram:
-    """Values in classes with fixed ends."""
+    """Counts of values in classes with fixed ends."""
 
     ends: tuple[float, ...]
-    """Upper ends, each within its class; one more class is open."""
+    """Inclusive upper ends; one more class has no end."""
     counts: list[int] = field(default_factory=list)
     total: float = 0.0
 
@@ -38,39 +38,39 @@ class Histogram:
         self.counts = [0] * (len(self.ends) + 1)
 
     def add(self, value: float) -> None:
-        """One more value."""
+        """Count a value."""
         self.counts[bisect_left(self.ends, value)] += 1
         self.total += value
 
     def state(self) -> HistogramState:
-        """As it stands now."""
+        """The counts as of now."""
         return HistogramState(self.ends, tuple(self.counts), round(self.total, 3))
 
 
 class Meters:
-    """Since this process has started, in this process: a counter that starts again is told by who reads it."""
+    """Counters since this process started; after a restart they begin at 0, which a reader must expect."""
 
     def __init__(self, recipe: BoundRecipe) -> None:
         self._rejected = recipe.rejected
         self.frames: Counter[tuple[str, Decision, str]] = Counter()
-        """By camera, decision, and the kind of defect or the code."""
+        """By camera, decision, and defect class or code."""
         self.verdicts: Counter[str] = Counter()
         """By camera."""
         self.stages = {stage: Histogram(LATENCY_MS) for stage in STAGES}
         self.batches = Histogram(BATCH_FRAMES)
         self.begins: Counter[str] = Counter()
-        """By camera: how often its ingest has begun."""
+        """By camera: how often its ingest has started."""
         self.worker_starts = 0
-        """Workers told apart by their results."""
+        """Different workers seen in results."""
         self.worker_waiting = 0
-        """Frames that waited in the worker at its last answer."""
+        """Frames queued in the worker at its last message."""
         self.engine = ""
-        """The one that gave the newest result."""
+        """Engine of the newest result."""
         self._workers: dict[int, None] = {}
-        """By their starts, the newest last."""
+        """By start time, newest last."""
 
     def verdict(self, outcome: Outcome) -> None:
-        """One more verdict."""
+        """Count a verdict."""
         verdict = outcome.verdict
         decision = verdict.decision
         reason = ""
@@ -88,7 +88,7 @@ class Meters:
             self.stages["total"].add(outcome.total_ms)
 
     def worker(self, engine: str, working: Working) -> None:
-        """One more message of a worker's answers."""
+        """Count a results message from a worker."""
         self.engine = engine
         self.worker_waiting = working.waiting
         for frames in working.batches:

@@ -1,7 +1,7 @@
-"""What decide tells of the line to this PC alone: /healthz, /metrics, and /status for `inspector status`.
+"""decide's HTTP server for this PC only: /healthz, /metrics, and /status for `inspector status`.
 
-The loop writes down how the line stands a few times a second; whoever asks reads the newest. So no question waits
-for the verdicts, no verdict waits for a question, and a loop that hangs is seen by the age of what it wrote down.
+decide's loop stores a snapshot of the line a few times a second, and a request reads the newest one. So requests
+and verdicts never wait for each other, and a hung loop shows as an old snapshot.
 """
 
 import asyncio
@@ -28,57 +28,57 @@ from inspector.monitoring.state import LineState, findings
 LOOPBACK: Final = "127.0.0.1"
 
 REQUEST_S: Final = 2.0
-"""A connection lives this long, whatever it does: a question on this PC and its answer take milliseconds."""
+"""Longest life of a connection, seconds; a local request takes milliseconds."""
 
 MOST_CONNECTIONS: Final = 64
-"""At once; one more takes the place of the oldest. A few monitoring programs ask every few seconds."""
+"""Most connections at once; one more replaces the oldest. A few monitoring programs poll every few seconds."""
 
 MAX_HEAD_BYTES: Final = 8192
-"""A request's line and headers; a browser with all its cookies sends less."""
+"""Largest request head (request line and headers); a browser with all its cookies sends less."""
 
 STOP_S: Final = 0.3
-"""A question that is being answered at the end is left to the end of the process."""
+"""How long to wait for the server thread at the end, seconds; the process does not wait longer for a request."""
 
 DISK_LOOK_S: Final = 2.0
-"""How often the disk is asked for its free space, in a thread of its own: one that hangs holds up no answer."""
+"""How often to read the free disk space, seconds. A thread does it, so a hung disk delays no response."""
 
 DISK_STALE_S: Final = 10.0
-"""A figure that is older is no answer."""
+"""Age from which a free-space figure is no longer reported, seconds."""
 
 log = structlog.get_logger()
 
 
 class HealthServer:
-    """Answers in one thread. No connection waits for another: each is read and written as its bytes come."""
+    """Serves all connections from one thread with asyncio, so that no connection waits for another."""
 
     def __init__(self, settings: HealthSettings, out: Path) -> None:
         with needs_extra("/metrics"):
-            import prometheus_client  # noqa: F401  # found missing now, not at the first scrape
+            import prometheus_client  # noqa: F401  # fail now if it is missing, not at the first scrape
         self._disk = _DiskSpace(out)
         self.state: LineState | None = None
-        """The newest; whole whenever it is read."""
+        """The newest snapshot; replaced as a whole, so a reader needs no lock."""
         try:
             self._socket = socket.create_server((LOOPBACK, settings.port), backlog=MOST_CONNECTIONS)
         except OSError as error:
             raise InputError(
                 f"health.port: {settings.port} cannot be listened on: {error.strerror}: give another port"
             ) from None
-        self._connections: dict[asyncio.Task[Any], None] = {}  # the oldest first
+        self._connections: dict[asyncio.Task[Any], None] = {}  # oldest first
         self._started = threading.Event()
         self._end: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="health", daemon=True)
 
     def __enter__(self) -> Self:
-        """Answer from now on."""
+        """Start serving."""
         self._disk.start()
         self._thread.start()
         self._started.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop answering."""
+        """Stop serving."""
         self._disk.stop()
-        with contextlib.suppress(RuntimeError):  # the thread has ended by itself, and said why
+        with contextlib.suppress(RuntimeError):  # the thread has already ended with an error
             self._end()
         self._thread.join(STOP_S)
 
@@ -105,8 +105,8 @@ class HealthServer:
             async with asyncio.timeout(REQUEST_S):
                 await self._serve(reader, writer)
         except (TimeoutError, ConnectionError, asyncio.CancelledError):
-            pass  # too slow, gone, or in the way of newer ones: nobody reads an answer
-        except Exception as error:  # noqa: BLE001  # whatever one question provokes, the next one is answered
+            pass  # timed out, disconnected, or replaced by a newer one: there is no client to respond to
+        except Exception as error:  # noqa: BLE001  # a failed request must not stop the server
             log.error("question not answered", error=repr(error))
         finally:
             del self._connections[task]
@@ -132,14 +132,14 @@ class HealthServer:
         )
         writer.write("\r\n".join((*lines, "", "")).encode() + (b"" if method == "HEAD" else content))
         await writer.drain()
-        # What it still sends is read away: a close before would take the answer from it.
+        # Read until the client closes: closing earlier could discard the response.
         if writer.can_write_eof():
             writer.write_eof()
         while await reader.read(MAX_HEAD_BYTES):
             pass
 
     def _answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
-        """The three paths there are."""
+        """Status, content type and body of the response to a path; raises Refused for an unknown path."""
         match path:
             case "/healthz":
                 wrong = findings(self.state, time.monotonic_ns())
@@ -156,7 +156,7 @@ class HealthServer:
                 raise Refused(HTTPStatus.NOT_FOUND, "there is /healthz, /metrics and /status")
 
     def status(self) -> dict[str, Any]:
-        """How the line stands, with what is known at this moment only."""
+        """The newest snapshot, with findings, age and free space as of now."""
         state, now_ns = self.state, time.monotonic_ns()
         wrong = findings(state, now_ns)
         return {
@@ -168,7 +168,7 @@ class HealthServer:
         }
 
     def disk_free_bytes(self) -> int | None:
-        """Free space where the results go; None while the folder cannot be asked."""
+        """Free space of the results folder; None when it is unknown or the figure is stale."""
         return self._disk.free_bytes()
 
 
@@ -176,7 +176,7 @@ _TEXT: Final = "text/plain; charset=utf-8"
 
 
 class _DiskSpace:
-    """Free space of a folder's disk, asked again and again by a thread that the disk may hold."""
+    """Free space of a folder's disk, read periodically by a thread, because the disk may hang."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -185,15 +185,15 @@ class _DiskSpace:
         self._thread = threading.Thread(target=self._run, name="health-disk", daemon=True)
 
     def start(self) -> None:
-        """Look from now on."""
+        """Start reading."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more; a thread that the disk holds ends with the process."""
+        """Stop reading; a thread that hangs on the disk ends with the process."""
         self._stopped.set()
 
     def free_bytes(self) -> int | None:
-        """The newest figure; None where there is none that is new enough."""
+        """The newest figure; None when it is stale or could not be read."""
         at_s, free = self._known
         return free if time.monotonic() - at_s < DISK_STALE_S else None
 

@@ -1,4 +1,4 @@
-"""/metrics: how the line stands, in Prometheus' words. Counted elsewhere; put together only when asked for."""
+"""/metrics in Prometheus' text format, built from the newest snapshot at each request."""
 
 from collections.abc import Iterator
 from itertools import accumulate
@@ -33,7 +33,7 @@ class _LineCollector(Collector):
         self._state, self._now_ns, self._disk_free_bytes = state, now_ns, disk_free_bytes
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric there is; most of them only once decide has looked at itself."""
+        """Yield every metric; most need a snapshot from decide."""
         healthy = not findings(self._state, self._now_ns)
         yield _gauge("healthy", "1 while /healthz answers 200", float(healthy))
         if self._disk_free_bytes is not None:
@@ -161,6 +161,6 @@ def _counter(name: str, what: str, *labels: str) -> CounterMetricFamily:
 
 
 def _classes(histogram: HistogramState, per_unit: float) -> tuple[list[tuple[str, float]], float]:
-    """Buckets and sum, as Prometheus wants them: cumulative, in seconds where per_unit is 1000."""
+    """Cumulative buckets and sum, as Prometheus requires; in seconds when `per_unit` is 1000."""
     ends = [f"{end / per_unit:g}" for end in histogram.ends] + ["+Inf"]
     return list(zip(ends, accumulate(histogram.counts), strict=True)), histogram.total / per_unit

@@ -1,67 +1,68 @@
-"""How a line stands at one moment, and what is wrong with it, in words."""
+"""Snapshot of a line's state, and the faults found in it as text."""
 
 from typing import Final
 
 import msgspec
 
 STALE_S: Final = 3.0
-"""decide looks at itself five times a second: one whose look is so old hangs."""
+"""Age from which a snapshot means that decide hangs, seconds; decide takes five a second."""
 
 WORKER_S: Final = 2.0
-"""A worker that has frames and gives no answer for so long, or for two deadlines, is not working."""
+"""How long announced frames may go without any result, at least two deadlines, before the worker is a finding."""
 
 
 REFUSED_S: Final = 60.0
-"""A message that was refused is a finding for this long."""
+"""How long a refused message stays a finding, seconds."""
 
 UNSEEN_SHARE: Final = 0.1
 UNSEEN_FRAMES: Final = 10
-"""Above both, too many of a camera's newest frames were not inspected; fewer may happen to a line that works."""
+"""Share and number of a camera's newest frames: more uninspected ones than both are a finding. Fewer can happen
+on a healthy line."""
 
 
 class CameraState(msgspec.Struct, frozen=True):
-    """One camera's account since decide has started. Ages are seconds."""
+    """One camera's account since decide started. Ages are in seconds."""
 
     captured: int
     accepted: int
     rejected: int
     uninspected: int
     owed: int
-    """Announced, and without a verdict."""
+    """Announced frames without a verdict."""
     late: int
-    """Results that came after their frame's deadline."""
+    """Results that arrived after their frame's deadline, or after their ingest was replaced."""
     shed: int
     begins: int
     """How often its ingest has started."""
     frames_per_second: float
     newest: int
-    """Verdicts of the last seconds."""
+    """Verdicts of the last few seconds."""
     newest_uninspected: int
     last_frame: int | None
     last_verdict_s: float | None
     heard_s: float | None
-    """When its ingest last said anything; None for never."""
+    """Age of the last message from its ingest; None before the first."""
     silent: bool
     ended: bool
 
     @property
     def verdicts(self) -> int:
-        """Given so far."""
+        """Verdicts given so far."""
         return self.accepted + self.rejected + self.uninspected
 
 
 class FrameCount(msgspec.Struct, frozen=True):
-    """Verdicts of one sort."""
+    """Number of verdicts with the same camera, decision and reason."""
 
     camera: str
     decision: str
     reason: str
-    """The kind of the largest defect that rejects, or why nobody has seen the frame, in few words."""
+    """Class of the largest defect that rejects, or code of an uninspected frame; empty for an accepted one."""
     count: int
 
 
 class HistogramState(msgspec.Struct, frozen=True):
-    """Values in classes: `counts` has one more than `ends`."""
+    """Counts of values by class; `counts` has one entry more than `ends`, for larger values."""
 
     ends: tuple[float, ...]
     counts: tuple[int, ...]
@@ -69,19 +70,19 @@ class HistogramState(msgspec.Struct, frozen=True):
 
 
 class WorkerState(msgspec.Struct, frozen=True):
-    """As decide knows the workers from their results."""
+    """The workers as decide knows them from their results."""
 
     starts: int
-    """Workers told apart since decide has started."""
+    """Different workers seen since decide started."""
     waiting: int
     unanswered_s: float | None
-    """How long frames have been without any answer; None while answers come."""
+    """How long announced frames have been without any result; None while results arrive."""
     engine: str
-    """That of the newest result."""
+    """Engine of the newest result."""
 
 
 class GateState(msgspec.Struct, frozen=True):
-    """The gate, where there is one."""
+    """State of the gate."""
 
     taking: bool
     faults: tuple[str, ...]
@@ -97,7 +98,7 @@ class GateState(msgspec.Struct, frozen=True):
 
 
 class SinkState(msgspec.Struct, frozen=True):
-    """What the sinks could not keep."""
+    """Backlog and losses of the sinks."""
 
     pictures_waiting: int
     pictures_lost: int
@@ -108,17 +109,17 @@ class SinkState(msgspec.Struct, frozen=True):
 
 
 class LineState(msgspec.Struct, frozen=True):
-    """Everything that is told of a line. Ages count from `taken_ns`."""
+    """The state of a line. Ages count from `taken_ns`."""
 
     taken_ns: int
-    """Monotonic."""
+    """Monotonic clock."""
     started_s: float
     """Seconds since 1970."""
     version: str
     config: str
     recipe: str
     engine: str
-    """That of the config; the worker says which one it uses."""
+    """The config's engine; `worker` has the one in use."""
     deadline_ms: float
     out: str
     cameras: dict[str, CameraState]
@@ -127,17 +128,17 @@ class LineState(msgspec.Struct, frozen=True):
     batches: HistogramState
     worker: WorkerState
     refused: int
-    """Messages that decide could not take."""
+    """Messages that decide refused."""
     refused_s: float | None
-    """How long ago the last of them came; None for never."""
+    """Age of the last refused message; None when none was refused."""
     foreign_recipes: dict[str, str]
-    """Sender → the recipe it goes by, of stages that do not go by this line's."""
+    """Sender → its recipe, for processes whose recipe differs from this line's."""
     sinks: SinkState
     gate: GateState | None
 
 
 def findings(state: LineState | None, now_ns: int) -> list[str]:
-    """What is wrong, a readable line each; nothing for a line that works. `now_ns` is the monotonic clock."""
+    """What is wrong, one readable line each; empty for a healthy line. `now_ns` is the monotonic clock."""
     if state is None:
         return ["decide is starting"]
     age_s = (now_ns - state.taken_ns) / 1e9

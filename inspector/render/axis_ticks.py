@@ -8,19 +8,19 @@ from typing import Final
 from inspector.render.numbers import thousands
 
 TICK_ROOM_PCT: Final = 9
-"""Of the axis, kept free beside the label of an end."""
+"""Part of the axis next to each end that stays free for the end's label, per cent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A mark on an axis."""
+    """A labelled tick on an axis."""
 
     at_pct: float
     label: str
 
 
 def ticks(start: float, length: float, wanted: int) -> tuple[Tick, ...]:
-    """Round numbers, at most `wanted` + 1 of them."""
+    """Return ticks at round numbers, at most `wanted` + 1 of them."""
     step = _round_step(length / wanted)
     digits = max(0, -math.floor(math.log10(step)))
     return tuple(
@@ -30,7 +30,7 @@ def ticks(start: float, length: float, wanted: int) -> tuple[Tick, ...]:
 
 
 def end_ticks(start: float, length: float, wanted: int, least_digits: int = 0) -> tuple[Tick, ...]:
-    """Both ends of an axis, and the round numbers between them that leave the ends' labels room."""
+    """Return ticks at both ends of an axis, and at round numbers between that do not touch the end labels."""
     inner = [tick for tick in ticks(start, length, wanted) if TICK_ROOM_PCT < tick.at_pct < 100 - TICK_ROOM_PCT]
     digits = 0 if float(length).is_integer() and float(start).is_integer() else least_digits
     first, last = thousands(start, digits if start else 0), thousands(start + length, digits)

@@ -1,4 +1,4 @@
-"""Times as people on site read them: local time of this PC, with its offset from UTC."""
+"""Times for people on site: local time of this PC, with its offset from UTC."""
 
 from datetime import datetime
 from typing import Final
@@ -7,21 +7,21 @@ NS_PER_S: Final = 10**9
 
 
 def local(ns: int) -> datetime:
-    """A time in ns since 1970, in the local time zone."""
+    """Convert ns since 1970 to the local time zone."""
     return datetime.fromtimestamp(ns // NS_PER_S).astimezone()
 
 
 def offset(at: datetime) -> str:
-    """Offset from UTC, as in +01:00."""
+    """Offset from UTC, such as +01:00."""
     return at.isoformat(timespec="seconds")[-6:]
 
 
 def moment(ns: int) -> str:
-    """A time with its offset, as in 2026-03-01 06:00:00 UTC+01:00."""
+    """Time with its offset, such as 2026-03-01 06:00:00 UTC+01:00."""
     at = local(ns)
     return f"{at:%Y-%m-%d %H:%M:%S} UTC{offset(at)}"
 
 
 def clock(ns: int) -> str:
-    """A time of day; empty for a frame without a time."""
+    """Time of day; empty for a frame without a time."""
     return f"{local(ns):%H:%M:%S}" if ns > 0 else ""

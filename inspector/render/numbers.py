@@ -1,26 +1,26 @@
-"""Numbers as people read them in the report."""
+"""Numbers as text for the report."""
 
 import re
 from typing import Final
 
 THIN_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
-"""Between groups of three digits (ISO 80000-1): a comma or a point means different things by country."""
+"""Separator between groups of three digits (ISO 80000-1): commas and points differ in meaning by country."""
 
 _GROUPED: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
 def thousands(value: float, digits: int = 0) -> str:
-    """A number with its digits in groups of three."""
+    """Format a number with its digits in groups of three."""
     return f"{value:,.{digits}f}".replace(",", THIN_SPACE)
 
 
 def regroup(text: str) -> str:
-    """A text whose numbers have commas between their groups of three digits, with thin spaces instead."""
+    """Replace the commas between groups of three digits in a text with thin spaces."""
     return _GROUPED.sub(THIN_SPACE, text)
 
 
 def share(part: float, of: float) -> str:
-    """A part in per cent, to two figures or so; a dash where there is nothing to take it of."""
+    """Format a part in per cent: one decimal, two below 1 %, none for 0 and 100 %; a dash if the whole is 0."""
     if of <= 0:
         return "–"
     percent = 100 * part / of
@@ -29,25 +29,25 @@ def share(part: float, of: float) -> str:
 
 
 def length(mm: float) -> str:
-    """A length of strip in metres, to the centimetre; a position needs `metres`."""
+    """Format a strip length in metres, to the centimetre; a position needs `metres`."""
     return f"{thousands(mm / 1000, 2)} m"
 
 
 def metres(mm: float) -> str:
-    """A strip position or length in metres, to the millimetre."""
+    """Format a strip position or length in metres, to the millimetre."""
     return f"{thousands(mm / 1000, 3)} m"
 
 
 def square_mm(area_mm2: float) -> str:
-    """An area; small ones with a decimal, since a pit may be less than 1 mm²."""
+    """Format an area; below 10 mm² with a decimal, because a pit may be smaller than 1 mm²."""
     return f"{thousands(area_mm2, 0 if area_mm2 >= 10 else 1)} mm²"
 
 
 def frames(count: int) -> str:
-    """So many frames."""
+    """Format a number of frames."""
     return f"{thousands(count)} frame{'s' * (count != 1)}"
 
 
 def milliseconds(ms: float) -> str:
-    """A duration to three figures or so."""
+    """Format a duration: two decimals below 10 ms, one below 100 ms, then none."""
     return f"{thousands(ms, 0 if ms >= 100 else 1 if ms >= 10 else 2)} ms"

@@ -1,4 +1,4 @@
-"""Outlines around the defects of a frame: a colour and a dash pattern for each kind, a number for each defect."""
+"""Outlines of a frame's defects: a colour and a dash pattern per kind, and a number per defect."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -11,12 +11,12 @@ from inspector.render.colours import kind_colour_bgr, kind_dashes
 from inspector.values import Defect, Pixels
 
 OUTLINE_GAP_PX: Final = 2
-"""Steel left free between a defect and its outline, so that its edge can be judged."""
+"""Steel left free between a defect and its outline, so that the edge can be judged."""
 OUTLINE_PX: Final = 2
 SMALL_FRAME_PX: Final = 400
-"""A frame narrower than this is shown enlarged: half the gap, a line of 1 px and small numbers are enough."""
+"""Width below which a frame is shown enlarged: half the gap, a line of 1 px and small numbers are enough."""
 MAX_NUMBERS: Final = 12
-"""Numbered defects of a frame, the largest ones: more numbers would hide the steel between them."""
+"""Most numbered defects of a frame, the largest ones: more numbers would hide the steel between them."""
 
 TAG_BACK: Final = (24, 24, 24)
 TAG_INK: Final = (240, 240, 240)
@@ -24,22 +24,23 @@ TAG_BAR_PX: Final = 4
 TAG_SIZES: Final = ((20, 0.55), (11, 0.34))
 """Height in px and font scale of a tag, in a frame of usual width and in a small one."""
 TAG_STEPS: Final = 4
-"""Places tried on each side of a defect, each one tag further away; beyond, a number belongs to nothing."""
+"""Positions tried on each side of a defect, each one tag further away; beyond, a number looks unrelated."""
 
 
 def by_size(defects: Sequence[Defect]) -> list[int]:
-    """Indices of the defects, the largest first: defect number 1, 2, 3 … of the picture and of the report."""
+    """Indices of the defects, largest first, which is their numbering from 1 in the picture and the report."""
     return sorted(range(len(defects)), key=lambda n: -defects[n].area_px)
 
 
 def draw_outlines(
     pixels: Pixels, label: Pixels, names: Mapping[int, str], defects: Sequence[Defect] = ()
 ) -> NDArray[np.uint8]:
-    """The frame in BGR with every defect outlined in the colour and dashes of its kind; no defect is covered.
+    """Return the frame in BGR with each defect outlined in its kind's colour and dashes; none is covered.
 
-    `pixels` and `label` are uint8 [H, W]; 0 is normal, 1..K the kind. With `defects`, the largest ones get their
-    number (see `by_size`). `names`, kind → name, are written once a kind, beside its largest piece. A tag that has
-    no free room near its defect is left out. Returns uint8 [H, W, 3]. Raises ValueError where the shapes differ.
+    `pixels` and `label` are uint8 [H, W]; 0 is normal, 1..K the kind. The largest `defects` get their number (see
+    `by_size`). `names`, kind → name, are written once per kind, beside its largest piece, but not in a small
+    frame. A tag without free space near its defect is left out. Returns uint8 [H, W, 3]. Raises ValueError if the
+    shapes differ.
     """
     if pixels.shape != label.shape:
         raise ValueError(f"pixels are {pixels.shape} but labels are {label.shape}")
@@ -55,7 +56,7 @@ def draw_outlines(
         outer = np.asarray(cv2.dilate(mask, _disc(gap + line)), np.uint8)
         ring = (outer - cv2.dilate(mask, _disc(gap))) > 0
         taken |= ring
-        # Dark between the dashes: the outline stays whole, and is seen on bright steel.
+        # Dark between the dashes, so that the outline is closed and visible on bright steel.
         picture[ring & (label == 0)] = TAG_BACK
         picture[ring & _dashes(outer, kind, line) & (label == 0)] = kind_colour_bgr(kind)
         largest[kind] = _largest_piece(mask)
@@ -68,7 +69,7 @@ def draw_outlines(
 def _tags(
     defects: Sequence[Defect], names: Mapping[int, str], largest: Mapping[int, tuple[int, int, int, int]]
 ) -> list[tuple[str, int, tuple[int, int, int, int]]]:
-    """Text, kind and box of each tag; one with a name comes once a kind."""
+    """Text, kind and box of each tag; a kind's name appears once."""
     unnamed = dict(names)
     tags = []
     for number, n in enumerate(by_size(defects)[:MAX_NUMBERS], 1):
@@ -91,7 +92,7 @@ def _dashes(outer: Pixels, kind: int, line_px: int) -> NDArray[np.bool_]:
     contours, _ = cv2.findContours(outer, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     for contour in contours:
         columns, rows = contour[:, 0, 0], contour[:, 0, 1]
-        # A whole number of patterns around each defect: the outline has no seam.
+        # A whole number of patterns around each defect, so that the outline has no seam.
         patterns = max(1, round(len(contour) / len(is_on)))
         place = np.arange(len(contour)) * patterns * len(is_on) // len(contour) % len(is_on)
         drawn[rows[is_on[place]], columns[is_on[place]]] = 1
@@ -99,7 +100,7 @@ def _dashes(outer: Pixels, kind: int, line_px: int) -> NDArray[np.bool_]:
 
 
 def _pattern(kind: int, line_px: int) -> NDArray[np.bool_]:
-    """One pattern along an outline, a pixel each; lines are shorter here, as they grow by the outline's width."""
+    """One dash pattern, one entry per pixel; dashes are shorter here because drawing widens them."""
     lengths: list[int] = []
     dashes = [-(-length_px * line_px // OUTLINE_PX) for length_px in kind_dashes(kind)]
     for line, space in zip(dashes[::2], dashes[1::2], strict=True):
@@ -123,9 +124,9 @@ def _tag(
     size: tuple[int, float],
     away_px: int,
 ) -> None:
-    """Write a tag beside its defect, where neither a defect nor an outline nor another tag is covered."""
+    """Write a tag beside its defect where it covers no defect, outline or other tag."""
     height, scale = size
-    text = text.encode("ascii", "replace").decode()  # all that OpenCV's font has
+    text = text.encode("ascii", "replace").decode()  # OpenCV's font has only ASCII
     bar = TAG_BAR_PX if height > TAG_SIZES[1][0] else TAG_BAR_PX // 2
     width = 2 * bar + 2 + cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
     x, y, box_width, box_height = box

@@ -1,4 +1,4 @@
-"""How every HTML page of this project is rendered: escaped, and with no silent gap for a missing value."""
+"""How every HTML page of this project is rendered: escaped, and with an error for a missing value."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""A coil drawn to scale: what was rejected, what was not inspected, and every defect in its place.
+"""A coil drawn to scale: rejected and uninspected strip, and every defect at its position.
 
-Places along and across are per cent of the drawing, so that it fits a screen, a phone and a sheet of paper;
-marks and text keep their size in pixels.
+Positions are per cent of the drawing, so that it fits a screen, a phone and a sheet of paper; marks and text keep
+their size in pixels.
 """
 
 from collections.abc import Mapping
@@ -20,30 +20,30 @@ from inspector.report.run_figures import REJECTED, UNINSPECTED, Strip
 from inspector.report.strip_length import FrameSize, covered, frame_length_mm_of, in_order
 
 MAX_COLUMNS: Final = 800
-"""Frames are put together in columns beyond this: a screen shows no more."""
+"""Most columns of a map; above this, several frames share a column, because a screen shows no more."""
 SHARE_STEPS: Final = 6
-"""Shades of a column by its share of rejected frames: a tenth of a coil must not look like all of it."""
+"""Number of shades for a column's share of rejected frames: a tenth of a coil must not look like all of it."""
 
 DRAWN_WIDTH_PX: Final = 1060
-"""Width on a desk's screen; only the scale across depends on it."""
+"""Width on a desktop screen; it only affects the scale across."""
 LEAST_WIDTH_PX: Final = 360
 HEIGHT_PX: Final = (150, 300)
-"""A strip is drawn in true proportions where its height and width can be held to these."""
+"""Lowest and highest drawing. Within this range and the widths above, a strip keeps its true proportions."""
 DENSE_HEIGHT_PX: Final = 56
-"""Where the defects have lanes of their own, the strip above them shows its frames only."""
+"""Height of the strip when the defects have their own lanes and the strip shows only frames."""
 TRUE_ENOUGH: Final = 1.1
-"""Nobody sees a stretch smaller than this."""
+"""Largest stretch of one axis without a note; a smaller one is not visible."""
 
 TICKS_ALONG: Final = 6
 TICKS_ACROSS: Final = 3
 MOST_BARE: Final = 0.25
 GAP: Final = 1.5
-"""Frames whose first rows lie further apart than this many frame lengths have bare strip between them."""
+"""Distance between the first rows of two frames, in frame lengths, above which bare strip is between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A piece of strip with one answer; `shade` 1..SHARE_STEPS."""
+    """A piece of strip with one answer; `shade` is 1..SHARE_STEPS."""
 
     start_pct: float
     width_pct: float
@@ -53,12 +53,12 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class CoilMap:
-    """All that the template draws of one strip."""
+    """Everything the template draws of one strip."""
 
     camera: str
     coil: str | None
     since: str | None
-    """Its first capture, where several strips have its camera and coil."""
+    """First capture, if several strips have this camera and coil."""
     frames: int
     rejected: int
     uninspected: int
@@ -71,9 +71,9 @@ class CoilMap:
     rejects: tuple[Stretch, ...]
     blind: tuple[Stretch, ...]
     marks: tuple[Mark, ...]
-    """Where they would be too many, only those that a picture shows."""
+    """All defects, or only those shown in a picture if there are more than MAX_MARKS."""
     lanes: tuple[Lane, ...]
-    """All defects, where the marks would be too many."""
+    """All defects, if there are more than MAX_MARKS; else empty."""
     ticks_along: tuple[Tick, ...]
     ticks_across: tuple[Tick, ...]
     notes: tuple[str, ...]
@@ -93,11 +93,11 @@ class _Columns:
 def draw_coil_map(
     strip: Strip, largest_mm2: float, frame: FrameSize, pictures: Mapping[int, str], since: str | None = None
 ) -> CoilMap:
-    """Lay out one strip; marks are sized against `largest_mm2`, the run's largest defect.
+    """Lay out one strip; marks are scaled to `largest_mm2`, the run's largest defect.
 
-    `pictures` names the page's elements that show a defect, by the defect's row. Where the frame's length or the
-    strip's width is not known it is taken from the distance between frames and from the defects, and a note says
-    what could not be told.
+    `pictures` maps a defect's row to the page element that shows it. An unknown frame length is estimated from the
+    distance between frames, an unknown strip width from the outermost defect. A note says what could not be
+    determined.
     """
     notes: list[str] = []
     starts_mm, decisions = in_order(strip)
@@ -145,10 +145,10 @@ def draw_coil_map(
 
 
 def _axis(starts_mm: NDArray[np.float64], frame_length_mm: float) -> tuple[float, float]:
-    """Start and length of the axis: from 0, so that bare strip at the head of the coil is seen.
+    """Start and length of the axis. It starts at 0, so that bare strip at the head of the coil shows.
 
-    Not where that would leave more than a quarter of the drawing bare: a line that counts on from coil to coil has
-    its later coils far from 0.
+    If that would leave more than a quarter of the drawing bare, it starts at the first frame: a line that counts
+    on from coil to coil has its later coils far from 0.
     """
     first_mm, end_mm = float(starts_mm[0]), float(starts_mm[-1]) + frame_length_mm
     start_mm = 0.0 if 0 <= first_mm <= MOST_BARE * end_mm else first_mm
@@ -156,7 +156,7 @@ def _axis(starts_mm: NDArray[np.float64], frame_length_mm: float) -> tuple[float
 
 
 def _size_px(length_mm: float, width_mm: float) -> tuple[int, int]:
-    """Width and height of the drawing: as wide as the page, less for a short piece that would get too high."""
+    """Width and height of the drawing: full page width, or less for a short piece that would become too high."""
     least_px, most_px = HEIGHT_PX
     width_px = min(DRAWN_WIDTH_PX, max(LEAST_WIDTH_PX, round(most_px * length_mm / width_mm)))
     return width_px, round(min(max(width_px * width_mm / length_mm, least_px), most_px))
@@ -193,7 +193,7 @@ def _columns(
 def _stretches(
     columns: _Columns, chosen: NDArray[np.int64], what: str, place: Place, frame_length_mm: float
 ) -> tuple[Stretch, ...]:
-    """Neighbouring columns of one shade, put together; a column with one chosen frame is never left bare."""
+    """Merge neighbouring columns of one shade; a column with any chosen frame gets at least the lightest shade."""
     shades = np.ceil(SHARE_STEPS * chosen / np.maximum(columns.frames, 1)).astype(np.int64)
     gaps = columns.start_mm[1:] - columns.end_mm[:-1] > (GAP - 1) * frame_length_mm
     cuts = np.flatnonzero((np.diff(shades) != 0) | gaps) + 1

@@ -1,4 +1,4 @@
-"""How long verdicts took: a histogram of capture to verdict, and every stage's usual and worst time."""
+"""Verdict times: a histogram from capture to verdict, and each stage's usual and worst time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from inspector.render.axis_ticks import Tick, ticks
 from inspector.render.numbers import frames, milliseconds
 
 TOTAL: Final = "total"
-"""The key of `stage_ms` that runs from capture to verdict."""
+"""Key of `stage_ms` for the time from capture to verdict."""
 BINS: Final = 48
 SHOWN_SHARE: Final = 0.995
-"""The slowest frames beyond go into one last bar: one straggler must not flatten all others."""
+"""Share of the frames on the axis; slower ones share one last bar, so that a straggler does not flatten it."""
 TICKS: Final = 6
 HIGHEST_PCT: Final = 88
-"""Height of the highest bar; the names of the lines stand above."""
+"""Height of the highest bar, per cent; the labels of the lines are above it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar of the histogram; `over` holds everything slower than the axis."""
+    """One bar of the histogram; `over` is the bar of everything slower than the axis."""
 
     start_pct: float
     width_pct: float
@@ -42,7 +42,7 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True)
 class LatencyChart:
-    """All that the template draws of the times."""
+    """Everything the template draws of the times."""
 
     bars: tuple[Bar, ...]
     lines: tuple[Tick, ...]
@@ -53,7 +53,10 @@ class LatencyChart:
 
 
 def chart_latency(stage_ms: Mapping[str, Sequence[float]], total: StageTimes | None) -> LatencyChart | None:
-    """Draw the times; `total` is the run's own figure, else the frames' is taken. None without any times."""
+    """Lay out the times; None without any.
+
+    `total` is the run's own figure; without it, the frames' times are used.
+    """
     if not stage_ms and total is None:
         return None
     stages = tuple(_times(name, ms) for name, ms in stage_ms.items() if name != TOTAL and ms)
@@ -65,7 +68,7 @@ def chart_latency(stage_ms: Mapping[str, Sequence[float]], total: StageTimes | N
     end_ms = max(float(np.quantile(ms, SHOWN_SHARE)), 1e-3)
     slower = int((ms > end_ms).sum())
     counts, edges = np.histogram(ms[ms <= end_ms], bins=BINS, range=(0.0, end_ms))
-    # The axis is one bar longer than the histogram, for the slower ones.
+    # The axis is one bar longer than the histogram, for the slower frames.
     axis_ms = end_ms * (BINS + 1) / BINS
     highest = max(int(counts.max()), slower, 1)
     titles = [

@@ -1,4 +1,4 @@
-"""Defects on a coil map: a mark each, or lanes of shaded tiles where they are too many to tell apart."""
+"""Defects on a coil map: one mark each, or lanes of shaded tiles if there are too many to tell apart."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -12,32 +12,32 @@ from inspector.render.numbers import metres, square_mm, thousands
 from inspector.report.strip_defects import DefectTable, StripDefect
 
 MAX_MARKS: Final = 600
-"""Beyond this, marks would only cover each other: each kind gets a lane of tiles instead."""
+"""Most marks on a map; above this they would cover each other, and each kind gets a lane of tiles instead."""
 TILES: Final = (100, 6)
 """Tiles of a lane, along and across."""
 TILE_SHADES: Final = 6
 MARK_RADIUS_PX: Final = (3.5, 12.0)
-"""Of the smallest and of the run's largest defect: area goes with area."""
+"""Radius of the smallest mark and of the run's largest defect; a mark's area grows with the defect's area."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One defect."""
+    """The mark of one defect."""
 
     along_pct: float
     across_pct: float
     shape: str
-    """An SVG path around 0, 0, in pixels."""
+    """SVG path around 0, 0, in pixels."""
     kind: int
     rejected: bool
     title: str
     picture: str | None
-    """Element of the page that shows it."""
+    """Page element that shows the defect; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A part of the strip with defects of one kind; `shade` 1..TILE_SHADES."""
+    """Part of the strip with defects of one kind; `shade` is 1..TILE_SHADES."""
 
     along_pct: float
     across_pct: float
@@ -56,7 +56,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The piece of strip that a map shows, and where on it a position lies."""
+    """The piece of strip that a map shows; converts positions to per cent of the drawing."""
 
     start_mm: float
     length_mm: float
@@ -67,20 +67,23 @@ class Place:
         return 100 * (mm - self.start_mm) / self.length_mm
 
     def across_pct(self, mm: float) -> float:
-        """Position across in per cent of the drawing, held inside it."""
+        """Position across in per cent of the drawing, limited to 0..100."""
         return min(max(100 * mm / self.width_mm, 0.0), 100.0)
 
 
 def draw_marks(
     table: DefectTable, rows: Iterable[int], place: Place, largest_mm2: float, pictures: Mapping[int, str]
 ) -> tuple[Mark, ...]:
-    """A mark for each of the `rows`, large ones first, so that small ones lie on top; `pictures` by row."""
+    """Return a mark for each of the `rows`, largest first, so that small ones are on top.
+
+    `pictures` maps a defect's row to the page element that shows it.
+    """
     ordered = sorted(rows, key=lambda row: -table.area_mm2[row])
     return tuple(_mark(table.row(row), place, largest_mm2, pictures.get(row)) for row in ordered)
 
 
 def draw_lanes(table: DefectTable, place: Place) -> tuple[Lane, ...]:
-    """A lane for each kind, its tiles shaded by the number of defects, on one scale for all kinds."""
+    """Return a lane for each kind; tiles are shaded by the number of defects, on one scale for all kinds."""
     columns, rows = TILES
     along = (np.asarray(table.along_mm) - place.start_mm) / place.length_mm
     across = np.asarray(table.across_mm, np.float64) / place.width_mm
@@ -133,7 +136,7 @@ def _mark(defect: StripDefect, place: Place, largest_mm2: float, picture: str | 
 
 
 def mark_path(kind: int, radius_px: float) -> str:
-    """The SVG path of a kind's mark around 0, 0; all shapes look equally large at one radius."""
+    """Return the SVG path of a kind's mark around 0, 0; all shapes look equally large at one radius."""
     r = radius_px
     match kind_shape(kind):
         case "circle":

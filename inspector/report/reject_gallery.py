@@ -1,4 +1,4 @@
-"""The pictures of the worst rejects of every kind, made small enough to be mailed, with their reasons."""
+"""Pictures of the worst rejects of each kind, with their reasons, small enough to be mailed."""
 
 import base64
 import re
@@ -18,20 +18,20 @@ from inspector.sinks.pictures import captured_ns_of, picture_name
 from inspector.values import Verdict
 
 OF_A_KIND: Final = 8
-"""Defects of a kind that are shown, the largest; fewer where there are many kinds."""
+"""Most defects shown per kind, the largest ones; fewer if there are many kinds."""
 MAX_PICTURES: Final = 48
-"""Some 3 MB; every kind has one at least."""
+"""Most pictures of a report, about 3 MB; each kind has at least one."""
 PICTURE_PX: Final = 1200
 PICTURE_QUALITY: Final = 72
 MAX_REASONS: Final = 8
-"""Reasons told of one picture."""
+"""Most reasons shown per picture."""
 
 _PLACE: Final = re.compile(r"-?\d+\.\d{3} m, -?\d+ mm across")
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason of a reject; number and kind are those of the defect in the picture, 0 where it names none."""
+    """One reason of a reject, with the number and kind of its defect in the picture, or 0 if it names none."""
 
     number: int
     kind: int
@@ -40,7 +40,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class RejectPicture:
-    """One rejected frame as the report shows it."""
+    """One rejected frame as shown in the report."""
 
     anchor: str
     camera: str
@@ -52,53 +52,53 @@ class RejectPicture:
     reasons: tuple[Reason, ...]
     """Largest defect first."""
     more: int
-    """Reasons left out."""
+    """Number of reasons left out."""
     about: str
-    """Of the defect that it is shown for, where several frames show that."""
+    """Size of the defect that the picture is shown for, if several frames show it; else empty."""
     jpeg: str | None
-    """Base64; None where the file cannot be read."""
+    """Base64; None if the file cannot be read."""
     width_px: int
     height_px: int
-    """Of the frame, before it was made smaller."""
+    """Width and height are those of the frame, before the picture was scaled down."""
 
 
 @dataclass(frozen=True, slots=True)
 class KindGallery:
-    """The worst of one kind; `kind` 0 are rejects for another reason than a defect."""
+    """The worst rejects of one kind; `kind` 0 is rejects for another reason than a defect."""
 
     kind: int
     name: str
     said: str
     pictures: tuple[RejectPicture, ...]
     elsewhere: tuple[tuple[str, str], ...]
-    """(anchor, position) of its worst that another kind's pictures show."""
+    """(anchor, position) of its worst rejects that are shown under another kind."""
 
 
 @dataclass(slots=True)
 class Gallery:
-    """All pictures, and where on the page a defect is shown."""
+    """All pictures, and where on the page each defect is shown."""
 
     kinds: list[KindGallery] = field(default_factory=list)
     anchors: dict[tuple[str, str | None, int], dict[int, str]] = field(default_factory=dict)
-    """By strip and row of its defects."""
+    """Strip → row of its defects → anchor."""
     replaced: int = 0
-    """Pictures not shown: a later frame with the same number has taken their place."""
+    """Pictures not shown because a later frame with the same number replaced them."""
 
     @property
     def pictures(self) -> list[RejectPicture]:
-        """All, in the order of the page."""
+        """All pictures, in the order of the page."""
         return [picture for kind in self.kinds for picture in kind.pictures]
 
     def of_strip(self, strip: Strip) -> Mapping[int, str]:
-        """Anchors by row of the strip's defects."""
+        """Anchors of the strip's defects, by row."""
         return self.anchors.get((strip.camera, strip.coil, strip.epoch), {})
 
 
 def show_worst(figures: RunFigures, folder: Path, defects: Mapping[tuple[int, str], int]) -> Gallery:
-    """Load the worst defects' pictures from `folder`; one that has gone or is damaged is shown without.
+    """Load the pictures of the worst defects from `folder`; a missing or damaged one leaves an empty entry.
 
-    `defects`: how many there are of each (kind, name). Every kind shows its worst; a frame is shown once, with the
-    kind that has fewest defects, so that a crack is not lost among big scratches.
+    `defects` is the number of defects per (kind, name). Each kind shows its worst. A frame is shown once, under
+    its kind with the fewest defects, so that a crack is not lost among big scratches.
     """
     gallery = Gallery()
     most = max(1, min(OF_A_KIND, MAX_PICTURES // max(1, len(figures.worst))))
@@ -149,7 +149,7 @@ def _show_kind(
 
 
 def tell_rest(shown: int, pictured: int, rejected: int) -> str:
-    """Say which rejects are shown and where the others are."""
+    """Return text that says which rejects are shown and where the others are."""
     if not rejected:
         return ""
     if not pictured:
@@ -167,9 +167,9 @@ def tell_rest(shown: int, pictured: int, rejected: int) -> str:
 
 
 def reasons_by_size(verdict: Verdict) -> list[Reason]:
-    """A reject's reasons with the numbers of their defects in the picture, the largest defect first.
+    """Return a reject's reasons with the numbers of their defects in the picture, largest defect first.
 
-    A reason that names no defect, or one too small to have a number, has number 0.
+    A reason without a defect, or with one too small to have a number, gets number 0.
     """
     numbers = {n: number for number, n in enumerate(by_size(verdict.defects), 1)}
     places: dict[tuple[str, str], list[int]] = {}
@@ -200,7 +200,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
-        return b""  # said in the report, in the picture's place
+        return b""  # the report says so in the picture's place
 
 
 def _picture(anchor: str, candidate: Candidate, content: bytes) -> RejectPicture:
@@ -228,7 +228,7 @@ def _picture(anchor: str, candidate: Candidate, content: bytes) -> RejectPicture
 
 
 def _smaller(content: bytes) -> tuple[str | None, tuple[int, int]]:
-    """The picture as base64 JPEG for the page, with its own width and height; None where it is damaged."""
+    """Return the picture as base64 JPEG, scaled down for the page, and its first size; None if it is damaged."""
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if picture is None:
         return None, (0, 0)
@@ -243,7 +243,7 @@ def _smaller(content: bytes) -> tuple[str | None, tuple[int, int]]:
             cv2.IMWRITE_JPEG_QUALITY,
             PICTURE_QUALITY,
             cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,  # thin coloured lines
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,  # keeps thin coloured lines sharp
         ],
     )
     return base64.b64encode(encoded.tobytes()).decode(), (width_px, height_px)

@@ -1,4 +1,4 @@
-"""report.html: a run, a coil or some hours on one page, for the person who decides whether the coil goes out."""
+"""report.html: a run, a coil or some hours on one page, for the person who decides whether the coil ships."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,25 +33,25 @@ from inspector.sinks.pictures import picture_name
 from inspector.values import Verdict
 
 MAX_UNINSPECTED: Final = 20
-"""Rows of the table of reasons."""
+"""Most rows in the table of reasons."""
 MAX_MAPS: Final = 12
 WIDE: Final = 3.0
-"""Frames this many times wider than high get a row of their own."""
+"""Aspect ratio, width to height, from which a picture gets a row to itself."""
 REJECTS_FOLDER: Final = "rejects"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that the template shows."""
+    """Everything the template shows."""
 
     title: str
     captured: str
-    """When."""
+    """First and last capture, as text."""
     headline: Headline
     ledger: Ledger
     lengths: tuple[tuple[str, str, str], ...]
     whole_run: bool
-    """The verdicts should be all of one run."""
+    """Whether the verdicts should be a complete run."""
     identity: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     maps: tuple[CoilMap, ...]
@@ -76,13 +76,12 @@ def write_report(
     config: LoadedConfig | None = None,
     to: Path | None = None,
 ) -> Path:
-    """Make one HTML file of the verdict logs, the pictures of rejects and, for a whole run, its summary.
+    """Write one HTML file from the verdict logs, the pictures of rejects and, for a whole run, its summary.
 
-    `folder` is a run's, a replay's or a service's. `config` is the line's, for a service, which leaves none in the
-    folder. `to` is the file to write; None is report.html in the folder, with the selection in its name. The file
-    needs no other: no network, no script. What is missing or damaged is said in it. Returns the file's path.
-    Raises InputError where no verdict can be read or none is selected, WorkError where the report cannot be
-    written.
+    `folder` is that of a run, a replay or a service. `config` is needed for a service, which leaves no config in
+    its folder. `to` is the file to write; None is report.html in the folder, with the selection in its name. The
+    file is self-contained: no network, no script. It says what is missing or damaged. Returns the file's path.
+    Raises InputError if no verdict can be read or selected, WorkError if the report cannot be written.
     """
     selection = selection or Selection()
     files = VerdictFiles(folder, selection)
@@ -117,7 +116,7 @@ def _compose(
 ) -> Report:
     whole_run = selection.everything and not files.rotated and config is None
     summary, notes = _summary(folder, figures) if whole_run else (None, [])
-    # A service leaves a summary when it stops, which counts from its last start: it is no run's.
+    # A service's summary counts from its last start, so it is not the summary of a run.
     whole_run = whole_run and (summary is not None or bool(notes))
     rules, note = read_rules(folder, config, figures.recipes)
     notes += [note] if note else []
@@ -169,16 +168,16 @@ def _compose(
 
 
 def _summary(folder: Path, figures: RunFigures) -> tuple[Summary | None, list[str]]:
-    """The summary of a run's folder, and what is to be said of it."""
+    """Return the summary of a run's folder, and notes for the reader about it."""
     summary, note = read_summary(folder / "summary.json")
     if summary is not None and summary.captured < figures.captured and not (folder / CONFIG_NAME).exists():
-        # Only a run's folder holds the run's config.
+        # Only a run's folder holds the config.
         return None, []
     return summary, [note] if note else []
 
 
 def _losses(figures: RunFigures, summary: Summary | None) -> list[str]:
-    """What is missing, a sentence each."""
+    """One sentence for each kind of loss."""
     notes = []
     if figures.torn_last_line:
         notes.append("The last line of verdicts.jsonl is torn and was left out: the run was cut off there.")
@@ -196,7 +195,7 @@ def _losses(figures: RunFigures, summary: Summary | None) -> list[str]:
 
 
 def _maps(strips: Sequence[Strip], largest_mm2: float, frame: FrameSize, gallery: Gallery) -> tuple[CoilMap, ...]:
-    """The strips drawn; those of one camera and coil, which differ by their start only, are told apart by it."""
+    """Draw the strips; those with the same camera and coil also show their start."""
     drawn = []
     for strip in sorted(strips, key=lambda strip: (strip.first_ns, strip.camera)):
         alike = [other for other in strips if (other.camera, other.coil) == (strip.camera, strip.coil)]
@@ -213,7 +212,7 @@ def _stopped(strip: Strip) -> int:
 def _frame_size(
     figures: RunFigures, summary: Summary | None, rules: RunRules | None, gallery: Gallery
 ) -> FrameSize:
-    """A frame's length and width: the run's own, or the width from a picture and the defects' scale."""
+    """A frame's length and width from the run, or only the width, from a picture and the scale of the defects."""
     known = (summary.frame_mm if summary else None) or (rules.frame_mm if rules else None)
     if known is not None:
         return FrameSize(*known)
@@ -224,7 +223,7 @@ def _frame_size(
 
 
 def _masked(value: object) -> object:
-    """What a camera's address says in a reason must not go out with a report."""
+    """Mask passwords: a reason may contain a camera's address, and the report leaves the site."""
     return masked(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

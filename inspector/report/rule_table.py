@@ -1,4 +1,4 @@
-"""The table of kinds: the rule in force for each, and what the verdicts hold of it."""
+"""The table of kinds: the rule for each, and what the verdicts contain of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from inspector.report.run_rules import KindRule, RunRules
 
 @dataclass(frozen=True, slots=True)
 class KindLine:
-    """One kind; texts are empty where nothing is known."""
+    """One kind; unknown texts are empty."""
 
     kind: int
     name: str
@@ -18,15 +18,15 @@ class KindLine:
     threshold: str
     min_area: str
     found: KindRow | None
-    """None where no defect of it was found."""
+    """None if no defect of this kind was found."""
 
 
 def kind_lines(found: Sequence[KindRow], rules: RunRules | None) -> tuple[KindLine, ...]:
-    """A line for every kind that has a rule or was found, in the order of the kinds."""
+    """Return a line for each kind that has a rule or was found, in the order of the kinds."""
     ruled = {rule.name: rule for rule in rules.kinds} if rules else {}
     lines = [_line(row.kind, row.name, ruled.get(row.name), row) for row in found]
     names = {row.name for row in found}
-    # Without the engine a kind that was not found has no number, and so no colour.
+    # Without the engine, a kind that was not found has no number and so no colour.
     lines += [_line(rule.kind, name, rule, None) for name, rule in ruled.items() if name not in names]
     return tuple(sorted(lines, key=lambda line: (line.kind or 256, line.name)))
 

@@ -1,7 +1,7 @@
-"""What verdicts add up to, read line by line.
+"""Totals of the verdicts, read line by line.
 
-Memory: some 40 bytes a verdict and 19 a defect, and a few dozen verdicts for the pictures. The report of a million
-verdicts with 300,000 defects takes 62 MiB on top of the program itself.
+Memory: about 40 bytes per verdict and 19 per defect, and a few dozen verdicts for the pictures. The report of a
+million verdicts with 300 000 defects takes 62 MiB on top of the program itself.
 """
 
 import heapq
@@ -21,21 +21,23 @@ from inspector.values import Decision, Verdict
 
 DECISIONS: Final = (Decision.ACCEPT, Decision.REJECT, Decision.UNINSPECTED)
 ACCEPTED, REJECTED, UNINSPECTED = range(3)
-"""Indices of `DECISIONS`, as kept in `Strip.decisions`: a byte a frame."""
+"""Indices into `DECISIONS`, stored as one byte per frame in `Strip.decisions`."""
 
 CANDIDATES: Final = 16
-"""Defects of a kind, and rejects without one, kept for the pictures: twice what is shown, as some pictures may
-be those of a later frame with the same number."""
+"""Largest defects of each kind, and rejects without a defect, kept for the pictures.
+
+Twice as many as are shown, because a later frame with the same number may have replaced a picture.
+"""
 MAX_REASONS: Final = 1000
-"""Different reasons that are told apart; what comes later counts as OTHER_REASON."""
+"""Most reasons counted separately; later ones count as OTHER_REASON."""
 OTHER_REASON: Final = "other reasons"
 
 
 @dataclass(slots=True)
 class Strip:
-    """One coil as one camera saw it from one start of its ingest: its positions have one origin.
+    """One coil seen by one camera during one run of its ingest, so that all positions have one origin.
 
-    The arrays hold one entry a frame, in the order of the verdicts.
+    The arrays hold one entry per frame, in the order of the verdicts.
     """
 
     camera: str
@@ -46,15 +48,15 @@ class Strip:
     decisions: "array[int]" = field(default_factory=lambda: array("B"))
     defects: DefectTable = field(default_factory=DefectTable)
     across_mm: float = 0.0
-    """Sum over the defects, which held against `across_px` gives the scale; a verdict does not hold it."""
+    """Sum over the defects; divided by `across_px` it gives the scale, which verdicts do not contain."""
     across_px: float = 0.0
     reach_mm: float = 0.0
-    """The furthest that any defect lies behind its frame's first row."""
+    """Largest distance of a defect behind its frame's first row."""
 
 
 @dataclass(slots=True)
 class UninspectedReason:
-    """One reason, and the first frame that had it."""
+    """One reason, how often it occurs, and the first frame with it."""
 
     text: str
     frames: int
@@ -63,26 +65,26 @@ class UninspectedReason:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A defect, or a reject for another reason, that may be shown in a picture."""
+    """A defect, or a reject for another reason, that the report may show in a picture."""
 
     verdict: Verdict
     strip: Strip
     row: int | None
-    """Of `strip.defects`; None for a reject without a defect to blame."""
+    """Row in `strip.defects`; None for a reject without a defect."""
     area_mm2: float
     frames: int
 
 
 @dataclass(slots=True)
 class RunFigures:
-    """Everything the report tells of the verdicts."""
+    """Everything the report says about the verdicts."""
 
     frames: list[int] = field(default_factory=lambda: [0] * len(DECISIONS))
-    """Verdicts by decision, in the order of `DECISIONS`."""
+    """Number of verdicts by decision, in the order of `DECISIONS`."""
     strips: dict[tuple[str, str | None, int], Strip] = field(default_factory=dict)
     """By camera, coil and ingest epoch."""
     kind_frames: "Counter[tuple[int, str]]" = field(default_factory=Counter)
-    """Frames that show a defect of (kind, name)."""
+    """Number of frames that show a defect of (kind, name)."""
     uninspected: dict[str, UninspectedReason] = field(default_factory=dict)
     stage_ms: "dict[str, array[float]]" = field(default_factory=dict)
     first_ns: int | None = None
@@ -90,14 +92,14 @@ class RunFigures:
     recipes: "Counter[str]" = field(default_factory=Counter)
     engines: "Counter[str]" = field(default_factory=Counter)
     worst: dict[tuple[int, str] | None, list[Candidate]] = field(default_factory=dict)
-    """Of every (kind, name) the CANDIDATES largest defects with a picture, largest first; None: other rejects."""
+    """Largest CANDIDATES pictured defects of each (kind, name), largest first; None: rejects without a defect."""
     rejects_pictured: int = 0
     torn_last_line: bool = False
     unreadable_lines: int = 0
 
     @property
     def captured(self) -> int:
-        """Verdicts read."""
+        """Number of verdicts read."""
         return sum(self.frames)
 
 
@@ -117,10 +119,10 @@ class KindRow:
 def read_figures(
     lines: Iterable[bytes], has_picture: Callable[[Verdict], bool], wanted: Callable[[Verdict], bool] | None = None
 ) -> RunFigures:
-    """Add up the verdicts that are `wanted` (None: all); `has_picture` is asked of rejects only.
+    """Total the verdicts that are `wanted` (None: all); `has_picture` is called only for rejects.
 
-    A last line without its end is what a killed run leaves; it and any other line that is no verdict are counted,
-    not raised. Raises OSError where `lines` does.
+    A killed run leaves a last line without its end; it and other unreadable lines are counted, not raised. Raises
+    OSError if `lines` does.
     """
     reading = _Reading(has_picture)
     figures = reading.figures
@@ -141,7 +143,7 @@ def read_figures(
 
 
 def kind_rows(figures: RunFigures) -> tuple[KindRow, ...]:
-    """The defects of each kind over all strips, in the order of the kinds."""
+    """Return the defects of each kind over all strips, in the order of the kinds."""
     found: dict[tuple[int, str], list[tuple[int, float, float, Strip, int]]] = {}
     for strip in figures.strips.values():
         table = strip.defects
@@ -166,24 +168,24 @@ def kind_rows(figures: RunFigures) -> tuple[KindRow, ...]:
 
 
 class _Reading:
-    """Takes verdicts in the order of the log; a defect is kept once a frame of its camera shows it no more."""
+    """Totals verdicts in the order of the log; a defect ends when its camera's next frame does not show it."""
 
     def __init__(self, has_picture: Callable[[Verdict], bool]) -> None:
         self.figures = RunFigures()
         self._has_picture = has_picture
         self._open: dict[str, dict[str, tuple[StripDefect, Strip]]] = {}
         self._heaps: dict[tuple[int, str] | None, list[tuple[float, int, Candidate]]] = {}
-        self._order = count(0, -1)  # of two equal ones the earlier one is kept
+        self._order = count(0, -1)  # of two equal ones the earlier is kept
 
     def add(self, verdict: Verdict) -> None:
-        """One more verdict."""
+        """Add one verdict."""
         figures = self.figures
         decision = DECISIONS.index(verdict.decision)
         figures.frames[decision] += 1
         figures.recipes[verdict.recipe] += 1
         figures.engines[verdict.engine] += 1
         ns = verdict.captured_ns
-        if ns > 0:  # a frame lost with decide has no time
+        if ns > 0:  # a frame that was lost with decide has no time
             figures.first_ns = ns if figures.first_ns is None else min(ns, figures.first_ns)
             figures.last_ns = ns if figures.last_ns is None else max(ns, figures.last_ns)
         for stage, ms in verdict.stage_ms.items():
@@ -203,7 +205,7 @@ class _Reading:
             self._add_defects(verdict, strip)
 
     def close(self) -> None:
-        """No verdict comes any more."""
+        """Finish the open defects after the last verdict."""
         for defects in self._open.values():
             for defect, strip in defects.values():
                 self._keep(defect, strip)
@@ -224,7 +226,7 @@ class _Reading:
             if part.id in before:
                 now[part.id] = before.pop(part.id)
                 now[part.id][0].add(part, rejected=rejected)
-            elif part.id in now:  # two pieces that a later frame has joined
+            elif part.id in now:  # two pieces that a later frame joined
                 now[part.id][0].add(part, rejected=rejected)
                 now[part.id][0].frames -= 1
             else:
@@ -261,13 +263,13 @@ class _Reading:
 
 
 def blamed_names(verdict: Verdict) -> frozenset[str]:
-    """Names of the kinds that a reject's reasons begin with."""
+    """Return the names of the kinds that a reject's reasons begin with."""
     names = {defect.name for defect in verdict.defects}
     return frozenset(name for name in names if any(reason.startswith(f"{name} ") for reason in verdict.reasons))
 
 
 def _add_reason(reasons: dict[str, UninspectedReason], verdict: Verdict) -> None:
-    """Count a reason: by its code where it has one, else by its text without the file that it names."""
+    """Count a reason by its code, or by its text without the file name if it has no code."""
     text = "; ".join(verdict.reasons)
     if verdict.file is not None:
         text = text.removeprefix(f"{verdict.file}: ")

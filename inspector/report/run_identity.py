@@ -1,4 +1,4 @@
-"""What was inspected, when, and with what."""
+"""The head of the report: what was inspected, when, and with what."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ def identity(
     coils: Sequence[str],
     selection: Selection,
 ) -> tuple[tuple[str, str], ...]:
-    """Names and values for the head of the report; every recipe and engine that gave a verdict is named."""
+    """Return names and values for the head of the report, with every recipe and engine that made a verdict."""
     cameras = sorted({camera for camera, _, _ in figures.strips})
     recipes = list(figures.recipes) or ([summary.recipe] if summary else [])
     engines = list(figures.engines) or ([summary.engine] if summary else [])
@@ -51,7 +51,7 @@ def _only(selection: Selection) -> str:
 
 
 def strip_lengths(lengths: Sequence[Covered], cameras: int) -> tuple[tuple[str, str, str], ...]:
-    """(name, length, share of it) of the strip inspected, rejected and not inspected."""
+    """Return (name, length, share) of the strip inspected, rejected and not inspected."""
     inspected_mm = sum(each.inspected_mm for each in lengths)
     rejected_mm = sum(each.rejected_mm for each in lengths)
     blind_mm = sum(each.uninspected_mm for each in lengths)
@@ -69,7 +69,7 @@ def _some(names: Sequence[str], most: int = 4) -> str:
 
 
 def title(figures: RunFigures, coils: Sequence[str], rules: RunRules | None) -> str:
-    """What it is a report of, and the time of its first frame."""
+    """Return the report's title with the time of its first frame."""
     if len(coils) == 1:
         what = f"Coil {coils[0]}"
     elif coils:
@@ -82,7 +82,7 @@ def title(figures: RunFigures, coils: Sequence[str], rules: RunRules | None) -> 
 
 
 def captured_when(figures: RunFigures) -> str:
-    """First and last capture, local time of this PC with its offset from UTC."""
+    """First and last capture in local time of this PC, with its offset from UTC."""
     if figures.first_ns is None or figures.last_ns is None:
         return ""
     first, last = local(figures.first_ns), local(figures.last_ns)

@@ -1,4 +1,4 @@
-"""The run's own count (summary.json) held against the verdicts on record."""
+"""Compares a run's own count (summary.json) with the verdicts on record."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from inspector.report.run_figures import RunFigures
 
 
 class LatencySummary(msgspec.Struct, frozen=True):
-    """Capture to verdict, milliseconds."""
+    """Time from capture to verdict, milliseconds."""
 
     p50: float
     p99: float
@@ -18,7 +18,7 @@ class LatencySummary(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What the report reads of summary.json; other keys are left alone."""
+    """The keys of summary.json that the report reads; others are ignored."""
 
     captured: int
     accepted: int
@@ -34,7 +34,7 @@ class Summary(msgspec.Struct, frozen=True):
     pictures_skipped: int = 0
     verdicts_lost: int = 0
     frame_mm: tuple[float, float] | None = None
-    """A frame's size on the strip, along and across; no verdict holds it. Without it, it is estimated."""
+    """Size of a frame on the strip, along and across, which verdicts do not contain; None: it is estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What the run comes to; `tone` is good, warn, bad or none."""
+    """The run's result; `tone` is good, warn, bad or none."""
 
     tone: str
     text: str
@@ -61,7 +61,7 @@ class Headline:
 
 
 def read_summary(path: Path) -> tuple[Summary | None, str | None]:
-    """The summary, or None and what to tell the reader of the report about it."""
+    """Return the summary, or None and a note for the reader of the report."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Summary), None
     except FileNotFoundError:
@@ -78,7 +78,7 @@ def read_summary(path: Path) -> tuple[Summary | None, str | None]:
 
 
 def balance(summary: Summary | None, figures: RunFigures) -> Ledger:
-    """Hold both counts against each other; nothing is put right, whatever differs is a fault."""
+    """Compare both counts; a difference is reported as a fault, never corrected."""
     accepted, rejected, uninspected = figures.frames
     if summary is None:
         return Ledger(figures.captured, accepted, rejected, uninspected, None, None, ())
@@ -111,9 +111,9 @@ def balance(summary: Summary | None, figures: RunFigures) -> Ledger:
 
 
 def headline(ledger: Ledger, *, whole_run: bool = True) -> Headline:
-    """The run in one sentence; anything but a clean, balanced run is told first.
+    """Return the run in one sentence; anything but a clean, balanced run comes first.
 
-    `whole_run`: the verdicts should be all of a run, so that a missing summary is a doubt.
+    `whole_run`: the verdicts should be a complete run, so a missing summary is reported.
     """
     if not ledger.captured and not ledger.faults:
         return Headline("none", "No frame was captured", ())

@@ -1,4 +1,4 @@
-"""The rules a run was judged by, as far as its config still leads to them: thresholds, areas, actions, scale."""
+"""The rules of a run: thresholds, areas, actions and scale, if its config still leads to them."""
 
 from collections.abc import Container
 from dataclasses import dataclass, replace
@@ -16,10 +16,10 @@ CONFIG_NAME: Final = "line.json"
 
 @dataclass(frozen=True, slots=True)
 class KindRule:
-    """What the recipe says of one kind; None is the engine's own value, where the engine cannot be read."""
+    """The recipe's rule for one kind; None is the engine's own value when the engine cannot be read."""
 
     kind: int
-    """0 where the engine cannot be read."""
+    """0 if the engine cannot be read."""
     name: str
     rejects: bool
     threshold: float | None
@@ -28,11 +28,11 @@ class KindRule:
 
 @dataclass(frozen=True, slots=True)
 class RunRules:
-    """The line, and what it judges by; what could not be read is None."""
+    """The line and its rules; None is what could not be read."""
 
     line: str
     config: str | None
-    """Identity; None for line.json, which holds the config of a run but not its identity."""
+    """Identity; None for line.json, which contains a run's config but not its identity."""
     coil: str | None = None
     deadline_ms: float | None = None
     recipe: str | None = None
@@ -47,9 +47,9 @@ class RunRules:
 def read_rules(
     folder: Path, config: LoadedConfig | None, recipes: Container[str]
 ) -> tuple[RunRules | None, str | None]:
-    """The rules of a run from its line.json, or of the line `config`; and what to tell the reader about them.
+    """Return a run's rules from its line.json or from `config`, and a note for the reader if they are not shown.
 
-    `recipes` are the identities in the verdicts: rules of another recipe than those are not shown.
+    `recipes` are the recipe identities in the verdicts; rules of another recipe are not shown.
     """
     resolved = folder / CONFIG_NAME
     if config is None and not resolved.exists():
@@ -72,7 +72,7 @@ def read_rules(
     try:
         manifest = read_manifest(line.engine)
     except InspectorError:
-        manifest = None  # its own thresholds are shown as "the engine's"
+        manifest = None  # the report then says "the engine's" for its values
     rules = replace(
         rules,
         recipe=recipe.identity,

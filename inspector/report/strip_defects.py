@@ -1,4 +1,4 @@
-"""The defects of a strip: each one followed over the frames that show it, then kept in a few bytes."""
+"""The defects of a strip, each followed over the frames that show it and then stored in a few bytes."""
 
 from array import array
 from dataclasses import dataclass, field
@@ -10,28 +10,28 @@ from numpy.typing import NDArray
 from inspector.values import Defect, Verdict
 
 MAX_KINDS: Final = 65_535
-"""What an index of two bytes tells apart; an engine has 255 kinds."""
+"""Largest index in two bytes; an engine has at most 255 kinds."""
 
 
 @dataclass(slots=True)
 class StripDefect:
-    """One defect on the strip, over all the frames that show it."""
+    """One defect on the strip, over all frames that show it."""
 
     kind: int
     name: str
     area_mm2: float
     along_mm: float
-    """Centre, weighted by area where several frames show it."""
+    """Centre, weighted by area if several frames show the defect."""
     across_mm: float
     rejected: bool
-    """A frame that shows it was rejected."""
+    """Whether a frame that shows it was rejected."""
     frames: int = 1
     shown_by: Verdict | None = None
-    """Of the rejected frames that have a picture and were rejected for it, the one that shows most of it."""
+    """The frame that shows most of the defect, among those rejected for it that have a picture."""
     shown_mm2: float = 0.0
 
     def add(self, part: Defect, *, rejected: bool) -> None:
-        """Take in what another frame shows of it."""
+        """Add the part that another frame shows."""
         area_mm2 = self.area_mm2 + part.area_mm2
         share = part.area_mm2 / area_mm2 if area_mm2 > 0 else 0.5
         self.along_mm += share * (part.along_mm - self.along_mm)
@@ -41,14 +41,14 @@ class StripDefect:
         self.frames += 1
 
     def show(self, verdict: Verdict, part: Defect) -> None:
-        """Offer a picture of it."""
+        """Offer a picture of the defect; the one that shows most of it is kept."""
         if self.shown_by is None or part.area_mm2 > self.shown_mm2:
             self.shown_by, self.shown_mm2 = verdict, part.area_mm2
 
 
 @dataclass(slots=True)
 class DefectTable:
-    """Defects that have ended, a row of 19 bytes each: a long run may have millions."""
+    """Finished defects in rows of 19 bytes, because a long run may have millions."""
 
     kinds: "array[int]" = field(default_factory=lambda: array("H"))
     """Index into `names`."""
@@ -57,13 +57,13 @@ class DefectTable:
     area_mm2: "array[float]" = field(default_factory=lambda: array("f"))
     rejected: "array[int]" = field(default_factory=lambda: array("B"))
     names: list[tuple[int, str]] = field(default_factory=list)
-    """(kind, name) of every kind met: one number may have had two names, of two engines."""
+    """(kind, name) of every kind found. Two engines may give one number different names."""
 
     def __len__(self) -> int:
         return len(self.kinds)
 
     def append(self, defect: StripDefect) -> int:
-        """Keep a defect; returns its row."""
+        """Store a defect; returns its row."""
         key = (defect.kind, defect.name)
         if key not in self.names:
             self.names.append(key)
@@ -75,7 +75,7 @@ class DefectTable:
         return len(self.kinds) - 1
 
     def row(self, n: int) -> StripDefect:
-        """One defect."""
+        """Return the defect of a row."""
         kind, name = self.names[self.kinds[n]]
         return StripDefect(
             kind, name, self.area_mm2[n], self.along_mm[n], self.across_mm[n], bool(self.rejected[n])

@@ -1,4 +1,4 @@
-"""How much strip the frames cover, and how much of it was inspected."""
+"""The length of strip that the frames cover, and how much of it was inspected."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from inspector.report.run_figures import DECISIONS, Strip
 
 @dataclass(frozen=True, slots=True)
 class FrameSize:
-    """What a frame covers of the strip; None where the run does not tell."""
+    """Size of a frame on the strip; None if the run does not contain it."""
 
     length_mm: float | None
     width_mm: float | None
@@ -31,7 +31,7 @@ class Covered:
 
 
 def covered(strip: Strip, frame_length_mm: float | None) -> Covered:
-    """How much of the strip was accepted, rejected and not inspected."""
+    """Return the length of the strip that was accepted, rejected and not inspected."""
     starts_mm, decisions = in_order(strip)
     length_mm = frame_length_mm or frame_length_mm_of(strip, starts_mm, [])
     lengths_mm = np.minimum(np.diff(starts_mm, append=starts_mm[-1] + length_mm), length_mm)
@@ -39,14 +39,17 @@ def covered(strip: Strip, frame_length_mm: float | None) -> Covered:
 
 
 def in_order(strip: Strip) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Positions of the frames and their decisions, in the order of the strip."""
+    """Return the frames' positions and decisions, in the order of the strip."""
     starts_mm = np.asarray(strip.positions_mm, np.float64)
     order = np.argsort(starts_mm, kind="stable")
     return starts_mm[order], np.asarray(strip.decisions, np.uint8)[order]
 
 
 def frame_length_mm_of(strip: Strip, starts_mm: NDArray[np.float64], notes: list[str]) -> float:
-    """A verdict holds where a frame begins, not where it ends: the usual distance to the next one says it."""
+    """Estimate a frame's length as the median distance to the next frame, because verdicts do not contain it.
+
+    With one position only, the furthest defect gives the length, and a note says so.
+    """
     steps_mm = np.diff(starts_mm)
     if (steps_mm > 0).any():
         return float(np.median(steps_mm[steps_mm > 0]))

@@ -1,4 +1,4 @@
-"""Which verdicts a report is made of: those of a folder's verdict logs, of one coil, of the last hours."""
+"""The verdicts of a report: all in a folder's verdict logs, or those of one coil or the last hours."""
 
 import os
 from collections.abc import Iterator
@@ -13,31 +13,34 @@ from inspector.sinks.log.verdict_log import full_files
 from inspector.values import Verdict
 
 CLOCK_SLACK_S: Final = 3600.0
-"""A full log last written this long before the first wanted verdict is not read: a PC's clock may be set back."""
+"""Allowance for a PC clock that was set back, seconds.
+
+A full log last written earlier than this before the first wanted verdict is not read.
+"""
 
 COILS_TOLD: Final = 12
-"""Coils named to somebody who asked for another."""
+"""Most coils named when the requested one is not there."""
 
 
 @dataclass(slots=True)
 class Selection:
-    """What to report on, all of it by default; it also notes what else there was, to say so if nothing fits."""
+    """The verdicts to report, all by default. It also notes what else was read, for the error if none fits."""
 
     coil: str | None = None
     last: str | None = None
-    """As the user wrote it: 8h."""
+    """As the user wrote it, such as 8h."""
     since_ns: int | None = None
-    """Where `last` begins."""
+    """Start of `last`."""
     coils_met: set[str] = field(default_factory=set)
     newest_ns: int = 0
 
     @property
     def everything(self) -> bool:
-        """Whether no verdict is left out."""
+        """Whether all verdicts are selected."""
         return self.coil is None and self.since_ns is None
 
     def wants(self, verdict: Verdict) -> bool:
-        """Whether a verdict belongs to it."""
+        """Whether a verdict is selected."""
         self.newest_ns = max(self.newest_ns, verdict.captured_ns)
         if verdict.coil is not None and len(self.coils_met) < COILS_TOLD:
             self.coils_met.add(verdict.coil)
@@ -46,7 +49,7 @@ class Selection:
         return self.coil is None or verdict.coil == self.coil
 
     def nothing(self) -> str:
-        """Why no verdict fits, and what would."""
+        """Return why no verdict fits, and what would."""
         newest = f"the newest verdict read is of {moment(self.newest_ns)}" if self.newest_ns else "none is there"
         if self.since_ns is not None and self.newest_ns < self.since_ns:
             return f"no verdict of the last {self.last}: {newest}: give a longer --last"
@@ -57,26 +60,26 @@ class Selection:
         return f"no verdict of the last {self.last}: {newest}"
 
     def name(self) -> str:
-        """For the report's file name; empty for everything."""
+        """Name for the report's file; empty for everything."""
         parts = [self.coil or "", f"last-{self.last}" if self.last else ""]
         return "-".join(part for part in parts if part)
 
 
 class VerdictFiles:
-    """The verdict logs of a folder, the oldest first, read as a stream; a line may write to them meanwhile."""
+    """A folder's verdict logs as a stream, oldest first; a line may write to them meanwhile."""
 
     def __init__(self, folder: Path, selection: Selection) -> None:
-        """Raises InputError where the folder holds no verdict log."""
+        """Raises InputError if the folder holds no verdict log."""
         self._folder, self._selection = folder, selection
         self.rotated = bool(full_files(folder)) if folder.is_dir() else False
-        """A service's, which keeps only the newest logs, and counts from its last start."""
+        """The logs are a service's, which keeps only the newest ones and counts from its last start."""
         if not self.rotated and not (folder / VERDICTS_NAME).exists():
             raise InputError(_nothing_here(folder))
 
     def lines(self) -> Iterator[bytes]:
-        """Every line of the logs that may hold a wanted verdict. Raises OSError."""
+        """Yield every line of the logs that may hold a wanted verdict. Raises OSError."""
         try:
-            # Opened before the others are listed: a line that begins a new log meanwhile loses us no verdict.
+            # Opened before the others are listed, so that a log rotated meanwhile is not missed.
             newest = (self._folder / VERDICTS_NAME).open("rb")
         except FileNotFoundError:
             if not self.rotated:
@@ -102,12 +105,12 @@ class VerdictFiles:
                 if since_ns is not None and status.st_mtime < since_ns / 1e9 - CLOCK_SLACK_S:
                     return
                 yield from file
-        except FileNotFoundError:  # the line has let go of its oldest log
+        except FileNotFoundError:  # the line has deleted its oldest log
             return
 
 
 def _nothing_here(folder: Path) -> str:
-    """What is wrong, and the newest run where the folder holds runs."""
+    """Return what is wrong, and the newest run if the folder holds runs."""
     if not folder.is_dir():
         return f"{folder}: no such folder: a report is made of the folder that a run, replay or service wrote"
     runs = sorted(folder.glob(f"*/{VERDICTS_NAME}"), key=lambda path: path.stat().st_mtime)

@@ -1,4 +1,4 @@
-"""One process of a kind in one folder: a lock held for life, which the kernel lets go when its process ends."""
+"""A lock that allows one process of a kind per folder; the kernel releases it when the process ends."""
 
 import fcntl
 import os
@@ -11,9 +11,9 @@ from inspector.errors import ConfigError
 
 @contextmanager
 def hold_place(name: str, folder: Path) -> Iterator[None]:
-    """Be the only `name` of this folder; raises ConfigError where another process is.
+    """Hold the lock for `name` in this folder; raises ConfigError when another process holds it.
 
-    Asking whether another one answers and then binding would let two that start in the same moment both stay.
+    Checking for another process and then binding would let two that start at the same moment both run.
     """
     path = folder / f".{name}.lock"
     try:

@@ -1,4 +1,4 @@
-"""systemd's notification protocol, spoken by every stage and understood by `inspector run` (see sd_notify(3))."""
+"""systemd's notification protocol (sd_notify(3)): every process sends it, and `inspector run` receives it."""
 
 import os
 import socket
@@ -9,24 +9,24 @@ from typing import Final
 
 READY: Final = "READY"
 STATUS: Final = "STATUS"
-"""One line for people; the last one of a stage that failed says why."""
+"""One line of status text; the last one of a failed process gives the reason."""
 PROGRESS: Final = "X_INSPECTOR_PROGRESS"
-"""Verdicts given, and frames expected where that is known: "120/400". systemd ignores keys it does not know."""
+"""Verdicts given, and expected frames if known: "120/400". systemd ignores keys it does not know."""
 SETTLED: Final = "X_INSPECTOR_SETTLED"
-"""decide: every camera has ended and every frame has its verdict."""
+"""From decide: every camera has ended and every frame has a verdict."""
 CAPTURED: Final = "X_INSPECTOR_CAPTURED"
 
 TURN_MS: Final = 500
-"""Longest a loop sleeps, so that it proves in time that it still turns: a small part of any WatchdogSec=."""
+"""Longest sleep of a loop, ms, so that it feeds the watchdog in time: a small part of any WatchdogSec=."""
 
 FEEDS: Final = 4
-"""Times the watchdog is fed within its own time, where there is progress: one that is missed does no harm."""
+"""Watchdog messages per watchdog interval while there is progress, so that a missed one does no harm."""
 
 STATUS_INTERVAL_S: Final = 1.0
 
 
 class Notifier:
-    """Tells whoever started this process how it is doing; says nothing where nobody listens."""
+    """Sends this process's state to the process that started it; does nothing without NOTIFY_SOCKET."""
 
     def __init__(self) -> None:
         address = os.environ.get("NOTIFY_SOCKET")
@@ -36,7 +36,7 @@ class Notifier:
             self._socket.connect("\0" + address[1:] if address.startswith("@") else address)
 
     def tell(self, **state: str) -> None:
-        """Send assignments such as READY="1"; a listener that has gone is no reason to stop a line."""
+        """Send assignments such as READY="1"; ignores a closed listener, which must not stop a line."""
         if self._socket is None:
             return
         message = "\n".join(f"{key}={value}" for key, value in state.items())
@@ -46,18 +46,17 @@ class Notifier:
             self.close()
 
     def close(self) -> None:
-        """Say nothing more."""
+        """Stop sending."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
 
 class Pulse:
-    """What a loop tells once a turn: how much it has done, and whether something is owed that must move.
+    """Reports a loop's progress once per turn, and feeds systemd's watchdog.
 
-    systemd's watchdog is fed from here and from nowhere else, never by a timer: after progress, or when the loop
-    has just seen that it owes nothing. A loop that does not come round, or that holds work which does not move,
-    is killed and started again.
+    Only this class feeds the watchdog, never a timer: after progress, or when no work is pending. systemd kills
+    and restarts a process whose loop hangs or whose pending work does not move.
     """
 
     def __init__(self, notifier: Notifier, unit: str) -> None:
@@ -67,7 +66,11 @@ class Pulse:
         self._fed_at_done = self._told_at_done = 0
 
     def turn(self, done: int, *, owed: bool, say: Callable[[], str]) -> None:
-        """`done` counts up for ever; `say` is asked about once a second, for `systemctl status`."""
+        """Report one turn.
+
+        `done` only increases, `owed` says whether work is pending, and `say` returns the text for `systemctl
+        status`; it is called about once a second.
+        """
         now_s = time.monotonic()
         if now_s - self._fed_at_s >= self._feed_s and (not owed or done != self._fed_at_done):
             self._fed_at_s, self._fed_at_done = now_s, done
@@ -79,15 +82,15 @@ class Pulse:
             self._notifier.tell(STATUS=f"{rate:.1f} {self._unit}/s, {say()}")
 
     def held_up(self, by: str) -> None:
-        """The link to `by` has just refused a message: what is owed is safe here, and a restart would lose it.
+        """Feed the watchdog while the link to `by` is full: a restart would lose the pending work.
 
-        `by` has a watchdog of its own.
+        `by` has a watchdog, too.
         """
         self.turn(self._told_at_done, owed=False, say=lambda: f"held up: {by} takes no more")
 
 
 class NotifyListener:
-    """The other end, for `inspector run`: collects what the stages tell."""
+    """Receives one process's messages, for `inspector run`."""
 
     def __init__(self, address: Path) -> None:
         self.address = address
@@ -96,11 +99,11 @@ class NotifyListener:
         self._socket.setblocking(False)
 
     def fileno(self) -> int:
-        """For polling."""
+        """Readable while a message waits."""
         return self._socket.fileno()
 
     def receive(self) -> dict[str, str]:
-        """All assignments that have come, the newest of each key."""
+        """All assignments received since the last call, the newest of each key."""
         told: dict[str, str] = {}
         while True:
             try:
@@ -112,6 +115,6 @@ class NotifyListener:
                 told[key] = value
 
     def close(self) -> None:
-        """Stop listening."""
+        """Close and remove the socket."""
         self._socket.close()
         self.address.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Sending without ever hanging: a full link is waited for, but not past a stop."""
+"""Sends messages: waits while a link is full, but not after a stop request."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -8,11 +8,11 @@ import zmq
 from inspector.runtime.stop import StopRequest
 
 _RETRY_MS: Final = 200
-"""How often a send that waits looks whether a stop was asked for."""
+"""How often a waiting send checks for a stop request, ms."""
 
 
 def set_retry(socket: "zmq.Socket[bytes]") -> None:
-    """Prepare a socket for `send`."""
+    """Set the socket's send timeout for `send`."""
     socket.sndtimeo = _RETRY_MS
 
 
@@ -24,7 +24,7 @@ def send(
     copy: bool = True,
     on_wait: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Send a message, waiting for room; False when there is still none after a stop was asked for."""
+    """Send a message, waiting while the link is full; False when it is still full after a stop request."""
     while True:
         stopping = bool(stop)
         try:

@@ -1,5 +1,7 @@
-"""SIGTERM, Ctrl-C and a terminal that has gone (SIGHUP) as something a loop can poll: stop taking, finish what is
-held, leave with 0."""
+"""SIGTERM, Ctrl-C and a closed terminal (SIGHUP) as an event that a loop can poll.
+
+A process then takes no more work, finishes what it holds and exits with 0.
+"""
 
 import contextlib
 import ctypes
@@ -13,7 +15,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 class StopRequest:
-    """Becomes true at the first of these signals; its descriptor then polls readable. Main thread only."""
+    """Becomes true at the first of these signals; its descriptor then becomes readable. Main thread only."""
 
     def __init__(self) -> None:
         self._asked = False
@@ -21,7 +23,7 @@ class StopRequest:
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
-        """Take over the signals; one that is ignored (SIGHUP under nohup) stays so."""
+        """Install the handlers; an ignored SIGHUP (nohup) stays ignored."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue
@@ -29,17 +31,17 @@ class StopRequest:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the signals back."""
+        """Restore the previous handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
         os.close(self._event)
 
     def __bool__(self) -> bool:
-        """Whether a stop was asked for."""
+        """Whether a stop was requested."""
         return self._asked
 
     def fileno(self) -> int:
-        """Polls readable once a stop was asked for."""
+        """Readable once a stop was requested."""
         return self._event
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
@@ -48,7 +50,7 @@ class StopRequest:
 
 
 def stop_with_parent(parent: int) -> None:
-    """Have the kernel send SIGTERM when the parent dies, however it dies: no stage is left behind."""
+    """Have the kernel send SIGTERM when the parent dies, even if it is killed: no child is left behind."""
     with contextlib.suppress(AttributeError):  # a C library without prctl is not Linux
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:

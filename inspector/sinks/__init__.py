@@ -1,4 +1,4 @@
-"""Sinks: where verdicts go. The log first (microseconds), then the gate, records, pictures and the view."""
+"""Sinks: where verdicts go. First the log (microseconds), then the gate, records, pictures and the live view."""
 
 import queue
 import threading
@@ -27,7 +27,7 @@ from inspector.sinks.view import Viewer
 from inspector.values import Decision, Verdict
 
 PICTURE_QUEUE: Final = 32
-"""Rejects whose pictures may wait: 26 MB of 256×1600 frames and masks."""
+"""Longest queue of rejects whose pictures are not written yet: 26 MB of 256×1600 frames and masks."""
 
 REJECTS_FOLDER: Final = "rejects"
 
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 
 class Sinks:
-    """All sinks of one run, in its folder."""
+    """All sinks of one run, writing to its folder."""
 
     def __init__(self, config: LoadedConfig, recipe: BoundRecipe, view: "zmq.Socket[bytes] | None") -> None:
         settings = config.line.sinks
@@ -55,19 +55,20 @@ class Sinks:
         self._viewer = Viewer(view) if view is not None else None
 
     def earlier_verdicts(self) -> Iterator[Verdict]:
-        """What an earlier decide of this run has written; nothing for a service, which counts from its start."""
+        """Verdicts that an earlier decide of this run wrote; none for a service, which counts from its start."""
         return read_verdicts(self._folder / VERDICTS_NAME) if self._rotation is None else iter(())
 
     def places(self) -> Places:
-        """How far the verdicts on record go, by camera and ingest."""
+        """Next frame id of each camera and ingest, from the verdicts on record."""
         return self._verdicts.places(list(self._config.line.cameras))
 
     def turn(self, outcomes: Sequence[Outcome], *, owed: int, silent: bool, refused: bool = False) -> None:
-        """Once every turn of the loop: its new verdicts to every sink.
+        """Pass the new verdicts to every sink; decide calls this once per turn of its loop.
 
-        The log is first: after a kill it may hold a verdict that the gate never heard; the gate never holds an
-        accept that is not in the log. `owed` frames have no verdict yet, `silent`: a camera's ingest says nothing;
-        the gate's heartbeat depends on both. `refused`: a message of a stage could not be taken lately.
+        The log comes first: after a kill it may hold a verdict that the gate never received, but the gate never
+        holds an accept that is not in the log. `owed` is the number of frames without a verdict, `silent` whether
+        a camera's ingest has stopped reporting; both decide whether the gate's heartbeat moves. `refused`: decide
+        refused a message recently.
         """
         for outcome in outcomes:
             self._verdicts.write(outcome.verdict)
@@ -81,7 +82,7 @@ class Sinks:
 
     @property
     def hurried(self) -> bool:
-        """Whether the next turn should come at once: verdicts wait for the gate."""
+        """Whether the next turn should start at once, because verdicts wait for the gate."""
         return self.gate is not None and self.gate.waiting > 0
 
     def _write(self, outcome: Outcome) -> None:
@@ -94,7 +95,7 @@ class Sinks:
             self._viewer.show(outcome)
 
     def state(self) -> SinkState:
-        """For those who watch the line."""
+        """State of the sinks for health and metrics."""
         return SinkState(
             pictures_waiting=self._pictures.waiting,
             pictures_lost=self._pictures.sink.lost + self._pictures.failed,
@@ -105,7 +106,10 @@ class Sinks:
         )
 
     def close(self, tally: Tally, *, late: int, refused: int, engine: EngineFolder) -> int:
-        """Finish pictures, verdict log and summary; returns how many verdicts could not be written down."""
+        """Close all sinks and write the summary; returns the number of verdicts that are not in the log.
+
+        Raises WorkError if the summary cannot be written.
+        """
         if self.gate is not None:
             self.gate.close()
         self._pictures.close()
@@ -156,7 +160,7 @@ def _open_gate(config: LoadedConfig, recipe: BoundRecipe, rotation: Rotation | N
 
 
 class PictureQueue:
-    """Draws and writes pictures in a thread of its own: a reject must not hold up the verdicts behind it."""
+    """Draws and writes pictures in a separate thread, so that a reject does not delay the verdicts behind it."""
 
     def __init__(self, sink: RejectPictures, *, wait: bool) -> None:
         self.sink = sink
@@ -175,7 +179,7 @@ class PictureQueue:
         return self._queue.qsize()
 
     def put(self, outcome: Outcome) -> None:
-        """Queue one reject; when the queue is full, wait in a replay, else leave its picture out and count."""
+        """Queue one reject. If the queue is full, wait (replay) or skip the picture and count it (live)."""
         try:
             self._queue.put(outcome, block=self._wait)
         except queue.Full:
@@ -186,7 +190,7 @@ class PictureQueue:
                 )
 
     def close(self) -> None:
-        """Write what is queued, then stop."""
+        """Write what is queued, then stop the thread."""
         self._queue.put(None)
         self._thread.join()
         self.sink.close()
@@ -198,7 +202,7 @@ class PictureQueue:
                 continue
             try:
                 self.sink.write(outcome.verdict, outcome.pixels, mask)
-            except Exception:  # a picture that cannot be drawn must not end the pictures of all others
+            except Exception:  # one picture that cannot be drawn must not stop the others
                 self.failed += 1
                 log.exception("picture failed", camera=outcome.verdict.camera, frame=outcome.verdict.frame_id)
 

@@ -22,20 +22,20 @@ JPEG_OPTIONS: Final = (
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
 )
-"""Colour at full resolution: thin outlines fade when it is halved, and grey steel costs nothing by it."""
+"""Full colour resolution: thin outlines fade at half resolution, and for grey steel it costs nothing."""
 PNG_COMPRESSION: Final = 1
-"""Of 0..9: lossless at any level, and the higher ones only spend time on the noise of steel."""
+"""Level 0..9. All levels are lossless; higher ones only spend time on the noise of steel."""
 CROP_MARGIN_PX: Final = 16
 MAX_CROPS: Final = 32
-"""Crops of one frame; a frame peppered with pits would otherwise leave hundreds of files."""
+"""Most crops of one frame; a frame full of pits would otherwise leave hundreds of files."""
 WARN_EVERY: Final = 1000
-"""Losses between two warnings: a full disk must not fill the log as well."""
+"""Lost pictures between two warnings: a full disk must not also fill the log."""
 MAX_NAME: Final = 120
-"""Characters of a camera's name in a file name; file systems end at 255 for the whole."""
+"""Longest camera name in a file name, characters; file systems limit the whole name to 255 bytes."""
 
 COMMENT: Final = "captured_ns "
 COMMENT_BYTES: Final = 64
-"""The comment is the first segment of the file."""
+"""Bytes searched for the comment, which is the first segment of the file."""
 
 _COMMENT: Final = re.compile(rb"\xff\xfe..captured_ns (-?\d+)", re.DOTALL)
 _DAY_NS: Final = 86_400 * 10**9
@@ -44,36 +44,37 @@ _log = structlog.get_logger(__name__)
 
 
 def picture_name(camera: str, frame_id: int, ingest_epoch: int = 0) -> str:
-    """File name, without ending, of a frame's picture; safe for any camera name.
+    """Return the file name, without suffix, of a frame's picture; safe for any camera name.
 
-    A live camera's ingest is part of it: frame numbers begin again with each, and no evidence is written over.
+    It contains a live camera's ingest epoch: frame numbers restart with each ingest, and no picture may replace
+    another.
     """
-    # "%" cannot come from quote() alone, so an unnamed camera takes nobody's name.
+    # quote() never returns a bare "%", so an unnamed camera cannot collide with a named one.
     name = quote(camera, safe="", errors="backslashreplace") or "%"
     if len(name) > MAX_NAME:
         name = f"{name[:MAX_NAME]}%{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
-    if name.startswith("."):  # it would hide the file
+    if name.startswith("."):  # a dot would hide the file
         name = f"%2E{name[1:]}"
     ingest = f"@{ingest_epoch}" if ingest_epoch > REPLAY_EPOCH else ""
     return f"{name}{ingest}-{frame_id:08d}"
 
 
 def captured_ns_of(jpeg: bytes) -> int | None:
-    """When the frame of a reject's picture was captured; None for a picture that does not tell.
+    """Return the capture time stored in a reject's picture; None if it has none.
 
-    Frame numbers begin anew with each ingest, and a newer picture takes the place of one with its name: this tells
-    whether a picture is that of a certain verdict.
+    It shows whether a picture belongs to a given verdict: without an ingest epoch in the name (a replay, or an
+    older inspector), a frame of the same number may have replaced it.
     """
     found = _COMMENT.search(jpeg, 0, COMMENT_BYTES)
     return int(found[1]) if found else None
 
 
 class RejectPictures:
-    """The sink that keeps pictures of rejects; a disk that fills up costs pictures, never verdicts.
+    """Writes pictures of rejects; a full disk costs pictures, never verdicts.
 
-    `folder` is made when the first picture is. `max_frames` bounds the frames pictured of one day's steel (UTC):
-    a bad coil does not fill the disk, and a service has pictures after months, too. Counted in public: `pictured`
-    and `skipped` frames, `crops_skipped` and `lost` pictures.
+    `folder` is created with the first picture. `max_frames` limits the pictured frames per day of capture (UTC),
+    so that one bad coil does not fill the disk and a service still takes pictures after months. Public counters:
+    `pictured` and `skipped` frames, `crops_skipped` and `lost` pictures.
     """
 
     def __init__(self, folder: Path, *, max_frames: int = 2000) -> None:
@@ -88,9 +89,9 @@ class RejectPictures:
         self._warned_at: int | None = None
 
     def write(self, verdict: Verdict, pixels: Pixels, label: Pixels) -> None:
-        """Write `<camera>-<frame_id>.jpg` and `<camera>-<frame_id>-<n>.png`, n = index in `verdict.defects`.
+        """Write `<picture_name>.jpg` and a crop `<picture_name>-<n>.png` per defect, n = its index in the verdict.
 
-        Shapes as in `outlines.draw_outlines`, raising as it does. An OSError is counted in `lost` and logged.
+        Shapes and errors are those of `outlines.draw_outlines`. An OSError is counted in `lost` and logged.
         """
         day = verdict.captured_ns // _DAY_NS
         if day != self._day:
@@ -109,12 +110,12 @@ class RejectPictures:
                 write_whole(self._folder / name, content, sync=False)
                 left -= 1
         except OSError as error:
-            # What is left of this frame is not tried: a full disk is not asked twice.
+            # The rest of this frame is skipped: a full disk is not tried twice.
             self.lost += left
             self._warn(verdict, error)
 
     def close(self) -> None:
-        """Say what is missing in the folder; nothing where nothing is."""
+        """Log what is missing from the folder, if anything."""
         if self.lost or self.skipped or self.crops_skipped:
             _log.warning(
                 "pictures of rejects are not complete",
@@ -154,13 +155,13 @@ class RejectPictures:
 
 
 def _dated(jpeg: bytes, captured_ns: int) -> bytes:
-    """The JPEG with its time of capture in a comment, right after the two bytes that begin it."""
+    """Insert the capture time as a comment after the two bytes that start the JPEG."""
     comment = f"{COMMENT}{captured_ns}".encode()
     return jpeg[:2] + b"\xff\xfe" + (2 + len(comment)).to_bytes(2, "big") + comment + jpeg[2:]
 
 
 def _encode(ending: str, image: NDArray[np.uint8], *options: int) -> bytes:
-    # Encoded here and written by write_whole: cv2.imwrite returns False for a full disk and says no more.
+    # cv2.imwrite only returns False for a full disk; write_whole raises an error with the reason.
     done, encoded = cv2.imencode(ending, image, list(options))
     if not done:
         raise ValueError(f"an image of shape {image.shape} cannot be encoded as {ending}")

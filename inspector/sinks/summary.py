@@ -1,4 +1,4 @@
-"""summary.json: what a run came to, for other programs."""
+"""summary.json: the totals of a run, for other programs."""
 
 import json
 from pathlib import Path
@@ -15,6 +15,6 @@ def write_summary(folder: Path, figures: dict[str, Any]) -> None:
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """The figures of a run; raises OSError or ValueError."""
+    """Return the figures of a run; raises OSError or ValueError."""
     figures: dict[str, Any] = json.loads((folder / SUMMARY_NAME).read_bytes())
     return figures

@@ -1,4 +1,4 @@
-"""The live view: verdicts, and with them the frames a viewer asked for, published to whoever subscribes."""
+"""The live view: publishes verdicts, and the frames that a viewer asked for, to all subscribers."""
 
 import msgspec
 import numpy as np
@@ -8,9 +8,9 @@ from inspector.core.verdicts import Outcome
 
 
 class Viewer:
-    """PUB: a viewer that is slow or absent costs nothing and misses frames.
+    """A PUB socket: a slow or absent viewer costs nothing and misses frames.
 
-    Each message: the camera's name (the topic), the verdict as JSON, and for a frame with a picture its
+    Each message holds the camera's name (the topic) and the verdict as JSON. A frame with a picture adds its
     [height, width] as JSON, its pixels and its mask (uint8 planes).
     """
 

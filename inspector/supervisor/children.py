@@ -1,4 +1,4 @@
-"""The stages of a line as children of this process: started, listened to, stopped."""
+"""The processes of a line as children of this process: start, listen, stop."""
 
 import os
 import selectors
@@ -16,48 +16,48 @@ from inspector.runtime.notify import READY, STATUS, NotifyListener
 from inspector.supervisor.table import Process
 
 _TURN_S: Final = 0.25
-"""A stage that says something or ends is heard of at once; this is for what is bounded in time."""
+"""Longest wait in `listen`, seconds. A message or an exit wakes it at once; time limits are checked this often."""
 
 
 class Readable(Protocol):
-    """What can be polled."""
+    """An object with a descriptor to poll."""
 
     def fileno(self) -> int:
-        """Its descriptor."""
+        """The descriptor."""
 
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """One started stage."""
+    """One started process."""
 
     process: Process
     camera: str | None
     popen: "subprocess.Popen[bytes]"
     pidfd: int
-    """Polls readable once it has ended."""
+    """Readable once the process has ended."""
     listener: NotifyListener
     told: dict[str, str] = field(default_factory=dict)
     asked_to_stop: bool = False
     vital: bool = True
-    """The line ends when it does; not so a worker on trial, or one that another has taken over from."""
+    """Whether the line ends with it. False for a worker on trial and for one that has been replaced."""
 
     @property
     def name(self) -> str:
-        """The stage's name, with its camera where it has one."""
+        """The process name, plus the camera of a per-camera process."""
         return self.process.name if self.camera is None else f"{self.process.name} of camera {self.camera}"
 
     @property
     def ready(self) -> bool:
-        """It has said so."""
+        """Whether it has reported READY."""
         return READY in self.told
 
     @property
     def ended(self) -> bool:
-        """Whether it is gone, for better or worse."""
+        """Whether it has exited, with any exit code."""
         return self.popen.poll() is not None
 
     def died(self) -> str | None:
-        """How it ended, when it ended badly."""
+        """How it failed, as text; None while it runs or after exit code 0."""
         code = self.popen.poll()
         if code is None or code == 0:
             return None
@@ -67,19 +67,22 @@ class Child:
 
     @property
     def last_words(self) -> str:
-        """Why it ended, in its own words where it had any."""
+        """Why it ended: its last status message if it sent one, else its exit code."""
         return self.told.get(STATUS, "").removeprefix("stopped: ") or self.died() or f"{self.name} ended by itself"
 
     def terminate(self) -> None:
-        """Ask it to stop, once: a second SIGTERM would kill a stage that is on its way out."""
+        """Send SIGTERM once: a second one would kill a process that is shutting down."""
         if not self.ended and not self.asked_to_stop:
             self.asked_to_stop = True
             self.popen.terminate()
 
 
 class Children:
-    """`config` is a resolved config file, `identity` the name and hash of the one it was made from; `folder` is
-    private to this run."""
+    """Starts, watches and stops the processes of one run.
+
+    `config` is a resolved config file; `identity` is the name and hash of the original. `folder` is private to
+    this run.
+    """
 
     def __init__(self, config: Path, identity: str, folder: Path) -> None:
         self._config, self._identity, self._folder = config, identity, folder
@@ -88,7 +91,7 @@ class Children:
         self.all: list[Child] = []
 
     def start(self, process: Process, *, camera: str | None = None, engine: Path | None = None) -> Child:
-        """Start a stage; it has not said anything yet."""
+        """Start a process and return at once, before it is ready."""
         listener = NotifyListener(self._folder / f"notify-{self._count}")
         self._count += 1
         command = [sys.executable, "-m", "inspector", process.name, "--config", str(self._config)]
@@ -97,17 +100,17 @@ class Children:
         if engine is not None:
             command += ["--engine", str(engine)]
         command += ["--child-of", str(os.getpid()), "--identity", self._identity]
-        # The config was resolved with the environment's settings; they must not be laid over it again. The
-        # database's URL was resolved without its password.
+        # The config already includes the INSPECTOR_… settings, so the child must not apply them again. The
+        # database URL was resolved without its password, so the child needs that variable.
         environment = {
             key: value
             for key, value in os.environ.items()
             if not key.startswith("INSPECTOR_") or key in ("INSPECTOR_LOG_LEVEL", RECORDS_URL)
         }
-        # What went well is the summary's to say; the terminal shows progress and what went wrong.
+        # The summary reports success; the terminal shows progress and failures only.
         environment.setdefault("INSPECTOR_LOG_LEVEL", "warning")
         environment["NOTIFY_SOCKET"] = str(listener.address)
-        # A session of its own: Ctrl-C on the terminal reaches this process alone, which stops them in order.
+        # In a new session, so that Ctrl-C reaches only this process, which then stops the children in order.
         popen = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
         child = Child(process, camera, popen, os.pidfd_open(popen.pid), listener)
         self.all.append(child)
@@ -116,24 +119,24 @@ class Children:
         return child
 
     def watch(self, source: Readable, on_readable: Callable[[], None]) -> None:
-        """Have `listen` look at something else too."""
+        """Make `listen` call `on_readable` whenever `source` is readable."""
         self._selector.register(source, selectors.EVENT_READ, on_readable)
 
     def unwatch(self, source: Readable | int) -> None:
-        """Take back `watch`."""
+        """Undo `watch`."""
         self._selector.unregister(source)
 
     def wake_once(self, source: Readable | int) -> None:
-        """Have `listen` come back as soon as this is readable, which it will stay."""
+        """Make `listen` return once when `source` becomes readable; the source then stays readable."""
         self._selector.register(source, selectors.EVENT_READ, lambda: self.unwatch(source))
 
     def listen(self) -> None:
-        """Take what the stages tell, waiting a moment for it."""
+        """Handle messages and exits; wait up to _TURN_S for the first."""
         for key, _ in self._selector.select(_TURN_S):
             key.data()
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> None:
-        """Listen until then, or until the time is up."""
+        """Listen until the condition holds or the time is up."""
         until_s = time.monotonic() + timeout_s
         while not condition() and time.monotonic() < until_s:
             self.listen()
@@ -143,16 +146,16 @@ class Children:
         return [child for child in self.all if child.process is process]
 
     def ended(self, process: Process | None = None) -> bool:
-        """Whether all, or all of one kind, are gone."""
+        """Whether all children, or all of one kind, have ended."""
         return all(child.ended for child in self.all if process in (None, child.process))
 
     def terminate(self, process: Process) -> None:
-        """Ask all of one kind to stop."""
+        """Send SIGTERM to all children of one kind."""
         for child in self.of(process):
             child.terminate()
 
     def forget(self, child: Child) -> None:
-        """Its end is no news to anybody; it is killed where it has not come to it."""
+        """Remove a child and kill it if it still runs; its end no longer affects the line."""
         if not child.ended:
             child.popen.kill()
         child.popen.wait()
@@ -164,7 +167,7 @@ class Children:
         self.all.remove(child)
 
     def close(self) -> None:
-        """Forget all."""
+        """Remove all children."""
         for child in list(self.all):
             self.forget(child)
         self._selector.close()

@@ -1,6 +1,6 @@
-"""Where a running `inspector run` takes orders: a socket beside the line's links, one order at a time.
+"""Control socket of `inspector run`, in the links folder; it takes one order at a time from `inspector swap`.
 
-A packet is a JSON object: the order one way, then any number of notes and one answer the other way.
+Each packet is a JSON object. The client sends one order; the line replies with any number of notes and one answer.
 """
 
 import contextlib
@@ -23,52 +23,53 @@ from inspector.wire.links import answers, socket_path
 MAX_BYTES: Final = 65_536
 
 _ORDER_S: Final = 0.2
-"""`inspector swap` says what it wants as soon as it is connected; the line's loop waits no longer for anyone."""
+"""Longest wait for an order after a client connects, seconds. `inspector swap` sends its order at once, and the
+line's loop must not wait longer."""
 
 _PEER: Final = struct.Struct("3i")
-"""Process, user and group at the other end (ucred in socket(7))."""
+"""Process, user and group id of the peer (struct ucred, socket(7))."""
 
 _NO_JSON: Final = (ValueError, RecursionError)
-"""What `json.loads` raises for bytes that are no JSON, or lie in each other too deep."""
+"""What `json.loads` raises for bytes that are not JSON or are nested too deeply."""
 
 log = structlog.get_logger()
 
 
 def control_path(config: LoadedConfig) -> Path:
-    """Where a run of this config listens; raises ConfigError when the folder's name is too long for a socket."""
+    """The control socket of a run of this config; raises ConfigError when its path is too long."""
     digest = hashlib.sha256(bytes(config.path.resolve())).hexdigest()[:12]
     return socket_path(config.line.links, f"control-{digest}")
 
 
 class Order:
-    """One order and whoever gave it, who may be gone by now."""
+    """One order and the connection to its sender, who may have disconnected."""
 
     def __init__(self, connection: socket.socket, wanted: dict[str, Any]) -> None:
         self._connection = connection
         self.wanted = wanted
 
     def note(self, text: str) -> None:
-        """Say how far it is."""
+        """Send a progress note."""
         self._send({"note": text})
 
     def answer(self, **values: Any) -> None:
-        """Done, with these figures."""
+        """Report success with these figures, and close the connection."""
         self._send({"done": values})
         self._connection.close()
 
     def refuse(self, reason: str) -> None:
-        """Not done, and why."""
+        """Report failure with the reason, and close the connection."""
         self._send({"refused": reason})
         self._connection.close()
 
     def _send(self, packet: dict[str, Any]) -> None:
-        # The order is carried out whether or not the one who gave it still listens.
+        # The order is carried out even if its sender has disconnected.
         with contextlib.suppress(OSError):
             self._connection.send(json.dumps(packet).encode(), socket.MSG_DONTWAIT)
 
 
 class Control:
-    """The line's end."""
+    """The line's end of the control socket."""
 
     def __init__(self, path: Path) -> None:
         self._path: Path | None = path
@@ -76,7 +77,7 @@ class Control:
         try:
             self._bind(path)
         except OSError as error:
-            # The line runs without: its own links lie elsewhere.
+            # Not fatal: the line's own links do not use this socket.
             self._path = None
             log.warning("`inspector swap` will not reach this run", socket=str(path), error=str(error))
         except ConfigError:
@@ -88,22 +89,22 @@ class Control:
         make_own_folder(path.parent)
         if answers(path, socket.SOCK_SEQPACKET):
             raise FileExistsError("another run of this config answers there")
-        path.unlink(missing_ok=True)  # of a run that was killed
+        path.unlink(missing_ok=True)  # left by a killed run
         self._socket.bind(os.fspath(path))
         path.chmod(0o600)
         self._socket.listen(4)
 
     @property
     def open(self) -> bool:
-        """Whether orders can come here."""
+        """Whether the socket accepts orders."""
         return self._path is not None
 
     def fileno(self) -> int:
-        """Polls readable while an order waits."""
+        """Readable while an order waits."""
         return self._socket.fileno()
 
     def take(self) -> Order | None:
-        """The order that waits, unless it is none."""
+        """The next order; None when no valid order waits or its sender is another user."""
         try:
             connection, _ = self._socket.accept()
         except BlockingIOError:
@@ -119,14 +120,14 @@ class Control:
         return Order(connection, wanted)
 
     def close(self) -> None:
-        """Take no more orders."""
+        """Close and remove the socket."""
         self._socket.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
 
 def listener(path: Path) -> int | None:
-    """The process that takes orders there; None where none does."""
+    """The id of the process that listens at this socket; None when none does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:
         connection.settimeout(_ORDER_S)
         try:
@@ -138,16 +139,16 @@ def listener(path: Path) -> int | None:
 
 
 def _is_ours(connection: socket.socket) -> bool:
-    """Only this user and root give orders, whoever can reach the socket."""
+    """Whether the sender is this user or root. Others may be able to connect, but may not give orders."""
     _, user, _ = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
     return user in {os.geteuid(), 0}
 
 
 def give_order(path: Path, wanted: dict[str, Any], on_note: Callable[[str], None]) -> dict[str, Any]:
-    """Have a running line do something; returns its answer.
+    """Send an order to a running line and return its answer.
 
-    Raises FileNotFoundError where no line listens, ConfigError where the folder is another user's, WorkError with
-    its reason when the line refuses or ends.
+    Raises FileNotFoundError when no line listens, ConfigError when the folder belongs to another user, and
+    WorkError with the reason when the line refuses or ends.
     """
     refuse_foreign_folder(path.parent)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:

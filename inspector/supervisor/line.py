@@ -1,7 +1,7 @@
-"""The whole line as children of one process, for a desk, a test or a replay; systemd does this on a plant's PC.
+"""Runs the whole line as children of one process, for a desk, a test or a replay; a plant's PC uses systemd.
 
-It starts, watches and stops; it restarts nothing. A stage that dies ends the line, with every announced frame
-accounted for.
+It starts, watches and stops the processes. If one dies, the line ends, and every announced frame still gets a
+verdict. It restarts none, except a dead decide, once, to settle the remaining frames.
 """
 
 import time
@@ -19,19 +19,19 @@ from inspector.supervisor.swap import Swaps
 from inspector.supervisor.table import DECIDE, INGEST, PROCESSES, WORKER, Process
 
 START_TIMEOUT_S: Final = 120.0
-"""A large engine compiles for tens of seconds on its first start on a PC."""
+"""Longest start of a process, seconds: a large engine compiles for tens of seconds the first time."""
 
 SETTLE_S: Final = 0.4
-"""After Ctrl-C, results that are on their way have this long before the worker and decide are stopped."""
+"""How long to wait for results in transit after Ctrl-C, before the worker and decide are stopped, seconds."""
 
 STOP_S: Final = 1.3
-"""After that, a stage that has not left is killed: Ctrl-C ends the line within two seconds."""
+"""How long a process may take to stop before it is killed, seconds: Ctrl-C ends the line within two seconds."""
 
 FINISH_S: Final = 60.0
-"""A run that ends by itself has the time it takes to draw and write the last pictures, on a slow disk too."""
+"""How long a run that ends by itself may take for the last pictures, seconds; enough for a slow disk."""
 
 CLOSE_BOOKS_S: Final = 10.0
-"""A decide that died is started once more for as long as it takes to account for what was announced."""
+"""How long a restarted decide may take to account for the announced frames, seconds."""
 
 log = structlog.get_logger()
 
@@ -41,8 +41,8 @@ OnProgress = Callable[[int, int | None], None]
 class Line:
     """Runs a line from start to end.
 
-    `config` is a resolved config file, `identity` the name and hash of the one it was made from; `folder` is
-    private to this run; `control` is the socket at which it takes another engine (`inspector swap`), if it does.
+    `config` is a resolved config file; `identity` is the name and hash of the original. `folder` is private to
+    this run. `control` is the socket for `inspector swap`; None takes no orders.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class Line:
         self._failure: str | None = None
 
     def run(self, stop: StopRequest) -> bool:
-        """Start all stages, run until the sources end or a stop is asked for, and stop all.
+        """Start all processes, run until the sources end or a stop is requested, and stop all.
 
-        Returns whether the line was stopped before its sources ended. Raises InputError when a stage refused
-        to start, WorkError when one died.
+        Returns whether the line was stopped before its sources ended. Raises InputError when a process refuses to
+        start, WorkError when one dies.
         """
         self._children.wake_once(stop)
         try:
@@ -97,7 +97,7 @@ class Line:
                 )
 
     def _watch(self, stop: StopRequest) -> None:
-        """Until all sources have ended and all frames are settled, a stop is asked for, or a stage dies."""
+        """Wait until all sources have ended and all frames are settled, a stop is requested, or a process dies."""
         while not stop:
             self._children.listen()
             self._show_progress()
@@ -119,7 +119,7 @@ class Line:
         self._on_progress(int(done), int(total) if total else None)
 
     def _finish(self, stop: StopRequest) -> None:
-        """Stop ingest first, so that nothing new comes; then the worker; decide last."""
+        """Stop ingest first, so that no new frames come, then the worker, then decide."""
         children = self._children
         if self._swaps is not None:
             self._swaps.close()
@@ -134,12 +134,12 @@ class Line:
             children.wait_until(lambda: children.ended(WORKER) and children.ended(INGEST), STOP_S / 2)
         for process in reversed(PROCESSES):
             children.terminate(process)
-        # Only a run that ends by itself may take its time over the last pictures.
+        # Only a run that ends by itself waits for the last pictures.
         children.wait_until(lambda: children.ended() or bool(stop) or self._failure is not None, FINISH_S)
         children.wait_until(children.ended, STOP_S)
         killed = [child for child in children.all if not child.ended]
         for child in killed:
-            # One that is not ready yet holds no frame, and a library that compiles hears no signal.
+            # A process that is not ready holds no frame, and an engine that compiles handles no signal.
             child.vital = child.vital and child.ready
             if child.vital:
                 log.error("stage did not stop: killed", stage=child.name)
@@ -156,7 +156,7 @@ class Line:
         children.close()
 
     def _close_books(self) -> None:
-        """decide died: a new one reads what was written, and takes the rest of the announcements from ingest."""
+        """decide died: start another, which reads the written verdicts and takes the remaining announcements."""
         log.error("decide died: started again to account for what was announced")
         self._children.terminate(WORKER)
         successor = self._children.start(DECIDE)

@@ -1,4 +1,4 @@
-"""Another engine for a line that runs: a second worker takes over once it has passed its golden frames."""
+"""Swaps the engine of a running line: a second worker takes over after it passes its golden frames."""
 
 import time
 from dataclasses import dataclass
@@ -12,14 +12,15 @@ from inspector.supervisor.control import Control, Order
 from inspector.supervisor.table import WORKER
 
 DRAIN_S: Final = 10.0
-"""The old worker finishes what it holds; one that does not is killed, and its frames end at their deadlines."""
+"""How long the old worker may take to finish its frames, seconds. After that it is killed, and its frames end
+at their deadlines."""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class Swap:
-    """A swap under way."""
+    """A swap in progress."""
 
     order: Order
     old: list[Child]
@@ -29,7 +30,7 @@ class Swap:
 
 
 def _is_folder(name: str) -> bool:
-    """An absolute one; a text that can be no name (a zero byte, half a character, too long) is no folder."""
+    """Whether the name is the absolute path of a folder; False for an invalid name, such as one with NUL."""
     try:
         return Path(name).is_absolute() and Path(name).is_dir()
     except (OSError, ValueError):
@@ -69,7 +70,7 @@ class Swaps:
         self._swap = Swap(order, old, new, time.monotonic())
 
     def turn(self) -> None:
-        """One step, where a swap is under way."""
+        """Advance the swap in progress, if any."""
         swap = self._swap
         if swap is None:
             return
@@ -113,7 +114,7 @@ class Swaps:
         )
 
     def close(self) -> None:
-        """The line ends: take no more orders; a swap under way ends with it."""
+        """Take no more orders, and refuse a swap in progress, because the line ends."""
         if self._control.open:
             self._children.unwatch(self._control)
         self._control.close()

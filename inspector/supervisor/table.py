@@ -1,4 +1,4 @@
-"""The processes of the line, each a thin loop around the stages, in one table."""
+"""The processes of a line in one table. Each is a thin loop around the functions of `inspector.stages`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One line of the table."""
+    """One row of the process table."""
 
     name: str
     module: str
     per_camera: bool
     ready_when: str
-    """What it has done before it says READY."""
+    """What the process has done when it reports READY."""
 
     def main(self) -> Callable[..., None]:
-        """Its `main(config, …)`, imported only when it runs."""
+        """Import the module and return its `main(config, …)`."""
         main: Callable[..., None] = import_module(self.module).main
         return main
 
@@ -27,4 +27,4 @@ WORKER: Final = Process("worker", "inspector.worker.process", False, "the golden
 DECIDE: Final = Process("decide", "inspector.decide.process", False, "its links are bound and its sinks open")
 
 PROCESSES: Final = (DECIDE, WORKER, INGEST)
-"""In the order in which a line starts; it stops in the opposite one."""
+"""In start order; a line stops in reverse order."""

@@ -1,1 +1,1 @@
-"""What travels between the processes, and over which links."""
+"""The messages between the processes, and the links that carry them."""

@@ -1,7 +1,7 @@
-"""The view link over TCP: encrypted and for known viewers only (CURVE, https://rfc.zeromq.org/spec/26/).
+"""The view link over TCP: encrypted, for known viewers only (CURVE, https://rfc.zeromq.org/spec/26/).
 
-It is the only link that may leave the PC: the others carry places in shared memory and instants of one monotonic
-clock, which mean nothing elsewhere.
+Only this link may leave the PC: the others carry slots of shared memory and times of the monotonic clock, which
+mean nothing on another PC.
 """
 
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ from inspector.errors import ConfigError, InputError
 from inspector.wire.links import VIEW, open_sender
 
 LINE_NAME: Final = "line"
-"""The line's own pair: line.key, for viewers to know it by, and line.key_secret."""
+"""Name of the line's key pair: line.key, by which viewers know it, and line.key_secret."""
 
 VIEWERS_FOLDER: Final = "viewers"
-"""Public keys of those who may look."""
+"""Folder with the public keys of the viewers that are let in."""
 
 MAKE_KEYS: Final = "make them with `inspector keys line --out DIR`"
 
@@ -30,7 +30,7 @@ MAKE_KEYS: Final = "make them with `inspector keys line --out DIR`"
 def open_view(
     context: "zmq.Context[zmq.Socket[bytes]]", view: ViewSettings, folder: Path
 ) -> "Iterator[zmq.Socket[bytes] | None]":
-    """decide's end of the view link, on this PC or over TCP; None where there is none. Raises ConfigError."""
+    """decide's end of the view link, on this PC or over TCP; None when the view is off. Raises ConfigError."""
     if not view.frames_per_second:
         yield None
         return
@@ -41,7 +41,7 @@ def open_view(
     known = ThreadAuthenticator(context)
     known.start()
     try:
-        # Reads the folder once: a viewer that is added later needs a restart of decide.
+        # Reads the folder once: a new viewer needs a restart of decide.
         known.configure_curve(location=view.keys / VIEWERS_FOLDER)
         socket = context.socket(VIEW.pattern[0])
         socket.linger = 0
@@ -57,7 +57,7 @@ def open_view(
 
 
 def check_view(view: ViewSettings) -> str:
-    """Where viewers would be let in; raises ConfigError for keys that `open_view` would need and could not use."""
+    """Where viewers connect, as text; raises ConfigError for keys that `open_view` needs and cannot use."""
     if not view.frames_per_second:
         return "off"
     if view.address is None or view.keys is None:
@@ -67,13 +67,16 @@ def check_view(view: ViewSettings) -> str:
 
 
 def make_line_keys(folder: Path) -> None:
-    """Make the line's own pair; raises InputError where there is one."""
+    """Make the line's key pair; raises InputError when it exists."""
     _make(folder, LINE_NAME)
     (folder / VIEWERS_FOLDER).mkdir(exist_ok=True)
 
 
 def make_viewer_keys(folder: Path, name: str) -> Path:
-    """Make a viewer's pair and let it in; returns its secret, to be carried to the viewer and removed here."""
+    """Make a viewer's key pair and let the viewer in.
+
+    Returns the path of the secret key: carry that file to the viewer and remove it here.
+    """
     if not CAMERA_NAME.fullmatch(name):
         raise InputError(f"--name {name!r}: letters, digits, - and _ make a viewer's name")
     if not (folder / VIEWERS_FOLDER).is_dir():

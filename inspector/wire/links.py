@@ -1,4 +1,4 @@
-"""Every link between the processes in one table, and the sockets made from it."""
+"""Every link between the processes in one table, and the sockets of the links."""
 
 import os
 import socket as unix
@@ -16,7 +16,7 @@ from inspector.folders import make_own_folder, share_with_group
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One line of the table."""
+    """One row of the link table."""
 
     name: str
     sender: str
@@ -24,7 +24,7 @@ class Link:
     pattern: tuple[int, int]
     """Socket types of sender and receiver."""
     binds: str
-    """Which of the two owns the endpoint; the other side may come and go, or be several."""
+    """The side that binds the endpoint; the other side may come and go, or be several."""
     per_camera: bool
     high_water: int
     """Messages held at either end."""
@@ -34,8 +34,8 @@ class Link:
 _PIPE: Final = (zmq.PUSH, zmq.PULL)
 
 _BY_ROOM: Final = (zmq.ROUTER, zmq.DEALER)
-"""A worker says how many frames it has room for and is sent no more: so none waits where it cannot be shed, and a
-worker can leave without losing one."""
+"""Credit-based flow control: a worker grants credit and gets no more frames than that. So no frame waits where
+it cannot be shed, and a worker can leave without losing one."""
 
 FRAMES: Final = Link(
     "frames",
@@ -56,25 +56,25 @@ VIEW: Final = Link("view", "decide", "viewers", (zmq.PUB, zmq.SUB), "decide", Fa
 LINKS: Final = (FRAMES, NEWS, RESULTS, VIEW)
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024 * 1024
-"""A larger message closes its connection: no stage can be made to take all memory."""
+"""A larger message closes its connection, so that no process runs out of memory."""
 
 RECONNECT_MS: Final = 20
-"""How soon a stage looks again for one that is not there yet, or not any more."""
+"""How often a process tries to connect to one that does not run, ms."""
 
 _ANSWER_S: Final = 1.0
-"""A process that listens takes a connection at once, whatever else it does."""
+"""Longest wait for a connection, seconds: the kernel accepts it at once even for a busy process."""
 
 _LONGEST_IPC_PATH: Final = 107
-"""Bytes that Linux allows for the name of a socket (sockaddr_un)."""
+"""Longest socket path that Linux allows, bytes (sockaddr_un)."""
 
 
 def ring_path(folder: Path, camera: str) -> Path:
-    """Where the shared memory of a camera's frames lies."""
+    """File of the shared memory with a camera's frames."""
     return folder / FRAMES.name / f"{camera}.pixels"
 
 
 def socket_path(folder: Path, name: str) -> Path:
-    """Where a socket of this line lies; raises ConfigError when the folder's name is too long for one."""
+    """Path of a socket of this line; raises ConfigError when it is too long."""
     path = folder / name
     if len(bytes(path)) > _LONGEST_IPC_PATH:
         raise ConfigError(f"links: {path} is longer than the {_LONGEST_IPC_PATH} bytes a socket's name may have")
@@ -82,18 +82,19 @@ def socket_path(folder: Path, name: str) -> Path:
 
 
 def endpoint(link: Link, folder: Path, camera: str | None = None) -> str:
-    """Where a link lives on this PC; raises ConfigError when the folder's name is too long for a socket."""
+    """A link's address on this PC; raises ConfigError when its path is too long."""
     return f"ipc://{_link_path(link, folder, camera)}"
 
 
 def _link_path(link: Link, folder: Path, camera: str | None) -> Path:
-    """Each link has a folder of its own: a service gives it to the users at its two ends, and to no other."""
+    """Path of a link's socket. Each link has a separate folder, which a service opens to the link's two users
+    only."""
     return socket_path(folder / link.name, camera if link.per_camera and camera else "socket")
 
 
 @contextmanager
 def open_context() -> Iterator["zmq.Context[zmq.Socket[bytes]]"]:
-    """A ZeroMQ context that closes all its sockets before itself: it would wait for them for ever otherwise."""
+    """A ZeroMQ context that closes its sockets first: otherwise it would wait for them forever."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         yield context
@@ -109,7 +110,7 @@ def open_sender(
     *,
     linger_ms: int,
 ) -> "zmq.Socket[bytes]":
-    """The sending end; at close it takes at most `linger_ms` to hand over what it still holds."""
+    """The sending end; closing it waits at most `linger_ms` for unsent messages."""
     return _open(context, link, link.sender, link.pattern[0], folder, camera, linger_ms)
 
 
@@ -121,9 +122,9 @@ def open_receiver(
 
 
 def answers(path: Path, kind: int) -> bool:
-    """Whether a process listens at a unix socket of this kind; what a killed one left behind does not.
+    """Whether a process listens at a unix socket of this kind; False for a socket left by a killed process.
 
-    Raises OSError where nobody can tell.
+    Raises OSError when it cannot be determined.
     """
     with unix.socket(unix.AF_UNIX, kind) as probe:
         probe.settimeout(_ANSWER_S)
@@ -132,12 +133,12 @@ def answers(path: Path, kind: int) -> bool:
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except TimeoutError:
-            return True  # it hangs, and has not let go
+            return True  # a hung process still holds it
     return True
 
 
 def connections(socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
-    """Where a worker's end of the frames link tells of each connection it has made."""
+    """The monitor socket that reports each new connection of a worker's end of the frames link."""
     return socket.get_monitor_socket()
 
 
@@ -158,10 +159,10 @@ def _open(
     if kind == zmq.SUB:
         socket.subscribe(b"")
     if kind == zmq.ROUTER:
-        # A message for a worker that has gone is an error, not silence.
+        # A message for a worker that has gone raises an error instead of being dropped.
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     if kind == zmq.DEALER:
-        # Tells of every new connection, also of one to an ingest that was started again: see `connections`.
+        # Reports every new connection, including one to a restarted ingest: see `connections`.
         socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
     address = endpoint(link, folder, camera)
     if side == link.binds:

@@ -1,4 +1,4 @@
-"""Messages: a version byte and a msgpack header, then raw pixel planes as parts of their own."""
+"""Messages: a version byte and a msgpack header, then raw pixel planes as separate parts."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
@@ -21,7 +21,7 @@ from inspector.values import (
 )
 
 WIRE_VERSION: Final = 4
-"""Raised whenever a header changes; a stage refuses every other version."""
+"""Incremented when a header changes; a process refuses every other version."""
 
 IN_MESSAGE: Final = -1
 """Slot of a frame whose pixels travel in the message itself."""
@@ -30,18 +30,18 @@ _VERSION: Final = bytes([WIRE_VERSION])
 
 
 class Begin(msgspec.Struct, frozen=True, array_like=True, tag="begin"):
-    """A camera's ingest has started; frame ids count from 0."""
+    """A camera's ingest has started; its frame ids count from 0."""
 
     camera: str
     ingest_epoch: int
-    """When this ingest started, on the monotonic clock, ns: with camera and frame id it names a frame. A later
-    ingest has a greater one."""
+    """When this ingest started, monotonic clock, ns. Epoch, camera and frame id identify a frame; a later
+    ingest has a greater epoch."""
     total: int | None
-    """Frames to come, where the source knows."""
+    """Number of frames to come; None when the source does not know it."""
 
 
 class Fault(msgspec.Struct, frozen=True, array_like=True, tag="fault"):
-    """An announced frame will have no result: it was shed, or ingest stopped before it was sent."""
+    """An announced frame will have no result: it was shed, or ingest stopped before sending it."""
 
     camera: str
     ingest_epoch: int
@@ -50,7 +50,7 @@ class Fault(msgspec.Struct, frozen=True, array_like=True, tag="fault"):
 
 
 class End(msgspec.Struct, frozen=True, array_like=True, tag="end"):
-    """A camera's ingest stops; every frame it captured was announced before."""
+    """A camera's ingest stops; every frame that it captured was announced before."""
 
     camera: str
     ingest_epoch: int
@@ -58,38 +58,38 @@ class End(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     captured_ns: int
     """When the next frame would have been captured, ns since 1970."""
     position_mm: float
-    """Where it would have begun."""
+    """Strip position where the next frame would have begun."""
     height: int
-    """Of the frames before, px; 0 where there was none."""
+    """Frame height, px: that of the last frame, or the engine's before the first."""
 
 
 class Idle(msgspec.Struct, frozen=True, array_like=True, tag="idle"):
-    """A camera's ingest is alive and has nothing to tell: no frame was missed."""
+    """A camera's ingest is alive and has nothing to announce; no frame was missed."""
 
     camera: str
     ingest_epoch: int
 
 
 class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
-    """One frame of a message to a worker."""
+    """One frame in a message to a worker."""
 
     frame_id: int
     captured_ns: int
     clock_ns: int
-    """The instant of capture on the monotonic clock."""
+    """Capture time on the monotonic clock."""
     position_mm: float
     height: int
     width: int
     slot: int
-    """Where its pixels lie in the ring, or IN_MESSAGE: then they are the message's next part."""
+    """Slot of its pixels in the ring, or IN_MESSAGE: then they are the message's next part."""
     view: bool
-    """A viewer wants this frame: its maps and pixels travel on even when it is clean."""
+    """A viewer wants this frame: its maps and pixels are sent on even when it is clean."""
     lent_until_ns: int
-    """Monotonic clock: from then on ingest may lay another frame in the slot."""
+    """Monotonic clock: from then on ingest may reuse the slot for another frame."""
 
 
 class Frames(msgspec.Struct, frozen=True, array_like=True, tag="frames"):
-    """Frames for a worker that has room for them."""
+    """Frames for a worker, within its credit."""
 
     camera: str
     ingest_epoch: int
@@ -97,7 +97,7 @@ class Frames(msgspec.Struct, frozen=True, array_like=True, tag="frames"):
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag="welcome"):
-    """ingest's answer to a worker that has just found it: no frame was sent to it before."""
+    """ingest's answer to Hello, before it sends any frame."""
 
     ingest_epoch: int
     ring: str
@@ -106,28 +106,28 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag="welcome"):
 
 
 class Parted(msgspec.Struct, frozen=True, array_like=True, tag="parted"):
-    """ingest's answer to a worker that leaves: nothing comes after this."""
+    """ingest's answer to Leaving; nothing follows it."""
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
-    """A worker has found an ingest, perhaps another than before."""
+    """A worker has connected to an ingest, perhaps a new one."""
 
 
 class Room(msgspec.Struct, frozen=True, array_like=True, tag="room"):
-    """A worker can take so many frames more, and is done with the pixels of these."""
+    """A worker grants credit for `frames` more frames, and releases the pixels of the frames in `done`."""
 
     ingest_epoch: int
-    """The ingest it is meant for: one that was started since then has lent nothing yet."""
+    """The ingest that it is meant for; a newer one has lent nothing yet and ignores it."""
     frames: int
     done: list[int]
 
 
 class Leaving(msgspec.Struct, frozen=True, array_like=True, tag="leaving"):
-    """A worker takes no more frames, and finishes those that were sent to it before this came."""
+    """A worker takes no more frames, and finishes those that were sent to it before."""
 
 
 class ResultHeader(msgspec.Struct, frozen=True, array_like=True):
-    """What became of one frame; its kind, score and pixel planes follow where `map_stride` is not 0."""
+    """Result of one frame; its kind, score and pixel planes follow unless `map_stride` is 0."""
 
     camera: str
     ingest_epoch: int
@@ -142,25 +142,25 @@ class ResultHeader(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Results(msgspec.Struct, frozen=True, array_like=True, tag="results"):
-    """What an engine said of one or more frames."""
+    """An engine's results for one or more frames."""
 
     engine: EngineClasses
-    """In each message: decide judges by it also after either of the two is restarted or swapped."""
+    """In every message, so that decide can judge by it after a restart or swap of either process."""
     worker_ns: int
-    """When the worker started, on the monotonic clock: tells it from the next one."""
+    """When the worker started, monotonic clock, ns: tells workers apart."""
     waiting: int
-    """Frames that wait for its engine."""
+    """Frames queued for its engine."""
     batches: tuple[int, ...]
-    """Frames in each batch that the engine has answered since the message before."""
+    """Sizes of the batches that the engine has answered since the previous message."""
     recipe: str
-    """Name and content hash of the recipe that says which frames are clean."""
+    """Name and content hash of the recipe that defines which frames are clean."""
     lowest_step: int
-    """Score from which on a frame is not clean, 1..255."""
+    """Lowest score of a frame that is not clean, 1..255."""
     results: list[ResultHeader]
 
 
 News = Begin | Announcement | Fault | End | Idle
-"""What ingest tells decide."""
+"""Messages from ingest to decide."""
 
 ToWorker = Frames | Welcome | Parted
 ToIngest = Hello | Room | Leaving
@@ -177,7 +177,7 @@ Header = TypeVar("Header")
 
 
 class Result(msgspec.Struct, frozen=True):
-    """One frame's part of a message from a worker."""
+    """One frame's result in a message from a worker."""
 
     camera: str
     ingest_epoch: int
@@ -186,21 +186,21 @@ class Result(msgspec.Struct, frozen=True):
 
 
 def encode(message: "msgspec.Struct | list[News]") -> bytes:
-    """A message's first part: version byte and msgpack header."""
+    """The first part of a message: version byte and msgpack header."""
     return _VERSION + _encoder.encode(message)
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Which frames a worker calls clean."""
+    """Which frames a worker treats as clean."""
 
     recipe: str
     """Name and content hash."""
     lowest_step: int
-    """Score from which on a frame is not clean, 1..255."""
+    """Lowest score of a frame that is not clean, 1..255."""
 
 
 class Answers(msgspec.Struct, frozen=True):
-    """One message from a worker."""
+    """One decoded message from a worker."""
 
     engine: EngineClasses
     worker: Working
@@ -211,7 +211,7 @@ class Answers(msgspec.Struct, frozen=True):
 def encode_results(
     engine: EngineClasses, results: Sequence[Result], clean: Filter, working: Working = UNKNOWN_WORKER
 ) -> list[bytes | memoryview]:
-    """All parts of a message of results, whose inspections are `engine`'s; the planes are views, not copies."""
+    """All parts of a results message; every inspection must be by `engine`. The planes are views, not copies."""
     headers: list[ResultHeader] = []
     planes: list[bytes | memoryview] = []
     for result in results:
@@ -242,19 +242,19 @@ def encode_results(
 
 
 def decode_news(parts: Parts) -> list[News]:
-    """What ingest says; raises WireError."""
+    """Decode a message from ingest to decide; raises WireError."""
     _expect(parts, 1)
     return _decode(parts[0], _news)
 
 
 def decode_to_ingest(parts: Parts) -> ToIngest:
-    """What a worker says to ingest; raises WireError."""
+    """Decode a message from a worker to ingest; raises WireError."""
     _expect(parts, 1)
     return _decode(parts[0], _to_ingest)
 
 
 def decode_to_worker(parts: Parts) -> ToWorker:
-    """What ingest says to a worker; the pixels of `Frames` are had with `frame_of`. Raises WireError."""
+    """Decode a message from ingest to a worker; `frame_of` builds the frames of `Frames`. Raises WireError."""
     if not parts:
         raise WireError("empty message")
     message = _decode(parts[0], _to_worker)
@@ -272,7 +272,7 @@ def frame_of(camera: str, header: FrameHeader, pixels: Pixels) -> Frame:
 
 
 def decode_results(parts: Parts) -> Answers:
-    """What a worker says; the planes of its results are views of the message. Raises WireError."""
+    """Decode a message from a worker to decide; the planes are views of the message. Raises WireError."""
     if not parts:
         raise WireError("empty message")
     message = _decode(parts[0], _results)
@@ -306,7 +306,7 @@ def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryvi
 
 
 def plane(part: bytes | memoryview, height: int, width: int) -> Pixels:
-    """A message's part as uint8 [H, W], not copied; raises WireError where the size is not the part's."""
+    """A message part as uint8 [H, W], not copied; raises WireError when its size does not fit."""
     if height < 1 or width < 1 or len(part) != height * width:
         raise WireError(f"plane of {len(part)} bytes for {height}×{width} px")
     return np.frombuffer(part, np.uint8).reshape(height, width)

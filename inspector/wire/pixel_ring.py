@@ -1,9 +1,9 @@
-"""Frames in memory that ingest and workers share: only a slot's number travels on the link.
+"""Frames in memory that ingest and workers share; only a slot number travels on the link.
 
-A kernel socket would copy each frame twice, which costs more than all the rest of its way. The memory is a file
-in the folder of the links (on tmpfs): whoever may open the line's sockets may open it, and nobody else. A slot is
-taken again when the worker has said that it is done with it, or when its frame's deadline has passed: whatever a
-worker that hangs still makes of it then comes too late to count.
+A kernel socket would copy each frame twice, which costs more than the rest of its way through the line. The memory
+is a file in the links folder (on tmpfs), open to the users of the line's sockets only. A slot is reused when the
+worker has released it or when its frame's deadline has passed. A hung worker may still read it then, but its
+result is too late to count.
 """
 
 import math
@@ -22,7 +22,7 @@ _PAGE: Final = mmap.PAGESIZE
 
 
 class PixelRing:
-    """One camera's slots, all of one size. `create` is ingest's end, `open` a worker's."""
+    """One camera's slots, all of one size. ingest calls `create`, a worker calls `open`."""
 
     def __init__(self, path: Path, memory: mmap.mmap, slot_bytes: int, owner: bool) -> None:
         self.path = path
@@ -33,14 +33,14 @@ class PixelRing:
 
     @classmethod
     def create(cls, path: Path, slot_bytes: int, slots: int) -> Self:
-        """A new ring; one that a killed ingest left behind is replaced. Raises WorkError without memory for it."""
+        """Create a ring, and replace one that a killed ingest left. Raises WorkError when memory is short."""
         size = slots * stride(slot_bytes)
         make_own_folder(path.parent)
         path.unlink(missing_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         share_with_group(path)
         try:
-            # Taken at once: memory that is missing must fail here, not as SIGBUS in the middle of a coil.
+            # Allocate now: missing memory must fail here, not as SIGBUS in the middle of a coil.
             os.posix_fallocate(file, 0, size)
             return cls(path, mmap.mmap(file, size), slot_bytes, owner=True)
         except OSError as error:
@@ -54,7 +54,7 @@ class PixelRing:
 
     @classmethod
     def open(cls, path: Path, slot_bytes: int) -> Self:
-        """A ring that ingest has made; raises WireError when it is not there or not of that kind."""
+        """Open a ring that ingest created; raises WireError when it is missing or has other slots."""
         try:
             file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
@@ -63,7 +63,7 @@ class PixelRing:
             size = os.fstat(file).st_size
             if slot_bytes < 1 or size == 0 or size % stride(slot_bytes):
                 raise WireError(f"{path}: {size} bytes are no ring of slots of {slot_bytes} bytes")
-            # Writable, as engines take only memory that is: none of them writes to it.
+            # Writable, because engines accept only writable memory; none of them writes to it.
             return cls(path, mmap.mmap(file, size), slot_bytes, owner=False)
         finally:
             os.close(file)
@@ -73,7 +73,7 @@ class PixelRing:
         np.copyto(self._bytes[slot, : pixels.size], pixels.reshape(-1))
 
     def view(self, slot: int, height: int, width: int) -> Pixels:
-        """The frame in a slot, uint8 [H, W], not copied; raises WireError where there is no such frame."""
+        """The frame in a slot, uint8 [H, W], not copied; raises WireError when slot or size is impossible."""
         if not 0 <= slot < self.slots or height < 1 or width < 1 or height * width > self.slot_bytes:
             raise WireError(
                 f"slot {slot} for {height}×{width} px: the ring has {self.slots} of {self.slot_bytes} B"
@@ -81,17 +81,20 @@ class PixelRing:
         return self._bytes[slot, : height * width].reshape(height, width)
 
     def close(self) -> None:
-        """Ingest removes the file; the memory goes when the last frame in it is let go."""
+        """Remove ingest's file; the memory is freed when its last frame is released."""
         if self._owner:
             self.path.unlink(missing_ok=True)
 
 
 def page_aligned(shape: tuple[int, ...]) -> Pixels:
-    """Memory that begins on a page, as slots do: numpy's own begins 16 bytes later, and AMD's Zen 3 copies between
-    places so far apart within their pages at a tenth of its speed."""
+    """Memory that begins on a page, as slots do.
+
+    numpy's begins 16 bytes later, and AMD's Zen 3 copies between such offsets within a page at a tenth of its
+    speed.
+    """
     return np.frombuffer(mmap.mmap(-1, math.prod(shape)), np.uint8).reshape(shape)
 
 
 def stride(slot_bytes: int) -> int:
-    """Bytes from one slot to the next: slots begin on a page, as engines copy faster from aligned memory."""
+    """Bytes from one slot to the next: slots begin on a page, because engines copy faster from aligned memory."""
     return -(-slot_bytes // _PAGE) * _PAGE

@@ -1,8 +1,8 @@
-"""Where each camera's strip is now, in shared memory: an ingest that is started again counts on from there.
+"""Strip positions in shared memory, so that a restarted ingest continues from the current one.
 
-Without an encoder an ingest counts its frames. Each keeps its newest position in the folder of the links; one
-that starts takes the newest of its line, moved on by the time since. So all cameras of a line mean the same steel
-by one position, within what the strip's speed changed meanwhile.
+Without an encoder, ingest derives positions from its frame count. Each ingest stores its newest position in the
+links folder. One that starts takes the newest position of its line, moved on by the time since then. So all
+cameras of a line give the same steel the same position, except for speed changes in the meantime.
 """
 
 import os
@@ -14,12 +14,12 @@ from typing import Final
 _LAYOUT: Final = struct.Struct("<dqd")
 
 WRITE_NS: Final = 20_000_000
-"""How often a position is kept."""
+"""Shortest time between two stored positions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A position of the strip at one time."""
+    """The strip's position and speed at one time."""
 
     position_mm: float
     clock_ns: int
@@ -33,15 +33,15 @@ class Place:
 
 
 class PlaceFile:
-    """One camera's newest place."""
+    """Stores one camera's newest position."""
 
     def __init__(self, folder: Path, camera: str) -> None:
-        """Raises OSError."""
+        """Open or create the file; raises OSError."""
         self._file = os.open(folder / f"position-{camera}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         self._last: Place | None = None
 
     def keep(self, position_mm: float, clock_ns: int) -> None:
-        """The strip is here now; cheap enough for every frame."""
+        """Store the position unless the last one is newer than WRITE_NS; cheap enough for every frame."""
         last = self._last
         if last is not None and clock_ns - last.clock_ns < WRITE_NS:
             return
@@ -50,12 +50,12 @@ class PlaceFile:
         os.pwrite(self._file, _LAYOUT.pack(position_mm, clock_ns, speed), 0)
 
     def close(self) -> None:
-        """The file stays: the next ingest of this camera reads it."""
+        """Close the file, which stays for the camera's next ingest."""
         os.close(self._file)
 
 
 def newest_place(folder: Path, cameras: list[str]) -> Place | None:
-    """The place that was kept last by any of these cameras; None where none was."""
+    """The newest position that any of these cameras has stored; None when none has."""
     found: list[Place] = []
     for camera in cameras:
         try:

@@ -1,4 +1,4 @@
-"""The worker's end of a camera's frames link: says how much room there is, and takes what comes."""
+"""The worker's end of one camera's frames link: grants credit and receives frames."""
 
 from pathlib import Path
 
@@ -40,9 +40,9 @@ class Lent(msgspec.Struct, frozen=True):
 
     frame: Frame
     view: bool
-    """A viewer wants it: its maps and pixels travel on even when it is clean."""
+    """A viewer wants the frame: its maps and pixels are sent on even when it is clean."""
     until_ns: int
-    """Monotonic clock: from then on ingest may lay another frame in its place."""
+    """Monotonic clock: from then on ingest may reuse the slot for another frame."""
 
 
 class Intake:
@@ -56,14 +56,14 @@ class Intake:
         """Nothing comes any more."""
         self._window, self._chunk = window, chunk
         self._joined: int | None = None
-        """Start of the ingest that has been told of room; None before its welcome."""
+        """Epoch of the ingest that has been granted credit; None before its Welcome."""
         self._rings: dict[int, PixelRing] = {}
-        """By the start of the ingest; the newest two, as frames of one that has ended may still wait here."""
+        """By ingest epoch. The newest two, because frames of an ended ingest may still be queued."""
         self._done: list[int] = []
         self._leaving = False
 
     def connect(self) -> None:
-        """A connection was made: whatever an ingest before it lent is its own affair no more."""
+        """Handle new connections: forget the frames that the previous ingest lent, and send Hello."""
         while self.connections.poll(0):
             recv_monitor_message(self.connections)
             self._joined, self._done = None, []
@@ -73,9 +73,9 @@ class Intake:
                 self._say(Hello())
 
     def receive(self) -> "tuple[int, list[Lent]] | None":
-        """(ingest epoch, frames) of one message, pixels not copied; None when none came.
+        """(ingest epoch, frames) of one message, pixels not copied; None when no message waits.
 
-        Raises WireError for a message that must be refused.
+        The frames are empty for other messages. Raises WireError for a message that must be refused.
         """
         try:
             parts = self.socket.recv_multipart(zmq.NOBLOCK)
@@ -112,7 +112,7 @@ class Intake:
         return frames
 
     def release(self, frame_id: int, ingest_epoch: int) -> None:
-        """The pixels of an ingest's frame are needed no more."""
+        """Return a frame's pixels to its ingest; sent once per chunk, together with new credit."""
         if ingest_epoch != self._joined:
             return
         self._done.append(frame_id)
@@ -121,7 +121,7 @@ class Intake:
             self._done = []
 
     def leave(self) -> None:
-        """Ask for nothing more; `parted` once ingest has heard it."""
+        """Ask for no more frames; `parted` turns true once ingest has answered."""
         self._leaving = True
         self._say(Leaving())
 
@@ -129,5 +129,5 @@ class Intake:
         try:
             self.socket.send(encode(message), zmq.NOBLOCK)
         except zmq.Again:
-            # No ingest there: a new one will be said hello to.
+            # No ingest is connected; the next one gets a Hello.
             return

@@ -1,4 +1,4 @@
-"""worker: gathers frames into batches, keeps the engine busy, and says of each frame what was seen."""
+"""worker: gathers frames into batches, keeps the engine busy, and sends a result for each frame."""
 
 import time
 from typing import Final
@@ -24,7 +24,7 @@ from inspector.worker.worker import PendingFrame, Worker
 RESULTS_LINGER_MS: Final = 1000
 
 PART_MS: Final = 300
-"""After a stop was asked for, an ingest that does not answer for this long is not there."""
+"""How long to wait after a stop request for ingests to confirm that they send no more, ms."""
 
 POLL_STOPPING_MS: Final = 20
 
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 def main(config: LoadedConfig) -> None:
-    """Run until a stop is asked for. Raises InputError before the first frame is taken."""
+    """Run until a stop is requested. Raises InputError before the first frame is taken."""
     line = config.line
     make_own_folder(line.links)
     folder = open_trusted(line.engine, line.trusted_keys)
@@ -66,7 +66,7 @@ def main(config: LoadedConfig) -> None:
         try:
             _serve(worker, backend, intakes, stop)
         except DeviceError:
-            worker.send(flush=True)  # what the engine answered before it was lost still counts
+            worker.send(flush=True)  # results from before the device was lost still count
             raise
         log.info(
             "worker ended", refused=worker.refused, failed_batches=worker.failed_batches, unsent=worker.unsent
@@ -85,7 +85,7 @@ def _serve(worker: Worker, backend: Backend, intakes: list[Intake], stop: StopRe
     while True:
         full = not stop and backend.in_flight == backend.slots
         if full:
-            # Frames that come would only wait here instead of there: not worth waking for.
+            # All slots are busy: more frames would only wait here instead of on the link, so do not wake for them.
             engine.poll(worker.due_in_ms())
         ready = dict(poller.poll(0 if full else POLL_STOPPING_MS if stop else worker.due_in_ms()))
         worker.collect()
@@ -101,7 +101,7 @@ def _serve(worker: Worker, backend: Backend, intakes: list[Intake], stop: StopRe
             continue
         if parted_by_s is None:
             parted_by_s = time.monotonic() + PART_MS / 1e3
-            poller.unregister(stop.fileno())  # `engine` is not asked again
+            poller.unregister(stop.fileno())  # the `engine` poller is not used after a stop
             for intake in intakes:
                 intake.leave()
         parted = all(intake.parted for intake in intakes) or time.monotonic() > parted_by_s

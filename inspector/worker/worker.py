@@ -1,4 +1,4 @@
-"""What the worker has in hand: frames that wait, batches in the engine, results that are gathered."""
+"""Worker state: queued frames, batches in flight, unsent results."""
 
 import time
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from inspector.wire.pixel_ring import page_aligned
 from inspector.worker.intake import Intake
 
 DEADLINE_MARGIN: Final = 0.1
-"""Share of the deadline kept for the way to the verdict: a result that misses it by a hair was for nothing."""
+"""Share of the deadline reserved for the time from engine to verdict: a late result is wasted work."""
 
 OVERDUE: Final = Uninspected(Code.OVERDUE, "answered after its deadline")
 
@@ -42,10 +42,10 @@ class PendingFrame(msgspec.Struct, frozen=True):
     received_ns: int
     view: bool
     lent_until_ns: int
-    """Monotonic clock: from then on its pixels may be another frame's."""
+    """Monotonic clock: from then on ingest may overwrite its pixels."""
     intake: Intake
     ingest_epoch: int
-    """Start of the ingest it is from."""
+    """Epoch of the ingest that sent it."""
 
 
 class InFlight(msgspec.Struct, frozen=True):
@@ -55,12 +55,12 @@ class InFlight(msgspec.Struct, frozen=True):
     batch: Batch
     submitted_ns: int
     memory: Pixels | None
-    """Where its frames were laid together, uint8 [max_batch, H, W]; None for one frame, which stays put, and for
-    memory of the backend."""
+    """The buffer with its frames, uint8 [max_batch, H, W]; None for a single frame, which is not copied, and
+    for the backend's own memory."""
 
 
 class Worker:
-    """The worker's state: frames that wait, batches in the engine."""
+    """One worker's queued frames, batches in flight and unsent results."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Worker:
         self._size = (backend.manifest.height, backend.manifest.width)
         self._batch_shape = (batcher.max_frames, *self._size)
         self._memory: list[Pixels] = []
-        """For batches to come: fresh memory for each would cost as much as laying the frames in it."""
+        """Free batch buffers: allocating one per batch would cost as much as copying the frames into it."""
         self._stride = backend.manifest.map_stride
         self._clean = clean
         self._deadline_ns = deadline_ns
@@ -89,7 +89,7 @@ class Worker:
         """While frames wait for the engine, results travel together, and none waits longer than this. With time to
         spare each travels at once."""
         self._engine_ns = 0
-        """What the last batch took."""
+        """Expected time of a batch: that of the last one, halved when it alone causes a shed frame."""
         self._batcher = batcher
         self._results = results
         self._stop = stop
@@ -98,16 +98,16 @@ class Worker:
         self._ticket = 0
         self._gathered: list[Result] = []
         self._batches: list[int] = []
-        """Frames in each batch that results were gathered of."""
+        """Sizes of the batches that the engine has answered since the last message."""
         self._gathered_ns = 0
-        """When the oldest gathered result came."""
+        """When the oldest unsent result was added."""
         self.refused = 0
         self._refusals, self._failures = Repeated(), Repeated()
         self.failed_batches = 0
         self.unsent = 0
 
     def turn(self) -> None:
-        """The loop came round. While the engine holds a batch, only an answer of it counts as life."""
+        """Call once per turn of the loop. While the engine holds a batch, only a new result counts as progress."""
         self._pulse.turn(self._answered, owed=bool(self._in_flight), say=self._state)
 
     def _state(self) -> str:
@@ -120,11 +120,11 @@ class Worker:
 
     @property
     def idle(self) -> bool:
-        """Nothing waits and nothing is in the engine."""
+        """Whether no frame is queued and no batch is in flight."""
         return not self._in_flight and not len(self._batcher)
 
     def take(self, intake: Intake) -> None:
-        """One message of a camera's frames, if there is one."""
+        """Take one message with a camera's frames, if one waits."""
         now_ns = time.monotonic_ns()
         try:
             received = intake.receive()
@@ -151,7 +151,7 @@ class Worker:
             self._last = frame
 
     def submit(self, *, flush: bool = False) -> None:
-        """Fill the engine's free slots with whatever batch is due."""
+        """Submit due batches while the engine has free slots."""
         while self._backend.in_flight < self._backend.slots:
             now_ns = time.monotonic_ns()
             waiting = self._batcher.take(now_ns, flush=flush)
@@ -182,7 +182,7 @@ class Worker:
         if left_ns >= self._engine_ns:
             return True
         if left_ns > 0:
-            # Only the guess speaks against it: one slow batch must not shed the strip for ever.
+            # Only the estimate says that it is too late: one slow batch must not shed all later frames.
             self._engine_ns //= 2
         self._report(held, Inspection(self._engine, held.received_ns, now_ns, now_ns, fault=TOO_LATE))
         return False
@@ -196,14 +196,14 @@ class Worker:
         if self._gathered:
             dues_ns.append(self._gathered_ns + self._gather_ns)
         if self._backend.in_flight:
-            # An engine that hangs must not keep what it has answered before.
+            # Wake up even if the engine hangs, to send the results it gave before.
             dues_ns.append(time.monotonic_ns() + 2 * self._gather_ns)
         if not dues_ns:
             return TURN_MS
         return max(0, -(-(min(dues_ns) - time.monotonic_ns()) // 1_000_000))
 
     def collect(self) -> None:
-        """Report every batch the engine has finished."""
+        """Report every batch that the engine has finished."""
         for answer in self._backend.collect():
             flight = self._in_flight.pop(answer.ticket)
             if flight.memory is not None:
@@ -235,10 +235,10 @@ class Worker:
             maps = pixels = None
             if held.view or score.max() >= self._clean.lowest_step:
                 maps = Segmentation(answer.kind[index], score, self._stride)
-                # A copy: the frame's place in shared memory goes to another frame before this one is on its way.
+                # A copy, because the slot may be reused before the result is sent.
                 pixels = held.frame.pixels.copy()
             if time.monotonic_ns() >= held.lent_until_ns:
-                # Ingest may have laid another frame in its place while the engine looked.
+                # Ingest may have overwritten the slot while the engine worked.
                 yield Inspection(self._engine, *times, fault=OVERDUE)
             else:
                 yield Inspection(self._engine, *times, maps, pixels)
@@ -251,7 +251,7 @@ class Worker:
         held.intake.release(held.frame.frame_id, held.ingest_epoch)
 
     def send(self, *, flush: bool = False) -> None:
-        """Hand what is gathered to decide, unless more is worth waiting for."""
+        """Send the gathered results to decide, unless it is worth waiting for more."""
         if not self._gathered:
             return
         busy = len(self._batcher) and len(self._gathered) < CHUNK_FRAMES

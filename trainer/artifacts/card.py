@@ -1,4 +1,4 @@
-"""card.json: what a model is, what it was trained on, how good it is, and what it must not be used for."""
+"""card.json: what a model is, its training data, its quality, its intended use and its known weaknesses."""
 
 import json
 import shlex
@@ -17,41 +17,41 @@ ONNX_NAME: Final = "model.onnx"
 
 
 class Card(BaseModel):
-    """The model card; everything an engine build or a reader needs to know."""
+    """The model card: everything that an engine build or a reader needs to know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=256)]
-    """Normal first."""
+    """Class names, normal first."""
     height: Annotated[int, Field(ge=1)]
     width: Annotated[int, Field(ge=1)]
     map_stride: Literal[1, 2, 4]
     flips: Literal[1, 4, 8] = 1
-    """Mirrored and transposed views of a frame that the graph averages over."""
+    """Number of mirrored and transposed views of a frame that the graph averages."""
     files: dict[str, Sha256]
-    """model.onnx and golden.npz with their hashes."""
+    """SHA-256 of model.onnx and golden.npz."""
     model: dict[str, Any]
-    """Architecture, its parameters, and how many weights it has."""
+    """Architecture, its parameters, and the number of weights."""
     thresholds: dict[str, Unit]
     min_area_px: dict[str, Annotated[int, Field(ge=0)]]
     threshold_choice: dict[str, Any]
-    """The costs they were chosen for."""
+    """The costs for which the thresholds were chosen."""
     data: dict[str, Any]
-    """Content hashes and sizes of the training and validation part."""
+    """Content hashes and sizes of the training and validation parts."""
     training: dict[str, Any]
-    """Settings and command."""
+    """Settings, command and library versions of the training run."""
     figures: dict[str, Any]
-    """`trainer evaluate` on the validation part, by the exported model at these thresholds."""
+    """Figures of `trainer evaluate` on the validation part, for the exported model at these thresholds."""
     parity: dict[str, Any]
-    """How close the ONNX model comes to the network in torch."""
+    """Agreement of the ONNX model with the torch network."""
     intended_use: str
     known_weaknesses: list[str]
     versions: dict[str, str]
     command: str
     engine: dict[str, Any] | None = None
-    """On the card of an engine: how it was built, what that cost, and how fast it is."""
+    """Set on the card of an engine: how it was built, what the build cost in quality, and its speed."""
 
     @field_validator("data", "training", "command", "engine", mode="before")
     @classmethod
@@ -60,7 +60,7 @@ class Card(BaseModel):
 
 
 class ModelFolder:
-    """A model folder whose card is valid and whose files match its hashes."""
+    """A model folder with a valid card and files that match the hashes in it."""
 
     def __init__(self, path: Path, card: Card) -> None:
         self.path = path
@@ -68,22 +68,22 @@ class ModelFolder:
 
     @property
     def onnx(self) -> Path:
-        """The model."""
+        """Path of model.onnx."""
         return self.path / ONNX_NAME
 
     @property
     def golden(self) -> Path:
-        """Real frames with the maps of the fp32 reference."""
+        """Path of the golden frames: real frames with the maps of the fp32 reference."""
         return self.path / GOLDEN_NAME
 
 
 def is_model_folder(path: Path) -> bool:
-    """Whether there is a card."""
+    """Whether `path` holds a card.json."""
     return (path / CARD_NAME).is_file()
 
 
 def open_model(path: Path) -> ModelFolder:
-    """Read a model folder and check its hashes; raises InputError with what differs."""
+    """Read a model folder and check its hashes; raises InputError for a missing, invalid or changed file."""
     card_path = path / CARD_NAME
     try:
         card = Card.model_validate_json(card_path.read_bytes())
@@ -106,7 +106,7 @@ def open_model(path: Path) -> ModelFolder:
 
 
 def write_card(path: Path, card: Card) -> None:
-    """Write card.md, for people, and card.json; the last files to be written."""
+    """Write card.md, for people, and then card.json, the last file of a folder."""
     content = card.model_dump(mode="json")
     (path / CARD_TEXT_NAME).write_text(card_text(content), encoding="utf-8")
     text = json.dumps(content, indent=1, ensure_ascii=False)
@@ -114,7 +114,7 @@ def write_card(path: Path, card: Card) -> None:
 
 
 def without_folders(value: Any) -> Any:
-    """The same JSON value; of every absolute path in it, also inside a command line, only the name is left."""
+    """The same JSON value with every absolute path, also inside a command line, reduced to its file name."""
     if isinstance(value, dict):
         return {key: without_folders(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -125,7 +125,7 @@ def without_folders(value: Any) -> Any:
         return Path(value).name
     try:
         words = shlex.split(value)
-    except ValueError:  # an apostrophe in a text, which is no command line
+    except ValueError:  # a text with an apostrophe, not a command line
         return value
     if not any(_path_in(word) for word in words):
         return value
@@ -133,7 +133,7 @@ def without_folders(value: Any) -> Any:
 
 
 def _path_in(word: str) -> str:
-    """The absolute path a word is or ends in (--data=/a/b), or nothing."""
+    """The absolute path that a word is or ends in (--data=/a/b), or an empty string."""
     last = word.rpartition("=")[2]
     return last if last.startswith("/") else ""
 

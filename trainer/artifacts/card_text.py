@@ -1,10 +1,10 @@
-"""A model card as Markdown, for people."""
+"""Renders a model card as Markdown."""
 
 from typing import Any
 
 
 def card_text(card: dict[str, Any]) -> str:
-    """Markdown from a card's JSON values: what it is for, how good it is, where it comes from."""
+    """Markdown from a card's JSON values: intended use, quality, and origin."""
     engine = card["engine"]
     parts = [
         f"# {card['name']}",
@@ -86,7 +86,7 @@ def _figures(figures: dict[str, Any]) -> str:
         elif interval := figures[f"{key}_interval"]:
             between = f"{interval[0]:.2%} to {interval[1]:.2%}"
             rows.append(f"| {title} | {figures[key]:.2%} ({between}) | {baseline[key]:.2%} |")
-        else:  # a share of nothing is no share
+        else:  # no frame to count, so no share
             rows.append(f"| {title} | no such frame | no such frame |")
     rows += [f"| IoU of {name} | {_share(iou)} | |" for name, iou in figures["iou"].items()]
     if "interval" in figures:

@@ -1,4 +1,4 @@
-"""Reads a training checkpoint back: the averaged network and what the run tells of itself."""
+"""Reads a training checkpoint: the averaged network and the facts of its run."""
 
 import pickle
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ _PREFIX = "net."
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A trained network, in eval mode."""
+    """A trained network in eval mode."""
 
     path: Path
     net: nn.Module
     classes: tuple[str, ...]
     model: dict[str, Any]
-    """Architecture and parameters."""
+    """Architecture and its parameters."""
     facts: dict[str, Any]
-    """What trainer.training.run wrote: data, split, settings, command."""
+    """Written by trainer.training.run: data, split, settings, command."""
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the frames it was trained on, px."""
+        """Height and width of the training frames, px."""
         return int(self.facts["height"]), int(self.facts["width"])
 
     @property
@@ -38,7 +38,10 @@ class Checkpoint:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint without running code from it; raises InputError when it is not one of this trainer."""
+    """Read a checkpoint without running code from it.
+
+    Raises InputError for a file that is not a checkpoint of `trainer train`.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         parameters = content["hyper_parameters"]

@@ -1,4 +1,4 @@
-"""The libraries only training needs: their absence is one clear line, never a traceback."""
+"""Libraries that only training needs: a missing one gives one clear line instead of a traceback."""
 
 import os
 from collections.abc import Iterator
@@ -10,19 +10,18 @@ from inspector.extras import needs_extra
 _LIBRARIES: Final = ("torch", "lightning", "torchmetrics", "onnx", "onnxscript", "onnxruntime", "tensorboard")
 
 EXTRAS: Final = dict.fromkeys((*_LIBRARIES, "pycocotools"), "train")
-"""Library → the extra that brings it."""
+"""Library → the extra that installs it."""
 
 
 @contextmanager
 def needs_train_extra(command: str, extra: str = "train") -> Iterator[None]:
     """Turn a missing training library inside the block into an InputError that names the install command.
 
-    `extra` is the smallest that brings what the command needs.
-
-    Import torch inside such a block only: what it reads once, when it is loaded, is set here.
+    `extra` is the smallest extra that installs what the command needs. Import torch only inside such a block: it
+    reads OMP_WAIT_POLICY once, when it is loaded, and this function sets it.
     """
-    # Threads that wait sleep instead of spinning: with two threads on two cores that other programs used, too,
-    # a step of ten convolutions took 0.45 s instead of 0.75 to 1.75 s.
+    # Waiting threads sleep instead of spinning: with two threads on two cores shared with other programs, a step
+    # of ten convolutions took 0.45 s instead of 0.75 to 1.75 s.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with needs_extra(f"`trainer {command}`", EXTRAS | dict.fromkeys(_LIBRARIES, extra)):
         yield

@@ -13,20 +13,20 @@ from inspector.errors import InputError
 from inspector.files import PART_SUFFIX
 
 _READABLE: Final = 0o755
-"""For all, as other folders are."""
+"""Mode of the finished folder: readable by every user, like other folders."""
 
 
 def check_is_new(path: Path) -> None:
-    """Raise InputError when something is there already: nothing is overwritten."""
+    """Raise InputError if `path` exists and is not an empty folder: nothing is overwritten."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} is there already and not empty: name a new folder, or remove it first")
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A temporary sibling to build in, renamed to `path` on success and removed on any failure.
+    """Yield a temporary sibling folder; rename it to `path` on success, remove it on any failure.
 
-    What a killed predecessor left there is removed first.
+    Leftovers of a killed process are removed first.
     """
     check_is_new(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=PART_SUFFIX, dir=path.parent))
     try:
         with _locked(building):
-            building.chmod(_READABLE)  # mkdtemp's 0700 would shut out the service that opens it
+            building.chmod(_READABLE)  # mkdtemp's mode 0700 would shut out the service that opens the folder
             yield building
             building.replace(path)
     except BaseException:
@@ -43,7 +43,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _clear_leftovers(path: Path) -> None:
-    """Remove temporary siblings that no living process builds in: the kernel lets go of a dead one's lock."""
+    """Remove temporary siblings that no running process locks: the kernel releases the lock of a dead process."""
     for leftover in path.parent.glob(f".{path.name}.*{PART_SUFFIX}"):
         with suppress(OSError), _locked(leftover):
             shutil.rmtree(leftover)
@@ -51,7 +51,7 @@ def _clear_leftovers(path: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder; raises BlockingIOError where another process does."""
+    """Lock a folder; raises BlockingIOError if another process holds the lock."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,10 +1,10 @@
-"""Which libraries made something: their versions, without importing them."""
+"""Versions of installed libraries, read without importing them."""
 
 from importlib import metadata
 
 
 def library_versions(*names: str) -> dict[str, str]:
-    """Distribution name → version of those that are installed."""
+    """Distribution name → version, for those of `names` that are installed."""
     found = {}
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""Labelled frames for a build: some measure activation ranges, others, kept apart, judge what it cost."""
+"""Labelled frames for a build: one part measures activation ranges, the other measures the quality loss."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,34 +14,35 @@ from trainer.data.formats import open_dataset
 from trainer.data.frames import LoadedFrames, load_frames
 
 CALIBRATION_FRAMES: Final = 48
-"""Activation ranges settle within a few dozen frames; more only take longer."""
+"""Frames that measure activation ranges. The ranges settle within a few dozen frames; more only take longer."""
 LEAST_CALIBRATION_FRAMES: Final = 8
 DEFECTIVE_SHARE: Final = 2 / 3
-"""Of the calibration frames, where there are as many: defects drive activations further than clean steel does."""
+"""Share of defective frames among the calibration frames, if the data set has enough of them: defects drive
+activations further than clean steel does."""
 MEASURED_FRAMES: Final = 300
-"""Most frames that judge; ONNX Runtime needs 0.1 to 0.2 s for each."""
+"""Most frames that measure the quality loss; ONNX Runtime needs 0.1 to 0.2 s for each."""
 LOOKED_AT: Final = 4000
-"""Most labels read to tell defective frames from clean ones."""
+"""Most labels read to separate defective frames from clean ones."""
 SEED: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Two parts that share no frame."""
+    """Two parts of a data set that share no frame."""
 
     folder: str
-    """Its name, without the path."""
+    """Name of the data folder, without its path."""
     ranges: LoadedFrames
-    """What quantisation measures its ranges on."""
+    """Frames on which quantisation measures activation ranges."""
     judges: LoadedFrames
-    """What shows how much quality the build cost."""
+    """Frames on which the quality loss of the build is measured."""
 
 
 def load_calibration(root: Path, card: Card, *, show_progress: bool = False) -> Calibration:
-    """Deal out the data set in `root`, by seed.
+    """Divide the data set in `root` into the two parts, by seed.
 
-    Raises InputError where there is no data set, where it does not fit the model, where it has too few frames, and
-    where no defect is left to judge by.
+    Raises InputError if there is no data set, if it does not fit the model, if it has too few frames, or if the
+    second part shows no defect.
     """
     dataset = open_dataset(root)
     if dataset.classes != card.classes and not knows_one_kind(card.classes):
@@ -77,13 +78,13 @@ def _check_size(dataset: Dataset, name: str, card: Card) -> None:
 
 
 def _deal(dataset: Dataset, size: tuple[int, int]) -> tuple[list[str], list[str]]:
-    """Names for the ranges, and for judging."""
+    """(names for the ranges, names for the quality loss)."""
     random = np.random.default_rng(SEED)
     names = [dataset.names[place] for place in random.permutation(len(dataset.names))[:LOOKED_AT]]
     defective = {name: bool(dataset.label(name, size).any()) for name in names}
     shows = [name for name in names if defective[name]]
     clean = [name for name in names if not defective[name]]
-    # At most half of either kind, so that both parts see both.
+    # At most half of the defective frames and half of the clean ones, so that both parts contain both.
     ranges = shows[: min(round(CALIBRATION_FRAMES * DEFECTIVE_SHARE), len(shows) // 2)]
     ranges += clean[: min(CALIBRATION_FRAMES - len(ranges), len(clean) // 2)]
     taken = set(ranges)

@@ -1,1 +1,4 @@
-"""The subcommands of `trainer`: one module each, with `add_arguments(parser)` and `run(arguments)`."""
+"""Subcommands of `trainer`: one module each, with `add_arguments(parser)` and `run(arguments)`.
+
+The docstring of a command's module is its help text.
+"""

@@ -1,4 +1,4 @@
-"""How far long work has come: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal, an occasional plain line elsewhere."""
 
 import sys
 from collections.abc import Iterable
@@ -8,7 +8,8 @@ from tqdm import tqdm
 
 TERMINAL_DELAY_S: Final = 1.0
 PLAIN_INTERVAL_S: Final = 15.0
-"""Work that is done sooner shows nothing."""
+"""Delay before the first output, on a terminal and elsewhere, seconds; shorter work shows nothing. Elsewhere it is
+also the time between two lines."""
 _BAR: Final = "{l_bar}{bar}{r_bar}"
 _PLAIN: Final = "{desc}: {n_fmt}/{total_fmt} {unit}s, {elapsed} gone, {remaining} to go\n"
 
@@ -16,13 +17,15 @@ T = TypeVar("T")
 
 
 def bar(items: Iterable[T], doing: str, *, total: int, unit: str = "frame", show: bool = True) -> Iterable[T]:
-    """`items` as they are, shown as they are taken."""
+    """Yield `items` unchanged and show the progress."""
     return tqdm(items, **_look(doing, total, unit, show=show))
 
 
 def phase_bar(doing: str, *, total: int, place: int, show: bool = True) -> "tqdm[NoReturn]":
-    """For a phase whose steps someone else counts, `place` lines below the first; a terminal shows it no longer
-    than it takes."""
+    """A bar for a phase whose steps the caller counts, `place` lines below the first bar.
+
+    On a terminal the bar disappears when the phase ends.
+    """
     terminal = sys.stderr.isatty()
     look = _look(doing, total, "step", show=show)
     return tqdm(**look, position=place if terminal else 0, leave=not terminal)

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Compare and print."""
+    """Compare the verdicts with the labels and print the counts."""
     from trainer.data.formats import open_dataset
     from trainer.evaluation.truth import compare
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Evaluate and print."""
+    """Evaluate and print the figures."""
     from trainer.data.collapse import in_classes
     from trainer.data.formats import open_dataset
     from trainer.evaluation.alarms import alarms
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _table(figures: dict[str, Any]) -> str:
-    """For people: per class and in total, beside the all-normal model."""
+    """The figures for people: per class and in total, beside the all-normal model."""
     baseline = figures["all_normal"]
     lines = [
         f"{figures['what']} on {figures['frames']} frames, {figures['defective_frames']} of them defective",

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Export and say how it went."""
+    """Export the model and print a summary."""
     with needs_train_extra("export"):
         from trainer.export.export import ExportSettings, export
 

@@ -21,7 +21,7 @@ examples:
 
 UNETS: Final = ("paper", "balanced", "fast")
 EPOCHS: Final = 40
-"""The paper's."""
+"""Epochs of every model, as in the paper."""
 SEEDS: Final = 3
 QUICK_EPOCHS: Final = 2
 QUICK_SEEDS: Final = 2

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Split and say what came out."""
+    """Split the data, write the file and print the parts."""
     from trainer.data.formats import open_dataset
     from trainer.data.split import split_dataset
     from trainer.data.split_file import freeze
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _warn(split: Split, counts: dict[str, list[int]], classes: tuple[str, ...]) -> None:
-    """Say which class a part cannot learn, choose for or judge."""
+    """Print a warning for each class that some part does not show."""
     for kind, name in enumerate(classes[1:], start=1):
         lacking = [part for part, names in split.items() if names and not counts[part][kind]]
         if len(lacking) == sum(bool(names) for names in split.values()):

@@ -17,13 +17,13 @@ examples:
 
 DEFAULT_PRESET: Final = "fast"
 DEFAULT_EPOCHS: Final = 40
-"""The founding paper's."""
+"""Epochs of a run, as in the founding paper."""
 
 _MODEL_OPTIONS: Final = ("preset", "widths", "stem_stride", "norm", "residual", "sub_pixel")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options; those not given are left out, so that a resume sees what was asked for."""
+    """Declare the options; options not given stay absent, so that a resume sees only the given ones."""
 
     def add(name: str, **options: Any) -> None:
         parser.add_argument(name, default=argparse.SUPPRESS, **options)
@@ -73,7 +73,7 @@ def _widths(text: str) -> list[int]:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Train and say where the best checkpoint is."""
+    """Train and print the path of the best checkpoint."""
     from trainer.training.settings import LAST_NAME, SETTINGS_NAME, resumed_settings, settings_from
 
     options = {name: value for name, value in vars(arguments).items() if name not in {"command", "resume"}}
@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _model(options: dict[str, Any]) -> dict[str, Any]:
-    """The network's config: the preset with what the options change; takes them out of `options`."""
+    """The network's config: the preset changed by the options, which are removed from `options`."""
     model = dict(PRESETS[options.pop("preset", DEFAULT_PRESET)])
     for name in _MODEL_OPTIONS[1:]:
         if name in options:

@@ -1,1 +1,1 @@
-"""Labelled frames: the layouts they come in, the split, and how they reach the network."""
+"""Labelled frames: layouts, split, decoding, and training crops."""

@@ -1,4 +1,4 @@
-"""COCO: one JSON with images, categories and annotations (polygons or run lengths), and the images it names."""
+"""COCO: one JSON file with images, categories and annotations (polygons or run lengths), and its image files."""
 
 import json
 from collections import defaultdict
@@ -43,7 +43,7 @@ class _Annotation(BaseModel):
     image_id: int
     category_id: int
     segmentation: Any = None
-    """Checked where it is drawn."""
+    """Of any type here; `label` checks it."""
 
 
 class _Document(BaseModel):
@@ -55,10 +55,10 @@ class _Document(BaseModel):
 
 
 class Coco(Dataset):
-    """Classes 1..K are the categories in the order of their ids, or that of classes.json where there is one.
+    """Classes 1..K are the categories by id, unless classes.json gives their order.
 
-    Listed images without an annotation are normal. Two classes must not overlap, but for the seam that polygons
-    with a common edge share.
+    Listed images without an annotation are normal. Two classes must not overlap, except for the seam of polygons
+    that share an edge.
     """
 
     def __init__(
@@ -84,7 +84,8 @@ class Coco(Dataset):
     def open(cls, root: Path, complain: Complain = refuse) -> "Coco":
         """Read the annotations; entries at fault go to `complain`.
 
-        Raises InputError for several annotation files, one that is not COCO, and where no listed image is there.
+        Raises InputError for several annotation files, for a file that is not COCO, and if every listed image is
+        missing.
         """
         files = _candidates(root)
         if len(files) > 1:
@@ -123,7 +124,7 @@ class Coco(Dataset):
         return cls(file, root, classes, images, paths, dict(annotations))
 
     def label(self, name: str, shape: tuple[int, int], complain: Complain = refuse) -> Pixels:
-        """Class of every pixel; raises DataError where the image has another size than its annotations."""
+        """Class of every pixel; raises DataError if the image has another size than its entry in the file."""
         image = self._listed[name]
         stated = (image.height or shape[0], image.width or shape[1])
         if stated != shape:
@@ -145,7 +146,7 @@ class Coco(Dataset):
         return draw(masks, shape, self._file, name, complain)
 
     def label_source(self, name: str) -> bytes:
-        """Classes and segmentations of the frame's annotations, whatever their order."""
+        """Classes and segmentations of the frame's annotations, sorted, so that their order does not matter."""
         lines = [
             json.dumps([kind, annotation.segmentation], sort_keys=True)
             for kind, annotation in self._annotations.get(name, [])
@@ -154,7 +155,7 @@ class Coco(Dataset):
 
 
 def _candidates(root: Path) -> list[Path]:
-    """Annotation files where labelling tools put them; the first place that has any counts."""
+    """Annotation files in the places that labelling tools use; the first place that has any wins."""
     for folder in (root, root / IMAGES_NAME):
         found = [folder / name for name in _NAMES if (folder / name).is_file()]
         if found:
@@ -179,7 +180,10 @@ def _read(file: Path) -> _Document:
 def _classes(
     root: Path, file: Path, document: _Document, complain: Complain
 ) -> tuple[tuple[str, ...], dict[int, int]]:
-    """Class names, normal first, and category id → class 1..K; a category called normal is class 0."""
+    """Class names, normal first, and category id → class.
+
+    Without classes.json, categories called normal or background are class 0.
+    """
     categories = sorted(document.categories, key=lambda category: category.id)
     wanted = read_classes(root)
     names = wanted or (NORMAL, *(c.name for c in categories if c.name.lower() not in {NORMAL, "background"}))
@@ -201,10 +205,10 @@ def _classes(
 
 
 def _find(root: Path, file: Path, name: str) -> Path | None:
-    """The image's file: beside the annotations, in images/, or in the root."""
+    """The image's file: in images/, in the root, or beside the annotations."""
     for folder in (root / IMAGES_NAME, root, file.parent):
         path = folder / name
-        # A name that climbs out of the data set ("../..") is not followed.
+        # A name that leads out of the data set ("../..") is not followed.
         if path.is_file() and path.resolve().is_relative_to(root.resolve()):
             return path
     return None

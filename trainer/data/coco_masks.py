@@ -1,4 +1,4 @@
-"""A COCO segmentation as a mask: polygons, run lengths as a list, or packed into a string."""
+"""Decodes a COCO segmentation into a mask: polygons, or run lengths as a list or packed into a string."""
 
 from typing import Any, Final
 
@@ -10,23 +10,24 @@ from inspector.extras import needs_extra
 from trainer.artifacts.extras import EXTRAS
 
 POLYGON_SLACK_PX: Final = 1.0
-"""How far a corner may lie outside the frame: tools count its far edge as 0..W or 0..W − 1, and round."""
+"""How far a corner may lie outside the frame: tools count the far edge as 0..W or 0..W − 1, and round."""
 _LEAST_NUMBERS: Final = 6
-"""Three corners."""
+"""Smallest length of a polygon's list: x, y of three corners."""
 
 _FIRST_LETTER: Final = 48
 _MORE: Final = 0x20
 _NEGATIVE: Final = 0x10
 _PLAIN_RUNS: Final = 2
-"""Of the packed form, see `_unpack`."""
+"""Constants of the packed form, see `_unpack`: offset of the letters, bit that announces another group, sign bit,
+and index of the last run stored as it is."""
 
 
 class MaskFault(InspectorError):  # noqa: N818 (it becomes a Fault, with file and annotation)
-    """A segmentation that cannot be drawn; the text says why, without file and annotation."""
+    """A segmentation that cannot be decoded; the text gives the reason, without file and annotation."""
 
 
 def decode_segmentation(segmentation: Any, shape: tuple[int, int]) -> tuple[NDArray[np.bool_], bool]:
-    """(mask bool `shape` = [H, W], whether it was made of polygons); raises MaskFault."""
+    """(mask bool `shape` = [H, W], whether it comes from polygons); raises MaskFault."""
     if isinstance(segmentation, list) and segmentation:
         return _decode_polygons(segmentation, shape), True
     if isinstance(segmentation, dict):
@@ -67,15 +68,15 @@ def _decode_runs(segmentation: dict[str, Any], shape: tuple[int, int]) -> NDArra
 
 
 def _fill(counts: list[int], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Runs of background and mask in turn, down the columns."""
+    """Mask from run lengths of background and defect in turn, down the columns."""
     inside = np.arange(len(counts)) % 2 == 1
     return np.ascontiguousarray(np.repeat(inside, counts).reshape(shape[::-1]).T)
 
 
 def _unpack(text: str) -> list[int]:
-    """Run lengths of COCO's string: groups of 5 bits plus 48, from the third run on as differences.
+    """Run lengths of COCO's string: groups of 5 bits plus 48, from the fourth run on as differences.
 
-    After rleFrString of pycocotools, whose own decode warns under NumPy 2 and trusts the string.
+    Follows rleFrString of pycocotools. Its own decode warns under NumPy 2 and does not check the string.
     """
     counts: list[int] = []
     value = shift = 0
@@ -97,7 +98,7 @@ def _unpack(text: str) -> list[int]:
 
 
 def _coco() -> Any:
-    """pycocotools' mask module, imported when a mask is drawn: only data in COCO's layout needs it."""
+    """Import the mask module of pycocotools on first use: only data in COCO's layout needs it."""
     with needs_extra("a COCO mask", EXTRAS):
         from pycocotools import mask
     return mask

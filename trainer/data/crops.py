@@ -1,4 +1,4 @@
-"""Training batches: crops of frames, half of them on defects, every draw a function of seed and step."""
+"""Training batches: crops, a share of them around defects, each batch a pure function of seed and step."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,24 +11,24 @@ from trainer.data.frames import LoadedFrames
 
 _PERMUTATION: Final = 1
 _STEP: Final = 2
-"""Streams of random numbers that must not repeat each other."""
+"""Keys that separate the two streams of random numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class CropSettings:
-    """What a batch is made of."""
+    """Settings of a batch."""
 
     batch: int
     height: int
     width: int
     """Crop size, px."""
     balanced_share: float
-    """Share of a batch that is drawn class by class, around a defect pixel; the rest walks over all frames."""
+    """Share of a batch drawn class by class, around a defect pixel; the rest goes through all frames in turn."""
     seed: int
 
 
 class CropBatches:
-    """Batches by step number: `at(step)` gives the same crops whenever it is asked, so a resume is exact."""
+    """Batches by step number: `at(step)` gives the same crops on every call, so a resume is exact."""
 
     def __init__(self, data: LoadedFrames, indices: NDArray[np.intp], settings: CropSettings) -> None:
         self._data = data
@@ -45,7 +45,7 @@ class CropBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in which as many crops are drawn as there are frames."""
+        """Batches that together hold as many crops as there are frames."""
         return max(1, len(self._indices) // self._settings.batch)
 
     def at(self, step: int) -> tuple[Pixels, Pixels]:
@@ -54,11 +54,11 @@ class CropBatches:
         return frames, labels
 
     def names_at(self, step: int) -> list[str]:
-        """Name of the frame that each crop of that step is cut from; the step is drawn again."""
+        """Name of the source frame of each crop of `step`; draws the step again."""
         return [self._data.names[index] for index in self._draw(step)[2]]
 
     def _draw(self, step: int) -> tuple[Pixels, Pixels, list[int]]:
-        """Crops, labels and the frames they are cut from."""
+        """Crops, labels and indices of their source frames."""
         s = self._settings
         random = np.random.default_rng((s.seed, _STEP, step))
         frames = np.empty((s.batch, s.height, s.width), np.uint8)
@@ -74,7 +74,7 @@ class CropBatches:
         return frames, labels, chosen
 
     def _walk(self, step: int) -> list[int]:
-        """Frames of the unbalanced part: permutation after permutation over all frames."""
+        """Frames of the unbalanced part: one random permutation of all frames after another."""
         count = self._settings.batch - self._balanced
         total = len(self._indices)
         chosen = []
@@ -101,7 +101,7 @@ class CropBatches:
         kind: int | None,
         random: np.random.Generator,
     ) -> None:
-        """Copy one crop, mirrored and transposed as drawn, into its place."""
+        """Copy one crop into its slot, mirrored and transposed at random."""
         s = self._settings
         frame, label = self._data.frames[index], self._data.labels[index]
         rows, columns = label.shape
@@ -111,7 +111,7 @@ class CropBatches:
         else:
             pixels = np.flatnonzero(label.ravel() == kind)
             row, column = divmod(int(random.choice(pixels)), columns)
-            # Anywhere in the crop but its outer eighths: a defect is not always in the middle.
+            # Anywhere in the crop except its outer eighths, so that a defect is not always in the middle.
             top = row - int(random.integers(s.height // 8, s.height - s.height // 8))
             left = column - int(random.integers(s.width // 8, s.width - s.width // 8))
             top = min(max(top, 0), rows - s.height)

@@ -1,4 +1,4 @@
-"""A folder of labelled frames, whatever its layout: names, pixels, and a label for every pixel."""
+"""Base class of the layouts: a folder of labelled frames with names, pixels, and a class for every pixel."""
 
 import hashlib
 import json
@@ -20,18 +20,18 @@ MAX_CLASSES: Final = 256
 
 
 class Dataset(ABC):
-    """Frames and their labels; nothing is decoded before it is asked for."""
+    """Frames and their labels, decoded on demand."""
 
     def __init__(self, root: Path, classes: tuple[str, ...], images: dict[str, Path]) -> None:
         self.root = root
         self.classes = classes
         """Class names, normal first."""
         self.images = images
-        """Image file name → its path, in the order of the names."""
+        """Image file name → its path, sorted by name."""
 
     @property
     def names(self) -> list[str]:
-        """Every frame's name: its image's file name."""
+        """Name of every frame: the file name of its image."""
         return list(self.images)
 
     def frame(self, name: str) -> Pixels:
@@ -47,16 +47,16 @@ class Dataset(ABC):
     def label(self, name: str, shape: tuple[int, int], complain: Complain = refuse) -> Pixels:
         """Class of every pixel, uint8 `shape` = [H, W], 0 normal.
 
-        A row at fault goes to `complain` and, where that returns, is left out. Raises DataError for a label that
-        cannot be read at all.
+        Entries at fault go to `complain` and are left out if it returns. Raises DataError for a label that cannot
+        be read at all.
         """
 
     @abstractmethod
     def label_source(self, name: str) -> bytes:
-        """What the label of a frame is made from, as stored; raises OSError."""
+        """The stored source of a frame's label; raises OSError."""
 
     def fingerprint(self, name: str) -> str:
-        """SHA-256 of the image file and its label's source, as stored: no decoder's version changes it.
+        """SHA-256 of the image file and the label's source as stored, independent of the decoder's version.
 
         Raises InputError for a file that cannot be read.
         """
@@ -68,7 +68,7 @@ class Dataset(ABC):
         return hashlib.sha256(hashlib.sha256(image).digest() + hashlib.sha256(label).digest()).hexdigest()
 
     def resolve(self, names: Sequence[str], where: str) -> list[str]:
-        """Frame names for names that may lack their ending; raises InputError for one that is not here."""
+        """Full frame names for names that may lack their extension; raises InputError for an unknown one."""
         stems: dict[str, str] = {}
         for name in self.images:
             stems.setdefault(Path(name).stem, name)
@@ -82,7 +82,7 @@ class Dataset(ABC):
 
 
 def find_images(folder: Path) -> dict[str, Path]:
-    """File name → path of every image in `folder`, sorted; raises InputError when there is none."""
+    """File name → path of every image in `folder`, sorted; raises InputError if the folder has none."""
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS)
     except OSError as error:
@@ -93,7 +93,7 @@ def find_images(folder: Path) -> dict[str, Path]:
 
 
 def read_classes(root: Path) -> tuple[str, ...] | None:
-    """Names from classes.json, normal first, or None without one; raises InputError when it is not a list."""
+    """Class names from classes.json, normal first; None without the file. Raises InputError for wrong content."""
     path = root / CLASSES_NAME
     try:
         names = json.loads(path.read_text(encoding="utf-8"))
@@ -109,10 +109,10 @@ def read_classes(root: Path) -> tuple[str, ...] | None:
 
 
 def default_classes(kinds: int) -> tuple[str, ...]:
-    """Names for a data set that brings none: normal, class_1 … class_K."""
+    """Names for a data set without names: normal, class_1 … class_K."""
     return ("normal", *(f"class_{kind}" for kind in range(1, kinds + 1)))
 
 
 def kinds_present(label: Pixels, classes: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which classes a label map holds, bool [classes]."""
+    """Which classes a label map contains, bool [classes]."""
     return np.bincount(label.ravel(), minlength=classes)[:classes] > 0

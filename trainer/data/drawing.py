@@ -1,4 +1,4 @@
-"""Lays the masks of a frame into one label map, and refuses pixels that two classes claim."""
+"""Draws the masks of a frame into one label map; pixels claimed by two classes are a fault."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from trainer.data.faults import Complain, Fault
 
 @dataclass(frozen=True, slots=True)
 class DrawnMask:
-    """One mask of a frame and where it is written."""
+    """One mask of a frame and its place in the file."""
 
     kind: int
     pixels: NDArray[np.bool_]
@@ -22,14 +22,14 @@ class DrawnMask:
     row: int
     where: str
     has_seam: bool = False
-    """Drawn from a polygon: its outermost pixels belong to the neighbour as much as to it."""
+    """Drawn from a polygon: its outermost pixels belong to the neighbouring polygon as well."""
 
 
 def draw(masks: Sequence[DrawnMask], shape: tuple[int, int], file: Path, frame: str, complain: Complain) -> Pixels:
-    """Label map uint8 `shape`; masks of one class may overlap, those of two may not.
+    """Label map uint8 `shape`. Masks of one class may overlap, masks of two classes may not.
 
-    The exception is a seam: two polygons that share an edge both own the pixels under it. An overlap of polygons
-    nowhere more than 2 px thick goes to the smaller mask. Where `complain` returns, the smaller lies on top, too.
+    The exception is a seam: two polygons that share an edge both cover the pixels under it. If their overlap is
+    nowhere more than 2 px thick, it goes to the smaller mask. The smaller mask also wins if `complain` returns.
     """
     label = np.zeros(shape, np.uint8)
     largest_first = sorted(masks, key=lambda mask: int(mask.pixels.sum()), reverse=True)
@@ -52,7 +52,7 @@ def _check(mask: DrawnMask, below: DrawnMask, file: Path, frame: str, complain: 
 
 
 def _is_thin(shared: NDArray[np.bool_]) -> bool:
-    """Whether no 3×3 square fits into it."""
+    """Whether no 3×3 square fits into the region."""
     core = cv2.erode(
         shared.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
     )

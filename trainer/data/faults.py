@@ -1,4 +1,4 @@
-"""What can be wrong with labelled frames, and who hears of it: training stops at the first, a check collects."""
+"""Faults in labelled frames. Training stops at the first one; a check collects them all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,33 +9,33 @@ from inspector.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong in one place."""
+    """One fault in one place."""
 
     kind: str
-    """Short name, the same for all faults of a sort."""
+    """Short name, the same for all faults of this kind."""
     file: Path
     text: str
     row: int | None = None
     """Line of a table, from 1, or id of an annotation."""
     where: str = ""
-    """The place in the file, readable."""
+    """The place in the file, for people."""
     frame: str | None = None
-    """Name of the frame concerned."""
+    """Name of the affected frame."""
     refused: bool = True
-    """Whether training refuses it; what it only remarks on does not stop it."""
+    """Whether training refuses the data because of it; other faults are only reported."""
 
     def __str__(self) -> str:
-        """One line naming file and row."""
+        """One line with file and row."""
         where = self.where or (f"row {self.row}" if self.row is not None else "")
         return f"{self.file}: {where}: {self.text}" if where else f"{self.file}: {self.text}"
 
 
 Complain = Callable[[Fault], None]
-"""Told of every fault; where it returns, the reader goes on without what is at fault."""
+"""Receives every fault. If it returns, the reader continues without the entry at fault."""
 
 
 class DataError(InputError):
-    """A fault that ends the reading of a frame or of the whole set."""
+    """A fault that stops the reading of a frame or of the whole data set."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
@@ -43,6 +43,6 @@ class DataError(InputError):
 
 
 def refuse(fault: Fault) -> None:
-    """Raise DataError for the first fault that matters: what training does."""
+    """Raise DataError for a fault that training refuses; ignore others. This is the default for training."""
     if fault.refused:
         raise DataError(fault)

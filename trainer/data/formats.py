@@ -1,4 +1,4 @@
-"""The layouts a data set may come in, one line each."""
+"""The supported layouts of a data set, one line each."""
 
 import zipfile
 from pathlib import Path
@@ -20,10 +20,10 @@ FORMATS: Final = (
 
 
 def open_dataset(root: Path, complain: Complain = refuse) -> Dataset:
-    """The data set in `root`, its layout recognised.
+    """Open the data set in `root` and detect its layout.
 
-    Rows at fault go to `complain`, which raises by default. Raises InputError where there is no data set, or none
-    that can be read.
+    Entries at fault go to `complain`, which raises by default. Raises InputError for a folder without a readable
+    data set.
     """
     if root.suffix.lower() == ".zip" and root.is_file():
         raise InputError(_about_zip(root))
@@ -36,7 +36,7 @@ def open_dataset(root: Path, complain: Complain = refuse) -> Dataset:
 
 
 def _what_is_missing(root: Path) -> str:
-    """Why `root` is no data set; what an interrupted download or unzipping leaves is called by its name."""
+    """Why `root` is not a data set; names the traces of an interrupted download or unzipping."""
     for path in sorted(root.glob("*.zip")):
         return _about_zip(path)
     table, images = root / severstal.CSV_NAME, root / severstal.IMAGES_NAME
@@ -48,7 +48,7 @@ def _what_is_missing(root: Path) -> str:
 
 
 def _about_zip(path: Path) -> str:
-    # A zip's table of contents is its end: one that was cut off has none.
+    # A zip's table of contents is at its end: a file that was cut off has none.
     if not zipfile.is_zipfile(path):
         return f"{path}: not a whole zip: was the download interrupted? Fetch it again and unzip it"
     return f"{path}: is still zipped: unzip it, then name the folder"

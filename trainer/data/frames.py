@@ -1,4 +1,4 @@
-"""Frames and labels decoded once and kept as uint8: in memory, or in a mapped file where memory is short."""
+"""Decodes frames and labels once and keeps them as uint8, in memory or, if they do not fit, in a mapped file."""
 
 import hashlib
 import tempfile
@@ -17,10 +17,11 @@ from trainer.commands.bar import bar
 from trainer.data.dataset import Dataset, kinds_present
 
 MEMORY_LIMIT_BYTES: Final = 6 << 30
-"""Above this the arrays go into an unlinked temporary file, which the page cache holds as far as it can."""
+"""Largest size of frames and labels in memory. Larger arrays go into unlinked temporary files, which the page
+cache holds as far as it can."""
 
 _DECODERS: Final = 2
-"""Pillow releases the interpreter lock; more threads than this wait for each other in Python."""
+"""Decoding threads. Pillow releases the interpreter lock; more threads than this wait for each other in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,9 @@ class LoadedFrames:
     labels: Pixels
     """uint8 [N, H, W], 0 normal."""
     present: NDArray[np.bool_]
-    """bool [N, classes]: which classes a frame's label holds."""
+    """bool [N, classes]: which classes each label contains."""
     digests: list[str]
-    """SHA-256 of each frame's pixels and label."""
+    """SHA-256 of the pixels and label of each frame."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -57,8 +58,8 @@ def load_frames(
 ) -> LoadedFrames:
     """Decode the named frames and labels.
 
-    `scratch` is where the temporary file goes when they do not fit in memory. Raises InputError for an image or
-    label at fault, and for frames of different sizes: an engine takes one.
+    `scratch` is the folder of the temporary files for frames that do not fit in memory. Raises InputError for an
+    image or label at fault, and for frames of different sizes: an engine takes one size.
     """
     if not names:
         raise InputError(f"{dataset.root}: no frames to load")

@@ -10,7 +10,8 @@ from inspector.images import ImageFault
 from inspector.values import Pixels
 
 _INDEX_MODES: Final = frozenset({"L", "P", "1"})
-"""Palette images hold class numbers behind display colours; mono decoding would return the colours."""
+"""Image modes of label maps. Palette images hold class numbers behind display colours; mono decoding would return
+the colours."""
 
 
 def read_labels(path: Path) -> Pixels:

@@ -17,7 +17,7 @@ MASKS_NAME: Final = "masks"
 
 
 class LabelMaps(Dataset):
-    """Every image needs its mask: a missing one is not taken for a normal frame."""
+    """Every image needs a mask: an image without one does not count as a normal frame."""
 
     def __init__(
         self, root: Path, classes: tuple[str, ...], images: dict[str, Path], masks: dict[str, Path]
@@ -32,10 +32,10 @@ class LabelMaps(Dataset):
 
     @classmethod
     def open(cls, root: Path, complain: Complain = refuse) -> "LabelMaps":
-        """Pair images and masks; one without the other goes to `complain`.
+        """Pair images and masks; an image or mask without its counterpart goes to `complain`.
 
-        Without classes.json every mask is read once to see which classes there are: 0..K without a gap. Raises
-        InputError for a folder without images or without any pair.
+        Without classes.json it reads every mask once to find the classes: 0..K without a gap. Raises InputError
+        for a folder without images or without any pair.
         """
         masks = _pair(root, find_images(root / IMAGES_NAME), find_images(root / MASKS_NAME), complain)
         if not masks:
@@ -70,7 +70,7 @@ class LabelMaps(Dataset):
 
 
 def _pair(root: Path, images: dict[str, Path], masks: dict[str, Path], complain: Complain) -> dict[str, Path]:
-    """Mask of every image that has one to itself."""
+    """Image name → its mask, without images that lack a mask or share one."""
     by_stem = {path.stem: path for path in masks.values()}
     owner: dict[str, str] = {}
     for name, path in images.items():
@@ -88,13 +88,13 @@ def _pair(root: Path, images: dict[str, Path], masks: dict[str, Path], complain:
 
 
 def _kinds(masks: dict[str, Path]) -> int:
-    """K where the masks hold 0..K; values above a gap, such as a 255 for "defect", are not counted in."""
+    """K of masks that hold 0..K, at least 1. Values above a gap, such as 255 for "defect", do not count."""
     seen: set[int] = set()
     for path in masks.values():
         try:
             seen.update(np.unique(read_labels(path)).tolist())
         except ImageFault:
-            continue  # label() says so, naming the frame
+            continue  # label() reports it with the frame's name
     kinds = 1
     while kinds + 1 in seen:
         kinds += 1

@@ -1,9 +1,9 @@
 """Finds frames that show the same piece of steel: copied, re-encoded, re-lit, mirrored, turned, or pasted over.
 
-A frame's look is a perceptual hash (pHash: signs of the lowest 16×16 DCT coefficients of the frame shrunk to
+Frames are compared by a perceptual hash (pHash: signs of the lowest 16×16 DCT coefficients of the frame shrunk to
 32×32, without the mean; 255 bits). Mirroring a frame changes the sign of every odd coefficient and transposing it
-transposes them, so every orientation is compared without touching the pixels again. With bits as ±1, the Hamming
-distances of all pairs are one matrix product: no index is needed up to some 100,000 frames.
+transposes them, so all orientations are compared without touching the pixels again. With bits as ±1, the Hamming
+distances of all pairs are one matrix product: no index is needed up to some 100000 frames.
 """
 
 from collections.abc import Iterable
@@ -21,27 +21,27 @@ COEFFICIENTS: Final = 16
 BITS: Final = COEFFICIENTS**2 - 1
 
 MAX_DISTANCE: Final = 64
-"""Bits in which look-alikes may differ, of 255 (unrelated frames: 127 ± 8).
+"""Most bits in which look-alikes differ, of 255 (unrelated frames: 127 ± 8).
 
-On NEU-Seg's 3,627 frames every pair looked at up to 75 shows the same steel, a part of it pasted over at the upper
-end; unrelated pairs appear at 80.
+On the 3627 frames of NEU-Seg every inspected pair up to 75 shows the same steel, with a part pasted over at the
+upper end; unrelated pairs begin at 80.
 """
 DUPLICATE_CORRELATION: Final = 0.98
-"""Least correlation of thumbnails, where it is worth comparing pixels: copies in NEU-Seg have 0.99 and more."""
+"""Least correlation of thumbnails for a pixel comparison; copies in NEU-Seg have 0.99 and more."""
 
 BLANK_DEVIATION: Final = 0.3
-"""Standard deviation of a thumbnail, grey levels, under which nothing but rounding is left of a frame."""
+"""Standard deviation of a thumbnail, grey levels. Below it a frame contains nothing but rounding errors."""
 
 _BLOCK: Final = 2048
-"""Frames a side of one matrix product: 16 MiB of distances."""
+"""Frames per side of one matrix product: 16 MiB of distances."""
 _TURNS: Final = 8
 _MIRRORS: Final = 4
-"""Orientations of a square; and of a rectangle, which cannot be transposed."""
+"""Number of orientations of a square, and of a rectangle, which cannot be transposed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is compared of one frame."""
+    """Features of one frame for the comparison."""
 
     coefficients: NDArray[np.float32]
     """float32 [16, 16], the mean set to 0."""
@@ -49,7 +49,7 @@ class Look:
     """float32 [32, 32], mean 0 and norm 1."""
     is_square: bool
     is_blank: bool
-    """Too even to be told from another even frame, black ones above all."""
+    """Too uniform to be distinguished from another uniform frame; mostly black frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +60,20 @@ class Pair:
     second: int
     """Their indices, first < second."""
     turn: int
-    """How the second must be turned to lie on the first, see `turned`."""
+    """Orientation of the second frame that matches the first, see `turned`."""
     distance: int
-    """Bits that differ, of 255."""
+    """Number of different bits, of 255."""
     correlation: float
-    """Of the thumbnails, so turned."""
+    """Correlation of the thumbnails in this orientation."""
 
     @property
     def may_be_duplicate(self) -> bool:
-        """Whether both could be takes of one picture, not only of steel they share."""
+        """Whether both may be takes of one picture, instead of only sharing steel."""
         return self.correlation >= DUPLICATE_CORRELATION
 
 
 def look(pixels: Pixels) -> Look:
-    """The look of a frame, uint8 [H, W]."""
+    """Compute the features of a frame, uint8 [H, W]."""
     small = cv2.resize(pixels, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
     small -= small.mean()
     coefficients = cv2.dct(small)[:COEFFICIENTS, :COEFFICIENTS].copy()
@@ -101,7 +101,7 @@ def turned(pixels: NDArray[_Scalar], turn: int) -> NDArray[_Scalar]:
 def find_pairs(looks: list[Look], max_distance: int = MAX_DISTANCE) -> list[Pair]:
     """Every pair of frames that look alike in some orientation, by index; blank frames have no look-alikes.
 
-    O(N²) multiplications, in blocks; memory O(N).
+    O(N²) multiplications, in blocks; O(N) memory.
     """
     if len(looks) < 2:
         return []
@@ -129,7 +129,7 @@ def find_pairs(looks: list[Look], max_distance: int = MAX_DISTANCE) -> list[Pair
 
 
 def join(count: int, links: Iterable[tuple[int, int]]) -> NDArray[np.intp]:
-    """Group number of each of `count` frames, where linked frames share one; numbers from 0, in order."""
+    """Group number of each of `count` frames, from 0 in order; linked frames share a number."""
     parent = list(range(count))
 
     def root(index: int) -> int:
@@ -144,7 +144,7 @@ def join(count: int, links: Iterable[tuple[int, int]]) -> NDArray[np.intp]:
 
 
 def group(frames: Iterable[Pixels]) -> NDArray[np.intp]:
-    """Group number of each frame, uint8 [H, W], so that look-alikes share one."""
+    """Group number of each frame, uint8 [H, W]; look-alikes share a number."""
     looks = [look(frame) for frame in frames]
     return join(len(looks), ((pair.first, pair.second) for pair in find_pairs(looks)))
 
@@ -155,7 +155,7 @@ def _pair(looks: list[Look], first: int, second: int, turn: int, distance: int) 
 
 
 def _turned_coefficients(coefficients: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
-    """DCT [N, 16, 16] of the turned frames."""
+    """DCT coefficients [N, 16, 16] of the turned frames."""
     odd = np.where(np.arange(COEFFICIENTS) % 2, -1.0, 1.0).astype(np.float32)
     if turn & 4:
         coefficients = coefficients.transpose(0, 2, 1)
@@ -167,7 +167,7 @@ def _turned_coefficients(coefficients: NDArray[np.float32], turn: int) -> NDArra
 
 
 def _signs(coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
-    """±1, float32 [N, 256]; the mean's place is 0 and counts for nothing."""
+    """±1, float32 [N, 256]; the position of the mean is 0 and has no weight."""
     signs = np.where(coefficients > 0, 1.0, -1.0).astype(np.float32)
     signs[:, 0, 0] = 0.0
     return signs.reshape(len(signs), -1)

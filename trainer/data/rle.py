@@ -1,4 +1,4 @@
-"""Run-length masks as Kaggle's Severstal data spells them: "start length start length …".
+"""Run-length masks in the notation of Kaggle's Severstal data: "start length start length …".
 
 Pixels are counted down the columns (column-major), from 1.
 """
@@ -12,7 +12,7 @@ _SHOWN = 24
 
 
 def encode(mask: NDArray[np.bool_]) -> str:
-    """The runs of a mask, bool [H, W]; "" for an empty one."""
+    """Run lengths of a mask, bool [H, W]; "" for an empty one."""
     if mask.ndim != 2:
         raise ValueError(f"a mask must have two dimensions, got shape {mask.shape}")
     flat = np.zeros(mask.size + 2, np.int8)
@@ -23,10 +23,9 @@ def encode(mask: NDArray[np.bool_]) -> str:
 
 
 def decode(runs: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The mask, bool `shape` = [H, W], of `runs`.
+    """Decode `runs` into a mask, bool `shape` = [H, W].
 
-    Raises InputError where the runs are not pairs of whole numbers, are out of order, overlap, or leave the
-    frame.
+    Raises InputError for runs that are not pairs of whole numbers, are out of order, overlap, or leave the frame.
     """
     try:
         numbers = np.array([int(word) for word in runs.split()], np.int64)

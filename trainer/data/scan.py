@@ -1,4 +1,4 @@
-"""One walk over a data set: what every frame is and shows, with faults collected or refused."""
+"""Reads every frame of a data set once: size, hash, class areas, margins; faults are collected or refused."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -15,16 +15,16 @@ from trainer.data.faults import Complain, DataError, refuse
 from trainer.data.look_alikes import Look, look
 
 BLACK_LEVEL: Final = 16
-"""Grey, of 255, that sensor noise and JPEG ringing beside the strip stay below."""
+"""Grey level, of 255, below which sensor noise and JPEG ringing beside the strip stay."""
 MIN_STEEL_SHARE: Final = 0.02
-"""Share of a row or column above that level that makes it steel: a strip may show in a corner only."""
+"""Least share of brighter pixels for a row or column to count as steel: a strip may show in a corner only."""
 _DECODERS: Final = 2
-"""Pillow releases the interpreter lock; more threads than this wait for each other in Python."""
+"""Decoding threads. Pillow releases the interpreter lock; more threads than this wait for each other in Python."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """One frame that could be read."""
+    """One readable frame."""
 
     name: str
     height: int
@@ -33,13 +33,14 @@ class Scanned:
     """SHA-256 of the pixels."""
     look: Look
     areas_px: NDArray[np.int64] | None
-    """Pixels of each class, normal first; None where the label cannot be read."""
+    """Pixels of each class, normal first; None if the label cannot be read."""
     margins_px: tuple[int, int, int, int]
-    """Rows and columns without steel: top, bottom, left, right. A wholly black frame has all its height at top."""
+    """Rows and columns without steel: top, bottom, left, right. A fully black frame has its whole height at
+    top."""
 
 
 def scan(dataset: Dataset, complain: Complain = refuse, *, show_progress: bool = False) -> list[Scanned]:
-    """Every frame that can be read, in the order of the names; faults go to `complain`."""
+    """Every readable frame, sorted by name; faults go to `complain`."""
     with ThreadPoolExecutor(_DECODERS) as pool:
         done = pool.map(lambda name: _scan_frame(dataset, name, complain), dataset.names)
         shown = bar(done, "reading", total=len(dataset.names), show=show_progress)

@@ -17,12 +17,12 @@ from trainer.data.rle import decode
 CSV_NAME: Final = "train.csv"
 IMAGES_NAME: Final = "train_images"
 KAGGLE_KINDS: Final = 4
-"""Defect classes of the competition, which ships no names for them."""
+"""Number of defect classes of the competition, which gives them no names."""
 
 _NEW_HEADER: Final = ["ImageId", "ClassId", "EncodedPixels"]
 _OLD_HEADER: Final = ["ImageId_ClassId", "EncodedPixels"]
 
-csv.field_size_limit(1 << 24)  # a torn-up frame's mask is longer than the default limit of 131,072
+csv.field_size_limit(1 << 24)  # the mask of a heavily damaged frame exceeds the default limit of 131072
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class _Row:
 class Severstal(Dataset):
     """Frames without a row are normal; both spellings of train.csv are read. Classes must not overlap.
 
-    In the 3,670 labelled frames of the competition that were at hand no two classes do.
+    Measured: in 3670 labelled frames of the competition no two classes overlap.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Severstal(Dataset):
     def open(cls, root: Path, complain: Complain = refuse) -> "Severstal":
         """Read the table; a row that does not fit the images goes to `complain`.
 
-        Raises InputError for what is no table at all, and for a folder without images.
+        Raises InputError for a file that is not such a table, and for a folder without images.
         """
         classes = read_classes(root) or default_classes(KAGGLE_KINDS)
         images = find_images(root / IMAGES_NAME)
@@ -72,7 +72,7 @@ class Severstal(Dataset):
         return draw(masks, shape, path, name, complain)
 
     def label_source(self, name: str) -> bytes:
-        """Classes and runs of the frame's rows, whatever their order and spelling."""
+        """Classes and runs of the frame's rows, independent of their order and spelling."""
         rows = sorted((row.kind, " ".join(row.runs.split())) for row in self._rows.get(name, []))
         return "\n".join(f"{kind} {runs}" for kind, runs in rows).encode()
 
@@ -87,7 +87,7 @@ class _Table:
         self._complain = complain
 
     def read(self) -> dict[str, list[_Row]]:
-        """Rows with a mask, by image."""
+        """Image name → its rows that have a mask."""
         try:
             with self._path.open(newline="", encoding="utf-8-sig") as file:
                 rows = self._read_rows(csv.reader(file))
@@ -121,7 +121,7 @@ class _Table:
         return rows
 
     def _parse(self, line: int, cells: list[str], header: list[str]) -> tuple[str, _Row | None]:
-        """(image, row) in either spelling, None for a row without a mask; raises DataError."""
+        """(image, row) in either spelling, row None without a mask; raises DataError."""
         if len(cells) != len(header):
             text = f"must have {len(header)} cells, got {len(cells)}: is it cut off?"
             raise self._fault("bad row", line, text)

@@ -1,4 +1,4 @@
-"""Training material without a line: simulated frames in the layout of Kaggle's Severstal data."""
+"""Writes simulated frames in the layout of Kaggle's Severstal data: training material without a line."""
 
 import csv
 import json
@@ -16,9 +16,10 @@ from trainer.commands.bar import bar
 from trainer.data.rle import encode
 
 JPEG_QUALITY: Final = 95
-"""Kaggle's frames are JPEGs, too; at 95 a hair crack survives."""
+"""JPEG quality of simulated frames. Kaggle's frames are JPEGs, too; at 95 a hair crack survives."""
 COIL_FRAMES: Final = 6
-"""Short coils: a net learns from many looks of steel, not from many frames of one."""
+"""Frames per coil. Coils are short because a net learns from many appearances of steel, not from many frames of
+one."""
 HEADER: Final = ("ImageId", "ClassId", "EncodedPixels")
 
 
@@ -32,11 +33,11 @@ def simulate(
     width: int = 1600,
     show_progress: bool = False,
 ) -> None:
-    """Writes `frames` simulated frames and their masks to the folder `out`, all of them or nothing.
+    """Write `frames` simulated frames and their masks to the folder `out`, all of them or nothing.
 
     `out` gets `train_images/*.jpg`, `train.csv` (defective frames only, column-major runs from 1) and
-    `classes.json` (normal first). Raises InputError for wrong arguments or an `out` that is in use, WorkError
-    where an image cannot be written.
+    `classes.json` (normal first). Raises InputError for wrong arguments or an `out` that is in use, WorkError if
+    an image cannot be written.
     """
     if frames < 1:
         raise InputError(f"--frames must be at least 1, got {frames}")

@@ -1,4 +1,4 @@
-"""Which frames train, which choose (validation), which judge (test): dealt out by seed, group by group."""
+"""Splits frames into training, validation and test parts, by seed; look-alikes stay in one part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from trainer.data.split_file import PARTS, Split, read_split, write_split
 __all__ = ["PARTS", "Dealt", "Split", "make_split", "read_split", "split_dataset", "write_split"]
 
 _TRAIN, _VAL, _TEST = range(3)
-"""Places in PARTS."""
+"""Indices of PARTS."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dealt:
-    """A split with what it was made from."""
+    """A split and the data it was made from."""
 
     split: Split
     names: list[str]
@@ -33,7 +33,7 @@ class Dealt:
 def split_dataset(
     dataset: Dataset, val_share: float, test_share: float, seed: int, *, show_progress: bool = False
 ) -> Dealt:
-    """Read every frame, group the look-alikes, and deal; raises InputError for a fault in the data."""
+    """Read every frame, group the look-alikes, and split; raises InputError for a fault in the data."""
     _check_shares(val_share, test_share)
     frames = scan(dataset, show_progress=show_progress)
     names = [frame.name for frame in frames]
@@ -53,11 +53,11 @@ def make_split(
     test_share: float = 0.0,
     groups: NDArray[np.intp] | None = None,
 ) -> Split:
-    """A seeded split, stratified by each group's rarest class; frames of one group never part.
+    """A seeded split, stratified by each group's rarest class; frames of one group stay together.
 
-    `present` bool [N, classes]; `groups` int [N] gives frames that look alike one number (None: every frame for
-    itself). Every stratum gives training a group, and with two or more groups also validation, with three test.
-    Raises InputError for impossible shares and where validation or test would stay without a frame.
+    `present` is bool [N, classes]. `groups`, int [N], gives look-alikes the same number; None makes every frame a
+    group. Every stratum gives a group to training, with two or more groups also to validation, with three also to
+    test. Raises InputError for impossible shares, and if a part with a share above 0 would get no frame.
     """
     _check_shares(val_share, test_share)
     if len(names) < 2:
@@ -92,16 +92,16 @@ def _deal(
     for kind in range(present.shape[1]):
         members = random.permutation(np.flatnonzero(stratum == kind))
         need = shares * sizes[members].sum()
-        # Validation before test: without it a class has no threshold.
+        # Validation before test: without validation frames a class has no threshold.
         first = [part for part in (_TRAIN, _VAL, _TEST) if shares[part] > 0][: len(members)]
-        # The smallest groups make the least excess where every part must have one.
+        # Every part gets one of the smallest groups first: they exceed its share the least.
         order = np.argsort(sizes[members], kind="stable")
         seeded = dict(zip(members[order[: len(first)]].tolist(), reversed(first), strict=True))
         rest = [member for member in members.tolist() if member not in seeded]
         for member, part in seeded.items():
             part_of[member] = part
             need[part] -= sizes[member]
-        # Large groups first: the small ones even out what those leave.
+        # Then the large groups, so that the small ones even out the remaining differences.
         for member in sorted(rest, key=lambda member: -int(sizes[member])):
             part = int(need.argmax())
             part_of[member] = part
@@ -117,7 +117,7 @@ def _check_shares(val_share: float, test_share: float) -> None:
 
 
 def _rarest(shown: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """The class each group counts for: its rarest defect, as the frequent ones fill up by themselves."""
+    """Stratum of each group: its rarest defect class, as frequent classes spread by themselves; 0 if normal."""
     frequency = shown[:, 1:].sum(axis=0).astype(np.int64)
     rarity = np.where(shown[:, 1:], -frequency, np.iinfo(np.int64).min)
     return np.where(shown[:, 1:].any(axis=1), rarity.argmax(axis=1) + 1, 0)

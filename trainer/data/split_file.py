@@ -1,4 +1,4 @@
-"""The split file: which frame is in which part and, in a frozen one, the hashes of the data it was made for."""
+"""The split file: which frame is in which part. A frozen file also holds the hashes of its data."""
 
 import hashlib
 import json
@@ -19,19 +19,20 @@ Split = dict[str, list[str]]
 """Part → frame names."""
 
 FRAMES: Final = "frames_sha256"
-"""Key of the hashes, by frame name: `Dataset.fingerprint`. A file without it is not frozen, only a list."""
+"""Key of the hashes by frame name (`Dataset.fingerprint`). A file without it only lists names and is not
+frozen."""
 _OWN: Final = "sha256"
 _CLASSES: Final = "classes"
 
 _READERS: Final = 2
-"""Hashing releases the interpreter lock."""
+"""Hashing threads; hashing releases the interpreter lock."""
 
 
 def read_split(path: Path, dataset: Dataset) -> Split:
-    """The parts of a split file; raises InputError when it does not fit the data.
+    """The parts of a split file; raises InputError if it does not fit the data.
 
-    A frozen file (see `freeze`) must be as it was written, and every frame of the data set as it was then. A file
-    that only lists names, {"train": [names], "val": […], "test": […]}, must name frames that are there.
+    A frozen file (see `freeze`) must be unchanged, and so must every frame of the data set. A file that only lists
+    names, {"train": [names], "val": […], "test": […]}, must name existing frames.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -68,9 +69,9 @@ def write_split(path: Path, split: Split) -> None:
 def freeze(
     path: Path, split: Split, dataset: Dataset, about: Mapping[str, Any], *, show_progress: bool = False
 ) -> str:
-    """Write a split file that fits this data set only; returns the SHA-256 of the data.
+    """Write a split file that fits only this data set; returns the SHA-256 of the data.
 
-    `about` says how it was made. Raises OSError.
+    `about` describes how the split was made. Raises OSError.
     """
     frames = _fingerprints(dataset, show_progress=show_progress)
     data_sha256 = _digest(frames)
@@ -80,7 +81,7 @@ def freeze(
 
 
 def _check(path: Path, content: dict[str, Any], dataset: Dataset) -> None:
-    """Raise InputError with the first thing that differs."""
+    """Raise InputError for the first difference."""
     own = content.pop(_OWN, None)
     frames = content.get(FRAMES)
     if own != _digest(content) or not isinstance(frames, dict):
@@ -109,7 +110,7 @@ def _check(path: Path, content: dict[str, Any], dataset: Dataset) -> None:
 
 
 def _fingerprints(dataset: Dataset, *, show_progress: bool) -> dict[str, str]:
-    """By frame name."""
+    """Frame name → fingerprint."""
     names = dataset.names
     with ThreadPoolExecutor(_READERS) as pool:
         hashed = pool.map(dataset.fingerprint, names)

@@ -1,1 +1,1 @@
-"""What an evaluation counts beside pixels: frames, defects, boxes, scores, and how sure each figure is."""
+"""Figures of an evaluation beside pixel counts: frames, defects, boxes, scores, and their confidence intervals."""

@@ -1,18 +1,18 @@
-"""What makes a model useless on a line, in a sentence each."""
+"""Warnings about figures that make a model useless on a line."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 MOST_OVERKILL: Final = 0.5
-"""Share of good frames rejected beyond which the rejects say next to nothing."""
+"""Share of good frames rejected from which a reject means almost nothing."""
 MOST_ESCAPE: Final = 0.8
-"""Share of defective frames accepted beyond which a model finds next to nothing."""
+"""Share of defective frames accepted from which a model finds almost nothing."""
 LEAST_GAIN: Final = 0.02
-"""mIoU over that of calling every pixel normal; what is less is noise on a few hundred frames."""
+"""Least gain in mIoU over calling every pixel normal; a smaller gain is noise on a few hundred frames."""
 
 
 def overkill_alarm(figures: Mapping[str, Any]) -> str | None:
-    """What to say of the overkill; None where it is bearable. `figures` as `trainer evaluate --json`."""
+    """Warning about the overkill; None if it is acceptable. `figures` are those of `trainer evaluate --json`."""
     if figures["overkill"] < MOST_OVERKILL:
         return None
     return (
@@ -22,7 +22,7 @@ def overkill_alarm(figures: Mapping[str, Any]) -> str | None:
 
 
 def escape_alarm(figures: Mapping[str, Any]) -> str | None:
-    """What to say of the escape; None where it is bearable."""
+    """Warning about the escape; None if it is acceptable."""
     if figures["escape"] < MOST_ESCAPE:
         return None
     return (
@@ -32,7 +32,7 @@ def escape_alarm(figures: Mapping[str, Any]) -> str | None:
 
 
 def miou_alarm(figures: Mapping[str, Any]) -> str | None:
-    """What to say of an mIoU that calling every pixel normal reaches, too; None where it is better than that."""
+    """Warning about an mIoU that calling every pixel normal would reach, too; None if it is better."""
     blind = figures["all_normal"]["miou"]
     if not figures["defective_frames"] or figures["miou"] >= blind + LEAST_GAIN:
         return None
@@ -43,5 +43,5 @@ def miou_alarm(figures: Mapping[str, Any]) -> str | None:
 
 
 def alarms(figures: Mapping[str, Any]) -> list[str]:
-    """All that is to be said; empty for a model that may be of use."""
+    """All warnings; empty for a model that may be useful."""
     return [said for said in (escape_alarm(figures), overkill_alarm(figures), miou_alarm(figures)) if said]

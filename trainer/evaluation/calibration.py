@@ -1,4 +1,4 @@
-"""Whether a score means what it says: of pixels scored 30 %, are 30 % defect?"""
+"""Calibration of scores: of the pixels scored 30 %, are 30 % defect?"""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,7 +23,7 @@ def _no_scores() -> NDArray[np.int64]:
 
 @dataclass(slots=True)
 class Reliability:
-    """Pixels by score, normal and defect, added up frame by frame."""
+    """Pixel counts by score, normal and defect, summed over frames."""
 
     pixels: NDArray[np.int64] = field(default_factory=_no_scores)
     """int64 [2, 256]: labelled normal, labelled defect."""
@@ -35,10 +35,10 @@ class Reliability:
         self.pixels[1] += defect
 
     def figures(self) -> dict[str, Any]:
-        """Expected calibration error, of all pixels and of doubtful ones, JSON values.
+        """Expected calibration error of all pixels and of doubtful ones, as JSON values.
 
-        Nearly all pixels are plain steel scored 0, which flatters the first; the second leaves out those under
-        the lowest threshold that is ever chosen.
+        Nearly all pixels are plain steel scored 0, which makes the first error small. The second leaves out pixels
+        below the lowest threshold that is ever chosen.
         """
         doubtful = np.arange(MAX_SCORE + 1) >= LOWEST_STEP
         return {
@@ -49,7 +49,7 @@ class Reliability:
         }
 
     def curve(self) -> list[dict[str, Any]]:
-        """The share of defect in every bin that holds pixels, JSON values."""
+        """Share of defect pixels in every bin that is not empty, as JSON values."""
         curve = []
         for index in range(BINS):
             pixels = self.pixels * (index == _BIN_OF)
@@ -67,7 +67,7 @@ class Reliability:
         return curve
 
     def _error(self, counted: NDArray[np.bool_]) -> float | None:
-        """Mean distance of score and share of defect over the bins, weighted by pixels; None without any."""
+        """Mean distance between score and defect share over the bins, weighted by pixels; None without pixels."""
         pixels = self.pixels * counted
         total = int(pixels.sum())
         if total == 0:

@@ -1,4 +1,4 @@
-"""Labelled defects one by one: which were hit, by their size, and how well their boxes lie."""
+"""Compares labelled and predicted defects one by one: hits by size, and accuracy of boxes."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from inspector.values import Pixels
 from trainer.evaluation.intervals import counted
 
 AREA_CLASSES_PX: Final = (1, 30, 100, 300, 1_000, 3_000, 10_000, 30_000)
-"""Smallest area of each class: two a decade. The last one is open."""
+"""Smallest area of each size class: two classes per decade. The last one is open."""
 GOOD_BOX_IOU: Final = 0.5
-"""Overlap from which a box counts as the same, as in Pascal VOC."""
+"""IoU from which two boxes count as the same, as in Pascal VOC."""
 
 Box = tuple[int, int, int, int]
 
@@ -36,11 +36,11 @@ class Region:
     box: Box
     area_px: int
     touched: bool
-    """Whether any of its pixels is a defect in the other mask, too, of whatever kind."""
+    """Whether any of its pixels is a defect of any kind in the other mask."""
 
 
 def regions(mask: Pixels, other: Pixels) -> list[Region]:
-    """Every region of `mask`, held against `other`; both uint8 [H, W], 0 normal."""
+    """Every region of `mask`, compared with `other`; both uint8 [H, W], 0 normal."""
     x0, y0, width, height = cv2.boundingRect(mask)
     if width == 0:
         return []
@@ -58,7 +58,7 @@ def regions(mask: Pixels, other: Pixels) -> list[Region]:
 
 
 def match_boxes(labelled: list[Region], found: list[Region]) -> list[tuple[Region, Region, float]]:
-    """Pairs of one kind with their IoU: the best overlap first, each region once, none without overlap."""
+    """Pairs of overlapping boxes of one kind with their IoU: best overlap first, each region at most once."""
     pairs = [
         (overlap, i, j)
         for i, one in enumerate(labelled)
@@ -77,20 +77,20 @@ def match_boxes(labelled: list[Region], found: list[Region]) -> list[tuple[Regio
 
 @dataclass(slots=True)
 class DefectHits:
-    """Adds up labelled defects: connected regions of one kind in the label."""
+    """Sums over labelled defects: connected regions of one kind in the label."""
 
     hits: list[int] = field(default_factory=lambda: [0] * len(AREA_CLASSES_PX))
-    """By area class: defects on which at least one pixel was called a defect, of any kind."""
+    """By size class: defects with at least one pixel predicted as a defect of any kind."""
     defects: list[int] = field(default_factory=lambda: [0] * len(AREA_CLASSES_PX))
     invented: int = 0
     """Predicted defects that touch no labelled one."""
     found: int = 0
     distances_px: list[float] = field(default_factory=list)
-    """Between the centres of matched boxes."""
+    """Distances between the centres of matched boxes."""
     ious: list[float] = field(default_factory=list)
 
     def add(self, label: Pixels, mask: Pixels) -> None:
-        """Count one frame: label and answered class mask, uint8 [H, W]."""
+        """Count one frame: label and predicted class mask, uint8 [H, W]."""
         labelled, found = regions(label, mask), regions(mask, label)
         for defect in labelled:
             size = int(np.searchsorted(AREA_CLASSES_PX, defect.area_px, side="right")) - 1
@@ -103,7 +103,7 @@ class DefectHits:
             self.distances_px.append(math.dist(box_centre(one.box), box_centre(other.box)))
 
     def figures(self) -> dict[str, Any]:
-        """Hits by size and the error of boxes, JSON values; None where nothing was matched."""
+        """Hits by size and the error of boxes, as JSON values; a share or quantile of nothing is None."""
         ends: list[int | None] = [*AREA_CLASSES_PX[1:], None]
         sizes = [
             {"from_px": start, "below_px": end, **counted(hits, defects)}
@@ -125,7 +125,7 @@ class DefectHits:
 
 
 def box_centre(box: Box) -> tuple[float, float]:
-    """x, y in px."""
+    """Centre of a box, (x, y) in px."""
     return box[0] + box[2] / 2, box[1] + box[3] / 2
 
 

@@ -1,7 +1,7 @@
-"""Measures a checkpoint, model or engine on labelled frames, beside a model that calls every pixel normal.
+"""Measures a checkpoint, model or engine on labelled frames, and beside it a model that calls every pixel normal.
 
 The class mask is the one the line uses: the predicted kind where the score reaches that kind's threshold, else
-normal. All figures follow from it; those of frames also from the minimum areas.
+normal. Pixel figures follow from it alone, frame figures also from the minimum areas.
 """
 
 from collections.abc import Iterable
@@ -22,19 +22,19 @@ from trainer.evaluation.predictors import Predictor
 from trainer.evaluation.study import Study
 
 CHUNK: Final = 16
-"""Frames handed to the predictor at a time: enough to keep every slot of an engine busy."""
+"""Frames passed to the predictor at a time: enough to keep every slot of an engine busy."""
 
 
 def evaluate(predictor: Predictor, data: LoadedFrames, *, show_progress: bool = False) -> dict[str, Any]:
-    """The figures of an entered predictor on these frames, JSON values; see contracts/evaluation.schema.json."""
+    """Figures of an open predictor on these frames, as JSON values; see contracts/evaluation.schema.json."""
     return study(predictor, data, show_progress=show_progress).figures()
 
 
 def study(predictor: Predictor, data: LoadedFrames, *, show_progress: bool = False) -> Study:
-    """All that can be told of an entered predictor on these frames.
+    """All figures and curves of an open predictor on these frames.
 
-    Maps are looked at and let go, 16 frames at a time: memory does not grow with the frames. Raises InputError
-    for frames of another size than the predictor takes.
+    Maps are processed and dropped CHUNK frames at a time, so they need no more memory for more frames. Raises
+    InputError for frames of another size than the predictor takes.
     """
     check_size(predictor, data.size, data.names[0])
     judge = FrameJudge(predictor.operation)
@@ -54,7 +54,7 @@ def study(predictor: Predictor, data: LoadedFrames, *, show_progress: bool = Fal
 def load_part(
     dataset: Dataset, split_path: Path | None, part: str, *, show_progress: bool = False
 ) -> LoadedFrames:
-    """All frames, or one part of a split; raises InputError for a part without frames."""
+    """Load all frames, or one part of a split; raises InputError for an empty part."""
     names = dataset.names
     if split_path is not None:
         names = read_split(split_path, dataset)[part]
@@ -64,7 +64,7 @@ def load_part(
 
 
 def check_classes(predictor: Predictor, dataset: Dataset) -> str | None:
-    """A warning where class names differ or kinds count as one; raises InputError where classes do not fit."""
+    """A warning if class names differ or all kinds count as one; raises InputError if the classes do not fit."""
     ours, theirs = predictor.operation.classes, dataset.classes
     if knows_one_kind(ours) and len(theirs) > len(ours):
         return (
@@ -90,6 +90,9 @@ def check_size(predictor: Predictor, size: tuple[int, int], name: str) -> None:
 
 
 def all_maps(predictor: Predictor, frames: Pixels, chunks: Iterable[int]) -> tuple[Pixels, Pixels]:
-    """Maps of all frames; `chunks` are the starts of the parts, wrapped by the caller to show progress."""
+    """(kind, score) of all frames.
+
+    `chunks` are the first indices of the chunks; the caller may wrap them to show progress.
+    """
     pairs = [predictor.maps(frames[start : start + CHUNK]) for start in chunks]
     return np.concatenate([kind for kind, _ in pairs]), np.concatenate([score for _, score in pairs])

@@ -1,4 +1,4 @@
-"""Frames that show a kind of defect: how many were rejected, and how many for the right reason."""
+"""Counts frames that show a kind of defect: how many are rejected, and how many for that kind."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from trainer.evaluation.intervals import counted
 
 @dataclass(slots=True)
 class FrameRecall:
-    """Adds up frames by the kinds their labels show."""
+    """Sums over frames by the kinds in their labels."""
 
     classes: tuple[str, ...]
     frames: NDArray[np.int64]
@@ -20,7 +20,7 @@ class FrameRecall:
 
     @classmethod
     def empty(cls, classes: tuple[str, ...]) -> "FrameRecall":
-        """Nothing counted yet."""
+        """A sum without frames."""
         return cls(classes, *(np.zeros(len(classes), np.int64) for _ in range(3)))
 
     def add(self, present: NDArray[np.bool_], rejecting: NDArray[np.bool_]) -> None:
@@ -30,7 +30,7 @@ class FrameRecall:
         self.named += present & rejecting
 
     def figures(self) -> dict[str, Any]:
-        """By class: frames that show it and were rejected, whatever for (`share`), and as it (`named`)."""
+        """By class, its frames that were rejected for any kind (`share`) and for this kind (`named`)."""
         return {
             name: {
                 **counted(int(self.rejected[kind]), int(self.frames[kind])),

@@ -1,4 +1,4 @@
-"""A single frame's mask and decision, by the line's own functions, and how near the decision was to the other."""
+"""Mask and decision of a single frame, by the line's own functions, and the thresholds that would change it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ from trainer.evaluation.histogram import histogram
 from trainer.evaluation.predictors import Operation
 
 LOWEST_REJECT_STEP: Final = 13
-"""5 %: a frame that only a lower threshold would reject counts as never rejected. Nobody sets one there, and
-nearly every frame's noise would have to be measured."""
+"""Lowest threshold considered, score steps (5 %). A frame that only a lower threshold would reject counts as never
+rejected: such a threshold is useless in practice, and nearly every frame's noise would have to be measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameVerdict:
-    """One frame as the line judges it, standing alone."""
+    """The line's verdict on one frame, judged alone."""
 
     mask: Pixels
     """uint8 [H, W]: class by threshold alone, small defects included."""
     score: Pixels
-    """uint8 [H, W]."""
+    """uint8 [H, W]; 0 outside the part of the frame that holds candidates (`find_candidates`)."""
     rejecting: NDArray[np.bool_]
-    """bool [classes]: kinds with a defect of their minimum area."""
+    """bool [classes]: kinds with a defect of at least their minimum area."""
 
     @property
     def rejected(self) -> bool:
-        """Whether any kind rejects it."""
+        """Whether any kind rejects the frame."""
         return bool(self.rejecting.any())
 
 
 def largest_areas(mask: Pixels, classes: int) -> NDArray[np.int64]:
-    """Area of the largest connected defect of each kind, px, int64 [classes] (index 0 unused)."""
+    """Area of the largest connected defect of each kind, px, int64 [classes] (index 0 is unused)."""
     areas = np.zeros(classes, np.int64)
     x, y, width, height = cv2.boundingRect(mask)
     if width == 0:
@@ -49,7 +49,7 @@ def largest_areas(mask: Pixels, classes: int) -> NDArray[np.int64]:
 
 
 def largest_area(region: NDArray[np.bool_]) -> int:
-    """Area of the largest connected part (8 neighbours), px; 0 where there is none."""
+    """Area of the largest connected region (8 neighbours), px; 0 for an empty mask."""
     mask = region.view(np.uint8)
     x, y, width, height = cv2.boundingRect(mask)
     if width == 0:
@@ -60,14 +60,14 @@ def largest_area(region: NDArray[np.bool_]) -> int:
 
 
 def reject_step(score: Pixels, min_area_px: int) -> int:
-    """The highest threshold, in score steps, at which one kind still has a defect of its minimum area.
+    """Highest threshold, in score steps, at which one kind still has a defect of its minimum area.
 
-    `score` uint8 [H, W], 0 where another kind is likelier. 0 for a frame that no threshold from
-    LOWEST_REJECT_STEP up rejects.
+    `score` is uint8 [H, W], 0 where another kind is likelier. Returns 0 if no threshold from LOWEST_REJECT_STEP up
+    rejects the frame.
     """
     least = max(1, min_area_px)
     at_or_over = histogram(score)[::-1].cumsum()[::-1]
-    high = int((at_or_over >= least).sum()) - 1  # over it, not even all pixels together are enough
+    high = int((at_or_over >= least).sum()) - 1  # above it, all pixels together are not enough
     if high < LOWEST_REJECT_STEP:
         return 0
     low = LOWEST_REJECT_STEP - 1
@@ -81,15 +81,15 @@ def reject_step(score: Pixels, min_area_px: int) -> int:
 
 
 class FrameJudge:
-    """Thresholds and minimum areas laid over a predictor's maps.
+    """Applies thresholds and minimum areas to a predictor's maps.
 
-    The line judges a defect on its area over all frames it runs through; here every frame stands alone.
+    The line judges a defect by its area over all frames that it runs through; here each frame is judged alone.
     """
 
     def __init__(self, operation: Operation) -> None:
         self._classes = len(operation.classes)
         self.steps: Pixels = score_thresholds(operation.classes, operation.thresholds)
-        """Thresholds by kind, uint8 [classes]."""
+        """Thresholds by kind, score steps, uint8 [classes]."""
         self._min_area = [0, *(operation.min_area_px.get(name, 0) for name in operation.classes[1:])]
 
     def judge(self, segmentation: Segmentation, height: int, width: int) -> FrameVerdict:
@@ -100,7 +100,7 @@ class FrameJudge:
         return FrameVerdict(mask, score, reaches(areas, self._min_area))
 
     def reject_steps(self, segmentation: Segmentation, height: int, width: int) -> Pixels:
-        """By kind, the highest threshold that still rejects the frame: uint8 [classes], see `reject_step`."""
+        """By kind, the highest threshold that still rejects the frame, uint8 [classes]; see `reject_step`."""
         kind, score = enlarge(segmentation, height, width)
         steps = np.zeros(self._classes, np.uint8)
         for index in range(1, self._classes):
@@ -110,7 +110,7 @@ class FrameJudge:
 
 
 def reaches(areas: NDArray[np.int64], min_area_px: Sequence[int]) -> NDArray[np.bool_]:
-    """Which kinds have a defect of their minimum area; all indexed by kind, 0 never."""
+    """Which kinds have a defect of at least their minimum area; arrays are indexed by kind, index 0 is False."""
     reached = areas >= np.maximum(1, min_area_px)
     reached[0] = False
     return np.asarray(reached, np.bool_)

@@ -1,4 +1,4 @@
-"""Counts of pixel values, ten times faster than numpy's: an evaluation counts every pixel several times."""
+"""Counts pixel values ten times faster than numpy: an evaluation counts every pixel several times."""
 
 from typing import Final
 
@@ -12,9 +12,9 @@ VALUES: Final = 256
 
 
 def histogram(pixels: Pixels, where: Pixels | None = None) -> NDArray[np.int64]:
-    """How often each value occurs in uint8 [H, W], int64 [256]; only where `where` is not 0, if given.
+    """Number of pixels per value in uint8 [H, W], int64 [256]; with `where`, only pixels where it is not 0.
 
-    Exact up to 2²⁴ pixels, since OpenCV hands the counts over as float32.
+    Exact up to 2²⁴ pixels, because OpenCV returns the counts as float32.
     """
     if pixels.size == 0:
         return np.zeros(VALUES, np.int64)

@@ -11,11 +11,11 @@ from trainer.evaluation.histogram import VALUES, histogram
 from trainer.evaluation.intervals import INTERVAL, wilson
 
 Counts = NDArray[np.int64]
-"""Confusion matrix, [classes, classes]: rows the truth, columns the answer."""
+"""Confusion matrix, [classes, classes]: rows are the truth, columns the answer."""
 
 
 def confusion(truth: Pixels, answer: Pixels, classes: int) -> Counts:
-    """Pixels by (truth, answer), int64 [classes, classes]; both maps uint8 of one shape."""
+    """Count pixels by (truth, answer), int64 [classes, classes]; both maps are uint8 of one shape."""
     if classes * classes <= VALUES:
         codes = truth * np.uint8(classes) + answer
         return histogram(codes)[: classes * classes].reshape(classes, classes)
@@ -38,25 +38,25 @@ def dice_of(counts: Counts) -> list[float | None]:
 
 
 def collapse(counts: Counts) -> Counts:
-    """The same pixels as normal against defect, [2, 2]."""
+    """The confusion matrix of normal against defect, [2, 2]."""
     defect = np.add.reduceat(counts, [0, 1], axis=0)
     return np.asarray(np.add.reduceat(defect, [0, 1], axis=1), np.int64)
 
 
 def frame_dice(counts: Counts) -> NDArray[np.float64]:
-    """Kaggle's Dice of one frame, per defect kind, [classes − 1]; 1 where truth and answer are both empty."""
+    """Kaggle's Dice of one frame per defect kind, [classes − 1]; 1 if truth and answer are both empty."""
     return np.array([1.0 if value is None else value for value in dice_of(counts)[1:]])
 
 
 def mean_known(values: list[float | None]) -> float:
-    """Mean over the classes that occur."""
+    """Mean over the classes that occur; 0 if none does."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else 0.0
 
 
 @dataclass(slots=True)
 class Tally:
-    """Adds up frames one by one; `figures` gives the totals in the words of `trainer evaluate --json`."""
+    """Sums over frames; `figures` gives the totals under the keys of `trainer evaluate --json`."""
 
     classes: tuple[str, ...]
     counts: Counts
@@ -68,12 +68,12 @@ class Tally:
 
     @classmethod
     def empty(cls, classes: tuple[str, ...]) -> "Tally":
-        """Nothing counted yet."""
+        """A tally without frames."""
         k = len(classes)
         return cls(classes, np.zeros((k, k), np.int64), np.zeros(k - 1))
 
     def add(self, truth: Pixels, answer: Pixels, *, rejected: bool) -> None:
-        """Count one frame: label and answered class mask, uint8 [H, W], and the decision on it."""
+        """Count one frame: label and predicted class mask, uint8 [H, W], and the decision on it."""
         counts = confusion(truth, answer, len(self.classes))
         self.counts += counts
         self.kaggle += frame_dice(counts)
@@ -84,7 +84,7 @@ class Tally:
         self.overkills += rejected and not defective
 
     def figures(self) -> dict[str, Any]:
-        """The figures, JSON values; a share over no frame at all is 0 and has no interval."""
+        """The figures as JSON values; a share of no frames is 0 and has no interval."""
         iou = iou_of(self.counts)
         binary = iou_of(collapse(self.counts))
         good = self.frames - self.defective

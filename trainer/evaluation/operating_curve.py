@@ -1,4 +1,4 @@
-"""Escape against overkill as the thresholds move: what another setting of the same model would cost."""
+"""Escape against overkill for other thresholds: what another setting of the same model would give."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,18 +10,18 @@ from inspector.values import MAX_SCORE, Pixels
 from trainer.evaluation.frame_verdict import LOWEST_REJECT_STEP
 
 MAX_POINTS: Final = 80
-"""Of a curve: more than a chart of 600 px can show."""
+"""Most points of a curve: more than a chart of 600 px can show."""
 _NEVER: Final = -10_000
 """Margin of a frame that no threshold rejects; below every shift."""
 
 
 @dataclass(slots=True)
 class OperatingCurve:
-    """Adds up frames by the thresholds that would still reject them; minimum areas stay as they are."""
+    """Collects the thresholds that would still reject each frame; minimum areas do not change."""
 
     classes: tuple[str, ...]
     steps: Pixels
-    """Chosen thresholds by kind, in score steps, uint8 [classes]."""
+    """Chosen thresholds by kind, score steps, uint8 [classes]."""
     reject_steps: list[Pixels] = field(default_factory=list)
     present: list[NDArray[np.bool_]] = field(default_factory=list)
 
@@ -31,10 +31,10 @@ class OperatingCurve:
         self.reject_steps.append(reject_steps)
 
     def figures(self) -> dict[str, Any]:
-        """The curve of a common shift of all thresholds, and one for each class's own; JSON values.
+        """The curve of a common shift of all thresholds, and one curve for each class's threshold, as JSON values.
 
-        A class's own curve counts frames that show it and that it does not reject itself as escapes, and good
-        frames that it rejects as overkill. No threshold goes under LOWEST_REJECT_STEP.
+        In a class's curve, an escape is a frame that shows the class and is not rejected by it, an overkill is a
+        good frame that the class rejects. Thresholds below LOWEST_REJECT_STEP reject nothing more.
         """
         last = np.stack(self.reject_steps).astype(np.int64)
         present = np.stack(self.present)
@@ -61,7 +61,7 @@ class OperatingCurve:
 def _points(
     name: str, settings: NDArray[np.int64], bad: NDArray[np.int64], good: NDArray[np.int64], chosen: int
 ) -> dict[str, Any]:
-    """Escape and overkill at each setting: a frame is rejected where its value is at least as high."""
+    """Escape and overkill at each setting: a frame is rejected if its value is at least as high."""
     settings = np.union1d(settings, [chosen])
     escape = np.searchsorted(np.sort(bad), settings, side="left") / max(1, len(bad))
     overkill = 1.0 - np.searchsorted(np.sort(good), settings, side="left") / max(1, len(good))

@@ -1,4 +1,4 @@
-"""What can be evaluated: a checkpoint, a model folder, an engine folder; all answer with the contract's maps."""
+"""Predictors for `trainer evaluate`: a checkpoint, a model folder or an engine folder, all with the same maps."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trainer.artifacts.checkpoint import Checkpoint
 
 DEFAULT_THRESHOLD: Final = 0.5
-"""Where nothing was chosen on validation: as likely defect as normal."""
+"""Threshold if none was chosen on validation: defect as likely as normal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class Operation:
     thresholds: dict[str, float]
     """Per defect class, 0..1."""
     min_area_px: dict[str, int] = field(default_factory=dict)
-    """Per defect class; a missing one is 0."""
+    """Per defect class; a missing one counts as 0."""
 
 
 class Predictor(ABC):
-    """Maps of frames, uint8 in and out, whatever computes them. Use as a context manager."""
+    """Computes maps of frames, uint8 in and out. Use it as a context manager."""
 
     operation: Operation
     map_stride: int
@@ -44,8 +44,8 @@ class Predictor(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:  # noqa: B027 (most hold nothing)
-        """Release what is held."""
+    def __exit__(self, *_: object) -> None:  # noqa: B027 (most have nothing to release)
+        """Release resources."""
 
     @abstractmethod
     def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
@@ -64,7 +64,7 @@ class TorchPredictor(Predictor):
         self.net = InspectionNet(checkpoint.net, height, width, map_stride, flips).eval()
 
     def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
-        """One frame at a time: the memory of a large network's activations stays small."""
+        """One frame at a time, which keeps the memory for a large network's activations small."""
         import torch
 
         with torch.inference_mode():
@@ -76,7 +76,7 @@ class TorchPredictor(Predictor):
 
 
 class OnnxPredictor(Predictor):
-    """An ONNX file in ONNX Runtime, CPU."""
+    """An ONNX file in ONNX Runtime on the CPU."""
 
     def __init__(self, path: Path, operation: Operation, height: int, width: int, map_stride: int) -> None:
         import onnxruntime
@@ -90,7 +90,7 @@ class OnnxPredictor(Predictor):
             raise InputError(f"{path}: ONNX Runtime cannot open it: {error}") from None
 
     def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
-        """One frame at a time: batching buys nothing on a CPU."""
+        """One frame at a time: batching gains nothing on a CPU."""
         pairs = [self._session.run(["kind", "score"], {"frames": frames[i : i + 1]}) for i in range(len(frames))]
         return (
             np.concatenate([np.asarray(kind, np.uint8) for kind, _ in pairs]),
@@ -99,7 +99,7 @@ class OnnxPredictor(Predictor):
 
 
 class EnginePredictor(Predictor):
-    """An engine folder, through the line's own backend."""
+    """An engine folder, run by the line's own backend."""
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         folder = open_folder(path)
@@ -118,12 +118,12 @@ class EnginePredictor(Predictor):
         self._backend.__exit__(None, None, None)
 
     def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
-        """As many at once as the backend takes."""
+        """Pass all frames at once; the backend splits them into batches."""
         return self._backend.infer(frames)
 
 
 def open_predictor(path: Path, threads: int | None = None) -> Predictor:
-    """Whatever `path` is; raises InputError when it is nothing that can be evaluated."""
+    """Open an engine folder, model folder or checkpoint; raises InputError for anything else."""
     if (path / MANIFEST_NAME).is_file():
         return EnginePredictor(path, threads)
     if is_model_folder(path):

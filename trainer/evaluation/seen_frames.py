@@ -1,4 +1,4 @@
-"""Tells whether frames to be measured on have been seen in training: figures on such frames flatter."""
+"""Detects frames that a model has seen in training: figures on such frames are too good."""
 
 import base64
 import hashlib
@@ -15,7 +15,8 @@ from trainer.artifacts.card import is_model_folder, open_model
 from trainer.data.frames import LoadedFrames
 
 PRINT_BYTES: Final = 6
-"""Of a frame's SHA-256: among ten thousand frames against ten thousand, chance finds a pair once in 3 million."""
+"""Length of a print: the first bytes of a frame's SHA-256. Among 10000 frames against 10000, a pair matches by
+chance once in 3 million."""
 PRINTS: Final = "frame_prints"
 """Key of the record in a checkpoint's facts, a card's `data` and a manifest's `quality`: part → prints."""
 TRAIN: Final = "train"
@@ -23,17 +24,17 @@ VAL: Final = "val"
 
 
 def frame_prints(frames: Iterable[Pixels]) -> list[bytes]:
-    """What each frame, uint8 [H, W], is known by again: of its pixels alone, whatever its name and label."""
+    """Print of each frame, uint8 [H, W]: a hash of its pixels alone, independent of name and label."""
     return [hashlib.sha256(frame.tobytes()).digest()[:PRINT_BYTES] for frame in frames]
 
 
 def pack(prints: Iterable[bytes]) -> str:
-    """Prints of one part as text for a record, in an order that tells nothing."""
+    """Encode the prints of one part as text for a record, sorted so that the order reveals nothing."""
     return base64.b64encode(b"".join(sorted(prints))).decode()
 
 
 def unpack(text: str) -> frozenset[bytes]:
-    """The prints in a record's text; raises ValueError for one that is damaged."""
+    """Decode the prints of a record; raises ValueError for a damaged text."""
     packed = base64.b64decode(text, validate=True)
     if len(packed) % PRINT_BYTES:
         raise ValueError(f"{len(packed)} bytes are no whole number of prints")
@@ -42,18 +43,21 @@ def unpack(text: str) -> frozenset[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a checkpoint, model or engine tells of the frames it was made with."""
+    """Record that a checkpoint, model or engine keeps of the frames it was made with."""
 
     prints: dict[str, frozenset[bytes]]
-    """Part → prints of its frames; empty where it keeps no record."""
+    """Part → prints of its frames; empty if it keeps no record."""
     digests: dict[str, str]
-    """Part → SHA-256 over the whole of it (`LoadedFrames.digest`)."""
+    """Part → SHA-256 over the whole part (`LoadedFrames.digest`)."""
     names: dict[str, list[str]]
-    """Part → frame names, of a checkpoint."""
+    """Part → frame names; only a checkpoint has them."""
 
 
 def read_origin(what: Path) -> Origin:
-    """Of whatever `trainer evaluate` takes, opened before; raises InputError for a damaged record."""
+    """Read the record of a checkpoint, model or engine that has been opened before.
+
+    Raises InputError for a damaged record.
+    """
     names: dict[str, list[str]] = {}
     if (what / MANIFEST_NAME).is_file():
         quality = json.loads((what / MANIFEST_NAME).read_bytes())["quality"]
@@ -76,7 +80,10 @@ def read_origin(what: Path) -> Origin:
 
 
 def count_seen(origin: Origin, data: LoadedFrames) -> dict[str, Any]:
-    """How many of the frames took part, JSON values: `train`, `val` (None where it cannot be told), `told_by`."""
+    """Count the frames that were used in training, as JSON values.
+
+    `train` and `val` are counts, None if unknown; `told_by` names the evidence, None if there is none.
+    """
     if origin.prints:
         prints = frame_prints(data.frames)
         return {
@@ -98,7 +105,7 @@ def count_seen(origin: Origin, data: LoadedFrames) -> dict[str, Any]:
 
 
 def warn_of_seen(seen: dict[str, Any], frames: int) -> str | None:
-    """One line for people; None where nothing speaks against the figures, as far as can be told."""
+    """One warning line; None if the figures look sound, as far as the record shows."""
     if seen[TRAIN]:
         return (
             f"{seen[TRAIN]} of the {frames} frames were trained on: escape, overkill and every other figure "
@@ -113,7 +120,7 @@ def warn_of_seen(seen: dict[str, Any], frames: int) -> str | None:
 
 
 def _indices(names: Sequence[str], where: Sequence[str]) -> list[int] | None:
-    """Places of all `names`; None where one is missing, or there are none."""
+    """Indices of all `names`; None if one is missing or `names` is empty."""
     place = {name: index for index, name in enumerate(where)}
     if not names or any(name not in place for name in names):
         return None

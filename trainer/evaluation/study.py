@@ -1,4 +1,4 @@
-"""One evaluation: every figure added up in one pass over the frames, and the frames worth looking at."""
+"""Computes all figures of an evaluation in one pass over the frames, and collects the worst frames."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,23 +16,23 @@ from trainer.evaluation.operating_curve import OperatingCurve
 from trainer.evaluation.predictors import Operation
 
 MAX_SHOWN: Final = 6
-"""Escapes and overkills kept for pictures."""
+"""Number of escapes and of overkills kept for pictures."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrongFrame:
-    """A frame that was judged wrongly."""
+    """A wrongly judged frame."""
 
     index: int
     rank: int
-    """How bad: labelled area that escaped, px, or how far over the threshold good steel scored, steps."""
+    """How bad: labelled area that escaped, px, or score steps by which good steel exceeded the threshold."""
     mask: Pixels
-    """The answer, uint8 [H, W]."""
+    """The predicted class mask, uint8 [H, W]."""
 
 
 @dataclass(slots=True)
 class Study:
-    """Adds up frames one by one."""
+    """Sums over frames."""
 
     operation: Operation
     map_stride: int
@@ -44,12 +44,12 @@ class Study:
     reliability: Reliability
     curve: OperatingCurve
     escapes: list[WrongFrame]
-    """The worst, worst first."""
+    """Worst first, at most MAX_SHOWN."""
     overkills: list[WrongFrame]
 
     @classmethod
     def start(cls, operation: Operation, steps: Pixels, map_stride: int, data_sha256: str) -> "Study":
-        """Nothing counted yet; `steps` are the thresholds by kind, uint8 [classes]."""
+        """A study without frames; `steps` are the thresholds by kind, uint8 [classes]."""
         return cls(
             operation,
             map_stride,
@@ -65,7 +65,7 @@ class Study:
         )
 
     def add(self, index: int, label: Pixels, verdict: FrameVerdict, reject_steps: Pixels) -> None:
-        """Count one frame: its label uint8 [H, W], the answer, and `FrameJudge.reject_steps`."""
+        """Count one frame: its label uint8 [H, W], the verdict, and `FrameJudge.reject_steps`."""
         present = histogram(label)[: len(self.operation.classes)] > 0
         present[0] = False
         self.tally.add(label, verdict.mask, rejected=verdict.rejected)
@@ -81,7 +81,7 @@ class Study:
             _keep(self.overkills, index, int(over[verdict.rejecting].max()), verdict.mask)
 
     def figures(self) -> dict[str, Any]:
-        """The figures of `trainer evaluate --json` that a card keeps, JSON values."""
+        """Figures of `trainer evaluate --json` that a card stores, as JSON values."""
         return {
             **self.tally.figures(),
             "frame_recall": self.recall.figures(),
@@ -96,7 +96,7 @@ class Study:
         }
 
     def curves(self) -> dict[str, Any]:
-        """What else `trainer evaluate --json` prints: too long for a card."""
+        """Curves of `trainer evaluate --json`, which are too long for a card."""
         return {"operating_curve": self.curve.figures(), "reliability_curve": self.reliability.curve()}
 
 

@@ -1,10 +1,12 @@
-"""Chooses each class's threshold and minimum area on validation frames, from what mistakes cost.
+"""Chooses each class's threshold and minimum area on validation frames, by the cost of mistakes.
 
-Thresholds start where the mask is best (pooled Dice), areas where the frames cost least; then, class by class, a
-threshold and its area move together where that saves enough. Measured on 600 simulated frames the network had not
-seen, chosen on random parts and tried on the rest, 16 times, escape ten times as dear as overkill: against Dice
-alone the cost fell by 2.2 ± 1.6 % when 300 frames chose, 0.6 ± 0.7 % when 150 did, and did not rise when 60 did;
-moving a threshold for any saving at all made it 5 ± 6 % dearer there.
+The search starts with the threshold of best mask quality (pooled Dice) and the area of least frame cost per class.
+Then, class by class, it moves threshold and area together if that saves enough.
+
+Measured on 600 simulated frames that the network had not seen: chosen on random parts, tested on the rest, 16
+times, with a missed defective frame (escape) ten times as expensive as a falsely rejected one (overkill). Against
+Dice alone the cost fell by 2.2 ± 1.6 % with 300 frames to choose on, by 0.6 ± 0.7 % with 150, and did not rise
+with 60. Without the required minimum saving it rose by 5 ± 6 % with 60.
 """
 
 from dataclasses import dataclass
@@ -21,25 +23,28 @@ from trainer.evaluation.predictors import DEFAULT_THRESHOLD, Operation
 
 ESCAPE_COST: Final = 10.0
 OVERKILL_COST: Final = 1.0
-"""Defaults: a defect at the customer's is worth ten good frames cut out."""
+"""Default costs: a missed defect that reaches the customer costs as much as ten falsely rejected frames."""
 
 LOWEST_STEP: Final = 26
 HIGHEST_STEP: Final = 230
-"""Scores searched, 10 to 90 %: beyond, a few validation pixels decide, and calibration is at its worst."""
+"""Range of thresholds searched, score steps (10 to 90 %). Beyond it a few validation pixels decide, and the
+calibration of scores is worst."""
 PLATEAU: Final = 0.002
-"""Steps whose Dice comes this near to the best are as good; the middle one is the safest of them."""
+"""Thresholds within this distance of the best Dice count as equally good; the search takes the middle one, the
+safest."""
 GRID_STEP: Final = 6
-"""Distance of the thresholds tried beside the best one, in score steps: 2.4 %."""
+"""Distance between the thresholds tried beside the best one, in score steps: 2.4 %."""
 DICE_FLOOR: Final = 0.9
-"""Of a class's best Dice: what its threshold may spoil of the mask to save cost. With 0.8 nothing was gained."""
+"""Least Dice of a threshold, as a share of its class's best: limits how much mask quality the search may give up
+to save cost. A floor of 0.8 gained nothing."""
 _DEFAULT_STEP: Final = round(DEFAULT_THRESHOLD * MAX_SCORE)
 _PASSES: Final = 6
-"""Rounds of the search; it has settled after two or three."""
+"""Most rounds of the search; it settles after two or three."""
 
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """What a predictor said of labelled frames."""
+    """Labels of frames and a predictor's maps of them."""
 
     labels: Pixels
     """uint8 [N, H, W]."""
@@ -50,14 +55,15 @@ class Maps:
     map_stride: int
 
     def segmentation(self, index: int) -> Segmentation:
-        """One frame's maps."""
+        """Maps of one frame."""
         return Segmentation(self.kind[index], self.score[index], self.map_stride)
 
 
 def choose(classes: tuple[str, ...], maps: Maps, escape_cost: float, overkill_cost: float) -> Operation:
     """Thresholds and minimum areas of least cost, near the thresholds of best Dice.
 
-    A class that the frames do not show keeps 0.5 and, but for good frames it would reject, no minimum area.
+    A class that the frames do not show keeps the threshold 0.5. Its minimum area is 0, unless it would reject good
+    frames.
     """
     grids = [_Grid((), 0), *_grids(classes, maps)]
     areas = _measure(grids, maps)
@@ -72,7 +78,7 @@ def choose(classes: tuple[str, ...], maps: Maps, escape_cost: float, overkill_co
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Thresholds of one class that may be chosen, in score steps; the one of best Dice is `start`."""
+    """Candidate thresholds of one class, in score steps; `start` is the index of the one with the best Dice."""
 
     steps: tuple[int, ...]
     start: int
@@ -84,14 +90,14 @@ class _Grid:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """One class's threshold, as a column of its grid, and its minimum area."""
+    """Threshold of one class, as a column of its grid, and its minimum area."""
 
     column: int
     min_area_px: int = 0
 
 
 def _grids(classes: tuple[str, ...], maps: Maps) -> list[_Grid]:
-    """For every defect class the thresholds whose Dice is good enough."""
+    """Candidate thresholds of every defect class."""
     bins = MAX_SCORE + 1
     height, width = maps.labels.shape[1:]
     hits = np.zeros((len(classes), bins), np.int64)
@@ -108,7 +114,11 @@ def _grids(classes: tuple[str, ...], maps: Maps) -> list[_Grid]:
 
 
 def _grid(hits: NDArray[np.int64], claims: NDArray[np.int64], truth: int) -> _Grid:
-    """Of one class, from its histograms over score: pixels that are it, pixels said to be it."""
+    """Candidate thresholds of one class.
+
+    `hits` and `claims` are histograms over the score: pixels that are correctly this class, pixels predicted as
+    this class. `truth` is the number of labelled pixels.
+    """
     default = _Grid((_DEFAULT_STEP,), 0)
     if truth == 0:
         return default
@@ -132,7 +142,7 @@ def _grid(hits: NDArray[np.int64], claims: NDArray[np.int64], truth: int) -> _Gr
 
 
 def _measure(grids: list[_Grid], maps: Maps) -> list[NDArray[np.int64]]:
-    """By kind, the largest defect per frame and threshold, px, int64 [N, thresholds]."""
+    """Per class, the area of the largest defect by frame and threshold, px, int64 [N, thresholds]."""
     height, width = maps.labels.shape[1:]
     areas = [np.zeros((len(maps.labels), len(grid.steps)), np.int64) for grid in grids]
     for index in range(len(maps.labels)):
@@ -142,10 +152,10 @@ def _measure(grids: list[_Grid], maps: Maps) -> list[NDArray[np.int64]]:
                 continue
             own = score * (kind == number)
             x, y, box_width, box_height = cv2.boundingRect((own >= grid.steps[0]).view(np.uint8))
-            own = own[y : y + box_height, x : x + box_width]  # empty where no threshold is reached
+            own = own[y : y + box_height, x : x + box_width]  # empty if no pixel reaches a threshold
             for column, step in enumerate(grid.steps):
                 area = largest_area(own >= step) if own.size else 0
-                if area == 0:  # nor at any higher threshold
+                if area == 0:  # higher thresholds find nothing either
                     break
                 areas[number][index, column] = area
     return areas
@@ -172,7 +182,7 @@ def _descend(
                 start = grids[kind].start
                 columns = range(len(grids[kind].steps)) if columns_too else (start,)
                 trials = [
-                    # What moves a threshold must save more than one good frame, else a frame or two decide.
+                    # Moving a threshold must save more than one good frame, else one or two frames decide.
                     (cost + (overkill_cost if column != start else 0.0), abs(column - start), area, column)
                     for column in columns
                     for cost, area in [
@@ -189,12 +199,12 @@ def _descend(
 def _best_area(
     areas: NDArray[np.int64], defective: NDArray[np.bool_], escape_cost: float, overkill_cost: float
 ) -> tuple[float, int]:
-    """(cost, minimum area) over the frames no other class rejects; 0 where every defect counts.
+    """(cost, minimum area) over the frames that no other class rejects; area 0 means every defect counts.
 
-    Of areas that cost the same the smallest is taken, which lets the fewest defects escape.
+    Among areas of equal cost it takes the smallest, which lets the fewest defects escape.
     """
     bad, good = np.sort(areas[defective]), np.sort(areas[~defective])
-    # Only just above the largest defect of a good frame can the cost fall.
+    # The cost can fall only just above the largest defect of a good frame.
     candidates = np.unique(np.concatenate([[1], good[good > 0] + 1]))
     escapes = np.searchsorted(bad, candidates, side="left")
     overkills = len(good) - np.searchsorted(good, candidates, side="left")

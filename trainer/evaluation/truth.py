@@ -1,4 +1,4 @@
-"""Verdicts held against the labels of the frames they were given for."""
+"""Compares the verdicts of a replay with the labels of its frames."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,19 +14,19 @@ from trainer.data.dataset import Dataset
 
 @dataclass(slots=True)
 class Comparison:
-    """Frames by truth and verdict; the gate treats a frame that was not inspected as rejected."""
+    """Frames counted by label and verdict. Uninspected frames, which the gate rejects, are counted apart."""
 
     defective: int = 0
-    """Frames whose label shows a kind that the run's recipe rejects."""
+    """Inspected frames whose label shows a kind that the run's recipe rejects."""
     sound: int = 0
     missed: list[str] = field(default_factory=list)
-    """Defective and accepted: escapes."""
+    """Names of defective frames that were accepted: missed defects (escapes)."""
     false_rejects: list[str] = field(default_factory=list)
-    """Sound and rejected: overkills."""
+    """Names of sound frames that were rejected: false rejects (overkills)."""
     uninspected: int = 0
 
     def add(self, verdict: Verdict, name: str, *, defective: bool) -> None:
-        """One frame."""
+        """Count the verdict on the frame `name`."""
         if verdict.decision is Decision.UNINSPECTED:
             self.uninspected += 1
             return
@@ -39,9 +39,9 @@ class Comparison:
 
 
 def compare(run: Path, dataset: Dataset) -> Comparison:
-    """Hold every verdict of a replay against the label of its frame.
+    """Compare every verdict of a replay with the label of its frame.
 
-    Raises InputError where there are no verdicts, or where they are of other frames than the data set's.
+    Raises InputError if `run` has no verdicts, or verdicts on frames that are not in the data set.
     """
     path = run / VERDICTS_NAME
     found = Comparison()
@@ -68,7 +68,7 @@ def compare(run: Path, dataset: Dataset) -> Comparison:
 
 
 def _rejected_kinds(run: Path, recipe: str, dataset: Dataset) -> list[int]:
-    """Kinds of the labels that the run's recipe rejects; all where it cannot be told."""
+    """Label classes that the run's recipe rejects; every defect class if the run has no record of its rules."""
     rules, _ = read_rules(run, None, {recipe})
     recorded = {rule.name for rule in rules.kinds if not rule.rejects} if rules else set()
     return [kind for kind, name in enumerate(dataset.classes) if kind and name not in recorded]

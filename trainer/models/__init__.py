@@ -1,4 +1,4 @@
-"""The networks that can be trained: one table of architectures, one of presets."""
+"""Networks that can be trained: a table of architectures and a table of presets."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -14,8 +14,8 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "fast": {"architecture": "unet", "widths": [32, 64, 128, 256], "stem_stride": 4},
     "cnn": {"architecture": "cnn", "widths": [32, 64, 128, 256]},
 }
-"""Name → architecture and its parameters; `paper` is Ronneberger et al. 2015, `balanced` and `fast` trade size for
-speed, `cnn` tells defective frames from normal ones and nothing else."""
+"""Name → architecture and its parameters. `paper` is Ronneberger et al. 2015, `balanced` and `fast` trade size for
+speed, `cnn` only separates defective frames from normal ones."""
 
 
 def _unet(**parameters: Any) -> "Network":
@@ -31,13 +31,14 @@ def _cnn(**parameters: Any) -> "Network":
 
 
 ARCHITECTURES: Final[dict[str, Callable[..., "Network"]]] = {"unet": _unet, "cnn": _cnn}
-"""Name → factory; it takes `classes` and the parameters of a preset, imported when it is asked for."""
+"""Name → factory that takes `classes` and the parameters of a preset; it imports the network when called."""
 
 
 def build_model(config: dict[str, Any], classes: int) -> "Network":
-    """The network of a config, {"architecture": name, …parameters}; raises InputError for an unknown one.
+    """Build the network of a config, {"architecture": name, …parameters}.
 
-    It maps float [N, 1, H, W] (grey levels 0..255) to logits [N, classes, H/s, W/s], s its `map_stride`.
+    The network maps float [N, 1, H, W] (grey levels 0..255) to logits [N, classes, ⌈H/s⌉, ⌈W/s⌉], where s is its
+    `map_stride`. Raises InputError for an unknown architecture or parameters that do not fit it.
     """
     parameters = dict(config)
     name = parameters.pop("architecture", None)

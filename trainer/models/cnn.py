@@ -1,4 +1,4 @@
-"""A plain convolutional classifier: is this frame defective? The paper's "vanilla CNN", which knows no place."""
+"""A plain convolutional classifier: defective frame or normal. The paper's "vanilla CNN", without positions."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,11 +13,11 @@ from trainer.models.network import Network
 from trainer.models.unet import GREY_MEAN, GREY_SCALE, conv_norm
 
 DECISIONS: Final = 2
-"""Normal, defect."""
+"""Number of classes: normal and defect."""
 
 
 class VanillaCNN(Network):
-    """Convolution, norm, ReLU and pooling per width, then one decision; every pixel of the map carries it."""
+    """Convolution, norm, ReLU and pooling per width, then one decision, repeated in every pixel of the map."""
 
     frame_level = True
 
@@ -39,8 +39,8 @@ class VanillaCNN(Network):
         for block in self.blocks:
             # Rounded up, so that the smallest crop never shrinks to nothing.
             x = functional.max_pool2d(functional.relu(block(x), inplace=True), 2, ceil_mode=True)
-        # The strongest answer anywhere, not the mean: a small defect in a wide frame is not thinned out, and a
-        # net trained on crops answers whole frames alike.
+        # The maximum over the frame, not the mean: a small defect in a wide frame is not diluted, and a net
+        # trained on crops answers the same on whole frames.
         logits: Tensor = self.head(torch.amax(x, dim=(2, 3)))
         s = self.map_stride
         return logits[:, :, None, None].expand(-1, -1, -(-height // s), -(-width // s))

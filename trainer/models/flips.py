@@ -1,7 +1,7 @@
-"""The same frame looked at mirrored and transposed, for a network to answer all of it and be averaged.
+"""Mirrored and transposed views of a frame, for averaging a network's answers over them.
 
-Steel has no left or right; a network trained on mirrored crops still answers each view a little differently, and
-the mean of its answers errs less than one.
+Steel has no left or right. A network trained on mirrored crops still answers each view slightly differently, and
+the mean of its answers has a smaller error than a single one.
 """
 
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ _COLUMNS: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One way to look at a frame; both ways over the last two dimensions of any tensor."""
+    """One view of a frame. Both methods work on the last two dimensions of any tensor."""
 
     transposed: bool
     mirrored: tuple[int, ...]
 
     def of(self, x: "Tensor") -> "Tensor":
-        """What is seen of [..., H, W]; [..., W, H] where transposed."""
+        """The view of a tensor [..., H, W]; [..., W, H] if transposed."""
         if self.transposed:
             x = x.transpose(_ROWS, _COLUMNS)
         return x.flip(self.mirrored) if self.mirrored else x
 
     def back(self, seen: "Tensor") -> "Tensor":
-        """What was seen, as it lies in the frame."""
+        """Undo `of`: bring a tensor of the view back to the orientation of the frame."""
         if self.mirrored:
             seen = seen.flip(self.mirrored)
         return seen.transpose(_ROWS, _COLUMNS) if self.transposed else seen
@@ -38,13 +38,13 @@ class View:
 
 _MIRRORED: Final = ((), (_COLUMNS,), (_ROWS,), (_ROWS, _COLUMNS))
 VIEWS: Final = tuple(View(transposed, mirrored) for transposed in (False, True) for mirrored in _MIRRORED)
-"""The frame itself first, then mirrored, then all of these transposed."""
+"""The frame itself, its mirrored views, then all of these transposed."""
 
 FLIPS: Final = (1, 4, 8)
-"""How many of them may be averaged: none but the frame itself, all mirrored ones, the transposed ones, too."""
+"""Allowed numbers of averaged views: the frame alone, all mirrored views, or the transposed ones as well."""
 
 
 def check_flips(flips: int, height: int, width: int) -> None:
-    """Raise InputError where the frame has no such views."""
+    """Raise InputError for transposed views of a frame that is not square."""
     if flips == len(VIEWS) and height != width:
         raise InputError(f"--flips {flips} transposes: it needs square frames, not {height}×{width} px: take 4")

@@ -1,4 +1,4 @@
-"""What every network of the table promises the training, the evaluation and the export."""
+"""Base class of every network: what training, evaluation and export rely on."""
 
 from torch import nn
 
@@ -8,4 +8,4 @@ class Network(nn.Module):
 
     map_stride: int
     frame_level: bool = False
-    """Whether it decides on the frame as a whole: its logits are then the same everywhere in the map."""
+    """Whether it classifies the frame as a whole: its logits are then the same everywhere in the map."""

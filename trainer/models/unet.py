@@ -1,5 +1,8 @@
-"""A plain U-Net (Ronneberger et al. 2015) with a strided stem: any frame size, logits at the stem's resolution, or
-at full size where the head answers for every pixel of a cell (sub-pixel convolution, Shi et al. 2016)."""
+"""A plain U-Net (Ronneberger et al. 2015) with a strided stem, for frames of any size.
+
+Its logits have the resolution of the stem, or full size if the head answers for every pixel of a cell (sub-pixel
+convolution, Shi et al. 2016).
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -14,19 +17,20 @@ from trainer.models.network import Network
 
 GREY_MEAN: Final = 128.0
 GREY_SCALE: Final = 64.0
-"""Brings grey levels 0..255 to about ±2. What is left of a shift or scale the first batch norm takes out, so
-this needs no statistics of a data set."""
+"""Bring grey levels 0..255 to about ±2. The first batch norm removes the remaining shift and scale, so no
+statistics of a data set are needed."""
 
 NORMS: Final[dict[str, Callable[[int], nn.Module]]] = {
     "batch": nn.BatchNorm2d,
     "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
     "group": lambda channels: nn.GroupNorm(8, channels),
 }
-"""`batch` folds into the convolutions at export and costs nothing on the line; the others do not."""
+"""Name → norm of a number of channels. `batch` folds into the convolutions at export and costs nothing on the
+line; the others do not fold."""
 
 
 class ConvBlock(nn.Module):
-    """Twice 3×3 convolution, norm, ReLU; `residual` adds the input before the last ReLU."""
+    """Two times 3×3 convolution, norm and ReLU; `residual` adds the input before the last ReLU."""
 
     def __init__(self, inputs: int, outputs: int, norm: str, residual: bool) -> None:
         super().__init__()
@@ -45,16 +49,16 @@ class ConvBlock(nn.Module):
 
 
 def conv_norm(inputs: int, outputs: int, norm: str, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """A convolution without bias, padded to H/stride × W/stride, and its norm."""
+    """A convolution without bias and its norm; padding gives an output of H/stride × W/stride."""
     padding = (kernel - stride + 1) // 2
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
     return nn.Sequential(convolution, NORMS[norm](outputs))
 
 
 class UNet(Network):
-    """`widths` are the channels of each level; the frame is reflected up to what the strides divide.
+    """U-Net with `widths` as the channels of each level; reflection pads the frame to a multiple of the strides.
 
-    `sub_pixel` has the head give s² answers a cell of the stem, one a pixel, instead of one that is enlarged.
+    With `sub_pixel` the head gives s² answers per cell of the stem, one per pixel, instead of one answer per cell.
     """
 
     def __init__(
@@ -76,11 +80,12 @@ class UNet(Network):
             raise InputError(f"no norm {norm!r}: there is {', '.join(NORMS)}")
         self.map_stride = 1 if sub_pixel else stem_stride
         self.multiple = stem_stride * 2 ** (len(widths) - 1)
-        """What height and width are padded to."""
+        """Height and width are padded to a multiple of this, px."""
         self.stem: nn.Module | None = None
         first = 1
         if stem_stride > 1:
-            # Twice as wide as its step: neighbouring windows overlap, so a hair crack never falls between two.
+            # The kernel is twice as wide as its step: neighbouring windows overlap, so a hair crack never falls
+            # between two.
             self.stem = nn.Sequential(
                 conv_norm(1, widths[0], norm, kernel=2 * stem_stride, stride=stem_stride), nn.ReLU(inplace=True)
             )
@@ -91,7 +96,7 @@ class UNet(Network):
         self.grow = nn.ModuleList(nn.ConvTranspose2d(deep, wide, 2, 2) for deep, wide in pairs)
         self.up = nn.ModuleList(ConvBlock(2 * wide, wide, norm, residual) for _, wide in pairs)
         self.answers = stem_stride if sub_pixel else 1
-        """Answers of a cell along each axis."""
+        """Answers per cell along each axis."""
         self.head = nn.Conv2d(widths[0], classes * self.answers**2, 1)
 
     def forward(self, grey: Tensor) -> Tensor:
@@ -119,7 +124,7 @@ class UNet(Network):
 
 
 def at_full_size(logits: Tensor, height: int, width: int) -> Tensor:
-    """Logits enlarged bilinearly to the frame's size, [N, classes, H, W]."""
+    """Enlarge logits bilinearly to the frame's size, [N, classes, H, W]."""
     if logits.shape[-2:] == (height, width):
         return logits
     return functional.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)

@@ -1,1 +1,1 @@
-"""The founding paper's comparison run again: vanilla CNN, binary and multi-class U-Net under one protocol."""
+"""The founding paper's comparison, repeated: vanilla CNN, binary and multi-class U-Net under one protocol."""

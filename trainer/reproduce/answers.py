@@ -1,4 +1,4 @@
-"""What a trained model answers on the test frames: defect or normal, pixel by pixel."""
+"""Answers of a trained model on the test frames: defect or normal for every pixel."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -14,9 +14,9 @@ from trainer.reproduce.readings import FrameCounts, count_frame
 from trainer.training.training_data import TrainingData
 
 BY_CLASS: Final = "class"
-"""Defect where the likeliest class is one: the paper's collapse."""
+"""Defect if the likeliest class is one: the paper's rule."""
 BY_SCORE: Final = "score"
-"""Defect where all kinds together are likelier than normal: the line's."""
+"""Defect if all kinds together are at least as likely as normal: the line's rule."""
 RULES: Final = (BY_CLASS, BY_SCORE)
 
 _BATCH_PX: Final = 1 << 20
@@ -26,7 +26,7 @@ _BATCH_PX: Final = 1 << 20
 def count_test_frames(
     net: nn.Module, data: TrainingData, tile: tuple[int, int] | None, device: str
 ) -> dict[str, FrameCounts]:
-    """Rule → counts of every test frame, by a network (see Network) that answers whole frames or tile by tile."""
+    """Rule → counts of every test frame, for a network (see Network) that answers whole frames or tiles."""
     net = net.to(device)
     height, width = data.loaded.size
     chosen = data.indices("test")
@@ -65,6 +65,6 @@ def _probabilities(net: nn.Module, grey: Tensor, tile: tuple[int, int] | None) -
 
 
 def _starts(length: int, tile: int) -> Iterator[int]:
-    """Where tiles begin that cover `length`; the last one is moved back so that it ends with it."""
+    """First indices of the tiles that cover `length`; the last tile is moved back to end with it."""
     for start in range(0, length, tile):
         yield min(start, length - tile)

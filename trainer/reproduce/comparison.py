@@ -1,4 +1,4 @@
-"""What the comparison found, as one JSON object: every reading of every model, and the paired difference."""
+"""Result of the comparison as one JSON object: every reading of every model, and the paired difference."""
 
 import math
 import shlex
@@ -20,18 +20,18 @@ from trainer.training.training_data import TrainingData
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was measured, and how."""
+    """Measured counts with their protocol and data."""
 
     protocol: Protocol
     data: TrainingData
     tile: tuple[int, int] | None
-    """What the cnn decides on; None for whole frames."""
+    """Tile that the cnn decides on; None for whole frames."""
     counts: dict[str, list[dict[str, FrameCounts]]]
     """Contestant → per seed: rule → counts of the test frames."""
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Everything, shares as 0..1; a figure that does not exist is null."""
+    """The whole result, shares as 0..1; a figure that does not exist is null."""
     protocol, data = comparison.protocol, comparison.data
     some_counts = comparison.counts[CNN.key][0][BY_CLASS]
     defective = int(some_counts[:, 2:].any(axis=1).sum())
@@ -97,7 +97,7 @@ def _reading(comparison: Comparison, of: Callable[[FrameCounts], float]) -> dict
 
 
 def _difference(more: list[float], less: list[float]) -> dict[str, Any]:
-    """Seed by seed: the same seed gave both models the same crops in the same order."""
+    """Difference seed by seed: with the same seed both models train on the same crops in the same order."""
     values = [a - b for a, b in zip(more, less, strict=True)]
     interval = t_interval(values)
     known = interval is not None and all(map(math.isfinite, interval))

@@ -1,4 +1,4 @@
-"""The frames of the comparison: read once for all runs, one split, a test part nothing is chosen on."""
+"""Frames of the comparison: loaded once for all runs, with one split. No choice is made on the test part."""
 
 from pathlib import Path
 from typing import Final
@@ -16,23 +16,23 @@ from trainer.training.settings import SPLIT_NAME
 from trainer.training.training_data import TrainingData, training_data
 
 VAL_SHARE: Final = 0.05
-"""Of the frames; it only draws the curve, as the last weights are compared, not the best."""
+"""Share of validation frames. It only draws the curve: the last weights are compared, not the best."""
 TEST_SHARE: Final = 0.2
 SPLIT_SEED: Final = 1
 
 QUICK_FRAMES: Final = {"train": 160, "val": 16, "test": 80}
-"""Enough to go through everything in a minute or two, and too few to say anything."""
+"""Enough frames to run everything in a minute or two, and too few for a meaningful figure."""
 
 MIN_NORMAL_SHARE: Final = 0.05
-"""With fewer normal frames than this in training there is nothing to learn from whole frames."""
+"""Least share of normal training frames for learning from whole frames."""
 TILES_A_SIDE: Final = 4
 MIN_TILE_PX: Final = 32
 
 
 def load_comparison(protocol: Protocol, out: Path) -> TrainingData:
-    """Frames of all parts and the split, which is written to `out` at the first start and read there later.
+    """Load the frames of all parts and the split; the first start writes the split to `out`, later starts read it.
 
-    Raises InputError for a data set or split at fault.
+    Raises InputError for a fault in the data set or split.
     """
     dataset = open_dataset(protocol.data)
     stored = out / SPLIT_NAME
@@ -66,7 +66,7 @@ def _first_split(protocol: Protocol, dataset: Dataset) -> Split:
 
 
 def _with_test(path: Path, split: Split) -> Split:
-    """Without a test part the validation part is the test: nothing here is chosen on it."""
+    """Use the validation part as the test part if there is no test part: nothing is chosen on it here."""
     if not split["test"]:
         split = {**split, "test": split["val"], "val": []}
     if not split["train"] or not split["test"]:
@@ -86,7 +86,10 @@ def _some(names: list[str], count: int) -> list[str]:
 
 
 def cnn_tile(data: TrainingData) -> tuple[int, int] | None:
-    """What the cnn decides on, height and width in px: None for the frame, or a tile where all are defective."""
+    """Height and width of the tile that the cnn decides on, px; None for the whole frame.
+
+    Tiles are used if nearly all training frames are defective.
+    """
     defective = data.loaded.present[data.train, 1:].any(axis=1)
     if (~defective).mean() >= MIN_NORMAL_SHARE:
         return None

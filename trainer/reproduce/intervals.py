@@ -1,4 +1,4 @@
-"""How sure a mean over a few seeds is."""
+"""Uncertainty of a mean over a few seeds."""
 
 import math
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ MAX_SEEDS: Final = len(T_95) + 1
 
 
 def mean(values: Sequence[float]) -> float:
-    """Of one or more."""
+    """Mean of one or more values."""
     return math.fsum(values) / len(values)
 
 
 def deviation(values: Sequence[float]) -> float | None:
-    """Standard deviation of the sample; None of a single value."""
+    """Standard deviation of the sample; None for a single value."""
     if len(values) < 2:
         return None
     centre = mean(values)
@@ -27,7 +27,7 @@ def deviation(values: Sequence[float]) -> float | None:
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """95 % interval of the mean of up to MAX_SEEDS values; None of a single one."""
+    """95 % interval of the mean of up to MAX_SEEDS values; None for a single value."""
     spread = deviation(values)
     if spread is None:
         return None

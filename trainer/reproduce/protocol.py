@@ -1,4 +1,4 @@
-"""What all three models share, and what each is: the paper's protocol where it is told, ours where it is not."""
+"""Protocol of the comparison: the paper's settings where the paper states them, ours elsewhere."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ CONTESTANTS: Final = (CNN, BINARY, MULTICLASS)
 
 
 class Protocol(BaseModel):
-    """Written into the comparison's folder, so that a second start goes on with the same one."""
+    """Common settings of all runs, stored in the comparison's folder so that a restart uses the same ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,10 +52,10 @@ class Protocol(BaseModel):
     def settings(
         self, contestant: Contestant, seed: int, out: Path, tile: tuple[int, int] | None
     ) -> dict[str, Any]:
-        """Fields of TrainSettings for one run; `tile` is what the cnn decides on, None for whole frames.
+        """Fields of TrainSettings for one run; `tile` is the tile that the cnn decides on, None for whole frames.
 
-        Adam at a constant rate, cross-entropy, crops drawn evenly from all frames and mirrored: nothing that the
-        paper does not name, and nothing that one model has and another has not.
+        Adam at a constant rate, cross-entropy, crops drawn evenly from all frames and mirrored: only methods that
+        the paper names, and the same ones for every model.
         """
         cnn = contestant is CNN
         return {
@@ -79,11 +79,11 @@ class Protocol(BaseModel):
 
 
 _MAY_DIFFER: Final = frozenset({"data"})
-"""It may have moved; the split in the comparison's folder names frames that must be there."""
+"""The data may have moved; the split in the comparison's folder names the frames that must exist."""
 
 
 def keep_protocol(out: Path, protocol: Protocol) -> None:
-    """Write the protocol into `out`; raises InputError where another one was started there."""
+    """Write the protocol into `out`; raises InputError if `out` holds a comparison with another protocol."""
     path = out / PROTOCOL_NAME
     if path.exists():
         try:
@@ -101,6 +101,6 @@ def keep_protocol(out: Path, protocol: Protocol) -> None:
 
 
 def train_settings(protocol: Protocol, contestant: Contestant, seed: int, out: Path, **more: Any) -> TrainSettings:
-    """Settings of one run; `more` are `tile` and what does not change the result (threads, device)."""
+    """Settings of one run; `more` are `tile` and settings that do not change the result (threads, device)."""
     tile = more.pop("tile", None)
     return TrainSettings(**protocol.settings(contestant, seed, out, tile), **more)

@@ -1,4 +1,4 @@
-"""Every reading of "mIoU" the paper may have meant, from how many pixels of each frame were right and wrong."""
+"""All possible readings of the paper's "mIoU", from the counts of right and wrong pixels in each frame."""
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -12,18 +12,18 @@ defect."""
 
 
 def count_frame(truth: NDArray[np.bool_], answer: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """One row of FrameCounts; both masks bool [H, W], true where there is a defect."""
+    """One row of FrameCounts; both masks are bool [H, W], true for a defect."""
     return np.bincount((2 * truth.astype(np.uint8) + answer).ravel(), minlength=4)
 
 
 def all_normal(counts: FrameCounts) -> FrameCounts:
-    """The same frames as answered by a model that never finds anything."""
+    """Counts of the same frames for a model that calls every pixel normal."""
     normal, defect = counts[:, :2].sum(axis=1), counts[:, 2:].sum(axis=1)
     return np.stack((normal, np.zeros_like(normal), defect, np.zeros_like(defect)), axis=1)
 
 
 def all_defect(counts: FrameCounts) -> FrameCounts:
-    """The same frames as answered by a model that calls every pixel a defect."""
+    """Counts of the same frames for a model that calls every pixel a defect."""
     normal, defect = counts[:, :2].sum(axis=1), counts[:, 2:].sum(axis=1)
     return np.stack((np.zeros_like(normal), normal, np.zeros_like(defect), defect), axis=1)
 
@@ -39,7 +39,7 @@ def pooled_defect_iou(counts: FrameCounts) -> float:
 
 
 def frame_miou(counts: FrameCounts) -> float:
-    """Mean over frames of the mean of both IoUs; a class neither there nor answered counts 1."""
+    """Mean over frames of the mean of both IoUs; a class in neither truth nor answer counts 1."""
     return float(_miou(counts).mean())
 
 
@@ -49,7 +49,7 @@ def frame_defect_iou(counts: FrameCounts) -> float:
 
 
 def defective_frame_iou(counts: FrameCounts) -> float:
-    """Mean of the IoU of defect over the frames that have one; NaN without such a frame."""
+    """Mean of the IoU of defect over defective frames; NaN without such a frame."""
     defective = counts[counts[:, 2:].any(axis=1)]
     return float(_defect_iou(defective).mean()) if len(defective) else float("nan")
 
@@ -61,12 +61,12 @@ def frame_dice(counts: FrameCounts) -> float:
 
 
 def pixel_accuracy(counts: FrameCounts) -> float:
-    """Share of pixels that are right."""
+    """Share of correct pixels."""
     return float((counts[:, 0] + counts[:, 3]).sum() / counts.sum())
 
 
 def frame_accuracy(counts: FrameCounts) -> float:
-    """Share of frames rightly called defective or normal; a single defect pixel makes a frame defective."""
+    """Share of frames correctly called defective or normal; a single defect pixel makes a frame defective."""
     return pixel_accuracy(_as_frames(counts))
 
 
@@ -93,11 +93,11 @@ READINGS: Final[dict[str, Reading]] = {
     "frame_accuracy": Reading("frame accuracy", frame_accuracy),
     "frames_miou": Reading("mIoU of whole frames", frames_miou),
 }
-"""Key → title and function(FrameCounts) in 0..1; where a mean is over frames, empty on empty counts 1."""
+"""Key → title and function(FrameCounts) in 0..1; in means over frames, empty on empty counts 1."""
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Element by element; 1 where there is nothing to share."""
+    """Ratio element by element; 1 where `whole` is 0."""
     return np.where(whole > 0, part / np.maximum(whole, 1), 1.0)
 
 
@@ -112,6 +112,6 @@ def _miou(counts: FrameCounts) -> NDArray[np.float64]:
 
 
 def _as_frames(counts: FrameCounts) -> FrameCounts:
-    """Each frame as one pixel: [N, 4], one 1 a row."""
+    """Each frame as one pixel: [N, 4], with a single 1 per row."""
     truth, answer = counts[:, 2:].any(axis=1), counts[:, [1, 3]].any(axis=1)
     return np.eye(4, dtype=np.int64)[2 * truth + answer]

@@ -1,4 +1,4 @@
-"""Trains and measures every model of the comparison; what is finished is kept when the work is cut off."""
+"""Trains and measures every model of the comparison; finished runs survive an interruption."""
 
 import io
 import sys
@@ -24,7 +24,7 @@ from trainer.training.settings import LAST_NAME, SETTINGS_NAME
 from trainer.training.training_data import TrainingData
 
 COUNTS_NAME: Final = "test_counts.npz"
-"""In a run's folder; it is written last, so a run that has it is finished."""
+"""File in a run's folder, written last, so that a run that has it is finished."""
 
 Counts = dict[str, list[dict[str, FrameCounts]]]
 """Contestant → per seed: rule → counts."""
@@ -33,8 +33,8 @@ Counts = dict[str, list[dict[str, FrameCounts]]]
 def reproduce(protocol: Protocol, out: Path, *, threads: int | None, device: str) -> Comparison:
     """Train, measure, and write table.txt, table.md and table.json into `out`; raises InputError, WorkError.
 
-    Started again with the same protocol it goes on where it was cut off. The tables are there from the first
-    finished seed on.
+    A restart with the same protocol continues where the previous start stopped. The tables exist once the first
+    seed is finished.
     """
     out.mkdir(parents=True, exist_ok=True)
     keep_protocol(out, protocol)

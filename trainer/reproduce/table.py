@@ -1,4 +1,4 @@
-"""The paper's table, with ours beside it under every reading: as text, Markdown and JSON."""
+"""Writes the paper's table with our figures under every reading, as text, Markdown and JSON."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ MARKDOWN_NAME: Final = "table.md"
 JSON_NAME: Final = "table.json"
 
 NOTE_WIDTH: Final = 115
-"""Columns of the text; the table itself needs a few more."""
+"""Columns of the notes; the table itself needs a few more."""
 _NOTHING: Final = "–"
 
 
@@ -38,7 +38,7 @@ _HEADINGS: Final = (
 
 
 def _rows(content: dict[str, Any]) -> list[tuple[str, ...]]:
-    """The paper's row, then a row a reading; percent."""
+    """The paper's row, then one row per reading, in percent."""
     paper = content["paper"]
     gap = paper[MULTICLASS.key] - paper[BINARY.key]
     rows = [
@@ -79,7 +79,7 @@ def _signed(share: float | None) -> str:
 
 
 def _notes(content: dict[str, Any]) -> list[str]:
-    """What a reader must know before believing a figure."""
+    """Conditions that a reader must know before believing a figure."""
     protocol, data, models = content["protocol"], content["data"], content["models"]
     unet, cnn, seeds = models[MULTICLASS.key], models[CNN.key], content["seeds_done"]
     crop = "×".join(map(str, unet["crop"]))
@@ -117,7 +117,7 @@ def _notes(content: dict[str, Any]) -> list[str]:
 
 
 def as_text(content: dict[str, Any]) -> str:
-    """For a terminal."""
+    """The table and notes for a terminal."""
     rows = [_HEADINGS, *_rows(content)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     lines = []
@@ -132,7 +132,7 @@ def as_text(content: dict[str, Any]) -> str:
 
 
 def as_markdown(content: dict[str, Any]) -> str:
-    """For a README."""
+    """The table and notes for a README."""
     lines = [" | ".join(("", *_HEADINGS, "")).strip(), "|".join(("", "---", *["---:"] * (len(_HEADINGS) - 1), ""))]
     lines += [" | ".join(("", *row, "")).strip() for row in _rows(content)]
     return "\n".join([*lines, "", *(f"- {note}" for note in _notes(content)), ""])

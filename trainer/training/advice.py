@@ -1,4 +1,4 @@
-"""Keeps Lightning's advice to itself."""
+"""Silences Lightning's advice."""
 
 import logging
 import warnings
@@ -8,7 +8,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_advice() -> Iterator[None]:
-    """The frames are in memory, so workers would only copy them around; the rest is known, too."""
+    """Hide Lightning's hints inside the block: they do not apply here.
+
+    The frames are in memory, so data-loading workers would only copy them.
+    """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         for advice in (

@@ -1,6 +1,7 @@
-"""How else the same steel could have been lit: brightness, contrast, gamma, noise, on a batch of tensors.
+"""Random relighting of a batch of tensors: brightness, contrast, gamma, noise.
 
-Kornia's four transforms do the same in twice the time: 16 crops of 256×512 took 40 ms of one core, these lines 20.
+Kornia's four transforms do the same in twice the time: 16 crops of 256×512 took 40 ms of one core, these lines 20
+ms.
 """
 
 from typing import Final
@@ -12,11 +13,11 @@ from torch import Tensor
 BRIGHTNESS: Final = 30.0
 """Largest shift, grey levels: coils differ by about as much."""
 CONTRAST: Final = 0.25
-"""Largest relative change around the frame's own mean."""
+"""Largest relative change around the crop's mean."""
 LOG_GAMMA: Final = 0.3
 """Largest |ln γ|: γ from 0.74 to 1.35."""
 NOISE: Final = 4.0
-"""Largest standard deviation, grey levels; half of the frames get none."""
+"""Largest standard deviation, grey levels; half of the crops get no noise."""
 
 _LIMITS: Final = np.array([BRIGHTNESS, CONTRAST, LOG_GAMMA, NOISE])
 
@@ -24,8 +25,8 @@ _LIMITS: Final = np.array([BRIGHTNESS, CONTRAST, LOG_GAMMA, NOISE])
 def relight(frames: Tensor, seed: int, step: int, first_slot: int) -> Tensor:
     """Grey levels uint8 [N, h, w] → float32 [N, 1, h, w] in 0..255.
 
-    The frames are slots `first_slot` and on of the step's batch. What a slot draws follows from seed, step and
-    slot alone: neither a resume, nor smaller batches, nor more processes change it.
+    The crops occupy the slots from `first_slot` on in the step's batch. The random numbers of a slot depend only
+    on seed, step and slot, so a resume, smaller batches or more processes do not change them.
     """
     device = frames.device
     slots = range(first_slot, first_slot + len(frames))

@@ -1,4 +1,4 @@
-"""Batches as Lightning takes them: an endless stream for training, whole frames for validation."""
+"""Batches for Lightning: an endless stream for training, whole frames for validation."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -16,23 +16,23 @@ from trainer.training.processes import Processes
 
 
 class Batch(NamedTuple):
-    """Frames and labels, uint8 [B, h, w] each, and where they belong."""
+    """Frames and labels, uint8 [B, h, w] each, with their step and slots."""
 
     frames: Tensor
     labels: Tensor
     step: int = 0
     first_slot: int = 0
-    """Place of the first one in its step's batch, which all processes share."""
+    """Slot of the first frame in the step's batch, which all processes share."""
 
     def parts(self, count: int) -> "Iterator[Batch]":
-        """The same in parts of `count` frames, the last maybe smaller."""
+        """Split the batch into parts of `count` frames; the last part may be smaller."""
         for start in range(0, len(self.frames), count):
             part = slice(start, start + count)
             yield Batch(self.frames[part], self.labels[part], self.step, self.first_slot + start)
 
 
 class TrainStream(IterableDataset[Batch]):
-    """This process's crops from a given step on, without end; the step is asked for when the first batch is."""
+    """Endless stream of this process's crops; it calls `first_step` when the first batch is requested."""
 
     def __init__(self, crops: CropBatches, processes: Processes, first_step: Callable[[], int]) -> None:
         self._crops = crops
@@ -51,7 +51,7 @@ class TrainStream(IterableDataset[Batch]):
 
 
 class WholeFrames(IterableDataset[Batch]):
-    """This process's part of the given frames in order, uncropped."""
+    """This process's share of the given frames, in order, not cropped."""
 
     def __init__(self, data: LoadedFrames, indices: NDArray[np.intp], batch: int, processes: Processes) -> None:
         self._data = data

@@ -1,4 +1,4 @@
-"""What happens around the steps: budget, averaged weights, the checkpoint to resume from, Ctrl-C."""
+"""Callbacks around the steps: budget, averaged weights, resume checkpoint, Ctrl-C."""
 # ruff: noqa: ARG002 (Lightning fixes the signatures of its hooks)
 
 import signal
@@ -16,18 +16,24 @@ from trainer.training.module import SegmentationModule
 
 
 class Interrupted(Exception):  # noqa: N818 (a signal to stop, not an error)
-    """Ctrl-C, raised between two steps once the work so far is saved."""
+    """Ctrl-C, raised between two steps once the state is saved.
+
+    It is raised without saving during validation and on a second Ctrl-C.
+    """
 
 
 def _any_process(trainer: Trainer, mine: bool) -> bool:
-    """Whether it is so in any process: clocks and signals differ, and what all do together all must decide."""
+    """Whether `mine` is true in any process.
+
+    Clocks and signals differ between processes, but all of them must save and stop together.
+    """
     if trainer.world_size == 1:
         return mine
     return bool(trainer.strategy.reduce_boolean_decision(mine, all=False))
 
 
 class Budget(Callback):
-    """Tells the module how much of the run is done, in steps or in time, and stops it when all of it is."""
+    """Reports the finished share of the run, by steps or by time, to the module, and stops the run at the end."""
 
     def __init__(self, steps: int | None, minutes: float | None) -> None:
         self._steps = steps
@@ -36,7 +42,7 @@ class Budget(Callback):
         self.clock = Clock()
 
     def done(self, step: int) -> float:
-        """Share of the run that is over after `step` steps, 0 to 1."""
+        """Share of the run that is finished after `step` steps, 0 to 1."""
         if self._steps is not None:
             return step / self._steps
         return min(1.0, self.clock.minutes / self._minutes) if self._minutes else 1.0
@@ -52,7 +58,7 @@ class Budget(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Pass the progress on; the learning rate follows it."""
+        """Pass the progress to the module; the learning rate follows it."""
         if isinstance(pl_module, SegmentationModule):
             pl_module.progress = self._agreed(trainer)
 
@@ -64,31 +70,31 @@ class Budget(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Stop when the budget is used; Lightning validates once more then."""
+        """Stop at the end of the budget; Lightning then validates once more."""
         if self._agreed(trainer) >= 1.0:
             trainer.should_stop = True
 
     def _agreed(self, trainer: Trainer) -> float:
-        """The share that is over by the first process's clock."""
+        """The finished share by the clock of the first process."""
         done = self.done(trainer.global_step)
         if self._steps is None and trainer.world_size > 1:
             return float(trainer.strategy.broadcast(done))
         return done
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resume needs."""
+        """State for a resume: the trained time."""
         return {"elapsed_s": self.clock.elapsed_s}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from a saved time."""
         self._before_s = float(state_dict["elapsed_s"])
 
 
 class AveragedWeights(WeightAveraging):
-    """Exponential moving average of weights and norm statistics: what is validated, saved and exported.
+    """Exponential moving average of weights and norm statistics, used for validation, checkpoints and export.
 
-    The decay grows with the steps, min(decay, (1 + n) / (10 + n)) as in TensorFlow's
-    ExponentialMovingAverage, so that a short run does not average in its random start.
+    The decay grows with the steps, min(decay, (1 + n) / (10 + n)) as in TensorFlow's ExponentialMovingAverage, so
+    that a short run does not average in its random start.
     """
 
     def __init__(self, decay: float) -> None:
@@ -104,7 +110,7 @@ class AveragedWeights(WeightAveraging):
 
 
 class SaveLast(Callback):
-    """Writes the checkpoint a resume starts from: every few minutes, at the end, and on Ctrl-C."""
+    """Writes the checkpoint for a resume: every few minutes, at the end, and on Ctrl-C."""
 
     def __init__(self, path: Path, every_minutes: float) -> None:
         self._path = path
@@ -114,12 +120,12 @@ class SaveLast(Callback):
         self._previous: Any = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """From here on Ctrl-C waits for the end of the step."""
+        """Handle Ctrl-C: from here on it waits for the end of the step."""
         self._since_saved.start()
         self._previous = signal.signal(signal.SIGINT, self._interrupt)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give Ctrl-C back."""
+        """Restore the previous Ctrl-C handler."""
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
             self._previous = None
@@ -137,7 +143,7 @@ class SaveLast(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Save when it is time; Lightning writes to a temporary name and renames."""
+        """Save when due; Lightning writes to a temporary name and renames."""
         interrupted = _any_process(trainer, self._interrupted)
         if interrupted or _any_process(trainer, self._since_saved.minutes >= self._every_minutes):
             trainer.save_checkpoint(self._path)
@@ -154,13 +160,13 @@ class SaveLast(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Validation is not waited for: the steps since the last save are trained again.
+        """Stop validation on Ctrl-C without saving: a resume repeats the steps since the last save.
 
-        Several processes finish it, as they validate unequal numbers of batches.
+        Several processes finish validation first, because they validate different numbers of batches.
         """
         if self._interrupted and trainer.world_size == 1:
             raise Interrupted
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The finished state."""
+        """Save the final state."""
         trainer.save_checkpoint(self._path)

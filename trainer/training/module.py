@@ -1,4 +1,4 @@
-"""The Lightning module: one step of training, one of validation."""
+"""The Lightning module: the training step and the validation step."""
 # ruff: noqa: ARG002 (Lightning fixes the signatures of its hooks)
 
 import sys
@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 VAL_MIOU: Final = "val_miou"
 MAX_GRADIENT_NORM: Final = 1.0
-"""Longer gradients are cut: one odd batch must not throw the weights off."""
+"""Gradients with a longer norm are clipped, so that one unusual batch cannot ruin the weights."""
 
 OPTIMIZERS: Final[dict[str, type[torch.optim.Optimizer]]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 """Name → optimiser; each takes lr and weight_decay."""
 
 
-class LossNotFinite(Exception):  # noqa: N818 (run.py makes an error of it that names the frames)
-    """The loss of this batch is infinite or not a number; the weights have not taken it yet."""
+class LossNotFinite(Exception):  # noqa: N818 (run.py turns it into an error with the frames' names)
+    """The loss of a batch is infinite or not a number; raised before the optimiser changes the weights."""
 
     def __init__(self, loss: float, step: int, first_slot: int, count: int) -> None:
         super().__init__(loss, step, first_slot, count)
@@ -44,7 +44,7 @@ class LossNotFinite(Exception):  # noqa: N818 (run.py makes an error of it that 
 
 
 class SegmentationModule(LightningModule):
-    """A network, its loss and its figures; `progress` (0..1) drives the learning rate and is set from outside."""
+    """A network with its loss and figures; the Budget callback sets `progress` (0..1) for the learning rate."""
 
     def __init__(
         self,
@@ -61,9 +61,9 @@ class SegmentationModule(LightningModule):
         relight: bool = True,
         class_weights: list[float] | None = None,
     ) -> None:
-        """`classes` are those the network tells apart: with two, every kind of defect counts as the second.
+        """`classes` are those the network separates: with two, every kind of defect counts as the second.
 
-        `facts` is what the checkpoint should tell of the run: JSON values only, see trainer.training.run.
+        `facts` goes into the checkpoint: JSON values only, see trainer.training.run.
         """
         super().__init__()
         self.save_hyperparameters()
@@ -85,7 +85,7 @@ class SegmentationModule(LightningModule):
         self.register_buffer("class_weights", weights, persistent=False)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimiser; norms and biases are not decayed."""
+        """The optimiser, without weight decay for norms and biases."""
         lr, weight_decay, _ = self._settings
         decayed = [p for p in self.net.parameters() if p.ndim > 1]
         others = [p for p in self.net.parameters() if p.ndim <= 1]
@@ -101,9 +101,9 @@ class SegmentationModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of the optimiser; returns the loss of the batch.
 
-        Raises LossNotFinite before the weights take it. Where memory runs out the step is done again with fewer
-        crops at once, whose gradients add up to the same step (batch norm then sees fewer at a time, and Dice and
-        Lovász are taken per part).
+        Raises LossNotFinite before the optimiser step. If memory runs out, the step is repeated with fewer crops
+        at a time, whose gradients add up to the same step. (Batch norm then sees fewer crops at a time, and Dice
+        and Lovász are computed per part.)
         """
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)  # noqa: S101 (there is one optimiser: not a list)
@@ -123,11 +123,11 @@ class SegmentationModule(LightningModule):
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Cut long gradients: here those of fp16 are free of the factor that keeps them from vanishing."""
+        """Clip long gradients: at this point fp16 gradients no longer contain the loss scale."""
         self.clip_gradients(optimizer, gradient_clip_val=MAX_GRADIENT_NORM, gradient_clip_algorithm="norm")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count one batch of whole frames at full size; frames, not pixels, for a net that decides on them."""
+        """Count one batch of whole frames at full size; count frames, not pixels, for a frame-level network."""
 
         def attempt() -> list[tuple[Tensor, Tensor]]:
             return [self._predict(part) for part in batch.parts(self._at_once or len(batch.frames))]
@@ -136,7 +136,7 @@ class SegmentationModule(LightningModule):
             self._confusion.update(answer, labels)
 
     def _in_memory(self, attempt: Callable[[], T], count: int) -> T:
-        """What `attempt` gives, made with ever fewer frames at once until it fits; raises WorkError at one."""
+        """Result of `attempt`, repeated with ever fewer frames at once until it fits; raises WorkError at one."""
         while True:
             try:
                 return attempt()
@@ -144,7 +144,7 @@ class SegmentationModule(LightningModule):
                 if not is_out_of_memory(error):
                     raise
                 at_once = min(self._at_once or count, count)
-                if self.trainer.world_size > 1:  # the others wait inside the step: only ending all helps
+                if self.trainer.world_size > 1:  # the others wait inside the step: all must end
                     raise WorkError(f"out of memory with {at_once} crops in a process: smaller --batch") from None
                 if at_once == 1:
                     raise WorkError(
@@ -173,7 +173,7 @@ class SegmentationModule(LightningModule):
         return relight(batch.frames, self._settings[2], batch.step, batch.first_slot)
 
     def _answer(self, grey: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits float32 and the labels they are to meet, in the network's own classes."""
+        """Logits float32 and their target labels, in the network's classes."""
         logits = self.net(grey.contiguous(memory_format=torch.channels_last)).float().contiguous()
         labels = labels.clamp(max=len(self._classes) - 1)
         if self.net.frame_level:
@@ -181,7 +181,7 @@ class SegmentationModule(LightningModule):
         return logits, labels
 
     def on_validation_epoch_end(self) -> None:
-        """Log IoU per class (classes without a pixel left out) and their mean, over all processes."""
+        """Log the IoU per class (without classes that have no pixel) and the mean IoU, over all processes."""
         iou = iou_of(self._confusion.compute().cpu().numpy())
         self._confusion.reset()
         known = {name: value for name, value in zip(self._classes, iou, strict=True) if value is not None}

@@ -1,10 +1,10 @@
-"""Tells a lack of memory, on a GPU or a CPU, from every other error."""
+"""Distinguishes out-of-memory errors, on a GPU or a CPU, from other errors."""
 
 import torch
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether allocating memory is what failed; torch's CPU allocators raise plain RuntimeErrors for it."""
+    """Whether a memory allocation failed; torch's CPU allocators raise plain RuntimeErrors for that."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _CPU_WORDS)

@@ -1,4 +1,4 @@
-"""How many processes train together, as `torchrun` tells each of them."""
+"""Rank and number of training processes, from torchrun's environment."""
 
 import os
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process's place among them; one process of its own without torchrun."""
+    """This process's place among the training processes; without torchrun, the only process."""
 
     rank: int = 0
     count: int = 1
@@ -14,12 +14,12 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this one writes the files and speaks."""
+        """Whether this process writes the files and prints."""
         return self.rank == 0
 
 
 def processes_here() -> Processes:
-    """From torchrun's environment: RANK, WORLD_SIZE, LOCAL_WORLD_SIZE."""
+    """Read torchrun's environment: RANK, WORLD_SIZE, LOCAL_WORLD_SIZE."""
     rank, count, here = (os.environ.get(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     if rank is None or count is None or here is None:
         return Processes()

@@ -14,12 +14,12 @@ from trainer.training.callbacks import Budget
 from trainer.training.module import VAL_MIOU, SegmentationModule
 
 _SMOOTHING: Final = 0.98
-"""Of the loss that is shown: about the last 50 steps."""
+"""Smoothing of the displayed loss: about the last 50 steps."""
 _BAR_TICKS: Final = 1000
 
 
 class Progress(Callback):
-    """Shows loss, rate and validation figures as the run goes on."""
+    """Shows loss and validation figures during the run."""
 
     def __init__(self, budget: Budget, steps_per_epoch: int, table: Path) -> None:
         self._budget = budget
@@ -29,7 +29,7 @@ class Progress(Callback):
         self._bar: tqdm[Any] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the bar; drop the rows of steps that are trained again."""
+        """Open the bar; drop the rows of steps that will be repeated."""
         if not trainer.is_global_zero:
             return
         self._rewind(trainer.global_step)
@@ -53,7 +53,7 @@ class Progress(Callback):
             self._bar.set_postfix_str(f", step {trainer.global_step}, loss {self._loss:.3f}")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """One line and one row."""
+        """Print one line and append one row to the table."""
         if not isinstance(pl_module, SegmentationModule) or self._loss is None or not trainer.is_global_zero:
             return
         step, figures = trainer.global_step, pl_module.val_figures

@@ -1,4 +1,4 @@
-"""One training run: data in, best and last checkpoint out."""
+"""One training run: from the data to the best and the last checkpoint."""
 
 import os
 import shlex
@@ -32,23 +32,25 @@ from trainer.training.training_data import TrainingData, load_training_data
 from trainer.training.warm_start import take_weights
 
 MAX_CROP: Final = (256, 512)
-"""Default crop where the frame is larger, px: enough surroundings to tell a defect from a marking."""
+"""Default crop for larger frames, px: enough surroundings to distinguish a defect from a marking."""
 VAL_BATCH_PX: Final = 4 << 20
-"""Pixels validated at a time; full-size logits of all classes take some 30 bytes a pixel."""
+"""Pixels validated at a time; full-size logits of all classes take some 30 bytes per pixel."""
 PRECISIONS: Final[dict[str, Literal["bf16-mixed", "16-mixed", "32-true"]]] = {
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
     "fp32": "32-true",
 }
-"""Lightning's names; with fp16 it scales the loss, as small gradients would vanish."""
+"""Our names → Lightning's. With fp16 Lightning scales the loss, because small gradients would vanish."""
 MAX_EPOCH_STEPS: Final = 250
-"""Validate at least this often, steps: the best checkpoint of a large data set is not chosen from two."""
+"""Most steps between two validations: the best checkpoint of a large data set is not chosen from only two."""
 
 
 def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = None) -> Path:
-    """Train and return the best checkpoint's path; raises InputError, WorkError, KeyboardInterrupt.
+    """Train and return the path of the best checkpoint, or of the last one if there is no best.
 
-    On Ctrl-C the state is saved first, so that `resume` goes on from there. `data` spares reading frames again.
+    Raises InputError, WorkError and, on Ctrl-C, KeyboardInterrupt. The first Ctrl-C during a training step saves
+    the state first, so that `resume` continues from there; see `Interrupted`. `data` are frames that are loaded
+    already.
     """
     loss_named(settings.loss)
     _check_machine(settings)
@@ -85,7 +87,7 @@ def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = 
 
 
 def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, resume: bool) -> None:
-    """Train to the end, from last.ckpt where `resume` and there is one."""
+    """Train to the end; with `resume`, start from last.ckpt if it exists."""
     seed_everything(settings.seed, verbose=False)
     module = SegmentationModule(
         model=settings.model,
@@ -119,7 +121,7 @@ def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, res
 
 
 def _check_machine(settings: TrainSettings) -> None:
-    """Raise InputError for what this machine lacks."""
+    """Raise InputError for settings that this machine does not support."""
     if settings.precision == "fp16" and (settings.device == "cpu" or not torch.cuda.is_available()):
         raise InputError("--precision fp16 needs a GPU: on a CPU train with bf16, the default, or fp32")
     if settings.compile and shutil.which(os.environ.get("CXX", "c++")) is None:
@@ -159,7 +161,7 @@ def _class_weights(settings: TrainSettings, data: TrainingData) -> list[float] |
 
 
 def _facts(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
-    """What a checkpoint tells of its origin; JSON values only, so that it loads without unpickling code."""
+    """Origin of a checkpoint, as JSON values only, so that it loads without unpickling code."""
     return {
         "height": data.loaded.size[0],
         "width": data.loaded.size[1],
@@ -205,7 +207,7 @@ def _machines(settings: TrainSettings, processes: Processes) -> dict[str, Any]:
         "devices": processes.on_this_machine,
         "num_nodes": processes.count // processes.on_this_machine,
         "strategy": "ddp",
-        # Batch norm over all processes' crops; torch has it for GPUs only.
+        # Batch norm over the crops of all processes; torch supports it on GPUs only.
         "sync_batchnorm": settings.device != "cpu" and torch.cuda.is_available(),
     }
 

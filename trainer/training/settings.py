@@ -1,4 +1,4 @@
-"""Everything a training run depends on, written beside its checkpoints so that a resume repeats it."""
+"""Everything that a training run depends on, stored beside its checkpoints so that a resume repeats it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,40 +25,40 @@ class TrainSettings(BaseModel):
     out: Path
     split: Path | None = None
     init: Path | None = None
-    """Checkpoint or model folder whose weights the run starts from; None draws them."""
+    """Checkpoint or model folder with the initial weights; None for random ones."""
     val: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     model: dict[str, Any]
     """Architecture and its parameters, see trainer.models."""
     target: Literal["multiclass", "binary"] = "multiclass"
-    """What the network tells apart: normal and every kind of defect, or normal and defect."""
+    """Classes of the network: normal and every kind of defect, or normal and defect."""
     loss: str = "ce+dice"
     """See trainer.training.losses."""
     class_weighting: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    """Weight of a class in cross-entropy and focal loss: its area to the power of minus this."""
+    """Weight of a class in cross-entropy and focal loss: its area to the power of minus this value."""
     epochs: Annotated[int, Field(ge=1)] | None = None
     minutes: Annotated[float, Field(gt=0.0)] | None = None
-    """One of epochs and minutes is set."""
+    """Either epochs or minutes is set."""
     batch: Annotated[int, Field(ge=1)] = 16
     crop: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = None
-    """Height and width; None takes the frame up to 256×512."""
+    """Height and width, px; None takes the frame, up to 256×512."""
     balanced: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     lr: Annotated[float, Field(gt=0.0)] = 2e-3
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
     optimizer: Literal["adamw", "adam"] = "adamw"
     schedule: Literal["one-cycle", "constant"] = "one-cycle"
     relight: bool = True
-    """Whether brightness, contrast, gamma and noise of the crops vary."""
+    """Whether to vary brightness, contrast, gamma and noise of the crops."""
     patience: Annotated[int, Field(ge=1)] | None = None
-    """Stop after this many validations without a better one."""
+    """Stop after this many validations without improvement."""
     ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.998
     seed: int = 1
     threads: Annotated[int, Field(ge=1)] | None = None
     device: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"
     compile: bool = False
-    """Whether torch.compile makes kernels for the network first."""
+    """Whether torch.compile builds kernels for the network first."""
     save_minutes: Annotated[float, Field(gt=0.0)] = 3.0
-    """How much work a SIGKILL may cost."""
+    """Minutes between saves: the most work that a SIGKILL costs."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> "TrainSettings":
@@ -71,16 +71,16 @@ class TrainSettings(BaseModel):
         write_whole(self.out / SETTINGS_NAME, (self.model_dump_json(indent=1) + "\n").encode())
 
     def classes_of(self, classes: Sequence[str]) -> tuple[str, ...]:
-        """The classes the network answers in, for a data set with these."""
+        """Classes of the network for a data set with `classes`."""
         return tuple(classes) if self.target == "multiclass" else (classes[0], DEFECT_CLASS)
 
 
 MAY_CHANGE_ON_RESUME: Final = frozenset({"threads", "device", "compile", "save_minutes", "out", "data", "init"})
-"""What does not change the result; `data` may have moved, and its content is checked by hash."""
+"""Settings that do not change the result. `data` may have moved; a hash checks its content."""
 
 
 def settings_from(options: dict[str, Any]) -> TrainSettings:
-    """Checked settings of the options given; raises InputError naming the first wrong one."""
+    """Check the options; raises InputError with the first wrong one."""
     try:
         return TrainSettings(**options)
     except ValidationError as error:
@@ -90,7 +90,7 @@ def settings_from(options: dict[str, Any]) -> TrainSettings:
 
 
 def resumed_settings(out: Path, options: dict[str, Any]) -> TrainSettings:
-    """The settings of the run in `out`; raises InputError where `options` asks for something else."""
+    """The settings of the run in `out`; raises InputError if `options` contradict them."""
     path = out / SETTINGS_NAME
     try:
         stored = TrainSettings.model_validate_json(path.read_bytes())

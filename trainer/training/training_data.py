@@ -1,4 +1,4 @@
-"""The frames of a run and who of them trains: read once, before the first step."""
+"""Loads the frames of a run and their split, before the first step."""
 
 import sys
 from dataclasses import dataclass
@@ -18,25 +18,25 @@ from trainer.training.settings import SPLIT_NAME, TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Frames, and the indices of the parts."""
+    """Frames, their split, and the indices of the training and validation parts."""
 
     loaded: LoadedFrames
     classes: tuple[str, ...]
-    """Of the data set, normal first."""
+    """Classes of the data set, normal first."""
     split: Split
     train: NDArray[np.intp]
     val: NDArray[np.intp]
 
     def indices(self, part: str) -> NDArray[np.intp]:
-        """Of the frames of one part of the split."""
+        """Indices of the frames in one part of the split."""
         place = {name: index for index, name in enumerate(self.loaded.names)}
         return np.array([place[name] for name in self.split[part]], np.intp)
 
 
 def load_training_data(settings: TrainSettings, *, resume: bool) -> TrainingData:
-    """Frames and split; a resumed run reads the split that the first start wrote beside its checkpoints.
+    """Load frames and split; a resumed run reads the split that the first start wrote beside its checkpoints.
 
-    Raises InputError for a data set or split at fault.
+    Raises InputError for a fault in the data set or split.
     """
     dataset = open_dataset(settings.data)
     stored = settings.out / SPLIT_NAME
@@ -57,12 +57,12 @@ def load_training_data(settings: TrainSettings, *, resume: bool) -> TrainingData
 
 
 def _make_split(loaded: LoadedFrames, settings: TrainSettings) -> Split:
-    """By --val; frames that look alike stay in one part."""
+    """Split by --val; look-alikes stay in one part."""
     return make_split(loaded.names, loaded.present, settings.val, settings.seed, groups=group(loaded.frames))
 
 
 def training_data(loaded: LoadedFrames, classes: tuple[str, ...], split: Split) -> TrainingData:
-    """Frames that are read already; says which classes no training frame shows."""
+    """Training data from loaded frames; prints a warning for classes that no training frame shows."""
     place = {name: index for index, name in enumerate(loaded.names)}
     train, val = (np.array([place[name] for name in split[part]], np.intp) for part in ("train", "val"))
     missing = [name for kind, name in enumerate(classes) if kind and not loaded.present[train, kind].any()]

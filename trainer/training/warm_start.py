@@ -1,4 +1,4 @@
-"""Starts a network from another's weights: of a checkpoint, or of a model folder, with its norms folded in."""
+"""Initialises a network with the weights of a checkpoint or of a model folder, whose norms are folded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,15 +18,15 @@ from trainer.data.crops import CropBatches
 from trainer.export.onnx_weights import restore_weights
 
 STATISTICS_STEPS: Final = 4
-"""Batches that show a norm what it used to divide by: some 60 crops give means and deviations to a percent."""
+"""Number of batches for the statistics of a folded norm: some 60 crops give means and deviations to a percent."""
 _INSIDE: Final = "net."
-"""What an exported network's weights are called under."""
+"""Prefix of an exported network's weights."""
 
 
 def take_weights(net: nn.Module, path: Path, crops: CropBatches) -> None:
-    """Fill `net`, on the CPU, from a checkpoint or a model folder; raises InputError where they do not fit.
+    """Fill `net`, on the CPU, from a checkpoint or a model folder; raises InputError if the weights do not fit.
 
-    `crops` are what the run will train on.
+    `crops` are the training batches of the run.
     """
     if is_model_folder(path):
         _take_folded(net, path, crops)
@@ -39,7 +39,7 @@ def take_weights(net: nn.Module, path: Path, crops: CropBatches) -> None:
 
 
 def _take_folded(net: nn.Module, path: Path, crops: CropBatches) -> None:
-    """Weights of an ONNX model; every folded norm is set up again so that it changes nothing but can learn."""
+    """Load the weights of an ONNX model and reset every folded norm so that it changes nothing but can learn."""
     folder = open_model(path)
     stored = _stored(folder.onnx)
     norms = {
@@ -49,7 +49,8 @@ def _take_folded(net: nn.Module, path: Path, crops: CropBatches) -> None:
     }
     weights = dict(net.named_parameters())
     for name, norm in norms.items():
-        # The export put what the norm adds into the convolution before it: `…0` and `…1` are the two.
+        # The export folded the norm's shift into the bias of the preceding convolution: `…0` is the convolution,
+        # `…1` the norm.
         weights[f"{name.rpartition('.')[0]}.0.bias"] = weights.pop(f"{name}.bias")
         nn.init.constant_(weights.pop(f"{name}.weight"), (1.0 + norm.eps) ** 0.5)
     fits = weights.keys() == stored.keys() and all(weights[name].shape == stored[name].shape for name in stored)
@@ -74,7 +75,7 @@ def _stored(path: Path) -> dict[str, Tensor]:
 
 
 def _unfold(net: nn.Module, norms: list[nn.BatchNorm2d], crops: CropBatches) -> None:
-    """Give each norm the statistics of what comes in, and the scale and shift that undo them."""
+    """Give each norm the statistics of its input, and the scale and shift that undo them."""
     training = net.training
     net.eval()
     with torch.inference_mode(), _watched(norms) as moments:
@@ -85,7 +86,7 @@ def _unfold(net: nn.Module, norms: list[nn.BatchNorm2d], crops: CropBatches) -> 
         for norm, (means, squares) in zip(norms, moments, strict=True):
             mean = means / STATISTICS_STEPS
             variance = (squares / STATISTICS_STEPS - mean**2).clamp_min(0.0)
-            assert norm.running_mean is not None  # noqa: S101 (ours all keep statistics)
+            assert norm.running_mean is not None  # noqa: S101 (our batch norms keep statistics)
             assert norm.running_var is not None  # noqa: S101
             norm.running_mean.copy_(mean)
             norm.running_var.copy_(variance)
@@ -96,7 +97,7 @@ def _unfold(net: nn.Module, norms: list[nn.BatchNorm2d], crops: CropBatches) -> 
 
 @contextmanager
 def _watched(norms: list[nn.BatchNorm2d]) -> Iterator[list[list[Tensor]]]:
-    """Per norm the sum over batches of mean and mean square of its input, per channel, as the network runs."""
+    """Collect the sums over batches of the mean and mean square of each norm's input, per channel."""
     moments = [[torch.zeros(norm.num_features), torch.zeros(norm.num_features)] for norm in norms]
 
     def watch(index: int) -> Any:

@@ -1,4 +1,4 @@
-"""What the gate hears, and when: verdicts in order and once, a heartbeat that only progress moves, faults."""
+"""What the gate receives, and when: each verdict once and in order, faults, and a heartbeat of progress."""
 
 import secrets
 import time
@@ -19,18 +19,24 @@ from inspector.sinks.gate.log import GateLog
 from inspector.values import Decision
 
 BEAT_NS: Final = 200_000_000
-"""The gate is written to at least this often. While every camera says that there is nothing to see the heartbeat
-moves; else the write only finds out whether the PLC is there, and keeps it from closing the connection."""
+"""Longest time between two writes to the gate, ns.
+
+The heartbeat moves with such a write only while no frame lacks a verdict and no camera is silent. Otherwise the
+write just checks that the PLC is there and keeps it from closing the connection.
+"""
 
 FAULT_HOLD_NS: Final = 1_000_000_000
-"""MISSED stands for so long after the last miss, and after the gate takes verdicts again: 100 scans of a PLC."""
+"""How long MISSED stays set after the last miss and after a reconnect, ns: 100 scans of a PLC."""
 
 WAITING: Final = 20 * RECORDS
-"""Verdicts that may wait for their turn: with a PLC that takes 20 ms for a write, the last waits 0.4 s. More are
-missed, the oldest first: they are the ones that would come too late."""
+"""Longest queue of verdicts for the gate.
+
+With a PLC that takes 20 ms per write, the last one waits 0.4 s. Beyond this the oldest count as missed, because
+they would be too late.
+"""
 
 CLOSE_NS: Final = 300_000_000
-"""At the end, verdicts that wait have this long: Ctrl-C ends the line within two seconds."""
+"""Time to send queued verdicts at the end, ns; Ctrl-C ends the line within two seconds."""
 
 RUNS: Final = 2**16 - 1
 _HEARTBEATS: Final = 2**16
@@ -41,26 +47,26 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class GateCounts:
-    """What became of the verdicts on their way to the gate."""
+    """Results of sending verdicts to the gate."""
 
     taken: int = 0
     missed: int = 0
-    """Not taken in time; what was on its way when a connection broke may have been taken all the same."""
+    """Verdicts not taken in time. One in transit when a connection broke may have been taken all the same."""
     late: int = 0
-    """Told, taken or not, and marked late."""
+    """Verdicts marked late, whether taken or not."""
     breaks: int = 0
-    """How often the gate stopped taking."""
+    """How often the gate stopped taking blocks."""
     longest_ms: float = 0.0
-    """Longest that a verdict waited for the gate."""
+    """Longest wait of a verdict for the gate."""
     waits: Histogram = field(default_factory=lambda: Histogram(LATENCY_MS))
-    """How long the oldest verdict of each write waited, its answer included, ms."""
+    """Waits of the oldest verdict of each write, including the gate's answer, ms."""
 
 
 class GateFeed:
-    """Numbers verdicts, marks late ones, and leaves out none silently: what the gate misses is a gap.
+    """Numbers the verdicts, marks late ones and sends them; a verdict the gate misses leaves a gap in the numbers.
 
-    One write a turn: so a turn of decide's loop waits for the gate no longer than for one answer, however many
-    verdicts come at once. Those that find no place in it are told in the turns that follow.
+    There is one write per turn, so decide's loop waits for at most one answer, however many verdicts arrive at
+    once. Verdicts beyond one block are sent in the following turns.
     """
 
     def __init__(
@@ -74,7 +80,7 @@ class GateFeed:
     ) -> None:
         self._log = log
         self._places: dict[str, tuple[int, int]] = {}
-        """Camera → (ingest epoch, frame id) of its newest verdict that was numbered."""
+        """Camera → (ingest epoch, frame id) of its newest numbered verdict."""
         self._gate, self._late_ms, self._clock_ns = gate, late_ms, clock_ns
         self._rejected = recipe.rejected
         self._kinds = {name: kind for kind, name in enumerate(recipe.names)}
@@ -85,7 +91,7 @@ class GateFeed:
         self._heartbeat = 0
         self._records: tuple[Record, ...] = ()
         self._waiting: deque[tuple[Outcome, int]] = deque()
-        """Verdicts to be told, the oldest first, and when they were given."""
+        """Verdicts to send, oldest first, and when each was made."""
         self._fault = Fault.CAMERA_SILENT
         self._told_fault: Fault | None = None
         self._taken_since_ns: int | None = None
@@ -99,11 +105,11 @@ class GateFeed:
 
     @property
     def waiting(self) -> int:
-        """Verdicts that found no place in this turn's write."""
+        """Verdicts that did not fit into this turn's write."""
         return len(self._waiting)
 
     def state(self) -> GateState:
-        """For those who watch the line."""
+        """State of the gate for health and metrics."""
         counts = self.counts
         return GateState(
             taking=self.taking,
@@ -120,11 +126,11 @@ class GateFeed:
         )
 
     def turn(self, outcomes: Sequence[Outcome], *, owed: int, silent: bool, refused: bool = False) -> None:
-        """Once every turn of the loop: its new verdicts in the order they were given, and how the line stands.
+        """Send the new verdicts, in the order they were made, and the state of the line; called once per turn.
 
         The heartbeat moves with every write that carries verdicts, and otherwise only while no frame is `owed` a
-        verdict; never while a camera is `silent`. So a strip that stands still is not a line that has died.
-        `refused`: a message of a stage could not be taken lately.
+        verdict, so that a strip at rest does not look like a dead line. It never moves while a camera is `silent`.
+        `refused`: decide refused a message recently.
         """
         now_ns = self._clock_ns()
         self._waiting.extend((outcome, now_ns) for outcome in outcomes)
@@ -142,7 +148,7 @@ class GateFeed:
             self._tell(beat=due and not owed and not silent)
 
     def close(self) -> None:
-        """Tell what waits, and that nobody looks at the strip any more."""
+        """Send the queued verdicts, then STOPPED: the strip is no longer inspected."""
         until_ns = self._clock_ns() + CLOSE_NS
         while self._waiting and self._clock_ns() < until_ns:
             self._tell_verdicts()
@@ -155,7 +161,7 @@ class GateFeed:
         log.info("gate closed", taken=self.counts.taken, missed=self.counts.missed, late=self.counts.late)
 
     def _tell_verdicts(self) -> None:
-        """One write with the oldest verdicts that wait. Where it fails all are missed: they would be too late."""
+        """Send the oldest queued verdicts in one write. If it fails, all queued ones are too late and missed."""
         now_ns, given_ns = self._clock_ns(), self._waiting[0][1]
         oldest = self._next_write()
         new = [self._record(outcome, (now_ns - at_ns) / 1e6) for outcome, at_ns in oldest]
@@ -174,10 +180,10 @@ class GateFeed:
         self.counts.longest_ms = max(self.counts.longest_ms, waited_ms)
 
     def _next_write(self) -> list[tuple[Outcome, int]]:
-        """The oldest verdicts that wait, of one run, each camera's in the order of its frames.
+        """Return the oldest queued verdicts of one run, each camera's in frame order.
 
-        A verdict behind its camera's newest one (of a replaced ingest, or of a gap in the announcements) counts as
-        missed: its position would make the PLC take old steel for new.
+        A verdict behind its camera's newest one (from a replaced ingest, or after a gap in the announcements)
+        counts as missed: the PLC would take its old position for a new one.
         """
         write: list[tuple[Outcome, int]] = []
         while self._waiting and len(write) < RECORDS:
@@ -197,13 +203,13 @@ class GateFeed:
         return write
 
     def _begin_run(self) -> None:
-        """An ingest was replaced: its positions and ids begin anew, and so do the numbers that the PLC goes by."""
+        """Start a new run number: after an ingest was replaced, positions and ids restart, and so do sequences."""
         self._run = self._run % RUNS + 1
         self._sequence, self._records = 0, ()
         log.info("gate: a new run begins, as an ingest was started again", run=self._run)
 
     def _miss(self, count: int) -> None:
-        """The oldest verdicts that wait will never be told; their numbers are left out."""
+        """Drop the oldest queued verdicts and skip their sequence numbers."""
         for _ in range(count):
             verdict = self._waiting.popleft()[0].verdict
             place, before = (verdict.ingest_epoch, verdict.frame_id), self._places.get(verdict.camera)
@@ -214,7 +220,7 @@ class GateFeed:
         self._missed(count)
 
     def _count_on(self) -> int:
-        # A sequence of 0 means "no verdict": it is left out when the count wraps, after months.
+        # Sequence 0 means "no verdict", so it is skipped when the count wraps, after months.
         self._sequence = (self._sequence + 1) % _SEQUENCES or 1
         return self._sequence
 
@@ -235,7 +241,7 @@ class GateFeed:
 
     def _tell(self, *, beat: bool) -> bool:
         if not self._begun and self._gate.run_before == self._run:
-            # By chance the number of the run before: the PLC would take its first verdicts for old ones.
+            # By chance the previous run had this number: the PLC would take the first verdicts for old ones.
             self._run = self._run % RUNS + 1
         heartbeat = (self._heartbeat + beat) % _HEARTBEATS
         now_ns = self._told_ns = self._clock_ns()
@@ -244,7 +250,7 @@ class GateFeed:
                 self.counts.breaks += 1
                 log.error("gate does not take verdicts", sequence=self._sequence, missed=self.counts.missed)
             self._taken_since_ns = self._told_fault = None
-            # What it has not taken is never told again: an old verdict must not look like a new one.
+            # A block that failed is not sent again: an old verdict must not look like a new one.
             self._records = ()
             return False
         self._heartbeat, self._told_fault, self._begun = heartbeat, self._fault, True
@@ -260,6 +266,6 @@ class GateFeed:
             self._missed_ns = self._clock_ns()
 
     def _held(self, now_ns: int) -> bool:
-        """Whether MISSED has stood for long enough to be seen."""
+        """Whether MISSED has been set long enough for a PLC to see it."""
         since_ns = self._taken_since_ns
         return since_ns is not None and now_ns - max(since_ns, self._missed_ns) >= FAULT_HOLD_NS

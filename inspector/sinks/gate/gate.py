@@ -1,4 +1,4 @@
-"""What a gate is: whoever lets steel pass or throws it out, told in blocks, each taken whole or not at all."""
+"""The gate: the device that passes or rejects steel. It receives blocks, each taken whole or not at all."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -6,88 +6,96 @@ from enum import IntEnum, IntFlag
 from typing import Final, Protocol
 
 RECORDS: Final = 14
-"""Newest verdicts in one block: a PLC that looks every 10 ms misses none up to 1,400 verdicts/s, and the block
-still fits one Modbus request of 123 registers."""
+"""Newest verdicts in one block.
+
+A PLC that reads every 10 ms misses none up to 1 400 verdicts/s, and the block fits one Modbus request of 123
+registers.
+"""
 
 
 class Action(IntEnum):
-    """What the gate does with a frame. It knows no third way: uninspected is reject."""
+    """What the gate does with a frame. There are only two answers: uninspected is reject."""
 
     NONE = 0
-    """No verdict stands here."""
+    """No verdict in this record."""
     ACCEPT = 1
     REJECT = 2
 
 
 class Fault(IntFlag):
-    """While any of these is raised, the gate rejects whatever it is told."""
+    """Reasons to distrust the verdicts: while any bit is set, the gate rejects everything."""
 
     MISSED = 1
-    """Verdicts were not taken in time; the sequence shows how many."""
+    """Verdicts were not taken in time; the gap in the sequence shows how many."""
     CAMERA_SILENT = 2
-    """A camera's ingest has not been heard of: its side of the strip is not looked at."""
+    """A camera's ingest has stopped reporting, so its side of the strip is not inspected."""
     STOPPED = 4
-    """The inspector has ended in order."""
+    """The inspector has stopped in order."""
     REFUSED = 8
-    """The inspector could not take a message of one of its stages: frames may be without a verdict."""
+    """decide refused a message of another process: frames may have no verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One verdict as the gate hears it."""
+    """One verdict as sent to the gate."""
 
     sequence: int
-    """Counts the verdicts of this run, from 1; none is given twice, and a gap is a verdict that was missed."""
+    """Number of the verdict in this run, from 1. No number is used twice; a gap is a missed verdict."""
     action: Action
     late: bool
-    """The frame was older than the line allows when its verdict came here."""
+    """The frame was older than the line allows when its verdict was sent."""
     uninspected: bool
-    """A reject because nobody has seen the frame."""
+    """The reject of an uninspected frame."""
     position_mm: float
     """Strip position of the frame's first row."""
     kind: int
-    """Class 1..K of the largest defect that rejects, as the engine numbers it that decide has started with;
-    0 without one."""
+    """Class 1..K of the largest defect that rejects, 0 without one.
+
+    The numbers are those of the engine with which decide started.
+    """
     camera: int
-    """1 is the config's first."""
+    """Number of the camera in the config, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """All that a gate is told at once."""
+    """Everything sent to the gate in one write."""
 
     heartbeat: int
-    """Moves while verdicts flow, or while every camera says that there is nothing to see; stands still else."""
+    """Counter that moves while verdicts flow or while every camera reports that there is nothing to inspect.
+
+    Otherwise it stands still.
+    """
     fault: Fault
     run: int
-    """Another number after each start of decide or of an ingest: sequences begin again, and positions may."""
+    """Number that changes with each start of decide or of an ingest: sequences then restart, and positions may."""
     records: tuple[Record, ...] = ()
     """At most RECORDS, newest first."""
 
 
 class Gate(Protocol):
-    """A PLC, or something that can stand in for one."""
+    """A PLC, or a substitute for one."""
 
     @property
     def run_before(self) -> int | None:
-        """The run whose block it held when it was found; None before that."""
+        """The run number read from the gate at the latest connection; None before the first."""
         ...
 
     def tell(self, block: Block) -> bool:
-        """Hand over one block; returns whether it was taken.
+        """Send one block; returns whether the gate took it.
 
-        Takes no longer than the gate's time-out, whatever the other end does, and raises nothing: a gate that
-        cannot be reached is an answer. After False the block may have been taken or not.
+        Always returns within the gate's time-out and raises nothing: an unreachable gate is a result. After False
+        the gate may or may not have the block.
         """
         ...
 
     def close(self) -> None:
-        """Leave."""
+        """Disconnect."""
         ...
 
 
 class MemoryGate:
-    """A gate without a PLC: keeps what it was told, and can be out of reach."""
+    """A gate without a PLC: keeps the blocks it receives, and can be made unreachable."""
 
     def __init__(self, keep: int = 1000) -> None:
         self.blocks: deque[Block] = deque(maxlen=keep)
@@ -95,10 +103,10 @@ class MemoryGate:
         self.run_before: int | None = None
 
     def tell(self, block: Block) -> bool:
-        """Keep the block, while reachable."""
+        """Keep the block while reachable."""
         if self.reachable:
             self.blocks.append(block)
         return self.reachable
 
     def close(self) -> None:
-        """Nothing to leave."""
+        """Nothing to disconnect."""

@@ -1,7 +1,7 @@
-"""gate.jsonl: what the gate was told, a line a write.
+"""gate.jsonl: what was sent to the gate, one line per write.
 
-A verdict is in the verdict log before the gate hears it. After a kill, one that is in the log and not here was not
-told, or it was told in the last 20 ms.
+A verdict is in the verdict log before it is sent to the gate. After a kill, a verdict that is in that log but not
+here was not sent, or was sent in the last 20 ms.
 """
 
 from collections.abc import Sequence
@@ -21,17 +21,17 @@ class GateLine(msgspec.Struct, frozen=True):
     """One write to the gate."""
 
     told_ns: int
-    """ns since 1970."""
+    """Time of the write, ns since 1970."""
     run: int
     first_sequence: int
     taken: bool
-    """False: the gate did not confirm it, and may have it or not."""
+    """False: the gate did not confirm the write; it may or may not have taken it."""
     frames: tuple[tuple[str, int, int], ...]
     """Camera, ingest epoch and frame id of each verdict, in the order of their sequences."""
 
 
 class GateLog:
-    """Appends lines; a thread brings them to the disk."""
+    """Appends lines; a thread writes them to the disk."""
 
     def __init__(self, folder: Path, rotation: Rotation | None = None) -> None:
         self._writer = LogWriter(LogFile(folder / GATE_LOG_NAME, rotation))
@@ -39,17 +39,17 @@ class GateLog:
 
     @property
     def lost(self) -> int:
-        """Lines that could not be written down."""
+        """Lines that could not be written."""
         return self._writer.lost
 
     def told(
         self, told_ns: int, run: int, first_sequence: int, verdicts: Sequence[Verdict], *, taken: bool
     ) -> None:
-        """Take down one write."""
+        """Log one write."""
         frames = tuple((each.camera, each.ingest_epoch, each.frame_id) for each in verdicts)
         line = self._encoder.encode(GateLine(told_ns, run, first_sequence, taken, frames))
         self._writer.put(line + b"\n", 1, {})
 
     def close(self) -> None:
-        """Write what is held."""
+        """Write the queued lines and close the file."""
         self._writer.close()

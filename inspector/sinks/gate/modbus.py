@@ -1,4 +1,4 @@
-"""A PLC over Modbus/TCP: each block is one write that is answered in time, or the connection is given up."""
+"""A PLC over Modbus/TCP: each block is one write that is answered in time, or the connection is closed."""
 
 import threading
 import time
@@ -15,28 +15,32 @@ if TYPE_CHECKING:
     from inspector.sinks.gate.modbus_client import BoundedClient
 
 WRITE: Final = 16
-"""Modbus' function "write multiple registers"."""
+"""Modbus function code of "write multiple registers"."""
 
 CONNECT_S: Final = 2.0
-"""Longest wait for the PLC to take a connection; no verdict waits meanwhile."""
+"""Longest wait for the PLC to accept a connection, seconds; no verdict waits for it."""
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 1.0
-"""Pauses before connecting again: doubled each time, up to the longest. Until then, all steel is rejected."""
+"""Longest pause before connecting again, seconds. Pauses double from FIRST_PAUSE_S up to this.
+
+Without a connection the gate rejects all steel.
+"""
 
 LEAVE_S: Final = 0.1
-"""A connection that is being made at the end is left to the end of the process: it must not hold up a stop."""
+"""Longest wait for the connecting thread at the end, seconds: an attempt under way must not delay a stop."""
 
 STEADY_S: Final = 1.0
-"""A connection that lasted so long was a good one: the pauses begin from the first again."""
+"""Shortest life of a good connection, seconds; after one the pauses start from the first again."""
 
 log = structlog.get_logger()
 
 
 def reach(settings: GateSettings) -> str:
-    """Where the gate is and whether it answers now, for `inspector check`: a line starts without its PLC, too.
+    """Return the gate's address and whether it answers now, for `inspector check`.
 
-    Raises InputError when the library is missing.
+    An unreachable gate is not an error, because a line starts without its PLC too. Raises InputError if pymodbus
+    is missing.
     """
     client, _, why = _connect(settings)
     if client is not None:
@@ -46,10 +50,10 @@ def reach(settings: GateSettings) -> str:
 
 
 class ModbusGate:
-    """Writes blocks from the verdicts' thread; connects, and waits for a PLC that is gone, in one of its own.
+    """Writes blocks from decide's thread; a second thread connects and reconnects.
 
-    A connection is handed to the verdicts only after the PLC has answered a read of the gate's registers within
-    the time-out: one that hangs or is too slow is found out there, and costs the verdicts nothing.
+    A new connection is used only after the PLC has answered a read of the gate's registers within the time-out, so
+    a PLC that hangs or is too slow is detected there, without delaying verdicts.
     """
 
     def __init__(self, settings: GateSettings) -> None:
@@ -58,10 +62,10 @@ class ModbusGate:
         self._errors = (ModbusException, OSError)
         self._settings = settings
         self._client: BoundedClient | None = None
-        """The verdicts' thread writes to it and takes it away; the other one sets it, where there is none."""
+        """decide's thread uses and clears it; the connecting thread sets it while it is None."""
         self.run_before: int | None = None
         self._given_up = 0
-        """Connections since the last steady one."""
+        """Connections given up since the last one that lasted STEADY_S."""
         self._wanted = threading.Event()
         self._wanted.set()
         self._closing = threading.Event()
@@ -76,18 +80,18 @@ class ModbusGate:
         why = self._write(client, encode(block))
         if why is None:
             return True
-        # An answer that comes after all would be taken for that of the next write: the connection goes.
+        # A late answer would be taken for that of the next write, so the connection is closed.
         self._client = None
         client.close()
         self._wanted.set()
         self._given_up += 1
         if self._given_up.bit_count() == 1:
-            # At 1, 2, 4, 8, …: a PLC that takes connections and no writes must not fill the log.
+            # At 1, 2, 4, 8, …: a PLC that accepts connections but no writes must not fill the log.
             log.warning("gate connection given up", gate=self._address, why=why, times=self._given_up)
         return False
 
     def close(self) -> None:
-        """Give the connection up for good."""
+        """Close the connection for good."""
         self._closing.set()
         self._wanted.set()
         self._thread.join(LEAVE_S)
@@ -139,7 +143,7 @@ class ModbusGate:
 
 
 def _connect(settings: GateSettings) -> "tuple[BoundedClient | None, list[int], str]":
-    """(client, registers, "") of a PLC that has answered a read of them in time; else (None, [], why not)."""
+    """Connect and read the registers; returns (client, registers, ""), or (None, [], reason) on failure."""
     with needs_extra("the gate"):
         from pymodbus.exceptions import ModbusException
 

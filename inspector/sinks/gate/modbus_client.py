@@ -1,4 +1,4 @@
-"""pymodbus' client with a time-out that holds: its own begins anew after every fragment of an answer."""
+"""pymodbus' client with a firm time-out: pymodbus restarts its own after every fragment of an answer."""
 
 import logging
 import select
@@ -7,18 +7,18 @@ from typing import Final
 
 from pymodbus.client import ModbusTcpClient
 
-# What pymodbus has to say of a connection, the gate says once, in one line; it would say it for each verdict.
+# pymodbus would log a broken connection for every verdict; the gate logs it once, in one line.
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
 
 _UNIT_BYTE: Final = 6
 """Place of the unit identifier in a Modbus/TCP header."""
 
 _ANSWER_BYTES: Final = 4096
-"""More than any Modbus answer has."""
+"""Largest read, bytes: more than any Modbus answer."""
 
 
 class BoundedClient(ModbusTcpClient):
-    """One connection to a PLC: every answer is there `answer_s` after its question, or there is none."""
+    """One connection to a PLC that waits at most `answer_s` for the answer to a request."""
 
     def __init__(self, host: str, port: int, *, device_id: int, connect_s: float, answer_s: float) -> None:
         super().__init__(host, port=port, timeout=connect_s, retries=0)
@@ -29,22 +29,22 @@ class BoundedClient(ModbusTcpClient):
         self._until_s = 0.0
 
     def connect(self) -> bool:
-        """Whether the PLC took the connection."""
-        return bool(super().connect())  # type: ignore[no-untyped-call]  # pymodbus is annotated by half
+        """Whether the PLC accepted the connection."""
+        return bool(super().connect())  # type: ignore[no-untyped-call]  # pymodbus is only partly annotated
 
     def close(self) -> None:
-        """Never waits."""
+        """Close the connection; never waits."""
         super().close()  # type: ignore[no-untyped-call]
 
     def send(self, request: bytes, addr: tuple[str, int] | None = None) -> int:
-        """The time for the answer begins with the question."""
+        """Send a request and start the time-out of its answer."""
         self._until_s = time.monotonic() + self._answer_s
         if self.socket is not None:
             self.socket.setblocking(False)
         return int(super().send(request, addr))
 
     def recv(self, size: int | None) -> bytes:
-        """What has come of the answer; nothing when its time is over or the PLC has closed the connection."""
+        """Return what has arrived of the answer; empty after the time-out or if the PLC closed the connection."""
         left_s = self._until_s - time.monotonic()
         if self.socket is None or left_s <= 0:
             return b""

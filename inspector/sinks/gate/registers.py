@@ -1,7 +1,8 @@
-"""The gate's holding registers in one table, and how a block becomes them.
+"""The gate's holding registers in one table, and how a block is encoded in them.
 
-Every register is an unsigned 16-bit word. Values of two registers come high word first, bytes as Modbus has them
-(high byte first). A block is always written whole, in one request (function 16): no PLC sees half a verdict.
+Every register is an unsigned 16-bit word. Values of two registers have the high word first; bytes are in Modbus
+order (high byte first). A block is always written whole, in one request (function 16), so no PLC sees half a
+verdict.
 """
 
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from inspector.sinks.gate.gate import RECORDS, Action, Block, Fault, Record
 
 MAP_VERSION: Final = 1
-"""Raised whenever a register moves or changes its meaning."""
+"""Version of the register map, raised whenever a register moves or changes its meaning."""
 
 HEADER: Final = (
     ("version", "1: this table"),
@@ -20,7 +21,7 @@ HEADER: Final = (
         "bits: 1 verdicts missed, 2 camera silent, 4 stopped, 8 messages refused; not 0 = reject everything",
     ),
 )
-"""Name and meaning of the registers from the base register on."""
+"""Name and meaning of the first registers, starting at the base register."""
 
 RECORD: Final = (
     ("sequence high", "verdict number, 1..4294967295; 0: no verdict here"),
@@ -32,7 +33,7 @@ RECORD: Final = (
     ("class", "kind of the largest defect that rejects, 1..K as in the config's engine; 0 none"),
     ("camera", "1 is the first camera of the config"),
 )
-"""The registers of one verdict; the newest begins after the header, then RECORDS − 1 older ones."""
+"""Registers of one verdict. The newest record follows the header, then come RECORDS − 1 older ones."""
 
 REGISTERS: Final = len(HEADER) + RECORDS * len(RECORD)
 
@@ -43,11 +44,11 @@ _UNINSPECTED: Final = 2
 
 _LOWEST_MM: Final = -(2**31)
 _HIGHEST_MM: Final = 2**31 - 1
-"""Positions beyond 2,147 km stay at the end of the scale."""
+"""Largest position of the 32-bit registers, mm; positions beyond 2 147 km are sent as the limit."""
 
 
 def encode(block: Block) -> list[int]:
-    """All REGISTERS words of a block."""
+    """Return the REGISTERS words of a block."""
     words = [MAP_VERSION, block.run, block.heartbeat, int(block.fault)]
     for record in block.records:
         sequence = record.sequence & 0xFFFF_FFFF
@@ -66,7 +67,7 @@ def encode(block: Block) -> list[int]:
 
 
 def decode(words: list[int]) -> Block:
-    """The block a PLC reads out of its registers; raises ValueError for another version or length."""
+    """Return the block that a PLC reads from its registers; raises ValueError for another version or length."""
     if len(words) != REGISTERS or words[0] != MAP_VERSION:
         raise ValueError(f"{len(words)} registers {words[:1]}…, expected {REGISTERS} of version {MAP_VERSION}")
     records = []

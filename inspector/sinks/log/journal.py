@@ -1,8 +1,8 @@
-"""The journal: verdict lines in memory that outlives decide, until the disk has them.
+"""The journal: verdict lines in memory that survives decide, until they are on the disk.
 
-A verdict is in the journal before the gate hears it, which takes microseconds and waits for no disk. A decide that
-is killed leaves its journal in the folder of the links (tmpfs); its successor copies to the log what the disk had
-not taken. A power cut loses the journal: `SYNC_S` in log_writer.py says what that costs.
+A verdict is in the journal before it is sent to the gate; that takes microseconds and waits for no disk. A killed
+decide leaves its journal in the links folder (tmpfs), and the next decide copies the missing lines to the log. A
+power cut loses the journal; `SYNC_S` in log_writer.py says what that costs.
 """
 
 import os
@@ -16,53 +16,56 @@ import structlog
 JOURNAL_NAME: Final = "journal"
 
 HEADER_BYTES: Final = 64 * 1024
-"""Room for `JournalHeader`: some thousand cameras."""
+"""Reserved size of `JournalHeader`, bytes: enough for some thousand cameras."""
 
 SHRINK_BYTES: Final = 1_000_000
-"""A journal whose lines are all in the log is emptied from this size on."""
+"""Size from which a journal is emptied once all its lines are in the log, bytes."""
 
 log = structlog.get_logger()
 
 
 class JournalHeader(msgspec.Struct, array_like=True):
-    """What a successor needs to go on."""
+    """What the next decide needs to continue."""
 
     taken: int = 0
     """Bytes of the journal that are in the log."""
     log_inode: int = 0
     log_bytes: int = 0
-    """Size of that file when `taken` was counted."""
+    """Size of the log file when `taken` was written."""
     places: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
-    """Camera → (ingest epoch, the frame id that comes next)."""
+    """Camera → (ingest epoch, next frame id)."""
 
 
 class Journal:
-    """The lines that the log lacks. decide's loop and the log's thread call it; it never waits for the disk."""
+    """Lines that are not in the log yet; decide's loop and the log's thread share it. Never waits for the disk."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the journal of a folder, a new one where there is none; raises OSError."""
+        """Open the folder's journal, or create it; raises OSError."""
         self.path = folder / JOURNAL_NAME
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._lock = threading.Lock()
         self._header = self._read_header()
         self._end = max(0, os.fstat(self._file).st_size - HEADER_BYTES)
         self.failed = False
-        """Memory was full: nothing is kept until all lines are in the log and `restart` is called."""
+        """The memory was full: nothing more is kept until all lines are in the log and `restart` is called."""
 
     @property
     def places(self) -> dict[str, tuple[int, int]]:
-        """Camera → (ingest epoch, next frame id) of the verdicts that an earlier decide has given."""
+        """Camera → (ingest epoch, next frame id), including the verdicts of an earlier decide."""
         return dict(self._header.places)
 
     def untaken(self, log_inode: int, log_bytes: int) -> bytes:
-        """What the log, as it stands now, lacks; its first line may be the rest of one that the log ends with."""
+        """Return the lines missing from the log in its present state.
+
+        If the log ends in a partial line, the result starts with the rest of that line.
+        """
         header = self._header
         written = log_bytes - header.log_bytes if log_inode == header.log_inode else log_bytes
         start = header.taken + max(0, written)
         return os.pread(self._file, max(0, self._end - start), HEADER_BYTES + start)
 
     def append(self, lines: bytes | bytearray, places: dict[str, tuple[int, int]]) -> None:
-        """Keep these lines and how far each camera is. A full memory is logged, and costs no verdict."""
+        """Keep these lines and each camera's place. Full memory is only logged: verdicts still go to the log."""
         if self.failed:
             return
         with self._lock:
@@ -77,7 +80,7 @@ class Journal:
             self._end += len(lines)
 
     def taken(self, count: int, log_inode: int, log_bytes: int) -> None:
-        """The log has `count` bytes more, and is now `log_bytes` long."""
+        """Note that the log has `count` more bytes and is now `log_bytes` long."""
         if self.failed:
             return
         with self._lock:
@@ -85,13 +88,13 @@ class Journal:
             header.taken = min(header.taken + count, self._end)
             header.log_inode, header.log_bytes = log_inode, log_bytes
             if header.taken == self._end and self._end >= SHRINK_BYTES:
-                # The file first: a header that counts more than there is means that nothing is left.
+                # Truncate first: a header that counts more bytes than the file holds means that nothing is left.
                 os.ftruncate(self._file, HEADER_BYTES)
                 header.taken = self._end = 0
             self._write_header()
 
     def restart(self, log_inode: int, log_bytes: int) -> None:
-        """All lines are in the log."""
+        """Empty the journal, because all lines are in the log."""
         with self._lock:
             os.ftruncate(self._file, HEADER_BYTES)
             self._end = 0
@@ -100,7 +103,7 @@ class Journal:
             self.failed = False
 
     def close(self) -> None:
-        """Leave the file to a successor."""
+        """Close the file and leave it for the next decide."""
         os.close(self._file)
 
     def _write_header(self) -> None:

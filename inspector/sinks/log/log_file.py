@@ -1,4 +1,4 @@
-"""A log of lines on disk: whole lines only, full files moved aside, a file that somebody takes away put back."""
+"""An append-only log file of whole lines, which is rotated when full and restored when moved or deleted."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """When a service begins a new file, and how many full ones it keeps."""
+    """When a service starts a new file, and how many full ones it keeps."""
 
     file_bytes: int
     keep: int
@@ -28,7 +28,7 @@ class LogFile:
     """An append-only file `NAME.jsonl`; full files are `NAME-000001.jsonl` and so on."""
 
     def __init__(self, path: Path, rotation: Rotation | None = None) -> None:
-        """Open the log, a new one where there is none. Raises OSError."""
+        """Open the log, or create it. Raises OSError."""
         self.path = path
         self._rotation = rotation
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,23 +37,23 @@ class LogFile:
 
     @property
     def inode(self) -> int:
-        """Tells this file from one of the same name."""
+        """Inode of the open file, which distinguishes it from another file of the same name."""
         return os.fstat(self._file).st_ino
 
     def write(self, lines: bytes | bytearray | memoryview) -> int:
-        """How many bytes the disk took; raises OSError where it takes none."""
+        """Append and return the number of bytes written, which may be fewer than given; raises OSError."""
         written = os.write(self._file, lines)
         self.size += written
         return written
 
     def sync(self) -> None:
-        """Return once a power cut cannot take what was written; raises OSError."""
+        """Flush to the disk, so that a power cut cannot lose what was written; raises OSError."""
         os.fdatasync(self._file)
 
     def rotate(self) -> None:
-        """Begin a new file where this one is full; call it between whole lines.
+        """Start a new file if this one is full; call it between whole lines.
 
-        A disk that refuses leaves things as they are: the file grows until it does not.
+        If the disk refuses, the file keeps growing until a later call succeeds.
         """
         rotation = self._rotation
         if rotation is None or self.size < rotation.file_bytes:
@@ -62,7 +62,7 @@ class LogFile:
         number = _number(full[-1]) + 1 if full else 1
         moved = self.path.with_name(f"{self.path.stem}-{number:06d}{self.path.suffix}")
         try:
-            # A number is taken once, also where another decide rotates at the same time.
+            # A link never replaces a file: a number is used once even if another decide rotates at the same time.
             os.link(self.path, moved)
             self.path.unlink()
             try:
@@ -79,10 +79,10 @@ class LogFile:
                 old.unlink()
 
     def put_back(self) -> str | None:
-        """Where somebody moved or deleted the file, begin a new one; what was done about it, else None.
+        """If the file was moved or deleted, start a new one; returns what was done, or None if nothing was.
 
-        The lines of a deleted file are copied into the new one: they are still there, as this process has it open.
-        Raises OSError.
+        The lines of a deleted file are copied to the new one, because this process still has it open. Raises
+        OSError.
         """
         mine = os.fstat(self._file)
         try:
@@ -104,7 +104,7 @@ class LogFile:
         return "it was deleted: its lines are written again"
 
     def cut_torn_line(self) -> None:
-        """Cut off what a killed writer left behind its last whole line."""
+        """Remove the partial line that a killed writer left at the end."""
         whole = end = self.size
         while whole > 0:
             start = max(0, whole - 65_536)
@@ -119,11 +119,11 @@ class LogFile:
             self.size = whole
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._file)
 
     def _open(self) -> int:
-        # Readable: see `put_back`.
+        # Opened for reading too: `put_back` copies from it.
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -139,7 +139,7 @@ class LogFile:
 
 
 def full_files(path: Path) -> list[Path]:
-    """The files that a service has moved aside from `path`, oldest first."""
+    """Return the full files rotated from `path`, oldest first."""
     pattern = re.compile(rf"{re.escape(path.stem)}-\d{{6,}}{re.escape(path.suffix)}")
     return sorted((each for each in path.parent.iterdir() if pattern.fullmatch(each.name)), key=_number)
 

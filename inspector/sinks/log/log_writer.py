@@ -1,4 +1,4 @@
-"""The thread that writes the logs: a disk that hangs, fills up or syncs slowly holds up no verdict."""
+"""The thread that writes a log: a disk that hangs, is full or syncs slowly delays no verdict."""
 
 import threading
 import time
@@ -10,38 +10,40 @@ from inspector.sinks.log.journal import Journal
 from inspector.sinks.log.log_file import LogFile
 
 MAX_HELD_BYTES: Final = 32 * 1024 * 1024
-"""Lines kept for a disk that takes none, some 60,000; what comes after that is lost and counted."""
+"""Most bytes of lines kept while the disk takes none, about 60 000 lines; later ones are lost and counted."""
 
 TURN_S: Final = 0.02
-"""How often the thread looks for lines. Nobody wakes it: handing over costs a verdict next to nothing."""
+"""Interval at which the thread looks for lines, seconds. Without a wake-up, handing one over costs little."""
 
 SYNC_S: Final = 1.0
-"""How often what was written is made safe from a power cut, which costs the verdicts since then at most."""
+"""Interval between syncs to the disk, seconds: a power cut loses at most the verdicts since the last one."""
 
 RETRY_S: Final = 0.2
-"""Pause before a disk that refused is tried again."""
+"""Pause before retrying a disk that refused, seconds."""
 
 CLOSE_S: Final = 5.0
-"""At the end the disk has this long; `inspector run` kills a stage that needs longer than its own time."""
+"""Time for the disk at the end, seconds; `inspector run` kills a process that takes too long to stop."""
 
 log = structlog.get_logger()
 
 
 class LogWriter:
-    """One log, and the lines it lacks."""
+    """One log, and the lines not written to it yet."""
 
     def __init__(
         self, file: LogFile, journal: Journal | None = None, *, held: bytes = b"", wait: bool = False
     ) -> None:
-        """`held` are lines to begin with, in the journal already. `wait`: a full memory holds up the caller, as a
-        replay may, instead of losing lines."""
+        """Start the thread; `held` are lines to write first, which are already in the journal.
+
+        `wait`: when the memory is full, block the caller (replay) instead of losing lines.
+        """
         self._file, self._journal, self._wait = file, journal, wait
         self._held = bytearray(held)
         self._held_lines = held.count(b"\n")
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._refused = False
-        """The disk took nothing the last time."""
+        """The last write or sync failed."""
         self._unsynced = False
         self.lost = 0
         """Lines that could not be kept."""
@@ -50,11 +52,11 @@ class LogWriter:
 
     @property
     def waiting(self) -> int:
-        """Lines that the disk has not taken yet."""
+        """Lines not written to the disk yet."""
         return self._held_lines
 
     def put(self, lines: bytes | bytearray, count: int, places: dict[str, tuple[int, int]]) -> None:
-        """Take `count` whole lines; with a journal they outlive this process once this returns."""
+        """Queue `count` whole lines; with a journal they survive this process once this returns."""
         while self._wait and len(self._held) > MAX_HELD_BYTES and not self._refused:
             time.sleep(TURN_S)
         if len(self._held) > MAX_HELD_BYTES:
@@ -67,7 +69,7 @@ class LogWriter:
             self._held_lines += count
 
     def close(self) -> None:
-        """Write what can be written; lines that cannot are counted in `lost`, and no half line stays behind."""
+        """Write what the disk takes; the rest is counted in `lost`. No partial line is left in the file."""
         self._closing.set()
         self._thread.join(CLOSE_S)
         with self._lock:
@@ -75,7 +77,7 @@ class LogWriter:
         if self.lost:
             log.error("log lines lost: the disk did not take them", lost=self.lost, path=str(self._file.path))
         if self._thread.is_alive():
-            return  # the disk hangs: the thread ends with the process, and a successor has the journal
+            return  # the disk hangs: the thread ends with the process, the journal keeps the lines
         self._file.cut_torn_line()
         self._file.close()
         if self._journal is not None:
@@ -95,7 +97,7 @@ class LogWriter:
                 return
 
     def _write(self) -> bool:
-        """Write all lines; False where the disk refuses."""
+        """Write all lines; False if the disk refuses."""
         file, journal = self._file, self._journal
         while self._held:
             with self._lock:
@@ -113,7 +115,7 @@ class LogWriter:
             if journal is not None:
                 journal.taken(written, file.inode, file.size)
             with self._lock:
-                # A short write leaves the rest of a line here: the next write completes it.
+                # After a short write the rest of a line stays here, and the next write completes it.
                 del self._held[:written]
                 self._held_lines -= lines.count(b"\n", 0, written)
                 if journal is not None and journal.failed and not self._held:
@@ -126,7 +128,7 @@ class LogWriter:
         return True
 
     def _look_after(self) -> None:
-        """Make what was written safe, and see that the file is still there."""
+        """Sync the file, and restore it if it was moved or deleted."""
         try:
             what = self._file.put_back()
             if what is not None:

@@ -1,7 +1,7 @@
-"""verdicts.jsonl: one verdict a line, whole lines only, also when the disk is full or the process is killed.
+"""verdicts.jsonl: one verdict per line, whole lines only, even if the disk is full or the process is killed.
 
-A run keeps one file. A service, which runs for months, moves a full one to verdicts-000001.jsonl and so on, and
-keeps the newest of them: numbers, not times, as a PC's clock may be set back.
+A run has one file. A service, which runs for months, rotates full ones to verdicts-000001.jsonl and so on, and
+keeps the newest. The names have numbers, not times, because a PC's clock may be set back.
 """
 
 from pathlib import Path
@@ -17,16 +17,16 @@ from inspector.sinks.log.log_writer import LogWriter
 from inspector.values import Verdict
 
 LOOK_BACK_FILES: Final = 4
-"""Files that are searched for a camera's last frame: a camera that runs is in the newest one."""
+"""Most files searched for a camera's last frame; the newest one holds every camera that runs."""
 
 Places = dict[str, dict[int, int]]
-"""Camera → ingest epoch → the frame id that comes next."""
+"""Camera → ingest epoch → next frame id."""
 
 log = structlog.get_logger()
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """What is read of a verdict to go on after it."""
+    """The fields of a verdict that are read to continue after it."""
 
     camera: str
     frame_id: int
@@ -34,13 +34,16 @@ class _Place(msgspec.Struct, frozen=True):
 
 
 class VerdictLog:
-    """Appends verdicts from decide's loop; a thread brings them to the disk."""
+    """Appends verdicts from decide's loop; a thread writes them to the disk."""
 
     def __init__(
         self, folder: Path, rotation: Rotation | None = None, *, links: Path | None = None, wait: bool = False
     ) -> None:
-        """`links` is where the journal lies; without it a kill costs what the disk does not have yet. `wait`: see
-        `LogWriter`. Raises OSError."""
+        """Open the log; raises OSError.
+
+        `links` is the folder of the journal; without it, a kill loses the lines that are not on the disk yet.
+        `wait`: see `LogWriter`.
+        """
         self.path = folder / VERDICTS_NAME
         file = LogFile(self.path, rotation)
         journal = None if links is None else Journal(links)
@@ -61,16 +64,16 @@ class VerdictLog:
 
     @property
     def lost(self) -> int:
-        """Verdicts that could not be written down; they were given all the same."""
+        """Verdicts that were made but could not be written."""
         return self._writer.lost
 
     @property
     def waiting(self) -> int:
-        """Verdicts that the disk has not taken yet."""
+        """Verdicts not written to the disk yet."""
         return self._writer.waiting
 
     def write(self, verdict: Verdict) -> None:
-        """Take one verdict; `flush` keeps it."""
+        """Add one verdict; `flush` stores it."""
         self._lines += self._encoder.encode(verdict)
         self._lines += b"\n"
         self._count += 1
@@ -79,13 +82,13 @@ class VerdictLog:
             self._places[verdict.camera] = place
 
     def flush(self) -> None:
-        """Keep what was written, before anybody hears of it; waits for no disk."""
+        """Store the added verdicts before any other sink gets them; does not wait for the disk."""
         if self._lines:
             self._writer.put(self._lines, self._count, self._places)
             self._lines, self._count = bytearray(), 0
 
     def places(self, cameras: list[str]) -> Places:
-        """How far each camera's verdicts go: from the logs, and from the journal where it knows more."""
+        """Next frame id of each camera and ingest, from the logs, and from the journal if it is further."""
         found = last_places(self.path.parent, cameras)
         for camera, (epoch, frame_id) in self._before.items():
             of_camera = found.setdefault(camera, {})
@@ -101,13 +104,13 @@ class VerdictLog:
         return found
 
     def close(self) -> None:
-        """Write what can be written; lines that cannot are counted in `lost`, and no half line stays behind."""
+        """Write what the disk takes; the rest is counted in `lost`. No partial line is left in the file."""
         self.flush()
         self._writer.close()
 
 
 def _recover(file: LogFile, journal: Journal) -> bytes:
-    """Copy to the log what an earlier decide could not; returns what the disk does not take now either."""
+    """Copy to the log what an earlier decide could not; returns what the disk still does not take."""
     rest = journal.untaken(file.inode, file.size)
     if rest:
         log.info("verdicts of an earlier decide go into the log", path=str(file.path), lines=rest.count(b"\n"))
@@ -123,7 +126,7 @@ def _recover(file: LogFile, journal: Journal) -> bytes:
 
 
 def last_places(folder: Path, cameras: list[str]) -> Places:
-    """How far each camera's verdicts go, as the newest logs say."""
+    """Next frame id of each camera and ingest, from the newest logs."""
     decoder = msgspec.json.Decoder(_Place)
     found: Places = {}
     newest = folder / VERDICTS_NAME
@@ -133,7 +136,7 @@ def last_places(folder: Path, cameras: list[str]) -> Places:
                 try:
                     place = decoder.decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                    # A power cut may leave a block of a file as it never was; that is no reason not to start.
+                    # A power cut may leave a block of a file unwritten; that must not stop a start.
                     log.warning("a line of the verdict log cannot be read", path=str(path), error=str(error))
                     continue
                 of_camera = found.setdefault(place.camera, {})

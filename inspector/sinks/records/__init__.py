@@ -1,4 +1,4 @@
-"""Records: verdicts in a database, for those who ask about a coil weeks later."""
+"""Records: verdicts in a database, for questions about a coil weeks later."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from inspector.sinks.records.writer import Records
 
 LOOK_BACK_LOGS: Final = 4
-"""Full logs that are looked through for what is not in the database: after a restart, or where it was deleted."""
+"""Most full logs searched for verdicts missing from the database, after a restart or if it was deleted."""
 
 
 def open_records(config: LoadedConfig, pictures: str) -> "Records | None":
-    """The sink of records where the config asks for one; `pictures` is the name of a run's folder of them.
+    """Return the records sink if the config enables it; `pictures` is the name of the picture folder.
 
-    Raises InputError, as `Records` does, and ConfigError for a limit that cannot be kept.
+    Raises InputError, as `Records` does, and ConfigError for a free-space limit that the disk can never meet.
     """
     settings, out = config.line.records, config.line.sinks.out
     if not settings.enabled:
@@ -38,7 +38,7 @@ def open_records(config: LoadedConfig, pictures: str) -> "Records | None":
 
 
 def check_records(line: LineConfig) -> str:
-    """What a start would find, changing nothing. Raises InputError where it would be refused."""
+    """Return what a start would find, changing nothing. Raises InputError if a start would be refused."""
     with needs_extra("records"):
         from sqlalchemy.exc import DatabaseError, DBAPIError
 
@@ -49,9 +49,9 @@ def check_records(line: LineConfig) -> str:
     try:
         version = database.version()
     except DBAPIError as error:
-        if type(error) is DatabaseError:  # the file is something else: no waiting mends that
+        if type(error) is DatabaseError:  # the file is not a database: waiting does not help
             raise ConfigError(f"{database.shown}: {reason(error)}: name another one in records.url") from None
-        # No reason to refuse a start: a line is not held up by its records.
+        # Not an error: a line starts without its records.
         return f"{database.shown} does not answer, records will wait: {reason(error)}"
     refuse_newer(version)
     if not version:
@@ -61,7 +61,7 @@ def check_records(line: LineConfig) -> str:
 
 
 def verdict_logs(folder: Path) -> list[Path]:
-    """The verdict logs of a run, the newest last: a service begins a new one when one is full."""
+    """Return a run's verdict logs, newest last; a service rotates full ones."""
     full = sorted(folder.glob("verdicts-*.jsonl"), key=lambda path: (len(path.name), path.name))
     return [*full, folder / VERDICTS_NAME]
 

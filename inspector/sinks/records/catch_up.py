@@ -1,4 +1,4 @@
-"""What stands in a run's verdict logs and not yet in the database."""
+"""Verdicts in a run's logs that are not in the database yet."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -17,15 +17,15 @@ log = structlog.get_logger()
 
 
 class EarlierVerdicts:
-    """The verdicts that are in the logs now. The files stay open, because a log may be moved aside meanwhile."""
+    """The verdicts now in the logs. The files stay open, because a log may be rotated meanwhile."""
 
     def __init__(self, logs: Sequence[Path]) -> None:
         self._open = ExitStack()
         self._files: list[tuple[Path, BinaryIO, int]] = []
         self.read = 0
-        """Verdicts that were read."""
+        """Verdicts read."""
         self.unreadable = 0
-        """Lines that hold no verdict."""
+        """Lines that are not verdicts."""
         for path in logs:
             try:
                 file = self._open.enter_context(path.open("rb"))
@@ -34,19 +34,19 @@ class EarlierVerdicts:
                 _log_fault(path, error)
 
     def after(self, progress: Progress, recorded_ns: int) -> Iterator[Entry]:
-        """Those that come after what was recorded, in the order of the logs."""
+        """Yield the verdicts after the last recorded one of their ingest, in the order of the logs."""
         for entry in self._entries(recorded_ns):
             if not progress.recorded(place_of(entry.verdict)):
                 yield entry
 
     def not_deleted(self, progress: Progress, recorded_ns: int) -> Iterator[Entry]:
-        """All but those that retention has deleted."""
+        """Yield all verdicts except those that retention has deleted."""
         for entry in self._entries(recorded_ns):
             if not progress.deleted(place_of(entry.verdict)):
                 yield entry
 
     def close(self) -> None:
-        """Let go of the logs."""
+        """Close the logs."""
         self._open.close()
 
     def _entries(self, recorded_ns: int) -> Iterator[Entry]:
@@ -55,7 +55,7 @@ class EarlierVerdicts:
             yield Entry(verdict, recorded_ns, beginnings.follow(verdict))
 
     def _verdicts(self) -> Iterator[Verdict]:
-        """A line that cannot be read is skipped and said once a log: the verdicts behind it are good."""
+        """Skip unreadable lines, with one warning per log: the verdicts after them are good."""
         decoder = msgspec.json.Decoder(Verdict)
         self.read = self.unreadable = 0
         for path, file, size in self._files:
@@ -79,7 +79,7 @@ class EarlierVerdicts:
 
 
 def _lines(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
-    """The whole lines within the first `size` bytes."""
+    """Yield the whole lines within the first `size` bytes."""
     left = size
     try:
         file.seek(0)

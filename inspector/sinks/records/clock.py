@@ -1,8 +1,8 @@
-"""Whether the PC's clock may be believed when it says how old records are.
+"""Whether the PC's clock is reliable enough to tell the age of records.
 
-A clock that was wrong makes new records look old, and a clock that is wrong now makes all of them look old. So
-after anything that a wrong clock may explain, nothing is deleted by age for `keep_days`. By then all earlier
-records are older than `keep_days`, whichever of the two times was right.
+If the clock was wrong, new records look old; if it is wrong now, all of them do. So after anything that a wrong
+clock may explain, nothing is deleted by age for `keep_days`. After that time all earlier records are older than
+`keep_days`, whichever clock was right.
 """
 
 import socket
@@ -18,20 +18,25 @@ from inspector.sinks.records.selection import iso_time
 
 JUMP_NS: Final = 600 * 10**9
 JUMP_SHARE: Final = 0.01
-"""A clock that is set by less than ten minutes, or by less than this share of `keep_days`, changes no age that
-matters."""
+"""Smallest clock change that counts: the larger of ten minutes and this share of `keep_days`.
+
+Smaller changes alter no age that matters.
+"""
 
 BELIEVED_GAP: Final = 0.5
-"""Share of `keep_days` that a PC may have been off by its clock: more than half the ages are right then."""
+"""Longest gap since the last look that counts as time switched off, as a share of `keep_days`.
+
+If it is a clock error after all, a deleted record is still at least half of `keep_days` old.
+"""
 
 NEARLY_ALL: Final = 0.9
-"""Share of the records that a lower `keep_days` may not delete before its first day is over."""
+"""Share of the records that a lower `keep_days` must not delete on its first day."""
 
 LOWERED_NS: Final = 86_400 * 10**9
-"""After `keep_days` was lowered there is a day to correct it."""
+"""Time to correct a `keep_days` that was lowered by mistake, ns: one day."""
 
 LATEST_NS: Final = 2**63 - 1
-"""What a column holds: the year 2262."""
+"""Largest value of a 64-bit column: the year 2262."""
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -42,7 +47,7 @@ class Now:
 
     wall_ns: int
     boot_ns: int
-    """Since the PC was started, sleep included: nobody can set it."""
+    """Time since the PC started, including sleep; it cannot be set."""
     boot_id: str
 
     @property
@@ -52,7 +57,7 @@ class Now:
 
 
 def read_clocks() -> Now:
-    """Now, on this PC."""
+    """Read both clocks of this PC."""
     try:
         boot_id = _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
@@ -62,7 +67,7 @@ def read_clocks() -> Now:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Nothing is deleted by age for some time."""
+    """A period in which nothing is deleted by age."""
 
     until_ns: int
     why: str
@@ -70,9 +75,9 @@ class Hold:
 
 
 def look(connection: Connection, now: Now, keep_ns: int) -> Hold | None:
-    """Compare the clocks with what this PC's retention saw last, and remember them. In the transaction at hand.
+    """Compare the clocks with those at this PC's last sweep and store them; the caller holds a transaction.
 
-    `keep_ns` is what the config's `keep_days` comes to.
+    `keep_ns` is the config's `keep_days`. Returns the hold in force, None if there is no doubt about the clock.
     """
     host = socket.gethostname()
     row = connection.execute(select(CLOCKS).where(CLOCKS.c.host == host)).mappings().first()
@@ -95,7 +100,7 @@ def look(connection: Connection, now: Now, keep_ns: int) -> Hold | None:
 
 
 def _doubt(connection: Connection, row: Any, now: Now, keep_ns: int) -> Hold | None:
-    """What a wrong clock may explain, or a number that is mistyped."""
+    """Return a new hold if a wrong clock or a mistyped `keep_days` may explain what is seen."""
     jump_ns = max(JUMP_NS, JUMP_SHARE * keep_ns)
     if row is not None and row["boot_id"] == now.boot_id:
         before_ns = row["seen_ns"]
@@ -120,7 +125,7 @@ def _shown(time_ns: int | None) -> str:
 
 
 def _ids(connection: Connection, end: Function[int], from_id: int = 0) -> list[int]:
-    """The first or the last record of each of this PC's runs, from an id on. An index has them, run by run."""
+    """First or last record id of each of this PC's runs, from `from_id` on. An index finds it run by run."""
     id_ = select(end).where(VERDICTS.c.run_id == RUNS.c.id, VERDICTS.c.id >= from_id).scalar_subquery()
     query = select(id_).select_from(RUNS).where(RUNS.c.host == socket.gethostname())
     return [found for found in connection.execute(query).scalars() if found is not None]
@@ -137,7 +142,7 @@ def _newest_ns(connection: Connection) -> int | None:
 
 
 def _nearly_all(connection: Connection, before_ns: int) -> bool:
-    """Whether the record at nine tenths of the way from the oldest to the newest is older than this."""
+    """Whether the record at nine tenths of the way from the oldest to the newest id is older than `before_ns`."""
     firsts, lasts = _ids(connection, func.min(VERDICTS.c.id)), _ids(connection, func.max(VERDICTS.c.id))
     if not firsts:
         return False

@@ -1,4 +1,4 @@
-"""Opening the database of the records: SQLite in WAL mode, or PostgreSQL by URL."""
+"""The records' database: SQLite in WAL mode, or PostgreSQL by URL."""
 
 import contextlib
 import sqlite3
@@ -18,20 +18,20 @@ from inspector.passwords import masked
 from inspector.sinks.records.schema import NEWEST, bring_up_to_date, refuse_newer, stored_version
 
 BUSY_S: Final = 2.0
-"""How long a statement waits for another writer: longer, and the queue fills up behind it."""
+"""How long a statement waits for another writer, seconds; after longer waits the queue would fill up."""
 
 CONNECT_S: Final = 3
-"""PostgreSQL that does not answer, as behind a dead link. libpq counts in whole seconds and takes at least 2."""
+"""Time-out for a connection to PostgreSQL, seconds. libpq takes whole seconds and at least 2."""
 
 STATEMENT_S: Final = 10
-"""A statement that takes longer is given up: the link has gone, or somebody has locked a table."""
+"""Time-out of a statement, seconds: then the link is gone or a table is locked."""
 
 _SQLITE_SETTINGS: Final = (
     "PRAGMA journal_mode = WAL",
-    # A power cut may take the last transactions, never the file; verdicts.jsonl has them.
+    # A power cut may lose the last transactions but never damages the file; verdicts.jsonl has them.
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
-    # A file that readers made long stays long without a limit.
+    # Without a limit, a WAL file that grew during long reads keeps its size.
     "PRAGMA journal_size_limit = 67108864",
 )
 
@@ -43,24 +43,24 @@ _DRIVERS: Final = {
 
 
 class Database:
-    """The database of one URL; opened with each connection, so that it may come and go."""
+    """The database of one URL. Each connection opens it again, so it may disappear and come back."""
 
     def __init__(self, url: str) -> None:
         parsed = parse_url(url)
         self.connects_to = parsed
-        """With the driver that is used, and with its password."""
+        """URL with the driver in use and its password."""
         self.shown = shown(parsed)
-        """The URL as it may stand in a log."""
+        """URL with its password masked, for logs."""
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.file = Path(parsed.database or "") if self.is_sqlite else None
-        """The file, for SQLite."""
+        """SQLite's file; None for PostgreSQL."""
         self._opened: int | None = None
         arguments: dict[str, Any] = {"timeout": BUSY_S}
         if not self.is_sqlite:
             arguments = {
                 "connect_timeout": CONNECT_S,
                 "options": f"-c statement_timeout={1000 * STATEMENT_S} -c lock_timeout={int(1000 * BUSY_S)}",
-                # A server that vanished without a word is noticed by the system's own probes.
+                # Kernel probes detect a server that vanished without closing the connection.
                 "keepalives_idle": STATEMENT_S,
                 "tcp_user_timeout": 1000 * STATEMENT_S,
                 "application_name": "strip-inspector",
@@ -73,7 +73,10 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A connection to tables that are up to date; raises ConfigError for newer ones, DBAPIError."""
+        """Open a connection and bring the tables up to date.
+
+        Raises ConfigError for the tables of a newer inspector, OSError, DBAPIError.
+        """
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
         with self._engine.connect() as connection:
@@ -83,7 +86,7 @@ class Database:
             yield connection
 
     def was_replaced(self) -> bool:
-        """SQLite's file was deleted or replaced since `writing` opened it: what is written now goes nowhere."""
+        """Whether SQLite's file was deleted or replaced since `writing` opened it, so that writes are lost."""
         return self._opened != self._inode()
 
     def _inode(self) -> int | None:
@@ -96,14 +99,16 @@ class Database:
 
     @contextmanager
     def reading(self, purpose: str) -> Iterator[Connection]:
-        """A connection for a command that reads. Raises ConfigError where there are no records, WorkError when
-        the database does not answer."""
+        """Open a connection for a command that reads.
+
+        Raises ConfigError if there are no records, WorkError if the database fails.
+        """
         with self._for_command(purpose, reads=True) as connection:
             yield connection
 
     @contextmanager
     def changing(self, purpose: str) -> Iterator[Connection]:
-        """A connection for a command that writes into tables that are there; raises as `reading` does."""
+        """Open a connection for a command that writes to existing tables; raises as `reading` does."""
         with self._for_command(purpose, reads=False) as connection:
             yield connection
 
@@ -116,7 +121,7 @@ class Database:
                 with connection.begin():
                     version = stored_version(connection)
                     if not self.is_sqlite:
-                        # A year's export may take its time, unlike a batch of the line.
+                        # Exporting a year takes long, unlike a batch of the line.
                         connection.exec_driver_sql("SET statement_timeout = 0")
                 refuse_newer(version)
                 if not version:
@@ -129,7 +134,7 @@ class Database:
             raise WorkError(f"{self.shown}: {purpose}: {reason(error)}") from None
 
     def version(self) -> int:
-        """The schema's version, 0 where nothing was recorded yet; changes nothing. Raises DBAPIError."""
+        """Return the schema version, 0 if nothing was recorded yet; changes nothing. Raises DBAPIError."""
         if self.file is not None and not self.file.exists():
             return 0
         with self._engine.connect() as connection:
@@ -137,9 +142,9 @@ class Database:
 
 
 def parse_url(url: str) -> URL:
-    """Raises ConfigError for what is no URL, or none of a database that is known here.
+    """Parse a URL; raises ConfigError if it is invalid or of an unsupported database.
 
-    What follows `sqlite:///` is the file's name as it is: a folder may be called `%41` or `what?#1`.
+    The text after `sqlite:///` is the file name unchanged: a folder may be called `%41` or `what?#1`.
     """
     scheme, _, file = url.partition(":///")
     if scheme == "sqlite" and file not in ("", ":memory:"):
@@ -148,7 +153,7 @@ def parse_url(url: str) -> URL:
         parsed = make_url(url)
         driver = _DRIVERS[parsed.drivername]
     except (ArgumentError, NoSuchModuleError, KeyError, ValueError):
-        # The URL itself may hold a password, so it is not repeated.
+        # The URL may contain a password, so the message does not repeat it.
         raise ConfigError("records.url: must be sqlite:///FILE or postgresql://USER@HOST/DATABASE") from None
     if driver == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise ConfigError("records.url: sqlite needs a file: sqlite:///FILE")
@@ -156,28 +161,28 @@ def parse_url(url: str) -> URL:
 
 
 def shown(url: URL) -> str:
-    """The URL as it may stand in a file or a log; a file's name stays as it is."""
+    """Return the URL with its password masked, for a file or a log; a file name stays unchanged."""
     if url.get_backend_name() == "sqlite":
         return f"sqlite:///{url.database}"
     return masked(url.render_as_string(hide_password=False))
 
 
 def reason(error: DBAPIError) -> str:
-    """What the database said, on one line."""
+    """Return the database's error message on one line."""
     return " ".join(str(error.orig).split())
 
 
 def insert_new(connection: Connection, table: Table) -> Insert:
-    """An insert that leaves a row alone that is there already."""
+    """Return an insert that skips existing rows."""
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
     return postgresql.insert(table).on_conflict_do_nothing()
 
 
 class Insertion:
-    """Inserts rows that hold all columns but the table's own id, and leaves those alone that are there already.
+    """Inserts rows with all columns except the table's own id, and skips existing rows.
 
-    The driver gets them as they are: SQLAlchemy's way to it takes as long again, and decide has to wait for it.
+    Rows go straight to the driver: SQLAlchemy's own processing doubles the time, for which decide has to wait.
     """
 
     def __init__(self, connection: Connection, table: Table) -> None:
@@ -185,10 +190,10 @@ class Insertion:
         compiled = insert_new(connection, table).compile(dialect=connection.dialect, column_keys=columns)
         self._connection, self._statement = connection, compiled.string
         self._order: list[str] | None = compiled.positiontup
-        """None where the driver takes parameters by name."""
+        """None if the driver takes parameters by name."""
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """In the transaction at hand; returns how many were not there yet. Raises DBAPIError."""
+        """Insert in the caller's transaction; returns how many rows are new. Raises DBAPIError."""
         if not rows:
             return 0
         order = self._order
@@ -199,27 +204,27 @@ class Insertion:
 
 
 def give_back_pages(connection: Connection, pages: int) -> None:
-    """Let SQLite's file shrink by so many pages that retention has emptied; outside a transaction."""
+    """Shrink SQLite's file by up to `pages` pages that retention emptied; call it outside a transaction."""
     if connection.dialect.name != "sqlite":
         return
-    # Each step of this statement frees one page, and only executescript() takes all steps of one without rows.
+    # Each step of this statement frees one page; only executescript() runs all steps of one without rows.
     file: Any = connection.connection.driver_connection
     with contextlib.suppress(sqlite3.OperationalError):  # locked: the next piece tries again
         file.executescript(f"PRAGMA incremental_vacuum({pages})")
 
 
 def _settle_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own transactions begin late and end early; ours begin where they say so.
+    # The driver would begin transactions late and end them early; here they begin where the code says.
     connection.isolation_level = None
     if connection.execute("PRAGMA page_count").fetchone() == (0,):
-        # Pages that retention frees then go back to the disk bit by bit; it cannot be switched on later.
+        # Lets freed pages go back to the disk in small parts; it can only be set before the first table exists.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     for pragma in _SQLITE_SETTINGS:
         connection.execute(pragma)
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A writer that takes the lock only at its first insert may find its snapshot out of date, and no waiting
-    # mends that.
+    # A transaction that takes the write lock only at its first insert may fail on an outdated snapshot; waiting
+    # does not help.
     reads = connection.get_execution_options().get("inspector_reads", False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""Takes the verdict logs of a run over into the database, for records that are missing there."""
+"""Imports a run's verdict logs into the database, for records that are missing there."""
 
 import time
 from collections.abc import Iterator
@@ -20,28 +20,28 @@ from inspector.sinks.records.session import Session, batches
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of the verdicts in a run's logs."""
+    """What happened to the verdicts in a run's logs."""
 
     read: int
     new: int
-    """Were missing in the database, and are in it now."""
+    """Were missing in the database and are now in it."""
     deleted: int
-    """Retention has deleted them or later ones: they are left out."""
+    """Left out, because retention deleted them or later ones."""
     refused: int
     first_refusal: str | None
     unreadable: int
-    """Lines of the logs that hold no verdict."""
+    """Lines of the logs that are not verdicts."""
 
     def as_dict(self) -> dict[str, object]:
-        """For a program to read."""
+        """Return the counts for JSON output."""
         return asdict(self)
 
 
 def import_run(database: Database, folder: Path, line: str) -> Imported:
-    """Write what the logs in `folder` hold and the database does not.
+    """Write the verdicts that the logs in `folder` have and the database lacks.
 
     `line` is the config's name and hash, for a run that the database does not know. Raises InputError for a folder
-    without logs, WorkError where the database fails.
+    without logs, WorkError if the database fails.
     """
     logs = [path for path in verdict_logs(folder) if path.is_file()]
     if not logs:
@@ -79,7 +79,7 @@ def _import(connection: Connection, run: Run, earlier: EarlierVerdicts) -> Impor
 
 
 def _known(connection: Connection, run: Run) -> Run:
-    """The run as the database has it: who imports is another program, and may be on another PC."""
+    """Return the run as the database knows it, because an import may run on another PC."""
     query = select(RUNS.c.line, RUNS.c.host, RUNS.c.folder).where(RUNS.c.key == run.key)
     with connection.begin():
         row = connection.execute(query).first()

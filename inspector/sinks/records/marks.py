@@ -1,4 +1,4 @@
-"""What an operator marked: retention leaves it alone until the mark is taken away."""
+"""Marks set by an operator: retention keeps what is marked until the mark is removed."""
 
 import time
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from inspector.errors import InputError
 from inspector.sinks.records.schema import MARKS, RUNS, VERDICTS
 
 SHOWN_RUNS: Final = 5
-"""Runs that are named where a frame's number is not enough."""
+"""Most runs named when a frame number is in several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class Subject:
     camera: str | None = None
     frame_id: int | None = None
     run: str | None = None
-    """Folder of the frame's run, by its name or its path; None where only one run has such a frame."""
+    """Name or path of the run's folder; None if only one run has such a frame."""
 
     def __str__(self) -> str:
         return f"coil {self.coil}" if self.coil is not None else f"frame {self.camera}:{self.frame_id}"
 
 
 def is_marked() -> ColumnElement[bool]:
-    """Whether a row of `verdicts` is marked, by its coil or by itself."""
+    """Return the condition that a row of `verdicts` is marked, by its coil or as a frame."""
     by_frame = and_(
         MARKS.c.run_id == VERDICTS.c.run_id,
         MARKS.c.camera == VERDICTS.c.camera,
@@ -43,20 +43,20 @@ def is_marked() -> ColumnElement[bool]:
 
 
 def hold_marks(connection: Connection) -> None:
-    """Nobody marks anything until this transaction ends: what it finds unmarked, it may delete."""
-    _lock_marks(connection, "SHARE")  # which the retention of another line may hold as well
+    """Block new marks until this transaction ends, so that it may delete what it finds unmarked."""
+    _lock_marks(connection, "SHARE")  # shared: retention of another line may hold it too
 
 
 def _lock_marks(connection: Connection, mode: str) -> None:
-    # SQLite has one writer at a time anyway.
+    # SQLite has only one writer at a time anyway.
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"LOCK TABLE {MARKS.name} IN {mode} MODE"))
 
 
 def mark(connection: Connection, subjects: Sequence[Subject], note: str, marked_by: str) -> None:
-    """Mark all or none; what is marked already gets the new note. Raises InputError for what is not recorded."""
+    """Mark all or none; an existing mark gets the new note. Raises InputError for a subject without records."""
     with connection.begin():
-        # Retention cannot come in between the look whether there is something to keep and the mark.
+        # Keeps retention from deleting a record between the check that it exists and the mark.
         _lock_marks(connection, "SHARE ROW EXCLUSIVE")
         for subject in subjects:
             values = _values(connection, subject)
@@ -67,7 +67,7 @@ def mark(connection: Connection, subjects: Sequence[Subject], note: str, marked_
 
 
 def unmark(connection: Connection, subjects: Sequence[Subject]) -> None:
-    """Take marks away, all or none; raises InputError for what is not marked."""
+    """Remove marks, all or none; raises InputError for a subject without a mark."""
     with connection.begin():
         for subject in subjects:
             taken = connection.execute(delete(MARKS).where(_same(_values(connection, subject))))
@@ -76,7 +76,7 @@ def unmark(connection: Connection, subjects: Sequence[Subject]) -> None:
 
 
 def marks(connection: Connection) -> list[dict[str, Any]]:
-    """All marks, the oldest first."""
+    """Return all marks, oldest first."""
     columns = (MARKS.c.coil, RUNS.c.folder, *(MARKS.c[name] for name in ("camera", "frame_id", "note")))
     told = (MARKS.c.marked_by, MARKS.c.marked_ns)
     query = select(*columns, *told).join_from(MARKS, RUNS, isouter=True).order_by(MARKS.c.id)
@@ -85,7 +85,7 @@ def marks(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _values(connection: Connection, subject: Subject) -> dict[str, Any]:
-    """The mark's columns; raises InputError where nothing of it is recorded."""
+    """Return the mark's columns; raises InputError if the subject is not recorded."""
     if subject.coil is not None:
         if (
             connection.execute(select(VERDICTS.c.id).where(VERDICTS.c.coil == subject.coil).limit(1)).first()
@@ -98,7 +98,7 @@ def _values(connection: Connection, subject: Subject) -> dict[str, Any]:
 
 
 def _run_of(connection: Connection, subject: Subject) -> int:
-    """The one run that has the frame."""
+    """Return the only run with the frame; raises InputError for none or several."""
     with_frame = exists().where(
         VERDICTS.c.run_id == RUNS.c.id,
         VERDICTS.c.camera == subject.camera,

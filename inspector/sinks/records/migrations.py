@@ -1,6 +1,6 @@
-"""How the tables of an older version become those of this one. A migration is never changed once it is published.
+"""Migrations of tables from older versions. A published migration never changes.
 
-Each is written out in SQL, because the tables in `schema` may look different by then.
+Each is written in SQL, because the tables in `schema` may have changed by then.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ defects, recipe_id, engine_id, file, transfer_ms, batch_ms, engine_ms, decide_ms
 _DEFECTS: Final = """run_id, camera, frame_id, captured_ns, n, defect_id, began_ns, kind, name, x_px, y_px,
 width_px, height_px, area_px, area_mm2, across_mm, along_mm, score"""
 
-# SQLite cannot change a table's key: the table is copied.
+# SQLite cannot change a table's key, so the table is copied.
 _SQLITE_TABLES: Final = f"""
 CREATE TABLE verdicts_2 (
   id INTEGER NOT NULL PRIMARY KEY,
@@ -88,7 +88,7 @@ ALTER TABLE defects ALTER COLUMN ingest_epoch SET NOT NULL, DROP CONSTRAINT "{de
   ADD UNIQUE (run_id, camera, frame_id, ingest_epoch, n);
 """
 
-# The first row of `ingests`: a restart goes on after what was recorded last, also where nothing of it is left.
+# First rows of `ingests`: a restart continues after the last record, even if retention deletes all of them.
 _BOTH: Final = """
 CREATE VIEW strip_defects AS SELECT
   run_id, camera, defect_id, began_ns, MAX(captured_ns) AS ended_ns, MIN(frame_id) AS first_frame,
@@ -119,16 +119,16 @@ CREATE TABLE clocks (
 
 
 def _frames_by_ingest(connection: Connection) -> None:
-    """Version 2: a frame's key holds its ingest, no longer its capture time; verdicts have codes.
+    """Migrate to version 2: a frame's key has its ingest instead of its capture time; verdicts have codes.
 
-    Records of version 1 do not know their ingest. Their capture time told them apart, and still does: it stands,
-    negative, in `ingest_epoch`.
+    Records of version 1 have no ingest, and the capture time still distinguishes them: `ingest_epoch` holds it as
+    a negative number.
     """
     connection.execute(text("DROP VIEW strip_defects"))
     if connection.dialect.name == "sqlite":
         script = _SQLITE_TABLES + _BOTH.format(row_id="INTEGER")
     else:
-        # A table of years is written anew: the limit for a batch does not hold here.
+        # Rewriting a table of years exceeds the time-out of a batch.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         keys = {
             f"{table}_key": inspect(connection).get_unique_constraints(table)[0]["name"]
@@ -141,4 +141,4 @@ def _frames_by_ingest(connection: Connection) -> None:
 
 
 MIGRATIONS: Final[Sequence[Migration]] = (_frames_by_ingest,)
-"""What takes a database from version N to N + 1, the first from 1 to 2."""
+"""Migrations from version N to N + 1; the first is from 1 to 2."""

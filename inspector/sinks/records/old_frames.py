@@ -1,4 +1,4 @@
-"""What retention asks of the tables: the frames of a run, the oldest first, and which of them may go."""
+"""Retention's queries: the frames of a run, oldest first, and which of them may be deleted."""
 
 import socket
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from inspector.sinks.records.progress import note_deleted, place_of_row
 from inspector.sinks.records.schema import DEFECTS, FRAME_KEY, RUNS, VERDICTS
 
 PIECE_ROWS: Final = 1000
-"""Records looked at in one piece: some 20 ms of work, and five times what a fast line adds meanwhile."""
+"""Records per piece of work: about 20 ms, and five times what a fast line adds meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class OldRun:
 
 
 def runs_of_this_pc(connection: Connection, pictures: str) -> list[OldRun]:
-    """The runs of this PC, the oldest first: another PC's pictures lie elsewhere."""
+    """Return this PC's runs, oldest first; pictures of another PC's runs are elsewhere."""
     query = select(RUNS.c.id, RUNS.c.folder).where(RUNS.c.host == socket.gethostname()).order_by(RUNS.c.id)
     with connection.begin():
         return [OldRun(row.id, Path(row.folder) / pictures) for row in connection.execute(query)]
@@ -35,14 +35,13 @@ def runs_of_this_pc(connection: Connection, pictures: str) -> list[OldRun]:
 def next_frames(
     connection: Connection, run: OldRun, after: int, *, rejected: bool = False
 ) -> Sequence[RowMapping]:
-    """The records of a run that follow the one with the id `after`."""
+    """Return a run's records after the id `after`, at most PIECE_ROWS."""
     later = VERDICTS.alias("later")
     superseded = exists().where(
         later.c.run_id == VERDICTS.c.run_id,
         later.c.camera == VERDICTS.c.camera,
         later.c.frame_id == VERDICTS.c.frame_id,
-        # "+ 0" keeps SQLite from going through all rejects that are newer, for each frame: the frame's own key is
-        # the index to use.
+        # "+ 0" keeps SQLite from scanning all newer rejects for each frame: the index on the key is faster.
         later.c.id + 0 > VERDICTS.c.id,
         later.c.decision == "reject",
     )
@@ -51,16 +50,16 @@ def next_frames(
         *(VERDICTS.c[name] for name in named), is_marked().label("marked"), superseded.label("superseded")
     ).where(VERDICTS.c.run_id == run.id, VERDICTS.c.id > after)
     if rejected:
-        # A literal: the index of rejects is not used for a value that the database does not know beforehand.
+        # A literal, because SQLite uses the index of rejects only for a value it knows when it plans the query.
         query = query.where(VERDICTS.c.decision == literal_column("'reject'"))
     return connection.execute(query.order_by(VERDICTS.c.id).limit(PIECE_ROWS)).mappings().all()
 
 
 def aged(rows: Sequence[RowMapping], before_ns: int, now_ns: int) -> tuple[list[RowMapping], bool]:
-    """Those of a run's next records that are too old, and whether others may follow them.
+    """Return those of a run's next records that are too old, and whether more may follow.
 
-    A run's records stand in the order in which they were made. A wrong clock made one that is from the future: it
-    is as old as those behind it.
+    A run's records are in the order in which they were made. A record from the future was made by a wrong clock,
+    and counts as old as the next one.
     """
     old: list[RowMapping] = []
     future: list[RowMapping] = []
@@ -76,9 +75,9 @@ def aged(rows: Sequence[RowMapping], before_ns: int, now_ns: int) -> tuple[list[
 
 
 def recorded_frames(connection: Connection, run: OldRun, frames: set[tuple[str, int]]) -> set[tuple[str, int]]:
-    """Those of the frames that have a record."""
+    """Return the frames that have a record."""
     found: set[tuple[str, int]] = set()
-    # One camera at a time: SQLite finds pairs by the run alone, which is to go through all of its frames.
+    # One camera per query: for pairs, SQLite would use only the index on the run and scan all its frames.
     for camera in {camera for camera, _ in frames}:
         numbers = sorted(number for name, number in frames if name == camera)
         query = select(VERDICTS.c.frame_id).where(
@@ -89,11 +88,11 @@ def recorded_frames(connection: Connection, run: OldRun, frames: set[tuple[str, 
 
 
 def delete_frames(connection: Connection, run: OldRun, rows: Sequence[RowMapping]) -> int:
-    """Delete frames of `next_frames` and their defects, in the transaction at hand; returns how many frames."""
+    """Delete frames of `next_frames` and their defects, in the caller's transaction; returns how many frames."""
     note_deleted(connection, run.id, map(place_of_row, rows))
     keys = [{f"the_{name}": row[name] for name in FRAME_KEY} for row in rows if row["defects"]]
     if keys:
-        # Frame by frame, for the reason of `recorded_frames`.
+        # One statement per frame, for the reason given in `recorded_frames`.
         of_frame = (DEFECTS.c[name] == bindparam(f"the_{name}") for name in FRAME_KEY)
         connection.execute(delete(DEFECTS).where(*of_frame), keys)
     return connection.execute(delete(VERDICTS).where(VERDICTS.c.id.in_([row["id"] for row in rows]))).rowcount

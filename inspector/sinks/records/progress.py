@@ -1,6 +1,6 @@
-"""How far a run's verdict log was taken over into the database, and how far retention has deleted it since.
+"""How far a run's verdict log is in the database, and how far retention has deleted it.
 
-Both outlive the records themselves, so that a restart or an import brings back nothing that was deleted.
+Both outlive the records, so that a restart or an import never restores deleted ones.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,33 +13,33 @@ from inspector.sinks.records.schema import INGESTS
 from inspector.values import Verdict
 
 NOTHING: Final = -1
-"""Before every frame number and capture time."""
+"""Smaller than every frame number and capture time."""
 
 
 class Ingest(NamedTuple):
-    """What counts the frames of a camera from 0 on."""
+    """One start of a camera's ingest, which numbers its frames from 0."""
 
     camera: str
     epoch: int
-    """0 where the log does not say."""
+    """0 if the log does not contain it."""
 
 
 class Place(NamedTuple):
-    """Where a verdict stands among those of its ingest."""
+    """A verdict's place within its ingest."""
 
     ingest: Ingest
     position: int
-    """The frame's number. Where the ingest is not known numbers may begin again, and this is the capture time."""
+    """Frame number; capture time if the ingest is unknown, because numbers may then restart."""
 
 
 def place_of(verdict: Verdict) -> Place:
-    """Where a verdict stands."""
+    """Return a verdict's place."""
     epoch = verdict.ingest_epoch
     return Place(Ingest(verdict.camera, epoch), verdict.frame_id if epoch else verdict.captured_ns)
 
 
 def place_of_row(row: Mapping[Any, Any]) -> Place:
-    """Where a row of `verdicts` stands; a negative `ingest_epoch` is the capture time of an unknown ingest."""
+    """Return the place of a row of `verdicts`; a negative `ingest_epoch` is minus the capture time."""
     epoch = row["ingest_epoch"]
     if epoch > 0:
         return Place(Ingest(row["camera"], epoch), row["frame_id"])
@@ -48,22 +48,22 @@ def place_of_row(row: Mapping[Any, Any]) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far each ingest of one run has come."""
+    """Progress of each ingest of one run."""
 
     recorded_to: Mapping[Ingest, int]
     deleted_to: Mapping[Ingest, int]
 
     def recorded(self, place: Place) -> bool:
-        """Whether a verdict was taken over, or came before one that was."""
+        """Whether this verdict or a later one of its ingest is recorded."""
         return place.position <= self.recorded_to.get(place.ingest, NOTHING)
 
     def deleted(self, place: Place) -> bool:
-        """Whether retention has deleted it, or one that came after it."""
+        """Whether retention has deleted this verdict or a later one of its ingest."""
         return place.position <= self.deleted_to.get(place.ingest, NOTHING)
 
 
 def read_progress(connection: Connection, run_id: int) -> Progress:
-    """In the transaction at hand."""
+    """Read a run's progress in the caller's transaction."""
     rows = connection.execute(select(INGESTS).where(INGESTS.c.run_id == run_id)).mappings().all()
 
     def column(name: str) -> dict[Ingest, int]:
@@ -73,12 +73,12 @@ def read_progress(connection: Connection, run_id: int) -> Progress:
 
 
 def note_recorded(connection: Connection, run_id: int, places: Iterable[Place]) -> None:
-    """In the transaction that records them."""
+    """Note recorded verdicts, in the transaction that records them."""
     _note(connection, run_id, "recorded_to", places)
 
 
 def note_deleted(connection: Connection, run_id: int, places: Iterable[Place]) -> None:
-    """In the transaction that deletes them."""
+    """Note deleted verdicts, in the transaction that deletes them."""
     _note(connection, run_id, "deleted_to", places)
 
 

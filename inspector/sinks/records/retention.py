@@ -1,10 +1,10 @@
-"""Deletes old records and pictures of this PC, by age and for free space; never what an operator marked.
+"""Deletes old records and pictures of this PC, by age and for free space, but nothing that an operator marked.
 
-A sweep is a run of small pieces of work, which the writer takes between two batches. It can be cut off anywhere
-and done again: pictures go before the record that names them.
+A sweep is a series of small pieces of work that the writer runs between two batches. It can stop anywhere and be
+repeated: pictures are deleted before the record that names them.
 
 Two guards keep it from deleting nearly everything at once. Nothing is deleted by age while the PC's clock is in
-doubt (`clock`). Nothing is deleted for free space where nearly all would have to go (`room`).
+doubt (`clock`). Nothing is deleted for free space if nearly everything would have to go (`room`).
 """
 
 import re
@@ -33,16 +33,16 @@ from inspector.sinks.records.room import Room, files_in, free_bytes
 from inspector.sinks.records.selection import iso_time
 
 PIECE_FILES: Final = 1000
-"""Pictures deleted or looked at in one piece."""
+"""Most pictures deleted or checked in one piece."""
 
 PIECE_PAGES: Final = 1000
-"""4 MB that SQLite's file may shrink by in one piece."""
+"""Most pages that SQLite's file shrinks by in one piece: 4 MB."""
 
 ORPHAN_NS: Final = 3600 * 10**9
-"""A picture without a record is nobody's when it is so old: a younger one's record may still wait."""
+"""Age from which a picture without a record is deleted, ns; the record of a younger one may still be queued."""
 
 ORPHANS_EVERY_NS: Final = 3600 * 10**9
-"""All pictures there are have to be looked at for it, and few are found."""
+"""Interval of the search for pictures without a record, ns: it lists all pictures and finds few."""
 
 NS_PER_DAY: Final = 86_400 * 10**9
 
@@ -53,20 +53,23 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """What is kept; None is no limit."""
+    """Limits of what is kept; None means no limit."""
 
     days: float | None
     free_gb: float | None
 
     @property
     def ns(self) -> int:
-        """How old a record or a picture may get; where there is no such limit, a picture without a record."""
+        """Maximum age of records and pictures, ns; without one, that of a picture without a record."""
         return ORPHAN_NS if self.days is None else int(min(self.days * NS_PER_DAY, LATEST_NS))
 
 
 class Retention:
-    """`pictures` is the folder of this run's pictures, and its name that of the other runs' folders; `database`
-    is SQLite's file, None for a server elsewhere."""
+    """Runs the sweeps.
+
+    `pictures` is the folder of this run's pictures; the other runs' picture folders have the same name. `database`
+    is SQLite's file, None for a server.
+    """
 
     def __init__(
         self, keep: Keep, pictures: Path, database: Path | None, free: Callable[[Path], int] = free_bytes
@@ -81,11 +84,11 @@ class Retention:
 
     @property
     def asked_for(self) -> bool:
-        """Whether anything is ever deleted."""
+        """Whether any limit is set."""
         return self._keep.days is not None or self._keep.free_gb is not None
 
     def sweep(self, connection: Connection, now: Now) -> Iterator[None]:
-        """Delete what must go, a piece at each step. Raises DBAPIError."""
+        """Delete what must go, one piece per step. Raises DBAPIError."""
         self._records = self._files = 0
         self._fault = None
         with connection.begin():
@@ -107,7 +110,7 @@ class Retention:
     def _make_room(
         self, connection: Connection, runs: list[OldRun], now_ns: int, *, clock_is_sure: bool
     ) -> Iterator[None]:
-        """The oldest pictures first, then the oldest records; nothing where nearly all would have to go."""
+        """Delete the oldest pictures, then the oldest records; nothing if nearly everything would have to go."""
         room = self._room
         try:
             yield from room.measure([run.pictures for run in runs], now_ns)
@@ -146,7 +149,7 @@ class Retention:
                 yield
 
     def _delete_pictures(self, connection: Connection, runs: list[OldRun]) -> Iterator[None]:
-        """The oldest first, and their records stay: pictures are what takes the room."""
+        """Delete the oldest pictures but keep their records, because pictures take most of the space."""
         for run in runs:
             after = 0
             while self._room.is_short(self._pictures):
@@ -158,7 +161,7 @@ class Retention:
                 yield
 
     def _delete_records(self, connection: Connection, runs: list[OldRun], database: Path) -> Iterator[None]:
-        """The oldest first, when deleting pictures has not helped."""
+        """Delete the oldest records, if deleting pictures did not free enough."""
         for run in runs:
             after = 0
             while self._room.is_short(database):
@@ -171,7 +174,7 @@ class Retention:
                 yield
 
     def _delete_orphans(self, connection: Connection, runs: list[OldRun], before_ns: int) -> Iterator[None]:
-        """Pictures whose record was lost, or is deleted already."""
+        """Delete pictures whose record was lost or is already deleted."""
         for run in runs:
             files = self._files_of(run)
             while piece := list(islice(files, PIECE_FILES)):
@@ -185,20 +188,22 @@ class Retention:
                 yield
 
     def _delete(self, connection: Connection, run: OldRun, rows: Sequence[RowMapping]) -> int:
-        """Delete the unmarked ones with their pictures; returns the id up to which it has come."""
+        """Delete unmarked records with their pictures; returns the last id reached."""
         last, bare = self._unlink(run, rows)
         if bare:
             self._records += delete_frames(connection, run, bare)
         return last
 
     def _unlink(self, run: OldRun, rows: Sequence[RowMapping]) -> tuple[int, list[RowMapping]]:
-        """Delete the pictures of the unmarked ones, up to a piece's worth; returns the id up to which it has come,
-        and those whose pictures are gone."""
+        """Delete the pictures of unmarked records, at most one piece.
+
+        Returns the last id reached, and the records whose pictures are gone.
+        """
         bare: list[RowMapping] = []
         files = 0
         for row in rows:
             if not row["marked"]:
-                # A camera that has counted from 0 again has put newer pictures under the same names.
+                # A later frame of the same number may have its pictures under the same names.
                 names = [] if row["superseded"] else _names(row)
                 if all(self._unlink_file(run.pictures / name) for name in names):
                     bare.append(row)
@@ -208,7 +213,7 @@ class Retention:
         return rows[-1]["id"], bare
 
     def _unlink_file(self, path: Path) -> bool:
-        """Whether it is gone."""
+        """Delete a file; returns whether it is gone."""
         try:
             path.unlink()
         except FileNotFoundError:
@@ -226,14 +231,14 @@ class Retention:
             self._fault = self._fault or error
 
     def _tell(self) -> None:
-        """What the sweep has come to."""
+        """Log the result of the sweep."""
         if self._records or self._files:
             log.info("old records deleted", records=self._records, pictures=self._files)
         if self._fault is not None:
             log.warning("pictures cannot be deleted", file=self._fault.filename, error=self._fault.strerror)
 
     def _tell_hold(self, hold: Hold | None) -> None:
-        """Once for each reason, and once in each process."""
+        """Log a hold once per reason and once per process."""
         if hold is None:
             self._said_held = False
         elif self._keep.days is not None and (hold.is_new or not self._said_held):
@@ -246,7 +251,7 @@ class Retention:
             )
 
     def _tell_short(self, event: str) -> None:
-        """That space is still low, once until there is enough again."""
+        """Log once that space is low, until there is enough again."""
         short = self._room.short()
         if short and event != self._said_short:
             log.error(
@@ -259,7 +264,7 @@ class Retention:
 
 
 def _names(row: RowMapping) -> list[str]:
-    """The pictures that a rejected frame may have."""
+    """Names of the pictures that a frame may have; none if it was not rejected."""
     if row["decision"] != "reject":
         return []
     stem = picture_name(row["camera"], row["frame_id"], row["ingest_epoch"])

@@ -1,4 +1,4 @@
-"""Free space: what a limit of it needs, and what deleting could give."""
+"""Free space: how much is missing, and how much deleting could free."""
 
 import os
 import shutil
@@ -12,18 +12,20 @@ from inspector.errors import ConfigError
 BYTES_PER_GB: Final = 10**9
 
 MOST_SHARE: Final = 0.9
-"""Of all that could be deleted. Where more would have to go, something else fills the disk, or the limit is
-wrong."""
+"""Largest share of all deletable data that may be deleted for free space.
+
+If more would have to go, something else fills the disk or the limit is wrong.
+"""
 
 MEASURE_EVERY_NS: Final = 3600 * 10**9
-"""All pictures there are have to be looked at for it."""
+"""Interval between two measurements, ns: each one looks at all pictures."""
 
 PIECE_FILES: Final = 1000
 """Pictures measured in one piece of work."""
 
 
 class Room:
-    """Free space on the disks of the pictures and of SQLite's file (None for a server elsewhere)."""
+    """Free space on the disks of the pictures and of SQLite's file (None for a server)."""
 
     def __init__(
         self, least_free_gb: float | None, pictures: Path, database: Path | None, free: Callable[[Path], int]
@@ -34,19 +36,19 @@ class Room:
         self._pictures_bytes = self._measured_ns = 0
 
     def short(self) -> list[Path]:
-        """The places with less free space than there must be."""
+        """Return the paths whose disk has too little free space."""
         return [place for place in (self.pictures, self.database) if place is not None and self.is_short(place)]
 
     def is_short(self, place: Path) -> bool:
-        """Whether there is less free space than there must be."""
+        """Whether a path's disk has too little free space."""
         return self._missing_bytes(place) > 0
 
     def free_gb(self, place: Path) -> float:
-        """As a person reads it."""
+        """Free space in GB, rounded for a log."""
         return round(self._free(place) / BYTES_PER_GB, 3)
 
     def measure(self, folders: Sequence[Path], now_ns: int) -> Iterator[None]:
-        """Find out how much room the pictures take, a piece at each step. Raises OSError."""
+        """Measure the size of all pictures, one piece per step. Raises OSError."""
         if self._measured_ns and abs(now_ns - self._measured_ns) < MEASURE_EVERY_NS:
             return
         total = 0
@@ -58,7 +60,7 @@ class Room:
         self._pictures_bytes, self._measured_ns = total, now_ns
 
     def too_much(self, place: Path) -> bool:
-        """Whether nearly all of what could be deleted would have to go."""
+        """Whether more than MOST_SHARE of the deletable data would have to go."""
         could_go = 0
         if _same_disk(place, self.pictures):
             could_go += self._pictures_bytes
@@ -71,12 +73,12 @@ class Room:
 
 
 def free_bytes(path: Path) -> int:
-    """What may still be written where the path is, or will be."""
+    """Return the free bytes on the disk of a path, which need not exist yet."""
     return shutil.disk_usage(_existing(path)).free
 
 
 def refuse_more_than_the_disk(least_free_gb: float | None, places: Sequence[Path]) -> None:
-    """Raise ConfigError for a limit that no deleting can reach: it would delete everything."""
+    """Raise ConfigError for a limit larger than the disk, which no deleting can meet."""
     if least_free_gb is None:
         return
     for folder in map(_existing, places):
@@ -89,7 +91,7 @@ def refuse_more_than_the_disk(least_free_gb: float | None, places: Sequence[Path
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """The folder's files; none where there is no such folder. Raises OSError."""
+    """Yield the folder's files; none if it does not exist. Raises OSError."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -99,7 +101,7 @@ def files_in(folder: Path) -> Iterator[Path]:
 
 
 def _existing(path: Path) -> Path:
-    """The path, or the folder where it will be."""
+    """The path, or its nearest existing parent."""
     return next(parent for parent in (path, *path.parents) if parent.exists())
 
 

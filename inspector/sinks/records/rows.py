@@ -1,4 +1,4 @@
-"""From a verdict to its rows: one of the frame, one of each defect it shows."""
+"""Converts a verdict to rows: one for the frame, one for each defect in it."""
 
 import socket
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from inspector.sinks.records.schema import STAGES
 from inspector.values import Verdict
 
 RUN_KEY_NAME: Final = ".run-key"
-"""Holds the key under which the run in this folder is recorded."""
+"""File with the key under which the folder's run is recorded."""
 
 Row = dict[str, Any]
 
@@ -25,7 +25,7 @@ _encode = msgspec.json.encode
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What `runs` says of the verdicts of one folder."""
+    """The row in `runs` for the verdicts of one folder."""
 
     key: str
     line: str
@@ -34,7 +34,7 @@ class Run:
 
 
 def identify_run(folder: Path, line: str) -> Run:
-    """The run in `folder`; a decide that is started again finds the key that the first one left there."""
+    """Return the run in `folder`; a restarted decide finds the key of the first one there."""
     host = socket.gethostname()
     path = folder / RUN_KEY_NAME
     try:
@@ -42,14 +42,14 @@ def identify_run(folder: Path, line: str) -> Run:
     except FileNotFoundError:
         pass
     except ValueError:
-        # A power cut can leave an empty file. An empty key would make one run of all that have it.
+        # A power cut can leave an empty file. All runs with an empty key would become one.
         log.warning("the run's key cannot be read: the run gets another one", path=str(path))
     key = str(uuid4())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, key.encode())
     except OSError as error:
-        # The folder's own name is found again as well, only not told from one that had the name before.
+        # A key made from the folder's name survives a restart, but a later run in such a folder would share it.
         log.warning("the run's key cannot be written", path=str(path), error=error.strerror)
         key = str(uuid5(NAMESPACE_URL, f"{host}:{folder}"))
     return Run(key, line, host, folder)
@@ -57,7 +57,7 @@ def identify_run(folder: Path, line: str) -> Run:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A verdict on its way into the database."""
+    """A verdict to be recorded."""
 
     verdict: Verdict
     recorded_ns: int
@@ -66,13 +66,13 @@ class Entry:
 
 
 class DefectBeginnings:
-    """Remembers where the defects at hand began: their ids may come again when a camera counts from 0 again."""
+    """Remembers when the current defects began, because defect ids repeat when a camera counts from 0 again."""
 
     def __init__(self) -> None:
         self._cameras: dict[str, tuple[int, dict[str, int]]] = {}
 
     def follow(self, verdict: Verdict) -> Mapping[str, int]:
-        """Defect id → where it began, for the defects of a camera's next frame."""
+        """Return defect id → capture time of its first frame, for the defects of a camera's next frame."""
         if not verdict.defects:
             self._cameras.pop(verdict.camera, None)
             return {}
@@ -85,7 +85,7 @@ class DefectBeginnings:
 
 
 def frame_row(entry: Entry, run_id: int, recipe_id: int, engine_id: int) -> Row:
-    """The row in `verdicts`."""
+    """Return the row for `verdicts`."""
     verdict = entry.verdict
     row = _key(verdict, run_id) | {
         "captured_ns": verdict.captured_ns,
@@ -106,7 +106,7 @@ def frame_row(entry: Entry, run_id: int, recipe_id: int, engine_id: int) -> Row:
 
 
 def defect_rows(entry: Entry, run_id: int) -> list[Row]:
-    """The rows in `defects`: one for each part of a strip defect that the frame shows."""
+    """Return the rows for `defects`: one for each part of a strip defect in the frame."""
     key = _key(entry.verdict, run_id)
     rows = []
     for n, defect in enumerate(entry.verdict.defects):
@@ -138,7 +138,7 @@ def _key(verdict: Verdict, run_id: int) -> Row:
     return {
         "run_id": run_id,
         "camera": verdict.camera,
-        # Where the ingest is not known, the capture time tells frames of one number apart.
+        # Without an ingest, the capture time distinguishes frames with the same number.
         "ingest_epoch": verdict.ingest_epoch or -verdict.captured_ns,
         "frame_id": verdict.frame_id,
     }

@@ -1,4 +1,4 @@
-"""The tables of the records. `migrations` says how a database of an older version gets them."""
+"""The tables of the records. `migrations` upgrades a database of an older version."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 METADATA: Final = MetaData()
 
 RowId = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite counts rows by itself only where the column is called INTEGER."""
+"""Type of a row id: SQLite numbers rows only if the column's type is INTEGER."""
 
 SCHEMA_VERSION: Final = Table("schema_version", METADATA, Column("version", Integer, nullable=False))
 
@@ -41,10 +41,10 @@ RUNS: Final = Table(
     "runs",
     METADATA,
     Column("id", RowId, Identity(), primary_key=True),
-    Column("key", String(36), nullable=False, unique=True),  # stays the same when decide is started again
+    Column("key", String(36), nullable=False, unique=True),  # stays the same when decide restarts
     Column("line", Text, nullable=False),  # config: name and content hash
     Column("host", Text, nullable=False),
-    Column("folder", Text, nullable=False),  # where its pictures lie on that host
+    Column("folder", Text, nullable=False),  # where its pictures are on that host
     Column("started_ns", BigInteger, nullable=False),
 )
 
@@ -64,32 +64,32 @@ ENGINES: Final = Table(
 
 
 def _frame_key() -> list[Column[int] | Column[str]]:
-    """What names one frame: a camera whose ingest starts again counts from 0 again within the same run."""
+    """The columns that identify one frame: a restarted ingest counts from 0 again within the same run."""
     return [
         Column("run_id", ForeignKey("runs.id"), nullable=False),
         Column("camera", Text, nullable=False),
-        # Start of the ingest, monotonic clock. An older version did not record it: minus the capture time then.
+        # Start of the ingest, monotonic clock. An older version did not record it: then minus the capture time.
         Column("ingest_epoch", BigInteger, nullable=False),
         Column("frame_id", BigInteger, nullable=False),
     ]
 
 
 FRAME_KEY: Final = ("run_id", "camera", "frame_id", "ingest_epoch")
-"""The order in which the frame of a number is found without its ingest, too: pictures are named by the number."""
+"""Order of the key's columns: the index also finds a frame by its number without the ingest, as retention does."""
 
 VERDICTS: Final = Table(
     "verdicts",
     METADATA,
-    Column("id", RowId, Identity(), primary_key=True),  # in the order in which they were recorded
+    Column("id", RowId, Identity(), primary_key=True),  # in the order of recording
     *_frame_key(),
     Column("captured_ns", BigInteger, nullable=False),
-    Column("recorded_ns", BigInteger, nullable=False),  # the age that retention goes by
+    Column("recorded_ns", BigInteger, nullable=False),  # retention uses it as the age
     Column("position_mm", Double, nullable=False),
     Column("coil", Text),
     Column("decision", String(11), nullable=False),
-    Column("reasons", Text),  # a JSON list; NULL when accepted
-    Column("codes", Text),  # a JSON list, one code for each reason; NULL where there is none
-    Column("defects", Integer, nullable=False),  # how many the frame shows
+    Column("reasons", Text),  # a JSON list; NULL without reasons
+    Column("codes", Text),  # a JSON list, one code per reason; NULL without codes
+    Column("defects", Integer, nullable=False),  # number of defects in the frame
     Column("recipe_id", ForeignKey("recipes.id"), nullable=False),
     Column("engine_id", ForeignKey("engines.id"), nullable=False),
     Column("file", Text),
@@ -103,8 +103,8 @@ VERDICTS: Final = Table(
     Index("verdicts_by_time", "captured_ns"),
     Index("verdicts_by_run", "run_id", "id"),
 )
-# Retention looks for the few frames that have pictures. With the decision among the columns it is a better match
-# than `verdicts_by_run`; without, SQLite takes either.
+# Retention looks for the few frames with pictures. With the decision as a column this index matches better than
+# `verdicts_by_run`; without it, SQLite may use either.
 Index(
     "verdicts_rejected",
     VERDICTS.c.run_id,
@@ -157,12 +157,12 @@ MARKS: Final = Table(
 INGESTS: Final = Table(
     "ingests",
     METADATA,
-    # How far a run's log was taken over. It stays when retention deletes the records, so that no restart and no
-    # import writes them again.
+    # How far a run's log is recorded. Rows outlive the records, so that no restart or import writes deleted ones
+    # again.
     Column("run_id", ForeignKey("runs.id"), primary_key=True),
     Column("camera", Text, primary_key=True),
-    Column("ingest_epoch", BigInteger, primary_key=True, autoincrement=False),  # 0 where the log does not say
-    # Frame numbers; capture times where ingest_epoch is 0, because numbers begin again there.
+    Column("ingest_epoch", BigInteger, primary_key=True, autoincrement=False),  # 0 if the log does not contain it
+    # Frame numbers; capture times if ingest_epoch is 0, because numbers restart there.
     Column("recorded_to", BigInteger),
     Column("deleted_to", BigInteger),
 )
@@ -170,18 +170,18 @@ INGESTS: Final = Table(
 CLOCKS: Final = Table(
     "clocks",
     METADATA,
-    # What retention has seen of a PC's clock.
+    # A PC's clock at retention's last sweep.
     Column("host", Text, primary_key=True),
     Column("boot_id", Text, nullable=False),
-    Column("offset_ns", BigInteger, nullable=False),  # wall clock minus the time since the boot
-    Column("seen_ns", BigInteger, nullable=False),  # wall clock at the last look
-    Column("keep_ns", BigInteger, nullable=False),  # keep_days at the last look
-    Column("hold_until_ns", BigInteger, nullable=False),  # nothing is deleted by age before
+    Column("offset_ns", BigInteger, nullable=False),  # wall clock minus the time since boot
+    Column("seen_ns", BigInteger, nullable=False),  # wall clock
+    Column("keep_ns", BigInteger, nullable=False),  # keep_days of the config
+    Column("hold_until_ns", BigInteger, nullable=False),  # nothing is deleted by age before this
     Column("hold_why", Text),
 )
 
 STRIP_DEFECTS: Final = "strip_defects"
-"""The view of one row a defect on the strip, over all the frames that show it."""
+"""View with one row per defect on the strip, over all frames that show it."""
 
 STRIP_DEFECT_COLUMNS: Final = (
     "run_id, camera, defect_id, began_ns, MAX(captured_ns) AS ended_ns, MIN(frame_id) AS first_frame, "
@@ -193,16 +193,16 @@ STRIP_DEFECT_COLUMNS: Final = (
 )
 
 NEWEST: Final = 1 + len(MIGRATIONS)
-"""The schema version of this inspector."""
+"""Schema version of this inspector."""
 
 _SETTLING_LOCK: Final = 0x7374_6565_6C
-"""PostgreSQL's advisory lock of those who look at the version ("steel"): two lines may start at once."""
+"""PostgreSQL's advisory lock for schema changes ("steel"): two lines may start at once."""
 
 
 def bring_up_to_date(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> int:
-    """Make the tables, or bring those of an earlier version up to date, in the transaction of `connection`.
+    """Create the tables, or migrate older ones, in the transaction of `connection`.
 
-    Returns the version that was there before, 0 for an empty database. Raises ConfigError for a newer one.
+    Returns the version found, 0 for an empty database. Raises ConfigError for a newer one.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_SETTLING_LOCK})"))
@@ -231,14 +231,14 @@ def _make_tables(connection: Connection) -> None:
 
 
 def stored_version(connection: Connection) -> int:
-    """The version of the tables that are there; 0 where there are none."""
+    """Return the version of the existing tables; 0 without tables."""
     if not inspect(connection).has_table(SCHEMA_VERSION.name):
         return 0
     return connection.execute(select(SCHEMA_VERSION.c.version)).scalar() or 0
 
 
 def refuse_newer(version: int, known: int = NEWEST) -> None:
-    """Raise ConfigError where a newer inspector has made the tables: what it added would be left empty."""
+    """Raise ConfigError for the tables of a newer inspector: its new columns would stay empty."""
     if version > known:
         raise ConfigError(
             f"records.url: the database has schema version {version}, this inspector knows up to {known}: "

@@ -1,4 +1,4 @@
-"""Reading records back: those of a coil, a camera, a time, streamed in the order in which they were made."""
+"""Reads records of a coil, a camera or a time span, streamed in the order of recording."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from inspector.sinks.records.schema import DEFECTS, ENGINES, FRAME_KEY, RECIPES,
 NS_PER_S: Final = 10**9
 
 FETCH_ROWS: Final = 10_000
-"""Rows held in memory at once, some 20 MB."""
+"""Rows in memory at once, about 20 MB."""
 
 
 class Kind(StrEnum):
-    """What a column holds, which each file format writes in its own way."""
+    """Type of a column, which each file format writes in its own way."""
 
     TEXT = "text"
     WHOLE = "whole"
@@ -31,21 +31,21 @@ Rows = Sequence[Sequence[Any]]
 
 
 def iso_time(time_ns: int) -> str:
-    """To the nanosecond, UTC; what a spreadsheet, pandas and a person can read."""
+    """Format ns since 1970 as UTC to the nanosecond, readable for spreadsheets, pandas and people."""
     seconds, nanoseconds = divmod(time_ns, NS_PER_S)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which records; None is no limit."""
+    """Filters for records; None means no filter."""
 
     coil: str | None = None
     camera: str | None = None
     from_ns: int | None = None
     """Captured at this time or later."""
     to_ns: int | None = None
-    """Captured before."""
+    """Captured before this time."""
 
     def __str__(self) -> str:
         from_, to = (None if at_ns is None else iso_time(at_ns) for at_ns in (self.from_ns, self.to_ns))
@@ -92,7 +92,7 @@ DEFECT_COLUMNS: Final[Columns] = {
 
 
 def verdicts(connection: Connection, selection: Selection) -> Iterator[Rows]:
-    """One row a frame, columns as in VERDICT_COLUMNS."""
+    """Yield one row per frame, with VERDICT_COLUMNS."""
     own = ("camera", "frame_id", "captured_ns", "position_mm", "coil", "decision", "reasons", "codes", "defects")
     query = (
         select(
@@ -113,12 +113,12 @@ def verdicts(connection: Connection, selection: Selection) -> Iterator[Rows]:
 
 
 def defects(connection: Connection, selection: Selection) -> Iterator[Rows]:
-    """One row a defect on the strip, over all the selected frames that show it; columns as in DEFECT_COLUMNS."""
+    """Yield one row per defect on the strip, over all selected frames that show it, with DEFECT_COLUMNS."""
     part, frame = DEFECTS.c, VERDICTS.c
     area_px = func.sum(part.area_px)
 
     def centre(column: ColumnElement[float]) -> ColumnElement[float]:
-        """The mean, weighted by area: a defect's area is at least one pixel."""
+        """The mean, weighted by area; a defect's area is at least one pixel."""
         return func.sum(column * part.area_px) / area_px
 
     identity = (RUNS.c.folder, part.run_id, part.camera, part.defect_id, part.began_ns)
@@ -152,11 +152,11 @@ def defects(connection: Connection, selection: Selection) -> Iterator[Rows]:
 
 
 TABLES: Final = {"verdicts": (VERDICT_COLUMNS, verdicts), "defects": (DEFECT_COLUMNS, defects)}
-"""What a row of an export can be."""
+"""Kinds of rows that can be exported: columns and query."""
 
 
 def newest_coils(connection: Connection, count: int) -> list[str]:
-    """The coils recorded last, for those who misspelt one."""
+    """Return the last recorded coils, for the error about an unknown one."""
     newest = func.max(VERDICTS.c.id)
     query = select(VERDICTS.c.coil).where(VERDICTS.c.coil.is_not(None)).group_by(VERDICTS.c.coil)
     with connection.begin():
@@ -177,7 +177,7 @@ def _selected(selection: Selection) -> ColumnElement[bool]:
 
 
 def _stream(connection: Connection, query: Select[Any]) -> Iterator[Rows]:
-    """Fetched as it is read, on the server's side as well."""
+    """Fetch rows as they are read, with a cursor on the server."""
     with connection.begin():
         result = connection.execution_options(yield_per=FETCH_ROWS).execute(query)
         yield from result.partitions()

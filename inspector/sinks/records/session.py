@@ -1,4 +1,4 @@
-"""One connection of the writer: verdicts into the tables, each frame once however often it is written."""
+"""Writes verdicts to the tables over one connection; a frame written several times is stored once."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,12 +16,12 @@ from inspector.sinks.records.schema import DEFECTS, ENGINES, FRAME_KEY, RECIPES,
 from inspector.values import Verdict
 
 BATCH_VERDICTS: Final = 200
-"""Verdicts in one transaction. Their rows are made in under 2 ms, in which decide has to wait for this thread."""
+"""Verdicts per transaction. Building their rows takes under 2 ms, during which decide waits for this thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A verdict that the database does not take, however often it is written."""
+    """A verdict that the database can never store."""
 
     verdict: Verdict
     why: str
@@ -29,10 +29,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a batch."""
+    """Result of writing a batch."""
 
     new: int
-    """Verdicts that were not on record before."""
+    """Verdicts not recorded before."""
     refused: tuple[Refused, ...] = ()
 
 
@@ -47,12 +47,12 @@ class Session:
         with connection.begin():
             row = {"line": run.line, "host": run.host, "folder": str(run.folder)}
             connection.execute(insert_new(connection, RUNS).values(key=run.key, started_ns=time.time_ns(), **row))
-            # A config that was changed between two starts, or a folder that was moved.
+            # The config may have changed between two starts, or the folder may have moved.
             connection.execute(update(RUNS).where(RUNS.c.key == run.key).values(**row))
             self.run_id: int = connection.execute(select(RUNS.c.id).where(RUNS.c.key == run.key)).scalar_one()
 
     def write(self, entries: Sequence[Entry]) -> Written:
-        """Write all but what the database refuses; frames that are there already are left alone."""
+        """Write all verdicts except those that the database refuses; existing frames stay unchanged."""
         try:
             return self._write(entries)
         except (DataError, IntegrityError, StatementError, UnicodeError, OverflowError) as error:
@@ -64,7 +64,7 @@ class Session:
         return Written(sum(part.new for part in parts), tuple(each for part in parts for each in part.refused))
 
     def _write(self, entries: Sequence[Entry]) -> Written:
-        """Write in one transaction, all or none."""
+        """Write all in one transaction."""
         frames = [
             frame_row(
                 entry,
@@ -87,15 +87,15 @@ class Session:
         return Written(new, tuple(Refused(entry.verdict, why) for entry in contradicted))
 
     def progress(self) -> Progress:
-        """How far the run's log was taken over."""
+        """Return how far the run's log is recorded."""
         with self.connection.begin():
             return read_progress(self.connection, self.run_id)
 
     def _contradicted(self, entries: Sequence[Entry], frames: Sequence[Row]) -> list[Entry]:
-        """Those whose frame is on record with another verdict; one that is written again is on record as it is.
+        """Entries whose frame is recorded with another verdict; the same verdict written again is not one of them.
 
-        Nothing tells two frames of one number apart that have neither an ingest nor a capture time. Of these, all
-        but the first are among them.
+        Frames with the same number but neither ingest nor capture time cannot be told apart; all but the first are
+        included.
         """
         first = {_key(row): at for at, row in reversed(list(enumerate(frames)))}
         recorded: dict[tuple[Any, ...], Any] = {}
@@ -117,10 +117,10 @@ class Session:
         return [entry for at, entry in enumerate(entries) if contradicted(at, frames[at])]
 
     def _identity(self, table: Table, identity: str) -> int:
-        """The id of a recipe or an engine, which is made at its first verdict."""
+        """Return the id of a recipe or an engine; adds it at its first verdict."""
         key = (table.name, identity)
         if key not in self._identities:
-            # A transaction of its own: an id must not be remembered that a later rollback takes away.
+            # A separate transaction, so that a later rollback does not invalidate a remembered id.
             with self.connection.begin():
                 self.connection.execute(insert_new(self.connection, table).values(identity=identity))
                 found = select(table.c.id).where(table.c.identity == identity)
@@ -130,7 +130,7 @@ class Session:
 
 
 def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Cut into transactions."""
+    """Split entries into batches of one transaction."""
     iterator = iter(entries)
     while batch := list(islice(iterator, BATCH_VERDICTS)):
         yield batch

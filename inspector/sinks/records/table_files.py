@@ -1,4 +1,4 @@
-"""Tables as files: CSV for a spreadsheet, Parquet for a program. Written bit by bit, there whole or not at all."""
+"""Writes tables as CSV for spreadsheets or Parquet for programs, in parts, but whole or not at all."""
 
 import csv
 from collections.abc import Callable, Iterable, Iterator
@@ -12,17 +12,16 @@ from inspector.files import whole_file
 from inspector.sinks.records.selection import Columns, Kind, Rows, iso_time
 
 CSV_DECIMALS: Final = 4
-"""Of mm, mm², ms and scores; a mean over frames has sixteen, which a person has to read over."""
+"""Decimals of mm, mm², ms and scores in CSV; a mean over frames would have sixteen."""
 
 FORMULA_SIGNS: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-"""A spreadsheet takes a text that begins with one of these for a formula and runs it. The last four are full-width
-signs."""
+"""A spreadsheet runs a text that begins with one of these as a formula. The last four are full-width signs."""
 
 Write = Callable[[Rows], None]
 
 
 def write_table(path: Path, columns: Columns, pieces: Iterable[Rows]) -> int:
-    """Write all rows and return how many; a file in the way is replaced. Raises OSError."""
+    """Write all rows, replacing an existing file; returns the number of rows. Raises OSError."""
     count = 0
     with whole_file(path) as part, _FORMATS[path.suffix](part, columns) as write:
         for rows in pieces:
@@ -32,12 +31,12 @@ def write_table(path: Path, columns: Columns, pieces: Iterable[Rows]) -> int:
 
 
 def check_format(path: Path) -> None:
-    """Raise InputError, before anything is read, where the ending is none that can be written here."""
+    """Raise InputError for an unsupported suffix or a missing library, before any record is read."""
     if path.suffix not in _FORMATS:
         raise InputError(f"{path}: must end in {' or '.join(_FORMATS)}")
     if path.suffix == ".parquet":
         with needs_extra("Parquet"):
-            import pyarrow.parquet  # noqa: F401  # looked for here, used below
+            import pyarrow.parquet  # noqa: F401  # checked here, used below
 
 
 @contextmanager
@@ -59,7 +58,7 @@ def _text(kind: Kind, value: Any) -> Any:
     if kind is Kind.TIME:
         return iso_time(value)
     if kind is Kind.TEXT:
-        # The apostrophe is how a spreadsheet itself marks a cell as text.
+        # An apostrophe marks a cell as text, as in spreadsheets themselves.
         return f"'{value}" if value.startswith(FORMULA_SIGNS) else value
     return round(value, CSV_DECIMALS) if kind is Kind.NUMBER else value
 

@@ -1,5 +1,4 @@
-"""The sink of records: one writer behind a bounded queue, so that a database that is slow or gone delays records
-and never verdicts."""
+"""The records sink: a writer thread behind a bounded queue; a slow or missing database delays no verdict."""
 
 import shlex
 import threading
@@ -23,40 +22,42 @@ from inspector.sinks.records.session import BATCH_VERDICTS, Session, batches
 from inspector.values import Verdict
 
 QUEUE_ROWS: Final = 50_000
-"""Frames and defects that may wait: at 156 frames/s five minutes without a database, in some 45 MB."""
+"""Most queued frames and defects: five minutes without a database at 156 frames/s, about 45 MB."""
 
 TURN_S: Final = 0.2
-"""How often the writer looks for verdicts; nobody wakes it, so that handing over costs next to nothing."""
+"""Interval at which the writer looks for verdicts, seconds. Without a wake-up, handing one over costs little."""
 
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 5.0
-"""Between two attempts to reach a database that is gone; each is twice as long as the one before."""
+"""Longest pause between attempts to reach the database, seconds; pauses double from FIRST_PAUSE_S."""
 
 LAST_PAUSE_S: Final = 0.1
-"""The same while the line ends: there is no time to wait for the next attempt."""
+"""Pause between attempts while the line ends, seconds: there is no time for a longer one."""
 
 SWEEP_S: Final = 60.0
-"""From the start of one sweep of the retention to the next."""
+"""Interval between the starts of two retention sweeps, seconds."""
 SWEPT: Final = object()
 
 OPEN_S: Final = 4.0
-"""The start waits this long for the database's first answer, to refuse tables of a newer version."""
+"""How long the start waits for the database's first answer, seconds, to refuse tables of a newer version."""
 
 CLOSE_S: Final = 0.8
-"""At the end the queue has this long to empty, in several attempts if it takes them: Ctrl-C ends the line within
-two seconds."""
+"""Time to empty the queue at the end, seconds: Ctrl-C ends the line within two seconds.
+
+The writer may need several attempts.
+"""
 
 log = structlog.get_logger()
 
 
 class Records:
-    """Takes the verdicts of one run. What the database does not take is counted in `lost`, never waited for.
+    """Records the verdicts of one run. Those that the database does not take are counted in `lost`.
 
-    Raises ConfigError where a newer inspector has made the tables, InputError where a library is missing.
+    Raises ConfigError if a newer inspector made the tables, InputError if a library is missing.
     """
 
     def __init__(self, url: str, run: Run, logs: Callable[[], Sequence[Path]], pictures: Path, keep: Keep) -> None:
-        """`logs` finds the run's verdict logs, the newest last; `pictures` is the folder of its pictures."""
+        """`logs` finds the run's verdict logs, newest last; `pictures` is the folder of its pictures."""
         self._database = Database(url)
         self._run = run
         self._retention = Retention(keep, pictures, self._database.file)
@@ -65,20 +66,20 @@ class Records:
         self._earlier: EarlierVerdicts | None = EarlierVerdicts(logs())
         self._new: list[Verdict] = []
         self._queue: deque[Verdict] = deque()
-        # Each is changed by one thread alone, so that none needs a lock.
+        # Each counter is changed by only one thread, so none needs a lock.
         self._rows_in = self._rows_out = 0
         self._dropped = self._refused = self._left = 0
         self._batch: list[Entry] = []
         self._beginnings = DefectBeginnings()
         self._down = self._said_down = False
-        # One for each thread that uses it.
+        # Each of these is used by only one thread.
         self._drops, self._refusals, self._outages = Repeated(), Repeated(), Repeated()
         self._end_s = float("inf")
         self._pause_s = FIRST_PAUSE_S
         self._refusal: ConfigError | None = None
         self._answered = threading.Event()
         self._closing = threading.Event()
-        # Nobody waits for a database that hangs, not even the end of the process.
+        # A daemon thread, so that a hanging database does not delay the end of the process.
         self._thread = threading.Thread(target=self._live, name="records", daemon=True)
         self._thread.start()
         self._answered.wait(OPEN_S)
@@ -87,20 +88,20 @@ class Records:
 
     @property
     def lost(self) -> int:
-        """Verdicts that were given and logged, and are not in the database."""
+        """Verdicts that are in the log but not in the database."""
         return self._dropped + self._refused + self._left
 
     @property
     def waiting(self) -> int:
-        """Verdicts that are not yet in the database."""
+        """Verdicts that are not in the database yet."""
         return len(self._queue) + len(self._batch)
 
     def write(self, verdict: Verdict) -> None:
-        """Take one verdict; `flush` hands it to the writer."""
+        """Add one verdict; `flush` hands it to the writer."""
         self._new.append(verdict)
 
     def flush(self) -> None:
-        """Hand over what was taken. Call it after the log has it: the log is where a successor looks first."""
+        """Hand the verdicts to the writer. The log must have them: a restarted decide reads the log first."""
         if not self._new:
             return
         for verdict in self._new:
@@ -116,7 +117,7 @@ class Records:
         self._new.clear()
 
     def close(self) -> None:
-        """Write what can be written in CLOSE_S; the rest is counted in `lost`, and the verdict log has it."""
+        """Write what the database takes within CLOSE_S; the rest counts as `lost` and stays in the verdict log."""
         self.flush()
         self._end_s = time.monotonic() + CLOSE_S
         self._closing.set()
@@ -132,7 +133,7 @@ class Records:
             )
 
     def _warn(self, verdict: Verdict, why: str, count: int | None) -> None:
-        """Say so the first time, then once a minute with the number since; `close` has the sum."""
+        """Log a loss the first time, then once a minute with the count since; `close` logs the total."""
         if count is not None:
             log.warning(
                 "record lost",
@@ -145,7 +146,7 @@ class Records:
             )
 
     def _live(self) -> None:
-        """The writer's thread."""
+        """Run the writer's thread."""
         try:
             self._serve()
         finally:
@@ -153,7 +154,7 @@ class Records:
             self._forget_earlier()
 
     def _serve(self) -> None:
-        """Write until the end, and connect again whenever that fails."""
+        """Write until the end, and reconnect after each failure."""
         while not (self._closing.is_set() and not self.waiting):
             try:
                 with self._database.writing() as connection:
@@ -169,12 +170,12 @@ class Records:
                 self._missed(error)
                 if not self._pause():
                     return
-            except Exception:  # verdicts go on whatever is wrong here; flush counts what is lost by it
+            except Exception:  # a failure here must not stop verdicts; flush counts the lost records
                 log.exception("records are off: the writer failed", database=self._database.shown)
                 return
 
     def _pause(self) -> bool:
-        """Wait until the next attempt; False when there is no time for one. The end of the line cuts it short."""
+        """Wait for the next attempt; False if no time is left for one. The end of the line shortens the wait."""
         if not self._closing.is_set():
             self._closing.wait(self._pause_s)
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
@@ -184,7 +185,7 @@ class Records:
         return left_s > LAST_PAUSE_S
 
     def _reached(self) -> None:
-        """Something was written, or there was nothing to write."""
+        """Note that the database works: a write succeeded, or there was nothing to write."""
         self._pause_s = FIRST_PAUSE_S
         self._down = False
         if self._said_down:
@@ -207,7 +208,7 @@ class Records:
         )
 
     def _write_on(self, session: Session) -> None:
-        """Write batches over one connection until the end is asked for and nothing waits."""
+        """Write batches over one connection until the end is requested and nothing is queued."""
         self._catch_up(session)
         sweep: Iterator[None] = iter(())
         while not self._database.was_replaced():
@@ -228,14 +229,14 @@ class Records:
         self._earlier = EarlierVerdicts(self._logs())
 
     def _swept_on(self, session: Session, sweep: Iterator[None]) -> Iterator[None]:
-        """Take the next piece of retention's work, however far behind the writing is: it may need the room."""
+        """Run the next piece of retention even if writing is behind: writing may need the space it frees."""
         if next(sweep, SWEPT) is SWEPT and self._retention.asked_for and time.monotonic() >= self._sweep_s:
             self._sweep_s = time.monotonic() + SWEEP_S
             return self._retention.sweep(session.connection, read_clocks())
         return sweep
 
     def _take(self) -> list[Entry]:
-        """The next batch; one that was begun over a lost connection goes first."""
+        """Return the next batch; one begun over a lost connection comes first."""
         if not self._batch:
             now_ns = time.time_ns()
             for _ in range(min(BATCH_VERDICTS, len(self._queue))):
@@ -249,7 +250,7 @@ class Records:
         self._batch = []
 
     def _write(self, session: Session, entries: list[Entry]) -> int:
-        """Write all but what the database will never take; returns how many are new to it."""
+        """Write all verdicts that the database can store; returns how many are new to it."""
         written = session.write(entries)
         for each in written.refused:
             self._refused += 1
@@ -257,8 +258,10 @@ class Records:
         return written.new
 
     def _catch_up(self, session: Session) -> None:
-        """Write what this run has logged and this database does not have: from an earlier decide at the start, all
-        where the database was taken away."""
+        """Write this run's logged verdicts that the database lacks.
+
+        At the start these are an earlier decide's; after the database was replaced, all in the newest logs.
+        """
         if self._earlier is None:
             return
         written = 0

@@ -1,1 +1,1 @@
-"""What `trainer check-data` says of a folder of labelled frames: as text, as JSON, and as a page with pictures."""
+"""Report of `trainer check-data` on a folder of labelled frames: text, JSON, or a page with pictures."""

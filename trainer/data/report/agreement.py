@@ -1,4 +1,4 @@
-"""How far the masks of duplicates agree: no model can fit labels better than they fit each other."""
+"""Measures how well the masks of duplicates agree: no model can fit labels better than they fit each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,40 +16,42 @@ from trainer.data.look_alikes import Pair, turned
 from trainer.data.scan import Scanned
 
 MAX_PAIRS: Final = 20_000
-"""Compared at most, spread evenly: more would not change a mean."""
+"""Most pairs compared, evenly spread over all pairs: more would not change the mean."""
 SAME_IOU: Final = 0.999
-"""Masks that agree to this are copies of one drawing and say nothing of the hand that drew it."""
+"""IoU from which two masks count as copies of one drawing, which reveal nothing about the annotators."""
 MISNAMED_SHARE: Final = 0.5
 _KEPT_LABELS: Final = 128
-"""Decoded labels kept, since a frame is in several pairs."""
+"""Decoded labels kept in memory, because a frame is in several pairs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """The masks of one pair of duplicates."""
+    """Agreement of the masks of one pair of duplicates."""
 
     pair: Pair
     iou: float
-    """Defect pixels of the same class in both over those that are a defect in either; 1 where neither has any."""
+    """Pixels of the same defect class in both masks over pixels that are a defect in either; 1 if both are
+    empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The masks of all pairs of duplicates."""
+    """Agreement of the masks of all pairs of duplicates."""
 
     pairs: int
     differing: int
     """Pairs whose masks are not the same drawing."""
     iou: list[float | None]
-    """By class, normal first, pooled over the pixels of all differing pairs; None for a class they do not show."""
+    """By class, normal first, pooled over the pixels of all differing pairs; None for a class that they do not
+    show."""
     misnamed: int
-    """Differing pairs that call most of the defect pixels they share by different classes."""
+    """Differing pairs that give most of their shared defect pixels different classes."""
     worst: list[Disagreement]
-    """Differing pairs, the worst first."""
+    """Differing pairs, worst first."""
 
     @property
     def miou(self) -> float | None:
-        """Mean of `iou`: what a model would score that draws like one annotator, judged by the other."""
+        """Mean of `iou`: the score of a model that draws like one annotator and is judged by the other."""
         known = [value for value in self.iou if value is not None]
         return sum(known) / len(known) if known else None
 
@@ -76,7 +78,7 @@ def measure_agreement(
         try:
             first, second = label(pair.first), turned(label(pair.second), pair.turn)
         except DataError:
-            continue  # the file changed since the scan, which has reported on every label it could not read
+            continue  # the file changed since the scan, which reported every unreadable label
         inside, around = _overlap(first, second, classes)
         union = int(around[1:].sum())
         defect_iou = int(inside[1:].sum()) / union if union else 1.0
@@ -90,7 +92,7 @@ def measure_agreement(
 
 
 def _overlap(first: Pixels, second: Pixels, classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pixels of each class in both, and in either."""
+    """Pixels of each class in both masks, and in either."""
     together = np.bincount(first[first == second], minlength=classes)[:classes]
     one = np.bincount(first.ravel(), minlength=classes)[:classes]
     other = np.bincount(second.ravel(), minlength=classes)[:classes]
@@ -103,7 +105,7 @@ def _is_misnamed(first: Pixels, second: Pixels) -> bool:
 
 
 def _ignore(fault: Fault) -> None:
-    """The scan has reported it."""
+    """Drop a fault that the scan has reported."""
 
 
 def _has_label(frames: list[Scanned], pair: Pair) -> bool:

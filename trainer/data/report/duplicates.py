@@ -1,4 +1,4 @@
-"""Tells two takes of one picture from two frames that only share their steel: pixel by pixel."""
+"""Distinguishes two takes of one picture from two frames that only share steel, pixel by pixel."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,21 +15,21 @@ from trainer.data.look_alikes import Pair, turned
 from trainer.data.scan import Scanned
 
 MAX_DIFFERENCE: Final = 10.0
-"""Largest difference of two takes anywhere, grey levels, smoothed and with gain and offset fitted.
+"""Largest difference between two takes in any pixel, grey levels, after smoothing and a fit of gain and offset.
 
 Measured on 500 candidate pairs each: copies in NEU-Seg reach 8.1 (99 % of them 2.3), frames with one more scratch
 on the same steel begin at 13.
 """
 _SMOOTHING_PX: Final = 2.0
-"""Standard deviation of the blur that takes JPEG noise away and leaves a thin scratch."""
+"""Standard deviation of the blur, which removes JPEG noise and keeps a thin scratch."""
 _KEPT_FRAMES: Final = 64
-"""Decoded frames kept, since a frame is in several pairs."""
+"""Decoded frames kept in memory, because a frame is in several pairs."""
 
 
 def confirm(
     dataset: Dataset, frames: list[Scanned], pairs: Sequence[Pair], *, show_progress: bool = False
 ) -> list[Pair]:
-    """Those of `pairs` that are takes of one picture; only the ones whose thumbnails say so are looked at."""
+    """Those of `pairs` that are takes of one picture; pairs with different thumbnails are not compared."""
     candidates = [pair for pair in pairs if pair.may_be_duplicate]
 
     @lru_cache(maxsize=_KEPT_FRAMES)
@@ -42,7 +42,7 @@ def confirm(
         try:
             first, second = smooth(pair.first), turned(smooth(pair.second), pair.turn)
         except DataError:
-            continue  # the file changed since the scan read it
+            continue  # the file changed since the scan
         if first.shape == second.shape and _largest_difference(first, second) <= MAX_DIFFERENCE:
             confirmed.append(pair)
     return confirmed

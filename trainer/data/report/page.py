@@ -1,4 +1,4 @@
-"""The findings as one HTML page that needs no other file: no network, no script."""
+"""Renders the findings as one self-contained HTML page, without network access or scripts."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,19 +21,19 @@ from trainer.data.report.pictures import pair_picture, picture
 from trainer.data.report.survey import Survey
 
 MAX_FINDINGS: Final = 60
-"""Rows of the table; what is beyond belongs into --json."""
+"""Most rows of the table; --json has all findings."""
 PICTURES: Final = 9
-"""Of each sort: enough to judge by, and the page stays at a few MB."""
+"""Most pictures per section: enough to judge by, and the page stays at a few MB."""
 CLASS_PICTURES: Final = 3
 CLASS_PICTURES_AT: Final = (0.1, 0.5, 0.9)
-"""Quantiles of the area: a small, a usual and a large one of each class."""
+"""Quantiles of the area: a small, a usual and a large example of each class."""
 LEAST_PAGE_PX: Final = 1.0
-"""Left end of the area scale."""
+"""Left end of the area scale, px."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One class's areas on the common logarithmic scale, in percent of its width."""
+    """Quantiles of one class's areas on the common logarithmic scale, in percent of its width."""
 
     low: float
     left: float
@@ -44,7 +44,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture and what is said under it."""
+    """A picture and its caption."""
 
     jpeg: str
     title: str
@@ -90,7 +90,7 @@ def _kinds_of_findings(findings: Sequence[Fault]) -> list[tuple[str, int]]:
 
 
 def _boxes(found: Survey) -> list[Box | None]:
-    """By class from 1."""
+    """Area quantiles by class, from class 1."""
     top = np.log(max(2.0, max(h * w for h, w, _ in found.sizes) / LEAST_PAGE_PX))
     boxes: list[Box | None] = []
     for figures in found.classes[1:]:
@@ -100,7 +100,7 @@ def _boxes(found: Survey) -> list[Box | None]:
 
 
 def _samples(found: Survey) -> list[tuple[int, str, list[Shown]]]:
-    """(class, name, a small, a usual and a large one)."""
+    """(class, name, pictures of a small, a usual and a large example)."""
     samples = []
     for kind, figures in enumerate(found.classes):
         shown = [frame for frame in found.frames if frame.areas_px is not None and frame.areas_px[kind]]
@@ -120,7 +120,7 @@ def _samples(found: Survey) -> list[tuple[int, str, list[Shown]]]:
 
 
 def _worst(found: Survey) -> list[Shown]:
-    """The pairs whose masks differ most; a frame that is in many of them is shown once."""
+    """The pairs whose masks differ most, one pair per group of look-alikes."""
     if found.agreement is None:
         return []
     iou = {each.pair: each.iou for each in found.agreement.worst}
@@ -128,7 +128,7 @@ def _worst(found: Survey) -> list[Shown]:
 
 
 def _shared(found: Survey) -> list[Shown]:
-    """Evenly over the distances, the closest first."""
+    """Pairs spread evenly over the distances, closest first."""
     ordered = sorted(found.shared, key=lambda pair: pair.distance)
     chosen = ordered[:: max(1, len(ordered) // PICTURES)]
     return _pairs(found, chosen, lambda pair: f"{pair.distance} of 255 bits differ")
@@ -159,5 +159,5 @@ def _margin(found: Survey) -> Shown | None:
 
 
 def _largest_groups(found: Survey) -> list[tuple[int, int]]:
-    """(frames in a group, how many such groups), the largest first."""
+    """(frames in a group, number of such groups), largest first."""
     return sorted(Counter(np.bincount(found.groups).tolist()).items(), reverse=True)

@@ -1,4 +1,4 @@
-"""Pictures of the page: frames with their labels outlined, alone or as pairs, small enough for one file."""
+"""Pictures of the page: frames with outlined labels, alone or as pairs, small enough for one file."""
 
 import base64
 from typing import Final
@@ -14,11 +14,11 @@ from trainer.data.look_alikes import turned
 
 JPEG_QUALITY: Final = 82
 MAX_WIDTH_PX: Final = 1100
-"""Of one picture: the page is 1180 px wide."""
+"""Width limit of a picture: the page is 1180 px wide."""
 _GAP_PX: Final = 6
-"""White between the two frames of a pair."""
+"""White gap between the two frames of a pair."""
 _WIDE: Final = 2.0
-"""A frame this much wider than high is stacked on its twin, not set beside it."""
+"""Ratio of width to height above which the frames of a pair are stacked instead of set side by side."""
 
 
 def picture(dataset: Dataset, name: str) -> str:
@@ -65,4 +65,4 @@ def _encode(image: Pixels) -> str:
 
 
 def _ignore(fault: Fault) -> None:
-    """The scan has reported it."""
+    """Drop a fault that the scan has reported."""

@@ -1,4 +1,4 @@
-"""Everything there is to know of a folder of labelled frames before training on it."""
+"""Collects the findings on a folder of labelled frames, before training."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from trainer.data.report.duplicates import confirm
 from trainer.data.scan import Scanned, scan
 
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
-"""Of mask areas; the extremes are often slips of the hand."""
+"""Quantiles of mask areas. The extremes are left out because they are often drawing errors."""
 FEW_FRAMES: Final = 5
-"""With fewer frames of a class, validation or test has one at most."""
+"""Frames of a class below which `survey` reports it as rare: validation or test then has at most one."""
 MIN_MARGIN_SHARE: Final = 0.01
-"""Of a frame's height or width, under which a dark edge is vignetting, not a margin."""
+"""Share of a frame's height or width below which a dark edge is vignetting, not a margin."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """What the labels hold of one class."""
+    """Statistics of one class's labels."""
 
     name: str
     frames: int
@@ -38,7 +38,7 @@ class ClassFigures:
 
     @property
     def quantiles_px(self) -> list[int] | None:
-        """Areas at QUANTILES; None for a class nobody drew."""
+        """Areas at QUANTILES; None for a class that no frame shows."""
         if not len(self.areas_px):
             return None
         return [int(value) for value in np.quantile(self.areas_px, QUANTILES)]
@@ -46,50 +46,50 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """Black edges where the camera saw past the strip."""
+    """Black edges where the camera sees past the strip."""
 
     frames: int
     typical_px: int
-    """Median width of the widest margin of those frames."""
+    """Median, over those frames, of the width of the widest margin."""
     widest_px: int
     widest_frame: str
     black_frames: list[str]
-    """Frames without any steel."""
+    """Names of frames without any steel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The findings of one check."""
+    """Findings of one check."""
 
     dataset: Dataset
     frames: list[Scanned]
-    """Those that could be read."""
+    """Readable frames."""
     listed: int
-    """Frames of the data set, readable or not."""
+    """Number of frames in the data set, readable or not."""
     sizes: list[tuple[int, int, int]]
-    """Height, width, frames; the most frequent first."""
+    """(height, width, frames), most frequent first."""
     faults: list[Fault]
-    """What training refuses."""
+    """Faults that training refuses."""
     remarks: list[Fault]
-    """What it does not."""
+    """Faults that training accepts."""
     defective: int
     classes: list[ClassFigures]
     """Normal first."""
     exact: list[list[str]]
-    """Frames with the same pixels, two or more."""
+    """Groups of two or more frames with the same pixels."""
     near: list[Pair]
-    """Two takes of one picture, indices into `frames`; of exact duplicates only the first takes part."""
+    """Two takes of one picture, as indices into `frames`; of exact duplicates only the first is compared."""
     shared: list[Pair]
     """Frames that share part of a picture."""
     groups: NDArray[np.intp]
     """int [frames]: frames that look alike share a number."""
     agreement: Agreement | None
-    """Of the masks of duplicates; None without any."""
+    """Agreement of the masks of duplicates; None without duplicates."""
     margins: Margins
 
 
 def survey(root: Path, *, show_progress: bool = False) -> Survey:
-    """Read every frame and label of `root`; raises InputError only where there is no data set to look at."""
+    """Read every frame and label of `root`; raises InputError only for a folder without a readable data set."""
     found: list[Fault] = []
     dataset = open_dataset(root, found.append)
     frames = scan(dataset, found.append, show_progress=show_progress)
@@ -184,7 +184,7 @@ def _margins(frames: list[Scanned]) -> Margins:
 
 
 def _exact(frames: list[Scanned]) -> tuple[list[list[int]], list[int]]:
-    """Groups of two or more frames with the same pixels, and one index for every different picture."""
+    """Groups of two or more frames with the same pixels, and the first index of every different picture."""
     by_digest: dict[tuple[str, int, int], list[int]] = {}
     for index, frame in enumerate(frames):
         by_digest.setdefault((frame.digest, frame.height, frame.width), []).append(index)

@@ -1,4 +1,4 @@
-"""The findings as lines for people and as one object for programs."""
+"""Renders the findings as lines for people and as one object for programs."""
 
 from typing import Any, Final
 
@@ -6,7 +6,7 @@ from trainer.data.faults import Fault
 from trainer.data.report.survey import QUANTILES, Survey
 
 MAX_LINES: Final = 20
-"""Findings printed of each sort; --json has all."""
+"""Most findings printed per section; --json has all."""
 MAX_PAIRS: Final = 10
 
 
@@ -69,7 +69,7 @@ def as_json(found: Survey) -> dict[str, Any]:
 
 
 def as_text(found: Survey) -> str:
-    """Some dozen lines, and what is at fault."""
+    """A summary of about a dozen lines, then the faults and remarks."""
     sizes = ", ".join(f"{h}×{w} px ({count})" for h, w, count in found.sizes)
     lines = [
         f"{found.dataset.root}: {found.listed} frames, {found.defective} defective; {sizes}",

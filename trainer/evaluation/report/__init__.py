@@ -1,4 +1,4 @@
-"""The page of an evaluation, for the engineer who decides whether a model may go on the line."""
+"""The HTML report of an evaluation, for the engineer who decides whether a model goes on the line."""
 
 from trainer.evaluation.report.page import write_page
 

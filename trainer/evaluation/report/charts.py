@@ -1,4 +1,4 @@
-"""Positions of what the page draws, in per cent of each chart."""
+"""Coordinates of the report's charts, in percent of each chart."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,15 @@ from inspector.render.axis_ticks import Tick, ticks
 TICKS: Final = 5
 CLASS_TICKS: Final = 3
 AROUND: Final = 2.5
-"""An axis reaches this many times as far as the chosen point or its interval."""
+"""Length of an axis, as a multiple of the chosen point or the end of its interval."""
 LEAST_AXIS: Final = 0.02
-"""A good model's whole curve may lie in a corner; finer than 2 % no sample of frames can tell."""
+"""Shortest axis, as a share. A good model's whole curve may lie in a corner, but no sample of frames resolves less
+than 2 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place on a chart: per cent from the left and from the top."""
+    """A position on a chart: percent from the left and from the top."""
 
     x: float
     y: float
@@ -26,10 +27,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One stepped line and the point chosen on it."""
+    """One stepped line and the chosen point on it."""
 
     kind: int
-    """Defect kind 1..K, 0 for all together."""
+    """Defect kind 1..K, 0 for all kinds together."""
     name: str
     path: str
     """SVG path in a box of 100 × 100."""
@@ -40,30 +41,30 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class OperatingChart:
-    """Escape over overkill."""
+    """Missed defects (escape) over false rejects (overkill)."""
 
     common: Curve
     by_class: tuple[Curve, ...]
     ticks_x: tuple[Tick, ...]
     ticks_y: tuple[Tick, ...]
     class_ticks_x: tuple[Tick, ...]
-    """Of the classes' charts: all of one scale."""
+    """Axis of the classes' charts, which share one scale."""
     class_ticks_y: tuple[Tick, ...]
     box: tuple[float, float, float, float] | None
-    """x, y, width, height of the chosen point's 95 % intervals; None where one is missing."""
+    """x, y, width, height of the 95 % intervals at the chosen point; None if an interval is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityChart:
-    """Share of defect over score, and how many pixels say so."""
+    """Share of defect pixels by score, and the number of pixels at each score."""
 
     points: tuple[Point, ...]
     bars: tuple[tuple[float, float, float, str], ...]
-    """x, width, height, title; height by the logarithm of the pixels."""
+    """x, width, height, title; the height is on a logarithmic scale of pixels."""
 
 
 def operating_chart(figures: Mapping[str, Any]) -> OperatingChart:
-    """The curves of `operating_curve`, on axes that show what a line would choose among."""
+    """The curves of `operating_curve`, on axes that show the useful settings."""
     curve = figures["operating_curve"]
     common, by_class = curve["common_shift"], curve["by_class"]
     overkill, escape = figures["overkill_interval"], figures["escape_interval"]
@@ -93,7 +94,7 @@ def operating_chart(figures: Mapping[str, Any]) -> OperatingChart:
 
 
 def _axes(overkill: Sequence[float], escape: Sequence[float]) -> tuple[float, float]:
-    """Ends of the axes: the chosen points and what lies around them, not the far ends nobody would choose."""
+    """Ends of the axes: the chosen points and their surroundings, without settings far from use."""
     ends = [min(1.0, max(LEAST_AXIS, AROUND * max(shares, default=0.0))) for shares in (overkill, escape)]
     return ends[0], ends[1]
 
@@ -119,7 +120,7 @@ def _curve(kind: int, name: str, curve: Mapping[str, Any], axes: tuple[float, fl
 
 
 def _steps(points: Sequence[Point]) -> str:
-    """A staircase, cut off at the axes' ends: between two settings only what one of them reaches is claimed."""
+    """A staircase, cut off at the ends of the axes: it does not interpolate between two settings."""
     path = ""
     for before, point in zip([points[0], *points], points, strict=False):
         if point.x > 100.0:
@@ -134,7 +135,7 @@ def _steps(points: Sequence[Point]) -> str:
 
 
 def reliability_chart(curve: Sequence[Mapping[str, Any]]) -> ReliabilityChart:
-    """The bins of `reliability_curve`."""
+    """The chart of the bins of `reliability_curve`."""
     most = max(math.log10(1 + row["pixels"]) for row in curve)
     points, bars = [], []
     for row in curve:

@@ -1,4 +1,4 @@
-"""Puts the figures, curves and pictures of one evaluation on one self-contained HTML page."""
+"""Renders the figures, curves and pictures of one evaluation as one self-contained HTML page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from trainer.evaluation.report.pictures import WrongPicture, show_escapes, show_
 from trainer.evaluation.study import Study
 
 WIDE: Final = 3.0
-"""Frames this many times wider than high get a row of their own."""
+"""Ratio of width to height from which frames get a full row."""
 BESIDE_BASELINE: Final = (
     ("escape", "escape", "of defective frames, accepted"),
     ("overkill", "overkill", "of good frames, rejected"),
@@ -32,20 +32,20 @@ BESIDE_BASELINE: Final = (
     ("binary mIoU", "binary_miou", "mean of normal and defect IoU"),
     ("Kaggle Dice", "kaggle_dice", "mean over frame and kind, 1 where both are empty"),
 )
-"""Name, key and meaning of the figures that the all-normal model gets, too."""
+"""Name, key and meaning of the figures that are also shown for the all-normal model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """One of the two figures a line lives by."""
+    """One of the two main figures: escape or overkill."""
 
     name: str
     share: str
-    """In per cent, or a dash where there is no such frame."""
+    """In percent, or a dash if there is no such frame."""
     interval: str
     counted: str
     alarm: str | None = None
-    """What to say where the figure makes the model useless."""
+    """Warning if the figure makes the model useless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ class ClassRow:
     threshold: float | None
     min_area_px: int | None
     rejected: Mapping[str, Any] | None
-    """Frames that show it, counted; None for normal."""
+    """Rejected frames among those that show it, counted; None for normal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """All that the template shows."""
+    """All values that the template shows."""
 
     title: str
     where: str
@@ -87,8 +87,8 @@ class Page:
 def write_page(path: Path, figures: Mapping[str, Any], study: Study, data: LoadedFrames, where: str) -> None:
     """Write the page whole or not at all.
 
-    `figures` is the object of `trainer evaluate --json`, `where` the data set as the user named it. One file that
-    needs no other: no network, no script. Raises OSError.
+    `figures` is the object of `trainer evaluate --json`, `where` the data set as the user named it. The page is
+    one self-contained file, without network access or scripts. Raises OSError.
     """
     write_whole(path, _render(_compose(figures, study, data, where)).encode("utf-8", "replace"))
 
@@ -164,7 +164,7 @@ def _seen(seen: Mapping[str, Any]) -> str:
 
 
 def _percent(share: float | None) -> str:
-    """Two figures or so: 0.69 %, 2.1 %, 11.5 %."""
+    """About two significant digits: 0.69 %, 2.1 %, 11.5 %."""
     if share is None:
         return "–"
     percent = 100 * share

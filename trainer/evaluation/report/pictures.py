@@ -1,4 +1,4 @@
-"""Frames that were judged wrongly: what the label shows above what the model answered."""
+"""Pictures of wrongly judged frames: the label and the model's answer."""
 
 import base64
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from trainer.evaluation.study import WrongFrame
 
 PICTURE_PX: Final = 1200
 PICTURE_QUALITY: Final = 72
-"""24 pictures of 256×1600 then take about 1.5 MB."""
+"""JPEG quality. 24 pictures of 256×1600 then take about 1.5 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrongPicture:
-    """One frame as the page shows it."""
+    """One frame on the page."""
 
     name: str
     told: tuple[str, ...]
     label: str
     """JPEG with the labelled defects outlined, base64."""
     answer: str
-    """The same with what the model found."""
+    """JPEG with the model's defects outlined, base64."""
     width_px: int
     height_px: int
 
@@ -36,7 +36,7 @@ class WrongPicture:
 def show_escapes(
     worst: Sequence[WrongFrame], data: LoadedFrames, classes: Sequence[str]
 ) -> tuple[WrongPicture, ...]:
-    """Defective frames that were accepted."""
+    """Pictures of defective frames that were accepted."""
     shown = []
     for wrong in worst:
         label = data.labels[wrong.index]
@@ -48,7 +48,7 @@ def show_escapes(
 def show_overkills(
     worst: Sequence[WrongFrame], data: LoadedFrames, classes: Sequence[str]
 ) -> tuple[WrongPicture, ...]:
-    """Good frames that were rejected."""
+    """Pictures of good frames that were rejected."""
     shown = []
     for wrong in worst:
         over = f"{100 * wrong.rank / MAX_SCORE:.0f} % over the threshold"
@@ -83,7 +83,7 @@ def _jpeg(picture: Pixels) -> str:
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     options = [
         *(cv2.IMWRITE_JPEG_QUALITY, PICTURE_QUALITY),
-        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),  # thin coloured lines
+        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),  # for sharp coloured lines
     ]
     _, encoded = cv2.imencode(".jpg", picture, options)
     return base64.b64encode(encoded.tobytes()).decode()

@@ -1,4 +1,4 @@
-"""What training minimises: one table of losses, each a file of its own, added up by name ("ce+dice")."""
+"""Training losses: one table, one file per loss, combined by name ("ce+dice")."""
 
 from collections.abc import Callable
 from typing import Final
@@ -13,7 +13,7 @@ from trainer.training.losses.lovasz import lovasz_softmax
 from trainer.training.losses.match import Match
 
 Loss = Callable[[Match], Tensor]
-"""A scalar from a network's answer held against the labels."""
+"""Maps the match of a network's answer and the labels to a scalar."""
 
 LOSSES: Final[dict[str, Loss]] = {
     "ce": cross_entropy,
@@ -21,11 +21,11 @@ LOSSES: Final[dict[str, Loss]] = {
     "lovasz": lovasz_softmax,
     "focal": focal,
 }
-"""Name → loss; a sum of them is written with +."""
+"""Name → loss; a + joins the names of a sum."""
 
 
 def loss_named(name: str) -> Loss:
-    """The loss or the sum of losses of that name; raises InputError for one that is not in the table."""
+    """The loss or sum of losses with that name; raises InputError for an unknown one."""
     terms = name.split("+")
     unknown = [term for term in terms if term not in LOSSES]
     if unknown or len(set(terms)) != len(terms):

@@ -1,4 +1,4 @@
-"""Cross-entropy: scores that can be read as probabilities."""
+"""Cross-entropy: gives scores that are probabilities."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""Focal loss: cross-entropy that turns away from pixels that are right already."""
+"""Focal loss: cross-entropy with less weight on pixels that are already right."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from trainer.training.losses.match import Match
 
 GAMMA: Final = 2.0
-"""How fast; the value of Lin et al. 2017, "Focal loss for dense object detection"."""
+"""Exponent of the weight (1 − p): the value of Lin et al. 2017, "Focal loss for dense object detection"."""
 
 
 def focal(match: Match) -> Tensor:

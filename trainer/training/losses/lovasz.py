@@ -1,4 +1,4 @@
-"""Lovász-softmax: the convex surrogate of IoU itself."""
+"""Lovász-softmax: the convex surrogate of IoU."""
 
 import torch
 from torch import Tensor
@@ -9,8 +9,8 @@ from trainer.training.losses.match import Match
 def lovasz_softmax(match: Match) -> Tensor:
     """Mean over the classes in the batch of the Lovász extension of 1 − IoU (Berman et al. 2018, algorithm 1).
 
-    It is defined on whole pixels only: a cell counts as the class that covers most of it. The batch is that of
-    this process: the sort behind it cannot be split.
+    It is defined on whole pixels only: a cell counts as the class that covers most of it. It covers the batch of
+    this process only, because the sort cannot be split.
     """
     labels = match.majority().flatten()
     probabilities = match.log_p.exp().movedim(1, -1).flatten(0, 2)
@@ -25,7 +25,7 @@ def lovasz_softmax(match: Match) -> Tensor:
 
 
 def _jaccard_steps(truth: Tensor) -> Tensor:
-    """How much 1 − IoU grows with each further error, errors sorted largest first; 0/1 float [P] → [P]."""
+    """Growth of 1 − IoU with each further error, errors sorted largest first; 0/1 float [P] → [P]."""
     total = truth.sum()
     missed = total - truth.cumsum(0)
     union = total + (1.0 - truth).cumsum(0)

@@ -1,8 +1,8 @@
-"""A network's answer held against the labels, at the resolution the network answers in.
+"""Matches a network's answer with the labels, at the resolution of the answer.
 
-A network with a strided stem answers once per cell of s×s pixels. Enlarging its logits to full size only to
-compare them there took a third of a step of the fast preset; here the labels go to the cells instead, as the share
-of each cell's area that each class covers, so that nothing about the labels' outlines is lost.
+A network with a strided stem answers once per cell of s×s pixels. Enlarging its logits to full size for the
+comparison took a third of a step of the fast preset. Instead, the labels are reduced to cells, as the share of
+each cell's area that each class covers, which keeps the labels' outlines.
 """
 
 from abc import ABC, abstractmethod
@@ -14,12 +14,12 @@ from torch.nn import functional
 
 
 class Match(ABC):
-    """What losses are made of; `log_p` is the log-softmax, float [N, C, h, w]."""
+    """Input of the losses; `log_p` is the log-softmax, float [N, C, h, w]."""
 
     def __init__(self, log_p: Tensor, class_weights: Tensor | None) -> None:
         self.log_p = log_p
         self.class_weights = class_weights
-        """float [C] or None for all 1; cross-entropy and focal loss follow it."""
+        """Float [C], or None for all 1; used by cross-entropy and focal loss."""
 
     @property
     def classes(self) -> int:
@@ -28,16 +28,16 @@ class Match(ABC):
 
     @cached_property
     def surprise(self) -> Tensor:
-        """−log p of what is there, float [N, h, w]."""
+        """−log p of the true class, float [N, h, w]."""
         return -self.expect(self.log_p)
 
     @abstractmethod
     def expect(self, values: Tensor) -> Tensor:
-        """Mean over each cell's area of the value its class has, [N, C, h, w] → [N, h, w]."""
+        """Mean over each cell's area of its true class's value, [N, C, h, w] → [N, h, w]."""
 
     @abstractmethod
     def overlap(self) -> Tensor:
-        """Probability given to each class where it is, summed over the cells, [C]."""
+        """Probability of each class where it is true, summed over the cells, [C]."""
 
     @abstractmethod
     def areas(self) -> Tensor:
@@ -49,8 +49,11 @@ class Match(ABC):
 
 
 class PixelMatch(Match):
-    """One class a cell: `labels` int64 [N, h, w]. Only each pixel's own probability is touched: on full-size
-    logits that takes half the time of a one-hot product."""
+    """One class per cell: `labels` int64 [N, h, w].
+
+    It reads only the probability of each pixel's class: on full-size logits that takes half the time of a one-hot
+    product.
+    """
 
     def __init__(self, log_p: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> None:
         super().__init__(log_p, class_weights)
@@ -75,7 +78,7 @@ class PixelMatch(Match):
 
 
 class CellMatch(Match):
-    """Several classes a cell: `shares` float [N, C, h, w], each cell's adding up to 1."""
+    """Several classes per cell: `shares` float [N, C, h, w], which add up to 1 in each cell."""
 
     def __init__(self, log_p: Tensor, shares: Tensor, class_weights: Tensor | None = None) -> None:
         super().__init__(log_p, class_weights)
@@ -99,7 +102,7 @@ class CellMatch(Match):
 
 
 def match(logits: Tensor, labels: Tensor, stride: int, class_weights: Tensor | None = None) -> Match:
-    """Logits float [N, C, ⌈H/s⌉, ⌈W/s⌉] against labels uint8 [N, H, W], s the stride."""
+    """Match logits float [N, C, ⌈H/s⌉, ⌈W/s⌉] with labels uint8 [N, H, W]; s is the stride."""
     log_p = logits.log_softmax(dim=1)
     if stride == 1:
         return PixelMatch(log_p, labels.long(), class_weights)
@@ -107,9 +110,9 @@ def match(logits: Tensor, labels: Tensor, stride: int, class_weights: Tensor | N
 
 
 def cell_shares(labels: Tensor, classes: int, stride: int) -> Tensor:
-    """Share of each cell's area that each class covers, float [N, C, ⌈H/s⌉, ⌈W/s⌉]; cut cells count what is left.
+    """Share of each cell's area that each class covers, float [N, C, ⌈H/s⌉, ⌈W/s⌉].
 
-    `labels` uint8 [N, H, W].
+    `labels` is uint8 [N, H, W]. A cell cut off by the frame's edge counts only its part inside the frame.
     """
     kinds = torch.arange(1, classes, dtype=labels.dtype, device=labels.device).view(1, -1, 1, 1)
     present = (labels.unsqueeze(1) == kinds).float()

@@ -1,4 +1,4 @@
-"""Sums over the batch of all processes that train together, with their gradient."""
+"""Sums over the batch of all training processes, with their gradient."""
 
 from typing import Any, cast
 
@@ -7,10 +7,10 @@ from torch import Tensor, distributed
 
 
 class _AllReduce(torch.autograd.Function):
-    """Sum over the processes; backwards the gradients are summed as well.
+    """Sum over the processes; the backward pass sums the gradients as well.
 
-    DDP averages the gradients of the processes, each of which computed the same loss: the sum here and the mean
-    there give every process's cells the gradient they would have in one process.
+    DDP averages the gradients of the processes, each of which computed the same loss: with the sum here and the
+    mean there, every process's cells get the gradient that they would have in a single process.
     """
 
     @staticmethod
@@ -27,7 +27,7 @@ class _AllReduce(torch.autograd.Function):
 
 
 def summed(mine: Tensor) -> Tensor:
-    """`mine` of this process plus that of all others; itself where there is one process."""
+    """Sum of `mine` over all processes; `mine` itself with a single process."""
     if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
         return mine
     return cast("Tensor", _AllReduce.apply(mine))  # type: ignore[no-untyped-call]
