@@ -1,4 +1,4 @@
-"""The processes of a line in one table. Each is a thin loop around the functions of `inspector.stages`."""
+"""The processes of a line in one table. Each is a thin loop around the functions of `inspector.core`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

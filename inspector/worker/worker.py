@@ -36,7 +36,7 @@ Socket = zmq.Socket[bytes]
 
 
 class PendingFrame(msgspec.Struct, frozen=True):
-    """A frame in the worker's hands."""
+    """A frame that the worker holds: queued, or in a batch."""
 
     frame: Frame
     received_ns: int
@@ -86,8 +86,8 @@ class Worker:
         self._clean = clean
         self._deadline_ns = deadline_ns
         self._gather_ns = int(chunk_s(deadline_ns / 1e9) * 1e9)
-        """While frames wait for the engine, results travel together, and none waits longer than this. With time to
-        spare each travels at once."""
+        """Longest a result waits to be sent with others, while frames queue for the engine. Without a queue,
+        results are sent at once."""
         self._engine_ns = 0
         """Expected time of a batch: that of the last one, halved when it alone causes a shed frame."""
         self._batcher = batcher
