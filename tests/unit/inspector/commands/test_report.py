@@ -11,7 +11,7 @@ import pytest
 from inspector.cli import main
 from inspector.report.verdict_files import Selection, VerdictFiles
 from inspector.values import Verdict
-from tests.unit.inspector.sinks.test_report import Page, defect, picture, some_run, verdict, write_run
+from tests.unit.inspector.report.test_report import Page, defect, picture, some_run, verdict, write_run
 
 NOW_S = time.time()
 HOUR_S = 3600

@@ -13,7 +13,7 @@ from inspector.report.reject_gallery import OF_A_KIND, reasons_by_size
 from inspector.report.report import write_report
 from inspector.report.run_figures import read_figures
 from inspector.values import Decision, Defect, Verdict
-from tests.unit.inspector.sinks.test_report import FRAME_MM, Page, defect, picture, some_run, verdict, write_run
+from tests.unit.inspector.report.test_report import FRAME_MM, Page, defect, picture, some_run, verdict, write_run
 
 RECIPE = """
 name = "plate"
