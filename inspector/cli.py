@@ -28,7 +28,7 @@ CONFIG_VARIABLE: Final = "INSPECTOR_CONFIG"
 INSTALLED_CONFIG: Final = Path("/etc/inspector/line.toml")
 """Config of the installed service."""
 
-LOOKING: Final = ("status", "check", "export", "mark", "unmark")
+LOOKING: Final = ("status", "check", "export", "mark", "unmark", "report")
 """Commands that start no line: without --config they read the service's config."""
 
 
@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logs.configure(options.command)
     try:
-        if getattr(options, "config", ...) is None:
+        needs_no_line = options.command == "report" and options.run is not None
+        if getattr(options, "config", ...) is None and not needs_no_line:
             options.config = _default_config(options.command)
         code = _run(options)
         sys.stdout.flush()  # inside the try: stdout may be a closed pipe

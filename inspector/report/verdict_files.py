@@ -71,7 +71,7 @@ class VerdictFiles:
     def __init__(self, folder: Path, selection: Selection) -> None:
         """Raises InputError if the folder holds no verdict log."""
         self._folder, self._selection = folder, selection
-        self.rotated = bool(full_files(folder)) if folder.is_dir() else False
+        self.rotated = bool(full_files(folder / VERDICTS_NAME)) if folder.is_dir() else False
         """The logs are a service's, which keeps only the newest ones and counts from its last start."""
         if not self.rotated and not (folder / VERDICTS_NAME).exists():
             raise InputError(_nothing_here(folder))
@@ -87,7 +87,7 @@ class VerdictFiles:
             newest = None
         inode = os.fstat(newest.fileno()).st_ino if newest is not None else None
         try:
-            for path in full_files(self._folder):
+            for path in full_files(self._folder / VERDICTS_NAME):
                 yield from self._full(path, inode)
             if newest is not None:
                 yield from newest
