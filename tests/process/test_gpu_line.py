@@ -112,7 +112,7 @@ def test_check_names_what_the_engine_runs_on(line: GpuLine):
     [
         ({"CUDA_GPU": ""}, "needs an NVIDIA GPU"),
         ({"TENSORRT_VERSION": "11.3.0.99"}, "built with TensorRT 11.4.0.106, here is 11.3.0.99"),
-        ({"CUDA_GPU": "Other GPU,8.6"}, "this GPU (Other GPU) has 8.6"),
+        ({"CUDA_GPU": "Other GPU,8.6"}, "this GPU is Other GPU (8.6)"),
     ],
 )
 def test_check_says_what_this_pc_lacks(line: GpuLine, gpu: dict[str, str], said: str):

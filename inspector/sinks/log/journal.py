@@ -62,7 +62,9 @@ class Journal:
         header = self._header
         written = log_bytes - header.log_bytes if log_inode == header.log_inode else log_bytes
         start = header.taken + max(0, written)
-        return os.pread(self._file, max(0, self._end - start), HEADER_BYTES + start)
+        lines = os.pread(self._file, max(0, self._end - start), HEADER_BYTES + start)
+        # A kill may leave part of a line, whose verdict nobody was told.
+        return lines[: lines.rfind(b"\n") + 1]
 
     def append(self, lines: bytes | bytearray, places: dict[str, tuple[int, int]]) -> None:
         """Keep these lines and each camera's place. Full memory is only logged: verdicts still go to the log."""
@@ -93,11 +95,11 @@ class Journal:
                 header.taken = self._end = 0
             self._write_header()
 
-    def restart(self, log_inode: int, log_bytes: int) -> None:
-        """Empty the journal, because all lines are in the log."""
+    def restart(self, log_inode: int, log_bytes: int, lines: bytes = b"") -> None:
+        """Begin with these lines, which the log lacks; it has all others."""
         with self._lock:
             os.ftruncate(self._file, HEADER_BYTES)
-            self._end = 0
+            self._end = os.pwrite(self._file, lines, HEADER_BYTES)
             self._header = JournalHeader(0, log_inode, log_bytes, self._header.places)
             self._write_header()
             self.failed = False

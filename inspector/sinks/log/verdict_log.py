@@ -52,7 +52,7 @@ class VerdictLog:
             rest = _recover(file, journal)
             if not rest:
                 file.cut_torn_line()
-                journal.restart(file.inode, file.size)
+            journal.restart(file.inode, file.size, rest)
         else:
             file.cut_torn_line()
         self._before = {} if journal is None else journal.places
@@ -120,7 +120,6 @@ def _recover(file: LogFile, journal: Journal) -> bytes:
         except OSError as error:
             log.error("log cannot be written: it is held in memory", path=str(file.path), error=error.strerror)
             break
-        journal.taken(written, file.inode, file.size)
         rest = rest[written:]
     return rest
 
