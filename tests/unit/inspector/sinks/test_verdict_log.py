@@ -8,17 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.sinks.log import log_writer
 from inspector.sinks.log.journal import JOURNAL_NAME, Journal
 from inspector.sinks.log.log_file import LogFile
-from inspector.sinks.log.verdict_log import (
-    VERDICTS_NAME,
-    Rotation,
-    VerdictLog,
-    full_files,
-    last_places,
-    read_verdicts,
-)
+from inspector.sinks.log.verdict_log import Rotation, VerdictLog, full_files, last_places
 from inspector.values import Decision, Verdict
 
 
