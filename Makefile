@@ -8,7 +8,7 @@ TEST_WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 # CPU builds of torch, a tenth of the size of the CUDA builds on PyPI.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help demo test test-all test-gpu test-system bindings check bench clean
+.PHONY: help demo test test-all test-gpu test-system bindings check docs bench clean
 
 help:
 	@echo "make demo         simulate a coil, inspect it, write a report (installs what it needs into $(VENV))"
@@ -17,7 +17,8 @@ help:
 	@echo "make test-gpu     what needs an NVIDIA GPU; prints its figures"
 	@echo "make test-system  the service under a real systemd in a container (root, debootstrap, systemd-nspawn)"
 	@echo "make check        lint, types, import directions"
-	@echo "make bench        print the figures of the README"
+	@echo "make docs         these pages as a site in out/site, every link checked"
+	@echo "make bench        print the figures of docs/figures.md"
 	@echo "make clean        remove $(VENV), out/ and what was built"
 
 # What runs on the line: no torch.
@@ -37,6 +38,10 @@ $(VENV)/.dev: $(VENV)/.runtime
 	    --index-url $(TORCH_CPU_INDEX) "$$(grep -om1 'torch==[0-9.*]*' pyproject.toml)" || \
 	  echo "no CPU build of torch from $(TORCH_CPU_INDEX): taking the default build"
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.runtime
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
 # The engine is built where it runs, from the model that comes with the project.
@@ -73,6 +78,11 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The variable switches off what Material prints about its makers' plans. Never with --quiet: warnings would not count.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open out/site/index.html in a browser"
 
 bench: $(VENV)/.dev configs/demo/engine/manifest.json
 	$(BIN)/python -m tests.benchmarks

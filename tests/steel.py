@@ -9,7 +9,7 @@ import numpy as np
 from inspector.sources.simulator import SimulatorSettings, strip
 
 SHARED = Path(os.environ.get("INSPECTOR_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-"""Real steel frames; see the README for where to get them. Tests use them where they are and pass without."""
+"""Real steel frames; see docs/contributing.md. Tests use them where they are and pass without."""
 
 
 def real(name: str) -> Path | None:

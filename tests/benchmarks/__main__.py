@@ -1,4 +1,4 @@
-"""All figures of the README, one after the other."""
+"""All figures of docs/figures.md, one after the other."""
 
 import sys
 from functools import partial

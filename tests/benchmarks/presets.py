@@ -34,7 +34,7 @@ FRAMES: Final = 16
 
 
 def main() -> None:
-    """Print frames a second of each, the best round and the median one, and the ratios the README speaks of."""
+    """Print frames a second of each, the best round and the median one, and the ratios of docs/figures.md."""
     frames = np.stack([frame.pixels for frame in islice(strip(SimulatorSettings(seed=1)), FRAMES)])
     with tempfile.TemporaryDirectory() as folder:
         core = ov.Core()

@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboard.json"
+RUNBOOK = ROOT / "docs" / "health.md"
 RULE_TESTS = Path(__file__).parent / "alerts_fire.yml"
 
 promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool: apt install prometheus")
@@ -42,10 +43,9 @@ def test_every_alert_says_what_and_how_bad():
 
 
 def test_every_alert_stands_in_the_runbook_and_is_tested():
-    """What it means and what to do is in the README; that it fires is in alerts_fire.yml."""
+    """What it means and what to do is in docs/health.md; that it fires is in alerts_fire.yml."""
     names = {alert["alert"] for alert in alerts()}
-    readme = (ROOT / "README.md").read_text()
-    assert names == set(re.findall(r"^\| `(Inspector\w+)`", readme, re.MULTILINE))
+    assert names == set(re.findall(r"^\| `(Inspector\w+)`", RUNBOOK.read_text(), re.MULTILINE))
     tested = RULE_TESTS.read_text()
     for name in names:
         assert f'alertname="{name}"' in tested, f"{name} is never seen to fire"

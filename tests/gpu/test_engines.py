@@ -99,7 +99,7 @@ def test_a_batch_is_what_its_frames_are_alone(
 
 @pytest.mark.parametrize("preset", ["fast", "balanced", "paper"])
 def test_speed_at_every_batch_size(backend_here: str, preset: str, frames: Pixels, engines: Path):
-    """The table of the README: whole frames, fp16, alone on the GPU; bigger batches are never slower a frame."""
+    """The table of docs/gpu.md: whole frames, fp16, alone on the GPU; bigger batches are never slower a frame."""
     for batch in BATCHES:
         try:
             folder = write_preset_engine(

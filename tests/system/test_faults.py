@@ -449,7 +449,7 @@ def out_of_memory(line: Service, measured: Measured) -> None:
 
 
 def engine_swapped(line: Service, measured: Measured) -> None:
-    """By hand, as the README says: the new unit is started, then the old one stopped. Nothing is lost by it."""
+    """By hand, as docs/service.md says: the new unit starts, then the old one stops. Nothing is lost by it."""
     line.container.run(
         f'test -d /opt/inspector/engines/plate-2 || {PYTHON} -c "{NEXT_ENGINE}"; '
         "chown -R root:inspector /opt/inspector/engines/plate-2"

@@ -1,4 +1,4 @@
-"""The gate's registers: what the code writes is what the README tells the PLC's programmer."""
+"""The gate's registers: what the code writes is what docs/gate.md tells the PLC's programmer."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from inspector.sinks.gate.gate import RECORDS, Action, Block, Fault, Record
 from inspector.sinks.gate.registers import HEADER, RECORD, REGISTERS, decode, encode
 
-README = Path(__file__).parents[4] / "README.md"
+PAGE = Path(__file__).parents[4] / "docs" / "gate.md"
 
 MODBUS_LIMIT = 123
 """Registers that one request of function 16 may write."""
@@ -60,9 +60,9 @@ def test_another_map_is_refused():
             decode(wrong)
 
 
-def test_the_readme_has_the_same_table():
+def test_the_page_has_the_same_table():
     """Names and meanings, in the same order."""
-    text = README.read_text()
+    text = PAGE.read_text()
     places = [text.index(f"| {name} | {meaning} |") for name, meaning in HEADER]
     for (name, meaning), (after, _) in zip(RECORD, (*RECORD[1:], ("", "")), strict=True):
         if meaning:
