@@ -32,6 +32,9 @@ TURN_MESSAGES: Final = 64
 DRAIN_S: Final = 1.0
 """How long to wait for results in transit after a stop request, seconds."""
 
+QUIET_S: Final = 0.1
+"""After a stop, links without a message for this long have none left."""
+
 LONGEST_DRAIN_S: Final = 10.0
 """How long to wait for announcements sent before a stop request, seconds; systemd waits longer."""
 
@@ -106,6 +109,7 @@ def _serve(
         if end is not news:
             answers.register(end, zmq.POLLIN)
     stop_s: float | None = None
+    quiet_since_s = 0.0
     progress, pulse, refusals = Progress(decide, notifier), Pulse(notifier, "verdicts"), Repeated()
     given: list[Outcome] = []
     while True:
@@ -129,13 +133,17 @@ def _serve(
             watch.look(decide, sinks, now_ns)
         pulse.turn(decide.tally.captured, owed=decide.overdue(now_ns), say=decide.state)
         if stop:
+            now_s = time.monotonic()
             if stop_s is None:
-                stop_s = time.monotonic()
+                stop_s = quiet_since_s = now_s
                 poller.unregister(stop.fileno())
-            quiet = news not in ready and results not in ready
-            # Read a full news link up to the frames captured after the stop: every earlier frame needs a verdict.
+            if news in ready or results in ready:
+                quiet_since_s = now_s
+            # A link that was full is empty for a moment while its next messages are on their way.
+            quiet = now_s - quiet_since_s > QUIET_S
+            # A link full of announcements is read up to frames captured since the stop: each needs a verdict.
             heard_all = quiet or decide.newest_captured_ns >= stop_s * 1e9
-            waited_s = time.monotonic() - stop_s
+            waited_s = now_s - stop_s
             if (quiet and not decide.owed) or (waited_s > DRAIN_S and heard_all) or waited_s > LONGEST_DRAIN_S:
                 return
 
