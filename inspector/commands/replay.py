@@ -54,6 +54,7 @@ def replay(
         update={
             "cameras": {camera: settings},
             "deadline_ms": DEADLINE_MS,
+            "replay": True,
             "gate": None,
             "health": None,
             "sinks": config.line.sinks.model_copy(update={"keep_all": True}),

@@ -298,6 +298,8 @@ class LineConfig(BaseSettings):
     """The health server; None starts none. A replay never has one."""
     links: Path = Field(default_factory=_runtime_folder)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; created for its owner only."""
+    replay: bool = False
+    """Set by `inspector replay` alone: ingest epochs and verdicts do not depend on when it runs."""
 
     def json_for_people(self) -> str:
         """All settings with defaults, without passwords, to be kept with the results."""
@@ -368,6 +370,8 @@ def load_config(path: Path) -> LoadedConfig:
     _refuse_password(path, values)
     _refuse_unknown_variables()
     line = validate(path, values, LineConfig)
+    if line.replay and path.suffix == ".toml":
+        raise ConfigError(f"{path}: replay: is set by `inspector replay` alone: remove it")
     identity = f"{line.name}@{hashlib.sha256(raw).hexdigest()[:12]}"
     return LoadedConfig(path, _absolute(line, path.resolve().parent), identity)
 

@@ -32,6 +32,8 @@ class _Entry(msgspec.Struct, Generic[A, R]):
     result: R | None = None
     fault: Uninspected | None = None
     shown_by: A | None = None
+    unfit: bool = False
+    """Announced with its fault: no result counts."""
 
 
 class Settled(msgspec.Struct, Generic[A, R], frozen=True):
@@ -79,7 +81,9 @@ class CameraLedger(Generic[A, R]):
         `result` is a result that arrived before the announcement. Raises ValueError for a repeated frame id.
         """
         self._fill(frame_id, captured_ns, announcement)
-        entry: _Entry[A, R] = _Entry(frame_id, announcement, captured_ns + self.deadline_ns, result, fault)
+        entry: _Entry[A, R] = _Entry(
+            frame_id, announcement, captured_ns + self.deadline_ns, result, fault, unfit=fault is not None
+        )
         self._open.append(entry)
         self.expected = frame_id + 1
 
@@ -134,6 +138,14 @@ class CameraLedger(Generic[A, R]):
     def _lost_frames(self) -> int:
         return sum(len(gap) for gap, _ in self._lost)
 
+    def lost_ranges(self) -> list[tuple[int, int]]:
+        """(first frame id, one past the last) of long gaps that are not settled yet."""
+        return [(gap.start, gap.stop) for gap, _ in self._lost]
+
+    def resume_lost(self, ranges: list[tuple[int, int]], shown_by: A) -> None:
+        """Settle gaps that an earlier ledger left; `shown_by` stands for the frame after them."""
+        self._lost.extend((range(*each), shown_by) for each in ranges)
+
     def close(self, reason: Uninspected, now_ns: int) -> list[Settled[A, R]]:
         """Close all open frames; one with neither a result nor a fault gets `reason`."""
         for entry in self._open:
@@ -148,7 +160,7 @@ class CameraLedger(Generic[A, R]):
         return self._open[0].deadline_ns if self._open else None
 
     def _close(self, entry: _Entry[A, R], now_ns: int) -> Settled[A, R]:
-        result = entry.result
+        result = None if entry.unfit else entry.result
         if result is not None and now_ns >= entry.deadline_ns:
             # After decide was away, announcement and result arrive together but too late: the steel has passed.
             self.late += 1

@@ -4,6 +4,7 @@ A line that inspects black or blurred pictures finds no defects and accepts all 
 rows of each frame and compares the measures with limits. `docs/picture.md` explains each measure and its limits.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
@@ -63,6 +64,10 @@ class Measures(msgspec.Struct, frozen=True):
     """Mean difference of neighbouring pixels ÷ mean grey: texture and noise."""
     sharpness: float
     """Grain ÷ contrast: 1 for noise, 1/8 for a picture so blurred that it is smooth over 8 px."""
+
+
+RECENT: Final = 4
+"""Pictures that a new one is compared with: a driver that hangs may repeat its buffers in turn."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -185,9 +190,8 @@ class PictureCheck:
         self._given = given
         self._learn_frames = learn_frames
         self._seen = _Seen()
-        self._last: Pixels | None = None
-        self._last_measures: Measures | None = None
-        self._last_strip: Pixels | None = None
+        self._recent: deque[tuple[Measures, Pixels, Pixels]] = deque(maxlen=RECENT)
+        """Measures, measured pixels and all pixels of the newest pictures."""
         self._equal = 1
         self.limits = msgspec.structs.replace(Limits(), **given)
         self.learned = learn_frames == 0
@@ -235,18 +239,14 @@ class PictureCheck:
         return FROZEN if self._equal > limits.max_equal_pictures else None
 
     def _repeats(self, pixels: Pixels, measures: Measures, strip: Pixels) -> bool:
-        """Whether the picture equals the previous one in every pixel; comparing the measures first is cheap."""
-        last, last_measures, last_strip = self._last, self._last_measures, self._last_strip
-        self._last, self._last_measures, self._last_strip = pixels, measures, strip
-        if (
-            last is None
-            or last_strip is None
-            or measures != last_measures
-            or not np.array_equal(strip, last_strip)
-        ):
-            self._equal = 1
-            return False
-        repeated = last is pixels or np.array_equal(last, pixels)
+        """Whether the picture equals a recent one in every pixel; comparing the measures first is cheap."""
+        repeated = any(
+            measures == before
+            and np.array_equal(strip, its_strip)
+            and (its_pixels is pixels or np.array_equal(its_pixels, pixels))
+            for before, its_strip, its_pixels in self._recent
+        )
+        self._recent.append((measures, strip, pixels))
         self._equal = self._equal + 1 if repeated else 1
         return repeated
 

@@ -36,6 +36,8 @@ class Camera:
     """Ingest epoch → next frame id, for ingests whose earlier frames already have verdicts."""
     early: dict[tuple[int, int], Inspection] = field(default_factory=dict)
     """(ingest epoch, frame id) → result that arrived before its frame's announcement."""
+    left_gaps: list[tuple[int, int, int]] = field(default_factory=list)
+    """(ingest epoch, first frame id, one past the last) that an earlier decide left without a verdict."""
     total: int | None = None
     ended: bool = False
     heard_ns: int | None = None
@@ -86,6 +88,8 @@ class Camera:
             check_position(message)
             early = self.early.pop((message.ingest_epoch, message.frame_id), None)
             self.ledger.announce(message.frame_id, message, message.clock_ns, message.fault or fault, early)
+            if self.left_gaps:
+                self._resume_gaps(message)
         elif isinstance(message, Fault):
             self.ledger.fault(message.frame_id, message.reason)
         elif isinstance(message, End):
@@ -93,6 +97,12 @@ class Camera:
             self.ended = True
         elif isinstance(message, Begin):
             self.total = message.total
+
+    def _resume_gaps(self, shown_by: Announcement) -> None:
+        ranges = [(start, stop) for epoch, start, stop in self.left_gaps if epoch == self.ingest_epoch]
+        self.left_gaps = []
+        self.ledger.resume_lost(ranges, shown_by)
+        self.first -= sum(stop - start for start, stop in ranges)
 
     def straggle(self, message: Announcement | End) -> range:
         """The frames of a replaced ingest that `message` is the first to report; each needs a verdict.
@@ -102,10 +112,12 @@ class Camera:
         epoch = message.ingest_epoch
         last = message.frame_id if isinstance(message, Announcement) else message.captured - 1
         # An unknown ingest: frames before this one may already have verdicts, so only this one counts.
-        start = self.next_frames.get(epoch, last)
+        start = self.next_frames.get(epoch, last if isinstance(message, Announcement) else last + 1)
+        if last < -1:
+            raise ValueError(f"frame {last} is not a frame id")
         if isinstance(message, Announcement):
             check_position(message)
-            if last < start:
+            if last < start or last < 0:
                 raise ValueError(f"frame {last} was announced before (next is {start})")
         stop = max(start, last + 1)
         start = max(start, stop - MAX_LOST)

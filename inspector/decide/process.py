@@ -65,7 +65,7 @@ def main(config: LoadedConfig) -> None:
         folder.classes,
         int(line.deadline_ms * 1e6),
         meters,
-        None if line.sinks.keep_all else DEFECTS_PER_SECOND,
+        None if line.replay else DEFECTS_PER_SECOND,
     )
     with (
         hold_place("decide", line.links),
@@ -81,6 +81,8 @@ def main(config: LoadedConfig) -> None:
         for camera, places in sinks.places().items():
             for ingest_epoch, next_frame in places.items():
                 decide.resume(camera, ingest_epoch, next_frame)
+        for camera, gaps in sinks.gaps.items():
+            decide.resume_gaps(camera, gaps)
         news = open_receiver(context, NEWS, line.links)
         results = open_receiver(context, RESULTS, line.links)
         notifier.tell(**{READY: "1"})
@@ -126,7 +128,7 @@ def _serve(
         now_ns = time.monotonic_ns()
         given.extend(decide.settle(now_ns))
         refused = decide.refused_lately(now_ns)
-        sinks.turn(given, owed=decide.owed, silent=decide.silent(now_ns), refused=refused)
+        sinks.turn(given, owed=decide.owed, silent=decide.silent(now_ns), refused=refused, gaps=decide.gaps())
         given.clear()
         progress.tell()
         if watch is not None:

@@ -5,7 +5,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -19,6 +18,7 @@ from inspector.engine.manifest import read_manifest
 from inspector.errors import ConfigError, WorkError
 from inspector.folders import make_own_folder
 from inspector.ingest.dispatch import Dispatch, ViewPace
+from inspector.ingest.learned import LearnedLimits
 from inspector.repeated import Repeated
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import CAPTURED, READY, Notifier, Pulse
@@ -29,7 +29,7 @@ from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, U
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
 from inspector.wire.messages import Begin, End, Fault, Idle, News, encode
 from inspector.wire.pixel_ring import PixelRing
-from inspector.wire.positions import PlaceFile, newest_place
+from inspector.wire.positions import PlaceFile
 
 FRAMES_LINGER_MS: Final = 500
 """How long to keep unsent frames for a missing worker at the end, ms; decide already knows their ids."""
@@ -73,13 +73,13 @@ class Announcer:
         coil: str | None,
         pulse: Pulse,
         places: PlaceFile | None = None,
-        start_mm: float = 0.0,
         epoch: int | None = None,
         picture: PictureCheck | None = None,
+        learned: LearnedLimits | None = None,
     ) -> None:
         """`height` is the assumed frame height, px, until the first frame is read. `places` stores a live
-        camera's positions; `start_mm` is the strip's current position."""
-        self._picture = picture
+        camera's positions, `learned` its picture limits."""
+        self._picture, self._learned = picture, learned
         self._camera = camera
         self._pulse = pulse
         self._news_s = time.monotonic()
@@ -88,7 +88,7 @@ class Announcer:
         self._mm_per_px, self._recipe = recipe.recipe.mm_per_px_along, recipe.identity
         self._coil = coil
         self._places = places
-        self._next_mm, self._next_ns = start_mm, time.time_ns()
+        self._next_mm, self._next_ns = 0.0, time.time_ns()
         self._height = height
         self._unreadable = Repeated()
         self._untold: list[News] = []
@@ -110,10 +110,15 @@ class Announcer:
         fault, before = capture.fault, self._fault
         if capture.pixels is not None and self._picture is not None:
             fault = self._picture.check(capture.pixels)
+            if self._learned is not None:
+                self._learned.store(self._picture)
         self._news_s, self._fault = time.monotonic(), fault
         self._faults += fault is not None
         clock_ns = time.monotonic_ns()
         captured_ns = time.time_ns() if capture.captured_ns is None else capture.captured_ns
+        if self._places is not None and frame_id == 0:
+            # At the first frame, not at the start: a camera may take seconds to give one.
+            self._next_mm = self._places.start_mm(clock_ns)
         position_mm = self._next_mm if capture.position_mm is None else capture.position_mm
         if capture.pixels is not None:
             self._height = capture.pixels.shape[0]
@@ -162,6 +167,8 @@ class Announcer:
     def turn(self) -> None:
         """Call once per turn of the loop, with or without a new frame: reports progress, sends Idle when due."""
         self._pulse.turn(self.captured, owed=False, say=self._state)
+        if self._places is not None:
+            self._places.stands(time.monotonic_ns())
         now_s = time.monotonic()
         if now_s - self._told_s >= IDLE_MS / 1e3:
             self._told_s = now_s
@@ -219,6 +226,10 @@ def main(config: LoadedConfig, camera: str) -> None:
         try:
             frames = open_sender(context, FRAMES, line.links, camera, linger_ms=FRAMES_LINGER_MS)
             live = source.when_behind is WhenBehind.SHED_OLDEST
+            picture = recipe.recipe.picture.start()
+            learned = LearnedLimits(line.links, camera, recipe.identity) if live and picture is not None else None
+            if learned is not None:
+                picture = learned.load() or picture
             announcer = Announcer(
                 camera,
                 news,
@@ -227,10 +238,10 @@ def main(config: LoadedConfig, camera: str) -> None:
                 manifest.height,
                 line.coil,
                 Pulse(notifier, "frames"),
-                PlaceFile(line.links, camera) if live else None,
-                _start_mm(line.links, list(line.cameras)) if live else 0.0,
-                REPLAY_EPOCH if line.sinks.keep_all else None,
-                recipe.recipe.picture.start(),
+                PlaceFile(line.links, camera, list(line.cameras)) if live else None,
+                REPLAY_EPOCH if line.replay else None,
+                picture,
+                learned,
             )
             dispatch = Dispatch(
                 frames,
@@ -250,12 +261,6 @@ def main(config: LoadedConfig, camera: str) -> None:
             log.info("ingest ended", captured=announcer.captured, refused=dispatch.refused)
         finally:
             ring.close()
-
-
-def _start_mm(links: Path, cameras: list[str]) -> float:
-    """The strip's current position; 0 when no camera of the line has stored one yet."""
-    place = newest_place(links, cameras)
-    return 0.0 if place is None else place.at(time.monotonic_ns())
 
 
 def slots_for(frame_bytes: int, batch: int) -> int:

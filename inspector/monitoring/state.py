@@ -16,6 +16,7 @@ REFUSED_S: Final = 60.0
 
 UNSEEN_SHARE: Final = 0.1
 UNSEEN_FRAMES: Final = 10
+UNSEEN_ALL: Final = 3
 """Share and number of a camera's newest frames: more uninspected ones than both are a finding. Fewer can happen
 on a healthy line."""
 
@@ -104,6 +105,8 @@ class SinkState(msgspec.Struct, frozen=True):
     pictures_lost: int
     pictures_skipped: int
     verdicts_lost: int
+    log_unsafe: bool
+    """A kill of decide would cost verdicts that are given already."""
     records_waiting: int
     records_lost: int
 
@@ -161,6 +164,10 @@ def findings(state: LineState | None, now_ns: int) -> list[str]:
     ]
     if state.gate is not None and not state.gate.taking:
         found.append(f"gate: takes no verdicts, {state.gate.missed} missed: see to the PLC and its network")
+    if state.sinks.log_unsafe:
+        found.append(
+            f"log: a kill of decide would lose verdicts: free some space at {state.out} and in the links folder"
+        )
     if state.sinks.verdicts_lost:
         found.append(f"records: {state.sinks.verdicts_lost} verdicts lost: free some space at {state.out}")
     return found
@@ -178,7 +185,9 @@ def _camera_findings(name: str, camera: CameraState) -> list[str]:
     elif camera.silent:
         since = "never" if camera.heard_s is None else f"not for {camera.heard_s:.1f} s"
         found.append(f"camera {name}: its ingest was {since} heard of: see its log and restart it")
-    elif camera.newest_uninspected > max(UNSEEN_FRAMES, UNSEEN_SHARE * camera.newest):
+    elif camera.newest_uninspected > max(UNSEEN_FRAMES, UNSEEN_SHARE * camera.newest) or (
+        camera.newest_uninspected == camera.newest >= UNSEEN_ALL
+    ):
         found.append(
             f"camera {name}: {camera.newest_uninspected} of its newest {camera.newest} frames were not inspected: "
             "the reasons stand below"

@@ -29,6 +29,9 @@ from inspector.values import Decision, Verdict
 PICTURE_QUEUE: Final = 32
 """Longest queue of rejects whose pictures are not written yet: 26 MB of 256×1600 frames and masks."""
 
+Gaps = dict[str, list[tuple[int, int, int]]]
+"""Camera → (ingest epoch, first frame id, one past the last) of frames without a verdict."""
+
 REJECTS_FOLDER: Final = "rejects"
 
 log = structlog.get_logger()
@@ -62,7 +65,20 @@ class Sinks:
         """Next frame id of each camera and ingest, from the verdicts on record."""
         return self._verdicts.places(list(self._config.line.cameras))
 
-    def turn(self, outcomes: Sequence[Outcome], *, owed: int, silent: bool, refused: bool = False) -> None:
+    @property
+    def gaps(self) -> Gaps:
+        """Frames that an earlier decide left without a verdict."""
+        return self._verdicts.gaps
+
+    def turn(
+        self,
+        outcomes: Sequence[Outcome],
+        *,
+        owed: int,
+        silent: bool,
+        refused: bool = False,
+        gaps: Gaps | None = None,
+    ) -> None:
         """Pass the new verdicts to every sink; decide calls this once per turn of its loop.
 
         The log comes first: after a kill it may hold a verdict that the gate never received, but the gate never
@@ -72,7 +88,7 @@ class Sinks:
         """
         for outcome in outcomes:
             self._verdicts.write(outcome.verdict)
-        self._verdicts.flush()
+        self._verdicts.flush(gaps)
         if self.gate is not None:
             self.gate.turn(outcomes, owed=owed, silent=silent, refused=refused)
         for outcome in outcomes:
@@ -101,6 +117,7 @@ class Sinks:
             pictures_lost=self._pictures.sink.lost + self._pictures.failed,
             pictures_skipped=self._pictures.sink.skipped + self._pictures.skipped,
             verdicts_lost=self._verdicts.lost,
+            log_unsafe=self._verdicts.unsafe,
             records_waiting=self._records.waiting if self._records is not None else 0,
             records_lost=self._records.lost if self._records is not None else 0,
         )

@@ -16,6 +16,15 @@ _LAYOUT: Final = struct.Struct("<dqd")
 WRITE_NS: Final = 20_000_000
 """Shortest time between two stored positions."""
 
+SPEED_NS: Final = 1_000_000_000
+"""Time over which the speed is measured: frames that arrive in a burst must not look like a fast strip."""
+
+STANDSTILL_NS: Final = 500_000_000
+"""A camera without a frame for this long stores that the strip stands."""
+
+FRESH_NS: Final = 10_000_000_000
+"""An older position says nothing about where the strip is now: it is not moved on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -28,34 +37,61 @@ class Place:
     """The strip's speed."""
 
     def at(self, clock_ns: int) -> float:
-        """The strip's position at another time, at the same speed."""
-        return self.position_mm + self.mm_per_ns * (clock_ns - self.clock_ns)
+        """The strip's position at a later time, at the same speed."""
+        age_ns = clock_ns - self.clock_ns
+        return self.position_mm + (self.mm_per_ns * age_ns if 0 <= age_ns < FRESH_NS else 0.0)
 
 
 class PlaceFile:
-    """Stores one camera's newest position."""
+    """Stores one camera's newest position, and reads where the line's strip is."""
 
-    def __init__(self, folder: Path, camera: str) -> None:
-        """Open or create the file; raises OSError."""
+    def __init__(self, folder: Path, camera: str, cameras: list[str]) -> None:
+        """Open or create the file; raises OSError. `cameras` are all cameras of the line."""
+        self._folder, self._cameras = folder, cameras
         self._file = os.open(folder / f"position-{camera}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         self._last: Place | None = None
+        self._anchor: tuple[float, int] | None = None
+        """Position and time from which the speed is measured."""
+        self._speed = 0.0
+
+    def start_mm(self, clock_ns: int) -> float:
+        """Where the strip is at a camera's first frame; 0 when no camera of the line has stored a position."""
+        place = newest_place(self._folder, self._cameras, clock_ns)
+        if place is None:
+            return 0.0
+        self._speed = place.mm_per_ns
+        return place.at(clock_ns)
 
     def keep(self, position_mm: float, clock_ns: int) -> None:
         """Store the position unless the last one is newer than WRITE_NS; cheap enough for every frame."""
-        last = self._last
-        if last is not None and clock_ns - last.clock_ns < WRITE_NS:
+        if self._last is not None and clock_ns - self._last.clock_ns < WRITE_NS:
             return
-        speed = 0.0 if last is None else (position_mm - last.position_mm) / (clock_ns - last.clock_ns)
-        self._last = Place(position_mm, clock_ns, speed)
-        os.pwrite(self._file, _LAYOUT.pack(position_mm, clock_ns, speed), 0)
+        if self._anchor is None:
+            self._anchor = (position_mm, clock_ns)
+        anchor_mm, anchor_ns = self._anchor
+        if clock_ns - anchor_ns >= SPEED_NS:
+            self._speed = (position_mm - anchor_mm) / (clock_ns - anchor_ns)
+            self._anchor = (position_mm, clock_ns)
+        self._write(Place(position_mm, clock_ns, self._speed))
+
+    def stands(self, clock_ns: int) -> None:
+        """No frame came: after STANDSTILL_NS the strip counts as standing where it is."""
+        last = self._last
+        if last is not None and clock_ns - last.clock_ns >= STANDSTILL_NS:
+            self._anchor, self._speed = None, 0.0
+            self._write(Place(last.position_mm, clock_ns, 0.0))
+
+    def _write(self, place: Place) -> None:
+        self._last = place
+        os.pwrite(self._file, _LAYOUT.pack(place.position_mm, place.clock_ns, place.mm_per_ns), 0)
 
     def close(self) -> None:
         """Close the file, which stays for the camera's next ingest."""
         os.close(self._file)
 
 
-def newest_place(folder: Path, cameras: list[str]) -> Place | None:
-    """The newest position that any of these cameras has stored; None when none has."""
+def newest_place(folder: Path, cameras: list[str], now_ns: int) -> Place | None:
+    """The newest position that any of these cameras has stored since the PC started; None when none has."""
     found: list[Place] = []
     for camera in cameras:
         try:
@@ -64,4 +100,6 @@ def newest_place(folder: Path, cameras: list[str]) -> Place | None:
             continue
         if len(content) == _LAYOUT.size:
             found.append(Place(*_LAYOUT.unpack(content)))
+    # A later time than now is of before a restart of the PC: the monotonic clock began again.
+    found = [place for place in found if place.clock_ns <= now_ns]
     return max(found, key=lambda place: place.clock_ns, default=None)

@@ -12,16 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.config.recipe import ClassRule, LoadedRecipe, Recipe
+from inspector.core import ledger
 from inspector.core.rules import EngineClasses
+from inspector.decide import camera
 from inspector.decide.decide import Decide
 from inspector.errors import WireError
-from inspector.values import Announcement, Inspection, Segmentation, Verdict
+from inspector.values import Announcement, Code, Inspection, Segmentation, Uninspected, Verdict
 from inspector.wire.messages import (
     IN_MESSAGE,
     WIRE_VERSION,
     Begin,
     End,
     Fault,
+    Filter,
     FrameHeader,
     Frames,
     Hello,
@@ -48,15 +51,21 @@ DECODERS = (decode_news, decode_results, decode_to_ingest, decode_to_worker)
 
 MESSAGES = [
     encode(
-        [Begin("top", 1, None), Announcement("top", 1, 0, 5, 6, 0.0, 8), Fault("top", 0, "shed"), End("top", 1)]
+        [
+            Begin("top", 1, None),
+            Announcement("top", 1, 0, 5, 6, 0.0, 8),
+            Fault("top", 1, 0, Uninspected(Code.SHED, "shed")),
+            Idle("top", 1),
+            End("top", 1, 1, 5, 8.0, 8),
+        ]
     ),
-    encode(Frames("top", 1, [FrameHeader(0, 5, 6, 0.0, 2, 2, IN_MESSAGE, view=True)])),
+    encode(Frames("top", 1, [FrameHeader(0, 5, 6, 0.0, 2, 2, IN_MESSAGE, view=True, lent_until_ns=9)])),
     encode(Welcome(1, "/run/inspector/pixels-top", 4)),
     encode(Parted()),
     encode(Hello()),
     encode(Room(1, 2, [0])),
     encode(Leaving()),
-    encode(Results(ENGINE, 1, 0, (), [ResultHeader("top", 1, 0, 1, 2, 3)])),
+    encode(Results(ENGINE, 1, 0, (), "r@1", 128, [ResultHeader("top", 1, 0, 1, 2, 3)])),
 ]
 
 DEEP = b"\x91" * 200_000 + b"\xc0"
@@ -111,27 +120,34 @@ def decide() -> Decide:
     return Decide(["top", "side"], LoadedRecipe(Path("r.toml"), recipe, "1"), ENGINE, DEADLINE_NS)
 
 
+WHY = st.builds(Uninspected, st.sampled_from(list(Code)), st.text(max_size=3))
 CAMERA = st.sampled_from(["top", "side", "gone", ""])
 NEWS = st.one_of(
-    st.builds(Begin, CAMERA, NUMBER, st.none() | NUMBER),
+    st.builds(Begin, CAMERA, SHORT, st.none() | NUMBER),
     st.builds(
         Announcement, CAMERA, SHORT, NUMBER, NUMBER, NUMBER, st.floats(), NUMBER, st.none() | st.text(max_size=3),
-        st.none() | st.text(max_size=3), st.none() | st.text(max_size=3),
+        st.none() | WHY, st.none() | st.text(max_size=3), st.sampled_from(["", "r@1", "r@2"]),
     ),
-    st.builds(Fault, CAMERA, NUMBER, st.text(max_size=3)),
-    st.builds(End, CAMERA, NUMBER),
-    st.builds(Idle, CAMERA),
+    st.builds(Fault, CAMERA, SHORT, NUMBER, WHY),
+    st.builds(End, CAMERA, SHORT, NUMBER, NUMBER, st.floats(), NUMBER),
+    st.builds(Idle, CAMERA, SHORT),
 )  # fmt: skip
 
 
 def result(
-    engine: EngineClasses, camera: str, ingest: int, frame: int, times: tuple[int, int, int], kind: int | None
+    engine: EngineClasses,
+    camera: str,
+    ingest: int,
+    frame: int,
+    times: tuple[int, int, int],
+    kind: int | None,
+    clean: Filter,
 ) -> list[Any]:
     maps = pixels = None
     if kind is not None:
         maps = Segmentation(np.full((2, 2), kind, np.uint8), np.full((2, 2), 255, np.uint8), 2)
         pixels = np.zeros((4, 4), np.uint8)
-    return encode_results(engine, [Result(camera, ingest, frame, Inspection("e@1", *times, maps, pixels))])
+    return encode_results(engine, [Result(camera, ingest, frame, Inspection("e@1", *times, maps, pixels))], clean)
 
 
 ENGINES = st.sampled_from(
@@ -143,7 +159,14 @@ ENGINES = st.sampled_from(
     ]
 )
 RESULTS = st.builds(
-    result, ENGINES, CAMERA, SHORT, NUMBER, st.tuples(NUMBER, NUMBER, NUMBER), st.none() | st.integers(0, 255)
+    result,
+    ENGINES,
+    CAMERA,
+    SHORT,
+    NUMBER,
+    st.tuples(NUMBER, NUMBER, NUMBER),
+    st.none() | st.integers(0, 255),
+    st.builds(Filter, st.sampled_from(["r@1", "r@2"]), st.integers(0, 255)),
 )
 
 
@@ -152,13 +175,21 @@ RESULTS = st.builds(
 def test_no_valid_message_stops_decide(events: list[Any]):
     """Whatever anyone claims is refused by name, or each frame has one verdict that can be read again."""
     desk, outcomes, now_ns = decide(), [], 0
+    with pytest.MonkeyPatch.context() as patch:
+        # A frame id of 2⁶³ owes a million verdicts: a hundred show the same.
+        patch.setattr(ledger, "MAX_LOST", 100)
+        patch.setattr(camera, "MAX_LOST", 100)
+        run(desk, events, outcomes, now_ns)
+
+
+def run(desk: Decide, events: list[Any], outcomes: list[Any], now_ns: int) -> None:
     for event in events:
         with contextlib.suppress(WireError):
             if isinstance(event, int):
                 now_ns += event
                 outcomes += desk.settle(now_ns)
             elif event and isinstance(event[0], msgspec.Struct):
-                outcomes += desk.news([encode(event)], now_ns)
+                desk.news([encode(event)], now_ns)
             elif event:
                 desk.results(event)
     outcomes += desk.settle(now_ns)

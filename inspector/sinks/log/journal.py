@@ -5,6 +5,7 @@ decide leaves its journal in the links folder (tmpfs), and the next decide copie
 power cut loses the journal; `SYNC_S` in log_writer.py says what that costs.
 """
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -32,6 +33,10 @@ class JournalHeader(msgspec.Struct, array_like=True):
     log_inode: int = 0
     log_bytes: int = 0
     """Size of the log file when `taken` was written."""
+    gaps: dict[str, list[tuple[int, int, int]]] = msgspec.field(default_factory=dict)
+    """Camera → (ingest epoch, first frame id, one past the last) of frames before its place without a verdict."""
+    log_path: str = ""
+    """The log that the lines belong to."""
     places: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     """Camera → (ingest epoch, next frame id)."""
 
@@ -54,26 +59,47 @@ class Journal:
         """Camera → (ingest epoch, next frame id), including the verdicts of an earlier decide."""
         return dict(self._header.places)
 
-    def untaken(self, log_inode: int, log_bytes: int) -> bytes:
+    @property
+    def gaps(self) -> dict[str, list[tuple[int, int, int]]]:
+        """Camera → (ingest epoch, first frame id, one past the last) of frames that an earlier decide left out."""
+        return dict(self._header.gaps)
+
+    @property
+    def log_path(self) -> str:
+        """The log that the lines belong to; empty for a new journal."""
+        return self._header.log_path
+
+    def untaken(self, log_inode: int, log_bytes: int, log_tail: bytes = b"") -> bytes:
         """Return the lines missing from the log in its present state.
 
-        If the log ends in a partial line, the result starts with the rest of that line.
+        If the log ends in a partial line, the result starts with the rest of that line. `log_tail` is the log's
+        last line: it identifies a copy of the log, and a log begun after a rotation.
         """
         header = self._header
-        written = log_bytes - header.log_bytes if log_inode == header.log_inode else log_bytes
-        start = header.taken + max(0, written)
+        start = header.taken
+        if log_inode == header.log_inode:
+            start += max(0, log_bytes - header.log_bytes)
+        elif log_tail:
+            place = os.pread(self._file, max(0, self._end - start), HEADER_BYTES + start).find(log_tail)
+            start += place + len(log_tail) if place >= 0 else 0
         lines = os.pread(self._file, max(0, self._end - start), HEADER_BYTES + start)
         # A kill may leave part of a line, whose verdict nobody was told.
         return lines[: lines.rfind(b"\n") + 1]
 
-    def append(self, lines: bytes | bytearray, places: dict[str, tuple[int, int]]) -> None:
+    def append(
+        self,
+        lines: bytes | bytearray,
+        places: dict[str, tuple[int, int]],
+        gaps: dict[str, list[tuple[int, int, int]]] | None = None,
+    ) -> None:
         """Keep these lines and each camera's place. Full memory is only logged: verdicts still go to the log."""
         if self.failed:
             return
         with self._lock:
-            self._header.places = places
+            self._header.places, self._header.gaps = places, gaps or {}
             try:
-                os.pwrite(self._file, lines, HEADER_BYTES + self._end)
+                if os.pwrite(self._file, lines, HEADER_BYTES + self._end) != len(lines):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._write_header()
             except OSError as error:
                 log.error("journal cannot be written", path=str(self.path), error=error.strerror)
@@ -95,14 +121,26 @@ class Journal:
                 header.taken = self._end = 0
             self._write_header()
 
-    def restart(self, log_inode: int, log_bytes: int, lines: bytes = b"") -> None:
-        """Begin with these lines, which the log lacks; it has all others."""
+    def restart(self, log_inode: int, log_bytes: int, log_path: str, lines: bytes = b"") -> None:
+        """Begin with these lines, which the log lacks; it has all others. A full memory keeps `failed` set."""
+        header = self._header
         with self._lock:
-            os.ftruncate(self._file, HEADER_BYTES)
-            self._end = os.pwrite(self._file, lines, HEADER_BYTES)
-            self._header = JournalHeader(0, log_inode, log_bytes, self._header.places)
-            self._write_header()
-            self.failed = False
+            try:
+                os.ftruncate(self._file, HEADER_BYTES)
+                self._end = os.pwrite(self._file, lines, HEADER_BYTES)
+                self._header = JournalHeader(
+                    log_inode=log_inode,
+                    log_bytes=log_bytes,
+                    places=header.places,
+                    gaps=header.gaps,
+                    log_path=log_path,
+                )
+                self._write_header()
+            except OSError as error:
+                log.error("journal cannot be written", path=str(self.path), error=error.strerror)
+                self.failed = True
+                return
+            self.failed = self._end != len(lines)
 
     def close(self) -> None:
         """Close the file and leave it for the next decide."""

@@ -58,10 +58,10 @@ class LogFile:
         rotation = self._rotation
         if rotation is None or self.size < rotation.file_bytes:
             return
-        full = full_files(self.path)
-        number = _number(full[-1]) + 1 if full else 1
-        moved = self.path.with_name(f"{self.path.stem}-{number:06d}{self.path.suffix}")
         try:
+            full = full_files(self.path)
+            number = _number(full[-1]) + 1 if full else 1
+            moved = self.path.with_name(f"{self.path.stem}-{number:06d}{self.path.suffix}")
             # A link never replaces a file: a number is used once even if another decide rotates at the same time.
             os.link(self.path, moved)
             self.path.unlink()
@@ -102,6 +102,13 @@ class LogFile:
                 place += copy.write(piece)
         self._take(self._open())
         return "it was deleted: its lines are written again"
+
+    def last_line(self) -> bytes:
+        """The last whole line; empty for a log without one, or with a longer one than 64 KiB."""
+        tail = os.pread(self._file, 65_536, max(0, self.size - 65_536))
+        whole = tail[: tail.rfind(b"\n") + 1]
+        start = whole.rfind(b"\n", 0, -1) + 1
+        return whole[start:] if start or self.size <= len(tail) else b""
 
     def cut_torn_line(self) -> None:
         """Remove the partial line that a killed writer left at the end."""

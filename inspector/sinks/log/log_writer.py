@@ -51,11 +51,22 @@ class LogWriter:
         self._thread.start()
 
     @property
+    def unsafe(self) -> bool:
+        """Whether a kill would cost verdicts that are given already."""
+        return self._refused or (self._journal is not None and self._journal.failed)
+
+    @property
     def waiting(self) -> int:
         """Lines not written to the disk yet."""
         return self._held_lines
 
-    def put(self, lines: bytes | bytearray, count: int, places: dict[str, tuple[int, int]]) -> None:
+    def put(
+        self,
+        lines: bytes | bytearray,
+        count: int,
+        places: dict[str, tuple[int, int]],
+        gaps: dict[str, list[tuple[int, int, int]]] | None = None,
+    ) -> None:
         """Queue `count` whole lines; with a journal they survive this process once this returns."""
         while self._wait and len(self._held) > MAX_HELD_BYTES and not self._refused:
             time.sleep(TURN_S)
@@ -63,7 +74,7 @@ class LogWriter:
             self.lost += count
             return
         if self._journal is not None:
-            self._journal.append(lines, places)
+            self._journal.append(lines, places, gaps)
         with self._lock:
             self._held += lines
             self._held_lines += count
@@ -87,14 +98,18 @@ class LogWriter:
         due_s = time.monotonic() + SYNC_S
         while True:
             closing = self._closing.wait(TURN_S)
-            taken = self._write()
-            if not taken and not closing:
-                self._closing.wait(RETRY_S)
-            if closing or time.monotonic() >= due_s:
-                due_s = time.monotonic() + SYNC_S
-                self._look_after()
+            try:
+                taken = self._write()
+                if closing or time.monotonic() >= due_s:
+                    due_s = time.monotonic() + SYNC_S
+                    self._look_after()
+            except Exception:  # the thread must outlive any fault: without it no verdict reaches the disk
+                taken = False
+                log.exception("log thread failed", path=str(self._file.path))
             if closing:
                 return
+            if not taken:
+                self._closing.wait(RETRY_S)
 
     def _write(self) -> bool:
         """Write all lines; False if the disk refuses."""
@@ -119,7 +134,7 @@ class LogWriter:
                 del self._held[:written]
                 self._held_lines -= lines.count(b"\n", 0, written)
                 if journal is not None and journal.failed and not self._held:
-                    journal.restart(file.inode, file.size)
+                    journal.restart(file.inode, file.size, str(file.path))
             if written == len(lines):
                 if self._refused:
                     self._refused = False

@@ -49,13 +49,17 @@ class VerdictLog:
         journal = None if links is None else Journal(links)
         rest = b""
         if journal is not None:
-            rest = _recover(file, journal)
+            if journal.log_path not in ("", str(self.path)):
+                _hand_back(journal)
+            rest = _recover(file, journal) if journal.log_path == str(self.path) else b""
             if not rest:
                 file.cut_torn_line()
-            journal.restart(file.inode, file.size, rest)
+            journal.restart(file.inode, file.size, str(self.path), rest)
         else:
             file.cut_torn_line()
         self._before = {} if journal is None else journal.places
+        self.gaps = {} if journal is None else journal.gaps
+        """Camera → (ingest epoch, first frame id, one past the last) of frames that an earlier decide left out."""
         self._places: dict[str, tuple[int, int]] = dict(self._before)
         self._writer = LogWriter(file, journal, held=rest, wait=wait)
         self._encoder = msgspec.json.Encoder()
@@ -66,6 +70,11 @@ class VerdictLog:
     def lost(self) -> int:
         """Verdicts that were made but could not be written."""
         return self._writer.lost
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether a kill would cost verdicts that are given already."""
+        return self._writer.unsafe
 
     @property
     def waiting(self) -> int:
@@ -81,10 +90,10 @@ class VerdictLog:
         if place > self._places.get(verdict.camera, (-1, 0)):
             self._places[verdict.camera] = place
 
-    def flush(self) -> None:
+    def flush(self, gaps: dict[str, list[tuple[int, int, int]]] | None = None) -> None:
         """Store the added verdicts before any other sink gets them; does not wait for the disk."""
         if self._lines:
-            self._writer.put(self._lines, self._count, self._places)
+            self._writer.put(self._lines, self._count, dict(self._places), gaps)
             self._lines, self._count = bytearray(), 0
 
     def places(self, cameras: list[str]) -> Places:
@@ -109,9 +118,26 @@ class VerdictLog:
         self._writer.close()
 
 
+def _hand_back(journal: Journal) -> None:
+    """Copy to another log what a decide of this line left for it: its results folder was changed."""
+    path = Path(journal.log_path)
+    try:
+        if path.exists():
+            other = LogFile(path)
+            left = _recover(other, journal)
+            other.close()
+        else:
+            left = journal.untaken(0, 0)
+    except OSError as error:
+        log.error("log of an earlier run cannot be written", path=str(path), error=error.strerror)
+        return
+    if left:
+        log.error("verdicts of an earlier run are lost", path=str(path), lines=left.count(b"\n"))
+
+
 def _recover(file: LogFile, journal: Journal) -> bytes:
     """Copy to the log what an earlier decide could not; returns what the disk still does not take."""
-    rest = journal.untaken(file.inode, file.size)
+    rest = journal.untaken(file.inode, file.size, file.last_line())
     if rest:
         log.info("verdicts of an earlier decide go into the log", path=str(file.path), lines=rest.count(b"\n"))
     while rest:

@@ -370,12 +370,15 @@ def test_a_worker_with_another_recipe_decides_nothing(clean: Filter):
     assert not desk.foreign_recipes, "the newest answer goes by this line's recipe"
 
 
-def test_an_ingest_with_another_recipe_is_said():
-    """Its positions have another scale: the gate would throw out other steel."""
+@pytest.mark.parametrize("first", [announce, answer])
+def test_an_ingest_with_another_recipe_decides_nothing(first: Any):
+    """Its positions have another scale, its pictures other limits: no result counts, however early."""
     desk = decide()
+    if first is answer:
+        answer(desk, 0)
     announce(desk, 0, recipe="r@2")
     answer(desk, 0)
-    assert [outcome.verdict.codes for outcome in desk.settle(DEADLINE_NS)] == [("recipe_mismatch",)]
+    assert [outcome.verdict.codes for outcome in desk.settle(1)] == [("recipe_mismatch",)]
     assert desk.foreign_recipes == {"ingest of camera top": "r@2"}
 
 
@@ -399,3 +402,30 @@ def test_frames_lost_before_the_first_one_heard_have_its_time_and_place():
     assert [(each.verdict.position_mm, each.verdict.captured_ns) for each in lost] == [
         (6.0, 5), (14.0, 5), (22.0, 5),
     ]  # fmt: skip
+
+
+def test_a_long_gap_outlives_decide():
+    """It was killed while it gave the gap's verdicts: its successor gives the rest, each once."""
+    first = decide()
+    announce(first, 2_000)
+    given = {outcome.verdict.frame_id for outcome in first.settle(1)}
+    assert 0 < len(given) < 2_000
+    ((epoch, start, stop),) = first.gaps()["top"]
+    second = decide()
+    second.resume("top", INGEST, 2_001)
+    second.resume_gaps("top", [(epoch, start, stop)])
+    announce(second, 2_001)
+    for now_ns in range(1, 50):
+        given |= {outcome.verdict.frame_id for outcome in second.settle(now_ns)}
+    given |= {outcome.verdict.frame_id for outcome in second.settle(DEADLINE_NS)}
+    assert given | {2_000} == set(range(2_002))
+    camera = second.cameras["top"]
+    assert camera.captured == second.tally.captured
+    assert second.gaps() == {}
+
+
+def test_an_end_of_an_unknown_ingest_invents_no_frame():
+    """Nothing of it was announced here, and its frames may have verdicts elsewhere."""
+    desk = decide()
+    announce(desk, 0, ingest=NEXT_INGEST)
+    assert hear(desk, end(50, ingest=INGEST), now=1) == []

@@ -24,7 +24,7 @@ LINE = LineState(
     taken_ns=10**10, started_s=0.0, version="0", config="c@1", recipe="r@1", engine="e@1", deadline_ms=500.0,
     out="/out", cameras={"top": CAMERA}, frames=(), stages={}, batches=NOTHING,
     worker=WorkerState(1, 0, 0.2, "e@1"), refused=0, refused_s=None, foreign_recipes={},
-    sinks=SinkState(0, 0, 0, 0, 0, 0), gate=GATE,
+    sinks=SinkState(0, 0, 0, 0, False, 0, 0), gate=GATE,
 )  # fmt: skip
 
 NOW_NS = LINE.taken_ns + 200_000_000
@@ -42,7 +42,7 @@ def test_a_line_that_works_has_no_findings():
     """Frames owed and frames in the worker are its work, not a fault."""
     assert findings(LINE, NOW_NS) == []
     assert findings(changed(gate=None), NOW_NS) == []
-    assert findings(camera(newest=10, newest_uninspected=10), NOW_NS) == [], "too few to judge by"
+    assert findings(camera(newest=10, newest_uninspected=9), NOW_NS) == [], "too few to judge by"
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,11 @@ def test_a_line_that_works_has_no_findings():
         (camera(newest=11, newest_uninspected=11), "camera top: 11 of its newest 11 frames were not inspected"),
         (changed(worker=WorkerState(1, 0, 2.5, "e@1")), "worker: frames are without an answer for 2.5 s"),
         (changed(gate=msgspec.structs.replace(GATE, taking=False, missed=9)), "gate: takes no verdicts, 9 missed"),
+        (camera(newest=5, newest_uninspected=5), "camera top: 5 of its newest 5 frames were not inspected"),
+        (changed(sinks=SinkState(0, 0, 0, 0, True, 0, 0)), "log: a kill of decide would lose verdicts"),
         (changed(refused=7, refused_s=12.0), "decide: 7 messages refused, the last 12 s ago"),
         (changed(foreign_recipes={"ingest of camera top": "r@2"}), "ingest of camera top goes by recipe r@2"),
-        (changed(sinks=SinkState(0, 0, 0, 4, 0, 0)), "records: 4 verdicts lost: free some space at /out"),
+        (changed(sinks=SinkState(0, 0, 0, 4, False, 0, 0)), "records: 4 verdicts lost: free some space at /out"),
     ],
 )
 def test_each_fault_is_one_line_that_says_what_to_do(state: LineState | None, said: str):

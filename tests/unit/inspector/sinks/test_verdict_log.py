@@ -1,6 +1,7 @@
 """The verdict log of a service: full files are moved aside, none of it is lost, and a successor goes on."""
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -273,3 +274,58 @@ def test_a_journal_without_memory_costs_no_verdict(tmp_path: Path, monkeypatch: 
     log.close()
     assert frames_on_record(tmp_path) == [0, 1]
     assert VerdictLog(tmp_path, links=tmp_path / "links").places(["top"]) == {"top": {1: 2}}
+
+
+def left_by_a_kill(folder: Path, frames: range) -> None:
+    """Verdicts that stand in the journal only."""
+    (folder / "links").mkdir(exist_ok=True)
+    log = VerdictLog(folder / "out", links=folder / "links")
+    write(log, *range(frames.start))
+    journal = folder / "links" / JOURNAL_NAME
+    before = (folder / "out" / VERDICTS_NAME).read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        disk = HangingDisk(patch)
+        for frame_id in frames:
+            log.write(verdict(frame_id))
+        log.flush()
+        kept = journal.read_bytes()
+        disk.goes_on.set()
+        log.close()
+    with (folder / "out" / VERDICTS_NAME).open("r+b") as file:
+        file.truncate(len(before))
+    journal.write_bytes(kept)
+
+
+def test_a_copied_log_gets_what_the_journal_has(tmp_path: Path):
+    """The results were moved to a larger disk with `cp`: another file, the same lines."""
+    left_by_a_kill(tmp_path, range(3, 8))
+    lines = (tmp_path / "out" / VERDICTS_NAME).read_bytes()
+    (tmp_path / "out" / VERDICTS_NAME).rename(tmp_path / "old.jsonl")
+    (tmp_path / "out" / VERDICTS_NAME).write_bytes(lines)
+    VerdictLog(tmp_path / "out", links=tmp_path / "links").close()
+    assert frames_on_record(tmp_path / "out") == list(range(8))
+
+
+def test_a_journal_of_another_run_goes_to_its_own_log(tmp_path: Path):
+    """Another results folder, the same links: no verdict of the old run stands in the new one's log."""
+    left_by_a_kill(tmp_path, range(3, 8))
+    new = VerdictLog(tmp_path / "new", links=tmp_path / "links")
+    write(new, 9)
+    new.close()
+    assert frames_on_record(tmp_path / "new") == [9]
+    assert frames_on_record(tmp_path / "out") == list(range(8))
+
+
+def test_a_results_folder_that_is_removed_ends_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Before a rotation: the folder and its lines come back, and the thread that writes goes on."""
+    monkeypatch.setattr(log_writer, "SYNC_S", 0.05)
+    log = VerdictLog(tmp_path / "out", Rotation(file_bytes=300, keep=100))
+    write(log, 0)
+    shutil.rmtree(tmp_path / "out")
+    log.write(verdict(1))
+    log.flush()
+    until((tmp_path / "out" / VERDICTS_NAME).exists)
+    write(log, 2, 3)
+    log.close()
+    assert frames_on_record(tmp_path / "out") == [0, 1, 2, 3]
+    assert log.lost == 0
