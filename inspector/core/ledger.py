@@ -138,10 +138,6 @@ class CameraLedger(Generic[A, R]):
     def _lost_frames(self) -> int:
         return sum(len(gap) for gap, _ in self._lost)
 
-    def lost_ranges(self) -> list[tuple[int, int]]:
-        """(first frame id, one past the last) of long gaps that are not settled yet."""
-        return [(gap.start, gap.stop) for gap, _ in self._lost]
-
     def resume_lost(self, ranges: list[tuple[int, int]], shown_by: A) -> None:
         """Settle gaps that an earlier ledger left; `shown_by` stands for the frame after them."""
         self._lost.extend((range(*each), shown_by) for each in ranges)

@@ -93,16 +93,6 @@ class Decide:
         if camera in self._cameras:
             self._cameras[camera].left_gaps = list(gaps)
 
-    def gaps(self) -> dict[str, list[tuple[int, int, int]]]:
-        """Camera → (ingest epoch, first id, one past the last) of frames of long gaps without a verdict yet."""
-        found = {}
-        for name, camera in self._cameras.items():
-            ranges = camera.ledger.lost_ranges()
-            if ranges or camera.left_gaps:
-                epoch = camera.ingest_epoch or 0
-                found[name] = [(epoch, start, stop) for start, stop in ranges] + camera.left_gaps
-        return found
-
     def resume(self, camera: str, ingest_epoch: int, next_frame: int) -> None:
         """Continue an ingest whose frames before `next_frame` have verdicts from an earlier decide."""
         if camera in self._cameras:

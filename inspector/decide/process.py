@@ -78,11 +78,12 @@ def main(config: LoadedConfig) -> None:
         sinks = Sinks(config, bound, view)
         for verdict in sinks.earlier_verdicts():
             decide.tally.add(verdict, None, time.monotonic_ns())
-        for camera, places in sinks.places().items():
-            for ingest_epoch, next_frame in places.items():
+        places, gaps = sinks.places()
+        for camera, of_camera in places.items():
+            for ingest_epoch, next_frame in of_camera.items():
                 decide.resume(camera, ingest_epoch, next_frame)
-        for camera, gaps in sinks.gaps.items():
-            decide.resume_gaps(camera, gaps)
+        for camera, of_camera_gaps in gaps.items():
+            decide.resume_gaps(camera, of_camera_gaps)
         news = open_receiver(context, NEWS, line.links)
         results = open_receiver(context, RESULTS, line.links)
         notifier.tell(**{READY: "1"})
@@ -128,7 +129,7 @@ def _serve(
         now_ns = time.monotonic_ns()
         given.extend(decide.settle(now_ns))
         refused = decide.refused_lately(now_ns)
-        sinks.turn(given, owed=decide.owed, silent=decide.silent(now_ns), refused=refused, gaps=decide.gaps())
+        sinks.turn(given, owed=decide.owed, silent=decide.silent(now_ns), refused=refused)
         given.clear()
         progress.tell()
         if watch is not None:

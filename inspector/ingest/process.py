@@ -124,7 +124,7 @@ class Announcer:
             self._height = capture.pixels.shape[0]
         self._next_mm, self._next_ns = position_mm + self._height * self._mm_per_px, captured_ns
         if self._places is not None:
-            self._places.keep(self._next_mm, clock_ns)
+            self._places.keep(position_mm, clock_ns)
         self._untold.append(
             Announcement(
                 self._camera,

@@ -19,7 +19,7 @@ from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.sinks.gate.feed import GateFeed
 from inspector.sinks.gate.log import GateLog
 from inspector.sinks.gate.modbus import ModbusGate
-from inspector.sinks.log.verdict_log import Places, Rotation, VerdictLog
+from inspector.sinks.log.verdict_log import Gaps, Places, Rotation, VerdictLog
 from inspector.sinks.pictures import RejectPictures
 from inspector.sinks.records import open_records
 from inspector.sinks.summary import write_summary
@@ -28,9 +28,6 @@ from inspector.values import Decision, Verdict
 
 PICTURE_QUEUE: Final = 32
 """Longest queue of rejects whose pictures are not written yet: 26 MB of 256×1600 frames and masks."""
-
-Gaps = dict[str, list[tuple[int, int, int]]]
-"""Camera → (ingest epoch, first frame id, one past the last) of frames without a verdict."""
 
 REJECTS_FOLDER: Final = "rejects"
 
@@ -61,14 +58,9 @@ class Sinks:
         """Verdicts that an earlier decide of this run wrote; none for a service, which counts from its start."""
         return read_verdicts(self._folder / VERDICTS_NAME) if self._rotation is None else iter(())
 
-    def places(self) -> Places:
+    def places(self) -> tuple[Places, Gaps]:
         """Next frame id of each camera and ingest, from the verdicts on record."""
         return self._verdicts.places(list(self._config.line.cameras))
-
-    @property
-    def gaps(self) -> Gaps:
-        """Frames that an earlier decide left without a verdict."""
-        return self._verdicts.gaps
 
     def turn(
         self,
@@ -77,7 +69,6 @@ class Sinks:
         owed: int,
         silent: bool,
         refused: bool = False,
-        gaps: Gaps | None = None,
     ) -> None:
         """Pass the new verdicts to every sink; decide calls this once per turn of its loop.
 
@@ -88,7 +79,7 @@ class Sinks:
         """
         for outcome in outcomes:
             self._verdicts.write(outcome.verdict)
-        self._verdicts.flush(gaps)
+        self._verdicts.flush()
         if self.gate is not None:
             self.gate.turn(outcomes, owed=owed, silent=silent, refused=refused)
         for outcome in outcomes:

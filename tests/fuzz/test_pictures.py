@@ -141,5 +141,5 @@ def test_damaged_verdict_logs(tmp_path: Path, content: bytes):
     """A log that a power cut has damaged stops no start: what can be read of it counts."""
     (tmp_path / "verdicts.jsonl").write_bytes(content)
     VerdictLog(tmp_path).close()
-    places = last_places(tmp_path, ["top"])
+    places, _ = last_places(tmp_path, ["top"])
     assert all(isinstance(next_frame, int) for next_frame in places.get("top", {}).values())

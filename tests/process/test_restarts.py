@@ -2,6 +2,7 @@
 
 import random
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -216,3 +217,24 @@ def test_dirty_steel_of_one_camera_leaves_the_other_its_time(tmp_path: Path):
         assert {each["decision"] for each in dirty} == {"reject"}
         assert max(len(each["defects"]) for each in dirty) <= 64
         assert Counter(each["decision"] for each in clean)["accept"] > 0.9 * len(clean)
+
+
+def test_a_decide_that_is_killed_while_it_catches_up_leaves_no_frame_out(tmp_path: Path):
+    """The verdicts of a long gap are given beside those of new frames: the next decide gives the rest."""
+    with Stages(tmp_path) as line:
+        for name in ("decide", "worker"):
+            line.start(name)
+        line.start("ingest", rate=400)
+        line.wait(50)
+        line.send("decide", signal.SIGSTOP)
+        time.sleep(4.0)  # 1600 frames: what the link and its buffers do not hold waits in ingest
+        for _ in range(3):
+            line.end("decide", signal.SIGKILL)
+            before = line.count()
+            line.start("decide", wait=False)
+            until(lambda before=before: line.count() > before, "a new verdict", 60)
+        line.wait(1500)
+        line.stop()
+        verdicts = line.verdicts()
+        assert once_each(verdicts)
+        assert len(verdicts) == line.captured()

@@ -33,8 +33,6 @@ class JournalHeader(msgspec.Struct, array_like=True):
     log_inode: int = 0
     log_bytes: int = 0
     """Size of the log file when `taken` was written."""
-    gaps: dict[str, list[tuple[int, int, int]]] = msgspec.field(default_factory=dict)
-    """Camera → (ingest epoch, first frame id, one past the last) of frames before its place without a verdict."""
     log_path: str = ""
     """The log that the lines belong to."""
     places: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
@@ -60,11 +58,6 @@ class Journal:
         return dict(self._header.places)
 
     @property
-    def gaps(self) -> dict[str, list[tuple[int, int, int]]]:
-        """Camera → (ingest epoch, first frame id, one past the last) of frames that an earlier decide left out."""
-        return dict(self._header.gaps)
-
-    @property
     def log_path(self) -> str:
         """The log that the lines belong to; empty for a new journal."""
         return self._header.log_path
@@ -86,17 +79,12 @@ class Journal:
         # A kill may leave part of a line, whose verdict nobody was told.
         return lines[: lines.rfind(b"\n") + 1]
 
-    def append(
-        self,
-        lines: bytes | bytearray,
-        places: dict[str, tuple[int, int]],
-        gaps: dict[str, list[tuple[int, int, int]]] | None = None,
-    ) -> None:
+    def append(self, lines: bytes | bytearray, places: dict[str, tuple[int, int]]) -> None:
         """Keep these lines and each camera's place. Full memory is only logged: verdicts still go to the log."""
         if self.failed:
             return
         with self._lock:
-            self._header.places, self._header.gaps = places, gaps or {}
+            self._header.places = places
             try:
                 if os.pwrite(self._file, lines, HEADER_BYTES + self._end) != len(lines):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -132,7 +120,6 @@ class Journal:
                     log_inode=log_inode,
                     log_bytes=log_bytes,
                     places=header.places,
-                    gaps=header.gaps,
                     log_path=log_path,
                 )
                 self._write_header()

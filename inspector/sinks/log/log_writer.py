@@ -60,13 +60,7 @@ class LogWriter:
         """Lines not written to the disk yet."""
         return self._held_lines
 
-    def put(
-        self,
-        lines: bytes | bytearray,
-        count: int,
-        places: dict[str, tuple[int, int]],
-        gaps: dict[str, list[tuple[int, int, int]]] | None = None,
-    ) -> None:
+    def put(self, lines: bytes | bytearray, count: int, places: dict[str, tuple[int, int]]) -> None:
         """Queue `count` whole lines; with a journal they survive this process once this returns."""
         while self._wait and len(self._held) > MAX_HELD_BYTES and not self._refused:
             time.sleep(TURN_S)
@@ -74,7 +68,7 @@ class LogWriter:
             self.lost += count
             return
         if self._journal is not None:
-            self._journal.append(lines, places, gaps)
+            self._journal.append(lines, places)
         with self._lock:
             self._held += lines
             self._held_lines += count

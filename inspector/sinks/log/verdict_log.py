@@ -4,6 +4,7 @@ A run has one file. A service, which runs for months, rotates full ones to verdi
 keeps the newest. The names have numbers, not times, because a PC's clock may be set back.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,12 @@ LOOK_BACK_FILES: Final = 4
 
 Places = dict[str, dict[int, int]]
 """Camera → ingest epoch → next frame id."""
+
+Gaps = dict[str, list[tuple[int, int, int]]]
+"""Camera → (ingest epoch, first frame id, one past the last) of frames without a verdict."""
+
+LEAST_FILES: Final = 2
+"""Files that are always read: the verdicts of a long gap may have begun in the one before."""
 
 log = structlog.get_logger()
 
@@ -58,8 +65,6 @@ class VerdictLog:
         else:
             file.cut_torn_line()
         self._before = {} if journal is None else journal.places
-        self.gaps = {} if journal is None else journal.gaps
-        """Camera → (ingest epoch, first frame id, one past the last) of frames that an earlier decide left out."""
         self._places: dict[str, tuple[int, int]] = dict(self._before)
         self._writer = LogWriter(file, journal, held=rest, wait=wait)
         self._encoder = msgspec.json.Encoder()
@@ -90,15 +95,18 @@ class VerdictLog:
         if place > self._places.get(verdict.camera, (-1, 0)):
             self._places[verdict.camera] = place
 
-    def flush(self, gaps: dict[str, list[tuple[int, int, int]]] | None = None) -> None:
+    def flush(self) -> None:
         """Store the added verdicts before any other sink gets them; does not wait for the disk."""
         if self._lines:
-            self._writer.put(self._lines, self._count, dict(self._places), gaps)
+            self._writer.put(self._lines, self._count, dict(self._places))
             self._lines, self._count = bytearray(), 0
 
-    def places(self, cameras: list[str]) -> Places:
-        """Next frame id of each camera and ingest, from the logs, and from the journal if it is further."""
-        found = last_places(self.path.parent, cameras)
+    def places(self, cameras: list[str]) -> tuple[Places, Gaps]:
+        """How far each camera's verdicts go, and which frames before that lack theirs.
+
+        The logs say it, and the journal where it knows of a later place.
+        """
+        found, gaps = last_places(self.path.parent, cameras)
         for camera, (epoch, frame_id) in self._before.items():
             of_camera = found.setdefault(camera, {})
             if frame_id > of_camera.get(epoch, 0):
@@ -110,7 +118,7 @@ class VerdictLog:
                         last=frame_id - 1,
                     )
                 of_camera[epoch] = frame_id
-        return found
+        return found, gaps
 
     def close(self) -> None:
         """Write what the disk takes; the rest is counted in `lost`. No partial line is left in the file."""
@@ -150,25 +158,62 @@ def _recover(file: LogFile, journal: Journal) -> bytes:
     return rest
 
 
-def last_places(folder: Path, cameras: list[str]) -> Places:
-    """Next frame id of each camera and ingest, from the newest logs."""
-    decoder = msgspec.json.Decoder(_Place)
-    found: Places = {}
+class _Track:
+    """The frames of one ingest that have verdicts: how far they go, and the holes before that."""
+
+    def __init__(self, first: int) -> None:
+        self.next_frame = first
+        self.holes: list[tuple[int, int]] = []
+
+    def add(self, frame_id: int) -> None:
+        """Count one frame. Ids rise, but for the frames of a long gap, which come beside later ones."""
+        if frame_id >= self.next_frame:
+            if frame_id > self.next_frame:
+                self.holes.append((self.next_frame, frame_id))
+            self.next_frame = frame_id + 1
+            return
+        for index, (start, stop) in enumerate(self.holes):
+            if start <= frame_id < stop:
+                rest = ((start, frame_id), (frame_id + 1, stop))
+                self.holes[index : index + 1] = [hole for hole in rest if hole[0] < hole[1]]
+                return
+
+
+def last_places(folder: Path, cameras: list[str]) -> tuple[Places, Gaps]:
+    """Next frame id of each camera and ingest, and frames before it without a verdict, from the newest logs."""
     newest = folder / VERDICTS_NAME
-    for path in [newest, *reversed(full_files(newest))][:LOOK_BACK_FILES]:
+    files = [newest, *reversed(full_files(newest))][:LOOK_BACK_FILES]
+    count = LEAST_FILES
+    while True:
+        tracks = _tracks(reversed(files[:count]))
+        if count >= len(files) or {camera for camera, _ in tracks} >= set(cameras):
+            break
+        count += 1
+    places: Places = {}
+    gaps: Gaps = {}
+    for (camera, epoch), track in tracks.items():
+        places.setdefault(camera, {})[epoch] = track.next_frame
+        gaps.setdefault(camera, []).extend((epoch, *hole) for hole in track.holes)
+    return places, gaps
+
+
+def _tracks(files: Iterable[Path]) -> dict[tuple[str, int], _Track]:
+    decoder = msgspec.json.Decoder(_Place)
+    tracks: dict[tuple[str, int], _Track] = {}
+    for path in files:
         with path.open("rb") as lines:
             for line in lines:
                 try:
                     place = decoder.decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                    # A power cut may leave a block of a file unwritten; that must not stop a start.
+                    # A power cut may leave a damaged block in the file; decide must start all the same.
                     log.warning("a line of the verdict log cannot be read", path=str(path), error=str(error))
                     continue
-                of_camera = found.setdefault(place.camera, {})
-                of_camera[place.ingest_epoch] = max(of_camera.get(place.ingest_epoch, 0), place.frame_id + 1)
-        if found.keys() >= set(cameras):
-            break
-    return found
+                key = (place.camera, place.ingest_epoch)
+                if key not in tracks:
+                    tracks[key] = _Track(place.frame_id)
+                tracks[key].add(place.frame_id)
+    return tracks
 
 
-__all__ = ["Places", "Rotation", "VerdictLog", "full_files", "last_places"]
+__all__ = ["Gaps", "Places", "Rotation", "VerdictLog", "full_files", "last_places"]
