@@ -151,6 +151,10 @@ class Decide:
         """Why a frame that passed `sender` cannot be judged; None when sender and decide use the same recipe."""
         own = self._recipe.identity
         if recipe in ("", own):
+            # Senders of one kind that are gone say nothing more: those still there will say it again.
+            kind = sender.partition(" ")[0]
+            for other in [each for each in self.foreign_recipes if kind == "worker" and each.startswith(kind)]:
+                del self.foreign_recipes[other]
             self.foreign_recipes.pop(sender, None)
             return None
         self.foreign_recipes[sender] = recipe
