@@ -29,7 +29,10 @@ ROWS = (
     'print(json.dumps(database.execute("SELECT camera, frame_id, captured_ns FROM verdicts").fetchall()))'
 )
 
-SOCKETS = re.compile(r"(news|results|view)(/socket)?|frames(/(top|side)(\.pixels)?)?")
+SOCKETS = re.compile(
+    r"(news|results|view)(/socket)?|frames(/(top|side)(\.pixels)?)?|journal|(position|picture)-(top|side)"
+    r"|\.(decide|ingest-top|ingest-side)\.lock"
+)
 """All that may ever lie in /run/inspector."""
 
 DEADLINE_MS = 500.0
