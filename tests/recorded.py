@@ -59,7 +59,9 @@ class RunOnRecord:
         folder.mkdir(exist_ok=True, parents=True)
         self.url = url or f"sqlite:///{folder.parent / 'records.sqlite'}"
         self.database = Database(self.url)
-        self.log = VerdictLog(folder)
+        links = folder.parent / f"{folder.name}-links"
+        links.mkdir(exist_ok=True)
+        self.log = VerdictLog(folder, links=links)
         self.run = Run(key, "line@1", socket.gethostname(), folder)
         logs = [folder / VERDICTS_NAME]
         self.records = Records(self.url, self.run, lambda: logs, folder / REJECTS_FOLDER, keep)
