@@ -73,7 +73,7 @@ class PictureRules(BaseModel):
         return self
 
     def given(self) -> dict[str, float]:
-        """The limits that the recipe sets, named as in `stages.picture.Limits`."""
+        """The limits that the recipe sets, named as in `core.picture.Limits`."""
         given = self.model_dump(exclude={"checks", "learn_frames", "background_grey"}, exclude_none=True)
         if self.background_grey is not None:
             given["min_background_grey"], given["max_background_grey"] = self.background_grey

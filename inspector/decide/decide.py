@@ -151,10 +151,6 @@ class Decide:
         """Why a frame that passed `sender` cannot be judged; None when sender and decide use the same recipe."""
         own = self._recipe.identity
         if recipe in ("", own):
-            # Senders of one kind that are gone say nothing more: those still there will say it again.
-            kind = sender.partition(" ")[0]
-            for other in [each for each in self.foreign_recipes if kind == "worker" and each.startswith(kind)]:
-                del self.foreign_recipes[other]
             self.foreign_recipes.pop(sender, None)
             return None
         self.foreign_recipes[sender] = recipe
@@ -173,7 +169,8 @@ class Decide:
         self.unanswered_ns = None
         if self._meters is not None:
             self._meters.worker(engine.engine, answers.worker)
-        fault = self._foreign_recipe(f"worker of engine {engine.engine}", answers.filter.recipe)
+        # One name for all workers: one that is gone cannot leave the line unhealthy.
+        fault = self._foreign_recipe("worker", answers.filter.recipe)
         lowest = self._recipes[engine.engine].lowest_step
         if fault is None and answers.filter.lowest_step > lowest:
             # The same recipe and engine give the same step, so one of the two computes it differently.

@@ -16,7 +16,7 @@ from inspector.monitoring.counters import LATENCY_MS, Histogram
 from inspector.monitoring.state import GateState
 from inspector.sinks.gate.gate import RECORDS, Action, Block, Fault, Gate, Record
 from inspector.sinks.gate.log import GateLog
-from inspector.values import Decision
+from inspector.values import Decision, Verdict
 
 BEAT_NS: Final = 200_000_000
 """Longest time between two writes to the gate, ns.
@@ -194,13 +194,18 @@ class GateFeed:
                 self._count_on()
                 self._missed(1)
                 continue
-            if before is not None and place[0] != before[0]:
-                if write:
-                    break
-                self._begin_run()
-            self._places[verdict.camera] = place
+            if write and before is not None and place[0] != before[0]:
+                break
+            self._advance(verdict)
             write.append(self._waiting.popleft())
         return write
+
+    def _advance(self, verdict: Verdict) -> None:
+        """Note a camera's newest verdict; one of another ingest begins a new run."""
+        place, before = (verdict.ingest_epoch, verdict.frame_id), self._places.get(verdict.camera)
+        if before is not None and place[0] > before[0]:
+            self._begin_run()
+        self._places[verdict.camera] = place if before is None else max(place, before)
 
     def _begin_run(self) -> None:
         """Start a new run number: after an ingest was replaced, positions and ids restart, and so do sequences."""
@@ -211,11 +216,7 @@ class GateFeed:
     def _miss(self, count: int) -> None:
         """Drop the oldest queued verdicts and skip their sequence numbers."""
         for _ in range(count):
-            verdict = self._waiting.popleft()[0].verdict
-            place, before = (verdict.ingest_epoch, verdict.frame_id), self._places.get(verdict.camera)
-            if before is not None and place[0] > before[0]:
-                self._begin_run()
-            self._places[verdict.camera] = place if before is None else max(place, before)
+            self._advance(self._waiting.popleft()[0].verdict)
             self._count_on()
         self._missed(count)
 
