@@ -148,19 +148,27 @@ def _check_file(path: Path) -> int:
 def _opened(file: BinaryIO, grey_window: GreyWindow | None) -> Iterator[Image.Image]:
     """Open an image and check its header; errors that Pillow raises inside the block become ImageFaults."""
     try:
-        with warnings.catch_warnings():
-            # Pillow only warns above its size limit, higher than ours, and on damaged TIFF tags: raise instead.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.simplefilter("error", UserWarning)
-            with Image.open(file, formats=_FORMATS) as image:
-                _check_header(image, grey_window)
-                yield image
+        _raise_on_pillow_warnings()
+        with Image.open(file, formats=_FORMATS) as image:
+            _check_header(image, grey_window)
+            yield image
     except UnidentifiedImageError:
         raise ImageFault("not a JPEG, PNG, BMP, TIFF, WebP or PGM image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageFault(f"the picture is over the limit of {MAX_PIXELS:,} px") from None
     except (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, UserWarning, struct.error) as error:
         raise ImageFault(f"damaged image: {error}") from error
+
+
+def _raise_on_pillow_warnings() -> None:
+    """Make Pillow's warnings errors: it only warns on damaged TIFF tags and above a size limit higher than ours.
+
+    The filter applies to Pillow's modules alone and stays: `warnings.catch_warnings` changes the filters of the whole
+    process, so with several threads it would let damage pass, or leave other libraries' warnings as errors. Setting it
+    again is cheap, and necessary after another library has restored older filters.
+    """
+    for category in (UserWarning, Image.DecompressionBombWarning):
+        warnings.filterwarnings("error", category=category, module=r"PIL\.")
 
 
 def _check_header(image: Image.Image, grey_window: GreyWindow | None) -> None:

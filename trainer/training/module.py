@@ -187,4 +187,5 @@ class SegmentationModule(LightningModule):
         known = {name: value for name, value in zip(self._classes, iou, strict=True) if value is not None}
         self.val_figures = {VAL_MIOU: sum(known.values()) / len(known)}
         self.val_figures |= {f"val_iou/{name}": value for name, value in known.items()}
-        self.log_dict(self.val_figures)
+        # Every process has the same figures: their mean over the processes is the figure itself.
+        self.log_dict(self.val_figures, sync_dist=True)

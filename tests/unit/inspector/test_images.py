@@ -1,6 +1,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -257,3 +259,38 @@ def test_files_that_are_no_files_are_faults(tmp_path: Path, read: object) -> Non
     }.items():
         with pytest.raises(ImageFault, match=says):
             read(tmp_path / name)
+
+
+_THREADS = """
+import sys, warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from inspector.images import ImageFault, decode_mono
+
+warnings.simplefilter("default")
+damaged, whole = (Path(name).read_bytes() for name in sys.argv[1:])
+
+def refused(data):
+    try:
+        decode_mono(data)
+    except ImageFault:
+        return True
+    return False
+
+with ThreadPoolExecutor(4) as pool:
+    answers = list(pool.map(refused, [damaged, whole] * 200))
+assert answers == [True, False] * 200, answers
+warnings.warn("another library's advice", UserWarning)
+"""
+
+
+def test_threads_refuse_damage_and_leave_other_warnings_alone(tmp_path: Path) -> None:
+    """The filters are the process's: damage that only Pillow's warning shows is refused in every thread."""
+    whole = grey("TIFF")
+    tag = whole.index(struct.pack("<HHI", 284, 3, 1), 0)
+    (tmp_path / "damaged").write_bytes(whole[: tag + 4] + struct.pack("<I", 2) + whole[tag + 8 :])
+    (tmp_path / "whole").write_bytes(whole)
+    command = [sys.executable, "-c", _THREADS, str(tmp_path / "damaged"), str(tmp_path / "whole")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "another library's advice" in done.stderr
