@@ -163,9 +163,9 @@ def _opened(file: BinaryIO, grey_window: GreyWindow | None) -> Iterator[Image.Im
 def _raise_on_pillow_warnings() -> None:
     """Make Pillow's warnings errors: it only warns on damaged TIFF tags and above a size limit higher than ours.
 
-    The filter applies to Pillow's modules alone and stays: `warnings.catch_warnings` changes the filters of the whole
-    process, so with several threads it would let damage pass, or leave other libraries' warnings as errors. Setting it
-    again is cheap, and necessary after another library has restored older filters.
+    The filter is for Pillow's modules alone and stays. `warnings.catch_warnings` would change the filters of the
+    whole process: with several threads, damage would pass and other libraries' warnings would stay errors. Another
+    library may restore older filters, so the filter is set again for each image.
     """
     for category in (UserWarning, Image.DecompressionBombWarning):
         warnings.filterwarnings("error", category=category, module=r"PIL\.")
