@@ -120,7 +120,7 @@ class Frame(msgspec.Struct, frozen=True):
     """Counts every captured frame of the camera, in order, without gaps."""
     captured_ns: int
     """Capture time, ns since 1970."""
-    clock_ns: int
+    captured_monotonic_ns: int
     """The same instant on the monotonic clock."""
     position_mm: float
     pixels: Pixels
@@ -141,7 +141,7 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce")
     frame_id: int
     captured_ns: int
     """Capture time, ns since 1970."""
-    clock_ns: int
+    captured_monotonic_ns: int
     """The same instant on the monotonic clock, so that deadlines and latencies survive a clock change."""
     position_mm: float
     height: int

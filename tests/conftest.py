@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from unittest.mock import patch
 
 import pytest
-from once import Once, shared_root
 
 import inspector  # noqa: F401
+from tests.support.once import Once, shared_root
 
 
 @pytest.hookimpl(tryfirst=True)

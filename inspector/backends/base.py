@@ -200,8 +200,8 @@ class Backend(ABC):
         """
         expected = golden.load_checked(self.folder)
         kind, score = self.infer(expected.frames)
-        steps = score_thresholds(self.manifest.classes, self.manifest.thresholds)
-        agreement = golden.compare(expected, kind, score, steps)
+        thresholds = score_thresholds(self.manifest.classes, self.manifest.thresholds)
+        agreement = golden.compare(expected, kind, score, thresholds)
         if not agreement.within(self.manifest.golden):
             raise EngineError(
                 f"{self.folder.path}: golden frames differ on this PC: mask agreement "

@@ -157,18 +157,18 @@ def _worker(line: LineState) -> str:
     waited = "answers" if waited_s is None or waited_s < UNANSWERED_S else f"NO ANSWER for {waited_s:.1f} s"
     batches = sum(line.batches.counts)
     mean = f", {line.batches.total / batches:.1f} frames a batch" if batches else ""
-    return f"{waited}, {worker.waiting} waiting{mean}; starts seen: {worker.starts}"
+    return f"{waited}, {worker.waiting} waiting{mean}; restarts seen: {worker.starts}"
 
 
 def _camera_rows(cameras: dict[str, CameraState]) -> list[list[str]]:
-    head = "camera frames/s captured accepted rejected uninspected owed late shed starts"
+    head = "camera frames/s captured accepted rejected uninspected pending late shed starts"
     rows = [[*head.split(), "last frame"]]
     for name, camera in cameras.items():
         last = (
             "none" if camera.last_verdict_s is None else f"{camera.last_frame}, {camera.last_verdict_s:.1f} s ago"
         )
         counts = (
-            camera.captured, camera.accepted, camera.rejected, camera.uninspected, camera.owed, camera.late,
+            camera.captured, camera.accepted, camera.rejected, camera.uninspected, camera.pending, camera.late,
             camera.shed, camera.begins,
         )  # fmt: skip
         rows.append([name, f"{camera.frames_per_second:.1f}", *map(str, counts), last])

@@ -134,7 +134,7 @@ class LoadedRecipe:
             names=engine.names,
             rejects=(False, *(recipe.classes[name].action == "reject" for name in classes)),
             min_area_mm2=tuple(areas),
-            steps=score_thresholds(engine.names, thresholds),
+            score_thresholds=score_thresholds(engine.names, thresholds),
             mm_per_px_across=recipe.mm_per_px_across,
             mm_per_px_along=recipe.mm_per_px_along,
         )

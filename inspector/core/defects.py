@@ -73,14 +73,14 @@ def enlarge(segmentation: Segmentation, height: int, width: int) -> tuple[Pixels
     )
 
 
-def find_candidates(segmentation: Segmentation, height: int, width: int, steps: Pixels) -> Candidates:
-    """Find where a frame of `height` × `width` px may have defects: the class where score ≥ steps[class].
+def find_candidates(segmentation: Segmentation, height: int, width: int, thresholds: Pixels) -> Candidates:
+    """Find where a frame of `height` × `width` px may have defects: the class where score ≥ thresholds[class].
 
     Only that part is enlarged: most of a frame has no candidates, and enlarging the rest would cost more than all
     later steps.
     """
     stride = segmentation.map_stride
-    reached = segmentation.score >= steps[1:].min()
+    reached = segmentation.score >= thresholds[1:].min()
     x, y, w, h = cv2.boundingRect(reached.view(np.uint8))
     if w == 0:
         nothing = np.empty((0, 0), np.uint8)
@@ -94,7 +94,7 @@ def find_candidates(segmentation: Segmentation, height: int, width: int, steps: 
         stride,
     )
     kind, score = enlarge(part, part.kind.shape[0] * stride, part.kind.shape[1] * stride)
-    mask = threshold_maps(kind, score, steps)
+    mask = threshold_maps(kind, score, thresholds)
     return Candidates(mask, score, columns.start * stride, rows.start * stride, (height, width))
 
 

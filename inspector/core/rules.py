@@ -39,8 +39,8 @@ class BoundRecipe:
     names: tuple[str, ...]
     rejects: tuple[bool, ...]
     min_area_mm2: tuple[float, ...]
-    steps: Pixels
-    """uint8 [K+1]: a pixel is a defect where score ≥ steps[kind]."""
+    score_thresholds: Pixels
+    """uint8 [K+1]: a pixel is a defect where score ≥ score_thresholds[kind]."""
     mm_per_px_across: float
     mm_per_px_along: float
 
@@ -53,7 +53,7 @@ class BoundRecipe:
     @property
     def lowest_step(self) -> int:
         """The lowest threshold: a frame in which no score reaches it is clean."""
-        return int(self.steps[1:].min())
+        return int(self.score_thresholds[1:].min())
 
     @property
     def rejected(self) -> frozenset[str]:
@@ -63,20 +63,20 @@ class BoundRecipe:
 
 def score_thresholds(classes: tuple[str, ...], thresholds: dict[str, float]) -> Pixels:
     """Thresholds as a uint8 [K+1] table indexed by kind, in score steps; at least 1, so that score 0 is normal."""
-    steps = [MAX_SCORE] + [max(1, round(MAX_SCORE * thresholds[name])) for name in classes[1:]]
-    return np.array(steps, np.uint8)
+    limits = [MAX_SCORE] + [max(1, round(MAX_SCORE * thresholds[name])) for name in classes[1:]]
+    return np.array(limits, np.uint8)
 
 
-def threshold_maps(kind: Pixels, score: Pixels, steps: Pixels) -> Pixels:
+def threshold_maps(kind: Pixels, score: Pixels, thresholds: Pixels) -> Pixels:
     """The class mask, uint8 of the shape of `kind`: the kind where score ≥ its threshold, else 0 (normal).
 
-    Raises IndexError for a kind outside of `steps`.
+    Raises IndexError for a kind outside of `thresholds`.
     """
-    if int(kind.max()) >= len(steps):
-        raise IndexError(f"kind {int(kind.max())} of {len(steps) - 1}")
+    if int(kind.max()) >= len(thresholds):
+        raise IndexError(f"kind {int(kind.max())} of {len(thresholds) - 1}")
     table = np.full(256, MAX_SCORE, np.uint8)
-    table[: len(steps)] = steps
-    # OpenCV's table look-up and comparison take a twentieth of numpy's time for steps[kind] on a full frame.
+    table[: len(thresholds)] = thresholds
+    # OpenCV's table look-up and comparison take a twentieth of numpy's time for thresholds[kind] on a full frame.
     flat = kind.reshape(-1, kind.shape[-1])
     reached = cv2.compare(score.reshape(flat.shape), cv2.LUT(flat, table), cv2.CMP_GE)
     return np.asarray(cv2.bitwise_and(flat, reached), np.uint8).reshape(kind.shape)

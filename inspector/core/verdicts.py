@@ -96,7 +96,7 @@ class VerdictMaker:
         crowded: Mapping[int, int] = NOT_CROWDED
         if result.segmentation is not None and result.pixels is not None:
             height, width = result.pixels.shape
-            candidates = find_candidates(result.segmentation, height, width, recipe.steps)
+            candidates = find_candidates(result.segmentation, height, width, recipe.score_thresholds)
             components = find_components(candidates, recipe.min_area_px)
             crowded = components.crowded
             parts = self._strip.follow(settled.frame_id, components.found)
@@ -106,11 +106,11 @@ class VerdictMaker:
         if judgement.defects:
             judgement = shorten(judgement, self._quota.take(len(judgement.defects), now_ns))
         stage_ms = {
-            "transfer": _ms(announcement.clock_ns, result.received_ns),
+            "transfer": _ms(announcement.captured_monotonic_ns, result.received_ns),
             "batch": _ms(result.received_ns, result.submitted_ns),
             "engine": _ms(result.submitted_ns, result.answered_ns),
             "decide": _ms(result.answered_ns, now_ns),
-            "total": _ms(announcement.clock_ns, now_ns),
+            "total": _ms(announcement.captured_monotonic_ns, now_ns),
         }
         verdict = Verdict(
             camera=self._camera,
@@ -149,7 +149,7 @@ class VerdictMaker:
         )
 
     def _total_ms(self, settled: SettledFrame, now_ns: int) -> float | None:
-        return None if settled.announcement is None else _ms(settled.announcement.clock_ns, now_ns)
+        return None if settled.announcement is None else _ms(settled.announcement.captured_monotonic_ns, now_ns)
 
     def _presumed(self, settled: SettledFrame, now_ns: int) -> Announcement:
         """Reconstruct a lost announcement from the frames before and after it."""
@@ -176,7 +176,7 @@ class VerdictMaker:
 
 def _contradiction(announcement: Announcement, result: Inspection) -> Uninspected | None:
     """Why a result cannot belong to this frame; None when it can."""
-    return IMPOSSIBLE if result.received_ns < announcement.clock_ns else None
+    return IMPOSSIBLE if result.received_ns < announcement.captured_monotonic_ns else None
 
 
 def _ms(start_ns: int, end_ns: int) -> float:

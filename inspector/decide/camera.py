@@ -87,7 +87,9 @@ class Camera:
         if isinstance(message, Announcement):
             check_position(message)
             early = self.early.pop((message.ingest_epoch, message.frame_id), None)
-            self.ledger.announce(message.frame_id, message, message.clock_ns, message.fault or fault, early)
+            self.ledger.announce(
+                message.frame_id, message, message.captured_monotonic_ns, message.fault or fault, early
+            )
             if self.left_gaps:
                 self._resume_gaps(message)
         elif isinstance(message, Fault):

@@ -122,7 +122,7 @@ class Decide:
         fault = None
         if isinstance(message, Announcement):
             fault = self._foreign_recipe(f"ingest of camera {message.camera}", message.recipe)
-            self.newest_captured_ns = max(self.newest_captured_ns, message.clock_ns)
+            self.newest_captured_ns = max(self.newest_captured_ns, message.captured_monotonic_ns)
         camera.hear(message, now_ns, fault)
         if self.unanswered_ns is None and isinstance(message, Announcement) and message.fault is None:
             self.unanswered_ns = now_ns
@@ -255,14 +255,14 @@ class Decide:
         return any(camera.silent(now_ns) for camera in self._cameras.values())
 
     @property
-    def owed(self) -> int:
+    def pending(self) -> int:
         """Announced frames without a verdict."""
         return sum(len(camera.ledger) for camera in self._cameras.values())
 
     @property
     def coalesce_ms(self) -> int:
-        """So long news may wait for the next results while some are owed: each wake pays for cold caches anew."""
-        return flow.coalesce_ms(self._deadline_ns / 1e9) if self.owed else 0
+        """How long announcements may wait for the next results message: each wake-up pays for cold caches."""
+        return flow.coalesce_ms(self._deadline_ns / 1e9) if self.pending else 0
 
     def state(self) -> str:
         """The ledger as one line of text."""
@@ -270,14 +270,14 @@ class Decide:
         last = "no frame yet" if self._last is None else f"last {self._last.camera} frame {self._last.frame_id}"
         return (
             f"{last}, captured {self.tally.captured} = accepted {counts[Decision.ACCEPT]} + rejected "
-            f"{counts[Decision.REJECT]} + uninspected {counts[Decision.UNINSPECTED]}, {self.owed} owed, "
+            f"{counts[Decision.REJECT]} + uninspected {counts[Decision.UNINSPECTED]}, {self.pending} pending, "
             f"{self.late} late"
         )
 
     @property
     def settled(self) -> bool:
         """Whether every camera has ended and no frame is pending."""
-        return not self.owed and all(camera.ended for camera in self._cameras.values())
+        return not self.pending and all(camera.ended for camera in self._cameras.values())
 
     @property
     def late(self) -> int:

@@ -102,7 +102,7 @@ class Watch:
             accepted=counts[Decision.ACCEPT],
             rejected=counts[Decision.REJECT],
             uninspected=uninspected,
-            owed=len(camera.ledger),
+            pending=len(camera.ledger),
             late=camera.late,
             shed=shed,
             begins=self.meters.begins[name],

@@ -90,7 +90,7 @@ def main(config: LoadedConfig) -> None:
         log.info("decide started", recipe=recipe.identity, engine=folder.identity, out=str(line.sinks.out))
         _serve(decide, news, results, sinks, stop, notifier, watch)
         now_ns = time.monotonic_ns()
-        sinks.turn(decide.close(now_ns), owed=0, silent=decide.silent(now_ns))
+        sinks.turn(decide.close(now_ns), pending=0, silent=decide.silent(now_ns))
         lost = sinks.close(decide.tally, late=decide.late, refused=decide.refused, engine=folder)
         log.info("decide ended", captured=decide.tally.captured, late=decide.late, refused=decide.refused)
         if lost:
@@ -129,12 +129,12 @@ def _serve(
         now_ns = time.monotonic_ns()
         given.extend(decide.settle(now_ns))
         refused = decide.refused_lately(now_ns)
-        sinks.turn(given, owed=decide.owed, silent=decide.silent(now_ns), refused=refused)
+        sinks.turn(given, pending=decide.pending, silent=decide.silent(now_ns), refused=refused)
         given.clear()
         progress.tell()
         if watch is not None:
             watch.look(decide, sinks, now_ns)
-        pulse.turn(decide.tally.captured, owed=decide.overdue(now_ns), say=decide.state)
+        pulse.turn(decide.tally.captured, pending=decide.overdue(now_ns), say=decide.state)
         if stop:
             now_s = time.monotonic()
             if stop_s is None:
@@ -147,7 +147,7 @@ def _serve(
             # A link full of announcements is read up to frames captured since the stop: each needs a verdict.
             heard_all = quiet or decide.newest_captured_ns >= stop_s * 1e9
             waited_s = now_s - stop_s
-            if (quiet and not decide.owed) or (waited_s > DRAIN_S and heard_all) or waited_s > LONGEST_DRAIN_S:
+            if (quiet and not decide.pending) or (waited_s > DRAIN_S and heard_all) or waited_s > LONGEST_DRAIN_S:
                 return
 
 

@@ -54,10 +54,10 @@ class Agreement:
         )
 
 
-def compare(golden: Golden, kind: Pixels, score: Pixels, steps: Pixels) -> Agreement:
+def compare(golden: Golden, kind: Pixels, score: Pixels, thresholds: Pixels) -> Agreement:
     """Compare an engine's maps for the golden frames with the expected ones."""
-    expected = threshold_maps(golden.kind, golden.score, steps)
-    actual = threshold_maps(kind, score, steps)
+    expected = threshold_maps(golden.kind, golden.score, thresholds)
+    actual = threshold_maps(kind, score, thresholds)
     difference = np.abs(golden.score.astype(np.int16) - score)
     return Agreement(
         mask_agreement=float((expected == actual).mean()),

@@ -74,29 +74,29 @@ class Dispatch:
         self._stop = stop
 
     @property
-    def room(self) -> int:
+    def credit(self) -> int:
         """Frames that can be sent now: the total credit, limited by free slots."""
         return min(sum(self._room.values()), self._slots.free)
 
-    def wait_for_room(self, timeout_ms: float = float("inf")) -> int:
+    def wait_for_credit(self, timeout_ms: float = float("inf")) -> int:
         """Wait until frames can be sent, a stop is requested or the time is up; return how many can be sent."""
         until_s = time.monotonic() + timeout_ms / 1e3
         self._hear()
-        while not self.room and not self._stop:
+        while not self.credit and not self._stop:
             self._slots.expire(time.monotonic_ns())
             left_ms = (until_s - time.monotonic()) * 1e3
-            if self.room or left_ms <= 0:
+            if self.credit or left_ms <= 0:
                 break
             self._poller.poll(int(min(left_ms + 1, _EXPIRE_TURN_MS)))
             self._hear()
-        return self.room
+        return self.credit
 
     def send(self, frames: Sequence[Frame]) -> int:
         """Send as many frames as the credit allows, oldest first; return how many were sent."""
         self._hear()
         self._slots.expire(time.monotonic_ns())
         sent = 0
-        while sent < len(frames) and self.room:
+        while sent < len(frames) and self.credit:
             worker = max(self._room, key=self._room.__getitem__)
             count = min(len(frames) - sent, self._room[worker], self._slots.free)
             if self._send_to(worker, frames[sent : sent + count]):
@@ -108,7 +108,7 @@ class Dispatch:
         planes: list[memoryview] = []
         for frame in frames:
             pixels = frame.pixels
-            lent_until_ns = frame.clock_ns + self._deadline_ns
+            lent_until_ns = frame.captured_monotonic_ns + self._deadline_ns
             slot = self._slots.take(frame.frame_id, lent_until_ns)
             if pixels.size <= self._ring.slot_bytes:
                 self._ring.put(slot, pixels)
@@ -119,7 +119,7 @@ class Dispatch:
                 FrameHeader(
                     frame.frame_id,
                     frame.captured_ns,
-                    frame.clock_ns,
+                    frame.captured_monotonic_ns,
                     frame.position_mm,
                     pixels.shape[0],
                     pixels.shape[1],

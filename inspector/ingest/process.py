@@ -114,24 +114,24 @@ class Announcer:
                 self._learned.store(self._picture)
         self._news_s, self._fault = time.monotonic(), fault
         self._faults += fault is not None
-        clock_ns = time.monotonic_ns()
+        captured_monotonic_ns = time.monotonic_ns()
         captured_ns = time.time_ns() if capture.captured_ns is None else capture.captured_ns
         if self._places is not None and frame_id == 0:
             # At the first frame, not at the start: a camera may take seconds to give one.
-            self._next_mm = self._places.start_mm(clock_ns)
+            self._next_mm = self._places.start_mm(captured_monotonic_ns)
         position_mm = self._next_mm if capture.position_mm is None else capture.position_mm
         if capture.pixels is not None:
             self._height = capture.pixels.shape[0]
         self._next_mm, self._next_ns = position_mm + self._height * self._mm_per_px, captured_ns
         if self._places is not None:
-            self._places.keep(position_mm, clock_ns)
+            self._places.keep(position_mm, captured_monotonic_ns)
         self._untold.append(
             Announcement(
                 self._camera,
                 self.ingest_epoch,
                 frame_id,
                 captured_ns,
-                clock_ns,
+                captured_monotonic_ns,
                 position_mm,
                 self._height,
                 self._coil if capture.coil is None else capture.coil,
@@ -149,7 +149,7 @@ class Announcer:
             if fault != before:  # log changes only: a dead lamp must not fill the log
                 log.warning("picture cannot be inspected", frame=frame_id, fault=fault.text)
             return None
-        return Frame(self._camera, frame_id, captured_ns, clock_ns, position_mm, capture.pixels)
+        return Frame(self._camera, frame_id, captured_ns, captured_monotonic_ns, position_mm, capture.pixels)
 
     def give_up(self, frame: Frame, reason: Uninspected) -> None:
         """Report that an announced frame will not reach a worker."""
@@ -166,7 +166,7 @@ class Announcer:
 
     def turn(self) -> None:
         """Call once per turn of the loop, with or without a new frame: reports progress, sends Idle when due."""
-        self._pulse.turn(self.captured, owed=False, say=self._state)
+        self._pulse.turn(self.captured, pending=False, say=self._state)
         if self._places is not None:
             self._places.stands(time.monotonic_ns())
         now_s = time.monotonic()
@@ -274,13 +274,13 @@ def _feed_waiting(
     """Feed from a recording: read a frame only when there is credit for it, so that none is shed."""
     ended = False
     while not ended:
-        room = dispatch.wait_for_room(IDLE_MS)
+        credit = dispatch.wait_for_credit(IDLE_MS)
         announcer.turn()
         if stop:
             return
         frames: list[Frame] = []
         until_s = time.monotonic() + RECORDING_CHUNK_S
-        while len(frames) < min(room, CHUNK_FRAMES):
+        while len(frames) < min(credit, CHUNK_FRAMES):
             try:
                 capture = next(captures)
             except StopIteration:
@@ -304,7 +304,7 @@ def _feed_shedding(
     waiting: deque[Frame] = deque()
     shed = 0
     # Give a running worker time to connect; without one, capture starts all the same.
-    dispatch.wait_for_room(FIND_WORKER_MS)
+    dispatch.wait_for_credit(FIND_WORKER_MS)
     for capture in captures:
         announcer.turn()
         if stop:
@@ -323,7 +323,7 @@ def _feed_shedding(
                 log.warning("frames shed: the worker is behind", shed=shed)
     while waiting:
         if not stop:
-            dispatch.wait_for_room(FIND_WORKER_MS)
+            dispatch.wait_for_credit(FIND_WORKER_MS)
         if dispatch.send([waiting[0]]):
             waiting.popleft()
         else:

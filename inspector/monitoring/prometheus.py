@@ -64,10 +64,10 @@ def _cameras(state: LineState) -> Iterator[Metric]:
         frames.add_metric([each.camera, each.decision, each.reason], each.count)
     yield frames
     captured = _counter("captured", "Frames announced by ingest", "camera")
-    owed = GaugeMetricFamily("inspector_owed_frames", "Announced, and without a verdict", labels=["camera"])
+    pending = GaugeMetricFamily("inspector_pending_frames", "Announced, and without a verdict", labels=["camera"])
     unbalanced = GaugeMetricFamily(
         "inspector_ledger_difference_frames",
-        "Captured less verdicts and owed: anything but 0 is wrong",
+        "Captured less verdicts and pending: anything but 0 is wrong",
         labels=["camera"],
     )
     late = _counter("late_results", "Results that came after their frame's verdict", "camera")
@@ -76,14 +76,14 @@ def _cameras(state: LineState) -> Iterator[Metric]:
     last = GaugeMetricFamily("inspector_last_verdict_age_seconds", "Since the newest verdict", labels=["camera"])
     for name, camera in state.cameras.items():
         captured.add_metric([name], camera.captured)
-        owed.add_metric([name], camera.owed)
-        unbalanced.add_metric([name], camera.captured - camera.verdicts - camera.owed)
+        pending.add_metric([name], camera.pending)
+        unbalanced.add_metric([name], camera.captured - camera.verdicts - camera.pending)
         late.add_metric([name], camera.late)
         begins.add_metric([name], camera.begins)
         silent.add_metric([name], float(camera.silent))
         if camera.last_verdict_s is not None:
             last.add_metric([name], camera.last_verdict_s)
-    yield from (captured, owed, unbalanced, late, begins, silent, last)
+    yield from (captured, pending, unbalanced, late, begins, silent, last)
 
 
 def _stages(state: LineState) -> Iterator[Metric]:

@@ -28,7 +28,7 @@ class CameraState(msgspec.Struct, frozen=True):
     accepted: int
     rejected: int
     uninspected: int
-    owed: int
+    pending: int
     """Announced frames without a verdict."""
     late: int
     """Results that arrived after their frame's deadline, or after their ingest was replaced."""
@@ -175,10 +175,10 @@ def findings(state: LineState | None, now_ns: int) -> list[str]:
 
 def _camera_findings(name: str, camera: CameraState) -> list[str]:
     found = []
-    if camera.captured != camera.verdicts + camera.owed:
+    if camera.captured != camera.verdicts + camera.pending:
         found.append(
             f"camera {name}: the ledger does not balance: captured {camera.captured}, but {camera.verdicts} "
-            f"verdicts and {camera.owed} owed: do not rely on this line, keep its log"
+            f"verdicts and {camera.pending} pending: do not rely on this line, keep its log"
         )
     if camera.ended:
         found.append(f"camera {name}: its ingest has ended: nobody looks at its side of the strip")

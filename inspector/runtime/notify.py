@@ -65,14 +65,14 @@ class Pulse:
         self._fed_at_s = self._told_at_s = float("-inf")
         self._fed_at_done = self._told_at_done = 0
 
-    def turn(self, done: int, *, owed: bool, say: Callable[[], str]) -> None:
+    def turn(self, done: int, *, pending: bool, say: Callable[[], str]) -> None:
         """Report one turn.
 
-        `done` only increases, `owed` says whether work is pending, and `say` returns the text for `systemctl
+        `done` only increases, `pending` says whether work is pending, and `say` returns the text for `systemctl
         status`; it is called about once a second.
         """
         now_s = time.monotonic()
-        if now_s - self._fed_at_s >= self._feed_s and (not owed or done != self._fed_at_done):
+        if now_s - self._fed_at_s >= self._feed_s and (not pending or done != self._fed_at_done):
             self._fed_at_s, self._fed_at_done = now_s, done
             if self._feed_s:
                 self._notifier.tell(WATCHDOG="1")
@@ -86,7 +86,7 @@ class Pulse:
 
         `by` has a watchdog, too.
         """
-        self.turn(self._told_at_done, owed=False, say=lambda: f"held up: {by} takes no more")
+        self.turn(self._told_at_done, pending=False, say=lambda: f"held up: {by} takes no more")
 
 
 class NotifyListener:

@@ -66,22 +66,22 @@ class Sinks:
         self,
         outcomes: Sequence[Outcome],
         *,
-        owed: int,
+        pending: int,
         silent: bool,
         refused: bool = False,
     ) -> None:
         """Pass the new verdicts to every sink; decide calls this once per turn of its loop.
 
         The log comes first: after a kill it may hold a verdict that the gate never received, but the gate never
-        holds an accept that is not in the log. `owed` is the number of frames without a verdict, `silent` whether
-        a camera's ingest has stopped reporting; both decide whether the gate's heartbeat moves. `refused`: decide
-        refused a message recently.
+        holds an accept that is not in the log. `pending` is the number of frames without a verdict, `silent`
+        whether a camera's ingest has stopped reporting; both decide whether the gate's heartbeat moves. `refused`:
+        decide refused a message recently.
         """
         for outcome in outcomes:
             self._verdicts.write(outcome.verdict)
         self._verdicts.flush()
         if self.gate is not None:
-            self.gate.turn(outcomes, owed=owed, silent=silent, refused=refused)
+            self.gate.turn(outcomes, pending=pending, silent=silent, refused=refused)
         for outcome in outcomes:
             self._write(outcome)
         if self._records is not None:

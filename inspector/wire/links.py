@@ -45,7 +45,7 @@ FRAMES: Final = Link(
     "ingest",
     True,
     1000,
-    "no worker has room: ingest waits, or sheds the oldest, as the source says",
+    "no worker gives credit: ingest waits, or sheds the oldest, as the source says",
 )
 NEWS: Final = Link(
     "news", "ingest", "decide", _PIPE, "decide", False, 1000, "ingest waits: an announcement is a promise"

@@ -75,7 +75,7 @@ class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
 
     frame_id: int
     captured_ns: int
-    clock_ns: int
+    captured_monotonic_ns: int
     """Capture time on the monotonic clock."""
     position_mm: float
     height: int
@@ -113,7 +113,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
     """A worker has connected to an ingest, perhaps a new one."""
 
 
-class Room(msgspec.Struct, frozen=True, array_like=True, tag="room"):
+class Credit(msgspec.Struct, frozen=True, array_like=True, tag="credit"):
     """A worker grants credit for `frames` more frames, and releases the pixels of the frames in `done`."""
 
     ingest_epoch: int
@@ -163,7 +163,7 @@ News = Begin | Announcement | Fault | End | Idle
 """Messages from ingest to decide."""
 
 ToWorker = Frames | Welcome | Parted
-ToIngest = Hello | Room | Leaving
+ToIngest = Hello | Credit | Leaving
 
 Parts = Sequence[bytes | memoryview]
 
@@ -266,7 +266,9 @@ def decode_to_worker(parts: Parts) -> ToWorker:
 def frame_of(camera: str, header: FrameHeader, pixels: Pixels) -> Frame:
     """A frame around its pixels, which are not copied; raises WireError."""
     try:
-        return Frame(camera, header.frame_id, header.captured_ns, header.clock_ns, header.position_mm, pixels)
+        return Frame(
+            camera, header.frame_id, header.captured_ns, header.captured_monotonic_ns, header.position_mm, pixels
+        )
     except ValueError as error:
         raise WireError(str(error)) from None
 

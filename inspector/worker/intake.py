@@ -13,11 +13,11 @@ from inspector.values import Frame
 from inspector.wire.links import connections
 from inspector.wire.messages import (
     IN_MESSAGE,
+    Credit,
     Frames,
     Hello,
     Leaving,
     Parted,
-    Room,
     ToIngest,
     Welcome,
     decode_to_worker,
@@ -95,7 +95,7 @@ class Intake:
         before = list(self._rings.items())[-1:]
         self._rings = dict([*before, (welcome.ingest_epoch, ring)])
         self._joined = welcome.ingest_epoch
-        self._say(Room(welcome.ingest_epoch, self._window, []))
+        self._say(Credit(welcome.ingest_epoch, self._window, []))
 
     def _frames(self, message: Frames, planes: list[bytes]) -> list[Lent]:
         ring = self._rings.get(message.ingest_epoch)
@@ -117,7 +117,7 @@ class Intake:
             return
         self._done.append(frame_id)
         if len(self._done) >= self._chunk:
-            self._say(Room(ingest_epoch, 0 if self._leaving else len(self._done), self._done))
+            self._say(Credit(ingest_epoch, 0 if self._leaving else len(self._done), self._done))
             self._done = []
 
     def leave(self) -> None:

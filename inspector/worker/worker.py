@@ -108,7 +108,7 @@ class Worker:
 
     def turn(self) -> None:
         """Call once per turn of the loop. While the engine holds a batch, only a new result counts as progress."""
-        self._pulse.turn(self._answered, owed=bool(self._in_flight), say=self._state)
+        self._pulse.turn(self._answered, pending=bool(self._in_flight), say=self._state)
 
     def _state(self) -> str:
         last = f"last {self._last.camera} frame {self._last.frame_id}" if self._last else "no frame yet"
@@ -177,7 +177,7 @@ class Worker:
     def _in_time(self, held: PendingFrame, now_ns: int) -> bool:
         """Whether the frame can still make its deadline; if not it is reported, and the engine's time goes to
         one that can."""
-        in_time_ns = held.frame.clock_ns + int(self._deadline_ns * (1 - DEADLINE_MARGIN))
+        in_time_ns = held.frame.captured_monotonic_ns + int(self._deadline_ns * (1 - DEADLINE_MARGIN))
         left_ns = min(in_time_ns, held.lent_until_ns) - now_ns
         if left_ns >= self._engine_ns:
             return True

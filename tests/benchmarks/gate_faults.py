@@ -18,8 +18,8 @@ import psutil
 from inspector.machine import machine
 from inspector.sinks.gate.gate import Block
 from inspector.sinks.gate.registers import decode
-from tests.lines import LineUnderTest, stage
-from tests.plc import BASE, DEVICE, PLC
+from tests.support.lines import LineUnderTest, stage
+from tests.support.plc import BASE, DEVICE, PLC
 
 RATE = 100
 """Frames a second."""

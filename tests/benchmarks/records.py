@@ -17,7 +17,7 @@ from inspector.machine import machine
 from inspector.sinks.records.rows import Entry
 from inspector.sinks.records.session import Session
 from inspector.values import Verdict
-from tests.recorded import RunOnRecord, defect, verdict
+from tests.support.recorded import RunOnRecord, defect, verdict
 
 VERDICTS = 20_000
 DEFECTIVE_EVERY = 20

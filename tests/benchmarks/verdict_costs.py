@@ -22,8 +22,8 @@ from inspector.sinks import Sinks
 from inspector.sinks.gate.feed import GateFeed
 from inspector.sinks.gate.modbus import ModbusGate
 from inspector.values import Decision, Verdict, Working
-from tests.lines import LineUnderTest
-from tests.plc import BASE, DEVICE, PLC
+from tests.support.lines import LineUnderTest
+from tests.support.plc import BASE, DEVICE, PLC
 
 ROUNDS = 2000
 STAGE_MS = {"transfer": 0.4, "batch": 3.0, "engine": 9.0, "decide": 0.2, "total": 12.6}
@@ -85,7 +85,7 @@ def _gate(folder: Path, recipe: BoundRecipe) -> None:
     plc = PLC(folder).start()
     settings = GateSettings(host="127.0.0.1", port=plc.port, device_id=DEVICE, base_register=BASE, timeout_ms=500)
     feed = GateFeed(ModbusGate(settings), ["top"], recipe, 200.0)
-    turn = partial(feed.turn, owed=0, silent=False)
+    turn = partial(feed.turn, pending=0, silent=False)
     while not feed.taking:
         time.sleep(0.05)
         turn([])

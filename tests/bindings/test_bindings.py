@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from stub_signatures import signatures, stand_in_signatures
+
+from tests.support.stub_signatures import signatures, stand_in_signatures
 
 ROOT = Path(__file__).parents[2]
 BINDINGS = ROOT / "out" / "bindings"
@@ -42,7 +43,7 @@ def with_bindings(folder: Path, program: str) -> str:
     return done.stdout
 
 
-def test_every_call_has_the_bindings_types(bindings: Path):
+def test_every_call_has_the_bindings_types(bindings: Path) -> None:
     """mypy --strict of backend and builder against stubs made from the wheel: a changed signature fails here.
 
     The stubs never say None, so what we do where TensorRT returns None counts as unreachable: not warned of.
@@ -58,7 +59,7 @@ def test_every_call_has_the_bindings_types(bindings: Path):
     assert "error: " not in done.stderr
 
 
-def test_the_type_check_can_fail(bindings: Path, tmp_path: Path):
+def test_the_type_check_can_fail(bindings: Path, tmp_path: Path) -> None:
     """Held against itself: a flag TensorRT 11 dropped, a misspelt method and a wrong argument are all found."""
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
@@ -74,7 +75,7 @@ def test_the_type_check_can_fail(bindings: Path, tmp_path: Path):
         assert any(word in line for line in found), word
 
 
-def test_every_name_we_use_exists(bindings: Path):
+def test_every_name_we_use_exists(bindings: Path) -> None:
     """Each `trt.…` in the sources, looked up in the genuine module, not only in what was generated from it."""
     names = sorted({name for user in USERS for name in names_used(ROOT / user)})
     assert "BuilderFlag.VERSION_COMPATIBLE" in names
@@ -84,7 +85,7 @@ def test_every_name_we_use_exists(bindings: Path):
     assert with_bindings(bindings, program) == "all\n"
 
 
-def test_our_callbacks_are_taken_by_the_bindings(bindings: Path):
+def test_our_callbacks_are_taken_by_the_bindings(bindings: Path) -> None:
     """Logger, error recorder and progress monitor derive from the genuine classes and answer as they must."""
     program = """
 import tensorrt as trt
@@ -108,7 +109,7 @@ print(len(_LEVELS))
     assert with_bindings(bindings, program).endswith("\n2\n")
 
 
-def test_a_library_that_returns_nothing_is_one_line(bindings: Path, tmp_path: Path):
+def test_a_library_that_returns_nothing_is_one_line(bindings: Path, tmp_path: Path) -> None:
     """The empty library gives no runtime and no builder: the bindings' TypeError is caught."""
     program = f"""
 from pathlib import Path
@@ -131,7 +132,7 @@ except DeviceError as error:
     assert ["does not start (" in line for line in said] == [True, True]
 
 
-def test_the_stand_in_has_the_bindings_signatures(bindings: Path):
+def test_the_stand_in_has_the_bindings_signatures(bindings: Path) -> None:
     """Class for class, method for method, parameter for parameter; and the numbers of its enumerations."""
     genuine = signatures(bindings / "stubs" / "tensorrt" / "__init__.pyi")
     wrong = []
@@ -143,7 +144,7 @@ def test_the_stand_in_has_the_bindings_signatures(bindings: Path):
     assert wrong == []
 
 
-def test_the_stand_in_has_the_bindings_numbers(bindings: Path):
+def test_the_stand_in_has_the_bindings_numbers(bindings: Path) -> None:
     """Flags are used as numbers, too."""
     program = """
 import enum, sys, tensorrt

@@ -23,7 +23,7 @@ except EngineError as error:
 """
 
 
-def test_the_genuine_runtime_without_a_driver_does_not_crash_us(tmp_path: Path):
+def test_the_genuine_runtime_without_a_driver_does_not_crash_us(tmp_path: Path) -> None:
     """Its bindings hand out an object around nothing, which crashes when used or freed: its log is heeded."""
     if not LEAN.is_dir():
         pytest.skip("no lean runtime: `make bindings` fetches it from PyPI")

@@ -61,7 +61,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_every_model_of_the_project_is_built(precision: str, tmp_path: Path):
+def test_every_model_of_the_project_is_built(precision: str, tmp_path: Path) -> None:
     """As `build-engine` gives it to TensorRT; int8 is calibrated on the model's golden frames."""
     for name, folder in MODELS.items():
         plan = tmp_path / f"{name}.plan"
@@ -70,14 +70,14 @@ def test_every_model_of_the_project_is_built(precision: str, tmp_path: Path):
         assert plan.stat().st_size > 100_000
 
 
-def test_a_small_export_is_built_with_every_option(small: Path, tmp_path: Path):
+def test_a_small_export_is_built_with_every_option(small: Path, tmp_path: Path) -> None:
     """Hardware levels and version compatibility are set, which this builder takes note of and warns about."""
     for options in ((), ("version",), ("same_compute_capability",), ("ampere_plus",)):
         done = child("build", small, "fp32", tmp_path / "small.plan", *options)
         assert ended_well(done)[-1].startswith("plan of ")
 
 
-def test_a_plan_opens_and_is_refused_for_want_of_a_driver(small: Path, tmp_path: Path):
+def test_a_plan_opens_and_is_refused_for_want_of_a_driver(small: Path, tmp_path: Path) -> None:
     """One line that names the driver; torn and empty plans are refused in one line that says to build again."""
     plan = tmp_path / "small.plan"
     ended_well(child("build", small, "fp32", plan))
@@ -92,7 +92,7 @@ def test_a_plan_opens_and_is_refused_for_want_of_a_driver(small: Path, tmp_path:
         assert said.endswith(": build the engine again on this PC")
 
 
-def test_what_the_runtime_says_goes_to_our_log(tmp_path: Path):
+def test_what_the_runtime_says_goes_to_our_log(tmp_path: Path) -> None:
     """INFO as debug, one JSON object a line."""
     (tmp_path / "plan").write_bytes(b"no plan" * 100)
     done = child("open", tmp_path / "plan", INSPECTOR_LOG_LEVEL="debug")
@@ -113,7 +113,7 @@ def test_what_the_runtime_says_goes_to_our_log(tmp_path: Path):
         ("empty", "its inputs and outputs are none, not frames, kind, score"),
     ],
 )
-def test_a_refused_model_is_one_line_that_names_the_node(name: str, said: str, tmp_path: Path):
+def test_a_refused_model_is_one_line_that_names_the_node(name: str, said: str, tmp_path: Path) -> None:
     """In the parser's words, without those of its source code; never "false", and no crash."""
     path = tmp_path / "refused.onnx"
     write_refused(name, path)
@@ -123,14 +123,14 @@ def test_a_refused_model_is_one_line_that_names_the_node(name: str, said: str, t
     assert "false" not in line
 
 
-def test_a_profile_that_does_not_fit_the_model_is_refused(small: Path, tmp_path: Path):
+def test_a_profile_that_does_not_fit_the_model_is_refused(small: Path, tmp_path: Path) -> None:
     """Frames of another height than the model's."""
     write_gpu_onnx(small, tmp_path / "gpu.onnx", "fp32", watched=True)
     (line,) = ended_well(child("parse", tmp_path / "gpu.onnx", 9))
     assert "TensorRT 11.4.0.106 cannot build it: " in line
 
 
-def test_ctrl_c_ends_a_build_between_two_steps(tmp_path: Path):
+def test_ctrl_c_ends_a_build_between_two_steps(tmp_path: Path) -> None:
     """SIGINT at the builder's first step: exit 130, one line, no plan and no folder."""
     command = [sys.executable, "-X", "faulthandler", str(CHILD), "interrupted", str(MODELS["demo"]), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, cwd=ROOT, env=environment())
@@ -138,7 +138,7 @@ def test_ctrl_c_ends_a_build_between_two_steps(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_builds_up_to_the_driver_and_leaves_nothing(tmp_path: Path):
+def test_the_command_builds_up_to_the_driver_and_leaves_nothing(tmp_path: Path) -> None:
     """`trainer build-engine`, whole: the plan is built, and the line says that it lacks a driver to open it."""
     arguments = ("build-engine", str(MODELS["demo"]), "--backend", "tensorrt", "--max-batch", "4")
     command = [sys.executable, "-X", "faulthandler", "-m", "trainer.cli", *arguments]

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engines import OPENVINO_SIZE, write_gpu_engine, write_openvino_engine
-from gpu_pcs import stand_in_gpu
 
 from inspector.backends import BACKENDS, open_backend
 from inspector.backends.instant import write_engine
 from inspector.engine.manifest import EngineFolder, file_sha256, open_folder, write_manifest
 from inspector.errors import EngineError
+from tests.support.engines import OPENVINO_SIZE, write_gpu_engine, write_openvino_engine
+from tests.support.gpu_pcs import stand_in_gpu
 
 
 def make(name: str, path: Path) -> EngineFolder:
@@ -47,7 +47,7 @@ def frames(count: int) -> np.ndarray:
     return images
 
 
-def test_golden_frames_pass(folder: EngineFolder):
+def test_golden_frames_pass(folder: EngineFolder) -> None:
     """An engine agrees with its own golden frames."""
     with open_backend(folder) as backend:
         assert backend.verify_golden().mask_agreement == pytest.approx(1.0, abs=0.005)
@@ -60,7 +60,7 @@ def swap_files(folder: EngineFolder) -> None:
         swapped.replace(folder.path / name)
 
 
-def test_a_file_swapped_after_its_hash_was_checked_is_not_used(folder: EngineFolder):
+def test_a_file_swapped_after_its_hash_was_checked_is_not_used(folder: EngineFolder) -> None:
     """Whoever may write to the folder acts between check and use: only checked bytes are loaded."""
     backend = open_backend(folder)
     swap_files(folder)
@@ -68,7 +68,7 @@ def test_a_file_swapped_after_its_hash_was_checked_is_not_used(folder: EngineFol
         backend.verify_golden()
 
 
-def test_golden_frames_swapped_after_the_engine_was_opened_are_not_used(folder: EngineFolder):
+def test_golden_frames_swapped_after_the_engine_was_opened_are_not_used(folder: EngineFolder) -> None:
     """They would vouch for the wrong engine."""
     with open_backend(folder) as backend:
         swap_files(folder)
@@ -76,7 +76,7 @@ def test_golden_frames_swapped_after_the_engine_was_opened_are_not_used(folder: 
             backend.verify_golden()
 
 
-def test_maps_have_the_contracts_shape_and_range(folder: EngineFolder):
+def test_maps_have_the_contracts_shape_and_range(folder: EngineFolder) -> None:
     """Kind is 1..K everywhere, score is uint8, both at the map stride."""
     manifest = folder.manifest
     with open_backend(folder) as backend:
@@ -87,7 +87,7 @@ def test_maps_have_the_contracts_shape_and_range(folder: EngineFolder):
     assert kind.max() < len(manifest.classes)
 
 
-def test_the_bright_block_is_found_where_it_is(folder: EngineFolder):
+def test_the_bright_block_is_found_where_it_is(folder: EngineFolder) -> None:
     """The maps lie over the frame: no shift, no transposition."""
     stride = folder.manifest.map_stride
     with open_backend(folder) as backend:
@@ -98,7 +98,7 @@ def test_the_bright_block_is_found_where_it_is(folder: EngineFolder):
     assert (found == wanted).mean() > 0.95
 
 
-def test_answers_belong_to_their_tickets(folder: EngineFolder):
+def test_answers_belong_to_their_tickets(folder: EngineFolder) -> None:
     """Several batches in flight: each answer has the maps of its own frames."""
     images = frames(1)
     empty = np.full_like(images, 90)
@@ -117,7 +117,7 @@ def test_answers_belong_to_their_tickets(folder: EngineFolder):
         assert (answer.score.max() >= 128) == bool(ticket % 2), ticket
 
 
-def test_the_descriptor_polls_readable_while_answers_wait(folder: EngineFolder):
+def test_the_descriptor_polls_readable_while_answers_wait(folder: EngineFolder) -> None:
     """A loop can sleep on it, and it never lies: not readable once all is collected."""
     with open_backend(folder) as backend:
         assert select.select([backend], [], [], 0)[0] == []
@@ -128,7 +128,7 @@ def test_the_descriptor_polls_readable_while_answers_wait(folder: EngineFolder):
         assert backend.collect() == []
 
 
-def test_wrong_batches_are_refused(folder: EngineFolder):
+def test_wrong_batches_are_refused(folder: EngineFolder) -> None:
     """Wrong size, type or number, and more than the slots hold, raise and leave the engine working."""
     image = frames(1)
     with open_backend(folder, slots=2) as backend:
@@ -144,7 +144,7 @@ def test_wrong_batches_are_refused(folder: EngineFolder):
         assert backend.infer(image)[0].shape[0] == 1
 
 
-def test_read_only_frames_are_taken(folder: EngineFolder):
+def test_read_only_frames_are_taken(folder: EngineFolder) -> None:
     """What a decoder or a socket hands over need not be writable."""
     image = frames(1)
     image.flags.writeable = False
@@ -152,13 +152,13 @@ def test_read_only_frames_are_taken(folder: EngineFolder):
         assert backend.infer(image)[0].shape[0] == 1
 
 
-def test_closing_waits_for_what_is_in_flight(folder: EngineFolder):
+def test_closing_waits_for_what_is_in_flight(folder: EngineFolder) -> None:
     """Leaving with batches in the engine neither hangs nor crashes."""
     with open_backend(folder) as backend:
         backend.submit(1, frames(1))
 
 
-def test_a_failed_batch_is_an_answer_with_an_error(tmp_path: Path):
+def test_a_failed_batch_is_an_answer_with_an_error(tmp_path: Path) -> None:
     """The engine goes on with the next batch."""
     options = {"fail_on_grey": 13}
     folder = write_engine(tmp_path / "engine", height=OPENVINO_SIZE[0], width=OPENVINO_SIZE[1], options=options)
@@ -174,14 +174,14 @@ def test_a_failed_batch_is_an_answer_with_an_error(tmp_path: Path):
             backend.infer(poison)
 
 
-def test_an_unknown_backend_is_named(folder: EngineFolder):
+def test_an_unknown_backend_is_named(folder: EngineFolder) -> None:
     """Never a silent fallback: the error names what there is and the command to run."""
     folder.manifest = folder.manifest.model_copy(update={"backend": "abacus"})
     with pytest.raises(EngineError, match=r"its backend is 'abacus', this inspector has .*build-engine"):
         open_backend(folder)
 
 
-def test_a_damaged_openvino_model_is_one_clear_line(tmp_path: Path):
+def test_a_damaged_openvino_model_is_one_clear_line(tmp_path: Path) -> None:
     """What OpenVINO says of a file it cannot read becomes an EngineError."""
     folder = write_openvino_engine(tmp_path / "engine")
     (folder.path / "model.xml").write_text("<net")
@@ -192,7 +192,7 @@ def test_a_damaged_openvino_model_is_one_clear_line(tmp_path: Path):
         pass
 
 
-def test_golden_frames_that_differ_are_refused(tmp_path: Path):
+def test_golden_frames_that_differ_are_refused(tmp_path: Path) -> None:
     """An engine whose maps stray from its golden ones is not used."""
     folder = write_engine(tmp_path / "engine", height=64, width=64, options={"defect_grey": 256 - 1})
     folder.manifest = folder.manifest.model_copy(update={"options": {"defect_grey": 50}})
@@ -200,7 +200,7 @@ def test_golden_frames_that_differ_are_refused(tmp_path: Path):
         backend.verify_golden()
 
 
-def test_a_signal_arrives_whatever_engines_were_opened_and_closed(tmp_path: Path):
+def test_a_signal_arrives_whatever_engines_were_opened_and_closed(tmp_path: Path) -> None:
     """OpenVINO changes where signals are handled: engines whose lives overlap must leave that place standing."""
     folders = [write_openvino_engine(tmp_path / name) for name in ("old", "new", "next")]
     program = """
@@ -251,7 +251,7 @@ def spoiled(how: str, cache: Path, blob: Path) -> None:
 )
 def test_a_compile_cache_that_others_can_write_to_is_not_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str, said: str
-):
+) -> None:
     """A compiled network runs in place of the engine that was checked: theirs is neither loaded nor added to."""
     folder = write_openvino_engine(tmp_path / "engine")
     cache = tmp_path / "above" / "cache"

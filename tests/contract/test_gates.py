@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plc import BASE, DEVICE, PLC, heard
 from structlog.testing import capture_logs
 
 from inspector.config.line import GateSettings
 from inspector.sinks.gate.gate import RECORDS, Action, Block, Fault, Gate, MemoryGate, Record
 from inspector.sinks.gate.modbus import WRITE, ModbusGate, reach
 from inspector.sinks.gate.registers import REGISTERS
+from tests.support.plc import BASE, DEVICE, PLC, heard
 
 TIMEOUT_MS = 250.0
 """Generous for a loaded machine; what is held is the bound, not the machine."""
@@ -81,7 +81,7 @@ def told(gate: Gate, sent: Block, within_s: float = 30) -> None:
         time.sleep(0.02)
 
 
-def test_blocks_arrive_whole_and_in_order(far: FarEnd):
+def test_blocks_arrive_whole_and_in_order(far: FarEnd) -> None:
     """What the far end holds is what was told, each value in its place."""
     sent = [block(newest, RECORDS) for newest in range(1, 60)]
     for each in sent:
@@ -92,7 +92,7 @@ def test_blocks_arrive_whole_and_in_order(far: FarEnd):
     assert [record.sequence for record in heard(far.blocks())] == list(range(1, 60))
 
 
-def test_a_gate_that_is_gone_is_an_answer_and_comes_back(far: FarEnd):
+def test_a_gate_that_is_gone_is_an_answer_and_comes_back(far: FarEnd) -> None:
     """False at once, no exception; what was not taken is not sent later, and later blocks are taken again."""
     told(far.gate, block(1))
     far.cut()
@@ -105,7 +105,7 @@ def test_a_gate_that_is_gone_is_an_answer_and_comes_back(far: FarEnd):
     assert [each.heartbeat for each in far.blocks()] == [1, 200]
 
 
-def test_a_plc_that_hangs_costs_one_time_out_and_no_more(tmp_path: Path):
+def test_a_plc_that_hangs_costs_one_time_out_and_no_more(tmp_path: Path) -> None:
     """It takes connections and answers nothing: one verdict waits its bound, none behind it waits at all."""
     far = FarEnd("modbus", tmp_path)
     assert far.plc is not None
@@ -128,7 +128,7 @@ def test_a_plc_that_hangs_costs_one_time_out_and_no_more(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("delay_s", "taken"), [(0.05, True), (0.6, False)])
-def test_a_slow_plc_is_waited_for_within_the_bound_only(tmp_path: Path, delay_s: float, taken: bool):
+def test_a_slow_plc_is_waited_for_within_the_bound_only(tmp_path: Path, delay_s: float, taken: bool) -> None:
     """Slower than a scan is taken; slower than the time-out never holds a verdict up."""
     plc = PLC(tmp_path).start(delay_s)
     settings = GateSettings(
@@ -148,7 +148,7 @@ def test_a_slow_plc_is_waited_for_within_the_bound_only(tmp_path: Path, delay_s:
     plc.stop()
 
 
-def test_a_far_end_that_talks_nonsense_is_no_gate(tmp_path: Path):
+def test_a_far_end_that_talks_nonsense_is_no_gate(tmp_path: Path) -> None:
     """Answers of random bytes, and confirmations of writes that nobody asked for, never count as taken."""
     noise = np.random.default_rng(1)
 
@@ -194,7 +194,7 @@ def talk(server: socket.socket, answer: Callable[[bytes], bytes]) -> int:
                 connection.sendall(answer(request))
 
 
-def test_a_gate_that_never_answers_does_not_hold_up_the_end(tmp_path: Path):
+def test_a_gate_that_never_answers_does_not_hold_up_the_end(tmp_path: Path) -> None:
     """A connection that is neither taken nor refused, at the moment of a stop."""
     with socket.socket() as full, contextlib.ExitStack() as held:
         full.bind(("127.0.0.1", 0))
@@ -211,7 +211,7 @@ def test_a_gate_that_never_answers_does_not_hold_up_the_end(tmp_path: Path):
         assert time.monotonic() - started < 0.1 + MARGIN_S
 
 
-def test_registers_that_the_plc_does_not_have_are_named(tmp_path: Path):
+def test_registers_that_the_plc_does_not_have_are_named(tmp_path: Path) -> None:
     """A wrong base register is one clear line, not a gate that seems to be there."""
     plc = PLC(tmp_path).start()
     gate = ModbusGate(GateSettings(host="127.0.0.1", port=plc.port, device_id=DEVICE, base_register=BASE + 1))

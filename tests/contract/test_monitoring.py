@@ -34,7 +34,7 @@ def run_promtool(*arguments: object) -> str:
     return done.stdout
 
 
-def test_every_alert_says_what_and_how_bad():
+def test_every_alert_says_what_and_how_bad() -> None:
     """A name, a severity, a summary."""
     for alert in alerts():
         assert alert["alert"].startswith("Inspector")
@@ -42,7 +42,7 @@ def test_every_alert_says_what_and_how_bad():
         assert alert["annotations"]["summary"]
 
 
-def test_every_alert_stands_in_the_runbook_and_is_tested():
+def test_every_alert_stands_in_the_runbook_and_is_tested() -> None:
     """What it means and what to do is in docs/health.md; that it fires is in alerts_fire.yml."""
     names = {alert["alert"] for alert in alerts()}
     assert names == set(re.findall(r"^\| `(Inspector\w+)`", RUNBOOK.read_text(), re.MULTILINE))
@@ -51,7 +51,7 @@ def test_every_alert_stands_in_the_runbook_and_is_tested():
         assert f'alertname="{name}"' in tested, f"{name} is never seen to fire"
 
 
-def test_panels_do_not_lie_over_each_other():
+def test_panels_do_not_lie_over_each_other() -> None:
     """Every panel has its own place in the 24 columns and a question to ask."""
     taken: set[tuple[int, int]] = set()
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
@@ -68,19 +68,19 @@ def test_panels_do_not_lie_over_each_other():
 
 
 @promtool
-def test_prometheus_takes_the_rules():
+def test_prometheus_takes_the_rules() -> None:
     """promtool check rules."""
     assert "SUCCESS" in run_promtool("check", "rules", ALERTS)
 
 
 @promtool
-def test_alerts_fire_for_their_faults_and_for_nothing_else():
+def test_alerts_fire_for_their_faults_and_for_nothing_else() -> None:
     """promtool test rules: a working line fires none, each fault its own."""
     assert "SUCCESS" in run_promtool("test", "rules", RULE_TESTS)
 
 
 @promtool
-def test_prometheus_takes_what_the_dashboard_asks(tmp_path: Path):
+def test_prometheus_takes_what_the_dashboard_asks(tmp_path: Path) -> None:
     """Every expression parses."""
     rules = [
         {"record": f"panel:{index}", "expr": expression.replace("$instance", ".*").replace("$camera", ".*")}

@@ -12,19 +12,19 @@ README_LINES = 180
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
-def test_links_lead_somewhere(name: str):
+def test_links_lead_somewhere(name: str) -> None:
     """Every relative link names a file of the repository."""
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / name).read_text())
     missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
     assert not missing
 
 
-def test_the_readme_stays_short():
+def test_the_readme_stays_short() -> None:
     """It fits on two screens."""
     assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES
 
 
-def test_the_published_schemas_are_those_that_the_tests_use():
+def test_the_published_schemas_are_those_that_the_tests_use() -> None:
     """The site publishes the same files, not copies that drift."""
     for schema in (ROOT / "tests" / "contract" / "schemas").iterdir():
         assert (ROOT / "docs" / "schemas" / schema.name).resolve() == schema

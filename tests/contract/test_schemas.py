@@ -1,12 +1,13 @@
 """The contracts other programs read by are the published ones."""
 
 import pytest
-from lines import SCHEMAS
-from steel import SHARED
+
+from tests.support.lines import SCHEMAS
+from tests.support.steel import SHARED
 
 
 @pytest.mark.parametrize("path", sorted(SCHEMAS.iterdir()), ids=lambda path: path.name)
-def test_schema_is_the_published_one(path):
+def test_schema_is_the_published_one(path) -> None:
     """The copies here have not drifted from the originals, where those are at hand."""
     original = SHARED.parent / "contracts" / path.name
     if not original.exists():

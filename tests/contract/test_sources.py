@@ -10,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from frames import make_frames
 from PIL import Image
-from videos import write_video
 
 from inspector.config.line import (
     CameraSettings,
@@ -26,6 +24,8 @@ from inspector.errors import SourceError
 from inspector.sources import Source, WhenBehind, open_source
 from inspector.sources.recording import RecordingWriter
 from inspector.values import Capture, Code, Uninspected
+from tests.support.frames import make_frames
+from tests.support.videos import write_video
 
 COUNT = 6
 FRAMES = make_frames(COUNT)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from fuzz.bounds import bounds
+
+from tests.fuzz.bounds import bounds
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,10 @@
 """Inputs that grow towards code not reached yet (atheris): `test_guided.py` runs a little of it, a person hours.
 
     mkdir -p out/fuzz && cd out/fuzz
-    PYTHONPATH=../../tests ../../.venv/bin/python -m fuzz.guided line.toml -max_total_time=3600
+    PYTHONPATH=../.. ../../.venv/bin/python -m tests.fuzz.guided line.toml -max_total_time=3600
 
 All it writes lies in the folder it runs in: `corpus/` keeps what reached something new, crash-… is what broke a
-promise and is tried again with `python -m fuzz.guided line.toml crash-…`.
+promise and is tried again with `python -m tests.fuzz.guided line.toml crash-…`.
 """
 
 import contextlib
@@ -18,10 +18,6 @@ import atheris
 
 with atheris.instrument_imports(include=["inspector", "tomllib"]):
     import structlog
-    from frames import make_frame
-    from fuzz.test_pictures import MOST_CAPTURES, PICTURES, VERDICT
-    from fuzz.test_settings import PLANT, must_be_read_or_refused_in_one_line
-    from fuzz.test_wire_messages import MESSAGES, must_be_refused_or_decoded
 
     from inspector.backends.instant import write_engine
     from inspector.config.line import load_config
@@ -33,6 +29,10 @@ with atheris.instrument_imports(include=["inspector", "tomllib"]):
     from inspector.sinks.log.verdict_log import VerdictLog, last_places
     from inspector.sources.recording import RecordingSource, RecordingWriter
     from inspector.values import Capture
+    from tests.fuzz.test_pictures import MOST_CAPTURES, PICTURES, VERDICT
+    from tests.fuzz.test_settings import PLANT, must_be_read_or_refused_in_one_line
+    from tests.fuzz.test_wire_messages import MESSAGES, must_be_refused_or_decoded
+    from tests.support.frames import make_frame
 
 Try = Callable[[bytes], object]
 Target = Callable[[Path], tuple[Try, list[bytes]]]

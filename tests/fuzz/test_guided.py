@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from fuzz.bounds import EXAMPLES, MOST_BYTES
+
+from tests.fuzz.bounds import EXAMPLES, MOST_BYTES
 
 pytest.importorskip("atheris", reason="guided fuzzing: no atheris for this Python")
 
@@ -29,9 +30,9 @@ TARGETS = (
 
 def guided(name: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "fuzz.guided", name, *options],
+        [sys.executable, "-m", "tests.fuzz.guided", name, *options],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
     )
@@ -39,7 +40,7 @@ def guided(name: str, folder: Path, *options: str) -> subprocess.CompletedProces
 
 @pytest.mark.parametrize("runs", [RUNS, pytest.param(MORE_RUNS, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", TARGETS)
-def test_guided(name: str, runs: int, tmp_path: Path):
+def test_guided(name: str, runs: int, tmp_path: Path) -> None:
     """Nothing but a refusal in one line, no input that takes seconds, no memory that grows."""
     seed = "0" if EXAMPLES else "1"  # 0 is another one each time
     done = guided(

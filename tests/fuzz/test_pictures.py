@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from frames import make_frame, make_frames
-from fuzz.bounds import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,6 +18,8 @@ from inspector.images import ImageFault, decode_mono, read_size
 from inspector.sinks.log.verdict_log import VerdictLog, last_places
 from inspector.sources.recording import RecordingSource, RecordingWriter
 from inspector.values import Capture, Code, Uninspected
+from tests.fuzz.bounds import fuzz
+from tests.support.frames import make_frame, make_frames
 
 MOST_CAPTURES = 1_000
 
@@ -57,7 +57,7 @@ def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
 
 @fuzz
 @given(st.sampled_from(PICTURES).flatmap(damaged))
-def test_damaged_pictures(tmp_path: Path, content: bytes):
+def test_damaged_pictures(tmp_path: Path, content: bytes) -> None:
     """A frame of bytes, or a fault that says why; the same for the size alone."""
     path = tmp_path / "frame.img"
     path.write_bytes(content)
@@ -73,7 +73,7 @@ def test_damaged_pictures(tmp_path: Path, content: bytes):
 
 @fuzz
 @given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b""]), st.binary(max_size=400))
-def test_noise_behind_a_picture_s_first_bytes(head: bytes, noise: bytes):
+def test_noise_behind_a_picture_s_first_bytes(head: bytes, noise: bytes) -> None:
     """What only begins like a picture is a fault."""
     with contextlib.suppress(ImageFault):
         decode_mono(head + noise)
@@ -91,7 +91,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @fuzz
 @given(name=st.sampled_from(["recording.json", "frames.jsonl", "frames.mkv"]), data=st.data())
-def test_damaged_recordings(recording: Path, tmp_path: Path, name: str, data: st.DataObject):
+def test_damaged_recordings(recording: Path, tmp_path: Path, name: str, data: st.DataObject) -> None:
     """It is refused in one line, or gives frames and faults and ends; nothing of it is written to."""
     path = tmp_path / "recording"
     shutil.rmtree(path, ignore_errors=True)
@@ -107,7 +107,7 @@ def test_damaged_recordings(recording: Path, tmp_path: Path, name: str, data: st
 @pytest.mark.parametrize(
     "index", [b"[" * 60_000, b'{"x":' * 10_000, b" " * 70_000 + b"{}", {"frames": 10**15}, {"frames": -1}]
 )
-def test_indexes_that_promise_too_much(recording: Path, tmp_path: Path, index: bytes | dict[str, int]):
+def test_indexes_that_promise_too_much(recording: Path, tmp_path: Path, index: bytes | dict[str, int]) -> None:
     """Refused in one line: a recording of ten million years is damaged."""
     path = tmp_path / "recording"
     shutil.copytree(recording, path)
@@ -120,7 +120,7 @@ def test_indexes_that_promise_too_much(recording: Path, tmp_path: Path, index: b
 
 
 @pytest.mark.parametrize("line", [b"[" * 60_000 + b"\n", b"x" * 200_000, b'{"frame_id":' * 9_000 + b"\n"])
-def test_sidecars_without_end(recording: Path, tmp_path: Path, line: bytes):
+def test_sidecars_without_end(recording: Path, tmp_path: Path, line: bytes) -> None:
     """From a line on that is none, every frame is a fault."""
     path = tmp_path / "recording"
     shutil.copytree(recording, path)
@@ -137,7 +137,7 @@ VERDICT = b'{"camera":"top","frame_id":%d,"captured_ns":1}\n'
 
 @fuzz
 @given(damaged(b"".join(VERDICT % frame for frame in range(6))))
-def test_damaged_verdict_logs(tmp_path: Path, content: bytes):
+def test_damaged_verdict_logs(tmp_path: Path, content: bytes) -> None:
     """A log that a power cut has damaged stops no start: what can be read of it counts."""
     (tmp_path / "verdicts.jsonl").write_bytes(content)
     VerdictLog(tmp_path).close()

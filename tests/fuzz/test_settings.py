@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzz.bounds import EXAMPLES, FEW, fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from inspector.config.recipe import load_recipe
 from inspector.engine import golden
 from inspector.engine.manifest import open_folder
 from inspector.errors import InputError
+from tests.fuzz.bounds import EXAMPLES, FEW, fuzz
 
 PLANT = Path(__file__).parents[2] / "configs" / "plant"
 
@@ -44,7 +44,7 @@ def must_be_read_or_refused_in_one_line(read: Read, path: Path) -> None:
 
 @fuzz
 @given(name=st.sampled_from(sorted(SETTINGS)), data=st.data())
-def test_damaged_settings(tmp_path: Path, name: str, data: st.DataObject):
+def test_damaged_settings(tmp_path: Path, name: str, data: st.DataObject) -> None:
     """A few bytes of the plant's own files changed, lost or added."""
     text = bytearray((PLANT / name).read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
@@ -64,7 +64,7 @@ VALUE = st.recursive(
 
 @fuzz
 @given(name=st.sampled_from(sorted(SETTINGS)), value=VALUE, data=st.data())
-def test_any_value_for_any_key(tmp_path: Path, name: str, value: Any, data: st.DataObject):
+def test_any_value_for_any_key(tmp_path: Path, name: str, value: Any, data: st.DataObject) -> None:
     """Of any type, however deep: read, or refused with the key."""
     values = tomllib.loads((PLANT / name).read_text())
     table = values
@@ -95,7 +95,7 @@ def test_any_value_for_any_key(tmp_path: Path, name: str, value: Any, data: st.D
         (".json", b"[]"),
     ],
 )
-def test_settings_that_exhaust_a_reader(tmp_path: Path, name: str, ending: str, content: bytes):
+def test_settings_that_exhaust_a_reader(tmp_path: Path, name: str, ending: str, content: bytes) -> None:
     """Depth, length and size: one line, whatever the reader's own limits are."""
     path = tmp_path / Path(name).with_suffix(ending)
     path.write_bytes(content)
@@ -104,7 +104,7 @@ def test_settings_that_exhaust_a_reader(tmp_path: Path, name: str, ending: str, 
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
-def test_settings_that_are_no_file(tmp_path: Path, name: str):
+def test_settings_that_are_no_file(tmp_path: Path, name: str) -> None:
     """A folder, or a pipe that nobody writes to: nobody waits for it."""
     path = tmp_path / name
     os.mkfifo(path)
@@ -123,7 +123,7 @@ def folder(tmp_path: Path) -> Path:
 
 @fuzz
 @given(value=VALUE, data=st.data())
-def test_any_value_in_a_manifest(folder: Path, value: Any, data: st.DataObject):
+def test_any_value_in_a_manifest(folder: Path, value: Any, data: st.DataObject) -> None:
     """Of an engine that is there: opened, or refused with the key; never another file than the folder's."""
     path = folder / "manifest.json"
     whole = path.read_bytes()
@@ -136,7 +136,7 @@ def test_any_value_in_a_manifest(folder: Path, value: Any, data: st.DataObject):
         path.write_bytes(whole)
 
 
-def test_damaged_golden_frames(tmp_path: Path):
+def test_damaged_golden_frames(tmp_path: Path) -> None:
     """Bytes changed or cut off: refused, or read as something valid."""
     path = tmp_path / "golden.npz"
     folder = write_engine(tmp_path / "engine", height=8, width=8)
@@ -162,7 +162,7 @@ def test_damaged_golden_frames(tmp_path: Path):
         ((2, 4096, 65_537), "|u1", bytes(1)),
     ],
 )
-def test_golden_frames_of_another_kind(tmp_path: Path, shape: tuple[int, ...], dtype: str, data: bytes):
+def test_golden_frames_of_another_kind(tmp_path: Path, shape: tuple[int, ...], dtype: str, data: bytes) -> None:
     """A claim costs no memory, and an object is never unpickled."""
     head = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
     path = tmp_path / "golden.npz"

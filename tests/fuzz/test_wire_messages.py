@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from fuzz.bounds import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from inspector.wire.messages import (
     IN_MESSAGE,
     WIRE_VERSION,
     Begin,
+    Credit,
     End,
     Fault,
     Filter,
@@ -34,7 +34,6 @@ from inspector.wire.messages import (
     Result,
     ResultHeader,
     Results,
-    Room,
     Welcome,
     decode_news,
     decode_results,
@@ -43,6 +42,7 @@ from inspector.wire.messages import (
     encode,
     encode_results,
 )
+from tests.fuzz.bounds import fuzz
 
 ENGINE = EngineClasses("e@1", ("normal", "scratch"), (1.0, 0.5), (0, 0))
 DEADLINE_NS = 1_000
@@ -63,7 +63,7 @@ MESSAGES = [
     encode(Welcome(1, "/run/inspector/pixels-top", 4)),
     encode(Parted()),
     encode(Hello()),
-    encode(Room(1, 2, [0])),
+    encode(Credit(1, 2, [0])),
     encode(Leaving()),
     encode(Results(ENGINE, 1, 0, (), "r@1", 128, [ResultHeader("top", 1, 0, 1, 2, 3)])),
 ]
@@ -83,7 +83,7 @@ def must_be_refused_or_decoded(parts: list[bytes]) -> None:
 
 @fuzz
 @given(st.sampled_from(MESSAGES), st.data())
-def test_damaged_messages(message: bytes, data: st.DataObject):
+def test_damaged_messages(message: bytes, data: st.DataObject) -> None:
     """A few bytes changed, lost or added, and surplus parts: refused by name, or read as something valid."""
     damaged = bytearray(message)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -98,19 +98,19 @@ def test_damaged_messages(message: bytes, data: st.DataObject):
         st.none() | st.integers(-5, 5) | st.text(max_size=5) | st.binary(max_size=5), st.lists, max_leaves=30
     )
 )
-def test_well_formed_nonsense(value: Any):
+def test_well_formed_nonsense(value: Any) -> None:
     """Valid msgpack that is no message."""
     must_be_refused_or_decoded([bytes([WIRE_VERSION]) + msgspec.msgpack.encode(value)])
 
 
 @pytest.mark.parametrize("head", [b"", b"\x92\xa5hello", b"\x91\x94\xa3end\xa3top\x01"])
-def test_lists_in_lists_do_not_exhaust_the_stack(head: bytes):
+def test_lists_in_lists_do_not_exhaust_the_stack(head: bytes) -> None:
     """Where a message may grow in later versions, what follows is skipped, however deep."""
     must_be_refused_or_decoded([bytes([WIRE_VERSION]) + head + DEEP])
 
 
 @pytest.mark.parametrize("claim", [b"\xdd\xff\xff\xff\xff", b"\x91\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff"])
-def test_what_a_header_promises_is_not_laid_out_beforehand(claim: bytes):
+def test_what_a_header_promises_is_not_laid_out_beforehand(claim: bytes) -> None:
     """Five bytes that announce four thousand million entries cost nothing."""
     must_be_refused_or_decoded([bytes([WIRE_VERSION]) + claim])
 
@@ -172,7 +172,7 @@ RESULTS = st.builds(
 
 @fuzz
 @given(st.lists(st.one_of(st.lists(NEWS, max_size=4), RESULTS, st.integers(0, 2 * DEADLINE_NS)), max_size=15))
-def test_no_valid_message_stops_decide(events: list[Any]):
+def test_no_valid_message_stops_decide(events: list[Any]) -> None:
     """Whatever anyone claims is refused by name, or each frame has one verdict that can be read again."""
     desk, outcomes, now_ns = decide(), [], 0
     with pytest.MonkeyPatch.context() as patch:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gpu_figures import record
 from PIL import Image
+
+from tests.support.gpu_figures import record
 
 ROOT: Final = Path(__file__).parents[2]
 

@@ -46,5 +46,5 @@ while (($#)); do
   shift
 done
 mkdir -p "$out"
-export PYTHONPATH="$root:$root/tests${site:+:$site}${PYTHONPATH:+:$PYTHONPATH}" PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+export PYTHONPATH="$root${site:+:$site}${PYTHONPATH:+:$PYTHONPATH}" PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 "$python" "$root/tests/gpu/slot.py" "$out" "${arguments[@]}" 2>&1 | tee -a "$out/slot.log"

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engines import write_preset_engine
-from gpu_figures import as_table, batch_speeds, record
 
 from inspector.backends import open_backend
 from inspector.commands.bench import frames_in_memory
@@ -17,6 +15,8 @@ from inspector.engine import golden
 from inspector.engine.manifest import EngineFolder
 from inspector.errors import DeviceError
 from inspector.values import Pixels
+from tests.support.engines import write_preset_engine
+from tests.support.gpu_figures import as_table, batch_speeds, record
 from trainer.build.request import GpuOptions
 
 pytestmark = [
@@ -68,7 +68,7 @@ def expected(frames: Pixels, tmp_path_factory: pytest.TempPathFactory) -> golden
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_masks_agree_with_the_cpu(
     backend_here: str, precision: str, expected: golden.Golden, demo_engine: Callable[[str, str], EngineFolder]
-):
+) -> None:
     """Of every thousand pixels 999 are the same defect, or none, as the model says on the CPU."""
     folder = demo_engine(backend_here, precision)
     with open_backend(folder) as engine:
@@ -84,7 +84,7 @@ def test_masks_agree_with_the_cpu(
 @pytest.mark.parametrize("batch", [1, 3, 8])
 def test_a_batch_is_what_its_frames_are_alone(
     backend_here: str, batch: int, frames: Pixels, demo_engine: Callable[[str, str], EngineFolder]
-):
+) -> None:
     """Padding to a captured size, and neighbours in the batch, change no pixel's defect."""
     engine = demo_engine(backend_here, "fp16")
     steps = score_thresholds(engine.manifest.classes, engine.manifest.thresholds)
@@ -98,7 +98,7 @@ def test_a_batch_is_what_its_frames_are_alone(
 
 
 @pytest.mark.parametrize("preset", ["fast", "balanced", "paper"])
-def test_speed_at_every_batch_size(backend_here: str, preset: str, frames: Pixels, engines: Path):
+def test_speed_at_every_batch_size(backend_here: str, preset: str, frames: Pixels, engines: Path) -> None:
     """The table of docs/gpu.md: whole frames, fp16, alone on the GPU; bigger batches are never slower a frame."""
     for batch in BATCHES:
         try:

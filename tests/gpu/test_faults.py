@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_networks import KernelBackend, kernel_folder
-from gpu_figures import record
-from kernel_engine import KernelLine
 
 from inspector.backends.cuda import Cuda, open_cuda
 from inspector.backends.cuda_backend import DeviceBuffers, Enqueue
 from inspector.errors import DeviceError
+from tests.support.cuda_networks import KernelBackend, kernel_folder
+from tests.support.gpu_figures import record
+from tests.support.kernel_engine import KernelLine
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("nvrtc"), pytest.mark.filterwarnings("default")]
 
@@ -22,9 +22,9 @@ OF_OTHERS_BYTES = 64 << 20
 """What the driver keeps for the process itself."""
 
 
-def test_a_smaller_batch_opens_after_one_that_ran_out_of_memory(tmp_path: Path):
+def test_a_smaller_batch_opens_after_one_that_ran_out_of_memory(tmp_path: Path) -> None:
     """In the same process: everything the larger one had taken is free again."""
-    from nvrtc_kernel import NvrtcKernel
+    from tests.support.nvrtc_kernel import NvrtcKernel
 
     cuda = open_cuda(tmp_path)
     cuda.memory(cuda.free_bytes() - ROOM_BYTES)
@@ -47,9 +47,9 @@ def test_a_smaller_batch_opens_after_one_that_ran_out_of_memory(tmp_path: Path):
     assert free[0] - free[1] < OF_OTHERS_BYTES
 
 
-def test_a_capture_that_fails_names_its_cause_and_the_next_engine_opens(tmp_path: Path):
+def test_a_capture_that_fails_names_its_cause_and_the_next_engine_opens(tmp_path: Path) -> None:
     """A call that no capture allows: it is what is said, and the device is as good as before."""
-    from nvrtc_kernel import NvrtcKernel
+    from tests.support.nvrtc_kernel import NvrtcKernel
 
     class Synchronising(NvrtcKernel):
         def __init__(self, backend: KernelBackend, cuda: Cuda) -> None:
@@ -79,7 +79,7 @@ def test_a_capture_that_fails_names_its_cause_and_the_next_engine_opens(tmp_path
         after.infer(np.zeros((8, *SIZE), np.uint8))
 
 
-def test_an_illegal_access_in_a_running_line_ends_it_and_loses_nothing(tmp_path: Path):
+def test_an_illegal_access_in_a_running_line_ends_it_and_loses_nothing(tmp_path: Path) -> None:
     """Exit 1, one line that names engine, GPU and error; every frame that was announced has its verdict."""
     run = KernelLine(tmp_path, (64, 128), frames=60, poisoned=30).inspect()
     assert run.code == 1, run.stderr

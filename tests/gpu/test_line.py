@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gpu_figures import ManyCameras, record
 
 from inspector.commands.bench import engine_alone, frames_in_memory
 from inspector.config.line import SimulatorSettings, load_config
 from inspector.engine.manifest import EngineFolder
+from tests.support.gpu_figures import ManyCameras, record
 
 pytestmark = [
     pytest.mark.gpu,
@@ -37,7 +37,7 @@ TARGET_P99_MS = 15.0
 
 def test_a_line_with_several_cameras(
     backend_here: str, tmp_path: Path, demo_engine: Callable[[str, str], EngineFolder]
-):
+) -> None:
     """Nothing uninspected at full speed; what the engine does alone, and what of it reaches a verdict."""
     folder = demo_engine(backend_here, "fp16")
     line = ManyCameras(tmp_path, folder, (DEMO / "recipe.toml").read_text(), CAMERAS)

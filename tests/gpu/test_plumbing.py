@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_networks import Batches, KernelBackend, kernel_folder, run_all
-from gpu_figures import record
-from gpu_pcs import python_path
 
 from inspector.backends.base import BackendSettings
 from inspector.backends.cuda import Cuda, Handle, open_cuda
+from tests.support.cuda_networks import Batches, KernelBackend, kernel_folder, run_all
+from tests.support.gpu_figures import record
+from tests.support.gpu_pcs import python_path
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("nvrtc"), pytest.mark.filterwarnings("default")]
 
@@ -29,7 +29,7 @@ GROWTH_BYTES = 1 << 20
 def open_kernel(
     path: Path, size: tuple[int, int], max_batch: int, *, least_ms: float = 0.0, slots: int | None = None
 ) -> KernelBackend:
-    from nvrtc_kernel import NvrtcKernel
+    from tests.support.nvrtc_kernel import NvrtcKernel
 
     folder = kernel_folder(path, size=size, max_batch=max_batch)
     backend = KernelBackend(folder, BackendSettings(slots=slots))
@@ -37,7 +37,7 @@ def open_kernel(
     return backend
 
 
-def test_thousands_of_mixed_batches_are_bit_exact_and_take_no_memory(tmp_path: Path):
+def test_thousands_of_mixed_batches_are_bit_exact_and_take_no_memory(tmp_path: Path) -> None:
     """Every pixel of every map, whatever the batch was padded to; device memory is what it was at the start."""
     cuda = open_cuda(tmp_path)
     with open_kernel(tmp_path / "engine", SMALL, 6) as backend:
@@ -51,7 +51,7 @@ def test_thousands_of_mixed_batches_are_bit_exact_and_take_no_memory(tmp_path: P
     assert grown < GROWTH_BYTES
 
 
-def test_memory_is_given_back_when_an_engine_closes(tmp_path: Path):
+def test_memory_is_given_back_when_an_engine_closes(tmp_path: Path) -> None:
     """Ten engines one after the other, as while a line is tried out: none leaves anything on the GPU."""
     cuda = open_cuda(tmp_path)
     free = []
@@ -62,7 +62,7 @@ def test_memory_is_given_back_when_an_engine_closes(tmp_path: Path):
     assert free[1] - free[-1] < GROWTH_BYTES, free
 
 
-def test_copies_overlap_the_computing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_copies_overlap_the_computing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the GPU's own clock: the next batch is in, and the last one out, while one is computed."""
     monkeypatch.setattr(Cuda, "event", timed_event)
     frames = np.zeros((32, *WHOLE), np.uint8)
@@ -84,7 +84,7 @@ def test_copies_overlap_the_computing(tmp_path: Path, monkeypatch: pytest.Monkey
         assert ms(second.copied_out, third.computed) > 0
 
 
-def test_slots_side_by_side_are_faster_than_one(tmp_path: Path):
+def test_slots_side_by_side_are_faster_than_one(tmp_path: Path) -> None:
     """The same, as the line sees it: batches a second with three slots over those with one."""
     frames = np.zeros((32, *WHOLE), np.uint8)
     ms_a_batch = {}
@@ -95,15 +95,15 @@ def test_slots_side_by_side_are_faster_than_one(tmp_path: Path):
     assert ms_a_batch[3] < 0.85 * ms_a_batch[1]
 
 
-def test_a_kernel_that_writes_where_no_memory_is_ends_the_engine(tmp_path: Path):
+def test_a_kernel_that_writes_where_no_memory_is_ends_the_engine(tmp_path: Path) -> None:
     """For real: the next call says which engine, GPU and error in one line, and closing returns."""
     program = """
 import sys
 from pathlib import Path
 import numpy as np
-from cuda_networks import POISON, KernelBackend, kernel_folder
+from tests.support.cuda_networks import POISON, KernelBackend, kernel_folder
 from inspector.errors import DeviceError
-from nvrtc_kernel import NvrtcKernel
+from tests.support.nvrtc_kernel import NvrtcKernel
 backend = KernelBackend(kernel_folder(Path(sys.argv[1]), size=(64, 128), max_batch=2))
 backend.make_network = lambda _: NvrtcKernel(backend)
 frames = np.full((1, 64, 128), 100, np.uint8)
@@ -116,7 +116,7 @@ except DeviceError as error:
     print(error)
 """
     command = [sys.executable, "-c", program, str(tmp_path / "engine")]
-    environment = {**os.environ, "PYTHONPATH": python_path(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": python_path(Path(__file__).parents[2])}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from cuda_networks import kernel_folder
 
 from inspector.backends.cuda import Gpu
 from inspector.engine.manifest import EngineFolder, file_sha256, open_folder
+from tests.support.cuda_networks import kernel_folder
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]
 
@@ -31,7 +31,9 @@ PLANS = {"empty": b"", "no plan": b"no plan" * 1000, "a torn one": b"ftrt" + byt
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_the_library_itself_refuses_a_bad_plan(library: dict[str, str], plan: str, gpu: Gpu, tmp_path: Path):
+def test_the_library_itself_refuses_a_bad_plan(
+    library: dict[str, str], plan: str, gpu: Gpu, tmp_path: Path
+) -> None:
     """Its manifest fits this PC, so the plan is deserialised; TensorRT's own words say what is wrong."""
     version = run("import tensorrt; print(tensorrt.__version__)", library)
     said = run(OPEN, library, str(bad_engine(tmp_path / "engine", PLANS[plan], version, gpu).path))
@@ -43,7 +45,7 @@ def test_the_library_itself_refuses_a_bad_plan(library: dict[str, str], plan: st
 
 def test_an_engine_of_another_version_is_never_given_to_the_library(
     library: dict[str, str], gpu: Gpu, tmp_path: Path
-):
+) -> None:
     """The manifest is enough: the line names both versions and the command."""
     said = run(OPEN, library, str(bad_engine(tmp_path / "engine", b"", "10.0.0.1", gpu).path))
     assert "built with TensorRT 10.0.0.1, here is" in said

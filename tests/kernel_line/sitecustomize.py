@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from inspector.backends import BACKENDS
 
-BACKENDS["kernel"] = "kernel_engine:open_kernel"
+BACKENDS["kernel"] = "tests.support.kernel_engine:open_kernel"

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from lines import LineUnderTest
 
 from inspector.commands.bench import steady_rate
 from inspector.sinks.log.verdict_log import VerdictLog
 from inspector.values import Decision, Verdict
+from tests.support.lines import LineUnderTest
 
 DELAY_MS = 40.0
 """The engine answers one batch of four after the other, each after so long. A busy machine hardly lengthens it."""
@@ -16,7 +16,7 @@ DEADLINE_MS = 20_000
 """No frame is lost because the machine has other work; one that the bench loses would still show."""
 
 
-def test_bench_tells_what_the_engine_and_the_line_do(tmp_path: Path):
+def test_bench_tells_what_the_engine_and_the_line_do(tmp_path: Path) -> None:
     """An engine of a known delay is measured as that; the line is held against it, and nothing is lost."""
     line = LineUnderTest(tmp_path, delay_ms=DELAY_MS)
     line.write_config(f"deadline_ms = {DEADLINE_MS}\n")
@@ -46,13 +46,13 @@ def log_of(folder: Path, given_s: list[float]) -> Path:
     return log.path
 
 
-def test_the_rate_is_that_of_a_line_that_has_warmed_up(tmp_path: Path):
+def test_the_rate_is_that_of_a_line_that_has_warmed_up(tmp_path: Path) -> None:
     """What comes in one go at the clock's start counts as little as what came before."""
     lumps = [0.0] * 16 + [0.45] * 16 + [0.5 + 0.16 * lump for lump in range(11) for _ in range(16)]
     assert steady_rate(log_of(tmp_path / "lumps", lumps)) == pytest.approx(100.0, rel=1e-3)
 
 
 @pytest.mark.parametrize("given_s", [[], [0.0], [0.0, 0.1, 0.2], [0.0, 0.6, 0.6]])
-def test_a_run_too_short_has_no_steady_rate(tmp_path: Path, given_s: list[float]):
+def test_a_run_too_short_has_no_steady_rate(tmp_path: Path, given_s: list[float]) -> None:
     """Rather none than one made of noise."""
     assert steady_rate(log_of(tmp_path / "short", given_s)) is None

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
-from lines import LineUnderTest, Run
-from steel import real
 
+from tests.support.lines import LineUnderTest, Run
+from tests.support.steel import real
 from trainer.cli import main as trainer
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo"
@@ -31,7 +31,7 @@ def line(tmp_path: Path, engine: Path) -> LineUnderTest:
     return line
 
 
-def test_a_simulated_coil_is_judged_right(line: LineUnderTest, tmp_path: Path):
+def test_a_simulated_coil_is_judged_right(line: LineUnderTest, tmp_path: Path) -> None:
     """On a coil of another seed than it was trained on, nearly every frame is judged as its label says."""
     coil = tmp_path / "coil"
     arguments = ["simulate", "--out", str(coil), "--frames", str(COIL_FRAMES), "--seed", "977"]
@@ -54,7 +54,7 @@ def replay_twice(line: LineUnderTest, source: Path, tmp_path: Path) -> Run:
 
 
 @pytest.mark.shared
-def test_real_frames_get_the_same_verdicts_each_time(line: LineUnderTest, tmp_path: Path):
+def test_real_frames_get_the_same_verdicts_each_time(line: LineUnderTest, tmp_path: Path) -> None:
     """Every real 256×1600 frame is inspected, and a second replay says the same of it."""
     severstal = real("severstal")
     if severstal is None:
@@ -65,7 +65,7 @@ def test_real_frames_get_the_same_verdicts_each_time(line: LineUnderTest, tmp_pa
     assert all(code.startswith("picture_") for code in run.summary["uninspected_codes"])
 
 
-def test_the_model_says_what_it_is_for(engine: Path):
+def test_the_model_says_what_it_is_for(engine: Path) -> None:
     """The card and the manifest of a model trained on simulated strip alone say so."""
     card = json.loads((DEMO / "model" / "card.json").read_text())
     assert "simulat" in json.dumps(card["intended_use"]) + json.dumps(card.get("known_weaknesses", ""))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from lines import LineUnderTest, Run, interrupt, stage, wait_for_verdicts
-from plc import BASE, DEVICE, PLC, heard
 
 from inspector.sinks.gate.gate import Action, Block, Fault, Record
+from tests.support.lines import LineUnderTest, Run, interrupt, stage, wait_for_verdicts
+from tests.support.plc import BASE, DEVICE, PLC, heard
 
 HEIGHT, WIDTH = 64, 128
 TIMEOUT_MS = 300
@@ -81,7 +81,7 @@ def assert_told(run: Run, records: list[Record]) -> None:
         assert matches(record, run.verdicts[record.sequence - 1]), record
 
 
-def test_the_gate_hears_every_verdict_in_order_and_the_end(tmp_path: Path, plc: PLC):
+def test_the_gate_hears_every_verdict_in_order_and_the_end(tmp_path: Path, plc: PLC) -> None:
     """Accepts, rejects and frames that nobody has seen; then that the inspector has stopped."""
     line = gated(tmp_path, plc.start(), engine={"delay_ms": 40}, text="[batch]\nmax_frames = 1\n", rate=60)
     out = tmp_path / "out"
@@ -100,7 +100,7 @@ def test_the_gate_hears_every_verdict_in_order_and_the_end(tmp_path: Path, plc: 
     assert told["taken"] >= len(records)
 
 
-def test_a_slow_plc_misses_nothing_and_late_verdicts_are_marked(tmp_path: Path, plc: PLC):
+def test_a_slow_plc_misses_nothing_and_late_verdicts_are_marked(tmp_path: Path, plc: PLC) -> None:
     """Verdicts come faster than it takes writes: they travel together, wait their turn, and keep their order."""
     late_ms = 80
     line = gated(tmp_path, plc.start(delay_s=0.1), rate=60, timeout_ms=1000, late_ms=late_ms)
@@ -120,7 +120,7 @@ def test_a_slow_plc_misses_nothing_and_late_verdicts_are_marked(tmp_path: Path, 
         assert record.late or took_ms <= late_ms
 
 
-def test_a_plc_that_hangs_delays_nothing_and_comes_back_to_a_gap(tmp_path: Path, plc: PLC):
+def test_a_plc_that_hangs_delays_nothing_and_comes_back_to_a_gap(tmp_path: Path, plc: PLC) -> None:
     """Verdicts go on while it hangs; afterwards the numbers show what it missed, and the fault is raised."""
     line = gated(tmp_path, plc.start())
     out = tmp_path / "out"
@@ -141,7 +141,7 @@ def test_a_plc_that_hangs_delays_nothing_and_comes_back_to_a_gap(tmp_path: Path,
     assert max(verdict["stage_ms"].get("decide", 0) for verdict in run.verdicts) < TIMEOUT_MS + 500
 
 
-def test_a_plc_that_restarts_is_found_again(tmp_path: Path, plc: PLC):
+def test_a_plc_that_restarts_is_found_again(tmp_path: Path, plc: PLC) -> None:
     """Its registers are empty then; the next block is whole."""
     line = gated(tmp_path, plc.start())
     out = tmp_path / "out"
@@ -156,7 +156,7 @@ def test_a_plc_that_restarts_is_found_again(tmp_path: Path, plc: PLC):
 
 
 @pytest.mark.parametrize("name", ["ingest", "decide"])
-def test_the_heartbeat_stops_when_a_stage_hangs(tmp_path: Path, plc: PLC, name: str):
+def test_the_heartbeat_stops_when_a_stage_hangs(tmp_path: Path, plc: PLC, name: str) -> None:
     """Nothing vouches for the strip: the PLC sees a heartbeat that stands still, and moves again afterwards."""
     line = gated(tmp_path, plc.start())
     process = line.start("run", "--config", line.config, "--out", tmp_path / "out")
@@ -177,7 +177,7 @@ def test_the_heartbeat_stops_when_a_stage_hangs(tmp_path: Path, plc: PLC, name: 
     line.finish(process, tmp_path / "out")
 
 
-def test_a_worker_that_dies_leaves_only_rejects(tmp_path: Path, plc: PLC):
+def test_a_worker_that_dies_leaves_only_rejects(tmp_path: Path, plc: PLC) -> None:
     """Frames without a result never reach the gate as accept; verdicts flow, and so does the heartbeat."""
     line = gated(tmp_path, plc.start())
     out = tmp_path / "out"
@@ -197,7 +197,7 @@ def test_a_worker_that_dies_leaves_only_rejects(tmp_path: Path, plc: PLC):
     assert_told(line.finish(process, out), plc.verdicts())
 
 
-def test_a_camera_with_nothing_to_see_keeps_the_heartbeat(tmp_path: Path, plc: PLC):
+def test_a_camera_with_nothing_to_see_keeps_the_heartbeat(tmp_path: Path, plc: PLC) -> None:
     """A strip that stands still: its source says so, and the PLC need not stop the line."""
     line = gated(tmp_path, plc.start(), rate=0.2)
     process = line.start("run", "--config", line.config, "--out", tmp_path / "out")
@@ -212,7 +212,7 @@ def test_a_camera_with_nothing_to_see_keeps_the_heartbeat(tmp_path: Path, plc: P
     line.finish(process, tmp_path / "out")
 
 
-def test_a_replay_has_no_gate(tmp_path: Path, plc: PLC):
+def test_a_replay_has_no_gate(tmp_path: Path, plc: PLC) -> None:
     """Old steel opens no gate."""
     line = gated(tmp_path, plc.start())
     record = line.start("record", "--config", line.config, "--frames", "5", "--out", tmp_path / "recording")
@@ -222,7 +222,7 @@ def test_a_replay_has_no_gate(tmp_path: Path, plc: PLC):
     assert plc.blocks() == []
 
 
-def test_a_decide_that_dies_is_followed_by_one_with_a_run_of_its_own(tmp_path: Path, plc: PLC):
+def test_a_decide_that_dies_is_followed_by_one_with_a_run_of_its_own(tmp_path: Path, plc: PLC) -> None:
     """Its successor closes the books: what it tells the gate begins anew, and is what it wrote down."""
     line = gated(tmp_path, plc.start())
     out = tmp_path / "out"
@@ -240,7 +240,7 @@ def test_a_decide_that_dies_is_followed_by_one_with_a_run_of_its_own(tmp_path: P
         assert matches(record, written[record.position_mm])
 
 
-def test_a_killed_line_falls_silent(tmp_path: Path, plc: PLC):
+def test_a_killed_line_falls_silent(tmp_path: Path, plc: PLC) -> None:
     """SIGKILL of everything: no block comes any more, and none said that all is well."""
     line = gated(tmp_path, plc.start())
     process = line.start("run", "--config", line.config, "--out", tmp_path / "out")

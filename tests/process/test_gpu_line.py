@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from engines import write_gpu_engine
-from gpu_pcs import child_environment, stand_in_gpu
-from kernel_engine import KernelLine
-from lines import LineUnderTest, Run
+
+from tests.support.engines import write_gpu_engine
+from tests.support.gpu_pcs import child_environment, stand_in_gpu
+from tests.support.kernel_engine import KernelLine
+from tests.support.lines import LineUnderTest, Run
 
 SIZE = (64, 128)
 FRAMES = 40
@@ -58,7 +59,7 @@ def essence(run: Run) -> list[tuple]:
     return [(verdict["frame_id"], verdict["decision"], verdict["defects"]) for verdict in run.verdicts]
 
 
-def test_a_replay_on_tensorrt_gives_the_same_verdicts_twice(line: GpuLine, frames: Path, tmp_path: Path):
+def test_a_replay_on_tensorrt_gives_the_same_verdicts_twice(line: GpuLine, frames: Path, tmp_path: Path) -> None:
     """Ingest, worker, decide: every frame has its verdict, whatever batches the frames fell into."""
     first = line.replay(frames, out=tmp_path / "a")
     assert first.code == 0, first.stderr
@@ -72,7 +73,7 @@ def test_a_replay_on_tensorrt_gives_the_same_verdicts_twice(line: GpuLine, frame
     assert essence(first) == essence(second)
 
 
-def test_a_cuda_error_ends_the_worker_with_one_clear_line(line: GpuLine, frames: Path):
+def test_a_cuda_error_ends_the_worker_with_one_clear_line(line: GpuLine, frames: Path) -> None:
     """The line stops with exit 1; what was announced is uninspected, nothing is lost."""
     line.gpu = {"CUDA_FAIL": f"cudaGraphLaunch@{LAUNCHES_BEFORE_THE_STRIP + 2}=cudaErrorIllegalAddress"}
     run = line.replay(frames)
@@ -85,7 +86,7 @@ def test_a_cuda_error_ends_the_worker_with_one_clear_line(line: GpuLine, frames:
     assert run.summary["uninspected"] > 0
 
 
-def test_an_illegal_access_in_a_running_line_ends_it_and_loses_nothing(tmp_path: Path):
+def test_an_illegal_access_in_a_running_line_ends_it_and_loses_nothing(tmp_path: Path) -> None:
     """A frame that makes the kernel write where no memory is; what tests/gpu does to a real GPU."""
     run = KernelLine(tmp_path, SIZE, frames=30, poisoned=15).inspect(child_environment())
     assert run.code == 1, run.stderr
@@ -96,7 +97,7 @@ def test_an_illegal_access_in_a_running_line_ends_it_and_loses_nothing(tmp_path:
     assert run.summary["uninspected"] >= 1
 
 
-def test_check_names_what_the_engine_runs_on(line: GpuLine):
+def test_check_names_what_the_engine_runs_on(line: GpuLine) -> None:
     """Library, GPU, capability and driver in one row, to send along with a bug report."""
     process = line.start("check", "--config", line.config, "--json")
     stdout, _ = process.communicate(timeout=60)
@@ -115,7 +116,7 @@ def test_check_names_what_the_engine_runs_on(line: GpuLine):
         ({"CUDA_GPU": "Other GPU,8.6"}, "this GPU is Other GPU (8.6)"),
     ],
 )
-def test_check_says_what_this_pc_lacks(line: GpuLine, gpu: dict[str, str], said: str):
+def test_check_says_what_this_pc_lacks(line: GpuLine, gpu: dict[str, str], said: str) -> None:
     """Exit 2, and the finding names the command to run."""
     line.gpu = gpu
     process = line.start("check", "--config", line.config, "--json")

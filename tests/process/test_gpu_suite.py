@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gpu_pcs import child_environment
+from tests.support.gpu_pcs import child_environment
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_gpu_suite_finds_the_gpu_and_says_what_is_missing():
+def test_the_gpu_suite_finds_the_gpu_and_says_what_is_missing() -> None:
     """A bad plan is refused for real in processes of its own; without NVRTC the plumbing skips with a word."""
     command = [sys.executable, "-m", "pytest", "-rs", "-m", "gpu", "-p", "no:cacheprovider", "-k", "not lean"]
     files = ["tests/gpu/test_plumbing.py", "tests/gpu/test_refusals.py"]
@@ -33,7 +33,7 @@ def bare_environment() -> dict[str, str]:
     return {**os.environ, **without, "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable}
 
 
-def test_the_gpu_suite_needs_only_what_a_gpu_machine_has():
+def test_the_gpu_suite_needs_only_what_a_gpu_machine_has() -> None:
     """Collected and skipped without the CPU engine, FFmpeg, the service's and the quantiser's libraries."""
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "tests/gpu"]
     done = subprocess.run(command, cwd=ROOT, env=bare_environment(), capture_output=True, text=True, timeout=300)
@@ -42,7 +42,7 @@ def test_the_gpu_suite_needs_only_what_a_gpu_machine_has():
     assert not re.search(r"passed|failed|error", done.stdout.splitlines()[-1])
 
 
-def test_a_slot_records_every_step_as_it_goes(tmp_path: Path):
+def test_a_slot_records_every_step_as_it_goes(tmp_path: Path) -> None:
     """`slot.sh` without a GPU: each step says in one line of JSON that it was skipped, and why."""
     command = [str(ROOT / "tests/gpu/slot.sh"), str(tmp_path), "--steps", "pc,plumbing,memcheck,illegal,train"]
     done = subprocess.run(command, env=bare_environment(), capture_output=True, text=True, timeout=300)
@@ -57,7 +57,7 @@ def test_a_slot_records_every_step_as_it_goes(tmp_path: Path):
     assert '"name": "illegal"' in (tmp_path / "slot.log").read_text()
 
 
-def test_a_slot_whose_time_is_up_keeps_what_it_had(tmp_path: Path):
+def test_a_slot_whose_time_is_up_keeps_what_it_had(tmp_path: Path) -> None:
     """A step that does not end is ended, with its children; what was recorded before stays."""
     command = [str(ROOT / "tests/gpu/slot.sh"), str(tmp_path), "--steps", "pc,plumbing", "--minutes", "0.01"]
     done = subprocess.run(command, env=bare_environment(), capture_output=True, text=True, timeout=60)

@@ -15,10 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from lines import LineUnderTest, interrupt, stage, wait_for_verdicts
-from plc import BASE, DEVICE, PLC
-from ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.lines import LineUnderTest, interrupt, stage, wait_for_verdicts
+from tests.support.plc import BASE, DEVICE, PLC
+from tests.support.ports import free_port
 
 HEIGHT, WIDTH = 64, 128
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -100,8 +101,8 @@ def healthy_status(line: LineUnderTest, *arguments: str) -> str:
     raise AssertionError(stdout)
 
 
-def test_a_line_that_works_is_healthy_and_counts_what_it_records(tmp_path: Path, port: int):
-    """200, a readable table, and metrics that add up: captured = accepted + rejected + uninspected + owed."""
+def test_a_line_that_works_is_healthy_and_counts_what_it_records(tmp_path: Path, port: int) -> None:
+    """200, a readable table, and metrics that add up: captured = accepted + rejected + uninspected + pending."""
     line = watched(tmp_path, port, defective_share=0.5)
     out = tmp_path / "out"
     process = line.start("run", "--config", line.config, "--out", out)
@@ -117,7 +118,7 @@ def test_a_line_that_works_is_healthy_and_counts_what_it_records(tmp_path: Path,
     served = metrics(port)
     verdicts = sum(number for (name, _), number in served.items() if name == "inspector_frames_total")
     top = frozenset({("camera", "top")})
-    assert served["inspector_captured_total", top] == verdicts + served["inspector_owed_frames", top]
+    assert served["inspector_captured_total", top] == verdicts + served["inspector_pending_frames", top]
     total = frozenset({("stage", "total")})
     assert served["inspector_stage_seconds_count", total] == verdicts
     endless = frozenset({("stage", "total"), ("le", "+Inf")})
@@ -129,7 +130,7 @@ def test_a_line_that_works_is_healthy_and_counts_what_it_records(tmp_path: Path,
     line.finish(process, out)
 
 
-def test_only_this_pc_can_ask(tmp_path: Path, port: int):
+def test_only_this_pc_can_ask(tmp_path: Path, port: int) -> None:
     """decide listens on loopback and nowhere else; other paths are not there; nothing can be written."""
     line = watched(tmp_path, port)
     process = line.start("run", "--config", line.config, "--out", tmp_path / "out")
@@ -155,7 +156,9 @@ def test_only_this_pc_can_ask(tmp_path: Path, port: int):
     ("name", "words"),
     [("ingest", "camera top: its ingest was not for"), ("worker", "worker: frames are without an answer")],
 )
-def test_a_stage_that_hangs_is_named_and_its_return_is_seen(tmp_path: Path, port: int, name: str, words: str):
+def test_a_stage_that_hangs_is_named_and_its_return_is_seen(
+    tmp_path: Path, port: int, name: str, words: str
+) -> None:
     """503 with one readable line, `inspector status` ends with 1; healthy again afterwards."""
     line = watched(tmp_path, port)
     process = line.start("run", "--config", line.config, "--out", tmp_path / "out")
@@ -176,7 +179,7 @@ def test_a_stage_that_hangs_is_named_and_its_return_is_seen(tmp_path: Path, port
     line.finish(process, tmp_path / "out")
 
 
-def test_a_decide_that_hangs_does_not_pass_for_healthy(tmp_path: Path, port: int):
+def test_a_decide_that_hangs_does_not_pass_for_healthy(tmp_path: Path, port: int) -> None:
     """`inspector status` says that it does not answer, and ends with 1."""
     line = watched(tmp_path, port)
     process = line.start("run", "--config", line.config, "--out", tmp_path / "out")
@@ -191,7 +194,7 @@ def test_a_decide_that_hangs_does_not_pass_for_healthy(tmp_path: Path, port: int
     line.finish(process, tmp_path / "out")
 
 
-def test_stages_that_start_again_are_counted(tmp_path: Path, port: int):
+def test_stages_that_start_again_are_counted(tmp_path: Path, port: int) -> None:
     """Each by hand, as systemd restarts them: ingest by its Begin, the worker by its results."""
     links = tmp_path / "links"
     line = watched(tmp_path, port, text=f'links = "{links}"\n[sinks]\nout = "out"\n')
@@ -210,7 +213,7 @@ def test_stages_that_start_again_are_counted(tmp_path: Path, port: int):
         stages[name].communicate(timeout=60)
 
 
-def test_every_name_in_alerts_and_dashboard_is_served(tmp_path: Path, port: int):
+def test_every_name_in_alerts_and_dashboard_is_served(tmp_path: Path, port: int) -> None:
     """From a line with a gate; a PLC that has gone is said, too."""
     plc = PLC(tmp_path).start()
     gate = f'[gate]\nhost = "127.0.0.1"\nport = {plc.port}\ndevice_id = {DEVICE}\nbase_register = {BASE}\n'
@@ -235,7 +238,7 @@ def test_every_name_in_alerts_and_dashboard_is_served(tmp_path: Path, port: int)
     line.finish(process, tmp_path / "out")
 
 
-def test_what_cannot_be_asked_is_one_clear_line(tmp_path: Path, port: int):
+def test_what_cannot_be_asked_is_one_clear_line(tmp_path: Path, port: int) -> None:
     """No line: exit 1. No [health] table: exit 2. A port that another program has: exit 2, nothing starts."""
     line = watched(tmp_path, port)
     code, _, said = run_status(line)
@@ -256,7 +259,7 @@ def test_what_cannot_be_asked_is_one_clear_line(tmp_path: Path, port: int):
     ("module", "table"),
     [("pymodbus", '[gate]\nhost = "127.0.0.1"\n'), ("prometheus_client", "[health]\nport = 1\n")],
 )
-def test_a_missing_library_is_named_with_its_command(tmp_path: Path, module: str, table: str):
+def test_a_missing_library_is_named_with_its_command(tmp_path: Path, module: str, table: str) -> None:
     """The runtime does without; who asks for a gate or for metrics is told what to install."""
     line = LineUnderTest(tmp_path)
     line.write_config(table)

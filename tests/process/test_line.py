@@ -11,9 +11,9 @@ import numpy as np
 import psutil
 import pytest
 import zmq
-from lines import NO_HURRY_MS, LineUnderTest, interrupt, slowdown, stage, wait_for_verdicts
 
 from inspector.wire.links import NEWS, RESULTS, VIEW, endpoint
+from tests.support.lines import NO_HURRY_MS, LineUnderTest, interrupt, slowdown, stage, wait_for_verdicts
 
 HEIGHT, WIDTH = 64, 128
 
@@ -40,7 +40,7 @@ def write_images(folder: Path, images: list[np.ndarray]) -> Path:
     return folder
 
 
-def test_a_folder_becomes_verdicts_with_places_on_the_strip(line: LineUnderTest, tmp_path: Path):
+def test_a_folder_becomes_verdicts_with_places_on_the_strip(line: LineUnderTest, tmp_path: Path) -> None:
     """Clean frames are accepted, defects rejected with kind, area, place and a readable reason."""
     images = write_images(tmp_path / "images", [steel(), with_defect(16, 20), steel(2)])
     run = line.replay(images)
@@ -58,7 +58,7 @@ def test_a_folder_becomes_verdicts_with_places_on_the_strip(line: LineUnderTest,
     assert list((run.out / "rejects").glob("top-00000001*.jpg"))
 
 
-def test_a_defect_over_a_frame_border_has_one_id(line: LineUnderTest, tmp_path: Path):
+def test_a_defect_over_a_frame_border_has_one_id(line: LineUnderTest, tmp_path: Path) -> None:
     """Three frames, one scratch: one defect on the strip."""
     images = [with_defect(40, 24), with_defect(0, 64), with_defect(0, 10), steel()]
     run = line.replay(write_images(tmp_path / "images", images))
@@ -67,7 +67,7 @@ def test_a_defect_over_a_frame_border_has_one_id(line: LineUnderTest, tmp_path: 
     assert run.summary["defects"] == {"bright": 1}
 
 
-def test_two_replays_are_identical_and_a_changed_one_differs(line: LineUnderTest, tmp_path: Path):
+def test_two_replays_are_identical_and_a_changed_one_differs(line: LineUnderTest, tmp_path: Path) -> None:
     """--golden: 0 where every verdict is the same but for times, 3 where one differs, and it says which."""
     images = write_images(tmp_path / "images", [steel(), with_defect(16, 20), steel(2)])
     first = line.replay(images, out=tmp_path / "first")
@@ -81,7 +81,7 @@ def test_two_replays_are_identical_and_a_changed_one_differs(line: LineUnderTest
     assert "top frame 1" in changed.stdout
 
 
-def test_unreadable_and_odd_frames_end_uninspected_with_their_reason(line: LineUnderTest, tmp_path: Path):
+def test_unreadable_and_odd_frames_end_uninspected_with_their_reason(line: LineUnderTest, tmp_path: Path) -> None:
     """Every file with an image ending is a captured frame; nothing is lost and nothing stops."""
     images = write_images(tmp_path / "images", [steel(), steel(1)])
     (images / "a_empty.png").write_bytes(b"")
@@ -103,7 +103,7 @@ def test_unreadable_and_odd_frames_end_uninspected_with_their_reason(line: LineU
     assert reasons[4] == "frame is 32×128, the engine takes 64×128"
 
 
-def test_a_failed_batch_costs_its_frames_and_no_others(tmp_path: Path):
+def test_a_failed_batch_costs_its_frames_and_no_others(tmp_path: Path) -> None:
     """An exception in the engine: those frames are UNINSPECTED with the reason, the worker goes on."""
     line = LineUnderTest(tmp_path, fail_on_grey=13)
     line.write_config("[batch]\nmax_frames = 1")
@@ -114,7 +114,7 @@ def test_a_failed_batch_costs_its_frames_and_no_others(tmp_path: Path):
     assert run.verdicts[3]["reasons"] == ["engine failed: a frame begins with grey level 13"]
 
 
-def test_a_camera_that_outruns_the_engine_is_shed_and_accounted_for(tmp_path: Path):
+def test_a_camera_that_outruns_the_engine_is_shed_and_accounted_for(tmp_path: Path) -> None:
     """A strip does not stop for us: the oldest frames are shed, the verdicts still come in order."""
     line = LineUnderTest(tmp_path, delay_ms=50)
     line.write_config(
@@ -130,7 +130,7 @@ def test_a_camera_that_outruns_the_engine_is_shed_and_accounted_for(tmp_path: Pa
     assert run.summary["accepted"] + run.summary["rejected"] > 20
 
 
-def test_a_result_after_its_deadline_is_late_and_changes_nothing(tmp_path: Path):
+def test_a_result_after_its_deadline_is_late_and_changes_nothing(tmp_path: Path) -> None:
     """The frame is UNINSPECTED at its deadline; what comes later is counted."""
     line = LineUnderTest(tmp_path, delay_ms=300)
     line.write_config(
@@ -148,7 +148,7 @@ def endless(line: LineUnderTest, **more: object) -> None:
 
 
 @pytest.mark.parametrize("name", ["ingest", "worker", "decide"])
-def test_a_killed_stage_ends_the_line_with_a_balanced_ledger(tmp_path: Path, name: str):
+def test_a_killed_stage_ends_the_line_with_a_balanced_ledger(tmp_path: Path, name: str) -> None:
     """SIGKILL of any stage mid-run: exit 1, a clear last line, every announced frame has its one verdict."""
     line = LineUnderTest(tmp_path, delay_ms=5)
     endless(line)
@@ -167,7 +167,7 @@ def test_a_killed_stage_ends_the_line_with_a_balanced_ledger(tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("wait_for", ["start", pytest.param("frames", marks=pytest.mark.slow), "many frames"])
-def test_ctrl_c_ends_the_line_within_two_seconds_with_whole_files(tmp_path: Path, wait_for: str):
+def test_ctrl_c_ends_the_line_within_two_seconds_with_whole_files(tmp_path: Path, wait_for: str) -> None:
     """At any time: while it starts, when it has just begun, in the middle."""
     line = LineUnderTest(tmp_path, delay_ms=5)
     endless(line)
@@ -190,7 +190,7 @@ def test_ctrl_c_ends_the_line_within_two_seconds_with_whole_files(tmp_path: Path
         assert run.summary["captured"] >= 1
 
 
-def test_no_stage_outlives_a_killed_parent(tmp_path: Path):
+def test_no_stage_outlives_a_killed_parent(tmp_path: Path) -> None:
     """SIGKILL of `inspector run` itself: the kernel tells its children."""
     line = LineUnderTest(tmp_path)
     endless(line)
@@ -202,7 +202,7 @@ def test_no_stage_outlives_a_killed_parent(tmp_path: Path):
     assert not psutil.wait_procs(children, timeout=5)[1]
 
 
-def test_foreign_and_malformed_messages_are_refused_and_counted(tmp_path: Path):
+def test_foreign_and_malformed_messages_are_refused_and_counted(tmp_path: Path) -> None:
     """Noise on the links never kills a stage, and never unbalances the ledger."""
     line = LineUnderTest(tmp_path, delay_ms=5)
     endless(line)
@@ -225,7 +225,7 @@ def test_foreign_and_malformed_messages_are_refused_and_counted(tmp_path: Path):
     assert any("wire version 99" in entry["error"] for entry in run.logged("message refused"))
 
 
-def test_a_viewer_sees_frames_and_costs_nothing_when_absent(tmp_path: Path):
+def test_a_viewer_sees_frames_and_costs_nothing_when_absent(tmp_path: Path) -> None:
     """With the view on, clean frames reach a subscriber with pixels and mask, at the pace that was asked for."""
     line = LineUnderTest(tmp_path, delay_ms=5)
     endless(line)
@@ -252,8 +252,8 @@ def test_a_viewer_sees_frames_and_costs_nothing_when_absent(tmp_path: Path):
     line.finish(process, out)
 
 
-def test_a_stage_of_its_own_drains_on_sigterm(tmp_path: Path):
-    """The three commands by hand, as systemd starts them: SIGTERM in any order, exit 0, nothing owed."""
+def test_a_stage_of_its_own_drains_on_sigterm(tmp_path: Path) -> None:
+    """The three commands by hand, as systemd starts them: SIGTERM in any order, exit 0, nothing pending."""
     line = LineUnderTest(tmp_path)
     endless(line, frames_per_second=100)
     links = tmp_path / "links"

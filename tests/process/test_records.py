@@ -11,8 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from lines import LineUnderTest, interrupt, stage, wait_for_verdicts
-from ports import free_port
+
+from tests.support.lines import LineUnderTest, interrupt, stage, wait_for_verdicts
+from tests.support.ports import free_port
 
 FRAMES = 60
 
@@ -35,7 +36,7 @@ def rows(line: LineUnderTest, sql: str, *values: object) -> list[tuple[Any, ...]
         return database.execute(sql, values).fetchall()
 
 
-def test_two_runs_share_the_database_beside_them(line: LineUnderTest):
+def test_two_runs_share_the_database_beside_them(line: LineUnderTest) -> None:
     """Every verdict of the log is a row, each run under its folder."""
     for name in ("a", "b"):
         run = line.run(out=line.folder / "runs" / name)
@@ -52,7 +53,7 @@ def test_two_runs_share_the_database_beside_them(line: LineUnderTest):
     assert rows(line, "SELECT COUNT(*), COUNT(DISTINCT key) FROM runs") == [(2, 2)]
 
 
-def test_off_unless_asked_for_and_off_in_a_replay(line: LineUnderTest, tmp_path: Path):
+def test_off_unless_asked_for_and_off_in_a_replay(line: LineUnderTest, tmp_path: Path) -> None:
     """A replay writes records with --records only: the same steel would stand there twice."""
     write(line, "enabled = false")
     assert line.run(out=line.folder / "runs" / "off").code == 0
@@ -67,7 +68,7 @@ def test_off_unless_asked_for_and_off_in_a_replay(line: LineUnderTest, tmp_path:
 
 
 @pytest.mark.parametrize("how", ["refuses", "hangs"])
-def test_a_database_that_cannot_be_reached_costs_no_verdict(line: LineUnderTest, how: str):
+def test_a_database_that_cannot_be_reached_costs_no_verdict(line: LineUnderTest, how: str) -> None:
     """The line starts, runs and ends as ever, and the summary says what is missing; a check lets it start."""
     with socket.create_server(("127.0.0.1", port := free_port())) as silent:
         if how == "refuses":
@@ -85,7 +86,7 @@ def test_a_database_that_cannot_be_reached_costs_no_verdict(line: LineUnderTest,
     assert run.logged("records wait")
 
 
-def test_a_newer_database_is_refused_before_anything_starts(line: LineUnderTest):
+def test_a_newer_database_is_refused_before_anything_starts(line: LineUnderTest) -> None:
     """Exit 2 and one line; `inspector check` says so as well."""
     assert line.run(out=line.folder / "runs" / "a").code == 0
     with closing(sqlite3.connect(line.folder / "runs" / "records.sqlite")) as database:
@@ -101,7 +102,7 @@ def test_a_newer_database_is_refused_before_anything_starts(line: LineUnderTest)
     assert "schema version 7" in found["records"]["found"]
 
 
-def test_a_killed_decide_leaves_one_record_of_every_verdict(line: LineUnderTest):
+def test_a_killed_decide_leaves_one_record_of_every_verdict(line: LineUnderTest) -> None:
     """Its successor closes the books, and catches the records up with the log."""
     write(line, frames=None)
     out = line.folder / "runs" / "a"
@@ -115,7 +116,7 @@ def test_a_killed_decide_leaves_one_record_of_every_verdict(line: LineUnderTest)
     ]
 
 
-def test_ctrl_c_leaves_a_record_of_every_verdict(line: LineUnderTest):
+def test_ctrl_c_leaves_a_record_of_every_verdict(line: LineUnderTest) -> None:
     """Within the two seconds that a stop may take."""
     write(line, frames=None)
     out = line.folder / "runs" / "a"
@@ -127,7 +128,7 @@ def test_ctrl_c_leaves_a_record_of_every_verdict(line: LineUnderTest):
     assert rows(line, "SELECT COUNT(*) FROM verdicts") == [(len(run.verdicts),)]
 
 
-def test_a_folder_of_results_may_have_any_name(line: LineUnderTest):
+def test_a_folder_of_results_may_have_any_name(line: LineUnderTest) -> None:
     """What means something in an URL is part of the folder's name: the database lies beside the runs."""
     for name in ("%41", "a?b#c", "100% x"):
         line.write_config(
@@ -144,7 +145,7 @@ def test_a_folder_of_results_may_have_any_name(line: LineUnderTest):
     assert found == ["%41", "100% x", "a?b#c"]
 
 
-def test_more_free_space_than_the_disk_has_is_refused(line: LineUnderTest):
+def test_more_free_space_than_the_disk_has_is_refused(line: LineUnderTest) -> None:
     """By a check and by the start: such a limit would delete every record and picture."""
     assert line.run(out=line.folder / "runs" / "a").code == 0
     write(line, "enabled = true\nleast_free_gb = 1000000")
@@ -167,7 +168,9 @@ time.time = lambda: real_s() + offset_ns / 1e9
 """
 
 
-def test_a_clock_that_is_wrong_for_a_moment_deletes_nothing(line: LineUnderTest, monkeypatch: pytest.MonkeyPatch):
+def test_a_clock_that_is_wrong_for_a_moment_deletes_nothing(
+    line: LineUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A PC with an empty battery before its time server answers, then right, then ten years ahead."""
     write(line, "enabled = true\nkeep_days = 30")
     (line.folder / "clock").mkdir()
@@ -187,7 +190,7 @@ def test_a_clock_that_is_wrong_for_a_moment_deletes_nothing(line: LineUnderTest,
         ]
 
 
-def test_what_a_dead_database_missed_is_imported_as_the_summary_says(line: LineUnderTest):
+def test_what_a_dead_database_missed_is_imported_as_the_summary_says(line: LineUnderTest) -> None:
     """The command that the run prints brings every record."""
     (line.folder / "in the way").write_text("")
     write(line, 'enabled = true\nurl = "sqlite:///in the way/records.sqlite"')
@@ -203,7 +206,9 @@ def test_what_a_dead_database_missed_is_imported_as_the_summary_says(line: LineU
 
 
 @pytest.mark.parametrize("where", ["file", "environment"])
-def test_a_password_stands_in_no_file_and_no_log(line: LineUnderTest, monkeypatch: pytest.MonkeyPatch, where: str):
+def test_a_password_stands_in_no_file_and_no_log(
+    line: LineUnderTest, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
     """The config may not hold one; from the environment it reaches the processes, and nothing else."""
     url = "postgresql://anna:hunter2@127.0.0.1:9/steel"
     if where == "file":
@@ -222,7 +227,9 @@ def test_a_password_stands_in_no_file_and_no_log(line: LineUnderTest, monkeypatc
     assert not [path for path in written if b"hunter2" in path.read_bytes()]
 
 
-def test_without_sqlalchemy_the_line_names_the_command(line: LineUnderTest, monkeypatch: pytest.MonkeyPatch):
+def test_without_sqlalchemy_the_line_names_the_command(
+    line: LineUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It comes with the extra `service`; a line that asks for no records runs without."""
     hidden = line.folder / "hidden"
     (hidden / "sqlalchemy").mkdir(parents=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from lines import LineUnderTest
 
 from inspector import __version__
 from inspector.machine import machine
+from tests.support.lines import LineUnderTest
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def refused(line: LineUnderTest, source: Path, said: str, *arguments: object) ->
     assert not run.summary
 
 
-def test_changed_engine_byte(line: LineUnderTest, images: Path):
+def test_changed_engine_byte(line: LineUnderTest, images: Path) -> None:
     """An engine that is not the one that was built is not opened."""
     path = line.folder / "engine" / "golden.npz"
     raw = bytearray(path.read_bytes())
@@ -50,21 +50,21 @@ def test_changed_engine_byte(line: LineUnderTest, images: Path):
     refused(line, images, "content does not match the manifest")
 
 
-def test_recipe_names_a_class_the_engine_lacks(line: LineUnderTest, images: Path):
+def test_recipe_names_a_class_the_engine_lacks(line: LineUnderTest, images: Path) -> None:
     """The line names the class and what there is."""
     with (line.folder / "recipe.toml").open("a") as recipe:
         recipe.write("[classes.rust]\n")
     refused(line, images, " has no such class; it has bright")
 
 
-def test_misspelt_config_key(line: LineUnderTest, images: Path):
+def test_misspelt_config_key(line: LineUnderTest, images: Path) -> None:
     """The line names file, key, and what was meant."""
     line.config.write_text(line.config.read_text().replace("recipe =", "recepie ="))
     refused(line, images, "recepie: unknown key: did you mean recipe?")
 
 
 @pytest.mark.parametrize("what", ["nothing", "empty folder", "text file"])
-def test_source_that_is_none(line: LineUnderTest, images: Path, tmp_path: Path, what: str):
+def test_source_that_is_none(line: LineUnderTest, images: Path, tmp_path: Path, what: str) -> None:
     """A source that cannot be opened at all."""
     sources = {
         "nothing": (tmp_path / "none", "no such file or folder"),
@@ -76,7 +76,7 @@ def test_source_that_is_none(line: LineUnderTest, images: Path, tmp_path: Path, 
     refused(line, source, said)
 
 
-def test_an_out_folder_that_holds_a_run_is_not_touched(line: LineUnderTest, images: Path):
+def test_an_out_folder_that_holds_a_run_is_not_touched(line: LineUnderTest, images: Path) -> None:
     """Records are not overwritten."""
     assert line.replay(images).code == 0
     before = (line.folder / "out" / "verdicts.jsonl").read_bytes()
@@ -87,12 +87,12 @@ def test_an_out_folder_that_holds_a_run_is_not_touched(line: LineUnderTest, imag
     assert (line.folder / "out" / "verdicts.jsonl").read_bytes() == before
 
 
-def test_golden_that_is_no_run(line: LineUnderTest, images: Path, tmp_path: Path):
+def test_golden_that_is_no_run(line: LineUnderTest, images: Path, tmp_path: Path) -> None:
     """Said before an hour of replay, not after it."""
     refused(line, images, "give the folder of an earlier replay", "--golden", tmp_path / "none")
 
 
-def test_check_says_what_would_not_start(line: LineUnderTest, images: Path):
+def test_check_says_what_would_not_start(line: LineUnderTest, images: Path) -> None:
     """`inspector check SOURCE` names frames of another size, and everything else in one table."""
     cv2.imwrite(str(images / "b.png"), np.full((32, 32), 90, np.uint8))
     process = line.start("check", images, "--config", line.config, "--json")
@@ -107,7 +107,7 @@ def test_check_says_what_would_not_start(line: LineUnderTest, images: Path):
     }
 
 
-def test_check_of_a_good_line(line: LineUnderTest):
+def test_check_of_a_good_line(line: LineUnderTest) -> None:
     """Exit 0, and a table a person can read."""
     process = line.start("check", "--config", line.config)
     stdout, _ = process.communicate(timeout=60)
@@ -116,7 +116,7 @@ def test_check_of_a_good_line(line: LineUnderTest):
     assert "simulator, 40 frames" in stdout
 
 
-def test_check_prints_what_a_bug_report_needs(line: LineUnderTest):
+def test_check_prints_what_a_bug_report_needs(line: LineUnderTest) -> None:
     """The engine measured here beside its build, its libraries and the PC: in JSON as in the table."""
     process = line.start("check", "--config", line.config, "--json")
     stdout, _ = process.communicate(timeout=60)
@@ -129,7 +129,7 @@ def test_check_prints_what_a_bug_report_needs(line: LineUnderTest):
     assert rows["this PC"]["found"] == f"inspector {__version__}; machine {machine()}"
 
 
-def test_check_of_an_engine_that_answers_otherwise_stops_there(line: LineUnderTest):
+def test_check_of_an_engine_that_answers_otherwise_stops_there(line: LineUnderTest) -> None:
     """No speed of an engine that must not be used; the other rows are there all the same."""
     manifest = line.folder / "engine" / "manifest.json"
     content = json.loads(manifest.read_text())
@@ -146,7 +146,7 @@ def test_check_of_an_engine_that_answers_otherwise_stops_there(line: LineUnderTe
 VIEWED = '[view]\nframes_per_second = 1\naddress = "tcp://127.0.0.1:7994"\nkeys = "nokeys"\n'
 
 
-def test_check_finds_keys_that_decide_could_not_use(line: LineUnderTest):
+def test_check_finds_keys_that_decide_could_not_use(line: LineUnderTest) -> None:
     """Before the start, for the whole line and for the stage that needs them."""
     line.write_config(VIEWED)
     for options in ((), ("--stage", "decide")):
@@ -156,7 +156,7 @@ def test_check_finds_keys_that_decide_could_not_use(line: LineUnderTest):
         assert "inspector keys line" in stdout
 
 
-def test_check_asks_for_no_keys_that_nobody_needs(line: LineUnderTest):
+def test_check_asks_for_no_keys_that_nobody_needs(line: LineUnderTest) -> None:
     """A view that is switched off, or that stays on this PC, starts without them."""
     for view in (VIEWED.replace("= 1", "= 0", 1), '[view]\nframes_per_second = 1\nkeys = "nokeys"\n'):
         line.write_config(view)
@@ -165,7 +165,7 @@ def test_check_asks_for_no_keys_that_nobody_needs(line: LineUnderTest):
         assert process.returncode == 0, stdout
 
 
-def test_check_of_records_in_a_file_that_is_no_database(line: LineUnderTest):
+def test_check_of_records_in_a_file_that_is_no_database(line: LineUnderTest) -> None:
     """No waiting mends that."""
     notes = line.folder / "notes.txt"
     notes.write_text("nothing of a database in here\n" * 100)
@@ -176,7 +176,7 @@ def test_check_of_records_in_a_file_that_is_no_database(line: LineUnderTest):
     assert "file is not a database: name another one in records.url" in stdout
 
 
-def test_check_looks_at_the_engine_that_is_named(line: LineUnderTest):
+def test_check_looks_at_the_engine_that_is_named(line: LineUnderTest) -> None:
     """Not at the config's."""
     process = line.start("check", "--config", line.config, "--engine", line.folder / "nothing")
     stdout, _ = process.communicate(timeout=60)
@@ -199,7 +199,7 @@ def test_check_looks_at_the_engine_that_is_named(line: LineUnderTest):
         (("keys", "viewer", "--out", "KEYS", "--name", "../evil"), "make a viewer's name"),
     ],
 )
-def test_options_that_mean_nothing_together(line: LineUnderTest, arguments: tuple[str, ...], said: str):
+def test_options_that_mean_nothing_together(line: LineUnderTest, arguments: tuple[str, ...], said: str) -> None:
     """One line, exit code 2."""
     places = {"CONFIG": str(line.config), "KEYS": str(line.folder / "keys")}
     process = line.start(*(places.get(each, each) for each in arguments))
@@ -209,7 +209,7 @@ def test_options_that_mean_nothing_together(line: LineUnderTest, arguments: tupl
     assert "Traceback" not in stderr
 
 
-def test_status_from_another_program(line: LineUnderTest):
+def test_status_from_another_program(line: LineUnderTest) -> None:
     """Something answers on the port, and it is no decide."""
 
     class Other(BaseHTTPRequestHandler):
@@ -230,7 +230,7 @@ def test_status_from_another_program(line: LineUnderTest):
     assert "Traceback" not in stderr
 
 
-def test_a_reader_that_has_left(line: LineUnderTest):
+def test_a_reader_that_has_left(line: LineUnderTest) -> None:
     """`| head` ends a command without a traceback."""
     read, write = os.pipe()
     os.close(read)

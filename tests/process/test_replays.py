@@ -9,8 +9,9 @@ import av
 import cv2
 import numpy as np
 import pytest
-from lines import LineUnderTest, Run
-from steel import steel_folder
+
+from tests.support.lines import LineUnderTest, Run
+from tests.support.steel import steel_folder
 
 SIZE = (256, 1600)
 FRAMES = 12
@@ -54,7 +55,9 @@ def essence(run: Run) -> list[dict]:
     ]
 
 
-def test_folder_recording_and_video_of_the_same_frames_agree(line: LineUnderTest, images: Path, tmp_path: Path):
+def test_folder_recording_and_video_of_the_same_frames_agree(
+    line: LineUnderTest, images: Path, tmp_path: Path
+) -> None:
     """Nobody downstream can tell where a frame came from: verdicts are identical but for times."""
     folder = line.replay(images, out=tmp_path / "a")
     recording = record(line, images)
@@ -68,7 +71,9 @@ def test_folder_recording_and_video_of_the_same_frames_agree(line: LineUnderTest
     assert "reject" in folder.decisions, "steel with bright spots at this threshold"
 
 
-def test_a_torn_sidecar_costs_only_what_came_after_the_tear(line: LineUnderTest, images: Path, tmp_path: Path):
+def test_a_torn_sidecar_costs_only_what_came_after_the_tear(
+    line: LineUnderTest, images: Path, tmp_path: Path
+) -> None:
     """Frames before the tear are inspected, the rest is said, frame by frame."""
     recording = record(line, images)
     sidecar = recording / "frames.jsonl"
@@ -82,7 +87,7 @@ def test_a_torn_sidecar_costs_only_what_came_after_the_tear(line: LineUnderTest,
     assert "torn" in run.verdicts[8]["reasons"][0]
 
 
-def test_a_frame_missing_from_a_recording_is_uninspected(line: LineUnderTest, images: Path):
+def test_a_frame_missing_from_a_recording_is_uninspected(line: LineUnderTest, images: Path) -> None:
     """The sidecar lists it, the video lacks it: the frame keeps its id and place."""
     recording = record(line, images)
     whole, cut = recording / "frames.mkv", recording / "cut.mkv"
@@ -99,7 +104,9 @@ def test_a_frame_missing_from_a_recording_is_uninspected(line: LineUnderTest, im
     assert "missing" in run.verdicts[4]["reasons"][0]
 
 
-def test_a_video_that_breaks_off_is_inspected_up_to_there(line: LineUnderTest, images: Path, tmp_path: Path):
+def test_a_video_that_breaks_off_is_inspected_up_to_there(
+    line: LineUnderTest, images: Path, tmp_path: Path
+) -> None:
     """The frames before the break have their verdicts, and the break is on record."""
     video = write_video(tmp_path / "strip.mkv", images)
     raw = video.read_bytes()
@@ -137,7 +144,7 @@ def bright_frames(folder: Path, count: int) -> Path:
 
 def test_a_disk_that_fills_with_pictures_costs_pictures_not_verdicts(
     line: LineUnderTest, small_disk: Path, tmp_path: Path
-):
+) -> None:
     """Verdicts go on, the loss is counted and said."""
     out = tmp_path / "out"
     out.mkdir()
@@ -150,7 +157,7 @@ def test_a_disk_that_fills_with_pictures_costs_pictures_not_verdicts(
     assert run.logged("picture"), "said in the log, too"
 
 
-def test_a_full_disk_under_the_verdict_log_is_said(line: LineUnderTest, small_disk: Path, images: Path):
+def test_a_full_disk_under_the_verdict_log_is_said(line: LineUnderTest, small_disk: Path, images: Path) -> None:
     """Where not even verdicts can be written: exit 1, how many, and no half line."""
     out = small_disk / "run"
     out.mkdir()

@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from plc import BASE, DEVICE, PLC
-from stages import Stages, decisions, once_each, until, wrong
 
 from inspector.sinks.gate.gate import Action
+from tests.support.plc import BASE, DEVICE, PLC
+from tests.support.stages import Stages, decisions, once_each, until, wrong
 
 
 def gate_table(plc: PLC) -> str:
@@ -21,7 +21,7 @@ def codes(verdicts: list[dict]) -> set[str]:
     return {code for verdict in verdicts for code in verdict["codes"]}
 
 
-def test_results_of_an_ended_ingest_decide_nothing_of_the_next(tmp_path: Path):
+def test_results_of_an_ended_ingest_decide_nothing_of_the_next(tmp_path: Path) -> None:
     """They wait while decide is away; the next ingest's frames have the same ids and are defective."""
     with Stages(tmp_path) as line:
         line.start("worker")
@@ -41,7 +41,7 @@ def test_results_of_an_ended_ingest_decide_nothing_of_the_next(tmp_path: Path):
 
 
 @pytest.mark.parametrize("stage", ["decide", "worker", "ingest-top"])
-def test_a_stage_with_another_recipe_accepts_nothing(tmp_path: Path, stage: str):
+def test_a_stage_with_another_recipe_accepts_nothing(tmp_path: Path, stage: str) -> None:
     """recipe.toml was edited, and one stage alone was started again."""
     with Stages(tmp_path, defect_grey=95) as line:
         line.recipe(threshold=0.3)  # grey 100 is a score of 0.39: every frame is a defect
@@ -61,7 +61,7 @@ def test_a_stage_with_another_recipe_accepts_nothing(tmp_path: Path, stage: str)
         assert "recipe_mismatch" in codes(after)
 
 
-def test_deadlines_that_differ_between_stages_mix_no_pixels(tmp_path: Path):
+def test_deadlines_that_differ_between_stages_mix_no_pixels(tmp_path: Path) -> None:
     """The deadline was raised and ingest was not restarted: it lends a frame's place again by its own."""
     with Stages(tmp_path, delay_ms=60) as line:
         line.write(head="deadline_ms = 50.0")
@@ -78,7 +78,7 @@ def test_deadlines_that_differ_between_stages_mix_no_pixels(tmp_path: Path):
         assert wrong(line.verdicts(), "odd") == []
 
 
-def test_a_killed_decide_gives_each_frame_one_verdict(tmp_path: Path):
+def test_a_killed_decide_gives_each_frame_one_verdict(tmp_path: Path) -> None:
     """Killed again and again, with a PLC: each accept that the PLC heard is an accept in the log."""
     rng = random.Random(7)  # noqa: S311
     plc = PLC(tmp_path)
@@ -109,7 +109,7 @@ def test_a_killed_decide_gives_each_frame_one_verdict(tmp_path: Path):
     assert (line.out / "gate.jsonl").exists()
 
 
-def test_an_ingest_that_restarts_while_the_strip_stands(tmp_path: Path):
+def test_an_ingest_that_restarts_while_the_strip_stands(tmp_path: Path) -> None:
     """decide restarts before the new ingest's first frame: its log is of another, and no frame is refused."""
     with Stages(tmp_path) as line:
         for name in ("decide", "worker"):
@@ -132,7 +132,7 @@ def test_an_ingest_that_restarts_while_the_strip_stands(tmp_path: Path):
         assert "message refused" not in (tmp_path / "decide.log").read_text()
 
 
-def test_one_ingest_of_two_restarts_before_a_gate(tmp_path: Path):
+def test_one_ingest_of_two_restarts_before_a_gate(tmp_path: Path) -> None:
     """The gate hears a new run, and one position still means the same steel to both cameras."""
     plc = PLC(tmp_path)
     plc.start()
@@ -166,7 +166,7 @@ def test_one_ingest_of_two_restarts_before_a_gate(tmp_path: Path):
     assert told
 
 
-def test_a_log_that_is_deleted_under_the_line_invents_no_frame(tmp_path: Path):
+def test_a_log_that_is_deleted_under_the_line_invents_no_frame(tmp_path: Path) -> None:
     """Its lines come back, and a decide that restarts goes on behind them."""
     with Stages(tmp_path) as line:
         for name in ("decide", "worker"):
@@ -183,7 +183,7 @@ def test_a_log_that_is_deleted_under_the_line_invents_no_frame(tmp_path: Path):
         assert once_each(line.verdicts())
 
 
-def test_an_ingest_that_is_replaced_while_decide_is_away(tmp_path: Path):
+def test_an_ingest_that_is_replaced_while_decide_is_away(tmp_path: Path) -> None:
     """Messages of both wait for decide and come mixed: each captured frame has one verdict, none is invented."""
     with Stages(tmp_path) as line:
         for name in ("decide", "worker"):
@@ -201,7 +201,7 @@ def test_an_ingest_that_is_replaced_while_decide_is_away(tmp_path: Path):
         assert once_each(line.verdicts())
 
 
-def test_dirty_steel_of_one_camera_leaves_the_other_its_time(tmp_path: Path):
+def test_dirty_steel_of_one_camera_leaves_the_other_its_time(tmp_path: Path) -> None:
     """Thousands of spots a frame: each a reject with its largest defects; the clean camera keeps its deadlines."""
     with Stages(tmp_path, cameras=("top", "bottom"), max_batch=4) as line:
         line.recipe(min_area_mm2=0.0)
@@ -219,7 +219,7 @@ def test_dirty_steel_of_one_camera_leaves_the_other_its_time(tmp_path: Path):
         assert Counter(each["decision"] for each in clean)["accept"] > 0.9 * len(clean)
 
 
-def test_a_decide_that_is_killed_while_it_catches_up_leaves_no_frame_out(tmp_path: Path):
+def test_a_decide_that_is_killed_while_it_catches_up_leaves_no_frame_out(tmp_path: Path) -> None:
     """The verdicts of a long gap are given beside those of new frames: the next decide gives the rest."""
     with Stages(tmp_path) as line:
         for name in ("decide", "worker"):

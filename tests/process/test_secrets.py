@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-from lines import LineUnderTest, stage, wait_for_verdicts
+
+from tests.support.lines import LineUnderTest, stage, wait_for_verdicts
 
 SECRET = "S3cret-of-the-camera"  # noqa: S105  # of no camera
 
@@ -55,7 +56,7 @@ def camera() -> Iterator[tuple[int, list[str]]]:
 @pytest.mark.parametrize("where", ["config", "env", "credential"])
 def test_a_cameras_password_stands_nowhere(
     tmp_path: Path, camera: tuple[int, list[str]], monkeypatch: pytest.MonkeyPatch, where: str
-):
+) -> None:
     """Neither in a file of the run, nor its log, report or command lines; the camera is sent it all the same."""
     port, asked = camera
     line = LineUnderTest(tmp_path / "line")
@@ -94,7 +95,7 @@ def test_a_cameras_password_stands_nowhere(
     assert not psutil.pid_exists(running[0].pid)
 
 
-def test_check_and_refusals_do_not_repeat_it(tmp_path: Path):
+def test_check_and_refusals_do_not_repeat_it(tmp_path: Path) -> None:
     """A camera that is not there is named without its password."""
     line = LineUnderTest(tmp_path)
     line.write_config(type="camera", frames_per_second=10, device=f"http://a:{SECRET}@127.0.0.1:9/x?pwd={SECRET}")

@@ -11,13 +11,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from lines import LineUnderTest, wait_for_verdicts
+
+from tests.support.lines import LineUnderTest, wait_for_verdicts
 
 PACED = {"type": "simulator", "height": 64, "width": 128, "distinct": 4, "frames_per_second": 50}
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
-def test_each_signal_ends_a_run_in_order(tmp_path: Path, number: signal.Signals):
+def test_each_signal_ends_a_run_in_order(tmp_path: Path, number: signal.Signals) -> None:
     """A terminal that has gone (SIGHUP) as well: summary and report are there, and no folder in shared memory."""
     line = LineUnderTest(tmp_path)
     line.write_config(**PACED)
@@ -34,7 +35,7 @@ def test_each_signal_ends_a_run_in_order(tmp_path: Path, number: signal.Signals)
     assert not own.exists()
 
 
-def test_nohup_is_respected(tmp_path: Path):
+def test_nohup_is_respected(tmp_path: Path) -> None:
     """Who starts a run so that it outlives the terminal means it."""
     line = LineUnderTest(tmp_path)
     line.write_config(**PACED)
@@ -57,7 +58,7 @@ def test_nohup_is_respected(tmp_path: Path):
     line.finish(process, tmp_path / "out")
 
 
-def test_a_second_run_of_a_line_says_that_it_already_runs(tmp_path: Path):
+def test_a_second_run_of_a_line_says_that_it_already_runs(tmp_path: Path) -> None:
     """And its process, not that some port is taken."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -75,7 +76,7 @@ def test_a_second_run_of_a_line_says_that_it_already_runs(tmp_path: Path):
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777])
-def test_links_that_everybody_can_write_to_are_refused(tmp_path: Path, mode: int):
+def test_links_that_everybody_can_write_to_are_refused(tmp_path: Path, mode: int) -> None:
     """By `check`, in one line; nothing is started in them."""
     links = tmp_path / "links"
     links.mkdir()
@@ -89,7 +90,7 @@ def test_links_that_everybody_can_write_to_are_refused(tmp_path: Path, mode: int
     assert list(links.iterdir()) == []
 
 
-def test_a_config_with_a_mark_before_its_text_and_a_user_without_a_home(tmp_path: Path):
+def test_a_config_with_a_mark_before_its_text_and_a_user_without_a_home(tmp_path: Path) -> None:
     """Editors of Windows write the mark; containers have users that no table knows."""
     line = LineUnderTest(tmp_path)
     line.write_config(**PACED, frames=10)
@@ -122,7 +123,7 @@ def pictures(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", ["run", "replay"])
-def test_a_full_disk_at_the_start_is_one_clear_line(tmp_path: Path, command: str):
+def test_a_full_disk_at_the_start_is_one_clear_line(tmp_path: Path, command: str) -> None:
     """Never a traceback: not of this command, and not of a stage."""
     full = tmp_path / "full"
     full.mkdir()

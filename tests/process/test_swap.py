@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lines import LineUnderTest, Run, interrupt, stage, wait_for_verdicts
 
 from inspector.backends.instant import write_engine
 from inspector.engine.golden import load, save
 from inspector.engine.manifest import GOLDEN_NAME, EngineFolder, file_sha256, open_folder, write_manifest
+from tests.support.lines import LineUnderTest, Run, interrupt, stage, wait_for_verdicts
 
 SIZE = (64, 128)
 FRAMES_PER_SECOND = 40
@@ -72,7 +72,7 @@ def assert_whole(run: Run) -> None:
     assert run.summary["late"] == 0
 
 
-def test_a_line_goes_on_with_another_engine_and_loses_nothing(live: LiveLine, tmp_path: Path):
+def test_a_line_goes_on_with_another_engine_and_loses_nothing(live: LiveLine, tmp_path: Path) -> None:
     """To and fro under load; every verdict says which engine saw its frame."""
     other = engine(tmp_path / "other", delay_ms=1)
     first = open_folder(tmp_path / "engine")
@@ -100,7 +100,7 @@ def spoil_golden(folder: EngineFolder) -> None:
     write_manifest(folder.path, folder.manifest.model_copy(update={"files": files}))
 
 
-def test_an_engine_that_fails_its_golden_frames_leaves_the_old_one_running(live: LiveLine, tmp_path: Path):
+def test_an_engine_that_fails_its_golden_frames_leaves_the_old_one_running(live: LiveLine, tmp_path: Path) -> None:
     """It says so, to whoever asked for it and on the line's own log."""
     bad = engine(tmp_path / "bad")
     spoil_golden(bad)
@@ -117,7 +117,7 @@ def test_an_engine_that_fails_its_golden_frames_leaves_the_old_one_running(live:
     assert "engine not swapped" in run.stderr
 
 
-def test_an_engine_that_cannot_serve_the_line_is_refused_at_once(live: LiveLine, tmp_path: Path):
+def test_an_engine_that_cannot_serve_the_line_is_refused_at_once(live: LiveLine, tmp_path: Path) -> None:
     """No folder, another size of frames, other classes: one line, and nothing is started."""
     write_engine(tmp_path / "small", height=32, width=64)
     engine(tmp_path / "others", classes=("normal", "rust"))
@@ -133,7 +133,7 @@ def test_an_engine_that_cannot_serve_the_line_is_refused_at_once(live: LiveLine,
     assert_whole(live.end())
 
 
-def test_without_a_line_it_says_what_to_do(tmp_path: Path):
+def test_without_a_line_it_says_what_to_do(tmp_path: Path) -> None:
     """A service is swapped by its units."""
     line = LineUnderTest(tmp_path, SIZE)
     done = line.finish(line.start("swap", tmp_path / "engine", "--config", line.config), tmp_path / "out")
@@ -142,7 +142,7 @@ def test_without_a_line_it_says_what_to_do(tmp_path: Path):
     assert "systemctl start inspector-worker@NEW" in done.stderr
 
 
-def test_a_run_whose_links_cannot_be_made_runs_without_orders(tmp_path: Path):
+def test_a_run_whose_links_cannot_be_made_runs_without_orders(tmp_path: Path) -> None:
     """Its own links lie elsewhere; it says that it cannot be swapped, and why."""
     line = LineUnderTest(tmp_path, SIZE)
     (tmp_path / "file").write_text("")
@@ -153,7 +153,7 @@ def test_a_run_whose_links_cannot_be_made_runs_without_orders(tmp_path: Path):
     assert f"{tmp_path}/file" in said["error"]
 
 
-def test_two_runs_of_one_config_leave_orders_to_the_first(live: LiveLine, tmp_path: Path):
+def test_two_runs_of_one_config_leave_orders_to_the_first(live: LiveLine, tmp_path: Path) -> None:
     """The second says so; the first is still reached."""
     second = live.start("run", "--config", live.config, "--out", tmp_path / "second")
     wait_for_verdicts(tmp_path / "second", 1)
@@ -165,7 +165,7 @@ def test_two_runs_of_one_config_leave_orders_to_the_first(live: LiveLine, tmp_pa
     assert_whole(live.end())
 
 
-def test_a_worker_killed_on_trial_costs_nothing(live: LiveLine, tmp_path: Path):
+def test_a_worker_killed_on_trial_costs_nothing(live: LiveLine, tmp_path: Path) -> None:
     """Only the one at work is the line's."""
     slow = engine(tmp_path / "slow", delay_ms=2000)
     asked = live.start("swap", slow.path, "--config", live.config)

@@ -4,7 +4,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from lines import NO_HURRY_MS, PATIENCE_S, LineUnderTest, wait_for_verdicts
+
+from tests.support.lines import NO_HURRY_MS, PATIENCE_S, LineUnderTest, wait_for_verdicts
 
 PACED = {"type": "simulator", "height": 64, "width": 128, "distinct": 8, "frames_per_second": 20}
 
@@ -18,7 +19,7 @@ def line(tmp_path: Path) -> LineUnderTest:
     return line
 
 
-def test_two_runs_into_one_folder(line: LineUnderTest):
+def test_two_runs_into_one_folder(line: LineUnderTest) -> None:
     """Each verdict log has one writer."""
     out = line.folder / "out"
     first = line.start("run", "--config", line.config, "--out", out)
@@ -33,7 +34,7 @@ def test_two_runs_into_one_folder(line: LineUnderTest):
     assert line.run(out=out).code == 2
 
 
-def test_runs_that_start_in_one_second_have_a_folder_each(line: LineUnderTest):
+def test_runs_that_start_in_one_second_have_a_folder_each(line: LineUnderTest) -> None:
     """As two lines of one PC do that share a folder for their results."""
     line.write_config('[sinks]\nout = "runs"\n', **PACED, frames=40)
     runs = [line.start("run", "--config", line.config, "--json") for _ in range(3)]
@@ -45,7 +46,7 @@ def test_runs_that_start_in_one_second_have_a_folder_each(line: LineUnderTest):
 
 
 @pytest.mark.parametrize(("stage", "said"), [("decide", "another decide"), ("ingest", "another ingest")])
-def test_a_stage_that_is_there_already(line: LineUnderTest, stage: str, said: str):
+def test_a_stage_that_is_there_already(line: LineUnderTest, stage: str, said: str) -> None:
     """A decide or ingest typed by hand beside the one at work does not take its sockets from it."""
     decide = line.start("decide", "--config", line.config)
     worker = line.start("worker", "--config", line.config)
@@ -65,7 +66,7 @@ def test_a_stage_that_is_there_already(line: LineUnderTest, stage: str, said: st
     assert b"uninspected" not in (out / "verdicts.jsonl").read_bytes()[undisturbed:]
 
 
-def test_a_run_that_cannot_start_leaves_no_folder(line: LineUnderTest):
+def test_a_run_that_cannot_start_leaves_no_folder(line: LineUnderTest) -> None:
     """A script that tries again and again does not fill the disk."""
     line.config.write_text(line.config.read_text().replace('engine = "engine"', 'engine = "nothing"'))
     process = line.start("run", "--config", line.config)

@@ -5,9 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from lines import LineUnderTest
 
 from inspector.sources.simulator import SimulatorSettings, strip
+from tests.support.lines import LineUnderTest
 
 DEMO_RECIPE = Path(__file__).parents[2] / "configs" / "demo" / "recipe.toml"
 SIZE = (256, 1600)
@@ -44,7 +44,7 @@ def unfit(sound: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def test_the_demo_recipe_refuses_unfit_pictures_from_the_first_on(tmp_path: Path, sound: np.ndarray):
+def test_the_demo_recipe_refuses_unfit_pictures_from_the_first_on(tmp_path: Path, sound: np.ndarray) -> None:
     """Each is uninspected with its code, the sound one among them is inspected."""
     line = LineUnderTest(tmp_path, SIZE)
     rules = DEMO_RECIPE.read_text()
@@ -64,7 +64,7 @@ def test_the_demo_recipe_refuses_unfit_pictures_from_the_first_on(tmp_path: Path
     assert positions == [index * SIZE[0] * 0.5 for index in range(len(positions))], "unfit frames keep their place"
 
 
-def test_a_recipe_may_inspect_every_picture(tmp_path: Path):
+def test_a_recipe_may_inspect_every_picture(tmp_path: Path) -> None:
     """`picture.checks = false` takes black pictures, too; without it they are uninspected."""
     line = LineUnderTest(tmp_path)
     folder = folder_of(tmp_path / "pictures", {"black": np.zeros(line.size, np.uint8)})
@@ -74,7 +74,7 @@ def test_a_recipe_may_inspect_every_picture(tmp_path: Path):
     assert line.replay(folder, out=tmp_path / "unchecked").decisions == ["accept"]
 
 
-def test_two_replays_learn_the_same_limits(tmp_path: Path):
+def test_two_replays_learn_the_same_limits(tmp_path: Path) -> None:
     """A line without limits of its own learns from its first frames, and refuses what comes later, twice alike."""
     line = LineUnderTest(tmp_path)
     frames = strip(SimulatorSettings(seed=5, height=line.size[0], width=line.size[1], coil_frames=200))

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from system.container import Container, debian, mount, release
-from system.service import STATE, Service
+
+from tests.system.container import Container, debian, mount, release
+from tests.system.service import STATE, Service
 
 TESTS = Path(__file__).parents[1]
 

@@ -25,7 +25,7 @@ the last strip's, and older than this."""
 
 
 class PlcLog:
-    """Follows the blocks that a PLC took (tests/plc.py writes them down)."""
+    """Follows the blocks that a PLC took (tests/support/plc.py writes them down)."""
 
     def __init__(self, path: Path, cameras: tuple[str, ...]) -> None:
         self.path, self._cameras = path, cameras

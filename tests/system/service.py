@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from system.container import Container, until
-from system.plc_log import PlcLog
+from tests.system.container import Container, until
+from tests.system.plc_log import PlcLog
 
 STATE = "/var/lib/inspector"
 DECIDE, WORKER, SIMULATED, CAMERA = (
@@ -39,7 +39,7 @@ DEADLINE_MS = 500.0
 
 PLC_LOG = "/opt/plc.jsonl"
 
-LEDGER = re.compile(r"captured (\d+) = accepted (\d+) \+ rejected (\d+) \+ uninspected (\d+), (\d+) owed")
+LEDGER = re.compile(r"captured (\d+) = accepted (\d+) \+ rejected (\d+) \+ uninspected (\d+), (\d+) pending")
 
 Verdicts = list[dict[str, Any]]
 
@@ -155,9 +155,9 @@ class Service:
         status = self.show(DECIDE, "StatusText")
         found = LEDGER.search(status)
         assert found, status
-        captured, *decided, owed = map(int, found.groups())
+        captured, *decided, pending = map(int, found.groups())
         assert captured == sum(decided)
-        assert owed <= 40, "more than a deadline's worth of frames is owed"
+        assert pending <= 40, "more than a deadline's worth of frames is pending"
 
     def _every_verdict_stands(self) -> None:
         expected: dict[str, int] = {}

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from system.container import Container, until
-from system.plc_log import PlcLog
-from system.service import CAMERA, DECIDE, PLC_LOG, PYTHON, SIMULATED, STAGES, WORKER, Service
 
 from inspector.sinks.gate.gate import Fault as GateFault
+from tests.system.container import Container, until
+from tests.system.plc_log import PlcLog
+from tests.system.service import CAMERA, DECIDE, PLC_LOG, PYTHON, SIMULATED, STAGES, WORKER, Service
 
 pytestmark = pytest.mark.system
 
@@ -139,7 +139,7 @@ def start_camera(service: Service) -> None:
 
 
 def start_plc(service: Service) -> None:
-    command = f"{PYTHON} /mnt/tests/plc.py 1502 {PLC_LOG} 0"
+    command = f"--working-directory=/mnt {PYTHON} -m tests.support.plc 1502 {PLC_LOG} 0"
     service.container.run(f"systemd-run --quiet --collect --unit test-plc {command}")
 
 
@@ -560,7 +560,7 @@ IN_ANY_ORDER = random.Random(SEED).sample(sorted(FAULTS), len(FAULTS))  # noqa: 
 
 
 @pytest.mark.parametrize("name", IN_ANY_ORDER)
-def test_fault(line: Service, name: str, measured: Measured):
+def test_fault(line: Service, name: str, measured: Measured) -> None:
     """A known, safe, visible state, and back."""
     begun_s = time.time()
     FAULTS[name](line, measured)

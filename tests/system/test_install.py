@@ -5,8 +5,9 @@ import re
 import time
 
 import pytest
-from system.container import until
-from system.service import USERS, Service
+
+from tests.system.container import until
+from tests.system.service import USERS, Service
 
 pytestmark = pytest.mark.system
 
@@ -26,7 +27,7 @@ MOST_EXPOSED = 2.5
 """On the scale of `systemd-analyze security`, 0 (best) to 10."""
 
 
-def test_five_commands_lead_to_a_healthy_line(service: Service, measured: dict[str, str]):
+def test_five_commands_lead_to_a_healthy_line(service: Service, measured: dict[str, str]) -> None:
     """Installed, checked, enabled, started: READY after the golden frames, verdicts by the demo engine."""
     started = time.monotonic()
     for command in FIVE_COMMANDS[:-1]:
@@ -45,7 +46,7 @@ def test_five_commands_lead_to_a_healthy_line(service: Service, measured: dict[s
         )
 
 
-def test_systemd_finds_nothing_wrong_with_the_units(service: Service):
+def test_systemd_finds_nothing_wrong_with_the_units(service: Service) -> None:
     """`systemd-analyze verify` says nothing at all."""
     folder = "/usr/local/lib/systemd/system"
     done = service.container.run(f"systemd-analyze verify {folder}/inspector*.service {folder}/inspector.target")
@@ -53,7 +54,7 @@ def test_systemd_finds_nothing_wrong_with_the_units(service: Service):
 
 
 @pytest.mark.parametrize("unit", [*UNITS, "inspector-alarm@x", "inspector-worker@demo with a GPU"])
-def test_little_is_exposed(service: Service, unit: str, measured: dict[str, str]):
+def test_little_is_exposed(service: Service, unit: str, measured: dict[str, str]) -> None:
     """`systemd-analyze security` at most 2.5, also where a GPU is given to the worker."""
     name, _, gpu = unit.partition(" with ")
     drop_in = f"/run/systemd/system/{name}.service.d"
@@ -71,7 +72,7 @@ def test_little_is_exposed(service: Service, unit: str, measured: dict[str, str]
     assert "deny list" not in said
 
 
-def test_the_service_can_change_neither_its_engines_nor_its_config(service: Service):
+def test_the_service_can_change_neither_its_engines_nor_its_config(service: Service) -> None:
     """Both are root's; and nothing of the PC but its own folders can be written."""
     for path in ("/etc/inspector/line.toml", "/opt/inspector/engines/demo/model.xml", "/opt/inspector/current"):
         for user in USERS:
@@ -91,7 +92,7 @@ def test_the_service_can_change_neither_its_engines_nor_its_config(service: Serv
         ("nobody", set()),
     ],
 )
-def test_each_stage_reaches_its_own_links_only(service: Service, user: str, reached: set[str]):
+def test_each_stage_reaches_its_own_links_only(service: Service, user: str, reached: set[str]) -> None:
     """A broken image decoder, which is ingest's, sends no results: the kernel does not let it connect."""
     for name in ("news/socket", "results/socket", "frames/top", "view/socket"):
         path = f"/run/inspector/{name}"
@@ -107,7 +108,9 @@ def test_each_stage_reaches_its_own_links_only(service: Service, user: str, reac
         service.container.run(f"rm -f {path}" if path.endswith(("other", "x")) else "true")
 
 
-def test_a_killed_worker_is_back_with_its_network_within_ten_seconds(service: Service, measured: dict[str, str]):
+def test_a_killed_worker_is_back_with_its_network_within_ten_seconds(
+    service: Service, measured: dict[str, str]
+) -> None:
     """The demo engine, golden frames and all; meanwhile frames are uninspected."""
     killed_s = time.time()
     service.signal("inspector-worker@demo", "SIGKILL")
@@ -116,7 +119,7 @@ def test_a_killed_worker_is_back_with_its_network_within_ten_seconds(service: Se
     assert any(v["decision"] == "uninspected" for v in service.since(killed_s))
 
 
-def test_installing_again_changes_nothing(service: Service):
+def test_installing_again_changes_nothing(service: Service) -> None:
     """No stage is started again, no file of the user's is touched."""
     service.container.run("echo '# mine' >> /etc/inspector/line.toml")
     before = [service.pid(unit) for unit in UNITS]
@@ -126,7 +129,7 @@ def test_installing_again_changes_nothing(service: Service):
     assert service.container.run("tail -1 /etc/inspector/line.toml").stdout == "# mine\n"
 
 
-def test_an_upgrade_keeps_config_recipes_and_engines(service: Service):
+def test_an_upgrade_keeps_config_recipes_and_engines(service: Service) -> None:
     """Another wheel is another release: the line runs on it, everything else is as it was."""
     kept = "sha256sum /etc/inspector/*.toml /opt/inspector/engines/*/* | sort"
     before, old = (
@@ -141,7 +144,7 @@ def test_an_upgrade_keeps_config_recipes_and_engines(service: Service):
     assert (service.state / "verdicts.jsonl").exists()
 
 
-def test_a_release_that_does_not_start_is_not_kept(service: Service):
+def test_a_release_that_does_not_start_is_not_kept(service: Service) -> None:
     """An upgrade whose line does not come up goes back to the release before it, which runs again."""
     old = service.container.run("readlink /opt/inspector/current").stdout
     broken = "raise SystemExit('broken on purpose')"
@@ -155,7 +158,7 @@ def test_a_release_that_does_not_start_is_not_kept(service: Service):
     service.inspected_again(("top",), time.time(), 30)
 
 
-def test_uninstalling_leaves_what_is_the_users(service: Service):
+def test_uninstalling_leaves_what_is_the_users(service: Service) -> None:
     """Units, releases and commands go; config, engines and verdicts stay; nothing runs any more."""
     service.container.run("/mnt/release/deploy/install.sh --uninstall")
     assert not [user for user in USERS if service.container.processes(user)]

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engines import write_gpu_engine, write_preset_engine
-from gpu_figures import BatchSpeed, ManyCameras, as_table, batch_speeds, record
 
 from inspector.backends import open_backend
 from inspector.backends.instant import write_engine
+from tests.support.engines import write_gpu_engine, write_preset_engine
+from tests.support.gpu_figures import BatchSpeed, ManyCameras, as_table, batch_speeds, record
 from trainer.build.request import GpuOptions
 
 SIZE = (64, 128)
 RECIPE = 'name = "test"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n[classes.bright]\nmin_area_mm2 = 4\n'
 
 
-def test_every_batch_size_up_to_the_largest_is_timed(tmp_path: Path):
+def test_every_batch_size_up_to_the_largest_is_timed(tmp_path: Path) -> None:
     """Powers of two and the largest, in frames a second and in the time of one batch alone."""
     folder = write_gpu_engine(tmp_path / "engine", "torch", SIZE, max_batch=6)
     with open_backend(folder, threads=1) as engine:
@@ -27,7 +27,7 @@ def test_every_batch_size_up_to_the_largest_is_timed(tmp_path: Path):
     assert all(each.frames_per_second > 0 and each.alone_ms > 0 for each in speeds)
 
 
-def test_the_table_has_a_line_a_batch_size():
+def test_the_table_has_a_line_a_batch_size() -> None:
     """Readable in a bug report: what, batch, frames a second, milliseconds."""
     lines = as_table("fast, torch", [BatchSpeed(1, 812.4, 1.91), BatchSpeed(32, 2104.0, 15.2)]).splitlines()
     assert [line.split() for line in lines] == [
@@ -37,7 +37,7 @@ def test_the_table_has_a_line_a_batch_size():
     ]
 
 
-def test_a_network_nobody_trained_becomes_an_engine(tmp_path: Path):
+def test_a_network_nobody_trained_becomes_an_engine(tmp_path: Path) -> None:
     """Through the exporter and the builder that ship; it repeats itself, which is all its golden frames ask."""
     gpu = GpuOptions(max_batch=2, device="cpu")
     folder = write_preset_engine(tmp_path / "fast", "torch", "fast", SIZE, gpu, "fp32")
@@ -47,7 +47,7 @@ def test_a_network_nobody_trained_becomes_an_engine(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_several_cameras_run_at_full_speed_and_at_a_pace(tmp_path: Path):
+def test_several_cameras_run_at_full_speed_and_at_a_pace(tmp_path: Path) -> None:
     """One ingest a camera, one engine: every frame of each has its verdict; a pace is all cameras' together."""
     engine = write_engine(tmp_path / "engine", height=SIZE[0], width=SIZE[1])
     line = ManyCameras(tmp_path, engine, RECIPE, cameras=3)
@@ -61,7 +61,7 @@ def test_several_cameras_run_at_full_speed_and_at_a_pace(tmp_path: Path):
     assert max(times_ns) - min(times_ns) > 0.8e9
 
 
-def test_a_figure_is_in_the_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_figure_is_in_the_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line of JSON each, behind those of processes before; numpy's numbers are numbers."""
     monkeypatch.setenv("GPU_FIGURES", str(tmp_path / "figures.jsonl"))
     record("first", ms=np.float32(1.5))

@@ -53,7 +53,7 @@ def fill(wheel: Path, shop: Path, *extras: str, digest: str | None = None) -> su
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
 
-def test_the_folder_is_enough_to_install_from(wheel: Path, tmp_path: Path):
+def test_the_folder_is_enough_to_install_from(wheel: Path, tmp_path: Path) -> None:
     """Everything of the extras asked for, and nothing of others; the last line is the command for the PC."""
     shop = tmp_path / "shop"
     for name in EXTRAS.values():
@@ -72,7 +72,7 @@ def test_the_folder_is_enough_to_install_from(wheel: Path, tmp_path: Path):
     assert (target / "gpu_library.py").is_file()
 
 
-def test_what_cannot_be_had_is_said_at_once(wheel: Path, tmp_path: Path):
+def test_what_cannot_be_had_is_said_at_once(wheel: Path, tmp_path: Path) -> None:
     """Exit 1, pip's words and one line of ours: not on the PC without internet, a day later."""
     shop = tmp_path / "shop"
     write_wheel(shop, EXTRAS["service"])
@@ -82,7 +82,7 @@ def test_what_cannot_be_had_is_said_at_once(wheel: Path, tmp_path: Path):
     assert done.stderr.splitlines()[-1] == "wheelhouse.sh: not everything could be had: see pip's words above"
 
 
-def test_a_library_that_is_not_the_locked_one_is_refused(wheel: Path, tmp_path: Path):
+def test_a_library_that_is_not_the_locked_one_is_refused(wheel: Path, tmp_path: Path) -> None:
     """Its name and version are right, its content is not: what an index hands out today is not what was tested."""
     shop = tmp_path / "shop"
     write_wheel(shop, EXTRAS["service"])
@@ -92,7 +92,7 @@ def test_a_library_that_is_not_the_locked_one_is_refused(wheel: Path, tmp_path: 
     assert "the locked versions could not be had" in done.stderr.splitlines()[-1]
 
 
-def test_without_a_wheel_it_shows_how_it_is_used(tmp_path: Path):
+def test_without_a_wheel_it_shows_how_it_is_used(tmp_path: Path) -> None:
     """Exit 2, as every command of ours."""
     done = fill(tmp_path / "none.whl", tmp_path)
     assert done.returncode == 2

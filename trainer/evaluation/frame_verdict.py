@@ -88,13 +88,13 @@ class FrameJudge:
 
     def __init__(self, operation: Operation) -> None:
         self._classes = len(operation.classes)
-        self.steps: Pixels = score_thresholds(operation.classes, operation.thresholds)
+        self.score_thresholds: Pixels = score_thresholds(operation.classes, operation.thresholds)
         """Thresholds by kind, score steps, uint8 [classes]."""
         self._min_area = [0, *(operation.min_area_px.get(name, 0) for name in operation.classes[1:])]
 
     def judge(self, segmentation: Segmentation, height: int, width: int) -> FrameVerdict:
         """Mask and decision at frame size."""
-        found = find_candidates(segmentation, height, width, self.steps)
+        found = find_candidates(segmentation, height, width, self.score_thresholds)
         mask, score = found.in_frame(found.mask), found.in_frame(found.score)
         areas = largest_areas(mask, self._classes)
         return FrameVerdict(mask, score, reaches(areas, self._min_area))

@@ -39,8 +39,10 @@ class OperatingCurve:
         last = np.stack(self.reject_steps).astype(np.int64)
         present = np.stack(self.present)
         defective = present[:, 1:].any(axis=1)
-        margin = np.where(last[:, 1:] > 0, last[:, 1:] - self.steps[1:].astype(np.int64), _NEVER).max(axis=1)
-        lowest, highest = int(self.steps[1:].min()), int(self.steps[1:].max())
+        margin = np.where(last[:, 1:] > 0, last[:, 1:] - self.score_thresholds[1:].astype(np.int64), _NEVER).max(
+            axis=1
+        )
+        lowest, highest = int(self.score_thresholds[1:].min()), int(self.score_thresholds[1:].max())
         shifts = np.arange(LOWEST_REJECT_STEP - highest, MAX_SCORE + 2 - lowest)
         return {
             "common_shift": _points("shift", shifts, margin[defective], margin[~defective], 0),
@@ -50,7 +52,7 @@ class OperatingCurve:
                     np.arange(LOWEST_REJECT_STEP, MAX_SCORE + 2),
                     last[present[:, kind], kind],
                     last[~defective, kind],
-                    int(self.steps[kind]),
+                    int(self.score_thresholds[kind]),
                 )
                 for kind, name in enumerate(self.classes)
                 if kind and present[:, kind].any()

@@ -125,11 +125,11 @@ class GateFeed:
             waits=counts.waits.state(),
         )
 
-    def turn(self, outcomes: Sequence[Outcome], *, owed: int, silent: bool, refused: bool = False) -> None:
+    def turn(self, outcomes: Sequence[Outcome], *, pending: int, silent: bool, refused: bool = False) -> None:
         """Send the new verdicts, in the order they were made, and the state of the line; called once per turn.
 
-        The heartbeat moves with every write that carries verdicts, and otherwise only while no frame is `owed` a
-        verdict, so that a strip at rest does not look like a dead line. It never moves while a camera is `silent`.
+        The heartbeat moves with every write that carries verdicts, and otherwise only while no frame is `pending`:
+        a strip at rest does not look like a dead line. It never moves while a camera is `silent`.
         `refused`: decide refused a message recently.
         """
         now_ns = self._clock_ns()
@@ -145,7 +145,7 @@ class GateFeed:
             return
         due = now_ns - self._told_ns >= BEAT_NS
         if due or self._fault != self._told_fault:
-            self._tell(beat=due and not owed and not silent)
+            self._tell(beat=due and not pending and not silent)
 
     def close(self) -> None:
         """Send the queued verdicts, then STOPPED: the strip is no longer inspected."""

@@ -36,13 +36,13 @@ def deal(sample: Path) -> Split:
     """Test, then validation, get their shares of every stratum in turn; what rounding leaves goes to the next."""
     random = np.random.default_rng(SEED)
     split: Split = {"train": [], "val": [], "test": []}
-    owed = {"test": 0.0, "val": 0.0}
+    pending = {"test": 0.0, "val": 0.0}
     for names in strata(sample).values():
         left = random.permutation(sorted(names)).tolist()
         for part, share in (("test", TEST_SHARE), ("val", VAL_SHARE)):
-            owed[part] += share * len(names)
-            count = min(round(owed[part]), len(left))
-            owed[part] -= count
+            pending[part] += share * len(names)
+            count = min(round(pending[part]), len(left))
+            pending[part] -= count
             split[part] += left[:count]
             left = left[count:]
         split["train"] += left

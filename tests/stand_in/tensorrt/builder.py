@@ -20,7 +20,7 @@ _STRONGLY_TYPED = 1 << NetworkDefinitionCreationFlag.STRONGLY_TYPED.value
 
 
 class Builder(Telling):
-    def __init__(self, logger):
+    def __init__(self, logger) -> None:
         super().__init__(logger)
 
     def create_network(self, flags=0):
@@ -52,7 +52,7 @@ class Builder(Telling):
 
 
 class INetworkDefinition:
-    def __init__(self):
+    def __init__(self) -> None:
         self.model = None
         self.error_recorder = None
 
@@ -72,7 +72,7 @@ class INetworkDefinition:
 
 
 class OnnxParser:
-    def __init__(self, network, logger):
+    def __init__(self, network, logger) -> None:
         self._network = network
         checked(logger, ILogger)
 
@@ -83,29 +83,29 @@ class OnnxParser:
 
 
 class IOptimizationProfile:
-    def __init__(self):
+    def __init__(self) -> None:
         self.shapes = {}
 
-    def set_shape(self, input, min, opt, max):
+    def set_shape(self, input, min, opt, max) -> None:
         self.shapes[input] = [list(min), list(opt), list(max)]
 
 
 class IBuilderConfig:
-    def __init__(self):
+    def __init__(self) -> None:
         self.progress_monitor = None
         self.hardware_compatibility_level = HardwareCompatibilityLevel.NONE
         self.set_flags = {BuilderFlag.TF32}
         self.profiles = []
 
-    def set_flag(self, flag):
+    def set_flag(self, flag) -> None:
         self.set_flags.add(flag)
 
-    def clear_flag(self, flag):
+    def clear_flag(self, flag) -> None:
         self.set_flags.discard(flag)
 
     def add_optimization_profile(self, profile):
         self.profiles.append(profile.shapes)
         return len(self.profiles) - 1
 
-    def create_timing_cache(self, serialized_timing_cache):
+    def create_timing_cache(self, serialized_timing_cache) -> None:
         """Times nothing, so keeps nothing."""

@@ -4,7 +4,7 @@ from .values import Misuse, _Flag
 
 
 class _Derived:
-    def __init__(self):
+    def __init__(self) -> None:
         self._made = True
 
 
@@ -23,7 +23,7 @@ class ILogger(_Derived):
         INFO = 3
         VERBOSE = 4
 
-    def log(self, severity, msg):
+    def log(self, severity, msg) -> None:
         raise NotImplementedError
 
 
@@ -32,44 +32,44 @@ for _name, _value in ILogger.Severity.__members__.items():
 
 
 class IErrorRecorder(_Derived):
-    def clear(self):
+    def clear(self) -> None:
         raise NotImplementedError
 
-    def get_error_code(self, arg0):
+    def get_error_code(self, arg0) -> None:
         raise NotImplementedError
 
-    def get_error_desc(self, arg0):
+    def get_error_desc(self, arg0) -> None:
         raise NotImplementedError
 
-    def has_overflowed(self):
+    def has_overflowed(self) -> None:
         raise NotImplementedError
 
     def num_errors(self):
         return self.get_num_errors()
 
-    def report_error(self, arg0, arg1):
+    def report_error(self, arg0, arg1) -> None:
         raise NotImplementedError
 
 
 class IProgressMonitor(_Derived):
-    def phase_start(self, phase_name, parent_phase, num_steps):
+    def phase_start(self, phase_name, parent_phase, num_steps) -> None:
         raise NotImplementedError
 
-    def step_complete(self, phase_name, step):
+    def step_complete(self, phase_name, step) -> None:
         raise NotImplementedError
 
-    def phase_finish(self, phase_name):
+    def phase_finish(self, phase_name) -> None:
         raise NotImplementedError
 
 
 class Telling:
     """Says what goes wrong the way the library does: to the recorder where one is set, to the logger otherwise."""
 
-    def __init__(self, logger):
+    def __init__(self, logger) -> None:
         self.logger = checked(logger, ILogger)
         self.error_recorder = None
 
-    def fail(self, code, words):
+    def fail(self, code, words) -> None:
         if self.error_recorder is not None:
             checked(self.error_recorder, IErrorRecorder).report_error(code, words)
         else:

@@ -18,7 +18,7 @@ AMPERE = 8
 
 
 class Runtime(Telling):
-    def __init__(self, logger):
+    def __init__(self, logger) -> None:
         super().__init__(logger)
         self.engine_host_code_allowed = False
         self._lean = False
@@ -53,7 +53,7 @@ class Runtime(Telling):
 
 
 class ICudaEngine:
-    def __init__(self, facts, model, runtime):
+    def __init__(self, facts, model, runtime) -> None:
         self.error_recorder = None
         self._profile = facts["profile"]
         options = onnxruntime.SessionOptions()
@@ -89,14 +89,14 @@ class ICudaEngine:
 
 
 class IExecutionContext:
-    def __init__(self, engine, strategy):
+    def __init__(self, engine, strategy) -> None:
         self._engine = engine
         self._managed = strategy is ExecutionContextAllocationStrategy.USER_MANAGED
         self._scratch = None
         self._shapes, self._addresses = {}, {}
         self._enqueued = self._captured = False
 
-    def set_device_memory(self, memory, size):
+    def set_device_memory(self, memory, size) -> None:
         if memory % 256 or size < SCRATCH:
             raise Misuse("device memory is not aligned to 256 bytes or smaller than the engine said")
         self._scratch = (memory, memory + size)
@@ -140,14 +140,14 @@ class IExecutionContext:
         # A graph does not keep what it was captured from: nor does this launch.
         context = weakref.ref(self)
 
-        def run():
+        def run() -> None:
             held = context() or _misuse("launched after its execution context was destroyed")
             held._compute()
 
         cuda.stand_in_launch(stream_handle, "inference", reads, written + scratch, run)
         return True
 
-    def _compute(self):
+    def _compute(self) -> None:
         if self._scratch:
             cuda.device.view(self._scratch[0], SCRATCH)[:] ^= 1
         feed = {name: self._view(name) for name in self._shapes}
@@ -164,10 +164,10 @@ class IExecutionContext:
         frames = next(iter(self._shapes.values()))[0]
         return self._shapes.get(name) or (frames, *self._engine.get_tensor_shape(name)[1:])
 
-    def _change(self):
+    def _change(self) -> None:
         if self._captured:
             raise Misuse("a context was changed after a graph had captured it")
 
 
-def _misuse(words):
+def _misuse(words) -> None:
     raise Misuse(words)

@@ -53,7 +53,7 @@ class ErrorCodeTRT(_Flag):
 class Dims:
     """Behaves like a tuple."""
 
-    def __init__(self, shape):
+    def __init__(self, shape) -> None:
         self._values = tuple(int(each) for each in shape)
 
     def __getitem__(self, arg0):

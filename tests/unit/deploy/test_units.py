@@ -65,7 +65,7 @@ def give_gpu(root: Path) -> None:
 
 
 @pytest.mark.parametrize("gpu", [False, True])
-def test_systemd_finds_nothing_wrong_with_the_units(root: Path, gpu: bool):
+def test_systemd_finds_nothing_wrong_with_the_units(root: Path, gpu: bool) -> None:
     """`systemd-analyze verify` says nothing at all, also on a PC with a GPU."""
     if gpu:
         give_gpu(root)
@@ -73,7 +73,7 @@ def test_systemd_finds_nothing_wrong_with_the_units(root: Path, gpu: bool):
     assert analyze("verify", root, "--man=no", "inspector.target", *units) == ""
 
 
-def test_the_worker_on_a_gpu_wants_the_unit_that_makes_its_devices(root: Path):
+def test_the_worker_on_a_gpu_wants_the_unit_that_makes_its_devices(root: Path) -> None:
     """systemd reads the one from the other: what is wrong with that unit is said of a worker alone."""
     give_gpu(root)
     worker = "inspector-worker@demo.service"
@@ -85,14 +85,14 @@ def test_the_worker_on_a_gpu_wants_the_unit_that_makes_its_devices(root: Path):
     assert GPU_UNIT in done.stderr
 
 
-def test_no_restriction_of_the_stages_is_laid_over_the_unit_that_makes_devices(root: Path):
+def test_no_restriction_of_the_stages_is_laid_over_the_unit_that_makes_devices(root: Path) -> None:
     """It must be root and may gain privileges: `inspector-.service.d` would make it the service's user."""
     said = analyze("security", root, "--offline=true", "--no-pager", "--threshold=100", GPU_UNIT)
     assert re.search(r"✗ NoNewPrivileges=", said), said
     assert re.search(r"✗ User=/DynamicUser=\s+Service runs as root user", said), said
 
 
-def test_devices_are_given_by_driver():
+def test_devices_are_given_by_driver() -> None:
     """A path that is not there when a worker starts stays denied: after a cold boot none is."""
     lines = (DEPLOY / "systemd/examples/worker-gpu.conf").read_text().splitlines()
     allowed = [line.partition("=")[2] for line in lines if line.startswith("DeviceAllow=")]
@@ -112,7 +112,7 @@ def test_devices_are_given_by_driver():
 )
 def test_the_installer_gives_workers_the_gpu_where_an_extra_needs_one(
     tmp_path: Path, extras: str, installed: bool
-):
+) -> None:
     """Unit and drop-in come together, and go together when a release without that extra is installed."""
     units = tmp_path / "units"
     gpu = {units / GPU_UNIT, units / "inspector-worker@.service.d/worker-gpu.conf"}
@@ -131,7 +131,7 @@ def test_the_installer_gives_workers_the_gpu_where_an_extra_needs_one(
 @pytest.mark.parametrize(
     ("stage", "example"), [*((stage, None) for stage in (*STAGES, "inspector-alarm@x")), *EXAMPLES.items()]
 )
-def test_little_is_exposed(root: Path, stage: str, example: str | None):
+def test_little_is_exposed(root: Path, stage: str, example: str | None) -> None:
     """`systemd-analyze security` at most 2.5, also with what an example gives to a stage."""
     if example is not None:
         drop_in = root / UNITS / f"{stage}.service.d" / example
@@ -146,7 +146,7 @@ def test_little_is_exposed(root: Path, stage: str, example: str | None):
     assert "System call deny list defined" not in said
 
 
-def test_files_that_the_example_config_names_are_installed():
+def test_files_that_the_example_config_names_are_installed() -> None:
     """A comment that sends the reader to a file that is nowhere helps nobody."""
     installer = (DEPLOY / "install.sh").read_text()
     named = re.findall(r"/etc/inspector/(\S+/)\S+?\.toml", (DEPLOY / "etc/line.toml").read_text())
@@ -157,7 +157,7 @@ def test_files_that_the_example_config_names_are_installed():
         assert (DEPLOY.parent / "configs/plant" / name).exists()
 
 
-def test_the_lock_names_every_library_of_the_service_with_hashes_and_no_place_of_this_pc():
+def test_the_lock_names_every_library_of_the_service_with_hashes_and_no_place_of_this_pc() -> None:
     """What install.sh is given: a version each, nothing by path or address."""
     lock = (DEPLOY / "requirements.lock").read_text()
     project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
@@ -169,7 +169,7 @@ def test_the_lock_names_every_library_of_the_service_with_hashes_and_no_place_of
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_is_never_given_up_and_its_end_is_alarmed(stage: str):
+def test_a_stage_is_never_given_up_and_its_end_is_alarmed(stage: str) -> None:
     """Restarts without a limit, also after an orderly end; each end that nobody asked for starts the alarm."""
     name = f"{stage.partition('@')[0]}@.service" if "@" in stage else f"{stage}.service"
     unit = (DEPLOY / "systemd" / name).read_text()
@@ -181,7 +181,7 @@ def test_a_stage_is_never_given_up_and_its_end_is_alarmed(stage: str):
     assert "\nUser=%p\n" in common
 
 
-def test_a_group_for_each_link_and_a_user_for_each_stage():
+def test_a_group_for_each_link_and_a_user_for_each_stage() -> None:
     """The table of the links says who is at its ends; users, groups and folders follow it."""
     installer = (DEPLOY / "install.sh").read_text()
     folders = (DEPLOY / "systemd/inspector.tmpfiles.conf").read_text()

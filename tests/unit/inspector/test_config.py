@@ -35,7 +35,7 @@ def line(tmp_path: Path) -> Path:
     return path
 
 
-def test_paths_start_at_the_configs_folder(line: Path, monkeypatch: pytest.MonkeyPatch):
+def test_paths_start_at_the_configs_folder(line: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A config can be used from any folder."""
     monkeypatch.chdir("/")
     config = load_config(line)
@@ -44,7 +44,7 @@ def test_paths_start_at_the_configs_folder(line: Path, monkeypatch: pytest.Monke
     assert config.identity.startswith("test@")
 
 
-def test_environment_overrides_the_file(line: Path, monkeypatch: pytest.MonkeyPatch):
+def test_environment_overrides_the_file(line: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """INSPECTOR_… lies over the file, nested keys with two underscores."""
     monkeypatch.setenv("INSPECTOR_BATCH__MAX_FRAMES", "3")
     monkeypatch.setenv("INSPECTOR_NAME", "other")
@@ -68,7 +68,7 @@ def test_environment_overrides_the_file(line: Path, monkeypatch: pytest.MonkeyPa
 )
 def test_a_wrong_variable_is_one_clear_line(
     line: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
-):
+) -> None:
     """It must not be taken for a setting that is in force, nor the file be blamed for it."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigError) as refused:
@@ -78,7 +78,7 @@ def test_a_wrong_variable_is_one_clear_line(
     assert "\n" not in str(refused.value)
 
 
-def test_variables_that_are_not_the_lines_are_left_alone(line: Path, monkeypatch: pytest.MonkeyPatch):
+def test_variables_that_are_not_the_lines_are_left_alone(line: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log's level, and what the project's own tests are told by."""
     monkeypatch.setenv("INSPECTOR_LOG_LEVEL", "debug")
     monkeypatch.setenv("INSPECTOR_TEST_SEED", "3")
@@ -108,7 +108,7 @@ def test_variables_that_are_not_the_lines_are_left_alone(line: Path, monkeypatch
         ("[cameras", "[health]\nport = 0\n[cameras", "health.port: Input should be greater than or equal to 1"),
     ],
 )
-def test_a_wrong_key_or_value_is_one_clear_line(line: Path, old: str, new: str, said: str):
+def test_a_wrong_key_or_value_is_one_clear_line(line: Path, old: str, new: str, said: str) -> None:
     """File, key, and what is allowed."""
     line.write_text(LINE.replace(old, new, 1))
     with pytest.raises(ConfigError) as caught:
@@ -119,7 +119,7 @@ def test_a_wrong_key_or_value_is_one_clear_line(line: Path, old: str, new: str, 
     assert "\n" not in message.rstrip()
 
 
-def test_a_missing_config_says_so(tmp_path: Path):
+def test_a_missing_config_says_so(tmp_path: Path) -> None:
     """The path and the reason."""
     with pytest.raises(ConfigError, match=r"none.toml: cannot be read: No such file"):
         load_config(tmp_path / "none.toml")
@@ -132,7 +132,7 @@ def recipe_over(tmp_path: Path, text: str):
     return load_recipe(path).bind(folder.classes)
 
 
-def test_recipe_takes_the_engines_threshold_where_it_names_none(tmp_path: Path):
+def test_recipe_takes_the_engines_threshold_where_it_names_none(tmp_path: Path) -> None:
     """Thresholds chosen on validation are the default."""
     bound = recipe_over(tmp_path, RECIPE + "threshold = 0.25\n[classes.dark]\naction = 'record'\n")
     assert bound.steps.tolist() == [255, 64, 128]
@@ -180,13 +180,13 @@ def test_recipe_takes_the_engines_threshold_where_it_names_none(tmp_path: Path):
         ),
     ],
 )
-def test_a_recipe_that_does_not_fit_is_one_clear_line(tmp_path: Path, text: str, said: str):
+def test_a_recipe_that_does_not_fit_is_one_clear_line(tmp_path: Path, text: str, said: str) -> None:
     """A class the engine lacks, a class nobody decided about, a wrong value."""
     with pytest.raises(ConfigError, match=said):
         recipe_over(tmp_path, text)
 
 
-def test_a_recipe_sets_limits_of_pictures_or_leaves_them_to_be_learned(tmp_path: Path):
+def test_a_recipe_sets_limits_of_pictures_or_leaves_them_to_be_learned(tmp_path: Path) -> None:
     """What `[picture]` sets holds from the first frame; `checks = false` switches everything off."""
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE + "[picture]\nmin_light_grey = 20\nbackground_grey = [0, 3]\nlearn_frames = 5\n")
@@ -201,7 +201,7 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("line.toml")), ids=lambda path: path.parent.name)
-def test_the_configs_that_come_with_the_project_load(path: Path, tmp_path: Path):
+def test_the_configs_that_come_with_the_project_load(path: Path, tmp_path: Path) -> None:
     """What a user copies from is right, and so are the defaults that stand in comments."""
     assert load_recipe(load_config(path).line.recipe).recipe.classes
     shown = tmp_path / "line.toml"
@@ -213,6 +213,6 @@ def test_the_configs_that_come_with_the_project_load(path: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("wanted", "frames"), [(None, 16), (4, 4), (16, 16), (64, 16)])
-def test_a_batch_is_as_large_as_the_engine_takes_or_less(wanted: int | None, frames: int):
+def test_a_batch_is_as_large_as_the_engine_takes_or_less(wanted: int | None, frames: int) -> None:
     """`max_frames` only makes it less."""
     assert BatchSettings(max_frames=wanted).frames(16) == frames

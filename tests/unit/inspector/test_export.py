@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from pyarrow import parquet
-from recorded import SECOND_NS, STARTED_NS, RunOnRecord, defect, verdict
 
 from inspector.cli import main
+from tests.support.recorded import SECOND_NS, STARTED_NS, RunOnRecord, defect, verdict
 
 FRAMES = 30
 
@@ -42,7 +42,7 @@ def exported(line: Path, *arguments: object, name: str = "out.csv") -> list[dict
         return list(csv.DictReader(file))
 
 
-def test_verdicts_as_csv(line: Path, capsys: pytest.CaptureFixture[str]):
+def test_verdicts_as_csv(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One row a frame in the order of the strip, every field of a verdict in it."""
     rows = exported(line)
     assert [int(row["frame_id"]) for row in rows] == list(range(FRAMES))
@@ -61,7 +61,7 @@ def test_verdicts_as_csv(line: Path, capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out == f"{FRAMES} verdicts in {line.parent / 'out.csv'}\n"
 
 
-def test_a_defect_over_three_frames_is_one_row(line: Path):
+def test_a_defect_over_three_frames_is_one_row(line: Path) -> None:
     """With its extent over them, its area in all, and its centre."""
     (row,) = exported(line, "--rows", "defects")
     assert (row["defect_id"], row["first_frame"], row["last_frame"], row["frames"]) == ("top-3-1", "3", "5", "3")
@@ -70,7 +70,7 @@ def test_a_defect_over_three_frames_is_one_row(line: Path):
     assert row["ended"] == "2026-02-02T02:40:00.050000000Z"
 
 
-def test_by_coil_camera_and_time(line: Path):
+def test_by_coil_camera_and_time(line: Path) -> None:
     """From is included, to is not; local time where none is named."""
     assert len(exported(line, "--coil", "C-1")) == 10
     assert len(exported(line, "--coil", "C-1", "--camera", "top")) == 10
@@ -78,7 +78,7 @@ def test_by_coil_camera_and_time(line: Path):
     assert [row["frame_id"] for row in within] == ["5", "6", "7"]
 
 
-def test_parquet_holds_the_same(line: Path):
+def test_parquet_holds_the_same(line: Path) -> None:
     """Times as times, numbers as numbers, and nothing where there is nothing."""
     text = exported(line)
     assert main(["export", "--config", str(line), "--out", str(line.parent / "out.parquet")]) == 0
@@ -103,7 +103,7 @@ def test_parquet_holds_the_same(line: Path):
 )
 def test_what_cannot_be_exported_is_one_clear_line(
     line: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
-):
+) -> None:
     """Exit 2, and no file."""
     out = line.parent / "none.csv"
     assert main(["export", "--config", str(line), "--out", str(out), *arguments]) == 2
@@ -111,13 +111,15 @@ def test_what_cannot_be_exported_is_one_clear_line(
     assert not list(line.parent.glob("*none*"))
 
 
-def test_a_folder_that_cannot_be_written_to_is_one_clear_line(line: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_folder_that_cannot_be_written_to_is_one_clear_line(
+    line: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Exit 1: the work failed."""
     assert main(["export", "--config", str(line), "--out", str(line.parent / "no" / "x.csv")]) == 1
     assert "x.csv: cannot be written: No such file or directory" in capsys.readouterr().err
 
 
-def test_no_database_yet_is_said(line: Path, capsys: pytest.CaptureFixture[str]):
+def test_no_database_yet_is_said(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And none is made by looking."""
     (line.parent / "records.sqlite").unlink()
     assert main(["export", "--config", str(line), "--out", str(line.parent / "x.csv")]) == 2
@@ -125,7 +127,7 @@ def test_no_database_yet_is_said(line: Path, capsys: pytest.CaptureFixture[str])
     assert not (line.parent / "records.sqlite").exists()
 
 
-def test_an_export_goes_on_while_a_line_writes(line: Path):
+def test_an_export_goes_on_while_a_line_writes(line: Path) -> None:
     """A reader and a writer do not wait for each other."""
     with closing(sqlite3.connect(line.parent / "records.sqlite", isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
@@ -143,7 +145,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 @pytest.mark.slow
-def test_memory_is_bounded_however_much_is_exported(tmp_path: Path, line: Path):
+def test_memory_is_bounded_however_much_is_exported(tmp_path: Path, line: Path) -> None:
     """Five times the rows, within 15 MB the same memory."""
     (tmp_path / "records.sqlite").unlink()
     run = RunOnRecord(tmp_path / "large")
@@ -162,7 +164,7 @@ def test_memory_is_bounded_however_much_is_exported(tmp_path: Path, line: Path):
     assert peaks_kb[1] - peaks_kb[0] < 15_000
 
 
-def test_parquet_without_its_library_names_the_command(line: Path):
+def test_parquet_without_its_library_names_the_command(line: Path) -> None:
     """pyarrow is an extra of its own."""
     code = (
         "import sys; sys.modules['pyarrow'] = None\nfrom inspector.cli import main\n"
@@ -177,7 +179,7 @@ def test_parquet_without_its_library_names_the_command(line: Path):
     "text",
     ["=1+1", "+49 171", "-5", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", '=HYPERLINK("http://x","y")', "＝1+1"],
 )
-def test_no_text_is_a_formula_in_a_spreadsheet(line: Path, text: str):
+def test_no_text_is_a_formula_in_a_spreadsheet(line: Path, text: str) -> None:
     """A coil, a file or a defect class may have any name; numbers stay numbers, also negative ones."""
     run = RunOnRecord(line.parent / "run")
     odd = msgspec.structs.replace(defect("top-40-1", along_mm=-7.5), name=text)
@@ -193,7 +195,7 @@ def test_no_text_is_a_formula_in_a_spreadsheet(line: Path, text: str):
     assert parquet.read_table(line.parent / "x.parquet")["coil"].to_pylist() == [text]
 
 
-def test_an_ordinary_text_is_exported_as_it_is(line: Path):
+def test_an_ordinary_text_is_exported_as_it_is(line: Path) -> None:
     """Signs within it are nobody's formula."""
     run = RunOnRecord(line.parent / "run")
     run.write(verdict(40, coil="C-1=2 'x'", codes=()))
@@ -202,7 +204,7 @@ def test_an_ordinary_text_is_exported_as_it_is(line: Path):
     assert exported(line, "--coil", "C-1=2 'x'")[0]["coil"] == "C-1=2 'x'"
 
 
-def test_codes_are_exported_beside_their_reasons(line: Path):
+def test_codes_are_exported_beside_their_reasons(line: Path) -> None:
     """One for each, for a program that does not read sentences."""
     run = RunOnRecord(line.parent / "run")
     run.write(verdict(40, defect("top-40-1"), coil="coded", codes=("defect_area",)))
@@ -212,7 +214,9 @@ def test_codes_are_exported_beside_their_reasons(line: Path):
     assert json.loads(row["codes"]) == ["defect_area"]
 
 
-def test_a_run_that_the_database_misses_is_imported_from_its_log(line: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_run_that_the_database_misses_is_imported_from_its_log(
+    line: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Whole, once, with its defects; a line of the log that is none is counted and costs no other."""
     (line.parent / "records.sqlite").unlink()
     log = line.parent / "run" / "verdicts.jsonl"
@@ -235,7 +239,7 @@ def test_a_run_that_the_database_misses_is_imported_from_its_log(line: Path, cap
     assert "holds no verdicts.jsonl: give the folder of a run" in capsys.readouterr().err
 
 
-def test_a_service_is_imported_with_all_its_full_logs(line: Path):
+def test_a_service_is_imported_with_all_its_full_logs(line: Path) -> None:
     """In the order in which they were written, also beyond a million of them."""
     folder = line.parent / "service"
     folder.mkdir()
@@ -246,7 +250,7 @@ def test_a_service_is_imported_with_all_its_full_logs(line: Path):
     assert [row["frame_id"] for row in exported(line, "--coil", "service")] == ["0", "1", "2", "3"]
 
 
-def test_marks_are_made_listed_and_taken_away(line: Path, capsys: pytest.CaptureFixture[str]):
+def test_marks_are_made_listed_and_taken_away(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By a coil's name or CAMERA:FRAME, with who, when and why."""
     config = ["--config", str(line)]
     assert main(["mark", "C-1", "top:12", *config, "--note", "claim 771"]) == 0

@@ -17,7 +17,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a 
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o750, 0o755, 0o770, 0o2770])
-def test_an_own_folder_is_taken(tmp_path: Path, mode: int):
+def test_an_own_folder_is_taken(tmp_path: Path, mode: int) -> None:
     """Also where others may look, or this process's group may write; and where it is not there yet."""
     refuse_foreign_folder(tmp_path / "none")
     folder = tmp_path / "links"
@@ -27,7 +27,7 @@ def test_an_own_folder_is_taken(tmp_path: Path, mode: int):
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])
-def test_a_folder_that_everybody_may_write_to_is_refused(tmp_path: Path, mode: int):
+def test_a_folder_that_everybody_may_write_to_is_refused(tmp_path: Path, mode: int) -> None:
     """The owner alone does not make it safe."""
     folder = tmp_path / "links"
     folder.mkdir()
@@ -40,7 +40,7 @@ def test_a_folder_that_everybody_may_write_to_is_refused(tmp_path: Path, mode: i
 
 @needs_root
 @pytest.mark.parametrize("mode", [0o700, 0o755])
-def test_another_users_folder_is_refused(tmp_path: Path, mode: int):
+def test_another_users_folder_is_refused(tmp_path: Path, mode: int) -> None:
     """Its owner can change the mode at any time; a link of another user counts as theirs, wherever it leads."""
     folder, own = tmp_path / "links", tmp_path / "own"
     folder.mkdir(mode=mode)
@@ -71,7 +71,7 @@ except ConfigError as error:
 
 @needs_root
 @pytest.mark.parametrize(("groups", "said"), [("54321", ""), ("54322", "a group that this process is not in")])
-def test_a_group_that_may_write_must_be_the_processs_own(groups: str, said: str):
+def test_a_group_that_may_write_must_be_the_processs_own(groups: str, said: str) -> None:
     """A folder of root is shared by its group: the stages of a service are in it, strangers are not."""
     with tempfile.TemporaryDirectory() as above:
         Path(above).chmod(0o755)
@@ -88,21 +88,21 @@ def test_a_group_that_may_write_must_be_the_processs_own(groups: str, said: str)
         assert (done.returncode == 0) == (not said)
 
 
-def test_a_file_in_the_folders_place_is_refused(tmp_path: Path):
+def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     """One line, whatever stands there."""
     (tmp_path / "links").write_text("")
     with pytest.raises(ConfigError, match="is no folder"):
         refuse_foreign_folder(tmp_path / "links")
 
 
-def test_folders_above_are_made_private_too(tmp_path: Path):
+def test_folders_above_are_made_private_too(tmp_path: Path) -> None:
     """Whoever may write above a folder may put another in its place."""
     make_own_folder(tmp_path / "a" / "b")
     assert [(tmp_path / each).stat().st_mode & 0o777 for each in ("a", "a/b")] == [0o700, 0o700]
 
 
 @pytest.mark.parametrize(("folder_mode", "mode"), [(0o700, 0o600), (0o755, 0o600), (0o2770, 0o660)])
-def test_a_socket_is_shared_where_its_folder_gives_its_group(tmp_path: Path, folder_mode: int, mode: int):
+def test_a_socket_is_shared_where_its_folder_gives_its_group(tmp_path: Path, folder_mode: int, mode: int) -> None:
     """Whatever the umask: a service's folders are setgid, a user's own are not."""
     folder = tmp_path / "results"
     folder.mkdir()

@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from frames import make_frame
 from PIL import Image
 
 from inspector.images import MAX_PIXELS, ImageFault, decode_mono, read_mono, read_size
+from tests.support.frames import make_frame
 
 GREY = make_frame(1, 96, 1616)
 """Wider than 1600, so that no digit of a size can be mistaken for a bit depth."""

@@ -22,14 +22,14 @@ def talk(lines: int, stderr: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-c", TALK, str(lines)], stdout=subprocess.PIPE, stderr=stderr)
 
 
-def test_a_reader_that_hangs_delays_no_line():
+def test_a_reader_that_hangs_delays_no_line() -> None:
     """A pipe that is full: lines wait, then they are left out."""
     with talk(5_000, subprocess.PIPE) as process:
         assert float(process.stdout.readline()) < 5.0
         assert process.wait(10) == 0
 
 
-def test_a_reader_that_has_left_ends_nothing():
+def test_a_reader_that_has_left_ends_nothing() -> None:
     """`inspector run | head`: the line goes on."""
     read, write = os.pipe()
     with talk(500, write) as process:
@@ -39,7 +39,7 @@ def test_a_reader_that_has_left_ends_nothing():
         assert process.wait(10) == 0
 
 
-def test_a_full_disk_ends_nothing():
+def test_a_full_disk_ends_nothing() -> None:
     """The log is lost; the verdicts are not."""
     full = os.open("/dev/full", os.O_WRONLY)
     with talk(500, full) as process:
@@ -47,7 +47,7 @@ def test_a_full_disk_ends_nothing():
         assert process.wait(20) == 0
 
 
-def test_lines_that_were_left_out_are_counted():
+def test_lines_that_were_left_out_are_counted() -> None:
     """Once somebody reads again."""
     with talk(5_000, subprocess.PIPE) as process:
         time.sleep(0.5)

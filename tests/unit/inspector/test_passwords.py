@@ -34,7 +34,7 @@ LINE = 'name = "t"\nengine = "e"\nrecipe = "r"\n[cameras.top]\ntype = "camera"\n
         ("first rtsp://a:S3cret@c and http://d:S3cret@e", "first rtsp://a:***@c and http://d:***@e"),
     ],
 )
-def test_passwords_are_hidden_in_any_text(text: str, shown: str):
+def test_passwords_are_hidden_in_any_text(text: str, shown: str) -> None:
     """After the user's name, and behind the names that cameras and databases use."""
     assert masked(text) == shown
 
@@ -49,12 +49,12 @@ def test_passwords_are_hidden_in_any_text(text: str, shown: str):
         "no frame within 1.0 s",
     ],
 )
-def test_what_is_no_password_stays(text: str):
+def test_what_is_no_password_stays(text: str) -> None:
     """Ports, engine identities, users."""
     assert masked(text) == text
 
 
-def test_a_log_line_shows_no_password(capsys: pytest.CaptureFixture[str]):
+def test_a_log_line_shows_no_password(capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever logs it, and an exception that quotes it."""
     logs.configure("test")
     log = structlog.get_logger()
@@ -85,7 +85,7 @@ def configured(tmp_path: Path, camera: str) -> Path:
 @pytest.mark.parametrize("where", ["env", "credential"])
 def test_a_password_comes_from_the_environment_or_a_credential(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, opened: str, where: str
-):
+) -> None:
     """The config names it; only what the stages of a run are given holds it."""
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     monkeypatch.setenv("TOP_CAMERA", "S3/cr@et")
@@ -108,7 +108,7 @@ def test_a_password_comes_from_the_environment_or_a_credential(
         ('device = "v4l2src ! appsink"', "GStreamer pipelines are not taken"),
     ],
 )
-def test_a_password_in_the_wrong_place_is_one_clear_line(tmp_path: Path, camera: str, said: str):
+def test_a_password_in_the_wrong_place_is_one_clear_line(tmp_path: Path, camera: str, said: str) -> None:
     """It never stands in the message."""
     with pytest.raises(ConfigError, match=said) as refused:
         load_config(configured(tmp_path, camera))
@@ -125,7 +125,7 @@ def test_a_password_in_the_wrong_place_is_one_clear_line(tmp_path: Path, camera:
 )
 def test_a_password_that_is_not_there_is_one_clear_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str
-):
+) -> None:
     """It says where it was looked for; stages that need no camera do not look."""
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
@@ -138,7 +138,7 @@ def test_a_password_that_is_not_there_is_one_clear_line(
         with_password("rtsp://a@b", "credential:x")
 
 
-def test_a_relative_device_lies_beside_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_relative_device_lies_beside_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As every other path in it; addresses and device numbers are left alone."""
     monkeypatch.chdir("/")
     for written, opened in (

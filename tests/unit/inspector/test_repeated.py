@@ -11,7 +11,7 @@ class Clock:
         return self.now_s
 
 
-def test_the_first_is_reported_at_once_and_the_others_once_an_interval_with_their_count():
+def test_the_first_is_reported_at_once_and_the_others_once_an_interval_with_their_count() -> None:
     """Nothing is reported twice, and nothing is left out of the counts."""
     clock = Clock()
     repeated = Repeated(60.0, clock)
@@ -26,7 +26,7 @@ def test_the_first_is_reported_at_once_and_the_others_once_an_interval_with_thei
     assert repeated.rest() == 0
 
 
-def test_what_happens_after_a_quiet_time_is_reported_at_once():
+def test_what_happens_after_a_quiet_time_is_reported_at_once() -> None:
     """With what had not been reported before."""
     clock = Clock()
     repeated = Repeated(60.0, clock)
@@ -36,7 +36,7 @@ def test_what_happens_after_a_quiet_time_is_reported_at_once():
     assert repeated.due() is None
 
 
-def test_the_end_reports_what_is_left_and_only_that():
+def test_the_end_reports_what_is_left_and_only_that() -> None:
     """A caller that closes logs nothing where all was reported."""
     repeated = Repeated(60.0, Clock())
     assert repeated.rest() == 0

@@ -38,7 +38,7 @@ def said(main: Callable[[list[str]], int], arguments: list[str], capsys: pytest.
 )
 def test_inspector(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """The misspelt option comes before the one that is missing for it."""
     monkeypatch.delenv("INSPECTOR_CONFIG", raising=False)
     assert words in said(cli.main, arguments, capsys)
@@ -52,12 +52,12 @@ def test_inspector(
         (["export"], "(`trainer export --help` shows how)"),
     ],
 )
-def test_trainer(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]):
+def test_trainer(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The same of the trainer's commands."""
     assert words in said(trainer_cli.main, arguments, capsys)
 
 
-def test_an_abbreviation_is_taken_and_hidden_options_are_not_offered(capsys: pytest.CaptureFixture[str]):
+def test_an_abbreviation_is_taken_and_hidden_options_are_not_offered(capsys: pytest.CaptureFixture[str]) -> None:
     """As argparse does; and a value may be a negative number."""
     assert "none.toml: cannot be read" in said(cli.main, ["status", "--conf", "none.toml"], capsys)
     line = said(cli.main, ["worker", "--child-off", "1", "--config", "x"], capsys)
@@ -67,7 +67,7 @@ def test_an_abbreviation_is_taken_and_hidden_options_are_not_offered(capsys: pyt
 
 def test_the_config_of_the_service_is_the_default_of_commands_that_look(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """INSPECTOR_CONFIG goes before it, and an option before both; `run` starts no second line by mistake."""
     monkeypatch.delenv("INSPECTOR_CONFIG", raising=False)
     installed = tmp_path / "installed.toml"

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from once import Once
 
 from inspector.values import Pixels
+from tests.support.once import Once
 from trainer.cli import main
 from trainer.data.rle import encode
 

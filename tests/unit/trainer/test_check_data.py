@@ -11,8 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from steel import real
 
+from tests.support.steel import real
 from trainer.cli import main
 from trainer.data.report.survey import survey
 from trainer.data.scan import scan

@@ -11,17 +11,17 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from gpu_pcs import stand_in_gpu
 from onnx import helper
 
 from inspector.backends import open_backend
 from inspector.backends.torch import _cause
 from inspector.engine.manifest import open_folder
 from inspector.errors import WorkError
+from tests.support.gpu_pcs import stand_in_gpu
 from trainer.build.onnx_torch import _OPERATORS, OnnxModule
 from trainer.cli import main
 
-TESTS = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -147,13 +147,13 @@ def test_torch_exports_and_opens_beside_cuda_python(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from cuda.bindings import runtime
-from engines import write_gpu_engine
+from tests.support.engines import write_gpu_engine
 from inspector.backends import open_backend
 from inspector.backends.torch import _cause
 with open_backend(write_gpu_engine(Path(sys.argv[1]), "torch")) as engine:
     print(engine.verify_golden().mask_agreement)
 """
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", program, str(tmp_path / "engine")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert (done.returncode, done.stdout) == (0, "1.0\n"), done.stderr

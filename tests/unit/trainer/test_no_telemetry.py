@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from engines import write_openvino_engine
-from lines import LineUnderTest
+
+from tests.support.engines import write_openvino_engine
+from tests.support.lines import LineUnderTest
 
 ROOT = Path(__file__).parents[3]
 LOCAL = ("127.0.0.1", "::1")

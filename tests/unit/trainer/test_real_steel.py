@@ -1,8 +1,8 @@
 """The readers on real data sets, where they are."""
 
 import pytest
-from steel import real
 
+from tests.support.steel import real
 from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
 

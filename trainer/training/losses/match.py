@@ -27,7 +27,7 @@ class Match(ABC):
         return self.log_p.shape[1]
 
     @cached_property
-    def surprise(self) -> Tensor:
+    def nll(self) -> Tensor:
         """−log p of the true class, float [N, h, w]."""
         return -self.expect(self.log_p)
 
@@ -65,7 +65,7 @@ class PixelMatch(Match):
 
     def overlap(self) -> Tensor:
         """See Match."""
-        own = self.surprise.neg().exp().flatten()
+        own = self.nll.neg().exp().flatten()
         return own.new_zeros(self.classes).index_add(0, self._labels.flatten(), own)
 
     def areas(self) -> Tensor:

@@ -65,7 +65,7 @@ _NEEDS_NO_GPU = ("cudaGetDeviceCount", "cudaGetErrorString", "cudaDriverGetVersi
 _NOT_IN_CAPTURE = ("Malloc", "Free", "HostAlloc", "Memset", "Synchronize", "EventRecord", "WaitEvent")
 
 
-def stand_in_launch(stream, name, reads, writes, run):
+def stand_in_launch(stream, name, reads, writes, run) -> None:
     """A kernel: what the stand-in of TensorRT, or a test, enqueues on a stream (its address)."""
     _stream(stream).give(Operation(name, reads, writes, run))
 
@@ -110,7 +110,7 @@ def _call(function):
 class Refused(Exception):
     """An error of one call: the next may succeed."""
 
-    def __init__(self, error):
+    def __init__(self, error) -> None:
         self.error = error
 
 
@@ -131,7 +131,7 @@ def _capturing():
 class Handle:
     """As cuda-python's: opaque, its address by `int()`."""
 
-    def __init__(self, kept):
+    def __init__(self, kept) -> None:
         self.kept = kept
         handles[id(self)] = self
 
@@ -262,7 +262,7 @@ def cudaMemcpyAsync(dst, src, count, kind, stream):
     source, target = device.view(src, count), device.view(dst, count)
     given = zlib.crc32(source) if kind == cudaMemcpyKind.cudaMemcpyHostToDevice else None
 
-    def copy():
+    def copy() -> None:
         if given is not None and zlib.crc32(source) != given:
             raise Misuse("a pinned buffer was written before its copy to the device was made")
         target[:] = source
@@ -368,5 +368,5 @@ def cudaEventSynchronize(event):
     return () if device.fault is None else _raise(device.fault)
 
 
-def _raise(misuse):
+def _raise(misuse) -> None:
     raise misuse

@@ -8,8 +8,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from cuda_networks import STRIDE, Batches, KernelBackend, StandInKernel, check, kernel_folder, run_all
-from gpu_pcs import stand_in_gpu
 
 from inspector.backends.base import DEFAULT_SETTINGS, BackendSettings
 from inspector.backends.cuda import open_cuda
@@ -17,6 +15,16 @@ from inspector.backends.cuda_backend import captured_sizes
 from inspector.errors import DeviceError, EngineError
 from inspector.values import Pixels
 from inspector.wire.pixel_ring import PixelRing
+from tests.support.cuda_networks import (
+    STRIDE,
+    Batches,
+    KernelBackend,
+    StandInKernel,
+    check,
+    kernel_folder,
+    run_all,
+)
+from tests.support.gpu_pcs import stand_in_gpu
 
 SIZE = (16, 32)
 MAX_BATCH = 6
@@ -40,7 +48,7 @@ def batches(count: int) -> Batches:
     return Batches(count, SIZE, MAX_BATCH)
 
 
-def test_batches_of_mixed_size_are_bit_exact(tmp_path: Path, runtime: ModuleType):
+def test_batches_of_mixed_size_are_bit_exact(tmp_path: Path, runtime: ModuleType) -> None:
     """Padding, slots and streams never mix frames up, though copies and kernels run late at random."""
     with open_kernel(tmp_path, runtime) as backend:
         run_all(backend, batches(300))
@@ -60,7 +68,7 @@ def run_laid(backend: KernelBackend, work: Batches, given: Callable[[int], Seque
     assert answered == len(work)
 
 
-def test_a_batch_is_laid_where_the_gpu_takes_it_from(tmp_path: Path, runtime: ModuleType):
+def test_a_batch_is_laid_where_the_gpu_takes_it_from(tmp_path: Path, runtime: ModuleType) -> None:
     """One copy a frame, to the slot's pinned memory; what `submit` is given from anywhere else comes between."""
     work = batches(100)
     with open_kernel(tmp_path, runtime) as backend:
@@ -73,7 +81,7 @@ RING_SLOTS = MAX_BATCH * 4
 """Of each of two cameras: more than three batches in flight hold."""
 
 
-def test_registered_frames_are_copied_from_where_they_lie(tmp_path: Path, runtime: ModuleType):
+def test_registered_frames_are_copied_from_where_they_lie(tmp_path: Path, runtime: ModuleType) -> None:
     """Each camera's shared memory is page-locked once, whole; frames that lie elsewhere are laid as ever."""
     rings = [PixelRing.create(tmp_path / name, SIZE[0] * SIZE[1], RING_SLOTS) for name in ("a", "b")]
     work, taken = batches(200), itertools.count()
@@ -97,7 +105,7 @@ def test_registered_frames_are_copied_from_where_they_lie(tmp_path: Path, runtim
     assert runtime.device.fault is None
 
 
-def test_shared_memory_that_goes_is_page_locked_no_more(tmp_path: Path, runtime: ModuleType):
+def test_shared_memory_that_goes_is_page_locked_no_more(tmp_path: Path, runtime: ModuleType) -> None:
     """An ingest that is started again brings new memory, again and again: the old is given up each time."""
     with open_kernel(tmp_path, runtime, settings=BackendSettings(register_frames=True)) as backend:
         for start in range(3):
@@ -112,7 +120,7 @@ def test_shared_memory_that_goes_is_page_locked_no_more(tmp_path: Path, runtime:
             assert not runtime.device.registered
 
 
-def test_nothing_is_allocated_or_recorded_a_batch(tmp_path: Path, runtime: ModuleType):
+def test_nothing_is_allocated_or_recorded_a_batch(tmp_path: Path, runtime: ModuleType) -> None:
     """All memory, events and graphs are taken when the engine is opened."""
     with open_kernel(tmp_path, runtime) as backend:
         run_all(backend, batches(5))
@@ -124,7 +132,7 @@ def test_nothing_is_allocated_or_recorded_a_batch(tmp_path: Path, runtime: Modul
     assert not [name for name in grown if "Alloc" in name or "Create" in name or "Capture" in name]
 
 
-def test_everything_is_given_back_once(tmp_path: Path, runtime: ModuleType):
+def test_everything_is_given_back_once(tmp_path: Path, runtime: ModuleType) -> None:
     """Also with a batch in flight; the stand-in ends a program that frees what a stream still uses."""
     with open_kernel(tmp_path, runtime) as backend:
         backend.submit(1, batches(1)[0])
@@ -133,13 +141,13 @@ def test_everything_is_given_back_once(tmp_path: Path, runtime: ModuleType):
 
 
 @pytest.mark.parametrize(("most", "sizes"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (16, [1, 2, 4, 8, 16])])
-def test_captured_sizes_double_up_to_the_largest(most: int, sizes: list[int]):
+def test_captured_sizes_double_up_to_the_largest(most: int, sizes: list[int]) -> None:
     """So padding never more than doubles the work, and the largest batch has none."""
     assert captured_sizes(most) == sizes
 
 
 @pytest.mark.parametrize("call", ["cudaGraphLaunch", "cudaEventSynchronize", "cudaMemcpyAsync"])
-def test_a_cuda_error_ends_the_engine_with_one_line(tmp_path: Path, call: str):
+def test_a_cuda_error_ends_the_engine_with_one_line(tmp_path: Path, call: str) -> None:
     """Whoever submits, collects or waits next is told; closing does not hang, whatever was in flight."""
     with stand_in_gpu(CUDA_FAIL=f"{call}@30=cudaErrorLaunchFailure") as runtime:
         backend = open_kernel(tmp_path, runtime)
@@ -153,7 +161,7 @@ def test_a_cuda_error_ends_the_engine_with_one_line(tmp_path: Path, call: str):
         assert "\n" not in str(caught.value)
 
 
-def test_what_fails_while_opening_is_given_back(tmp_path: Path, runtime: ModuleType):
+def test_what_fails_while_opening_is_given_back(tmp_path: Path, runtime: ModuleType) -> None:
     """A network that cannot be loaded leaves no memory taken: the next engine in this process finds it free."""
     backend = open_kernel(tmp_path, runtime)
 
@@ -181,7 +189,7 @@ def kernel_that_fails(
 @pytest.mark.parametrize("enqueue", [1, 2])
 def test_an_open_that_fails_gives_the_network_back_before_its_memory(
     tmp_path: Path, runtime: ModuleType, enqueue: int
-):
+) -> None:
     """Also what only the frames of the error still hold: inferences that were bound before the one that failed."""
     backend, kernel = kernel_that_fails(tmp_path, runtime, {4: (enqueue, DeviceError("no kernel for 4 frames"))})
     with pytest.raises(DeviceError, match="no kernel for 4 frames"), backend:
@@ -191,7 +199,7 @@ def test_an_open_that_fails_gives_the_network_back_before_its_memory(
     assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}
 
 
-def test_what_fails_in_a_capture_is_what_is_said_and_the_capture_ends(tmp_path: Path, runtime: ModuleType):
+def test_what_fails_in_a_capture_is_what_is_said_and_the_capture_ends(tmp_path: Path, runtime: ModuleType) -> None:
     """Not CUDA's words about a capture that is invalid; and the next engine in this process opens."""
     backend, _ = kernel_that_fails(tmp_path, runtime, {1: (2, DeviceError("inference not enqueued"))})
     with pytest.raises(DeviceError, match=r"^inference not enqueued$"), backend:
@@ -202,7 +210,7 @@ def test_what_fails_in_a_capture_is_what_is_said_and_the_capture_ends(tmp_path: 
         run_all(backend, batches(5))
 
 
-def test_a_cuda_call_that_a_capture_forbids_is_named(tmp_path: Path, runtime: ModuleType):
+def test_a_cuda_call_that_a_capture_forbids_is_named(tmp_path: Path, runtime: ModuleType) -> None:
     """The call itself, not the end of the capture that it made invalid."""
     backend = open_kernel(tmp_path, runtime)
 
@@ -217,7 +225,7 @@ def test_a_cuda_call_that_a_capture_forbids_is_named(tmp_path: Path, runtime: Mo
     assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}
 
 
-def test_after_running_out_of_memory_a_smaller_batch_finds_all_of_it(tmp_path: Path):
+def test_after_running_out_of_memory_a_smaller_batch_finds_all_of_it(tmp_path: Path) -> None:
     """What the larger one had taken is given back: the smaller one needs nearly all there is."""
     pixels = SIZE[0] * SIZE[1]
     a_frame = pixels + 2 * (pixels // STRIDE**2)
@@ -235,7 +243,7 @@ def test_after_running_out_of_memory_a_smaller_batch_finds_all_of_it(tmp_path: P
 
 @pytest.mark.parametrize("error", ["cudaErrorIllegalAddress", "cudaErrorLaunchFailure"])
 @pytest.mark.parametrize("call", ["cudaGraphLaunch@30", "cudaEventSynchronize@5", "cudaStreamSynchronize@3"])
-def test_after_a_sticky_error_nothing_is_destroyed(tmp_path: Path, call: str, error: str):
+def test_after_a_sticky_error_nothing_is_destroyed(tmp_path: Path, call: str, error: str) -> None:
     """Neither handles nor memory nor the network, whether it comes while opening or with batches in flight."""
     with stand_in_gpu(CUDA_FAIL=f"{call}={error}") as runtime:
         backend, kernel = kernel_that_fails(tmp_path, runtime, {})
@@ -247,7 +255,7 @@ def test_after_a_sticky_error_nothing_is_destroyed(tmp_path: Path, call: str, er
         assert [name for name in runtime.after_fault if "Free" in name or "Destroy" in name] == []
 
 
-def test_a_failing_call_that_is_not_sticky_leaves_nothing_behind(tmp_path: Path):
+def test_a_failing_call_that_is_not_sticky_leaves_nothing_behind(tmp_path: Path) -> None:
     """The device still answers, so everything is given back."""
     with stand_in_gpu(CUDA_FAIL="cudaGraphLaunch@30=cudaErrorInvalidValue") as runtime:
         backend, kernel = kernel_that_fails(tmp_path, runtime, {})
@@ -264,20 +272,22 @@ def test_a_failing_call_that_is_not_sticky_leaves_nothing_behind(tmp_path: Path)
         ({"CUDA_FAIL": "cudaGetDeviceCount@1=cudaErrorInsufficientDriver"}, "cudaErrorInsufficientDriver"),
     ],
 )
-def test_a_missing_gpu_or_driver_is_one_clear_line(tmp_path: Path, settings: dict[str, str], said: str):
+def test_a_missing_gpu_or_driver_is_one_clear_line(tmp_path: Path, settings: dict[str, str], said: str) -> None:
     """It names the command that shows the GPU and the one that builds for a CPU."""
     with stand_in_gpu(**settings), pytest.raises(EngineError, match=f"{said}.*nvidia-smi.*build-engine"):
         open_cuda(tmp_path)
 
 
-def test_missing_cuda_python_names_the_install_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_missing_cuda_python_names_the_install_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never a traceback for what was not installed."""
     monkeypatch.setitem(__import__("sys").modules, "cuda.bindings", None)
     with pytest.raises(EngineError, match=r"needs NVIDIA's cuda-python .*pip install 'strip-inspector\[gpu\]'"):
         open_cuda(tmp_path)
 
 
-def test_the_stand_in_sees_a_missing_event(tmp_path: Path, runtime: ModuleType, monkeypatch: pytest.MonkeyPatch):
+def test_the_stand_in_sees_a_missing_event(
+    tmp_path: Path, runtime: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The judge itself is tested: without the events between the streams it must find a race or wrong maps."""
     monkeypatch.setattr("inspector.backends.cuda.Cuda.wait_on_device", lambda *_: None)
     with open_kernel(tmp_path, runtime) as backend, pytest.raises((DeviceError, AssertionError)):

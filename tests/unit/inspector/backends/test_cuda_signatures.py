@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gpu_pcs import stand_in_gpu
 
 from inspector.backends.cuda_runtime import CudaRuntime
+from tests.support.gpu_pcs import stand_in_gpu
 
 runtime = pytest.importorskip("cuda.bindings.runtime", reason="no cuda-bindings: pip install '.[dev]'")
 
@@ -29,7 +29,7 @@ def parameters_of(call: Callable[..., Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_every_cuda_call_has_nvidias_parameters(name: str):
+def test_every_cuda_call_has_nvidias_parameters(name: str) -> None:
     """In the table that types our calls, and in the stand-in that plays them."""
     genuine = parameters_in(getattr(runtime, name).__doc__)
     assert parameters_of(getattr(CudaRuntime, name)) == genuine
@@ -39,7 +39,7 @@ def test_every_cuda_call_has_nvidias_parameters(name: str):
 
 
 @pytest.mark.parametrize("name", CONSTANTS)
-def test_every_constant_has_nvidias_value(name: str):
+def test_every_constant_has_nvidias_value(name: str) -> None:
     """Enumerations member by member, as far as the stand-in has them."""
     genuine = getattr(runtime, name)
     with stand_in_gpu() as stand_in:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engines import write_gpu_engine
-from gpu_pcs import stand_in_gpu
 
 from inspector.backends import open_backend
 from inspector.engine.manifest import EngineFolder, file_sha256, open_folder
 from inspector.errors import EngineError
+from tests.support.engines import write_gpu_engine
+from tests.support.gpu_pcs import stand_in_gpu
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def changed(folder: EngineFolder, path: Path, *, plan: bytes | None = None, **ma
 )
 def test_another_pc_refuses_before_it_deserialises(
     folder: EngineFolder, settings: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """Version and GPU are told apart by the manifest alone: the plan is not even read."""
     real = Path.read_bytes
 
@@ -76,14 +76,16 @@ def test_another_pc_refuses_before_it_deserialises(
     assert re.search(said, refusal(folder, **settings))
 
 
-def test_a_missing_library_names_the_install_command(folder: EngineFolder, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_library_names_the_install_command(
+    folder: EngineFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And the backends that need none."""
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(EngineError, match=r"pip install .*pypi.nvidia.com.*tensorrt.*--backend torch"):
         open_backend(folder).__enter__()
 
 
-def test_a_changed_plan_is_refused_with_the_command(folder: EngineFolder, tmp_path: Path):
+def test_a_changed_plan_is_refused_with_the_command(folder: EngineFolder, tmp_path: Path) -> None:
     """One byte is enough, and it is found by its hash: no library sees it."""
     path = changed(folder, tmp_path / "changed").path
     plan = (path / "model.plan").read_bytes()
@@ -92,7 +94,7 @@ def test_a_changed_plan_is_refused_with_the_command(folder: EngineFolder, tmp_pa
         open_folder(path)
 
 
-def test_a_plan_that_does_not_open_tells_what_tensorrt_said(folder: EngineFolder, tmp_path: Path):
+def test_a_plan_that_does_not_open_tells_what_tensorrt_said(folder: EngineFolder, tmp_path: Path) -> None:
     """Torn, or no plan at all: one line with the reason from the error recorder."""
     plan = (folder.path / "model.plan").read_bytes()
     torn = changed(folder, tmp_path / "torn", plan=plan[:-9] + b"x" * 9)
@@ -109,12 +111,12 @@ def test_a_plan_that_does_not_open_tells_what_tensorrt_said(folder: EngineFolder
         ({"versions": {}}, "the manifest does not tell tensorrt"),
     ],
 )
-def test_a_plan_must_keep_its_manifest(folder: EngineFolder, tmp_path: Path, manifest: dict, said: str):
+def test_a_plan_must_keep_its_manifest(folder: EngineFolder, tmp_path: Path, manifest: dict, said: str) -> None:
     """A plan of another model under this manifest is found before a frame is lost to it."""
     assert re.search(said, refusal(changed(folder, tmp_path / "other", **manifest)))
 
 
-def test_ampere_plus_engines_run_on_newer_gpus(tmp_path: Path):
+def test_ampere_plus_engines_run_on_newer_gpus(tmp_path: Path) -> None:
     """An `ampere_plus` engine opens on a newer GPU, and not on an older one."""
     with stand_in_gpu():
         folder = write_gpu_engine(tmp_path / "bright", "tensorrt", hardware_compatible="ampere_plus")
@@ -126,7 +128,7 @@ def test_ampere_plus_engines_run_on_newer_gpus(tmp_path: Path):
     )
 
 
-def test_same_compute_capability_engines_run_on_other_models(tmp_path: Path):
+def test_same_compute_capability_engines_run_on_other_models(tmp_path: Path) -> None:
     """Another model of the same compute capability opens it, a newer one does not."""
     with stand_in_gpu():
         folder = write_gpu_engine(tmp_path / "bright", "tensorrt", hardware_compatible="same_compute_capability")
@@ -135,7 +137,9 @@ def test_same_compute_capability_engines_run_on_other_models(tmp_path: Path):
     assert "this GPU is Newer GPU (12.0)" in refusal(folder, CUDA_GPU="Newer GPU,12.0")
 
 
-def test_version_compatible_engines_run_on_later_versions_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_version_compatible_engines_run_on_later_versions_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Through the lean runtime of their own version; their own version needs none. No host code is in the plan."""
     with stand_in_gpu():
         folder = write_gpu_engine(tmp_path / "bright", "tensorrt", version_compatible=True)
@@ -164,7 +168,7 @@ def installed_lean(site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return library
 
 
-def test_an_engine_is_freed_before_what_it_lives_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_engine_is_freed_before_what_it_lives_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Contexts, engine, the lean runtime, the runtime that loaded it; also while an `enqueue` is still held."""
     freed: list[str] = []
     installed_lean(tmp_path / "site", monkeypatch)
@@ -184,7 +188,7 @@ def test_an_engine_is_freed_before_what_it_lives_in(tmp_path: Path, monkeypatch:
             assert held
 
 
-def test_tensorrt_10_is_served_like_11(tmp_path: Path):
+def test_tensorrt_10_is_served_like_11(tmp_path: Path) -> None:
     """The stand-in of 10 refuses a network that is not strongly typed."""
     with stand_in_gpu(TENSORRT_VERSION="10.16.1.11"):
         folder = write_gpu_engine(tmp_path / "bright", "tensorrt")
@@ -193,7 +197,7 @@ def test_tensorrt_10_is_served_like_11(tmp_path: Path):
     assert folder.manifest.versions["tensorrt"] == "10.16.1.11"
 
 
-def test_scratch_memory_is_taken_once_for_all_contexts(folder: EngineFolder):
+def test_scratch_memory_is_taken_once_for_all_contexts(folder: EngineFolder) -> None:
     """Contexts a batch size and slot, one scratch memory: they are enqueued on one stream."""
     with stand_in_gpu() as runtime, open_backend(folder, slots=3) as backend:
         frames = np.zeros((4, folder.manifest.height, folder.manifest.width), np.uint8)

@@ -6,12 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from lines import LineUnderTest
 
 from inspector.cli import main
 from inspector.config.recipe import load_recipe
 from inspector.sources.simulator import SimulatorSettings, strip
 from inspector.values import Code
+from tests.support.lines import LineUnderTest
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def steel_in(folder: Path, count: int) -> Path:
     return folder
 
 
-def test_what_it_prints_goes_into_the_recipe(line: LineUnderTest, capsys: pytest.CaptureFixture[str]):
+def test_what_it_prints_goes_into_the_recipe(line: LineUnderTest, capsys: pytest.CaptureFixture[str]) -> None:
     """The table holds from the first frame of the next run, and black pictures do not widen it."""
     folder = steel_in(line.folder / "sound", 20)
     assert cv2.imwrite(str(folder / "010-black.png"), np.zeros(line.size, np.uint8))
@@ -45,7 +45,7 @@ def test_what_it_prints_goes_into_the_recipe(line: LineUnderTest, capsys: pytest
     assert fault.code is Code.PICTURE_BLURRED
 
 
-def test_too_few_pictures_teach_nothing(line: LineUnderTest, capsys: pytest.CaptureFixture[str]):
+def test_too_few_pictures_teach_nothing(line: LineUnderTest, capsys: pytest.CaptureFixture[str]) -> None:
     """One line says how many were sound, and how many are needed."""
     folder = steel_in(line.folder / "few", 3)
     assert main(["calibrate", str(folder), "--config", str(line.config)]) == 2

@@ -39,7 +39,7 @@ with module.private_folder(Path("/nonexistent"), 0) as folder:
 """
 
 
-def test_it_is_gone_at_the_end(base: Path):
+def test_it_is_gone_at_the_end(base: Path) -> None:
     """Frames in memory are not left behind."""
     with private_folder(base / LINKS, 0) as folder:
         (folder / "pixels-top").write_bytes(b"frames")
@@ -48,7 +48,7 @@ def test_it_is_gone_at_the_end(base: Path):
     assert list(base.iterdir()) == []
 
 
-def test_what_a_killed_run_left_goes_with_the_next_and_what_lives_stays(base: Path):
+def test_what_a_killed_run_left_goes_with_the_next_and_what_lives_stays(base: Path) -> None:
     """A lock tells which: the kernel takes it from a process that dies, however it dies."""
     command = [sys.executable, "-c", HOLD, str(base)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
@@ -62,7 +62,7 @@ def test_what_a_killed_run_left_goes_with_the_next_and_what_lives_stays(base: Pa
             assert list(base.iterdir()) == [folder]
 
 
-def test_a_young_one_is_left_alone(base: Path):
+def test_a_young_one_is_left_alone(base: Path) -> None:
     """Its run may be about to lock it."""
     young = base / f"{PREFIX}young"
     young.mkdir()
@@ -80,7 +80,7 @@ def disk(free: dict[Path, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.shutil, "disk_usage", usage)
 
 
-def test_it_lies_where_there_is_room(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch):
+def test_it_lies_where_there_is_room(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three cameras do not fit into a container's 64 MB: then in `links`, then among temporary files."""
     links, temporary = tmp_path / "l" / LINKS, tmp_path / "t"
     temporary.mkdir()
@@ -95,7 +95,9 @@ def test_it_lies_where_there_is_room(tmp_path: Path, base: Path, monkeypatch: py
         assert folder.parent == temporary
 
 
-def test_no_room_anywhere_names_the_key_to_set(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch):
+def test_no_room_anywhere_names_the_key_to_set(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And how much is needed, and what there is."""
     disk({base: 64_000_000}, monkeypatch)
     with pytest.raises(InputError, match=r"98 MB of frames .*has 64 MB.*: set `links` in the config"):

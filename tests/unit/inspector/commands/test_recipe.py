@@ -10,7 +10,7 @@ from inspector.config.recipe import load_recipe
 from inspector.errors import ConfigError, InputError
 
 
-def test_it_fits_its_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_it_fits_its_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A rule for each class, whatever its name; the engine's own thresholds are in force."""
     folder = write_engine(tmp_path / "e", height=64, width=64, classes=("normal", "bright", "dark spot", 'a"b'))
     assert recipe(folder.path, tmp_path / "recipe.toml") == 0
@@ -24,7 +24,7 @@ def test_it_fits_its_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         recipe(folder.path, tmp_path / "recipe.toml")
 
 
-def test_all_faults_of_a_recipe_are_told_at_once(tmp_path: Path):
+def test_all_faults_of_a_recipe_are_told_at_once(tmp_path: Path) -> None:
     """Not one after the other, each after another start."""
     folder = write_engine(tmp_path / "e", height=64, width=64, classes=("normal", "bright", "dark"))
     path = tmp_path / "recipe.toml"

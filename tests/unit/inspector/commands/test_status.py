@@ -32,7 +32,7 @@ def config(tmp_path: Path, port: int) -> Path:
     return path
 
 
-def test_a_failed_unit_is_named_with_its_commands():
+def test_a_failed_unit_is_named_with_its_commands() -> None:
     """What is started again is named, too; what runs or was stopped is not."""
     listed = (
         "inspector-decide.service loaded active running Strip inspector: decide\n"
@@ -47,14 +47,18 @@ def test_a_failed_unit_is_named_with_its_commands():
     assert findings("") == []
 
 
-def test_a_line_right_after_its_start_is_starting(config: Path, port: int, capsys: pytest.CaptureFixture[str]):
+def test_a_line_right_after_its_start_is_starting(
+    config: Path, port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Not NOT HEALTHY: nothing is wrong with it yet. The exit code says that it is not healthy."""
     with HealthServer(HealthSettings(port=port), config.parent):
         assert module.status(config, as_json=False) == 1
     assert capsys.readouterr().out.startswith("starting\n")
 
 
-def test_it_waits_for_a_line_that_is_not_there_yet(config: Path, port: int, capsys: pytest.CaptureFixture[str]):
+def test_it_waits_for_a_line_that_is_not_there_yet(
+    config: Path, port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`--wait`: for decide to listen, and for the line to be healthy; then it says how it stands."""
     with pytest.raises(WorkError, match="no line is running"):
         module.status(config, as_json=False)

@@ -3,7 +3,7 @@
 from inspector.core.batching import Batcher
 
 
-def test_a_full_batch_leaves_at_once():
+def test_a_full_batch_leaves_at_once() -> None:
     """Size closes a batch."""
     batcher: Batcher[int] = Batcher(max_frames=2, max_wait_ns=1000)
     batcher.add(1, 0)
@@ -12,7 +12,7 @@ def test_a_full_batch_leaves_at_once():
     assert batcher.take(0) == [1, 2]
 
 
-def test_an_old_frame_waits_no_longer():
+def test_an_old_frame_waits_no_longer() -> None:
     """Age closes a batch, and `due_ns` says when."""
     batcher: Batcher[int] = Batcher(max_frames=8, max_wait_ns=1000)
     batcher.add(1, 5)
@@ -22,7 +22,7 @@ def test_an_old_frame_waits_no_longer():
     assert batcher.due_ns() is None
 
 
-def test_flush_waits_for_nothing():
+def test_flush_waits_for_nothing() -> None:
     """A drain takes what is there."""
     batcher: Batcher[int] = Batcher(max_frames=2, max_wait_ns=1000)
     for item in range(3):

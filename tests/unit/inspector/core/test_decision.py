@@ -22,7 +22,7 @@ def recipe(min_area_mm2: float = 50.0) -> BoundRecipe:
         names=CLASSES,
         rejects=(False, True, False),
         min_area_mm2=(0.0, min_area_mm2, 0.0),
-        steps=score_thresholds(CLASSES, {"scratch": 0.5, "stain": 0.8}),
+        score_thresholds=score_thresholds(CLASSES, {"scratch": 0.5, "stain": 0.8}),
         mm_per_px_across=0.5,
         mm_per_px_along=0.25,
     )
@@ -51,20 +51,20 @@ def shown_all(candidates):
     return [shown(each) for each in find_components(candidates).found]
 
 
-def test_threshold_is_per_class():
+def test_threshold_is_per_class() -> None:
     """A pixel is a defect where its score reaches the threshold of its own kind."""
     kind = np.array([[1, 1, 2, 2]], np.uint8)
     score = np.array([[127, 128, 203, 204]], np.uint8)
     assert threshold_maps(kind, score, recipe().steps).tolist() == [[0, 1, 0, 2]]
 
 
-def test_zero_threshold_leaves_score_zero_normal():
+def test_zero_threshold_leaves_score_zero_normal() -> None:
     """However low the threshold, a pixel without any score is normal."""
     steps = score_thresholds(("normal", "a"), {"a": 0.001})
     assert threshold_maps(np.ones((1, 1), np.uint8), np.zeros((1, 1), np.uint8), steps).item() == 0
 
 
-def test_maps_are_enlarged_to_the_frame():
+def test_maps_are_enlarged_to_the_frame() -> None:
     """Kind is enlarged by nearest neighbour (never a class in between), score bilinear."""
     kind = np.array([[1, 3]], np.uint8)
     score = np.array([[0, 200]], np.uint8)
@@ -75,7 +75,7 @@ def test_maps_are_enlarged_to_the_frame():
     assert 0 < big_score[0, 3] < 200
 
 
-def test_components_have_exact_geometry():
+def test_components_have_exact_geometry() -> None:
     """Box, area, centre and score are those of the region, in frame coordinates."""
     (component,) = components(mask_with((1, 40, 20, 10, 5)))
     assert component.box == (40, 20, 10, 5)
@@ -85,18 +85,18 @@ def test_components_have_exact_geometry():
     assert component.top.size == component.bottom.size == 0
 
 
-def test_touching_kinds_are_separate_components():
+def test_touching_kinds_are_separate_components() -> None:
     """Two kinds side by side are two defects; diagonal neighbours of one kind are one."""
     found = components(mask_with((1, 10, 10, 5, 5), (2, 15, 10, 5, 5), (1, 5, 15, 5, 5)))
     assert [(each.kind, each.area_px) for each in found] == [(1, 50), (2, 25)]
 
 
-def test_an_empty_mask_has_no_components():
+def test_an_empty_mask_has_no_components() -> None:
     """No defect pixels, no work."""
     assert components(mask_with()) == []
 
 
-def test_judge_gives_place_on_the_strip_and_a_readable_reason():
+def test_judge_gives_place_on_the_strip_and_a_readable_reason() -> None:
     """Area in mm², across and along in mm from the strip's start, and a reason a person can act on."""
     parts = StripDefects("top").follow(0, components(mask_with((1, 100, 40, 40, 20))))
     decision, reasons, _, (defect,) = judge(parts, 4000.0, recipe())
@@ -108,7 +108,7 @@ def test_judge_gives_place_on_the_strip_and_a_readable_reason():
     assert reasons == ("scratch 100 mm² at 4.013 m, 60 mm across: over 50 mm²",)
 
 
-def test_small_defects_are_left_out_and_recorded_ones_pass():
+def test_small_defects_are_left_out_and_recorded_ones_pass() -> None:
     """Under the minimum area nothing is reported; a class with action record is reported and accepted."""
     parts = StripDefects("top").follow(0, components(mask_with((1, 0, 40, 4, 4), (2, 100, 40, 40, 20))))
     decision, reasons, _, defects = judge(parts, 0.0, recipe())
@@ -117,7 +117,7 @@ def test_small_defects_are_left_out_and_recorded_ones_pass():
     assert [defect.name for defect in defects] == ["stain"]
 
 
-def test_a_defect_over_a_border_is_one_defect():
+def test_a_defect_over_a_border_is_one_defect() -> None:
     """Its parts carry one id, over any number of frames, and are judged by their area together."""
     strip = StripDefects("top")
     first = strip.follow(0, components(mask_with((1, 50, 90, 20, 10))))
@@ -131,7 +131,7 @@ def test_a_defect_over_a_border_is_one_defect():
     assert "(280 mm² with the frames before)" in reasons[0]
 
 
-def test_border_parts_join_only_when_near_and_of_one_kind():
+def test_border_parts_join_only_when_near_and_of_one_kind() -> None:
     """Another kind, or a gap wider than the reach, is another defect."""
     strip = StripDefects("top")
     (before,) = strip.follow(0, components(mask_with((1, 50, 90, 20, 10))))
@@ -141,7 +141,7 @@ def test_border_parts_join_only_when_near_and_of_one_kind():
     assert [part.defect_id == before.defect_id for part in after] == [True, False, False]
 
 
-def test_two_defects_that_meet_become_the_first():
+def test_two_defects_that_meet_become_the_first() -> None:
     """A V that closes in the next frame is one defect from there on."""
     strip = StripDefects("top")
     left, _ = strip.follow(0, components(mask_with((1, 20, 90, 10, 10), (1, 60, 90, 10, 10))))
@@ -150,7 +150,7 @@ def test_two_defects_that_meet_become_the_first():
     assert joined.area_so_far_px == 100 + 100 + 500
 
 
-def test_an_uninspected_frame_ends_a_defect():
+def test_an_uninspected_frame_ends_a_defect() -> None:
     """Nobody saw the strip between: the defect behind it is a new one."""
     strip = StripDefects("top")
     (before,) = strip.follow(0, components(mask_with((1, 50, 90, 20, 10))))
@@ -160,14 +160,14 @@ def test_an_uninspected_frame_ends_a_defect():
 
 def announcement(frame_id: int, **changes) -> Announcement:
     values = {
-        "camera": "top", "ingest_epoch": 1, "frame_id": frame_id, "captured_ns": 1, "clock_ns": 0,
+        "camera": "top", "ingest_epoch": 1, "frame_id": frame_id, "captured_ns": 1, "captured_monotonic_ns": 0,
         "position_mm": 25.0 * frame_id,
         "height": 100, "coil": "C1",
     }  # fmt: skip
     return Announcement(**values | changes)
 
 
-def test_verdict_maker_covers_clean_reject_fault_and_lost():
+def test_verdict_maker_covers_clean_reject_fault_and_lost() -> None:
     """Every settled frame has a verdict, also one whose announcement was lost: its place is worked out."""
     maker = VerdictMaker("top", {"e@1": recipe(), "e@2": recipe()}, "e@1")
     clean = maker.make(Settled(0, announcement(0), Inspection("e@2", 1, 2, 3), None), 5_000_000).verdict
@@ -186,7 +186,7 @@ def test_verdict_maker_covers_clean_reject_fault_and_lost():
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])
-def test_enlarging_only_the_candidates_changes_no_mask(stride: int):
+def test_enlarging_only_the_candidates_changes_no_mask(stride: int) -> None:
     """The mask is the one that enlarging the whole frame gives, and so is the score wherever there is a defect."""
     rng = np.random.default_rng(stride)
     steps = recipe().steps
@@ -207,7 +207,7 @@ def test_enlarging_only_the_candidates_changes_no_mask(stride: int):
         assert np.array_equal(part_score[mask > 0], big_score[wanted > 0])
 
 
-def test_small_regions_are_dropped_before_python_looks_at_them():
+def test_small_regions_are_dropped_before_python_looks_at_them() -> None:
     """But for those at a border, which may be part of a larger one."""
     mask = mask_with(
         (1, 10, 10, 4, 4), (1, 40, 0, 4, 4), (1, 80, 96, 4, 4), (1, 120, 40, 10, 10), (2, 10, 60, 2, 2)
@@ -216,7 +216,7 @@ def test_small_regions_are_dropped_before_python_looks_at_them():
     assert [each.box[:2] for each in kept] == [(40, 0), (120, 40), (80, 96), (10, 60)]
 
 
-def test_a_frame_with_too_many_defects_is_a_reject():
+def test_a_frame_with_too_many_defects_is_a_reject() -> None:
     """Spray leaves thousands of spots: the largest are listed, and their number alone rejects the frame."""
     mask = np.zeros((256, 1600), np.uint8)
     mask[4:250:8, 4::8] = 1
@@ -233,7 +233,7 @@ def test_a_frame_with_too_many_defects_is_a_reject():
     assert judgement.codes == ("too_many_defects",)
 
 
-def test_many_stripes_over_a_border_are_joined_at_once():
+def test_many_stripes_over_a_border_are_joined_at_once() -> None:
     """Each to its own, and in time: joining them pair by pair took two seconds a frame."""
     stripes = mask_with(
         *[(1, 12 * index, 0, 6, 100) for index in range(MAX_COMPONENTS)], width=12 * MAX_COMPONENTS
@@ -244,7 +244,7 @@ def test_many_stripes_over_a_border_are_joined_at_once():
     assert all(part.continues for part in second)
 
 
-def test_a_border_has_holes():
+def test_a_border_has_holes() -> None:
     """A part that passes on both sides of an open defect, out of reach, does not join it."""
     strip = StripDefects("top")
     strip.follow(0, components(mask_with((1, 50, 90, 4, 10))))
@@ -252,7 +252,7 @@ def test_a_border_has_holes():
     assert not arch.continues
 
 
-def test_dirty_steel_lists_the_largest_defects_and_counts_the_others():
+def test_dirty_steel_lists_the_largest_defects_and_counts_the_others() -> None:
     """The decision is the same; the log and the database get less."""
     boxes = [(1, 20 * index, 10, 4 + index, 10) for index in range(9)]
     judgement = judge(StripDefects("top").follow(0, components(mask_with(*boxes))), 0.0, recipe(1.0))
@@ -264,7 +264,7 @@ def test_dirty_steel_lists_the_largest_defects_and_counts_the_others():
     assert shorten(judgement, 9) is judgement
 
 
-def test_a_quota_fills_up_again():
+def test_a_quota_fills_up_again() -> None:
     """A second of clean steel, and the next dirty frame is listed whole."""
     quota = Quota(100.0)
     assert quota.take(80, 0) == 80

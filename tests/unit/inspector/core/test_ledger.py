@@ -23,7 +23,7 @@ def settle_all(book: CameraLedger[str, str], now_ns: int) -> list[Settled[str, s
     return settled
 
 
-def test_results_settle_in_frame_order():
+def test_results_settle_in_frame_order() -> None:
     """A result that overtakes another waits for the frame before it."""
     book = ledger()
     book.announce(0, "a", 0)
@@ -34,7 +34,7 @@ def test_results_settle_in_frame_order():
     assert [(each.frame_id, each.result) for each in settle_all(book, 1)] == [(0, "first"), (1, "second")]
 
 
-def test_deadline_makes_a_frame_uninspected():
+def test_deadline_makes_a_frame_uninspected() -> None:
     """A frame without a result at its deadline is settled with the reason, and not before."""
     book = ledger()
     book.announce(0, "a", 500)
@@ -44,7 +44,7 @@ def test_deadline_makes_a_frame_uninspected():
     assert settled.fault == Uninspected(Code.OVERDUE, "no result within 0.001 ms")
 
 
-def test_late_result_is_counted_and_changes_nothing():
+def test_late_result_is_counted_and_changes_nothing() -> None:
     """A result that comes after its frame's verdict is late."""
     book = ledger()
     book.announce(0, "a", 0)
@@ -55,7 +55,7 @@ def test_late_result_is_counted_and_changes_nothing():
 
 
 @pytest.mark.parametrize("settle", [settle_all, lambda book, now: book.close(STOPPED, now)])
-def test_a_result_that_is_seen_after_the_deadline_is_late_however_it_came(settle):
+def test_a_result_that_is_seen_after_the_deadline_is_late_however_it_came(settle) -> None:
     """After decide was away, announcement and result come together: the steel has gone by all the same."""
     book = ledger()
     book.announce(0, "a", 0)
@@ -66,7 +66,7 @@ def test_a_result_that_is_seen_after_the_deadline_is_late_however_it_came(settle
     assert book.late == 1
 
 
-def test_result_may_overtake_its_announcement():
+def test_result_may_overtake_its_announcement() -> None:
     """They travel on different links: an early result is handed back, and taken with the frame."""
     book = ledger()
     assert not book.result(0, "early")
@@ -75,7 +75,7 @@ def test_result_may_overtake_its_announcement():
     assert (settled.announcement, settled.result) == ("a", "early")
 
 
-def test_lost_announcements_are_owed_a_verdict():
+def test_lost_announcements_are_owed_a_verdict() -> None:
     """A gap in the frame ids becomes uninspected frames."""
     book = ledger()
     book.announce(2, "c", 0)
@@ -86,7 +86,7 @@ def test_lost_announcements_are_owed_a_verdict():
     assert [each.shown_by for each in settled] == ["c", "c", None, "end"]
 
 
-def test_a_repeated_id_is_refused():
+def test_a_repeated_id_is_refused() -> None:
     """It cannot unbalance the ledger."""
     book = ledger()
     book.announce(0, "a", 0)
@@ -95,7 +95,7 @@ def test_a_repeated_id_is_refused():
     assert len(book) == 1
 
 
-def test_a_long_gap_delays_no_frame_that_passes_now():
+def test_a_long_gap_delays_no_frame_that_passes_now() -> None:
     """The verdicts of its frames are given in pieces, and results find their frames meanwhile."""
     book = ledger()
     book.announce(0, "a", 0)
@@ -110,7 +110,7 @@ def test_a_long_gap_delays_no_frame_that_passes_now():
     assert (len(book), book.skipped) == (0, 0)
 
 
-def test_a_broken_id_fills_no_memory():
+def test_a_broken_id_fills_no_memory() -> None:
     """Of a gap beyond reason the newest frames get verdicts, and the others are counted."""
     book = ledger()
     book.announce(2**60, "z", 0)
@@ -121,7 +121,7 @@ def test_a_broken_id_fills_no_memory():
     assert book.expected == 2**60 + 2
 
 
-def test_a_result_beats_a_fault():
+def test_a_result_beats_a_fault() -> None:
     """A frame that has both a result and a fault was inspected after all."""
     book = ledger()
     book.announce(0, "a", 0)
@@ -142,7 +142,7 @@ def test_a_result_beats_a_fault():
         max_size=60,
     )
 )
-def test_every_frame_is_settled_exactly_once_and_in_order(events):
+def test_every_frame_is_settled_exactly_once_and_in_order(events) -> None:
     """Whatever happens in whatever order, ids come out without gap or repetition."""
     book, settled = ledger(), []
     for now, (what, value) in enumerate(events):

@@ -7,11 +7,11 @@ from itertools import islice
 import cv2
 import numpy as np
 import pytest
-import steel
 
 from inspector.core.picture import LEARN_FRAMES, PARTS, Limits, PictureCheck, measure
 from inspector.sources.simulator import SimulatorSettings, strip
 from inspector.values import Code
+from tests.support import steel
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -96,7 +96,7 @@ def taught(pictures: "tuple[np.ndarray, ...] | list[np.ndarray]", **given: float
 
 
 @pytest.mark.parametrize(("code", "change"), EACH_FAULT)
-def test_a_line_that_has_learned_refuses_each_fault(code: Code, change: Change):
+def test_a_line_that_has_learned_refuses_each_fault(code: Code, change: Change) -> None:
     """Each kind of unfit picture has its code; sound ones after it pass."""
     check = taught(simulated())
     for picture in simulated()[LEARN_FRAMES:]:
@@ -108,7 +108,7 @@ def test_a_line_that_has_learned_refuses_each_fault(code: Code, change: Change):
 
 
 @pytest.mark.parametrize("change", [*LAMP_OUT.values(), SATURATED["white"]])
-def test_a_picture_that_shows_nothing_is_refused_before_anything_is_learned(change: Change):
+def test_a_picture_that_shows_nothing_is_refused_before_anything_is_learned(change: Change) -> None:
     """Black and white pictures are unfit from the first on, and teach nothing."""
     check = PictureCheck({})
     for picture in simulated():
@@ -119,7 +119,7 @@ def test_a_picture_that_shows_nothing_is_refused_before_anything_is_learned(chan
     assert check.limits == Limits()
 
 
-def test_a_picture_equal_to_the_one_before_is_a_frozen_camera():
+def test_a_picture_equal_to_the_one_before_is_a_frozen_camera() -> None:
     """The first shows the strip and passes, its first copy is refused already."""
     check = taught(simulated())
     first, second = simulated()[LEARN_FRAMES : LEARN_FRAMES + 2]
@@ -131,7 +131,7 @@ def test_a_picture_equal_to_the_one_before_is_a_frozen_camera():
     assert check.check(second) is None
 
 
-def test_one_other_pixel_makes_another_picture():
+def test_one_other_pixel_makes_another_picture() -> None:
     """A picture is repeated only where every pixel is, those between the sampled rows too."""
     check = taught(simulated())
     picture = simulated()[LEARN_FRAMES]
@@ -141,7 +141,7 @@ def test_one_other_pixel_makes_another_picture():
         assert check.check(other) is None
 
 
-def test_a_recipe_may_let_pictures_repeat():
+def test_a_recipe_may_let_pictures_repeat() -> None:
     """With three allowed in a row, the fourth is refused."""
     check = PictureCheck({"max_equal_pictures": 3}, 0)
     picture = simulated()[0]
@@ -150,7 +150,7 @@ def test_a_recipe_may_let_pictures_repeat():
 
 
 @pytest.mark.parametrize("grey", [40, 100, 249])
-def test_a_line_of_constant_pictures_learns_to_take_them(grey: int):
+def test_a_line_of_constant_pictures_learns_to_take_them(grey: int) -> None:
     """Flat and repeated pictures, as a test line shows them, switch off what they would break."""
     check = PictureCheck({})
     flat = np.full((64, 128), grey, np.uint8)
@@ -163,7 +163,7 @@ def test_a_line_of_constant_pictures_learns_to_take_them(grey: int):
     assert black.code is Code.PICTURE_DARK
 
 
-def test_a_line_that_sees_the_strips_end_takes_it_later():
+def test_a_line_that_sees_the_strips_end_takes_it_later() -> None:
     """What a line has seen among its first pictures is sound: half a picture of strip."""
     pictures = list(simulated())
     end = part_lit(slice(0.5, None), slice(None), 0.0)
@@ -172,7 +172,7 @@ def test_a_line_that_sees_the_strips_end_takes_it_later():
     assert check.check(end(pictures[LEARN_FRAMES])) is None
 
 
-def test_background_that_the_recipe_names_is_no_dark_lamp():
+def test_background_that_the_recipe_names_is_no_dark_lamp() -> None:
     """Rows as dark as the named background are past the strip's end; darker and brighter ones are not."""
     check = PictureCheck({"min_background_grey": 1.5, "max_background_grey": 2.5, "min_evenness_along": 0.4}, 0)
     for grey, code in ((2, None), (0, Code.PICTURE_UNEVEN), (8, Code.PICTURE_UNEVEN)):
@@ -182,7 +182,7 @@ def test_background_that_the_recipe_names_is_no_dark_lamp():
         assert (fault and fault.code) == code
 
 
-def test_limits_depend_on_the_pictures_alone():
+def test_limits_depend_on_the_pictures_alone() -> None:
     """Two replays of the same pictures learn the same; limits given stay as given."""
     first, second = taught(simulated()), taught([picture.copy() for picture in simulated()])
     assert first.limits == second.limits != Limits()
@@ -191,7 +191,7 @@ def test_limits_depend_on_the_pictures_alone():
     assert given.limits.min_contrast == first.limits.min_contrast
 
 
-def test_without_learning_only_what_is_given_holds():
+def test_without_learning_only_what_is_given_holds() -> None:
     """A recipe that learns nothing takes a blurred picture, unless it sets a limit."""
     blurred = DEFOCUSED["5 px"](simulated()[0])
     assert PictureCheck({}, 0).check(blurred) is None
@@ -201,7 +201,7 @@ def test_without_learning_only_what_is_given_holds():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 3), (7, 7), (13, 17), (33, 1601)])
-def test_pictures_of_any_size_can_be_measured(shape: tuple[int, int]):
+def test_pictures_of_any_size_can_be_measured(shape: tuple[int, int]) -> None:
     """A frame of another size is refused elsewhere, not by an error here."""
     check = PictureCheck({}, 2)
     for grey in (0, 100, 255):
@@ -212,7 +212,7 @@ def test_pictures_of_any_size_can_be_measured(shape: tuple[int, int]):
     assert measures.evenness_along == measures.evenness_across == 1
 
 
-def test_measures_leave_out_the_background_beside_the_strip():
+def test_measures_leave_out_the_background_beside_the_strip() -> None:
     """A narrow strip has the same contrast and grain as a wide one."""
     wide = simulated()[0]
     narrow = wide.copy()
@@ -240,7 +240,7 @@ def real_steel(name: str) -> list[np.ndarray]:
 @pytest.mark.shared
 @pytest.mark.parametrize("name", REAL)
 @pytest.mark.parametrize("order", ["as listed", "shuffled"])
-def test_real_steel_gives_no_false_alarm(name: str, order: str):
+def test_real_steel_gives_no_false_alarm(name: str, order: str) -> None:
     """Limits learned from the first 64 frames take all the others."""
     pictures = real_steel(name)
     if order == "shuffled":
@@ -252,7 +252,7 @@ def test_real_steel_gives_no_false_alarm(name: str, order: str):
 @pytest.mark.shared
 @pytest.mark.parametrize("name", REAL)
 @pytest.mark.parametrize("kind", [LAMP_OUT, HALF_DARK, DEFOCUSED, SATURATED, WITHOUT_CONTRAST, NOISE])
-def test_no_fault_made_from_real_steel_passes(name: str, kind: dict[str, Change]):
+def test_no_fault_made_from_real_steel_passes(name: str, kind: dict[str, Change]) -> None:
     """Lamp out, half dark, out of focus, saturated, flat, noise and frozen: none passes."""
     pictures = real_steel(name)
     check = taught(pictures)

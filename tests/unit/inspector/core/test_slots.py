@@ -5,7 +5,7 @@ import pytest
 from inspector.core.slots import Slots
 
 
-def test_a_slot_is_lent_once_until_it_is_given_back():
+def test_a_slot_is_lent_once_until_it_is_given_back() -> None:
     """No two frames lie in one place."""
     slots = Slots(3)
     assert sorted(slots.take(frame_id, 10) for frame_id in range(3)) == [0, 1, 2]
@@ -15,7 +15,7 @@ def test_a_slot_is_lent_once_until_it_is_given_back():
     assert slots.free == 1
 
 
-def test_the_slot_let_go_last_is_lent_next():
+def test_the_slot_let_go_last_is_lent_next() -> None:
     """Its memory is still in the caches."""
     slots = Slots(4)
     first = slots.take(0, 10)
@@ -24,7 +24,7 @@ def test_the_slot_let_go_last_is_lent_next():
     assert slots.take(2, 10) == first
 
 
-def test_what_a_dead_worker_holds_comes_back_after_the_deadline():
+def test_what_a_dead_worker_holds_comes_back_after_the_deadline() -> None:
     """And a worker that says so later all the same frees nothing a second time."""
     slots = Slots(2)
     slots.take(0, 10)

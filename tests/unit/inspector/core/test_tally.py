@@ -12,7 +12,7 @@ def verdict(frame_id: int, decision: Decision = Decision.ACCEPT, reasons=(), ids
     return Verdict("top", frame_id, 0, 0.0, None, decision, reasons, defects, "r", "e")
 
 
-def test_percentiles_are_right_to_one_percent():
+def test_percentiles_are_right_to_one_percent() -> None:
     """Against numpy on a long-tailed sample."""
     values = np.random.default_rng(1).lognormal(2, 1, 20_000)
     tally = LatencyTally()
@@ -23,7 +23,7 @@ def test_percentiles_are_right_to_one_percent():
     assert tally.max_ms == values.max()
 
 
-def test_a_defect_in_several_frames_counts_once():
+def test_a_defect_in_several_frames_counts_once() -> None:
     """Counting goes by defect, not by frame."""
     tally = Tally()
     for frame_id, ids in enumerate([("a", "b"), ("a",), (), ("c",)]):
@@ -31,7 +31,7 @@ def test_a_defect_in_several_frames_counts_once():
     assert tally.figures()["defects"] == {"pits": 3}
 
 
-def test_reasons_are_counted_without_file_names():
+def test_reasons_are_counted_without_file_names() -> None:
     """A thousand unreadable files of one kind are one line of the summary."""
     tally = Tally()
     for index in range(3):
@@ -45,7 +45,7 @@ def test_reasons_are_counted_without_file_names():
     assert tally.figures()["uninspected_reasons"] == {"16-bit image: save it as 8-bit grey or RGB": 3}
 
 
-def test_no_frames_give_figures_all_the_same():
+def test_no_frames_give_figures_all_the_same() -> None:
     """An empty run has a summary."""
     figures = Tally().figures()
     assert figures["captured"] == 0

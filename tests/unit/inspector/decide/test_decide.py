@@ -77,7 +77,7 @@ def answer(
     desk.results(encode_results(engine, [result], clean))
 
 
-def test_each_way_a_frame_can_go_has_its_decision():
+def test_each_way_a_frame_can_go_has_its_decision() -> None:
     """Inspected, unreadable, shed, overdue: accept or uninspected, with the reason."""
     desk = decide()
     for frame_id in range(4):
@@ -96,7 +96,7 @@ def test_each_way_a_frame_can_go_has_its_decision():
     assert desk.late == 1
 
 
-def test_cameras_keep_their_own_order():
+def test_cameras_keep_their_own_order() -> None:
     """A frame that waits on one camera does not hold up another."""
     desk = decide("top", "bottom")
     announce(desk, 0, "top")
@@ -104,8 +104,8 @@ def test_cameras_keep_their_own_order():
     assert [outcome.verdict.camera for outcome in desk.settle(1)] == ["bottom"]
 
 
-def test_ingest_that_starts_again_leaves_no_frame_without_a_verdict():
-    """What the first ingest still owed is closed, and ids count from 0 again."""
+def test_ingest_that_starts_again_leaves_no_frame_without_a_verdict() -> None:
+    """Frames pending of the first ingest are closed, and ids count from 0 again."""
     desk = decide()
     announce(desk, 0)
     outcomes = hear(desk, Begin("top", NEXT_INGEST, None), now=1)
@@ -114,7 +114,7 @@ def test_ingest_that_starts_again_leaves_no_frame_without_a_verdict():
     assert len(desk.settle(1)) == 1
 
 
-def test_a_result_of_an_ingest_before_this_one_is_not_taken_for_its_own():
+def test_a_result_of_an_ingest_before_this_one_is_not_taken_for_its_own() -> None:
     """Both gave a frame the id 0: the old pixels must not decide about the new frame."""
     desk = decide()
     announce(desk, 0)
@@ -126,7 +126,7 @@ def test_a_result_of_an_ingest_before_this_one_is_not_taken_for_its_own():
     assert [outcome.verdict.decision for outcome in desk.settle(1)] == [Decision.ACCEPT]
 
 
-def test_what_must_be_refused_costs_nothing_beside_it():
+def test_what_must_be_refused_costs_nothing_beside_it() -> None:
     """One wrong entry of a message is refused; the rest of it is heard."""
     desk = decide()
     with pytest.raises(WireError, match="camera 'side' is not in the config"):
@@ -137,8 +137,8 @@ def test_what_must_be_refused_costs_nothing_beside_it():
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0]
 
 
-def test_a_refused_entry_costs_none_of_the_verdicts_its_message_brought_about():
-    """What the forerunner owed is closed by the same message: those verdicts are handed over all the same."""
+def test_a_refused_entry_costs_none_of_the_verdicts_its_message_brought_about() -> None:
+    """The same message closes frames pending of the earlier ingest: their verdicts are handed over too."""
     desk = decide()
     announce(desk, 0)
     begin = Begin("top", NEXT_INGEST, None)
@@ -150,7 +150,7 @@ def test_a_refused_entry_costs_none_of_the_verdicts_its_message_brought_about():
     assert desk.tally.captured == 1
 
 
-def test_settled_only_when_every_camera_has_ended_and_nothing_is_owed():
+def test_settled_only_when_every_camera_has_ended_and_nothing_is_owed() -> None:
     """The line may stop when the promise is kept, not before."""
     desk = decide()
     announce(desk, 0)
@@ -161,7 +161,7 @@ def test_settled_only_when_every_camera_has_ended_and_nothing_is_owed():
     assert desk.settled
 
 
-def test_a_successor_goes_on_where_the_log_ends():
+def test_a_successor_goes_on_where_the_log_ends() -> None:
     """A decide that is started again owes what was announced to its forerunner and never written down."""
     desk = decide()
     desk.resume("top", INGEST, 5)
@@ -169,7 +169,7 @@ def test_a_successor_goes_on_where_the_log_ends():
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [5, 6, 7]
 
 
-def test_a_successor_hears_of_an_ingest_that_started_again_too():
+def test_a_successor_hears_of_an_ingest_that_started_again_too() -> None:
     """Ingest was started again while decide was gone: its Begin waits on the link, and ids count from 0."""
     desk = decide()
     desk.resume("top", INGEST, 5)
@@ -179,7 +179,7 @@ def test_a_successor_hears_of_an_ingest_that_started_again_too():
 
 
 @pytest.mark.parametrize("kind", [2, 255])
-def test_a_kind_the_recipe_does_not_know_is_refused(kind: int):
+def test_a_kind_the_recipe_does_not_know_is_refused(kind: int) -> None:
     """A worker on another engine cannot crash decide."""
     desk = decide()
     announce(desk, 0)
@@ -188,7 +188,7 @@ def test_a_kind_the_recipe_does_not_know_is_refused(kind: int):
         answer(desk, 0, Inspection("e@1", 1, 2, 3, maps, np.zeros((8, 8), np.uint8)))
 
 
-def test_an_unknown_camera_is_refused():
+def test_an_unknown_camera_is_refused() -> None:
     """A message for a camera that is not in the config opens no account."""
     with pytest.raises(WireError, match="camera 'side' is not in the config"):
         announce(decide(), 0, "side")
@@ -199,7 +199,7 @@ def seen(kind: int, score: int) -> tuple[Segmentation, np.ndarray]:
     return Segmentation(np.full((8, 8), kind, np.uint8), np.full((8, 8), score, np.uint8), 1), pixels
 
 
-def test_each_engine_is_judged_by_its_own_classes_and_thresholds():
+def test_each_engine_is_judged_by_its_own_classes_and_thresholds() -> None:
     """While one takes over from another both answer; a kind has the name, a score the limit, of its engine."""
     desk = decide()
     milder = EngineClasses("e@2", NAMES, (1.0, 0.9), (0, 0))
@@ -211,7 +211,7 @@ def test_each_engine_is_judged_by_its_own_classes_and_thresholds():
     assert [verdict.engine for verdict in verdicts] == ["e@1", "e@2", "e@1"]
 
 
-def test_an_engine_of_other_classes_is_not_believed():
+def test_an_engine_of_other_classes_is_not_believed() -> None:
     """Its numbers mean something else to the gate and the pictures: its frames end without a result."""
     desk = decide()
     announce(desk, 0)
@@ -222,7 +222,7 @@ def test_an_engine_of_other_classes_is_not_believed():
     assert outcome.verdict.decision is Decision.UNINSPECTED
 
 
-def test_a_camera_is_silent_until_it_is_heard_of_and_again_after_a_while():
+def test_a_camera_is_silent_until_it_is_heard_of_and_again_after_a_while() -> None:
     """A verdict cannot vouch for it: only its ingest can, with frames or by saying that there are none."""
     desk = decide("top", "bottom")
 
@@ -239,7 +239,7 @@ def test_a_camera_is_silent_until_it_is_heard_of_and_again_after_a_while():
     assert len(desk.settle(10 * SILENT_NS)) == 1, "an idle camera owes nothing"
 
 
-def test_a_camera_whose_ingest_has_ended_is_silent():
+def test_a_camera_whose_ingest_has_ended_is_silent() -> None:
     """Nobody looks any more, in order or not; one that begins again is heard of."""
     desk = decide()
     hear(desk, Begin("top", INGEST, None), now=4)
@@ -249,8 +249,8 @@ def test_a_camera_whose_ingest_has_ended_is_silent():
     assert not desk.silent(6)
 
 
-def test_every_captured_frame_is_judged_or_owed_over_restarts():
-    """captured = verdicts + owed, counted apart: by frame ids, by verdicts, by open accounts."""
+def test_every_captured_frame_is_judged_or_owed_over_restarts() -> None:
+    """captured = verdicts + pending, counted apart: by frame ids, by verdicts, by open accounts."""
     meters = Meters(RECIPE.bind(ENGINE))
     desk = decide(meters=meters)
     desk.resume("top", INGEST, 7)
@@ -267,7 +267,7 @@ def test_every_captured_frame_is_judged_or_owed_over_restarts():
     assert camera.last_verdict_ns == 1
 
 
-def test_a_worker_is_unanswered_from_the_first_frame_it_owes():
+def test_a_worker_is_unanswered_from_the_first_frame_it_owes() -> None:
     """A frame without pixels owes no answer; any answer counts."""
     desk = decide()
     hear(desk, announcement(0, fault="dark"), now=3)
@@ -279,7 +279,7 @@ def test_a_worker_is_unanswered_from_the_first_frame_it_owes():
     assert desk.unanswered_ns is None
 
 
-def test_messages_of_a_replaced_ingest_reopen_nothing():
+def test_messages_of_a_replaced_ingest_reopen_nothing() -> None:
     """Its frames that nobody heard of end uninspected, each once; its End, Fault and Idle change nothing else."""
     desk = decide()
     announce(desk, 0, ingest=INGEST)
@@ -303,7 +303,7 @@ def test_messages_of_a_replaced_ingest_reopen_nothing():
     assert desk.tally.captured == 4
 
 
-def test_two_ingests_that_talk_at_once_invent_no_frames():
+def test_two_ingests_that_talk_at_once_invent_no_frames() -> None:
     """Each frame that one of them captured has one verdict, however their messages interleave."""
     desk = decide()
     desk.resume("top", INGEST, 90_000)
@@ -317,7 +317,7 @@ def test_two_ingests_that_talk_at_once_invent_no_frames():
     assert desk.tally.captured == 1 + 2 * 100
 
 
-def test_results_of_an_ingest_that_nobody_announced_are_not_taken_for_the_next_ones():
+def test_results_of_an_ingest_that_nobody_announced_are_not_taken_for_the_next_ones() -> None:
     """Its results wait when decide starts; the next ingest's frames have the same ids and other pixels."""
     desk = decide()
     for frame_id in range(3):
@@ -328,7 +328,7 @@ def test_results_of_an_ingest_that_nobody_announced_are_not_taken_for_the_next_o
     assert desk.late == 3
 
 
-def test_a_result_may_come_before_its_ingest_is_heard():
+def test_a_result_may_come_before_its_ingest_is_heard() -> None:
     """Messages of one ingest travel on two links."""
     desk = decide()
     answer(desk, 0)
@@ -336,7 +336,7 @@ def test_a_result_may_come_before_its_ingest_is_heard():
     assert [each.verdict.decision for each in desk.settle(1)] == [Decision.ACCEPT]
 
 
-def test_early_results_are_bounded():
+def test_early_results_are_bounded() -> None:
     """A worker that answers frames nobody announces cannot fill decide's memory."""
     desk = decide()
     for frame_id in range(MAX_EARLY + 10):
@@ -348,7 +348,7 @@ def test_early_results_are_bounded():
     assert len(pixels.cameras["top"].early) == MAX_EARLY_PICTURES
 
 
-def test_a_result_older_than_its_frame_is_no_accept():
+def test_a_result_older_than_its_frame_is_no_accept() -> None:
     """The worker had it before the frame was captured: it is about other pixels, whatever its id says."""
     desk = decide()
     announce(desk, 0, now=500)
@@ -358,7 +358,7 @@ def test_a_result_older_than_its_frame_is_no_accept():
 
 
 @pytest.mark.parametrize("clean", [Filter("r@2", 128), Filter(RECIPE.identity, 129)])
-def test_a_worker_with_another_recipe_decides_nothing(clean: Filter):
+def test_a_worker_with_another_recipe_decides_nothing(clean: Filter) -> None:
     """What it calls clean may be a defect here."""
     desk = decide()
     announce(desk, 0)
@@ -371,7 +371,7 @@ def test_a_worker_with_another_recipe_decides_nothing(clean: Filter):
 
 
 @pytest.mark.parametrize("first", [announce, answer])
-def test_an_ingest_with_another_recipe_decides_nothing(first: Any):
+def test_an_ingest_with_another_recipe_decides_nothing(first: Any) -> None:
     """Its positions have another scale, its pictures other limits: no result counts, however early."""
     desk = decide()
     if first is answer:
@@ -382,7 +382,7 @@ def test_an_ingest_with_another_recipe_decides_nothing(first: Any):
     assert desk.foreign_recipes == {"ingest of camera top": "r@2"}
 
 
-def test_a_dirty_camera_delays_another_by_one_frame():
+def test_a_dirty_camera_delays_another_by_one_frame() -> None:
     """Cameras take turns, and a turn ends before a backlog does."""
     desk = decide("dirty", "clean")
     for frame_id in range(TURN_FRAMES + 5):
@@ -394,7 +394,7 @@ def test_a_dirty_camera_delays_another_by_one_frame():
     assert (len(desk.settle(1)), desk.behind) == (5, False)
 
 
-def test_frames_lost_before_the_first_one_heard_have_its_time_and_place():
+def test_frames_lost_before_the_first_one_heard_have_its_time_and_place() -> None:
     """Nothing stands at 0 mm in 1970."""
     desk = decide()
     announce(desk, 3)
@@ -404,7 +404,7 @@ def test_frames_lost_before_the_first_one_heard_have_its_time_and_place():
     ]  # fmt: skip
 
 
-def test_a_long_gap_outlives_decide():
+def test_a_long_gap_outlives_decide() -> None:
     """It was killed while it gave the gap's verdicts: its successor gives the rest, each once."""
     first = decide()
     announce(first, 2_000)
@@ -422,7 +422,7 @@ def test_a_long_gap_outlives_decide():
     assert camera.captured == second.tally.captured
 
 
-def test_an_end_of_an_unknown_ingest_invents_no_frame():
+def test_an_end_of_an_unknown_ingest_invents_no_frame() -> None:
     """Nothing of it was announced here, and its frames may have verdicts elsewhere."""
     desk = decide()
     announce(desk, 0, ingest=NEXT_INGEST)

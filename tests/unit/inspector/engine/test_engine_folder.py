@@ -22,7 +22,7 @@ def change(folder: Path, **values: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-def test_identity_is_name_and_content_hash(folder: Path):
+def test_identity_is_name_and_content_hash(folder: Path) -> None:
     """Two engines that differ in anything have different identities."""
     before = open_folder(folder).identity
     assert before.startswith("instant@")
@@ -30,7 +30,7 @@ def test_identity_is_name_and_content_hash(folder: Path):
     assert open_folder(folder).identity != before
 
 
-def test_a_changed_byte_is_refused(folder: Path):
+def test_a_changed_byte_is_refused(folder: Path) -> None:
     """One flipped bit in any file, and the error names the file."""
     path = folder / "golden.npz"
     raw = bytearray(path.read_bytes())
@@ -40,7 +40,7 @@ def test_a_changed_byte_is_refused(folder: Path):
         open_folder(folder)
 
 
-def test_a_missing_file_or_manifest_is_refused(folder: Path):
+def test_a_missing_file_or_manifest_is_refused(folder: Path) -> None:
     """The error says what is missing and how to make it."""
     (folder / "golden.npz").unlink()
     with pytest.raises(EngineError, match=r"golden.npz: No such file"):
@@ -63,14 +63,14 @@ def test_a_missing_file_or_manifest_is_refused(folder: Path):
         ({"min_batch": 9}, "min_batch 9 is over"),
     ],
 )
-def test_a_manifest_that_makes_no_sense_is_refused(folder: Path, values: dict, said: str):
+def test_a_manifest_that_makes_no_sense_is_refused(folder: Path, values: dict, said: str) -> None:
     """Every rule of the manifest is checked before a file is opened."""
     change(folder, **values)
     with pytest.raises(EngineError, match=said):
         open_folder(folder)
 
 
-def test_golden_frames_need_no_pickle(tmp_path: Path):
+def test_golden_frames_need_no_pickle(tmp_path: Path) -> None:
     """A golden file with Python objects in it is refused, not executed."""
     path = tmp_path / "golden.npz"
     np.savez(path, frames=np.array([object()], dtype=object), kind=np.zeros(1), score=np.zeros(1))
@@ -78,7 +78,7 @@ def test_golden_frames_need_no_pickle(tmp_path: Path):
         golden.load(path)
 
 
-def test_agreement_is_by_thresholded_class():
+def test_agreement_is_by_thresholded_class() -> None:
     """A score that moves without crossing the threshold costs no agreement."""
     frames = np.zeros((1, 2, 2), np.uint8)
     kind, score = np.ones((1, 2, 2), np.uint8), np.array([[[0, 100], [130, 255]]], np.uint8)

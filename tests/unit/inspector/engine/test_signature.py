@@ -20,7 +20,7 @@ def engine(tmp_path: Path) -> Path:
     return write_engine(tmp_path / "engine", height=32, width=64).path
 
 
-def test_a_signed_engine_opens_where_its_maker_is_trusted(engine: Path, tmp_path: Path):
+def test_a_signed_engine_opens_where_its_maker_is_trusted(engine: Path, tmp_path: Path) -> None:
     """Among other trusted keys, and on a line that trusts none."""
     maker, other = make_key(tmp_path / "maker"), make_key(tmp_path / "other")
     assert sign(engine, tmp_path / "maker") == maker
@@ -28,7 +28,7 @@ def test_a_signed_engine_opens_where_its_maker_is_trusted(engine: Path, tmp_path
     assert open_trusted(engine, ()).manifest.name == "instant"
 
 
-def test_an_engine_of_somebody_else_is_refused(engine: Path, tmp_path: Path):
+def test_an_engine_of_somebody_else_is_refused(engine: Path, tmp_path: Path) -> None:
     """Whole, by its hashes, and not by anybody the line knows."""
     trusted, _ = make_key(tmp_path / "trusted"), make_key(tmp_path / "stranger")
     sign(engine, tmp_path / "stranger")
@@ -36,7 +36,7 @@ def test_an_engine_of_somebody_else_is_refused(engine: Path, tmp_path: Path):
         open_trusted(engine, (trusted,))
 
 
-def test_an_unsigned_engine_is_refused(engine: Path, tmp_path: Path):
+def test_an_unsigned_engine_is_refused(engine: Path, tmp_path: Path) -> None:
     """The line names the command that signs it."""
     with pytest.raises(EngineError, match="takes signed engines only: `inspector sign"):
         open_trusted(engine, (make_key(tmp_path / "key"),))
@@ -45,14 +45,14 @@ def test_an_unsigned_engine_is_refused(engine: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     "text", [b"", b"!!", base64.b64encode(bytes(64)), base64.b64encode(bytes(7)), bytes(5000)]
 )
-def test_a_damaged_signature_is_refused(engine: Path, tmp_path: Path, text: bytes):
+def test_a_damaged_signature_is_refused(engine: Path, tmp_path: Path, text: bytes) -> None:
     """Whatever stands in its place."""
     (engine / SIGNATURE_NAME).write_bytes(text)
     with pytest.raises(EngineError, match="no trusted key has signed"):
         open_trusted(engine, (make_key(tmp_path / "key"),))
 
 
-def test_a_manifest_changed_after_it_was_signed_is_refused(engine: Path, tmp_path: Path):
+def test_a_manifest_changed_after_it_was_signed_is_refused(engine: Path, tmp_path: Path) -> None:
     """Through the manifest, every threshold and every file's hash is signed."""
     trusted = make_key(tmp_path / "key")
     sign(engine, tmp_path / "key")
@@ -63,7 +63,7 @@ def test_a_manifest_changed_after_it_was_signed_is_refused(engine: Path, tmp_pat
         open_trusted(engine, (trusted,))
 
 
-def test_the_manifest_that_was_checked_is_the_one_that_opens(engine: Path):
+def test_the_manifest_that_was_checked_is_the_one_that_opens(engine: Path) -> None:
     """One that is put in its place meanwhile is not read again."""
     raw = read_manifest_bytes(engine)
     (engine / "manifest.json").write_bytes(raw.replace(b"instant", b"another"))
@@ -71,7 +71,7 @@ def test_the_manifest_that_was_checked_is_the_one_that_opens(engine: Path):
     assert open_folder(engine).manifest.name == "another"
 
 
-def test_a_damaged_engine_is_not_signed(engine: Path, tmp_path: Path):
+def test_a_damaged_engine_is_not_signed(engine: Path, tmp_path: Path) -> None:
     """A signature must not vouch for what would not open."""
     make_key(tmp_path / "key")
     (engine / "golden.npz").write_bytes(b"other")
@@ -80,7 +80,7 @@ def test_a_damaged_engine_is_not_signed(engine: Path, tmp_path: Path):
     assert not (engine / SIGNATURE_NAME).exists()
 
 
-def test_a_signature_travels_with_its_folder(engine: Path, tmp_path: Path):
+def test_a_signature_travels_with_its_folder(engine: Path, tmp_path: Path) -> None:
     """A copy is as good as the original."""
     trusted = make_key(tmp_path / "key")
     sign(engine, tmp_path / "key")
@@ -88,7 +88,7 @@ def test_a_signature_travels_with_its_folder(engine: Path, tmp_path: Path):
     assert open_trusted(tmp_path / "copy", (trusted,)).path == tmp_path / "copy"
 
 
-def test_a_signing_key_is_its_owners_alone_and_is_not_overwritten(tmp_path: Path):
+def test_a_signing_key_is_its_owners_alone_and_is_not_overwritten(tmp_path: Path) -> None:
     """Mode 0600, and a second call refuses."""
     make_key(tmp_path / "key")
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
@@ -99,7 +99,7 @@ def test_a_signing_key_is_its_owners_alone_and_is_not_overwritten(tmp_path: Path
 @pytest.mark.parametrize(
     "content", [b"", b"not a key", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
 )
-def test_what_is_no_signing_key_is_one_clear_line(engine: Path, tmp_path: Path, content: bytes):
+def test_what_is_no_signing_key_is_one_clear_line(engine: Path, tmp_path: Path, content: bytes) -> None:
     """It names the command that makes one."""
     (tmp_path / "key").write_bytes(content)
     with pytest.raises(InputError, match="inspector keys signing"):

@@ -87,18 +87,18 @@ def hear_frames(intake: Intake, count: int) -> list[Frame]:
 
 
 def join(dispatch: Dispatch, *intakes: Intake) -> None:
-    """Until every worker has said how much room it has."""
-    room = dispatch.room + sum(WINDOW for _ in intakes)
+    """Until every worker has said how much credit it has."""
+    credit = dispatch.credit + sum(WINDOW for _ in intakes)
 
     def met() -> bool:
         for intake in intakes:
             assert not hear(intake)
-        return dispatch.wait_for_room(1) >= room
+        return dispatch.wait_for_credit(1) >= credit
 
     until(met)
 
 
-def test_a_worker_is_sent_no_more_than_it_has_room_for(link: Link):
+def test_a_worker_is_sent_no_more_than_it_has_room_for(link: Link) -> None:
     """And more when it is done with some, a lump at a time."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
@@ -107,12 +107,12 @@ def test_a_worker_is_sent_no_more_than_it_has_room_for(link: Link):
     assert [frame.frame_id for frame in first] == [0, 1, 2, 3]
     assert [int(frame.pixels.max()) for frame in first] == [0, 1, 2, 3]
     intake.release(0, link.ingest_epoch)
-    assert dispatch.wait_for_room(100) == 0, "one frame is not worth a message"
+    assert dispatch.wait_for_credit(100) == 0, "one frame is not worth a message"
     intake.release(1, link.ingest_epoch)
-    assert dispatch.wait_for_room(10_000) == LUMP
+    assert dispatch.wait_for_credit(10_000) == LUMP
 
 
-def test_a_frame_larger_than_a_slot_travels_in_the_message(link: Link):
+def test_a_frame_larger_than_a_slot_travels_in_the_message(link: Link) -> None:
     """Whatever size a camera sends reaches the worker, which has a word for it."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
@@ -122,7 +122,7 @@ def test_a_frame_larger_than_a_slot_travels_in_the_message(link: Link):
         assert np.array_equal(sent.pixels, seen.pixels)
 
 
-def test_frames_go_where_there_is_room(link: Link):
+def test_frames_go_where_there_is_room(link: Link) -> None:
     """Two workers share a camera; none waits while the other idles."""
     dispatch = link.ingest()
     first, second = link.worker(), link.worker()
@@ -132,22 +132,22 @@ def test_frames_go_where_there_is_room(link: Link):
     assert sorted(frame.frame_id for frame in seen) == list(range(8))
 
 
-def test_a_worker_that_leaves_gets_all_that_was_sent_and_no_more(link: Link):
+def test_a_worker_that_leaves_gets_all_that_was_sent_and_no_more(link: Link) -> None:
     """It may end once it has parted: nothing is lost on the way."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
     assert dispatch.send(link.frames(3)) == 3
     intake.leave()
-    until(lambda: dispatch.wait_for_room(1) == 0)
+    until(lambda: dispatch.wait_for_credit(1) == 0)
     assert dispatch.send(link.frames(1)) == 0
     assert len(hear_frames(intake, 3)) == 3
     until(lambda: hear(intake) or intake.parted)
     intake.release(0, link.ingest_epoch)
     intake.release(1, link.ingest_epoch)
-    assert dispatch.wait_for_room(200) == 0, "it asks for nothing more"
+    assert dispatch.wait_for_credit(200) == 0, "it asks for nothing more"
 
 
-def test_a_worker_that_is_gone_is_passed_over(link: Link):
+def test_a_worker_that_is_gone_is_passed_over(link: Link) -> None:
     """The next one gets its frames; what it was sent before is the deadline's affair."""
     dispatch = link.ingest()
     gone, there = link.worker(), link.worker()
@@ -159,22 +159,22 @@ def test_a_worker_that_is_gone_is_passed_over(link: Link):
     parted.close()
     assert dispatch.send(link.frames(WINDOW)) == WINDOW
     assert len(hear_frames(there, WINDOW)) == WINDOW
-    assert dispatch.room == 0
+    assert dispatch.credit == 0
 
 
-def test_slots_of_a_stuck_worker_come_back_after_the_deadline(link: Link):
+def test_slots_of_a_stuck_worker_come_back_after_the_deadline(link: Link) -> None:
     """A worker that hangs holds up no other for longer than its frames had time."""
     dispatch = link.ingest(deadline_ns=300_000_000, slots=WINDOW)
     stuck = link.worker()
     join(dispatch, stuck)
     assert dispatch.send(link.frames(WINDOW)) == WINDOW
     other = link.worker()
-    until(lambda: hear(other) or dispatch.wait_for_room(1) > 0)
+    until(lambda: hear(other) or dispatch.wait_for_credit(1) > 0)
     assert dispatch.send(link.frames(1)) == 1
 
 
-def test_an_ingest_that_starts_again_finds_its_workers(link: Link):
-    """Room counts from anew, and frames of the old one give nothing back to the new one."""
+def test_an_ingest_that_starts_again_finds_its_workers(link: Link) -> None:
+    """Credit counts from anew, and frames of the old one give nothing back to the new one."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
     dispatch.send(link.frames(2))
@@ -183,34 +183,34 @@ def test_an_ingest_that_starts_again_finds_its_workers(link: Link):
     link.ends[0].close()
     again = link.ingest()
     join(again, intake)
-    assert again.room == WINDOW
+    assert again.credit == WINDOW
     for frame in old:
         intake.release(frame.frame_id, session)
-    assert again.wait_for_room(100) == WINDOW
+    assert again.wait_for_credit(100) == WINDOW
     assert [int(frame.pixels.max()) for frame in old] == [0, 1], "the old pixels are still what they were"
     again.send(link.frames(1))
     assert hear_frames(intake, 1)[0].frame_id == 2
 
 
-def test_noise_is_refused_and_counted(link: Link):
+def test_noise_is_refused_and_counted(link: Link) -> None:
     """Whoever may open the socket may send anything: ingest goes on."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
     for noise in (b"\x63old", b"\x02\xff\xff", os.urandom(40)):
         intake.socket.send(noise)
     intake.socket.send_multipart([b"two", b"parts"])
-    until(lambda: dispatch.wait_for_room(1) and dispatch.refused == 4)
+    until(lambda: dispatch.wait_for_credit(1) and dispatch.refused == 4)
     assert dispatch.send(link.frames(1)) == 1
 
 
-def test_waiting_for_room_ends_with_a_stop(link: Link):
+def test_waiting_for_room_ends_with_a_stop(link: Link) -> None:
     """And with the time it was given."""
     dispatch = link.ingest()
     started_s = time.monotonic()
-    assert dispatch.wait_for_room(50) == 0
+    assert dispatch.wait_for_credit(50) == 0
     assert time.monotonic() - started_s >= 0.05
     os.kill(os.getpid(), 15)
-    assert dispatch.wait_for_room() == 0
+    assert dispatch.wait_for_credit() == 0
 
 
 @pytest.mark.parametrize(
@@ -231,12 +231,12 @@ def test_waiting_for_room_ends_with_a_stop(link: Link):
 )
 def test_a_slow_engine_is_not_buried(
     batch: int, slots: int, seconds: float, deadline_s: float, cameras: int, expected: tuple[int, int]
-):
+) -> None:
     """What waits in a worker is what its engine does in a moment, and early enough for the deadline."""
     assert window_frames(batch, slots, seconds, deadline_s, cameras) == expected
 
 
-def test_zmq_still_drops_nothing_silently(link: Link):
+def test_zmq_still_drops_nothing_silently(link: Link) -> None:
     """The link relies on ROUTER_MANDATORY: a message for nobody is an error."""
     link.ingest()
     with pytest.raises(zmq.ZMQError):

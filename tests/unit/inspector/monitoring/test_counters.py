@@ -26,7 +26,7 @@ def outcome(decision: Decision, reasons: tuple[str, ...] = (), kinds: tuple[int,
     return Outcome(verdict, total_ms=501.0)
 
 
-def test_frames_are_counted_by_camera_decision_and_reason(meters: Meters):
+def test_frames_are_counted_by_camera_decision_and_reason(meters: Meters) -> None:
     """A reject by the kind that is to blame, a frame that nobody has seen by why."""
     meters.verdict(outcome(Decision.ACCEPT))
     meters.verdict(outcome(Decision.REJECT, ("x",), kinds=(1, 2)))
@@ -39,7 +39,7 @@ def test_frames_are_counted_by_camera_decision_and_reason(meters: Meters):
     assert meters.verdicts["top"] == 3
 
 
-def test_latencies_fall_into_classes(meters: Meters):
+def test_latencies_fall_into_classes(meters: Meters) -> None:
     """A frame that nobody has seen has a total, and no stages."""
     meters.verdict(outcome(Decision.ACCEPT))
     meters.verdict(outcome(Decision.UNINSPECTED, ("shed: x",)))
@@ -48,7 +48,7 @@ def test_latencies_fall_into_classes(meters: Meters):
     assert meters.stages["total"].total == pytest.approx(12.6 + 501.0)
 
 
-def test_a_value_at_the_end_of_a_class_lies_in_it():
+def test_a_value_at_the_end_of_a_class_lies_in_it() -> None:
     """As Prometheus has it: less or equal; what is over all ends is in the open class."""
     histogram = Histogram((1.0, 2.0))
     for value in (0.5, 1.0, 1.5, 2.0, 2.1, 1e9):
@@ -56,7 +56,7 @@ def test_a_value_at_the_end_of_a_class_lies_in_it():
     assert histogram.counts == [2, 2, 2]
 
 
-def test_a_worker_counts_once_and_its_batches_each(meters: Meters):
+def test_a_worker_counts_once_and_its_batches_each(meters: Meters) -> None:
     """Two workers at a time, as in a swap; a message without a batch tells of none."""
     for _ in range(3):
         meters.worker("e@1", Working(7, 5, (3, 1)))
@@ -65,7 +65,7 @@ def test_a_worker_counts_once_and_its_batches_each(meters: Meters):
     assert (meters.worker_starts, meters.worker_waiting, meters.engine) == (2, 0, "e@2")
 
 
-def test_workers_that_restart_for_ever_take_no_memory_for_ever(meters: Meters):
+def test_workers_that_restart_for_ever_take_no_memory_for_ever(meters: Meters) -> None:
     """A storm of starts is counted, and is still a fixed size."""
     for start in range(10 * WORKERS_KNOWN):
         meters.worker("e@1", Working(start, 0))

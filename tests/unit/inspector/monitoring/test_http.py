@@ -50,13 +50,13 @@ def scrape(port: int, path: str = "/healthz") -> tuple[int, float]:
     return int(answer.split()[1]), time.monotonic() - began_s
 
 
-def test_the_three_paths_are_answered(port: int):
+def test_the_three_paths_are_answered(port: int) -> None:
     """No line has said anything yet: not healthy, with metrics and a status all the same."""
     paths = ("/healthz", "/metrics", "/status", "/metrics?x=1", "/etc/passwd")
     assert [scrape(port, path)[0] for path in paths] == [503, 200, 200, 200, 404]
 
 
-def test_a_client_that_sends_a_byte_now_and_then_blinds_nobody(port: int):
+def test_a_client_that_sends_a_byte_now_and_then_blinds_nobody(port: int) -> None:
     """Its connection ends at a fixed time, however busy it looks; others are answered meanwhile."""
     ended_s: list[float] = []
     began_s = time.monotonic()
@@ -82,7 +82,7 @@ def test_a_client_that_sends_a_byte_now_and_then_blinds_nobody(port: int):
 
 
 @pytest.mark.parametrize("count", [8, 3 * MOST_CONNECTIONS])
-def test_silent_connections_block_nobody(port: int, count: int):
+def test_silent_connections_block_nobody(port: int, count: int) -> None:
     """Idle ones wait beside the others; over the bound the oldest goes, and no thread is made for any."""
     threads = threading.active_count()
     with contextlib.ExitStack() as stack:
@@ -92,7 +92,7 @@ def test_silent_connections_block_nobody(port: int, count: int):
         assert threading.active_count() == threads
 
 
-def test_a_client_that_does_not_read_its_answer_blocks_nobody(port: int):
+def test_a_client_that_does_not_read_its_answer_blocks_nobody(port: int) -> None:
     """Its answer waits in the kernel, and goes at the same fixed time."""
     with contextlib.ExitStack() as stack:
         for _ in range(10):
@@ -119,7 +119,7 @@ def test_a_client_that_does_not_read_its_answer_blocks_nobody(port: int):
         (b"\r\n\r\n", 400),
     ],
 )
-def test_what_is_not_asked_by_this_pc_in_http_is_refused(port: int, sent: bytes, code: int):
+def test_what_is_not_asked_by_this_pc_in_http_is_refused(port: int, sent: bytes, code: int) -> None:
     """A name that leads here from elsewhere (DNS rebinding), another method, garbage: an answer, and no data."""
     answer = raw(port, sent)
     assert int(answer.split()[1]) == code
@@ -127,14 +127,14 @@ def test_what_is_not_asked_by_this_pc_in_http_is_refused(port: int, sent: bytes,
     assert scrape(port)[0] == 503
 
 
-def test_head_has_no_body(port: int):
+def test_head_has_no_body(port: int) -> None:
     """Its length is that of GET's."""
     head, _, body = raw(port, b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503")
     assert body == b""
 
 
-def test_a_disk_that_hangs_holds_up_no_answer(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch):
+def test_a_disk_that_hangs_holds_up_no_answer(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network disk that is gone blocks who asks it: that is a thread of its own."""
     release = threading.Event()
     asked = threading.Event()
@@ -153,7 +153,7 @@ def test_a_disk_that_hangs_holds_up_no_answer(tmp_path: Path, port: int, monkeyp
         release.set()
 
 
-def test_nothing_is_left_at_the_end(tmp_path: Path):
+def test_nothing_is_left_at_the_end(tmp_path: Path) -> None:
     """No thread that answers and no descriptor, with connections open."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

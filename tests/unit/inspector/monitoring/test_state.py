@@ -14,7 +14,7 @@ from inspector.monitoring.state import (
 )
 
 CAMERA = CameraState(
-    captured=100, accepted=90, rejected=5, uninspected=2, owed=3, late=0, shed=0, begins=1,
+    captured=100, accepted=90, rejected=5, uninspected=2, pending=3, late=0, shed=0, begins=1,
     frames_per_second=40.0, newest=200, newest_uninspected=20, last_frame=99, last_verdict_s=0.1, heard_s=0.1,
     silent=False, ended=False,
 )  # fmt: skip
@@ -38,8 +38,8 @@ def camera(**more: object) -> LineState:
     return changed(cameras={"top": msgspec.structs.replace(CAMERA, **more)})
 
 
-def test_a_line_that_works_has_no_findings():
-    """Frames owed and frames in the worker are its work, not a fault."""
+def test_a_line_that_works_has_no_findings() -> None:
+    """Frames pending and frames in the worker are its work, not a fault."""
     assert findings(LINE, NOW_NS) == []
     assert findings(changed(gate=None), NOW_NS) == []
     assert findings(camera(newest=10, newest_uninspected=9), NOW_NS) == [], "too few to judge by"
@@ -51,7 +51,7 @@ def test_a_line_that_works_has_no_findings():
         (None, "decide is starting"),
         (
             camera(captured=101),
-            "camera top: the ledger does not balance: captured 101, but 97 verdicts and 3 owed",
+            "camera top: the ledger does not balance: captured 101, but 97 verdicts and 3 pending",
         ),
         (camera(silent=True, heard_s=12.0), "camera top: its ingest was not for 12.0 s heard of"),
         (camera(silent=True, heard_s=None), "camera top: its ingest was never heard of"),
@@ -67,19 +67,19 @@ def test_a_line_that_works_has_no_findings():
         (changed(sinks=SinkState(0, 0, 0, 4, False, 0, 0)), "records: 4 verdicts lost: free some space at /out"),
     ],
 )
-def test_each_fault_is_one_line_that_says_what_to_do(state: LineState | None, said: str):
+def test_each_fault_is_one_line_that_says_what_to_do(state: LineState | None, said: str) -> None:
     """And nothing else is found."""
     (found,) = findings(state, NOW_NS)
     assert found.startswith(said)
 
 
-def test_a_worker_has_two_deadlines_before_it_is_missed():
+def test_a_worker_has_two_deadlines_before_it_is_missed() -> None:
     """A line that may take its time is not called broken for it."""
     slow = changed(deadline_ms=60_000.0, worker=WorkerState(1, 0, 100.0, "e@1"))
     assert findings(slow, NOW_NS) == []
 
 
-def test_a_decide_that_hangs_is_all_there_is_to_say():
+def test_a_decide_that_hangs_is_all_there_is_to_say() -> None:
     """Everything else it said is old."""
     (found,) = findings(camera(captured=0), LINE.taken_ns + 5 * 10**9)
     assert found.startswith("decide has not moved for 5.0 s")

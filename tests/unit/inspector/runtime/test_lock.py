@@ -27,7 +27,7 @@ def start(folder: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
 
 
-def test_of_two_that_start_at_once_one_stays(tmp_path: Path):
+def test_of_two_that_start_at_once_one_stays(tmp_path: Path) -> None:
     """And the other says who is there."""
     with start(tmp_path) as first, start(tmp_path) as second:
         both = [first, second]
@@ -39,7 +39,7 @@ def test_of_two_that_start_at_once_one_stays(tmp_path: Path):
     assert other.startswith(f"{tmp_path}: another decide is at work there (pid ")
 
 
-def test_a_killed_process_leaves_the_place_free(tmp_path: Path):
+def test_a_killed_process_leaves_the_place_free(tmp_path: Path) -> None:
     """The kernel lets go of the lock, whatever file is left."""
     with start(tmp_path) as process:
         assert process.stdout.readline().strip() == "held"

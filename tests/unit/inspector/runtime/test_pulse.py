@@ -29,35 +29,35 @@ def pulse(listener: NotifyListener) -> Iterator[Pulse]:
     notifier.close()
 
 
-def fed(pulse: Pulse, ear: NotifyListener, done: int, *, owed: bool) -> bool:
+def fed(pulse: Pulse, ear: NotifyListener, done: int, *, pending: bool) -> bool:
     """Whether a turn, made when the next meal is due, feeds."""
     time.sleep(WATCHDOG_S / 2)
-    pulse.turn(done, owed=owed, say=lambda: "at work")
+    pulse.turn(done, pending=pending, say=lambda: "at work")
     return "WATCHDOG" in ear.receive()
 
 
-def test_work_that_does_not_move_starves_the_watchdog(listener: NotifyListener, pulse: Pulse):
+def test_work_that_does_not_move_starves_the_watchdog(listener: NotifyListener, pulse: Pulse) -> None:
     """A batch in the engine and no answer: the loop turns, and is not fed; the first answer feeds again."""
-    assert fed(pulse, listener, 7, owed=True), "progress since the start"
-    assert [fed(pulse, listener, 7, owed=True) for _ in range(3)] == [False] * 3
-    assert fed(pulse, listener, 8, owed=True)
+    assert fed(pulse, listener, 7, pending=True), "progress since the start"
+    assert [fed(pulse, listener, 7, pending=True) for _ in range(3)] == [False] * 3
+    assert fed(pulse, listener, 8, pending=True)
 
 
-def test_an_empty_table_is_life(listener: NotifyListener, pulse: Pulse):
-    """Nothing done and nothing owed."""
-    assert all(fed(pulse, listener, 0, owed=False) for _ in range(3))
+def test_an_empty_table_is_life(listener: NotifyListener, pulse: Pulse) -> None:
+    """Nothing done and nothing pending."""
+    assert all(fed(pulse, listener, 0, pending=False) for _ in range(3))
 
 
-def test_a_busy_loop_feeds_seldom(listener: NotifyListener, pulse: Pulse):
+def test_a_busy_loop_feeds_seldom(listener: NotifyListener, pulse: Pulse) -> None:
     """systemd is not woken for every frame."""
     meals = 0
     for done in range(200):
-        pulse.turn(done, owed=True, say=lambda: "at work")
+        pulse.turn(done, pending=True, say=lambda: "at work")
         meals += "WATCHDOG" in listener.receive()
     assert 1 <= meals < 100
 
 
-def test_one_that_is_held_up_lives_and_says_by_whom(listener: NotifyListener, pulse: Pulse):
+def test_one_that_is_held_up_lives_and_says_by_whom(listener: NotifyListener, pulse: Pulse) -> None:
     """decide is away: a restart of ingest would lose the announcements it still holds."""
     pulse.held_up("decide")
     told = listener.receive()
@@ -65,16 +65,18 @@ def test_one_that_is_held_up_lives_and_says_by_whom(listener: NotifyListener, pu
     assert told["STATUS"].endswith("held up: decide takes no more")
 
 
-def test_without_a_watchdog_only_the_status_is_told(listener: NotifyListener, monkeypatch: pytest.MonkeyPatch):
+def test_without_a_watchdog_only_the_status_is_told(
+    listener: NotifyListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A desk has no WatchdogSec."""
     monkeypatch.delenv("WATCHDOG_USEC")
     notifier = Notifier()
-    Pulse(notifier, "frames").turn(1, owed=False, say=lambda: "at work")
+    Pulse(notifier, "frames").turn(1, pending=False, say=lambda: "at work")
     notifier.close()
     assert listener.receive().keys() == {"STATUS"}
 
 
-def test_a_listener_that_has_gone_stops_nothing(listener: NotifyListener, pulse: Pulse):
+def test_a_listener_that_has_gone_stops_nothing(listener: NotifyListener, pulse: Pulse) -> None:
     """systemd may restart itself."""
     Path(listener.address).unlink()
-    pulse.turn(1, owed=False, say=lambda: "at work")
+    pulse.turn(1, pending=False, say=lambda: "at work")

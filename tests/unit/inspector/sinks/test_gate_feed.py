@@ -4,7 +4,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from plc import heard
 
 from inspector.core.rules import BoundRecipe, score_thresholds
 from inspector.core.verdicts import Outcome
@@ -13,6 +12,7 @@ from inspector.sinks.gate.gate import RECORDS, Action, Fault, MemoryGate
 from inspector.sinks.gate.log import GATE_LOG_NAME, GateLine, GateLog
 from inspector.sinks.gate.registers import REGISTERS, encode
 from inspector.values import Decision, Defect, Verdict
+from tests.support.plc import heard
 
 LATE_MS = 200.0
 NAMES = ("normal", "pits", "stains")
@@ -29,12 +29,12 @@ class Desk:
         self.gate = MemoryGate()
         self.feed = GateFeed(self.gate, ["top", "bottom"], RECIPE, LATE_MS, clock_ns=lambda: self.now_ns)
 
-    def turn(self, after_ns: int = 0, owed: int = 0, silent: bool = False) -> None:
+    def turn(self, after_ns: int = 0, pending: int = 0, silent: bool = False) -> None:
         self.now_ns += after_ns
-        self.feed.turn([], owed=owed, silent=silent)
+        self.feed.turn([], pending=pending, silent=silent)
 
     def give(self, outcomes: list[Outcome], silent: bool = False) -> None:
-        self.feed.turn(outcomes, owed=0, silent=silent)
+        self.feed.turn(outcomes, pending=0, silent=silent)
 
     @property
     def heartbeat(self) -> int:
@@ -66,7 +66,7 @@ def outcome(
     return Outcome(verdict, total_ms=total_ms)
 
 
-def test_uninspected_is_reject_at_the_gate(desk: Desk):
+def test_uninspected_is_reject_at_the_gate(desk: Desk) -> None:
     """There is no third way, and the flag says that nobody has seen the frame."""
     desk.give([outcome(0), outcome(1, Decision.REJECT), outcome(2, Decision.UNINSPECTED)])
     records = heard(list(desk.gate.blocks))
@@ -75,7 +75,7 @@ def test_uninspected_is_reject_at_the_gate(desk: Desk):
     assert [record.position_mm for record in records] == [0.0, 500.0, 1000.0]
 
 
-def test_verdicts_come_in_order_and_once_whatever_their_number(desk: Desk):
+def test_verdicts_come_in_order_and_once_whatever_their_number(desk: Desk) -> None:
     """More than one block holds at a time, from two cameras."""
     given = 0
     for count in (1, RECORDS, 3 * RECORDS + 5, 0, 2):
@@ -89,7 +89,7 @@ def test_verdicts_come_in_order_and_once_whatever_their_number(desk: Desk):
     assert desk.feed.counts.taken == total
 
 
-def test_a_turn_writes_once_however_many_verdicts_come(desk: Desk):
+def test_a_turn_writes_once_however_many_verdicts_come(desk: Desk) -> None:
     """So it waits for one answer at most; the others are told in the turns that follow, late where they are."""
     written = len(desk.gate.blocks)
     desk.give([outcome(index, total_ms=LATE_MS - 30) for index in range(3 * RECORDS)])
@@ -102,7 +102,7 @@ def test_a_turn_writes_once_however_many_verdicts_come(desk: Desk):
     assert desk.feed.counts.longest_ms == 40
 
 
-def test_verdicts_that_cannot_wait_are_missed_and_the_gate_rejects(desk: Desk):
+def test_verdicts_that_cannot_wait_are_missed_and_the_gate_rejects(desk: Desk) -> None:
     """The oldest go: their numbers are a gap, and the fault stands for long enough to be seen."""
     desk.give([outcome(index) for index in range(WAITING + 5)])
     records = heard(list(desk.gate.blocks))
@@ -117,7 +117,7 @@ def test_verdicts_that_cannot_wait_are_missed_and_the_gate_rejects(desk: Desk):
     assert desk.feed.counts.taken == WAITING
 
 
-def test_a_gate_that_fails_leaves_nothing_waiting(desk: Desk):
+def test_a_gate_that_fails_leaves_nothing_waiting(desk: Desk) -> None:
     """What was not taken would come too late, and so would what is behind it: all of it is missed at once."""
     desk.gate.reachable = False
     desk.give([outcome(index) for index in range(3 * RECORDS)])
@@ -127,28 +127,28 @@ def test_a_gate_that_fails_leaves_nothing_waiting(desk: Desk):
     assert desk.gate.blocks[-1].records[0].sequence == 3 * RECORDS + 1
 
 
-def test_a_verdict_that_comes_too_late_is_marked(desk: Desk):
+def test_a_verdict_that_comes_too_late_is_marked(desk: Desk) -> None:
     """By the age of its frame; a frame whose capture is unknown is late."""
     desk.give([outcome(0, total_ms=LATE_MS), outcome(1, total_ms=LATE_MS + 1), outcome(2, total_ms=None)])
     assert [record.late for record in heard(list(desk.gate.blocks))] == [False, True, True]
     assert desk.feed.counts.late == 2
 
 
-def test_the_class_is_that_of_the_largest_defect_that_rejects(desk: Desk):
+def test_the_class_is_that_of_the_largest_defect_that_rejects(desk: Desk) -> None:
     """A larger one that is only recorded is not to blame, and an accept blames none."""
     both = (defect(1, 10), defect(2, 500))
     desk.give([outcome(0, Decision.REJECT, defects=both), outcome(1, defects=(defect(2, 500),))])
     assert [record.kind for record in heard(list(desk.gate.blocks))] == [1, 0]
 
 
-def test_a_class_keeps_its_number_when_an_engine_numbers_it_otherwise(desk: Desk):
+def test_a_class_keeps_its_number_when_an_engine_numbers_it_otherwise(desk: Desk) -> None:
     """After a swap: the PLC knows the classes by the engine that decide has started with."""
     swapped = (defect(2, 10, "pits"), defect(1, 500, "stains"))
     desk.give([outcome(0, Decision.REJECT, defects=swapped)])
     assert desk.gate.blocks[-1].records[0].kind == 1
 
 
-def test_what_the_gate_missed_is_a_gap_and_never_comes_later(desk: Desk):
+def test_what_the_gate_missed_is_a_gap_and_never_comes_later(desk: Desk) -> None:
     """Counted, the fault raised for long enough to be seen, the numbers go on."""
     desk.give([outcome(0)])
     desk.gate.reachable = False
@@ -166,8 +166,8 @@ def test_what_the_gate_missed_is_a_gap_and_never_comes_later(desk: Desk):
     assert desk.gate.blocks[-1].fault == Fault(0)
 
 
-def test_the_heartbeat_moves_with_verdicts_and_with_verified_idleness(desk: Desk):
-    """Nothing owed and every camera heard of: a strip that stands still is not a dead line."""
+def test_the_heartbeat_moves_with_verdicts_and_with_verified_idleness(desk: Desk) -> None:
+    """Nothing pending and every camera heard of: a strip that stands still is not a dead line."""
     before = desk.heartbeat
     desk.give([outcome(0)])
     assert desk.heartbeat == before + 1
@@ -177,27 +177,27 @@ def test_the_heartbeat_moves_with_verdicts_and_with_verified_idleness(desk: Desk
     assert desk.heartbeat == before + 2, "not more often than its pace"
 
 
-@pytest.mark.parametrize("state", [{"owed": 3}, {"silent": True}, {"owed": 3, "silent": True}])
-def test_the_heartbeat_stands_still_when_verdicts_stop(desk: Desk, state: dict[str, int]):
-    """Frames are owed, or a camera is not heard of: time alone moves nothing."""
+@pytest.mark.parametrize("state", [{"pending": 3}, {"silent": True}, {"pending": 3, "silent": True}])
+def test_the_heartbeat_stands_still_when_verdicts_stop(desk: Desk, state: dict[str, int]) -> None:
+    """Frames are pending, or a camera is not heard of: time alone moves nothing."""
     before = desk.heartbeat
     for _ in range(50):
         desk.turn(BEAT_NS, **state)
     assert desk.heartbeat == before
 
 
-def test_a_gate_that_goes_while_nothing_moves_is_found_out(desk: Desk):
+def test_a_gate_that_goes_while_nothing_moves_is_found_out(desk: Desk) -> None:
     """A camera is silent, no verdict comes: the gate is written to all the same; the heartbeat stands still."""
     desk.turn(silent=True)
     before, written = desk.heartbeat, len(desk.gate.blocks)
     desk.turn(BEAT_NS, silent=True)
     assert (desk.heartbeat, len(desk.gate.blocks)) == (before, written + 1)
     desk.gate.reachable = False
-    desk.turn(BEAT_NS, owed=1, silent=True)
+    desk.turn(BEAT_NS, pending=1, silent=True)
     assert not desk.feed.taking
 
 
-def test_a_run_has_another_number_than_the_one_before_it():
+def test_a_run_has_another_number_than_the_one_before_it() -> None:
     """Found in the registers: the PLC would take the first verdicts for old ones. Its own number is kept."""
     desk = Desk()
     drawn = desk.feed._run
@@ -211,7 +211,7 @@ def test_a_run_has_another_number_than_the_one_before_it():
     assert desk.gate.blocks[-1].run == begun
 
 
-def test_verdicts_of_one_camera_do_not_vouch_for_another(desk: Desk):
+def test_verdicts_of_one_camera_do_not_vouch_for_another(desk: Desk) -> None:
     """One camera silent: its fault is raised, and the other's verdicts move no heartbeat."""
     desk.turn(BEAT_NS, silent=True)
     assert desk.gate.blocks[-1].fault == Fault.CAMERA_SILENT
@@ -224,7 +224,7 @@ def test_verdicts_of_one_camera_do_not_vouch_for_another(desk: Desk):
     assert desk.heartbeat == before + 1
 
 
-def test_an_end_in_order_is_told(desk: Desk):
+def test_an_end_in_order_is_told(desk: Desk) -> None:
     """The PLC need not wait for its silence to end; verdicts that wait are told before."""
     desk.give([outcome(index) for index in range(2 * RECORDS)])
     desk.feed.close()
@@ -232,7 +232,7 @@ def test_an_end_in_order_is_told(desk: Desk):
     assert desk.gate.blocks[-1].fault == Fault.STOPPED
 
 
-def test_before_any_camera_is_heard_of_the_gate_rejects():
+def test_before_any_camera_is_heard_of_the_gate_rejects() -> None:
     """A start is no promise."""
     desk = Desk()
     desk.give([outcome(0)], silent=True)
@@ -240,7 +240,7 @@ def test_before_any_camera_is_heard_of_the_gate_rejects():
     assert desk.heartbeat == 0
 
 
-def test_numbers_wrap_without_the_one_that_means_nothing(desk: Desk):
+def test_numbers_wrap_without_the_one_that_means_nothing(desk: Desk) -> None:
     """After 2³² − 1 comes 1; the heartbeat has 16 bits; a position beyond the scale stays at its end."""
     desk.feed._sequence, desk.feed._heartbeat = 2**32 - 2, 2**16 - 1
     desk.give([outcome(10**8), outcome(1, camera="bottom")])
@@ -252,7 +252,7 @@ def test_numbers_wrap_without_the_one_that_means_nothing(desk: Desk):
     assert all(0 <= word < 2**16 for word in words)
 
 
-def test_an_ingest_that_starts_again_begins_a_new_run(desk: Desk):
+def test_an_ingest_that_starts_again_begins_a_new_run(desk: Desk) -> None:
     """Its positions begin anew: under the old number a PLC would let steel pass by accepts of other steel."""
     desk.give([outcome(5, epoch=1), outcome(5, camera="bottom", epoch=1)])
     run = desk.gate.blocks[-1].run
@@ -264,13 +264,13 @@ def test_an_ingest_that_starts_again_begins_a_new_run(desk: Desk):
     told = [
         (block.run, record.sequence, record.camera) for block in desk.gate.blocks for record in block.records[:1]
     ]
-    assert (run, 3, 1) in told, "what the old ingest owed is told in its run"
+    assert (run, 3, 1) in told, "frames pending of the old ingest are told in its run"
     last = desk.gate.blocks[-1]
     assert last.run == run + 1
     assert [(record.sequence, record.camera) for record in last.records] == [(2, 2), (1, 1)]
 
 
-def test_a_run_begins_also_where_its_first_verdicts_were_missed(desk: Desk):
+def test_a_run_begins_also_where_its_first_verdicts_were_missed(desk: Desk) -> None:
     """The PLC was away while the ingest started again."""
     desk.give([outcome(5, epoch=1)])
     run = desk.gate.blocks[-1].run
@@ -281,7 +281,7 @@ def test_a_run_begins_also_where_its_first_verdicts_were_missed(desk: Desk):
     assert desk.gate.blocks[-1].run == run + 1
 
 
-def test_a_verdict_behind_its_camera_is_missed(desk: Desk):
+def test_a_verdict_behind_its_camera_is_missed(desk: Desk) -> None:
     """Of a replaced ingest, or of a gap: its position is old steel's. The PLC hears a gap and a fault instead."""
     desk.give([outcome(5, epoch=2)])
     desk.give([outcome(9, Decision.UNINSPECTED, epoch=1), outcome(4, Decision.UNINSPECTED, epoch=2)])
@@ -293,21 +293,21 @@ def test_a_verdict_behind_its_camera_is_missed(desk: Desk):
     assert desk.gate.blocks[-1].records[0].sequence == 4
 
 
-def test_a_refused_message_is_a_fault(desk: Desk):
+def test_a_refused_message_is_a_fault(desk: Desk) -> None:
     """Frames that it told of may never get a verdict."""
-    desk.feed.turn([], owed=0, silent=False, refused=True)
+    desk.feed.turn([], pending=0, silent=False, refused=True)
     assert desk.gate.blocks[-1].fault == Fault.REFUSED
     desk.turn()
     assert desk.gate.blocks[-1].fault == Fault(0)
 
 
-def test_what_the_gate_was_told_is_on_record(tmp_path: Path):
+def test_what_the_gate_was_told_is_on_record(tmp_path: Path) -> None:
     """A line a write: the run, the first sequence, each frame, and whether the gate confirmed it."""
     gate = MemoryGate()
     feed = GateFeed(gate, ["top"], RECIPE, LATE_MS, GateLog(tmp_path))
-    feed.turn([outcome(0, epoch=7), outcome(1, epoch=7)], owed=0, silent=False)
+    feed.turn([outcome(0, epoch=7), outcome(1, epoch=7)], pending=0, silent=False)
     gate.reachable = False
-    feed.turn([outcome(2, epoch=7)], owed=0, silent=False)
+    feed.turn([outcome(2, epoch=7)], pending=0, silent=False)
     feed.close()
     decoder = msgspec.json.Decoder(GateLine)
     lines = [decoder.decode(line) for line in (tmp_path / GATE_LOG_NAME).read_bytes().splitlines()]

@@ -18,12 +18,12 @@ def record(sequence: int, **more: object) -> Record:
     return Record(sequence, camera=1, **(values | more))
 
 
-def test_a_block_fits_one_request():
+def test_a_block_fits_one_request() -> None:
     """Or the PLC could read half of it."""
     assert REGISTERS == len(HEADER) + RECORDS * len(RECORD) <= MODBUS_LIMIT
 
 
-def test_words_stand_where_the_table_says():
+def test_words_stand_where_the_table_says() -> None:
     """High word first, negative positions as two's complement, flags as bits, zeros where no verdict stands."""
     block = Block(
         300, Fault.MISSED | Fault.STOPPED, 77, (record(0x0001_0002, late=True, position_mm=-1.6, kind=3),)
@@ -34,7 +34,7 @@ def test_words_stand_where_the_table_says():
     assert words[12:] == [0] * (REGISTERS - 12)
 
 
-def test_what_was_written_is_read_again():
+def test_what_was_written_is_read_again() -> None:
     """Positions to the whole millimetre."""
     records = tuple(
         record(2**32 - 1 - index, late=index % 2 == 0, uninspected=index % 3 == 0, position_mm=1e6 - index)
@@ -45,14 +45,14 @@ def test_what_was_written_is_read_again():
 
 
 @pytest.mark.parametrize("position_mm", [1e12, -1e12])
-def test_a_position_beyond_the_scale_stays_at_its_end(position_mm: float):
+def test_a_position_beyond_the_scale_stays_at_its_end(position_mm: float) -> None:
     """A broken encoder wraps no number."""
     (read,) = decode(encode(Block(0, Fault(0), 1, (record(1, position_mm=position_mm),)))).records
     assert abs(read.position_mm) >= 2**31 - 1
     assert (read.position_mm > 0) == (position_mm > 0)
 
 
-def test_another_map_is_refused():
+def test_another_map_is_refused() -> None:
     """By version and by length."""
     words = encode(Block(0, Fault(0), 1))
     for wrong in ([2, *words[1:]], words[:-1]):
@@ -60,7 +60,7 @@ def test_another_map_is_refused():
             decode(wrong)
 
 
-def test_the_page_has_the_same_table():
+def test_the_page_has_the_same_table() -> None:
     """Names and meanings, in the same order."""
     text = PAGE.read_text()
     places = [text.index(f"| {name} | {meaning} |") for name, meaning in HEADER]

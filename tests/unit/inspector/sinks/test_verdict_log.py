@@ -47,7 +47,7 @@ def frames_on_record(folder: Path) -> list[int]:
     return [each.frame_id for path in paths for each in read_verdicts(path)]
 
 
-def test_every_verdict_is_in_one_of_the_files(tmp_path: Path):
+def test_every_verdict_is_in_one_of_the_files(tmp_path: Path) -> None:
     """In order, over any number of files."""
     log = VerdictLog(tmp_path, Rotation(file_bytes=600, keep=100))
     write(log, *range(20))
@@ -57,7 +57,7 @@ def test_every_verdict_is_in_one_of_the_files(tmp_path: Path):
     assert all(path.stat().st_size < 1200 for path in moved_aside(tmp_path))
 
 
-def test_only_the_newest_full_files_are_kept(tmp_path: Path):
+def test_only_the_newest_full_files_are_kept(tmp_path: Path) -> None:
     """The disk of a service that runs for months does not fill."""
     log = VerdictLog(tmp_path, Rotation(file_bytes=1, keep=3))
     write(log, *range(8))
@@ -66,7 +66,7 @@ def test_only_the_newest_full_files_are_kept(tmp_path: Path):
     assert frames_on_record(tmp_path) == [5, 6, 7]
 
 
-def test_a_successor_counts_its_files_on(tmp_path: Path):
+def test_a_successor_counts_its_files_on(tmp_path: Path) -> None:
     """By their numbers: a clock that was set back overwrites nothing."""
     for start in (0, 3):
         log = VerdictLog(tmp_path, Rotation(file_bytes=1, keep=100))
@@ -75,7 +75,7 @@ def test_a_successor_counts_its_files_on(tmp_path: Path):
     assert frames_on_record(tmp_path) == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_run_keeps_one_file(tmp_path: Path):
+def test_a_run_keeps_one_file(tmp_path: Path) -> None:
     """Without a rotation nothing is moved."""
     log = VerdictLog(tmp_path)
     write(log, *range(50))
@@ -83,7 +83,7 @@ def test_a_run_keeps_one_file(tmp_path: Path):
     assert moved_aside(tmp_path) == []
 
 
-def test_the_last_frame_of_each_camera_is_found_behind_a_new_file(tmp_path: Path):
+def test_the_last_frame_of_each_camera_is_found_behind_a_new_file(tmp_path: Path) -> None:
     """A restart just after a file was moved aside owes no frame twice."""
     log = VerdictLog(tmp_path, Rotation(file_bytes=500, keep=100))
     write(log, 7, camera="side")
@@ -95,7 +95,7 @@ def test_the_last_frame_of_each_camera_is_found_behind_a_new_file(tmp_path: Path
     assert last_places(tmp_path, ["top", "side", "new"])[0] == places
 
 
-def test_a_file_that_cannot_be_moved_grows(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_a_file_that_cannot_be_moved_grows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A folder that takes no new name costs no verdict."""
     log = VerdictLog(tmp_path / "out", Rotation(file_bytes=1, keep=3))
     write(log, 0)
@@ -142,7 +142,7 @@ def killed(log: VerdictLog, disk: HangingDisk) -> bytes:
 @pytest.mark.parametrize("taken", [None, 0, 1, 100, 400])
 def test_a_kill_costs_no_verdict_that_was_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int | None
-):
+) -> None:
     """The disk had taken nothing, or any part of a line: the next decide puts the rest into the log."""
     (tmp_path / "links").mkdir()
     log = VerdictLog(tmp_path, links=tmp_path / "links")
@@ -170,7 +170,7 @@ def test_a_kill_costs_no_verdict_that_was_given(
     assert frames_on_record(tmp_path) == list(range(13))
 
 
-def test_a_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writing and flushing go on; what the disk did not take is written when it goes on."""
     log = VerdictLog(tmp_path)
     disk = HangingDisk(monkeypatch)
@@ -185,7 +185,7 @@ def test_a_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.M
     assert log.lost == 0
 
 
-def test_lines_for_a_full_disk_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_lines_for_a_full_disk_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What memory does not hold is counted, and the log says how many are missing."""
     monkeypatch.setattr(log_writer, "MAX_HELD_BYTES", 1_000)
 
@@ -204,7 +204,7 @@ def test_lines_for_a_full_disk_are_bounded(tmp_path: Path, monkeypatch: pytest.M
     assert log.lost == 50
 
 
-def test_a_deleted_log_is_put_back_with_its_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_deleted_log_is_put_back_with_its_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody cleaned up under the line: nothing that was given is lost, and what follows goes on behind it."""
     monkeypatch.setattr(log_writer, "SYNC_S", 0.05)
     log = VerdictLog(tmp_path)
@@ -216,7 +216,7 @@ def test_a_deleted_log_is_put_back_with_its_lines(tmp_path: Path, monkeypatch: p
     assert frames_on_record(tmp_path) == [0, 1, 2, 3]
 
 
-def test_a_moved_log_keeps_its_lines_and_a_new_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_moved_log_keeps_its_lines_and_a_new_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As logrotate does it."""
     monkeypatch.setattr(log_writer, "SYNC_S", 0.05)
     log = VerdictLog(tmp_path)
@@ -229,7 +229,7 @@ def test_a_moved_log_keeps_its_lines_and_a_new_one_begins(tmp_path: Path, monkey
     assert frames_on_record(tmp_path) == [2]
 
 
-def test_a_lost_log_invents_no_frame(tmp_path: Path):
+def test_a_lost_log_invents_no_frame(tmp_path: Path) -> None:
     """Its disk was replaced while decide was away: the journal knows which frames have their verdicts."""
     (tmp_path / "links").mkdir()
     log = VerdictLog(tmp_path, links=tmp_path / "links")
@@ -241,7 +241,7 @@ def test_a_lost_log_invents_no_frame(tmp_path: Path):
     successor.close()
 
 
-def test_places_tell_ingests_apart(tmp_path: Path):
+def test_places_tell_ingests_apart(tmp_path: Path) -> None:
     """Ids of each count from 0: the one that a successor goes on with is named by its epoch."""
     log = VerdictLog(tmp_path)
     for frame_id, epoch in [(0, 1), (1, 1), (0, 2)]:
@@ -250,13 +250,13 @@ def test_places_tell_ingests_apart(tmp_path: Path):
     assert last_places(tmp_path, ["top"]) == ({"top": {1: 2, 2: 1}}, {"top": []})
 
 
-def test_a_damaged_journal_stops_no_start(tmp_path: Path):
+def test_a_damaged_journal_stops_no_start(tmp_path: Path) -> None:
     """It is said, and the log is what counts."""
     (tmp_path / JOURNAL_NAME).write_bytes(b"\x00\x00\x00\x09" + b"noise" * 100)
     assert Journal(tmp_path).places == {}
 
 
-def test_a_journal_without_memory_costs_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_journal_without_memory_costs_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full tmpfs: lines go to the disk all the same, and the journal starts again once they are there."""
     (tmp_path / "links").mkdir()
     log = VerdictLog(tmp_path, links=tmp_path / "links")
@@ -296,7 +296,7 @@ def left_by_a_kill(folder: Path, frames: range) -> None:
     journal.write_bytes(kept)
 
 
-def test_a_copied_log_gets_what_the_journal_has(tmp_path: Path):
+def test_a_copied_log_gets_what_the_journal_has(tmp_path: Path) -> None:
     """The results were moved to a larger disk with `cp`: another file, the same lines."""
     left_by_a_kill(tmp_path, range(3, 8))
     lines = (tmp_path / "out" / VERDICTS_NAME).read_bytes()
@@ -306,7 +306,7 @@ def test_a_copied_log_gets_what_the_journal_has(tmp_path: Path):
     assert frames_on_record(tmp_path / "out") == list(range(8))
 
 
-def test_a_journal_of_another_run_goes_to_its_own_log(tmp_path: Path):
+def test_a_journal_of_another_run_goes_to_its_own_log(tmp_path: Path) -> None:
     """Another results folder, the same links: no verdict of the old run stands in the new one's log."""
     left_by_a_kill(tmp_path, range(3, 8))
     new = VerdictLog(tmp_path / "new", links=tmp_path / "links")
@@ -316,7 +316,7 @@ def test_a_journal_of_another_run_goes_to_its_own_log(tmp_path: Path):
     assert frames_on_record(tmp_path / "out") == list(range(8))
 
 
-def test_a_results_folder_that_is_removed_ends_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_results_folder_that_is_removed_ends_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before a rotation: the folder and its lines come back, and the thread that writes goes on."""
     monkeypatch.setattr(log_writer, "SYNC_S", 0.05)
     log = VerdictLog(tmp_path / "out", Rotation(file_bytes=300, keep=100))
@@ -331,7 +331,7 @@ def test_a_results_folder_that_is_removed_ends_no_log(tmp_path: Path, monkeypatc
     assert log.lost == 0
 
 
-def test_frames_of_a_gap_without_a_verdict_are_found(tmp_path: Path):
+def test_frames_of_a_gap_without_a_verdict_are_found(tmp_path: Path) -> None:
     """Their verdicts come in pieces beside later ones; a kill leaves holes, which a successor fills."""
     log = VerdictLog(tmp_path, Rotation(file_bytes=2_000, keep=100))
     write(log, 0, 1, 50, 51, 2, 3, 52, 53, 4, 5, 7, 54)

@@ -10,7 +10,6 @@ import av
 import cv2
 import numpy as np
 import pytest
-from frames import make_frames
 
 from inspector.errors import SourceError
 from inspector.sources.base import WhenBehind
@@ -19,6 +18,7 @@ from inspector.sources.camera_connection import Connection, mono
 from inspector.sources.camera_gaps import Gaps
 from inspector.sources.camera_reader import CameraReader, Lost, Shot
 from inspector.values import Capture, Code, Uninspected
+from tests.support.frames import make_frames
 
 RATE = 25.0
 QUICK = Backoff(first_s=0.1, longest_s=0.2)

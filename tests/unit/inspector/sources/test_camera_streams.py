@@ -12,13 +12,13 @@ import av
 import cv2
 import numpy as np
 import pytest
-from rtsp_camera import RtspCamera
 from structlog.testing import capture_logs
-from videos import RATE, moving_steel, write_video
 
 from inspector.errors import SourceError
 from inspector.sources.camera import CameraSource
 from inspector.values import Capture, Code, Pixels
+from tests.support.rtsp_camera import RtspCamera
+from tests.support.videos import RATE, moving_steel, write_video
 
 COUNT = 70
 STEEL = moving_steel(COUNT)

@@ -5,13 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from frames import make_frame, make_frames
 from PIL import Image
 
 from inspector.errors import SourceError
 from inspector.sources import open_source, source_settings
 from inspector.sources.folder import FolderSource
 from inspector.values import Capture, Code, Uninspected
+from tests.support.frames import make_frame, make_frames
 
 
 def save(path: Path, pixels: np.ndarray) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from frames import make_frame, make_frames
 
 from inspector.errors import InputError, SourceError, WorkError
 from inspector.sources.recording import RecordingSource, RecordingWriter
 from inspector.values import Capture, Code, Pixels, Uninspected
+from tests.support.frames import make_frame, make_frames
 
 COUNT = 12
 FRAMES = make_frames(COUNT)
@@ -214,7 +214,7 @@ RECORDER = """
     import sys, resource
     sys.path.insert(0, {tests!r})
     from pathlib import Path
-    from frames import make_frame
+    from tests.support.frames import make_frame
     from inspector.errors import WorkError
     from inspector.sources.recording import RecordingWriter
     from inspector.values import Capture

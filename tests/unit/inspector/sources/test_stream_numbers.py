@@ -5,7 +5,6 @@ from pathlib import Path
 
 import av
 import pytest
-from videos import moving_steel, write_video
 
 from inspector.sources.camera_gaps import Backlog, Gaps
 from inspector.sources.camera_rate import Rate
@@ -13,6 +12,7 @@ from inspector.sources.h264_order import H264Order
 from inspector.sources.hevc_order import HevcOrder
 from inspector.sources.picture_order import Order, OrderReader
 from inspector.sources.timeline import Gap, Timeline
+from tests.support.videos import moving_steel, write_video
 
 STEEL = moving_steel(40)
 READERS: dict[str, Callable[[bytes | None], OrderReader]] = {"libx264": H264Order, "libx265": HevcOrder}

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from frames import make_frames
-from videos import write_video
 
 from inspector.errors import SourceError
 from inspector.sources.video import VideoSource
 from inspector.values import Capture, Code, Pixels, Uninspected
+from tests.support.frames import make_frames
+from tests.support.videos import write_video
 
 COUNT = 30
 FRAMES = make_frames(COUNT)

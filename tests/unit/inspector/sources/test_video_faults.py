@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from videos import moving_steel, remux, write_video
 
 from inspector.sources.video import VideoSource
 from inspector.values import Capture, Pixels
+from tests.support.videos import moving_steel, remux, write_video
 
 COUNT = 60
 GOP = 25

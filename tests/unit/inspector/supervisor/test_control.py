@@ -60,7 +60,7 @@ def connect(path: Path) -> socket.socket:
 
 
 @pytest.mark.parametrize("sent", garbage().values(), ids=garbage())
-def test_garbage_starts_nothing_and_ends_nothing(children: Children, path: Path, sent: bytes):
+def test_garbage_starts_nothing_and_ends_nothing(children: Children, path: Path, sent: bytes) -> None:
     """It is refused or hung up on, and the next order is heard."""
     swaps = Swaps(children, path, 1.0)
     try:
@@ -76,7 +76,7 @@ def test_garbage_starts_nothing_and_ends_nothing(children: Children, path: Path,
         swaps.close()
 
 
-def test_one_that_connects_and_is_silent_holds_the_line_up_for_a_moment(children: Children, path: Path):
+def test_one_that_connects_and_is_silent_holds_the_line_up_for_a_moment(children: Children, path: Path) -> None:
     """The line's loop also looks after its stages."""
     swaps = Swaps(children, path, 1.0)
     with connect(path):
@@ -86,7 +86,7 @@ def test_one_that_connects_and_is_silent_holds_the_line_up_for_a_moment(children
     swaps.close()
 
 
-def test_another_user_gives_no_orders(path: Path):
+def test_another_user_gives_no_orders(path: Path) -> None:
     """Whoever can reach the socket: the kernel says who it is."""
     if os.geteuid() != 0:
         pytest.skip("needs root to become another user")
@@ -110,7 +110,7 @@ def test_another_user_gives_no_orders(path: Path):
     control.close()
 
 
-def test_the_socket_is_its_owners_alone_and_lies_in_no_foreign_folder(path: Path):
+def test_the_socket_is_its_owners_alone_and_lies_in_no_foreign_folder(path: Path) -> None:
     """A folder that every user may write to is refused by both ends."""
     control = Control(path)
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
@@ -122,7 +122,7 @@ def test_the_socket_is_its_owners_alone_and_lies_in_no_foreign_folder(path: Path
 
 
 @pytest.mark.parametrize("sent", [b"[" * 30_000, b"\xff", b"[]", b"{}", b'{"done": 1}', b"null"])
-def test_an_answer_that_is_none_is_one_clear_line(path: Path, sent: bytes):
+def test_an_answer_that_is_none_is_one_clear_line(path: Path, sent: bytes) -> None:
     """Something else listens there: exit 1 and no traceback."""
     path.parent.mkdir()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:

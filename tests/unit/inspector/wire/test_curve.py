@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import zmq
-from ports import free_port
 from zmq.auth import load_certificate
 
 from inspector.config.line import ViewSettings
 from inspector.errors import ConfigError, InputError
 from inspector.wire.curve import make_line_keys, make_viewer_keys, open_view
 from inspector.wire.links import open_context
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.skipif(not zmq.has("curve"), reason="curve: this ZeroMQ is built without it")
 
@@ -47,7 +47,7 @@ def sees_something(sender: "zmq.Socket[bytes]", end: "zmq.Socket[bytes]", tries:
     return False
 
 
-def test_only_a_known_viewer_sees_anything(keys: Path, tmp_path: Path):
+def test_only_a_known_viewer_sees_anything(keys: Path, tmp_path: Path) -> None:
     """A stranger with a pair of its own, and one without any, get not a byte."""
     secret = make_viewer_keys(keys, "control-room")
     make_line_keys(tmp_path / "other")
@@ -67,13 +67,13 @@ def test_only_a_known_viewer_sees_anything(keys: Path, tmp_path: Path):
                 assert not sees_something(sender, plain, 10)
 
 
-def test_tcp_without_keys_is_refused():
+def test_tcp_without_keys_is_refused() -> None:
     """Before anything is opened, with the command that makes keys."""
     with pytest.raises(ValueError, match="inspector keys line"):
         ViewSettings(frames_per_second=5, address="tcp://0.0.0.0:7004")
 
 
-def test_missing_keys_are_refused(tmp_path: Path):
+def test_missing_keys_are_refused(tmp_path: Path) -> None:
     """A folder that holds none."""
     settings = ViewSettings(frames_per_second=5, address=free_address(), keys=tmp_path)
     with open_context() as context, pytest.raises(ConfigError, match="inspector keys line"):  # noqa: SIM117
@@ -81,7 +81,7 @@ def test_missing_keys_are_refused(tmp_path: Path):
             pass
 
 
-def test_a_secret_that_everybody_may_read_is_refused(keys: Path, tmp_path: Path):
+def test_a_secret_that_everybody_may_read_is_refused(keys: Path, tmp_path: Path) -> None:
     """It is no secret any more."""
     (keys / "line.key_secret").chmod(0o644)
     settings = ViewSettings(frames_per_second=5, address=free_address(), keys=keys)
@@ -90,7 +90,7 @@ def test_a_secret_that_everybody_may_read_is_refused(keys: Path, tmp_path: Path)
             pass
 
 
-def test_keys_are_private_and_never_overwritten(keys: Path):
+def test_keys_are_private_and_never_overwritten(keys: Path) -> None:
     """A second call would lock out everybody who has the first."""
     secret = make_viewer_keys(keys, "control-room")
     assert not secret.stat().st_mode & 0o007

@@ -12,6 +12,7 @@ from inspector.values import Announcement, Code, Inspection, Segmentation, Unins
 from inspector.wire.messages import (
     IN_MESSAGE,
     Begin,
+    Credit,
     End,
     Fault,
     Filter,
@@ -22,7 +23,6 @@ from inspector.wire.messages import (
     Leaving,
     Parted,
     Result,
-    Room,
     Welcome,
     decode_news,
     decode_results,
@@ -47,25 +47,25 @@ def header(height: int = 3, width: int = 4, slot: int = IN_MESSAGE) -> FrameHead
     return FrameHeader(7, 10, 11, 12.5, height, width, slot, view=True, lent_until_ns=99)
 
 
-def test_news_round_trip():
+def test_news_round_trip() -> None:
     """decide hears what ingest said, all of it and in order."""
     news = [Begin("top", 1, None), ANNOUNCEMENT, Fault("top", 1, 7, SHED), Idle("top", 1), END]
     assert decode_news([encode(news)]) == news
 
 
-@pytest.mark.parametrize("message", [Hello(), Room(1, 3, [1, 2, 7]), Leaving()])
-def test_what_a_worker_says_reaches_ingest(message):
+@pytest.mark.parametrize("message", [Hello(), Credit(1, 3, [1, 2, 7]), Leaving()])
+def test_what_a_worker_says_reaches_ingest(message) -> None:
     """Hello, room and leave are all it has to say."""
     assert decode_to_ingest([encode(message)]) == message
 
 
 @pytest.mark.parametrize("message", [Welcome(1, "/run/x/pixels-top", 409_600), Parted()])
-def test_what_ingest_says_reaches_a_worker(message):
+def test_what_ingest_says_reaches_a_worker(message) -> None:
     """Beside frames, a welcome and a farewell."""
     assert decode_to_worker([encode(message)]) == message
 
 
-def test_frames_round_trip_share_the_pixels():
+def test_frames_round_trip_share_the_pixels() -> None:
     """Pixels that travel in the message are views of it, not copies; a part for each frame that has them there."""
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     parts = [encode(Frames("top", 1, [header(), header(slot=5)])), pixels.tobytes()]
@@ -77,7 +77,7 @@ def test_frames_round_trip_share_the_pixels():
     assert not frame.pixels.flags.owndata
 
 
-def test_results_round_trip():
+def test_results_round_trip() -> None:
     """A clean result is a header; one with a candidate carries maps and pixels."""
     clean = Result("top", 1, 7, CLEAN)
     assert len(encode_results(ENGINE, [clean], FILTER)) == 1
@@ -95,7 +95,7 @@ def test_results_round_trip():
     assert np.array_equal(seen.inspection.pixels, pixels)
 
 
-def test_another_wire_version_is_refused_by_name():
+def test_another_wire_version_is_refused_by_name() -> None:
     """The error says both versions and what to do."""
     message = b"\x63" + encode([ANNOUNCEMENT])[1:]
     with pytest.raises(WireError, match="wire version 99, this stage speaks 4: update both sides"):
@@ -113,21 +113,21 @@ def test_another_wire_version_is_refused_by_name():
         [encode(Frames("top", 1, [header()]))],
     ],
 )
-def test_malformed_news_is_refused(parts):
+def test_malformed_news_is_refused(parts) -> None:
     """Torn, empty, surplus and misdirected messages raise WireError and nothing else."""
     with pytest.raises(WireError):
         decode_news(parts)
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(3, 4, 11), (0, 4, 0), (3, -4, 12), (10**9, 10**9, 12)])
-def test_planes_of_another_size_are_refused(height, width, size):
+def test_planes_of_another_size_are_refused(height, width, size) -> None:
     """The header's size must be the buffer's."""
     with pytest.raises(WireError, match="plane"):
         plane(bytes(size), height, width)
 
 
 @pytest.mark.parametrize("planes", [0, 1, 3])
-def test_frames_without_their_pixels_are_refused(planes):
+def test_frames_without_their_pixels_are_refused(planes) -> None:
     """As many planes as frames that say they have one."""
     message = encode(Frames("top", 1, [header(), header(), header(slot=1)]))
     with pytest.raises(WireError, match="parts, expected 3"):
@@ -135,7 +135,7 @@ def test_frames_without_their_pixels_are_refused(planes):
 
 
 @given(st.lists(st.binary(max_size=200), max_size=5))
-def test_noise_is_refused(parts):
+def test_noise_is_refused(parts) -> None:
     """No bytes from outside raise anything but WireError."""
     for decode in (decode_news, decode_to_worker, decode_to_ingest, decode_results):
         try:
@@ -145,7 +145,7 @@ def test_noise_is_refused(parts):
 
 
 @given(st.binary(max_size=80), st.integers(0, 79))
-def test_damaged_headers_are_refused_or_decoded(noise, place):
+def test_damaged_headers_are_refused_or_decoded(noise, place) -> None:
     """A valid header with noise in it either still decodes or raises WireError."""
     message = bytearray(encode_results(ENGINE, [Result("top", 1, 7, CLEAN)], FILTER)[0])
     message[1 + place % (len(message) - 1) :] = noise
@@ -165,7 +165,7 @@ def test_damaged_headers_are_refused_or_decoded(noise, place):
         (("normal", "scratch"), (1.0, float("nan"))),
     ],
 )
-def test_results_of_an_engine_that_cannot_be_are_refused(names, thresholds):
+def test_results_of_an_engine_that_cannot_be_are_refused(names, thresholds) -> None:
     """Its classes are what every verdict on them rests on."""
     good = encode_results(EngineClasses("e@1", ("a", "b"), (1.0, 0.5), (0, 0)), [], FILTER)[0]
     fields = msgspec.msgpack.decode(memoryview(good)[1:])

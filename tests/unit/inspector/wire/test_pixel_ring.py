@@ -9,7 +9,7 @@ from inspector.errors import WireError, WorkError
 from inspector.wire.pixel_ring import PixelRing
 
 
-def test_a_worker_sees_what_ingest_put_without_a_copy(tmp_path: Path):
+def test_a_worker_sees_what_ingest_put_without_a_copy(tmp_path: Path) -> None:
     """Any frame that fits a slot, and slots do not touch each other."""
     ring = PixelRing.create(tmp_path / "links" / "pixels-top", 12, 3)
     seen = PixelRing.open(ring.path, 12)
@@ -23,7 +23,7 @@ def test_a_worker_sees_what_ingest_put_without_a_copy(tmp_path: Path):
     assert np.array_equal(view, frames[2])
 
 
-def test_a_frame_outlives_the_file(tmp_path: Path):
+def test_a_frame_outlives_the_file(tmp_path: Path) -> None:
     """Ingest may end while a worker still holds its last frames."""
     ring = PixelRing.create(tmp_path / "pixels-top", 12, 3)
     ring.put(1, np.full((3, 4), 7, np.uint8))
@@ -33,7 +33,7 @@ def test_a_frame_outlives_the_file(tmp_path: Path):
     assert seen.view(1, 3, 4).mean() == 7
 
 
-def test_what_a_killed_ingest_left_is_replaced(tmp_path: Path):
+def test_what_a_killed_ingest_left_is_replaced(tmp_path: Path) -> None:
     """Workers that still look at the old memory are not disturbed by the new one."""
     old = PixelRing.create(tmp_path / "pixels-top", 12, 3)
     view = PixelRing.open(old.path, 12).view(0, 3, 4)
@@ -43,14 +43,14 @@ def test_what_a_killed_ingest_left_is_replaced(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("slot", "height", "width"), [(-2, 3, 4), (3, 3, 4), (0, 4, 4), (0, 0, 4), (0, -3, -4)])
-def test_a_place_outside_the_ring_is_refused(tmp_path: Path, slot: int, height: int, width: int):
+def test_a_place_outside_the_ring_is_refused(tmp_path: Path, slot: int, height: int, width: int) -> None:
     """A malformed header never reads what is not a frame."""
     ring = PixelRing.create(tmp_path / "pixels-top", 12, 3)
     with pytest.raises(WireError, match="the ring has 3 of 12 B"):
         ring.view(slot, height, width)
 
 
-def test_a_ring_that_is_none_is_refused(tmp_path: Path):
+def test_a_ring_that_is_none_is_refused(tmp_path: Path) -> None:
     """Missing, empty, or of other slots."""
     with pytest.raises(WireError, match="No such file"):
         PixelRing.open(tmp_path / "none", 12)
@@ -62,7 +62,7 @@ def test_a_ring_that_is_none_is_refused(tmp_path: Path):
         PixelRing.open(ring.path, 8192)
 
 
-def test_memory_that_cannot_be_had_is_said_at_the_start(tmp_path: Path):
+def test_memory_that_cannot_be_had_is_said_at_the_start(tmp_path: Path) -> None:
     """Not as a crash in the middle of a coil."""
     with pytest.raises(WorkError, match="MB of shared memory for frames"):
         PixelRing.create(tmp_path / "pixels-top", 1 << 40, 1 << 20)

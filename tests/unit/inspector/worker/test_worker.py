@@ -4,8 +4,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from cuda_networks import KernelBackend, StandInKernel, kernel_folder
-from gpu_pcs import stand_in_gpu
 
 from inspector.backends import Backend, open_backend
 from inspector.backends.instant import write_engine
@@ -19,6 +17,8 @@ from inspector.wire.messages import Filter, decode_results
 from inspector.wire.pixel_ring import PixelRing
 from inspector.worker.intake import Intake
 from inspector.worker.worker import OVERDUE, PendingFrame, Worker
+from tests.support.cuda_networks import KernelBackend, StandInKernel, kernel_folder
+from tests.support.gpu_pcs import stand_in_gpu
 
 SIZE = (64, 64)
 WINDOW, LUMP = 4, 1
@@ -27,7 +27,7 @@ WINDOW, LUMP = 4, 1
 def inspect_one(
     folder: Path, engine_ms: float, deadline_ms: float, engine: Backend | None = None
 ) -> tuple[Inspection, int]:
-    """What the worker says of one bright frame, and how much room ingest has while the engine is at it."""
+    """What the worker says of one bright frame, and how much credit ingest has while the engine is at it."""
     options = {"delay_ms": engine_ms}
     engine = engine or open_backend(
         write_engine(folder / "engine", height=SIZE[0], width=SIZE[1], options=options)
@@ -45,40 +45,40 @@ def inspect_one(
             backend, Filter("r@1", 1), batcher, results, stop, deadline_ns, Pulse(Notifier(), "frames")
         )
         until_s = time.monotonic() + 20
-        while not dispatch.wait_for_room(1):
+        while not dispatch.wait_for_credit(1):
             intake.connect()
             worker.take(intake)
             assert time.monotonic() < until_s
         pixels = np.full(SIZE, 255, np.uint8)
         assert dispatch.send([Frame("top", 0, 1, time.monotonic_ns(), 0.0, pixels)]) == 1
-        room = 0
+        credit = 0
         while not answers.poll(1):
             worker.take(intake)
             worker.submit()
             worker.collect()
             worker.send(flush=True)
             if backend.in_flight:
-                room = max(room, dispatch.wait_for_room(1))
+                credit = max(credit, dispatch.wait_for_credit(1))
             assert time.monotonic() < until_s
         (result,) = decode_results(answers.recv_multipart()).results
-        return result.inspection, room
+        return result.inspection, credit
 
 
-def test_an_answer_in_time_carries_the_frame_it_is_about(tmp_path: Path):
+def test_an_answer_in_time_carries_the_frame_it_is_about(tmp_path: Path) -> None:
     """While the engine looks at it, no other frame is laid in its place."""
-    inspection, room = inspect_one(tmp_path, engine_ms=100, deadline_ms=60_000)
+    inspection, credit = inspect_one(tmp_path, engine_ms=100, deadline_ms=60_000)
     assert inspection.fault is None
     assert inspection.pixels is not None
     assert inspection.pixels.min() == 255
-    assert room == 0
+    assert credit == 0
 
 
-def test_an_answer_after_the_deadline_is_a_fault(tmp_path: Path):
+def test_an_answer_after_the_deadline_is_a_fault(tmp_path: Path) -> None:
     """From then on ingest may use the frame's place again: nobody knows what the engine has looked at."""
-    inspection, room = inspect_one(tmp_path, engine_ms=600, deadline_ms=300)
+    inspection, credit = inspect_one(tmp_path, engine_ms=600, deadline_ms=300)
     assert inspection.fault == OVERDUE
     assert inspection.segmentation is None
-    assert room == 1
+    assert credit == 1
 
 
 class Watched(KernelBackend):
@@ -89,7 +89,7 @@ class Watched(KernelBackend):
         super()._submit(ticket, frames)
 
 
-def test_frames_are_laid_where_the_gpu_takes_them_from(tmp_path: Path):
+def test_frames_are_laid_where_the_gpu_takes_them_from(tmp_path: Path) -> None:
     """From the shared memory straight to pinned memory, a single frame too: the backend copies nothing again."""
     with stand_in_gpu() as runtime:
         backend = Watched(kernel_folder(tmp_path / "kernel", size=SIZE, max_batch=4))

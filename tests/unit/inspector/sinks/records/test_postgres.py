@@ -11,10 +11,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from recorded import Postgres, RunOnRecord, defect, postgres_programs, verdict
 from sqlalchemy import Engine, event, inspect, update
 from structlog.testing import capture_logs
-from version_one import RUN_KEY, of_version_one, tables_in, write_log
 
 from inspector.sinks.records.clock import read_clocks
 from inspector.sinks.records.database import Database
@@ -24,6 +22,8 @@ from inspector.sinks.records.retention import NS_PER_DAY, Keep, Retention
 from inspector.sinks.records.rows import identify_run
 from inspector.sinks.records.schema import VERDICTS
 from inspector.sinks.records.selection import Selection, defects, verdicts
+from tests.support.recorded import Postgres, RunOnRecord, defect, postgres_programs, verdict
+from tests.support.version_one import RUN_KEY, of_version_one, tables_in, write_log
 
 COUNT = "SELECT COUNT(*) FROM verdicts"
 
@@ -57,7 +57,7 @@ def run(url: str, tmp_path: Path) -> Iterator[RunOnRecord]:
     run.close()
 
 
-def test_rows_views_and_keys_are_those_of_sqlite(run: RunOnRecord):
+def test_rows_views_and_keys_are_those_of_sqlite(run: RunOnRecord) -> None:
     """Verdicts once, however often they are handed over; a defect over two frames is one."""
     run.write(verdict(0, defect("top-0-1")), verdict(1, defect("top-0-1", 300)), verdict(0, defect("top-0-1")))
     run.settle()
@@ -68,7 +68,7 @@ def test_rows_views_and_keys_are_those_of_sqlite(run: RunOnRecord):
     assert run.rows("SELECT version FROM schema_version") == [(2,)]
 
 
-def test_retention_marks_and_export_are_those_of_sqlite(run: RunOnRecord, tmp_path: Path):
+def test_retention_marks_and_export_are_those_of_sqlite(run: RunOnRecord, tmp_path: Path) -> None:
     """The same statements, in the other database's words."""
     run.write(
         *(verdict(n, defect(f"top-{n}-1"), coil=f"C-{n}") for n in range(6)),
@@ -100,7 +100,7 @@ def test_retention_marks_and_export_are_those_of_sqlite(run: RunOnRecord, tmp_pa
         assert len(marks(connection)) == 1
 
 
-def test_a_server_that_dies_and_comes_back_loses_and_doubles_nothing(run: RunOnRecord, server: Postgres):
+def test_a_server_that_dies_and_comes_back_loses_and_doubles_nothing(run: RunOnRecord, server: Postgres) -> None:
     """Killed in the middle of the writing; verdicts go on, and all of them are there in the end."""
     with capture_logs() as logs:
         frame_id = 0
@@ -128,7 +128,9 @@ def test_a_server_that_dies_and_comes_back_loses_and_doubles_nothing(run: RunOnR
     assert "cr" not in str(logs).replace("records", ""), "the password is in the log"
 
 
-def test_a_server_that_comes_back_just_before_the_end_loses_nothing(url: str, tmp_path: Path, server: Postgres):
+def test_a_server_that_comes_back_just_before_the_end_loses_nothing(
+    url: str, tmp_path: Path, server: Postgres
+) -> None:
     """The writer waits for its next attempt then; the end does not wait for that."""
     run = RunOnRecord(tmp_path / "run", url)
     run.write(verdict(0))
@@ -145,7 +147,7 @@ def test_a_server_that_comes_back_just_before_the_end_loses_nothing(url: str, tm
 
 def test_what_a_dead_server_missed_comes_by_an_import_and_nothing_twice(
     url: str, tmp_path: Path, server: Postgres
-):
+) -> None:
     """The whole queue, however much of it was written."""
     run = RunOnRecord(tmp_path / "run", url, identify_run(tmp_path / "run", "line@1").key)
     run.write(*(verdict(n, defect(f"top-{n}-1")) for n in range(300)))
@@ -163,7 +165,7 @@ def test_what_a_dead_server_missed_comes_by_an_import_and_nothing_twice(
     assert run.rows("SELECT COUNT(*) FROM defects") == [(540,)]
 
 
-def test_a_second_verdict_for_one_frame_is_counted(run: RunOnRecord):
+def test_a_second_verdict_for_one_frame_is_counted(run: RunOnRecord) -> None:
     """As in SQLite."""
     run.write(
         verdict(3, ingest_epoch=9), verdict(3, defect("top-3-1"), ingest_epoch=9), verdict(3, ingest_epoch=10)
@@ -173,7 +175,7 @@ def test_a_second_verdict_for_one_frame_is_counted(run: RunOnRecord):
     assert run.rows("SELECT ingest_epoch, decision FROM verdicts ORDER BY id") == [(9, "accept"), (10, "accept")]
 
 
-def test_a_database_of_version_1_gets_the_tables_of_a_new_one(url: str, server: Postgres, tmp_path: Path):
+def test_a_database_of_version_1_gets_the_tables_of_a_new_one(url: str, server: Postgres, tmp_path: Path) -> None:
     """The same columns, keys and indexes; every record is still there, and the run goes on."""
     new = Database(url)
     with new.writing() as connection, connection.begin():
@@ -197,7 +199,7 @@ def test_a_database_of_version_1_gets_the_tables_of_a_new_one(url: str, server: 
     assert run.rows("SELECT frame_id FROM marks") == [(1,)]
 
 
-def test_retention_finds_rejects_by_their_own_index(run: RunOnRecord):
+def test_retention_finds_rejects_by_their_own_index(run: RunOnRecord) -> None:
     """Where they are rare it would go through all frames; also once the server plans without the values."""
     run.write(*(verdict(n, *([defect("d")] if n % 4000 == 0 else [])) for n in range(20_000)))
     run.settle(60)
@@ -222,7 +224,7 @@ def test_retention_finds_rejects_by_their_own_index(run: RunOnRecord):
     assert not any("Seq Scan on verdicts" in plan for plan in plans), "\n".join(plans)
 
 
-def test_a_server_that_is_away_at_the_start_holds_up_nothing(tmp_path: Path, server: Postgres):
+def test_a_server_that_is_away_at_the_start_holds_up_nothing(tmp_path: Path, server: Postgres) -> None:
     """The line starts without its database; a port that takes connections and never answers is the worst case."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://postgres:x@127.0.0.1:{silent.getsockname()[1]}/postgres"
@@ -234,7 +236,7 @@ def test_a_server_that_is_away_at_the_start_holds_up_nothing(tmp_path: Path, ser
         assert run.records.lost == 1
 
 
-def test_a_locked_table_delays_records_only(run: RunOnRecord, server: Postgres):
+def test_a_locked_table_delays_records_only(run: RunOnRecord, server: Postgres) -> None:
     """Somebody maintains the database for a while."""
     run.write(verdict(0))
     run.settle()
@@ -248,7 +250,7 @@ def test_a_locked_table_delays_records_only(run: RunOnRecord, server: Postgres):
     assert run.rows(COUNT) == [(50,)]
 
 
-def test_two_lines_that_start_at_once_make_the_tables_once(url: str):
+def test_two_lines_that_start_at_once_make_the_tables_once(url: str) -> None:
     """Both find an empty database."""
     faults: list[Exception] = []
 
@@ -267,7 +269,7 @@ def test_two_lines_that_start_at_once_make_the_tables_once(url: str):
     assert faults == []
 
 
-def test_a_wrong_password_is_one_line_without_it(server: Postgres, tmp_path: Path):
+def test_a_wrong_password_is_one_line_without_it(server: Postgres, tmp_path: Path) -> None:
     """The line says what the server says; neither password is in it."""
     wrong = server.url.replace("se%2Fcr%3Aet", "hunter2")
     with capture_logs() as logs:

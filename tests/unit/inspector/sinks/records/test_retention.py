@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recorded import SECOND_NS, RunOnRecord, defect, verdict, wait_until
 from sqlalchemy import Engine, delete, event, insert, update
 from structlog.testing import capture_logs
 
@@ -23,6 +22,7 @@ from inspector.sinks.records.retention import NS_PER_DAY, Keep, Retention
 from inspector.sinks.records.room import BYTES_PER_GB, refuse_more_than_the_disk
 from inspector.sinks.records.rows import identify_run
 from inspector.sinks.records.schema import CLOCKS, VERDICTS
+from tests.support.recorded import SECOND_NS, RunOnRecord, defect, verdict, wait_until
 
 NOW_NS = 1_900_000_000 * SECOND_NS
 COILS = 4
@@ -104,7 +104,7 @@ def marked(archive: Archive, *subjects: Subject) -> None:
         mark(connection, subjects, "claim 771", "anna")
 
 
-def test_what_is_too_old_goes_with_its_pictures(archive: Archive):
+def test_what_is_too_old_goes_with_its_pictures(archive: Archive) -> None:
     """Records, defects and pictures of the same frames; a second sweep finds nothing to do."""
     with capture_logs() as logs:
         archive.sweep(days=1.5)
@@ -118,7 +118,9 @@ def test_what_is_too_old_goes_with_its_pictures(archive: Archive):
 
 
 @pytest.mark.parametrize("made_last", ["verdicts_rejected", "verdicts_by_run"])
-def test_a_sweep_finds_each_frame_by_its_key(archive: Archive, monkeypatch: pytest.MonkeyPatch, made_last: str):
+def test_a_sweep_finds_each_frame_by_its_key(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, made_last: str
+) -> None:
     """However many frames and rejects are on record: what goes through all of them for each frame takes seconds a
     piece, in which nothing is recorded."""
     plans: list[str] = []
@@ -153,7 +155,7 @@ def test_a_sweep_finds_each_frame_by_its_key(archive: Archive, monkeypatch: pyte
     )
 
 
-def test_a_marked_coil_and_a_marked_frame_stay(archive: Archive):
+def test_a_marked_coil_and_a_marked_frame_stay(archive: Archive) -> None:
     """However old; when the mark is taken away they go with the next sweep."""
     coil, frame = Subject(coil="C-0"), Subject(camera="top", frame_id=11)
     marked(archive, coil, frame)
@@ -167,7 +169,7 @@ def test_a_marked_coil_and_a_marked_frame_stay(archive: Archive):
     assert archive.pictured() == [30, 31]
 
 
-def test_a_mark_counts_from_the_moment_it_is_made(archive: Archive, monkeypatch: pytest.MonkeyPatch):
+def test_a_mark_counts_from_the_moment_it_is_made(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the middle of a sweep, from another process: what is still there then stays."""
     monkeypatch.setattr(old_frames, "PIECE_ROWS", 3)
     with archive.connection() as connection:
@@ -181,7 +183,7 @@ def test_a_mark_counts_from_the_moment_it_is_made(archive: Archive, monkeypatch:
     assert 0 < left < FRAMES
 
 
-def test_work_is_cut_into_small_pieces(archive: Archive, monkeypatch: pytest.MonkeyPatch):
+def test_work_is_cut_into_small_pieces(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much there is to delete, a piece is bounded by records and by files, and nothing is left out."""
     monkeypatch.setattr(old_frames, "PIECE_ROWS", 7)
     monkeypatch.setattr(retention, "PIECE_FILES", 2)
@@ -195,7 +197,7 @@ def test_work_is_cut_into_small_pieces(archive: Archive, monkeypatch: pytest.Mon
     assert archive.pictured() == [30, 31]
 
 
-def test_a_sweep_that_is_cut_off_is_done_again(archive: Archive, monkeypatch: pytest.MonkeyPatch):
+def test_a_sweep_that_is_cut_off_is_done_again(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between any two pieces: no record without its pictures' end, none left behind in the end."""
     monkeypatch.setattr(old_frames, "PIECE_ROWS", 3)
     for stop_after in range(1, 6):
@@ -208,7 +210,9 @@ def test_a_sweep_that_is_cut_off_is_done_again(archive: Archive, monkeypatch: py
     assert archive.pictured() == [30, 31]
 
 
-def test_for_room_the_oldest_pictures_go_until_there_is_enough(archive: Archive, monkeypatch: pytest.MonkeyPatch):
+def test_for_room_the_oldest_pictures_go_until_there_is_enough(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Their records stay: they take little room, and tell of the coil."""
     monkeypatch.setattr(old_frames, "PIECE_ROWS", 1)
 
@@ -222,7 +226,7 @@ def test_for_room_the_oldest_pictures_go_until_there_is_enough(archive: Archive,
     assert [entry["log_level"] for entry in logs] == ["info"]
 
 
-def test_for_room_records_go_last_and_marked_ones_never(archive: Archive):
+def test_for_room_records_go_last_and_marked_ones_never(archive: Archive) -> None:
     """A disk that stays full whatever is deleted: all goes but what is marked; that is said once, and it ends."""
     marked(archive, Subject(coil="C-1"), Subject(camera="top", frame_id=31))
     keeper = Retention(Keep(None, 1), archive.pictures, archive.database.file, free_but_one)
@@ -236,7 +240,7 @@ def test_for_room_records_go_last_and_marked_ones_never(archive: Archive):
     assert said[0]["event"].endswith("nothing is left that may be deleted: what is marked stays")
 
 
-def test_the_database_file_shrinks_when_records_go_for_room(tmp_path: Path):
+def test_the_database_file_shrinks_when_records_go_for_room(tmp_path: Path) -> None:
     """Else deleting records would free nothing but room in the file itself."""
     run = RunOnRecord(tmp_path / "run")
     run.write(*(verdict(n) for n in range(20_000)))
@@ -253,7 +257,7 @@ def test_the_database_file_shrinks_when_records_go_for_room(tmp_path: Path):
     assert database.file.stat().st_size < before / 10
 
 
-def test_a_picture_whose_record_was_lost_goes_when_it_is_old(archive: Archive):
+def test_a_picture_whose_record_was_lost_goes_when_it_is_old(archive: Archive) -> None:
     """The database was away; the picture has nobody who would delete it."""
     archive.picture(500, days=3)
     archive.picture(501, days=0)
@@ -265,7 +269,7 @@ def test_a_picture_whose_record_was_lost_goes_when_it_is_old(archive: Archive):
     assert archive.pictured() == [20, 21, 30, 31, 501]
 
 
-def test_a_newer_frame_of_the_same_number_keeps_its_picture(archive: Archive):
+def test_a_newer_frame_of_the_same_number_keeps_its_picture(archive: Archive) -> None:
     """Ingest started again and counts from 0: the file under the name is the newer frame's."""
     again = RunOnRecord(archive.run.folder)
     again.write(verdict(0, defect("top-0-1"), captured_ns=NOW_NS, coil="C-9"))
@@ -278,7 +282,7 @@ def test_a_newer_frame_of_the_same_number_keeps_its_picture(archive: Archive):
     assert archive.pictured() == [0, 20, 21, 30, 31]
 
 
-def test_a_picture_that_cannot_be_deleted_keeps_its_record(archive: Archive):
+def test_a_picture_that_cannot_be_deleted_keeps_its_record(archive: Archive) -> None:
     """A folder in the picture's place, as a disk that went read-only would be: said, and tried again next time."""
     stuck = archive.pictures / f"{picture_name('top', 0)}.jpg"
     stuck.unlink()
@@ -289,7 +293,7 @@ def test_a_picture_that_cannot_be_deleted_keeps_its_record(archive: Archive):
     assert [entry["event"] for entry in logs] == ["old records deleted", "pictures cannot be deleted"]
 
 
-def test_records_of_another_pc_are_left_alone(archive: Archive):
+def test_records_of_another_pc_are_left_alone(archive: Archive) -> None:
     """Several lines share a database; each deletes what it has recorded, and the pictures it can reach."""
     archive.run.rows("SELECT 1")
     with archive.connection() as connection, connection.begin():
@@ -298,7 +302,7 @@ def test_records_of_another_pc_are_left_alone(archive: Archive):
     assert sum(archive.coils().values()) == COILS * FRAMES
 
 
-def test_only_what_is_recorded_can_be_marked_and_only_what_is_marked_unmarked(archive: Archive):
+def test_only_what_is_recorded_can_be_marked_and_only_what_is_marked_unmarked(archive: Archive) -> None:
     """A misspelt coil is not a mark that protects nothing; of several subjects all are marked or none."""
     with pytest.raises(InputError, match="coil C-77: not in the records"):
         marked(archive, Subject(coil="C-0"), Subject(coil="C-77"))
@@ -309,7 +313,7 @@ def test_only_what_is_recorded_can_be_marked_and_only_what_is_marked_unmarked(ar
         unmark(connection, [Subject(coil="C-0")])
 
 
-def test_a_frame_that_several_runs_have_needs_its_run(archive: Archive, tmp_path: Path):
+def test_a_frame_that_several_runs_have_needs_its_run(archive: Archive, tmp_path: Path) -> None:
     """Frame numbers start from 0 in each run."""
     other = RunOnRecord(tmp_path / "other", key="run-2")
     other.write(verdict(0, coil="C-0"))
@@ -328,7 +332,7 @@ def test_a_frame_that_several_runs_have_needs_its_run(archive: Archive, tmp_path
         marked(archive, Subject(camera="top", frame_id=0, run="nope"))
 
 
-def test_the_writer_sweeps_between_its_batches(tmp_path: Path):
+def test_the_writer_sweeps_between_its_batches(tmp_path: Path) -> None:
     """Nobody has to start it: what is too old goes while new verdicts come in."""
     run = RunOnRecord(tmp_path / "run", keep=Keep(1e-9, None))
     run.write(*(verdict(n) for n in range(5000)))
@@ -360,7 +364,7 @@ YOUNG = {"C-2": FRAMES, "C-3": FRAMES}
 
 
 @pytest.mark.parametrize("set_by_ns", [YEARS_NS, 40 * DAY_NS, -YEARS_NS, DAY_NS])
-def test_a_clock_that_was_set_deletes_nothing(archive: Archive, set_by_ns: int):
+def test_a_clock_that_was_set_deletes_nothing(archive: Archive, set_by_ns: int) -> None:
     """Ahead or back, while the line runs or between two starts: the PC's time since its start did not jump."""
     said = held(archive, at(NOW_NS), at(NOW_NS + SECOND_NS, set_by_ns=set_by_ns), days=30)
     assert len(said) == 1
@@ -371,7 +375,7 @@ def test_a_clock_that_was_set_deletes_nothing(archive: Archive, set_by_ns: int):
     assert archive.pictured() == [0, 1, 10, 11, 20, 21, 30, 31]
 
 
-def test_after_keep_days_the_clock_is_believed_again(archive: Archive):
+def test_after_keep_days_the_clock_is_believed_again(archive: Archive) -> None:
     """By then everything from before is too old by any clock."""
     assert len(held(archive, at(NOW_NS), at(NOW_NS + SECOND_NS, set_by_ns=YEARS_NS), days=5)) == 1
     assert held(archive, at(NOW_NS + 5 * DAY_NS, set_by_ns=YEARS_NS), days=5) != [], "said once by each process"
@@ -380,14 +384,14 @@ def test_after_keep_days_the_clock_is_believed_again(archive: Archive):
     assert archive.coils() == {}
 
 
-def test_a_clock_that_is_corrected_a_little_changes_nothing(archive: Archive):
+def test_a_clock_that_is_corrected_a_little_changes_nothing(archive: Archive) -> None:
     """Time servers do so every day; with 30 days to keep, an hour is nothing."""
     assert held(archive, at(NOW_NS)) == []
     assert held(archive, at(NOW_NS + SECOND_NS, set_by_ns=500 * SECOND_NS)) == []
     assert archive.coils() == YOUNG
 
 
-def test_a_pc_that_was_off_is_believed_for_half_of_keep_days(archive: Archive):
+def test_a_pc_that_was_off_is_believed_for_half_of_keep_days(archive: Archive) -> None:
     """A night, a weekend: yes. Longer, a wrong clock is as likely."""
     held(archive, at(NOW_NS), days=4)
     assert held(archive, at(NOW_NS + DAY_NS, boot="second"), days=4) == []
@@ -396,7 +400,7 @@ def test_a_pc_that_was_off_is_believed_for_half_of_keep_days(archive: Archive):
 
 
 @pytest.mark.parametrize("gap_ns", [YEARS_NS, -YEARS_NS])
-def test_a_clock_that_was_wrong_before_the_pc_was_restarted_deletes_nothing(archive: Archive, gap_ns: int):
+def test_a_clock_that_was_wrong_before_the_pc_was_restarted_deletes_nothing(archive: Archive, gap_ns: int) -> None:
     """An empty battery: the PC starts in another year. Also where no sweep was ever seen."""
     assert held(archive, at(NOW_NS, set_by_ns=gap_ns)) != []
     assert archive.coils() == ALL
@@ -404,7 +408,7 @@ def test_a_clock_that_was_wrong_before_the_pc_was_restarted_deletes_nothing(arch
     assert archive.coils() == ALL
 
 
-def test_a_number_that_would_delete_nearly_all_waits_for_a_day(archive: Archive):
+def test_a_number_that_would_delete_nearly_all_waits_for_a_day(archive: Archive) -> None:
     """keep_days was mistyped: there is time to correct it."""
     held(archive, at(NOW_NS), days=30)
     later_ns = NOW_NS + 3600 * SECOND_NS
@@ -416,14 +420,14 @@ def test_a_number_that_would_delete_nearly_all_waits_for_a_day(archive: Archive)
     assert archive.coils() == {}
 
 
-def test_a_line_that_runs_evenly_deletes_all_that_is_old(archive: Archive):
+def test_a_line_that_runs_evenly_deletes_all_that_is_old(archive: Archive) -> None:
     """No camera for days, the line on: nothing is in doubt, and all goes."""
     moments = [at(NOW_NS + n * DAY_NS) for n in range(4)]
     assert held(archive, *moments, days=2) == []
     assert archive.coils() == {}
 
 
-def test_records_from_the_future_do_not_stop_the_sweep(archive: Archive):
+def test_records_from_the_future_do_not_stop_the_sweep(archive: Archive) -> None:
     """The clock was ahead for a while: what was recorded then is as old as what came after it."""
     with archive.connection() as connection, connection.begin():
         connection.execute(update(VERDICTS).where(VERDICTS.c.coil == "C-0").values(recorded_ns=NOW_NS + YEARS_NS))
@@ -434,7 +438,7 @@ def test_records_from_the_future_do_not_stop_the_sweep(archive: Archive):
 # Free space
 
 
-def test_nothing_is_deleted_for_free_space_where_nearly_all_would_have_to_go(archive: Archive):
+def test_nothing_is_deleted_for_free_space_where_nearly_all_would_have_to_go(archive: Archive) -> None:
     """Something else fills the disk, or the limit is too high; once there is reason to, it deletes."""
     with capture_logs() as logs:
         for _ in range(2):
@@ -449,7 +453,7 @@ def test_nothing_is_deleted_for_free_space_where_nearly_all_would_have_to_go(arc
     assert len(logs) == 1, "once a process"
 
 
-def test_more_free_space_than_the_disk_has_is_refused(tmp_path: Path):
+def test_more_free_space_than_the_disk_has_is_refused(tmp_path: Path) -> None:
     """By the start and by a check: no deleting can reach it."""
     with pytest.raises(ConfigError, match=r"records\.least_free_gb: 1e\+06 GB are never free: the disk of .* has"):
         refuse_more_than_the_disk(1e6, [tmp_path / "out", tmp_path / "records.sqlite"])
@@ -461,7 +465,7 @@ def test_more_free_space_than_the_disk_has_is_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize("epoch", [0, 77])
-def test_what_was_deleted_comes_back_neither_at_a_restart_nor_by_an_import(tmp_path: Path, epoch: int):
+def test_what_was_deleted_comes_back_neither_at_a_restart_nor_by_an_import(tmp_path: Path, epoch: int) -> None:
     """One marked frame is left, or none: the log still holds all of them."""
     key = identify_run(tmp_path / "run", "line@1").key
     run = RunOnRecord(tmp_path / "run", key=key)

@@ -5,15 +5,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from recorded import SECOND_NS, STARTED_NS, RunOnRecord, defect, verdict
 from sqlalchemy import Connection, func, inspect, select, text
 from sqlalchemy.exc import OperationalError
-from version_one import RUN_KEY, VERDICTS_LEFT, of_version_one, tables_in, write_log
 
 from inspector.errors import ConfigError
 from inspector.sinks.records.database import Database
 from inspector.sinks.records.migrations import MIGRATIONS
 from inspector.sinks.records.schema import METADATA, NEWEST, bring_up_to_date, stored_version
+from tests.support.recorded import SECOND_NS, STARTED_NS, RunOnRecord, defect, verdict
+from tests.support.version_one import RUN_KEY, VERDICTS_LEFT, of_version_one, tables_in, write_log
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def fail(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE no_such_table ADD COLUMN shift TEXT"))
 
 
-def test_only_the_missing_migrations_run_and_rows_stay(database: Database):
+def test_only_the_missing_migrations_run_and_rows_stay(database: Database) -> None:
     """From this version two further, then no further."""
     with database.writing() as connection:
         for before in (NEWEST, NEWEST + 2):
@@ -51,7 +51,7 @@ def test_only_the_missing_migrations_run_and_rows_stay(database: Database):
             ]
 
 
-def test_a_migration_that_fails_changes_nothing(database: Database):
+def test_a_migration_that_fails_changes_nothing(database: Database) -> None:
     """Its tables are DDL, which is rolled back as well."""
     with database.writing() as connection:
         with pytest.raises(OperationalError, match="no_such_table"), connection.begin():
@@ -61,7 +61,7 @@ def test_a_migration_that_fails_changes_nothing(database: Database):
             assert "shift" not in connection.execute(text("SELECT * FROM verdicts")).keys()  # noqa: SIM118
 
 
-def test_a_newer_database_is_refused_by_the_older_inspector(database: Database):
+def test_a_newer_database_is_refused_by_the_older_inspector(database: Database) -> None:
     """By a command as by the line."""
     with database.writing() as connection, connection.begin():
         bring_up_to_date(connection, [*MIGRATIONS, add_shift])
@@ -78,7 +78,7 @@ def of_version_one_in(folder: Path) -> Database:
     return Database(f"sqlite:///{folder / 'records.sqlite'}")
 
 
-def test_a_database_of_version_1_gets_the_tables_of_a_new_one(tmp_path: Path):
+def test_a_database_of_version_1_gets_the_tables_of_a_new_one(tmp_path: Path) -> None:
     """The same columns, keys and indexes; every record, defect and mark is still there."""
     (tmp_path / "old").mkdir()
     old = of_version_one_in(tmp_path / "old")
@@ -107,7 +107,7 @@ def test_a_database_of_version_1_gets_the_tables_of_a_new_one(tmp_path: Path):
             assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
 
 
-def test_a_run_of_version_1_goes_on_after_its_last_record(tmp_path: Path):
+def test_a_run_of_version_1_goes_on_after_its_last_record(tmp_path: Path) -> None:
     """The frame that only its log has is caught up, and nothing stands there twice."""
     of_version_one_in(tmp_path)
     write_log(tmp_path / "run")
@@ -119,7 +119,7 @@ def test_a_run_of_version_1_goes_on_after_its_last_record(tmp_path: Path):
     assert run.rows("SELECT frame_id FROM verdicts ORDER BY id") == [(0,), (1,), (2,), (0,), (1,), (9,)]
 
 
-def test_a_command_brings_an_older_database_up_to_date(tmp_path: Path):
+def test_a_command_brings_an_older_database_up_to_date(tmp_path: Path) -> None:
     """Nobody has to start the line for an export."""
     with of_version_one_in(tmp_path).reading("cannot be read") as connection, connection.begin():
         assert stored_version(connection) == NEWEST
@@ -131,7 +131,7 @@ def test_a_command_brings_an_older_database_up_to_date(tmp_path: Path):
     "url",
     ["", "records.sqlite", "mysql://x/y", "sqlite://", "sqlite:///:memory:", "postgresql+asyncpg://x/y", "://"],
 )
-def test_an_url_that_is_none_is_one_clear_line(url: str):
+def test_an_url_that_is_none_is_one_clear_line(url: str) -> None:
     """Of the two databases that are known here."""
     with pytest.raises(ConfigError, match=r"^records\.url: .*sqlite:///FILE"):
         Database(url)
@@ -141,7 +141,7 @@ def test_an_url_that_is_none_is_one_clear_line(url: str):
     "name",
     ["%41", "what?", "a#b", "100% & more?mode=memory", "x?password=3", "a:b@c", "file:x?mode=ro", "ä b;c", "%"],
 )
-def test_a_folder_of_any_name_holds_its_own_database(tmp_path: Path, name: str):
+def test_a_folder_of_any_name_holds_its_own_database(tmp_path: Path, name: str) -> None:
     """What means something in an URL is part of the file's name, and the file lies nowhere else."""
     run = RunOnRecord(tmp_path / name / "run")
     run.write(verdict(0))
@@ -154,7 +154,7 @@ def test_a_folder_of_any_name_holds_its_own_database(tmp_path: Path, name: str):
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
 
 
-def test_no_password_is_shown():
+def test_no_password_is_shown() -> None:
     """Wherever in the URL it stands."""
     shown = Database("postgresql://anna:hunter2@db/steel?sslpassword=hunter2").shown
     assert "hunter2" not in shown

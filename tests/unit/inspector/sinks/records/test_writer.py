@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from recorded import KEEP_ALL, SECOND_NS, STARTED_NS, RunOnRecord, defect, rows, verdict, wait_until
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
@@ -24,6 +23,7 @@ from inspector.sinks.records.import_run import import_run
 from inspector.sinks.records.rows import identify_run
 from inspector.sinks.records.writer import Records
 from inspector.values import Decision
+from tests.support.recorded import KEEP_ALL, SECOND_NS, STARTED_NS, RunOnRecord, defect, rows, verdict, wait_until
 
 COUNT = "SELECT COUNT(*) FROM verdicts"
 
@@ -35,7 +35,7 @@ def run(tmp_path: Path):
     run.close()
 
 
-def test_a_verdict_and_its_defects_become_rows(run: RunOnRecord):
+def test_a_verdict_and_its_defects_become_rows(run: RunOnRecord) -> None:
     """Every field of a verdict has its place."""
     run.write(verdict(7, defect("top-7-1"), file="a.png"), verdict(8))
     run.settle()
@@ -56,7 +56,7 @@ def test_a_verdict_and_its_defects_become_rows(run: RunOnRecord):
     assert part == (7, 0, "top-7-1", 1, "scratches", 4, 2, 10, 10, 100, 25.0, 20.0, 10.0, 0.75)
 
 
-def test_a_defect_over_three_frames_is_one_strip_defect(run: RunOnRecord):
+def test_a_defect_over_three_frames_is_one_strip_defect(run: RunOnRecord) -> None:
     """Its parts are added up; the same id after the camera counted from 0 again is another defect."""
     later = STARTED_NS + 3600 * SECOND_NS
     run.write(
@@ -79,7 +79,7 @@ def test_a_defect_over_three_frames_is_one_strip_defect(run: RunOnRecord):
     assert found[2][6] == later
 
 
-def test_frames_of_two_ingests_are_apart_and_written_once(run: RunOnRecord):
+def test_frames_of_two_ingests_are_apart_and_written_once(run: RunOnRecord) -> None:
     """Frame 0 comes again when ingest starts again; the same frame handed over twice does not."""
     again = verdict(0, captured_ns=STARTED_NS + 60 * SECOND_NS)
     run.write(verdict(0), again, verdict(0), again)
@@ -87,7 +87,7 @@ def test_frames_of_two_ingests_are_apart_and_written_once(run: RunOnRecord):
     assert run.rows(COUNT) == [(2,)]
 
 
-def test_a_locked_database_delays_records_and_never_verdicts(run: RunOnRecord):
+def test_a_locked_database_delays_records_and_never_verdicts(run: RunOnRecord) -> None:
     """While another process holds the lock, handing over takes no time; then everything is there."""
     run.write(verdict(0))
     run.settle()
@@ -112,7 +112,7 @@ def test_a_locked_database_delays_records_and_never_verdicts(run: RunOnRecord):
 
 def test_what_the_full_queue_drops_is_counted_and_said_once_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """The queue is bounded by rows, so that a frame peppered with defects counts for what it weighs."""
     monkeypatch.setattr(writer, "QUEUE_ROWS", 10)
     (tmp_path / "in the way").write_text("")
@@ -130,7 +130,7 @@ def test_what_the_full_queue_drops_is_counted_and_said_once_a_minute(
     assert logs[-1]["lost"] == 10
 
 
-def test_a_database_that_was_deleted_is_made_anew(run: RunOnRecord):
+def test_a_database_that_was_deleted_is_made_anew(run: RunOnRecord) -> None:
     """SQLite would go on writing into the file that has no name any more; the log has what the file held."""
     run.write(verdict(0, defect("top-0-1")))
     run.settle()
@@ -146,7 +146,7 @@ def test_a_database_that_was_deleted_is_made_anew(run: RunOnRecord):
     assert run.records.lost == 0
 
 
-def test_one_verdict_the_database_refuses_costs_no_other(run: RunOnRecord):
+def test_one_verdict_the_database_refuses_costs_no_other(run: RunOnRecord) -> None:
     """A number that no column holds: that record is lost and counted."""
     run.write(verdict(0), verdict(1, captured_ns=2**70), verdict(2, position_mm=float("nan")), verdict(3))
     run.settle()
@@ -154,7 +154,7 @@ def test_one_verdict_the_database_refuses_costs_no_other(run: RunOnRecord):
     assert run.rows("SELECT frame_id FROM verdicts ORDER BY frame_id") == [(0,), (3,)]
 
 
-def test_a_successor_catches_up_from_the_log_and_writes_nothing_twice(tmp_path: Path):
+def test_a_successor_catches_up_from_the_log_and_writes_nothing_twice(tmp_path: Path) -> None:
     """decide was killed with verdicts in its log that the database never had."""
     first = RunOnRecord(tmp_path / "run")
     long_one = [verdict(n, defect("top-2-1")) for n in range(2, 8)]
@@ -175,7 +175,7 @@ def test_a_successor_catches_up_from_the_log_and_writes_nothing_twice(tmp_path: 
     first.close()
 
 
-def test_a_log_that_was_rotated_since_is_written_without_doubles(tmp_path: Path):
+def test_a_log_that_was_rotated_since_is_written_without_doubles(tmp_path: Path) -> None:
     """The frame recorded last stands in another file by now."""
     first = RunOnRecord(tmp_path / "run")
     first.write(*(verdict(n) for n in range(5)))
@@ -196,7 +196,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from recorded import RunOnRecord, verdict
+from tests.support.recorded import RunOnRecord, verdict
 run = RunOnRecord(Path(sys.argv[1]))
 for n in range(10**6):
     run.write(verdict(n))
@@ -204,7 +204,7 @@ for n in range(10**6):
 """
 
 
-def test_a_line_of_the_log_that_cannot_be_read_costs_no_other(tmp_path: Path):
+def test_a_line_of_the_log_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
     """A power cut leaves blocks as they never were: what stands behind them is caught up all the same."""
     first = RunOnRecord(tmp_path / "run")
     first.write(verdict(0))
@@ -225,7 +225,7 @@ def test_a_line_of_the_log_that_cannot_be_read_costs_no_other(tmp_path: Path):
     assert second.records.lost == 0
 
 
-def test_a_log_that_cannot_be_opened_costs_no_record(tmp_path: Path):
+def test_a_log_that_cannot_be_opened_costs_no_record(tmp_path: Path) -> None:
     """It was taken away: what comes from now on is recorded."""
     run = RunOnRecord(tmp_path / "run")
     run.write(verdict(0))
@@ -242,7 +242,7 @@ def test_a_log_that_cannot_be_opened_costs_no_record(tmp_path: Path):
     assert sum("verdict log cannot be read" in entry["event"] for entry in logs) == 2
 
 
-def test_frames_of_two_ingests_without_a_time_are_apart(run: RunOnRecord):
+def test_frames_of_two_ingests_without_a_time_are_apart(run: RunOnRecord) -> None:
     """Announcements that died with decide: no capture time, no position, and a camera that counts from 0 again."""
     lost = {"captured_ns": 0, "position_mm": 0.0, "coil": None, "decision": Decision.UNINSPECTED, "stage_ms": {}}
     lost |= {"reasons": ("lost with decide",), "codes": ("lost",)}
@@ -255,7 +255,7 @@ def test_frames_of_two_ingests_without_a_time_are_apart(run: RunOnRecord):
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_a_second_verdict_for_one_frame_is_counted_and_said(run: RunOnRecord, at_once: bool):
+def test_a_second_verdict_for_one_frame_is_counted_and_said(run: RunOnRecord, at_once: bool) -> None:
     """It never happens silently, and the defects of the one are not added to the other."""
     first, second = verdict(3, ingest_epoch=9), verdict(3, defect("top-3-1"), ingest_epoch=9)
     with capture_logs() as logs:
@@ -278,7 +278,7 @@ def test_a_second_verdict_for_one_frame_is_counted_and_said(run: RunOnRecord, at
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_frames_that_nothing_tells_apart_are_counted(run: RunOnRecord, at_once: bool):
+def test_frames_that_nothing_tells_apart_are_counted(run: RunOnRecord, at_once: bool) -> None:
     """From a version that knows no ingests: neither ingest nor capture time. They are not taken for one frame."""
     lost = verdict(3, captured_ns=0, decision=Decision.UNINSPECTED, reasons=("lost with decide",), stage_ms={})
     run.write(lost)
@@ -292,7 +292,7 @@ def test_frames_that_nothing_tells_apart_are_counted(run: RunOnRecord, at_once: 
 
 def test_a_database_that_comes_back_while_the_line_ends_has_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """However long the writer would have waited for its next attempt."""
     monkeypatch.setattr(writer, "FIRST_PAUSE_S", 60.0)
     blocked = tmp_path / "in the way"
@@ -307,7 +307,7 @@ def test_a_database_that_comes_back_while_the_line_ends_has_everything(
     assert run.rows(COUNT) == [(500,)]
 
 
-def test_what_is_missing_at_the_end_comes_with_the_next_start_or_an_import(tmp_path: Path):
+def test_what_is_missing_at_the_end_comes_with_the_next_start_or_an_import(tmp_path: Path) -> None:
     """The message says how."""
     blocked = tmp_path / "in the way"
     blocked.write_text("")
@@ -327,7 +327,7 @@ def test_what_is_missing_at_the_end_comes_with_the_next_start_or_an_import(tmp_p
     assert again.rows(COUNT) == [(500,)]
 
 
-def test_an_import_brings_what_the_full_queue_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_import_brings_what_the_full_queue_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames in the middle of a run: later ones are on record already."""
     monkeypatch.setattr(writer, "QUEUE_ROWS", 10)
     key = identify_run(tmp_path / "run", "line@1").key
@@ -345,7 +345,7 @@ def test_an_import_brings_what_the_full_queue_dropped(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\0" * 36, b"not-a-key", b"\xff\xfe"])
-def test_a_key_that_a_power_cut_emptied_is_a_missing_key(tmp_path: Path, content: bytes):
+def test_a_key_that_a_power_cut_emptied_is_a_missing_key(tmp_path: Path, content: bytes) -> None:
     """Two runs with empty keys would become one."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -355,7 +355,7 @@ def test_a_key_that_a_power_cut_emptied_is_a_missing_key(tmp_path: Path, content
     assert identify_run(tmp_path / "a", "line@1").key in keys
 
 
-def test_a_killed_writer_leaves_a_whole_database(tmp_path: Path):
+def test_a_killed_writer_leaves_a_whole_database(tmp_path: Path) -> None:
     """SIGKILL in the middle of its transactions: the file is sound, and a successor completes it from the log."""
     tests = Path(__file__).parents[4]
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path / "run"), str(tests)])
@@ -392,7 +392,7 @@ def fill(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_costs_no_record_once_there_is_room(tmp_path: Path):
+def test_a_full_disk_costs_no_record_once_there_is_room(tmp_path: Path) -> None:
     """The database lies on a disk that another program has filled; what waits is written when it is freed."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -422,7 +422,7 @@ FILE_LIMIT = """
 import resource, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from recorded import RunOnRecord, verdict
+from tests.support.recorded import RunOnRecord, verdict
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 run = RunOnRecord(Path(sys.argv[1]))
 run.write(verdict(0)); run.settle()
@@ -437,7 +437,7 @@ print(stuck > 0, run.records.lost, run.rows("SELECT COUNT(*) FROM verdicts"))
 """
 
 
-def test_a_file_that_may_not_grow_costs_no_record(tmp_path: Path):
+def test_a_file_that_may_not_grow_costs_no_record(tmp_path: Path) -> None:
     """The same without root: the system refuses to let the file grow, then lets it."""
     tests = Path(__file__).parents[4]
     done = subprocess.run(
@@ -447,7 +447,7 @@ def test_a_file_that_may_not_grow_costs_no_record(tmp_path: Path):
     assert done.stdout.splitlines()[-1:] == ["True 0 [(2000,)]"], done.stdout + done.stderr
 
 
-def test_tables_of_a_newer_inspector_are_refused_at_the_start(tmp_path: Path):
+def test_tables_of_a_newer_inspector_are_refused_at_the_start(tmp_path: Path) -> None:
     """What the newer one added would stay empty: one line says what to do."""
     run = RunOnRecord(tmp_path / "run")
     run.close()
@@ -457,7 +457,7 @@ def test_tables_of_a_newer_inspector_are_refused_at_the_start(tmp_path: Path):
         RunOnRecord(tmp_path / "run")
 
 
-def test_a_file_that_is_no_database_is_never_written_to(tmp_path: Path):
+def test_a_file_that_is_no_database_is_never_written_to(tmp_path: Path) -> None:
     """It is somebody's, and stays as it is; records are lost, not the line."""
     (tmp_path / "records.sqlite").write_text("notes of the night shift\n" * 100)
     with capture_logs() as logs:
@@ -469,7 +469,7 @@ def test_a_file_that_is_no_database_is_never_written_to(tmp_path: Path):
     assert (tmp_path / "records.sqlite").read_text().startswith("notes of the night shift")
 
 
-def test_a_run_has_one_key_however_often_it_is_opened(tmp_path: Path):
+def test_a_run_has_one_key_however_often_it_is_opened(tmp_path: Path) -> None:
     """Kept in its folder: another run that takes the folder's name has another key."""
     first = identify_run(tmp_path / "a", "line@1")
     assert identify_run(tmp_path / "a", "line@2").key == first.key
@@ -477,7 +477,7 @@ def test_a_run_has_one_key_however_often_it_is_opened(tmp_path: Path):
     assert identify_run(tmp_path / "a", "line@1").key != first.key
 
 
-def test_uninspected_frames_are_recorded_with_their_reason(run: RunOnRecord):
+def test_uninspected_frames_are_recorded_with_their_reason(run: RunOnRecord) -> None:
     """A frame without a result is a row like any other."""
     run.write(verdict(0, decision=Decision.UNINSPECTED, reasons=("shed: the worker is behind",), stage_ms={}))
     run.settle()

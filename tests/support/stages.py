@@ -37,12 +37,14 @@ def numbered_frame(number: int, look: str) -> np.ndarray:
     return pixels
 
 
+ROOT = Path(__file__).resolve().parents[2]
+
 INGEST = """
 import os, sys, time
 import inspector.ingest.process as ingest
 from inspector.sources.base import WhenBehind
 from inspector.values import Capture
-from stages import numbered_frame
+from tests.support.stages import numbered_frame
 
 class Numbered:
     when_behind = WhenBehind.SHED_OLDEST
@@ -127,10 +129,9 @@ class Stages:
         command = [sys.executable, "-m", "inspector", stage, "--config", str(self.config)]
         if stage == "ingest":
             command = [sys.executable, "-c", INGEST, "--config", str(self.config), "--camera", camera]
-        tests = Path(__file__).parent
         environment = os.environ | {
             "RATE": str(rate), "LOOK": look, "STANDSTILL": str(self.standstill),
-            "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")]),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         }  # fmt: skip
         before = path.stat().st_size if path.exists() else 0
         with path.open("ab") as log:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
 
-STAND_IN = Path(__file__).parent / "stand_in"
+STAND_IN = Path(__file__).parents[1] / "stand_in"
 
 _REPLACED = ("cuda", "tensorrt", "tensorrt_lean_libs")
 _BOUND_TO_THEM = (

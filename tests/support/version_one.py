@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from recorded import SECOND_NS, STARTED_NS, defect, verdict
 from sqlalchemy import Inspector
 
 from inspector.results import VERDICTS_NAME
 from inspector.values import Verdict
+from tests.support.recorded import SECOND_NS, STARTED_NS, defect, verdict
 
 RUN_KEY: Final = "3f0c2b6e-6a1c-4a53-9c5e-2f8f6f0f7d10"
 VERDICTS_LEFT: Final = 4
-_FOLDER: Final = Path(__file__).parent / "unit" / "inspector" / "sinks" / "records"
+_FOLDER: Final = Path(__file__).parents[1] / "unit" / "inspector" / "sinks" / "records"
 
 
 def of_version_one(dialect: str) -> str:

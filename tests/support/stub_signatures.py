@@ -4,7 +4,7 @@ import ast
 import inspect
 from pathlib import Path
 
-from gpu_pcs import stand_in_gpu
+from tests.support.gpu_pcs import stand_in_gpu
 
 Signatures = dict[tuple[str, str], list[list[str]]]
 """(class, method) → parameters of each overload."""

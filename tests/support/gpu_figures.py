@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import psutil
-from lines import LineUnderTest, Run, stage
 
 from inspector.backends.base import Backend
 from inspector.backends.speed import measure_speed
 from inspector.engine.manifest import EngineFolder
 from inspector.values import Pixels
+from tests.support.lines import LineUnderTest, Run, stage
 
 ALONE = 30
 """Batches that are timed one at a time."""

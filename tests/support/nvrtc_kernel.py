@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 from cuda.bindings import driver, nvrtc
-from cuda_networks import POISON, STRIDE, KernelBackend
 
 from inspector.backends.cuda_backend import DeviceBuffers, Enqueue
+from tests.support.cuda_networks import POISON, STRIDE, KernelBackend
 
 THREADS = 256
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from inspector.sources.simulator import SimulatorSettings, strip
 
-SHARED = Path(os.environ.get("INSPECTOR_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+SHARED = Path(os.environ.get("INSPECTOR_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 """Real steel frames; see docs/contributing.md. Tests use them where they are and pass without."""
 
 

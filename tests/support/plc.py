@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ports import free_port
-
 from inspector.sinks.gate.gate import Block, Record
 from inspector.sinks.gate.registers import REGISTERS, decode
+from tests.support.ports import free_port
 
 BASE = 100
 DEVICE = 3
@@ -37,6 +36,9 @@ def serve(port: int, log: Path, delay_s: float) -> None:
     asyncio.run(StartAsyncTcpServer(device, address=("127.0.0.1", port)))
 
 
+ROOT = Path(__file__).resolve().parents[2]
+
+
 class PLC:
     """Starts, stops and reads one."""
 
@@ -47,9 +49,9 @@ class PLC:
 
     def start(self, delay_s: float = 0.0) -> "PLC":
         """Answering within the time this takes."""
-        command = [sys.executable, __file__, str(self.port), str(self.log), str(delay_s)]
+        command = [sys.executable, "-m", "tests.support.plc", str(self.port), str(self.log), str(delay_s)]
         # It tells of every frozen connection at length.
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         until = time.monotonic() + 60
         while time.monotonic() < until:
             with socket.socket() as probe:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from ports import free_port
 from sqlalchemy import create_engine, text
 
 from inspector.results import VERDICTS_NAME
@@ -22,6 +21,7 @@ from inspector.sinks.records.retention import Keep
 from inspector.sinks.records.rows import Run
 from inspector.sinks.records.writer import Records
 from inspector.values import Decision, Defect, Verdict
+from tests.support.ports import free_port
 
 SECOND_NS: Final = 1_000_000_000
 STARTED_NS: Final = 1_770_000_000 * SECOND_NS

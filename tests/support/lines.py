@@ -14,7 +14,7 @@ import psutil
 
 from inspector.backends.instant import write_engine
 
-SCHEMAS = Path(__file__).parent / "contract" / "schemas"
+SCHEMAS = Path(__file__).parents[1] / "contract" / "schemas"
 
 PATIENCE_S = 120.0
 """What a test waits for comes within seconds; on a PC with other work, within this time."""

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from cuda_networks import POISON, KernelBackend, StandInKernel, expected_maps, kernel_folder
-from lines import LineUnderTest, Run
 from PIL import Image
 
 from inspector.backends.base import BackendSettings
 from inspector.engine import golden
 from inspector.engine.manifest import GOLDEN_NAME, EngineFolder, file_sha256
+from tests.support.cuda_networks import POISON, KernelBackend, StandInKernel, expected_maps, kernel_folder
+from tests.support.lines import LineUnderTest, Run
 
 PLAIN = 240
 """Score 15 of 255: no defect."""
@@ -24,7 +24,7 @@ PLAIN = 240
 DEADLINE_MS = 5000
 """A busy PC must not make uninspected what the kernel answered."""
 
-KERNEL_LINE = Path(__file__).parent / "kernel_line"
+KERNEL_LINE = Path(__file__).parents[1] / "kernel_line"
 
 
 def open_kernel(folder: EngineFolder, settings: BackendSettings) -> KernelBackend:
@@ -35,7 +35,7 @@ def open_kernel(folder: EngineFolder, settings: BackendSettings) -> KernelBacken
     if hasattr(runtime, "stand_in_launch"):
         backend.make_network = lambda _: StandInKernel(backend, runtime)
     else:
-        from nvrtc_kernel import NvrtcKernel
+        from tests.support.nvrtc_kernel import NvrtcKernel
 
         backend.make_network = lambda _: NvrtcKernel(backend)
     return backend
