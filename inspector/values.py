@@ -33,6 +33,10 @@ def _check_pixels(pixels: Pixels, dimensions: int, what: str) -> None:
         raise ValueError(f"{what} must be contiguous")
 
 
+LATENCIES: Final = ("transfer", "batch", "engine", "decide", "total")
+"""The keys of a verdict's `stage_ms`; each has a histogram and a column."""
+
+
 class Decision(StrEnum):
     """What the gate does with a frame; it treats UNINSPECTED as REJECT."""
 
@@ -153,19 +157,6 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce")
     """Name of the file it was read from."""
     recipe: str = ""
     """Name and content hash of the recipe whose scale gave the position; empty when the sender names none."""
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """Frames of one size that go through the engine together."""
-
-    frames: tuple[Frame, ...]
-    pixels: Pixels
-    """uint8 [N, H, W], contiguous, in the order of `frames`."""
-
-    def __post_init__(self) -> None:
-        _check_pixels(self.pixels, 3, "a batch's pixels")
-        if len(self.frames) != len(self.pixels):
-            raise ValueError(f"{len(self.frames)} frames but {len(self.pixels)} pixel planes")
 
 
 class Segmentation(msgspec.Struct, frozen=True):

@@ -9,15 +9,12 @@ from inspector.core.judge import to_blame
 from inspector.core.rules import BoundRecipe
 from inspector.core.verdicts import Outcome
 from inspector.monitoring.state import HistogramState
-from inspector.values import Decision, Working
+from inspector.values import LATENCIES, Decision, Working
 
 LATENCY_MS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
 """Upper ends of the latency classes: from the hand-over between two processes to a stuck line."""
 
 BATCH_FRAMES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-
-STAGES: Final = ("transfer", "batch", "engine", "decide", "total")
-"""The keys of a verdict's `stage_ms`."""
 
 OTHER: Final = "other"
 
@@ -56,7 +53,7 @@ class Meters:
         """By camera, decision, and defect class or code."""
         self.verdicts: Counter[str] = Counter()
         """By camera."""
-        self.stages = {stage: Histogram(LATENCY_MS) for stage in STAGES}
+        self.stages = {stage: Histogram(LATENCY_MS) for stage in LATENCIES}
         self.batches = Histogram(BATCH_FRAMES)
         self.begins: Counter[str] = Counter()
         """By camera: how often its ingest has started."""

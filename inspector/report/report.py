@@ -25,7 +25,7 @@ from inspector.report.reject_gallery import Gallery, show_worst, tell_rest
 from inspector.report.rule_table import KindLine, kind_lines
 from inspector.report.run_figures import RunFigures, Strip, UninspectedReason, kind_rows, read_figures
 from inspector.report.run_identity import captured_when, identity, strip_lengths, title
-from inspector.report.run_ledger import Headline, Ledger, Summary, balance, headline, read_summary
+from inspector.report.run_ledger import Headline, Ledger, Summary, balance, headline, summary_or_note
 from inspector.report.run_rules import CONFIG_NAME, RunRules, read_rules
 from inspector.report.strip_length import FrameSize, covered
 from inspector.report.verdict_files import Selection, VerdictFiles
@@ -169,7 +169,7 @@ def _compose(
 
 def _summary(folder: Path, figures: RunFigures) -> tuple[Summary | None, list[str]]:
     """Return the summary of a run's folder, and notes for the reader about it."""
-    summary, note = read_summary(folder / "summary.json")
+    summary, note = summary_or_note(folder / "summary.json")
     if summary is not None and summary.captured < figures.captured and not (folder / CONFIG_NAME).exists():
         # Only a run's folder holds the config.
         return None, []

@@ -60,7 +60,7 @@ class Headline:
     lines: tuple[str, ...]
 
 
-def read_summary(path: Path) -> tuple[Summary | None, str | None]:
+def summary_or_note(path: Path) -> tuple[Summary | None, str | None]:
     """Return the summary, or None and a note for the reader of the report."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Summary), None

@@ -66,8 +66,6 @@ class PacketReader:
         self._last_chunk: int | None = None
         self.count = 0
         """Packets read, including those that an AVI leaves out."""
-        self.discarded = 0
-        """Of these, packets that the container marks as not shown."""
         self.timed_out = False
         """Whether reading stopped because the container's time-out passed."""
         self.broken_off: str | None = None
@@ -108,7 +106,6 @@ class PacketReader:
         sent = self._new(packet.pts if packet.pts is not None else packet.dts)
         sent.after_loss = after_loss
         packet.opaque = sent.number
-        self.discarded += packet.is_discard
         if packet.is_corrupt:
             sent.why = _CUT
         if packet.size == 0:

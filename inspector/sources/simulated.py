@@ -10,8 +10,7 @@ import structlog
 
 from inspector.config.line import SimulatorSettings
 from inspector.sources.base import WhenBehind
-from inspector.sources.simulator import SimulatedFrame, strip
-from inspector.sources.simulator import SimulatorSettings as StripSettings
+from inspector.sources.simulator import SimulatedFrame, StripSettings, strip
 from inspector.values import Capture
 
 SLOW_S: Final = 2.0

@@ -28,30 +28,25 @@ class Link:
     per_camera: bool
     high_water: int
     """Messages held at either end."""
-    when_full: str
 
 
 _PIPE: Final = (zmq.PUSH, zmq.PULL)
 
-_BY_ROOM: Final = (zmq.ROUTER, zmq.DEALER)
+_BY_CREDIT: Final = (zmq.ROUTER, zmq.DEALER)
 """Credit-based flow control: a worker grants credit and gets no more frames than that. So no frame waits where
 it cannot be shed, and a worker can leave without losing one."""
 
-FRAMES: Final = Link(
-    "frames",
-    "ingest",
-    "worker",
-    _BY_ROOM,
-    "ingest",
-    True,
-    1000,
-    "no worker gives credit: ingest waits, or sheds the oldest, as the source says",
-)
-NEWS: Final = Link(
-    "news", "ingest", "decide", _PIPE, "decide", False, 1000, "ingest waits: an announcement is a promise"
-)
-RESULTS: Final = Link("results", "worker", "decide", _PIPE, "decide", False, 64, "the worker waits, and so ingest")
-VIEW: Final = Link("view", "decide", "viewers", (zmq.PUB, zmq.SUB), "decide", False, 4, "viewers miss frames")
+FRAMES: Final = Link("frames", "ingest", "worker", _BY_CREDIT, "ingest", True, 1000)
+"""Without credit from a worker, ingest waits or sheds the oldest frame, as the source says."""
+
+NEWS: Final = Link("news", "ingest", "decide", _PIPE, "decide", False, 1000)
+"""When it is full, ingest waits: an announcement is a promise."""
+
+RESULTS: Final = Link("results", "worker", "decide", _PIPE, "decide", False, 64)
+"""When it is full, the worker waits, and so does ingest."""
+
+VIEW: Final = Link("view", "decide", "viewers", (zmq.PUB, zmq.SUB), "decide", False, 4)
+"""When it is full, viewers miss frames."""
 
 LINKS: Final = (FRAMES, NEWS, RESULTS, VIEW)
 

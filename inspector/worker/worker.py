@@ -18,7 +18,7 @@ from inspector.repeated import Repeated
 from inspector.runtime.notify import TURN_MS, Pulse
 from inspector.runtime.sending import send
 from inspector.runtime.stop import StopRequest
-from inspector.values import Batch, Code, Frame, Inspection, Pixels, Segmentation, Uninspected, Working
+from inspector.values import Code, Frame, Inspection, Pixels, Segmentation, Uninspected, Working
 from inspector.wire.messages import Filter, Result, encode_results
 from inspector.wire.pixel_ring import page_aligned
 from inspector.worker.intake import Intake
@@ -48,11 +48,12 @@ class PendingFrame(msgspec.Struct, frozen=True):
     """Epoch of the ingest that sent it."""
 
 
-class InFlight(msgspec.Struct, frozen=True):
-    """A batch in the engine."""
+class Batch(msgspec.Struct, frozen=True):
+    """Frames that go through the engine together."""
 
     held: list[PendingFrame]
-    batch: Batch
+    pixels: Pixels
+    """uint8 [N, H, W], in the order of `held`; kept alive until the engine has answered."""
     submitted_ns: int
     memory: Pixels | None
     """The buffer with its frames, uint8 [max_batch, H, W]; None for a single frame, which is not copied, and
@@ -94,7 +95,7 @@ class Worker:
         self._results = results
         self._stop = stop
         self._started_ns = time.monotonic_ns()
-        self._in_flight: dict[int, InFlight] = {}
+        self._in_flight: dict[int, Batch] = {}
         self._ticket = 0
         self._gathered: list[Result] = []
         self._batches: list[int] = []
@@ -112,7 +113,7 @@ class Worker:
 
     def _state(self) -> str:
         last = f"last {self._last.camera} frame {self._last.frame_id}" if self._last else "no frame yet"
-        in_flight = sum(len(flight.held) for flight in self._in_flight.values())
+        in_flight = sum(len(batch.held) for batch in self._in_flight.values())
         return (
             f"{last}, {self._answered} answered, {in_flight} in the engine, {self.failed_batches} batches failed, "
             f"{self.refused} messages refused"
@@ -120,7 +121,7 @@ class Worker:
 
     @property
     def idle(self) -> bool:
-        """Whether no frame is queued and no batch is in flight."""
+        """Whether no frame is queued and no batch is in batch."""
         return not self._in_flight and not len(self._batcher)
 
     def take(self, intake: Intake) -> None:
@@ -160,18 +161,18 @@ class Worker:
             held = [each for each in waiting if self._in_time(each, now_ns)]
             if not held:
                 continue
-            frames = tuple(each.frame for each in held)
+            planes = [each.frame.pixels for each in held]
             memory = None
-            laid = self._backend.lay([frame.pixels for frame in frames])
+            laid = self._backend.lay(planes)
             if laid is not None:
                 pixels = laid
-            elif len(frames) == 1:
-                pixels = frames[0].pixels[np.newaxis]
+            elif len(planes) == 1:
+                pixels = planes[0][np.newaxis]
             else:
                 memory = self._memory.pop() if self._memory else page_aligned(self._batch_shape)
-                pixels = np.stack([frame.pixels for frame in frames], out=memory[: len(frames)])
+                pixels = np.stack(planes, out=memory[: len(planes)])
             self._ticket += 1
-            self._in_flight[self._ticket] = InFlight(held, Batch(frames, pixels), now_ns, memory)
+            self._in_flight[self._ticket] = Batch(held, pixels, now_ns, memory)
             self._backend.submit(self._ticket, pixels)
 
     def _in_time(self, held: PendingFrame, now_ns: int) -> bool:
@@ -205,15 +206,15 @@ class Worker:
     def collect(self) -> None:
         """Report every batch that the engine has finished."""
         for answer in self._backend.collect():
-            flight = self._in_flight.pop(answer.ticket)
-            if flight.memory is not None:
-                self._memory.append(flight.memory)
-            self._batches.append(len(flight.held))
-            self._engine_ns = time.monotonic_ns() - flight.submitted_ns
-            for held, inspection in zip(flight.held, self._inspections(flight, answer), strict=True):
+            batch = self._in_flight.pop(answer.ticket)
+            if batch.memory is not None:
+                self._memory.append(batch.memory)
+            self._batches.append(len(batch.held))
+            self._engine_ns = time.monotonic_ns() - batch.submitted_ns
+            for held, inspection in zip(batch.held, self._inspections(batch, answer), strict=True):
                 self._report(held, inspection)
 
-    def _inspections(self, flight: InFlight, answer: Answer) -> Iterator[Inspection]:
+    def _inspections(self, batch: Batch, answer: Answer) -> Iterator[Inspection]:
         now_ns = time.monotonic_ns()
         if answer.error is not None:
             self.failed_batches += 1
@@ -221,12 +222,12 @@ class Worker:
                 log.error(
                     "batch failed",
                     error=answer.error,
-                    frames=len(flight.held),
-                    first=flight.held[0].frame.frame_id,
+                    frames=len(batch.held),
+                    first=batch.held[0].frame.frame_id,
                     failed=self.failed_batches,
                 )
-        for index, held in enumerate(flight.held):
-            times = (held.received_ns, flight.submitted_ns, now_ns)
+        for index, held in enumerate(batch.held):
+            times = (held.received_ns, batch.submitted_ns, now_ns)
             if answer.kind is None or answer.score is None:
                 failed = Uninspected(Code.ENGINE_FAILED, f"engine failed: {answer.error}")
                 yield Inspection(self._engine, *times, fault=failed)

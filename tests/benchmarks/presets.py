@@ -17,7 +17,7 @@ import numpy as np
 import openvino as ov
 import torch
 
-from inspector.sources.simulator import CLASS_NAMES, SimulatorSettings, strip
+from inspector.sources.simulator import CLASS_NAMES, StripSettings, strip
 from inspector.values import Pixels
 from trainer.build.quantise import quantise
 from trainer.export.onnx_file import write_onnx
@@ -35,7 +35,7 @@ FRAMES: Final = 16
 
 def main() -> None:
     """Print frames a second of each, the best round and the median one, and the ratios of docs/figures.md."""
-    frames = np.stack([frame.pixels for frame in islice(strip(SimulatorSettings(seed=1)), FRAMES)])
+    frames = np.stack([frame.pixels for frame in islice(strip(StripSettings(seed=1)), FRAMES)])
     with tempfile.TemporaryDirectory() as folder:
         core = ov.Core()
         engines = {engine: _compile(core, *engine, Path(folder), frames) for engine in ENGINES}

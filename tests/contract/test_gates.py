@@ -13,9 +13,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from inspector.config.line import GateSettings
-from inspector.sinks.gate.gate import RECORDS, Action, Block, Fault, Gate, MemoryGate, Record
+from inspector.sinks.gate.gate import RECORDS, Action, Block, Fault, Gate, Record
 from inspector.sinks.gate.modbus import WRITE, ModbusGate, reach
 from inspector.sinks.gate.registers import REGISTERS
+from tests.support.memory_gate import MemoryGate
 from tests.support.plc import BASE, DEVICE, PLC, heard
 
 TIMEOUT_MS = 250.0

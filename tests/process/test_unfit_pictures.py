@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inspector.sources.simulator import SimulatorSettings, strip
+from inspector.sources.simulator import StripSettings, strip
 from tests.support.lines import LineUnderTest
 
 DEMO_RECIPE = Path(__file__).parents[2] / "configs" / "demo" / "recipe.toml"
@@ -15,7 +15,7 @@ SIZE = (256, 1600)
 
 @pytest.fixture(scope="module")
 def sound() -> np.ndarray:
-    return next(iter(strip(SimulatorSettings(seed=7, defective_share=0.1)))).pixels
+    return next(iter(strip(StripSettings(seed=7, defective_share=0.1)))).pixels
 
 
 def folder_of(folder: Path, pictures: dict[str, np.ndarray]) -> Path:
@@ -77,7 +77,7 @@ def test_a_recipe_may_inspect_every_picture(tmp_path: Path) -> None:
 def test_two_replays_learn_the_same_limits(tmp_path: Path) -> None:
     """A line without limits of its own learns from its first frames, and refuses what comes later, twice alike."""
     line = LineUnderTest(tmp_path)
-    frames = strip(SimulatorSettings(seed=5, height=line.size[0], width=line.size[1], coil_frames=200))
+    frames = strip(StripSettings(seed=5, height=line.size[0], width=line.size[1], coil_frames=200))
     sound = [next(frames).pixels for _ in range(80)]
     pictures = {f"{index}": picture for index, picture in enumerate(sound)}
     pictures |= {"blurred": cv2.GaussianBlur(sound[-1], (0, 0), 4), "frozen": sound[0], "frozen-again": sound[0]}

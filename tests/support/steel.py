@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from inspector.sources.simulator import SimulatorSettings, strip
+from inspector.sources.simulator import StripSettings, strip
 
 SHARED = Path(os.environ.get("INSPECTOR_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 """Real steel frames; see docs/contributing.md. Tests use them where they are and pass without."""
@@ -26,7 +26,7 @@ def steel_folder(folder: Path, count: int) -> Path:
         for path in sorted((severstal / "train_images").iterdir())[:count]:
             (folder / path.name).write_bytes(path.read_bytes())
         return folder
-    frames = strip(SimulatorSettings(seed=5, defective_share=0.5))
+    frames = strip(StripSettings(seed=5, defective_share=0.5))
     for index, frame in zip(range(count), frames, strict=False):
         assert cv2.imwrite(str(folder / f"{index:04d}.png"), frame.pixels)
     return folder

@@ -10,7 +10,7 @@ from typing import Final
 import cv2
 
 from inspector.errors import InputError, WorkError
-from inspector.sources.simulator import CLASS_NAMES, SimulatedFrame, SimulatorSettings, strip
+from inspector.sources.simulator import CLASS_NAMES, SimulatedFrame, StripSettings, strip
 from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.commands.bar import bar
 from trainer.data.rle import encode
@@ -43,7 +43,7 @@ def simulate(
         raise InputError(f"--frames must be at least 1, got {frames}")
     check_is_new(out)
     try:
-        settings = SimulatorSettings(
+        settings = StripSettings(
             seed=seed, height=height, width=width, defective_share=defective_share, coil_frames=COIL_FRAMES
         )
     except ValueError as error:

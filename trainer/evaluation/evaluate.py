@@ -38,7 +38,7 @@ def study(predictor: Predictor, data: LoadedFrames, *, show_progress: bool = Fal
     """
     check_size(predictor, data.size, data.names[0])
     judge = FrameJudge(predictor.operation)
-    result = Study.start(predictor.operation, judge.steps, predictor.map_stride, data.digest())
+    result = Study.start(predictor.operation, judge.score_thresholds, predictor.map_stride, data.digest())
     starts = range(0, len(data), CHUNK)
     for start in bar(starts, "evaluating", total=len(starts), unit="step", show=show_progress):
         kind, score = predictor.maps(data.frames[start : start + CHUNK])

@@ -20,7 +20,7 @@ class OperatingCurve:
     """Collects the thresholds that would still reject each frame; minimum areas do not change."""
 
     classes: tuple[str, ...]
-    steps: Pixels
+    score_thresholds: Pixels
     """Chosen thresholds by kind, score steps, uint8 [classes]."""
     reject_steps: list[Pixels] = field(default_factory=list)
     present: list[NDArray[np.bool_]] = field(default_factory=list)

@@ -77,7 +77,7 @@ class Study:
         if present.any() and not verdict.rejected:
             _keep(self.escapes, index, int(np.count_nonzero(label)), verdict.mask)
         elif verdict.rejected and not present.any():
-            over = reject_steps.astype(np.int64) - self.curve.steps
+            over = reject_steps.astype(np.int64) - self.curve.score_thresholds
             _keep(self.overkills, index, int(over[verdict.rejecting].max()), verdict.mask)
 
     def figures(self) -> dict[str, Any]:

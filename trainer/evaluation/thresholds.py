@@ -84,7 +84,7 @@ class _Grid:
     start: int
 
     def threshold(self, column: int) -> float:
-        step = self.score_thresholds[column]
+        step = self.steps[column]
         return DEFAULT_THRESHOLD if step == _DEFAULT_STEP else round(step / MAX_SCORE, 4)
 
 

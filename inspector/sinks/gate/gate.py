@@ -1,6 +1,5 @@
 """The gate: the device that passes or rejects steel. It receives blocks, each taken whole or not at all."""
 
-from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Final, Protocol
@@ -92,21 +91,3 @@ class Gate(Protocol):
     def close(self) -> None:
         """Disconnect."""
         ...
-
-
-class MemoryGate:
-    """A gate without a PLC: keeps the blocks it receives, and can be made unreachable."""
-
-    def __init__(self, keep: int = 1000) -> None:
-        self.blocks: deque[Block] = deque(maxlen=keep)
-        self.reachable = True
-        self.run_before: int | None = None
-
-    def tell(self, block: Block) -> bool:
-        """Keep the block while reachable."""
-        if self.reachable:
-            self.blocks.append(block)
-        return self.reachable
-
-    def close(self) -> None:
-        """Nothing to disconnect."""

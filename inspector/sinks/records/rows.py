@@ -11,8 +11,7 @@ import msgspec
 import structlog
 
 from inspector.files import write_whole
-from inspector.sinks.records.schema import STAGES
-from inspector.values import Verdict
+from inspector.values import LATENCIES, Verdict
 
 RUN_KEY_NAME: Final = ".run-key"
 """File with the key under which the folder's run is recorded."""
@@ -100,7 +99,7 @@ def frame_row(entry: Entry, run_id: int, recipe_id: int, engine_id: int) -> Row:
         "engine_id": engine_id,
         "file": verdict.file,
     }
-    for stage in STAGES:
+    for stage in LATENCIES:
         row[f"{stage}_ms"] = verdict.stage_ms.get(stage)
     return row
 

@@ -114,9 +114,6 @@ Index(
     postgresql_where=VERDICTS.c.decision == "reject",
 )
 
-STAGES: Final = ("transfer", "batch", "engine", "decide", "total")
-"""Keys of a verdict's `stage_ms` that have a column."""
-
 DEFECTS: Final = Table(
     "defects",
     METADATA,

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, true
 
-from inspector.sinks.records.schema import DEFECTS, ENGINES, FRAME_KEY, RECIPES, RUNS, STAGES, VERDICTS
+from inspector.sinks.records.schema import DEFECTS, ENGINES, FRAME_KEY, RECIPES, RUNS, VERDICTS
+from inspector.values import LATENCIES
 
 NS_PER_S: Final = 10**9
 
@@ -67,7 +68,7 @@ VERDICT_COLUMNS: Final[Columns] = {
     "recipe": Kind.TEXT,
     "engine": Kind.TEXT,
     "file": Kind.TEXT,
-    **{f"{stage}_ms": Kind.NUMBER for stage in STAGES},
+    **{f"{stage}_ms": Kind.NUMBER for stage in LATENCIES},
 }
 
 DEFECT_COLUMNS: Final[Columns] = {
@@ -101,7 +102,7 @@ def verdicts(connection: Connection, selection: Selection) -> Iterator[Rows]:
             RECIPES.c.identity,
             ENGINES.c.identity,
             VERDICTS.c.file,
-            *(VERDICTS.c[f"{stage}_ms"] for stage in STAGES),
+            *(VERDICTS.c[f"{stage}_ms"] for stage in LATENCIES),
         )
         .join_from(VERDICTS, RUNS)
         .join(RECIPES)

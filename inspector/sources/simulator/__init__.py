@@ -4,7 +4,7 @@ For the demo, load tests, and lines without labelled data. The appearance imitat
 sizes and positions of the defects follow their annotations (see annotations.py).
 """
 
-from inspector.sources.simulator.settings import CLASS_NAMES, SimulatedFrame, SimulatorSettings
+from inspector.sources.simulator.settings import CLASS_NAMES, SimulatedFrame, StripSettings
 from inspector.sources.simulator.strip import strip
 
-__all__ = ["CLASS_NAMES", "SimulatedFrame", "SimulatorSettings", "strip"]
+__all__ = ["CLASS_NAMES", "SimulatedFrame", "StripSettings", "strip"]

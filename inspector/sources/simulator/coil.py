@@ -20,7 +20,7 @@ from inspector.sources.simulator.blemishes import BLEMISHES
 from inspector.sources.simulator.defects import DEFECTS, PITS
 from inspector.sources.simulator.mark import Mark
 from inspector.sources.simulator.scratches import SCRATCHES
-from inspector.sources.simulator.settings import SimulatorSettings
+from inspector.sources.simulator.settings import StripSettings
 from inspector.sources.simulator.surface import CoilSurface
 
 MIN_PART_PX: Final = 48
@@ -52,7 +52,7 @@ LARGEST_SHARE: Final = 0.8
 _DEFECT_STREAM, _BLEMISH_STREAM, _PROBE_STREAM = 3, 4, 5
 
 
-def _box(rng: np.random.Generator, kind: int, settings: SimulatorSettings) -> tuple[int, int]:
+def _box(rng: np.random.Generator, kind: int, settings: StripSettings) -> tuple[int, int]:
     """Draw the rows and columns of one component of `kind`."""
     shapes = np.array(SHAPES[kind])
     wide, high = shapes[rng.choice(len(shapes), p=shapes[:, 2] / shapes[:, 2].sum()), :2]
@@ -65,7 +65,7 @@ def _box(rng: np.random.Generator, kind: int, settings: SimulatorSettings) -> tu
     return max(MIN_ROWS, int(high * grow)), columns
 
 
-def _centre_across(rng: np.random.Generator, kind: int, settings: SimulatorSettings) -> float:
+def _centre_across(rng: np.random.Generator, kind: int, settings: StripSettings) -> float:
     weights = np.array(ACROSS[kind])
     sixteenth = rng.choice(len(weights), p=weights / weights.sum())
     return float((sixteenth + rng.random()) / len(weights) * settings.width)
@@ -104,7 +104,7 @@ def _place(
     kind: int,
     frame: int,
     near: float | None,
-    settings: SimulatorSettings,
+    settings: StripSettings,
     steel: _Steel,
     seed: tuple[int, ...],
 ) -> Mark | None:
@@ -130,7 +130,7 @@ def _place(
 
 
 def _bad_place(
-    rng: np.random.Generator, frame: int, settings: SimulatorSettings, steel: _Steel, seed: tuple[int, ...]
+    rng: np.random.Generator, frame: int, settings: StripSettings, steel: _Steel, seed: tuple[int, ...]
 ) -> list[Mark]:
     """Draw the defects of one bad place around `frame`, with kinds and numbers as in the real frames."""
     combinations = list(KINDS_OF_A_FRAME)
@@ -151,7 +151,7 @@ def _bad_place(
 
 
 @lru_cache(maxsize=8)
-def _chance_of_bad_place(settings: SimulatorSettings) -> float:
+def _chance_of_bad_place(settings: StripSettings) -> float:
     """Return the expected number of bad places per frame at which `defective_share` of the frames show one.
 
     With n frames marked by each place, and independent places, a share of 1 − exp(−chance · n) of the frames is
@@ -173,7 +173,7 @@ def _chance_of_bad_place(settings: SimulatorSettings) -> float:
 class CoilPlan:
     """The marks of one coil, ordered by first row: `defects` and harmless `blemishes`."""
 
-    def __init__(self, settings: SimulatorSettings, surface: CoilSurface, coil: int) -> None:
+    def __init__(self, settings: StripSettings, surface: CoilSurface, coil: int) -> None:
         edges = surface.edges
         margin = EDGE_CLEARANCE_PX + edges.sway_px
         steel = _Steel(
@@ -186,7 +186,7 @@ class CoilPlan:
         self.blemishes = tuple(sorted(_blemishes(settings, coil), key=lambda mark: mark.top))
 
 
-def _defects(settings: SimulatorSettings, steel: _Steel, coil: int) -> list[Mark]:
+def _defects(settings: StripSettings, steel: _Steel, coil: int) -> list[Mark]:
     chance = _chance_of_bad_place(settings)
     marks: list[Mark] = []
     for frame in range(settings.coil_frames):
@@ -202,7 +202,7 @@ def _defects(settings: SimulatorSettings, steel: _Steel, coil: int) -> list[Mark
     return marks
 
 
-def _blemishes(settings: SimulatorSettings, coil: int) -> list[Mark]:
+def _blemishes(settings: StripSettings, coil: int) -> list[Mark]:
     rng = np.random.default_rng([settings.seed, _BLEMISH_STREAM, coil])
     # coils differ in dirt; the settings give the mean
     dirt = settings.blemishes_per_frame * rng.uniform(0.3, 1.7)

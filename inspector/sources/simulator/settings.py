@@ -15,7 +15,7 @@ MIN_FRAME_PX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class SimulatorSettings:
+class StripSettings:
     """One simulated line. Equal settings give equal bytes, frame by frame."""
 
     seed: int

@@ -9,7 +9,7 @@ import numpy as np
 from inspector.sources.simulator.coil import CoilPlan
 from inspector.sources.simulator.mark import Mark, Patch
 from inspector.sources.simulator.noise import FloatMap
-from inspector.sources.simulator.settings import SimulatedFrame, SimulatorSettings
+from inspector.sources.simulator.settings import SimulatedFrame, StripSettings
 from inspector.sources.simulator.surface import BLACK, CoilSurface, Textures
 from inspector.values import Pixels
 
@@ -45,7 +45,7 @@ def _blend(steel: FloatMap, label: Pixels, mark: Mark, patch: Patch, first_row: 
     np.copyto(label[here], patch.label[there], where=patch.label[there] > 0)
 
 
-def _coil_frames(settings: SimulatorSettings, textures: Textures, coil: int) -> Iterator[SimulatedFrame]:
+def _coil_frames(settings: StripSettings, textures: Textures, coil: int) -> Iterator[SimulatedFrame]:
     surface = CoilSurface(settings, textures, coil)
     plan = CoilPlan(settings, surface, coil)
     blemishes, defects = _Layer(plan.blemishes), _Layer(plan.defects)
@@ -63,7 +63,7 @@ def _coil_frames(settings: SimulatorSettings, textures: Textures, coil: int) -> 
         yield SimulatedFrame(pixels, label, f"S{settings.seed}-{coil + 1:04d}")
 
 
-def strip(settings: SimulatorSettings) -> Iterator[SimulatedFrame]:
+def strip(settings: StripSettings) -> Iterator[SimulatedFrame]:
     """Yield frames of an endless strip, in order. Equal settings give equal bytes.
 
     A frame costs about a few dozen passes over its pixels; the first frame also creates the textures that all

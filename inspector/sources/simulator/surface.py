@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.sources.simulator.noise import FloatMap, grain
-from inspector.sources.simulator.settings import SimulatorSettings
+from inspector.sources.simulator.settings import StripSettings
 
 TILE_ROWS: Final = 1024
 """Rows after which fine texture repeats. Streaks never repeat; stains repeat after STAIN_ROWS, at another
@@ -40,13 +40,13 @@ BLACK: Final = 2.5
 EDGE_SHARE: Final = 0.36
 """Share of coils with a strip edge in view; 37 % of the 106 real frames show one."""
 
-_GRAIN, _STREAKS, _STAINS = 1, 2, 3  # random streams of one coil
+_STREAKS, _STAINS = 2, 3  # random streams of one coil
 
 
 class Textures:
     """Noise that all coils share and combine differently; created once per line, about 50 MB at 1600 columns."""
 
-    def __init__(self, settings: SimulatorSettings) -> None:
+    def __init__(self, settings: StripSettings) -> None:
         rng = np.random.default_rng([settings.seed, 0])
         width = settings.width
         self.fine = grain(rng, TILE_ROWS, width, 0.7, 0.6)
@@ -99,7 +99,7 @@ def _streaks(rng: np.random.Generator, width: int, strength: float) -> FloatMap:
 class CoilSurface:
     """Sound steel of one coil; `frame(i)` is its i-th window."""
 
-    def __init__(self, settings: SimulatorSettings, textures: Textures, coil: int) -> None:
+    def __init__(self, settings: StripSettings, textures: Textures, coil: int) -> None:
         self._settings = settings
         self._textures = textures
         self._coil = coil

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from inspector.sources.simulator import SimulatorSettings, strip
+from inspector.sources.simulator import StripSettings, strip
 from tests.benchmarks.severstal.deal import FRAMES_NAME
 from tests.benchmarks.severstal.vary import Canvas, Labelled, cut_out, varied
 from trainer.artifacts.new_folder import new_folder
@@ -110,7 +110,7 @@ def material(sample: Sample) -> Iterator[tuple[str, str, Labelled]]:
     for part, count in PASTED.items():
         for index, frame in enumerate(pasted(random, sample, part, count)):
             yield part, f"pasted-{part}-{index:04d}", frame
-    settings = SimulatorSettings(seed=SEED, defective_share=DEFECTIVE_SHARE, coil_frames=COIL_FRAMES)
+    settings = StripSettings(seed=SEED, defective_share=DEFECTIVE_SHARE, coil_frames=COIL_FRAMES)
     for index, frame in enumerate(islice(strip(settings), SIMULATED)):
         yield "train", f"simulated-{index:04d}", Labelled(frame.pixels, frame.label)
 

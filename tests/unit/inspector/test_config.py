@@ -135,7 +135,7 @@ def recipe_over(tmp_path: Path, text: str):
 def test_recipe_takes_the_engines_threshold_where_it_names_none(tmp_path: Path) -> None:
     """Thresholds chosen on validation are the default."""
     bound = recipe_over(tmp_path, RECIPE + "threshold = 0.25\n[classes.dark]\naction = 'record'\n")
-    assert bound.steps.tolist() == [255, 64, 128]
+    assert bound.score_thresholds.tolist() == [255, 64, 128]
     assert bound.lowest_step == 64
     assert bound.rejects == (False, True, False)
 

@@ -196,7 +196,7 @@ def test_the_curve_holds_what_judging_at_moved_thresholds_gives() -> None:
     score[labels > 0] += random.integers(0, 90, int((labels > 0).sum())).astype(np.uint8)
     thresholds, areas = {"a": 0.6, "b": 0.5}, {"a": 5, "b": 2}
     judge = FrameJudge(Operation(CLASSES, thresholds, areas))
-    curve = OperatingCurve(CLASSES, judge.steps)
+    curve = OperatingCurve(CLASSES, judge.score_thresholds)
     maps = [Segmentation(kind[i], score[i], 1) for i in range(len(labels))]
     for label, one in zip(labels, maps, strict=True):
         curve.add(np.array([False, (label == 1).any(), (label == 2).any()]), judge.reject_steps(one, 16, 16))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from inspector.errors import InputError
-from inspector.sources.simulator import CLASS_NAMES, SimulatorSettings, strip
+from inspector.sources.simulator import CLASS_NAMES, StripSettings, strip
 from trainer.data.rle import decode
 from trainer.data.simulate import COIL_FRAMES, simulate
 
@@ -23,7 +23,7 @@ def test_files_decode_back_to_the_strip(tmp_path: Path) -> None:
     """Images and masks on disk are those of the strip of the same seed; JPEG costs a few grey levels."""
     out = tmp_path / "new" / "coil"
     simulate(out, 12, 7, defective_share=0.6, **SIZE)
-    settings = SimulatorSettings(seed=7, **SIZE, defective_share=0.6, coil_frames=COIL_FRAMES)
+    settings = StripSettings(seed=7, **SIZE, defective_share=0.6, coil_frames=COIL_FRAMES)
     names = sorted(path.name for path in (out / "train_images").iterdir())
     assert len(names) == 12
     with (out / "train.csv").open(newline="") as file:

@@ -9,7 +9,7 @@ import pytest
 
 from inspector.cli import main
 from inspector.config.recipe import load_recipe
-from inspector.sources.simulator import SimulatorSettings, strip
+from inspector.sources.simulator import StripSettings, strip
 from inspector.values import Code
 from tests.support.lines import LineUnderTest
 
@@ -21,7 +21,7 @@ def line(tmp_path: Path) -> LineUnderTest:
 
 def steel_in(folder: Path, count: int) -> Path:
     folder.mkdir()
-    frames = strip(SimulatorSettings(seed=5, height=64, width=128, coil_frames=200))
+    frames = strip(StripSettings(seed=5, height=64, width=128, coil_frames=200))
     for index, frame in enumerate(islice(frames, count)):
         assert cv2.imwrite(str(folder / f"{index:03d}.png"), frame.pixels)
     return folder

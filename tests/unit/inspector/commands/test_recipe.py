@@ -16,7 +16,7 @@ def test_it_fits_its_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert recipe(folder.path, tmp_path / "recipe.toml") == 0
     bound = load_recipe(tmp_path / "recipe.toml").bind(folder.classes)
     assert bound.rejects == (False, True, True, True)
-    assert bound.steps.tolist() == [255, 128, 128, 128]
+    assert bound.score_thresholds.tolist() == [255, 128, 128, 128]
     capsys.readouterr()
     assert recipe(folder.path, None) == 0
     assert capsys.readouterr().out == (tmp_path / "recipe.toml").read_text()

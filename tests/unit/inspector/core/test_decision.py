@@ -55,7 +55,7 @@ def test_threshold_is_per_class() -> None:
     """A pixel is a defect where its score reaches the threshold of its own kind."""
     kind = np.array([[1, 1, 2, 2]], np.uint8)
     score = np.array([[127, 128, 203, 204]], np.uint8)
-    assert threshold_maps(kind, score, recipe().steps).tolist() == [[0, 1, 0, 2]]
+    assert threshold_maps(kind, score, recipe().score_thresholds).tolist() == [[0, 1, 0, 2]]
 
 
 def test_zero_threshold_leaves_score_zero_normal() -> None:
@@ -189,7 +189,7 @@ def test_verdict_maker_covers_clean_reject_fault_and_lost() -> None:
 def test_enlarging_only_the_candidates_changes_no_mask(stride: int) -> None:
     """The mask is the one that enlarging the whole frame gives, and so is the score wherever there is a defect."""
     rng = np.random.default_rng(stride)
-    steps = recipe().steps
+    steps = recipe().score_thresholds
     for _ in range(50):
         kind = rng.integers(1, 3, (16, 40), dtype=np.uint8)
         score = np.zeros((16, 40), np.uint8)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inspector.core.picture import LEARN_FRAMES, PARTS, Limits, PictureCheck, measure
-from inspector.sources.simulator import SimulatorSettings, strip
+from inspector.sources.simulator import StripSettings, strip
 from inspector.values import Code
 from tests.support import steel
 
@@ -84,7 +84,7 @@ EACH_FAULT = [
 @cache
 def simulated() -> tuple[np.ndarray, ...]:
     """Frames full of strip, each another."""
-    frames = strip(SimulatorSettings(seed=5, height=128, width=800, defective_share=0.3, coil_frames=200))
+    frames = strip(StripSettings(seed=5, height=128, width=800, defective_share=0.3, coil_frames=200))
     return tuple(frame.pixels for frame in islice(frames, 1, LEARN_FRAMES + 17))
 
 

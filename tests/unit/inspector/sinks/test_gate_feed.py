@@ -8,10 +8,11 @@ import pytest
 from inspector.core.rules import BoundRecipe, score_thresholds
 from inspector.core.verdicts import Outcome
 from inspector.sinks.gate.feed import BEAT_NS, FAULT_HOLD_NS, WAITING, GateFeed
-from inspector.sinks.gate.gate import RECORDS, Action, Fault, MemoryGate
+from inspector.sinks.gate.gate import RECORDS, Action, Fault
 from inspector.sinks.gate.log import GATE_LOG_NAME, GateLine, GateLog
 from inspector.sinks.gate.registers import REGISTERS, encode
 from inspector.values import Decision, Defect, Verdict
+from tests.support.memory_gate import MemoryGate
 from tests.support.plc import heard
 
 LATE_MS = 200.0

@@ -222,7 +222,7 @@ def test_a_camera_that_gives_half_the_stated_rate_is_said() -> None:
         for _ in source.captures():
             if source.measured_rate is not None or time.monotonic() - started_s > 9:
                 break
-        assert source.measured_rate == pytest.approx(RATE / 2, rel=0.1)
+        assert source.measured_rate == pytest.approx(RATE / 2, rel=0.25)
     said = [line for line in lines if "rate" in line["event"]]
     assert len(said) == 1
     assert said[0]["stated_per_s"] == RATE

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inspector.sources.simulator import CLASS_NAMES, SimulatedFrame, SimulatorSettings, strip
+from inspector.sources.simulator import CLASS_NAMES, SimulatedFrame, StripSettings, strip
 from inspector.sources.simulator.annotations import COMPONENTS, MIN_AREA_PX, SHAPES
 from inspector.sources.simulator.blemishes import BLEMISHES
 from inspector.sources.simulator.coil import CoilPlan
@@ -18,7 +18,7 @@ SMALL = {"height": 128, "width": 480}
 
 
 def frames(count: int, **settings: float) -> list[SimulatedFrame]:
-    return list(islice(strip(SimulatorSettings(**{"seed": 1, **SMALL, **settings})), count))  # type: ignore[arg-type]
+    return list(islice(strip(StripSettings(**{"seed": 1, **SMALL, **settings})), count))  # type: ignore[arg-type]
 
 
 def digest(many: list[SimulatedFrame]) -> list[bytes]:
@@ -28,8 +28,8 @@ def digest(many: list[SimulatedFrame]) -> list[bytes]:
 def test_same_seed_gives_same_bytes() -> None:
     """Equal settings give equal frames, however many are asked for and whatever else is being simulated."""
     one = frames(12, defective_share=0.6, coil_frames=5)
-    rolling = strip(SimulatorSettings(seed=1, **SMALL, defective_share=0.6, coil_frames=5))
-    other = strip(SimulatorSettings(seed=2, **SMALL, coil_frames=5))
+    rolling = strip(StripSettings(seed=1, **SMALL, defective_share=0.6, coil_frames=5))
+    other = strip(StripSettings(seed=2, **SMALL, coil_frames=5))
     in_turns = [next(rolling) for _ in range(12) if next(other)]
     assert digest(one) == digest(in_turns)
     assert [frame.coil for frame in one] == [frame.coil for frame in in_turns]
@@ -71,7 +71,7 @@ def test_defective_share_is_met(share: float) -> None:
 
 def test_kinds_come_as_often_as_in_real_frames() -> None:
     """Of defective frames about 13, 4, 77 and 12 % show the kinds 1 to 4, as in the Kaggle training set."""
-    settings = SimulatorSettings(seed=3, defective_share=0.5, coil_frames=2000)
+    settings = StripSettings(seed=3, defective_share=0.5, coil_frames=2000)
     plan = CoilPlan(settings, CoilSurface(settings, Textures(settings), 0), 0)
     kind_of = {draw: kind for kind, draw in DEFECTS.items()}
     shown: dict[int, set[int]] = {}
@@ -190,4 +190,4 @@ def test_tables_of_the_annotations_add_up() -> None:
 def test_wrong_settings_are_refused(wrong: dict[str, float], says: str) -> None:
     """A setting out of range is refused by name where it is made."""
     with pytest.raises(ValueError, match=says):
-        SimulatorSettings(**{"seed": 1, **wrong})  # type: ignore[arg-type]
+        StripSettings(**{"seed": 1, **wrong})  # type: ignore[arg-type]
