@@ -107,7 +107,7 @@ def stage_hangs(name: str) -> Callable[[Bench], str]:
     """SIGSTOP: when the heartbeat moved last, or when the fault came."""
 
     def fault(bench: Bench) -> str:
-        frozen = stage(bench.run, name)
+        frozen = stage(bench.run, name)  # type: ignore[arg-type]
         frozen.suspend()
         stopped_ns = time.monotonic_ns()
         time.sleep(FAULT_S)
@@ -125,7 +125,7 @@ def stage_hangs(name: str) -> Callable[[Bench], str]:
 
 def worker_hangs(bench: Bench) -> str:
     """SIGSTOP of the worker: when the first reject for a frame that nobody has seen came."""
-    frozen = stage(bench.run, "worker")
+    frozen = stage(bench.run, "worker")  # type: ignore[arg-type]
     frozen.suspend()
     stopped_ns = time.monotonic_ns()
     time.sleep(FAULT_S)

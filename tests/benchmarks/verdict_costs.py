@@ -64,11 +64,11 @@ def _counting(config: LoadedConfig, recipe: LoadedRecipe, engine: EngineClasses)
     watch = Watch(HealthSettings(port=19464), config, bound, engine.engine)
     meters = watch.meters
     each = outcome(0)
-    timed("counting one verdict", lambda _: [meters.verdict(each) for _ in range(100)], per_call=100)
+    timed("counting one verdict", lambda _: [meters.verdict(each) for _ in range(100)], per_call=100)  # type: ignore[func-returns-value]
     working = Working(7, 2, (8,))
     timed(
         "counting one message of results",
-        lambda _: [meters.worker("e", working) for _ in range(100)],
+        lambda _: [meters.worker("e", working) for _ in range(100)],  # type: ignore[func-returns-value]
         per_call=100,
     )
     decide = Decide(["top"], recipe, engine, 10**9, meters)
@@ -92,7 +92,7 @@ def _gate(folder: Path, recipe: BoundRecipe) -> None:
     timed("gate, one verdict a write", lambda index: turn([outcome(index)]))
     for count in (4, 8, 14):
         some = [outcome(index) for index in range(count)]
-        timed(f"gate, {count} verdicts a write, each", lambda _, some=some: turn(some), per_call=count)
+        timed(f"gate, {count} verdicts a write, each", lambda _, some=some: turn(some), per_call=count)  # type: ignore[misc]
     plc.stop()
     turn([outcome(0)])
     timed("gate gone, one verdict", lambda index: turn([outcome(index)]))

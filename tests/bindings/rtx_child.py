@@ -73,7 +73,9 @@ def open_plan(path: Path) -> None:
     from inspector.backends.tensorrt_engine import TensorRtNetwork
 
     TensorRtNetwork(
-        SimpleNamespace(manifest=None, read=lambda _: path.read_bytes()), path, SimpleNamespace(works=lambda: True)
+        SimpleNamespace(manifest=None, read=lambda _: path.read_bytes()),  # type: ignore[arg-type]
+        path,
+        SimpleNamespace(works=lambda: True),  # type: ignore[arg-type]
     )
 
 
@@ -88,7 +90,7 @@ def interrupted(model: Path, folder: Path) -> int:
         os.kill(os.getpid(), signal.SIGINT)
         return step(self, phase_name, step_number)
 
-    BuildProgress.step_complete = ctrl_c
+    BuildProgress.step_complete = ctrl_c  # type: ignore[assignment]
     return main(["build-engine", str(model), "--backend", "tensorrt", "--out", str(folder / "engine")])
 
 

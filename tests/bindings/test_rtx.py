@@ -172,6 +172,6 @@ def write_refused(name: str, path: Path) -> None:
         "uint8": [node("Add", ["frames", "frames"], ["kind"], name="sum8")],
     }[name]
     shape = ["N", 8, 8]
-    ends = [helper.make_tensor_value_info(each, TensorProto.UINT8, shape) for each in ("frames", "kind")]
+    ends = [helper.make_tensor_value_info(each, TensorProto.UINT8, shape) for each in ("frames", "kind")]  # type: ignore[arg-type]
     graph = helper.make_graph(nodes, "refused", ends[:1], ends[1:], [axis])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_answers_belong_to_their_tickets(folder: EngineFolder) -> None:
     empty = np.full_like(images, 90)
     with open_backend(folder, slots=3) as backend:
         wanted = {ticket: (images if ticket % 2 else empty) for ticket in range(30)}
-        answers = {}
+        answers: dict[int, Any] = {}
         for ticket, batch in wanted.items():
             while backend.in_flight == backend.slots:
                 answers |= {answer.ticket: answer for answer in backend.wait()}
@@ -134,7 +135,7 @@ def test_wrong_batches_are_refused(folder: EngineFolder) -> None:
     with open_backend(folder, slots=2) as backend:
         for wrong in (image[:, :-1], image.astype(np.float32), image[0], frames(5), image[:0]):
             with pytest.raises(ValueError, match="engine takes"):
-                backend.submit(1, wrong)
+                backend.submit(1, wrong)  # type: ignore[arg-type]
         backend.submit(1, image)
         backend.submit(2, image)
         with pytest.raises(RuntimeError, match="slots"):
@@ -161,7 +162,7 @@ def test_closing_waits_for_what_is_in_flight(folder: EngineFolder) -> None:
 def test_a_failed_batch_is_an_answer_with_an_error(tmp_path: Path) -> None:
     """The engine goes on with the next batch."""
     options = {"fail_on_grey": 13}
-    folder = write_engine(tmp_path / "engine", height=OPENVINO_SIZE[0], width=OPENVINO_SIZE[1], options=options)
+    folder = write_engine(tmp_path / "engine", height=OPENVINO_SIZE[0], width=OPENVINO_SIZE[1], options=options)  # type: ignore[arg-type]
     poison = frames(1)
     poison[0, 0, 0] = 13
     with open_backend(folder) as backend:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def far(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FarEnd]:
         far.plc.stop()
 
 
-def block(newest: int, count: int = 1, **more: object) -> Block:
+def block(newest: int, count: int = 1, **more: Any) -> Block:
     records = tuple(
         Record(number, Action.REJECT, number % 2 == 0, number % 3 == 0, -1500.0 + number, number % 5, 1)
         for number in range(newest, max(0, newest - count), -1)
@@ -136,7 +137,8 @@ def test_a_slow_plc_is_waited_for_within_the_bound_only(tmp_path: Path, delay_s:
         host="127.0.0.1", port=plc.port, device_id=DEVICE, base_register=BASE, timeout_ms=TIMEOUT_MS
     )
     gate = ModbusGate(settings)
-    answers, longest = [], 0.0
+    answers: list[Any] = []
+    longest = 0.0
     until = time.monotonic() + 4
     while time.monotonic() < until:
         started = time.monotonic()
@@ -162,7 +164,7 @@ def test_a_far_end_that_talks_nonsense_is_no_gate(tmp_path: Path) -> None:
             )
         kind = noise.random()
         if kind < 0.3:
-            return noise.bytes(noise.integers(1, 300))
+            return noise.bytes(int(noise.integers(1, 300)))
         body = bytes([DEVICE, int(noise.choice([WRITE, 0x80 | WRITE, READ, 6]))]) + noise.bytes(4)
         return request[:4] + struct.pack(">H", len(body)) + body
 

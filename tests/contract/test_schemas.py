@@ -1,5 +1,7 @@
 """The contracts other programs read by are the published ones."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.lines import SCHEMAS
@@ -7,7 +9,7 @@ from tests.support.steel import SHARED
 
 
 @pytest.mark.parametrize("path", sorted(SCHEMAS.iterdir()), ids=lambda path: path.name)
-def test_schema_is_the_published_one(path) -> None:
+def test_schema_is_the_published_one(path: Path) -> None:
     """The copies here have not drifted from the originals, where those are at hand."""
     original = SHARED.parent / "contracts" / path.name
     if not original.exists():

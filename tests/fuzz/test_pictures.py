@@ -6,6 +6,7 @@ import json
 import shutil
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from tests.support.frames import make_frame, make_frames
 MOST_CAPTURES = 1_000
 
 
-def encoded(kind: str, **options: object) -> bytes:
+def encoded(kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(make_frame(1, 24, 40)).convert(str(options.pop("mode", "L"))).save(buffer, kind, **options)
     return buffer.getvalue()

@@ -174,7 +174,8 @@ RESULTS = st.builds(
 @given(st.lists(st.one_of(st.lists(NEWS, max_size=4), RESULTS, st.integers(0, 2 * DEADLINE_NS)), max_size=15))
 def test_no_valid_message_stops_decide(events: list[Any]) -> None:
     """Whatever anyone claims is refused by name, or each frame has one verdict that can be read again."""
-    desk, outcomes, now_ns = decide(), [], 0
+    desk, now_ns = decide(), 0
+    outcomes: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
         # A frame id of 2⁶³ owes a million verdicts: a hundred show the same.
         patch.setattr(ledger, "MAX_LOST", 100)

@@ -93,7 +93,7 @@ def test_a_batch_is_what_its_frames_are_alone(
         opened.submit(0, frames[:batch])
         (answer,) = opened.wait()
     kind, score = (np.concatenate(maps) for maps in zip(*alone, strict=True))
-    agreement = golden.compare(golden.Golden(frames[:batch], kind, score), answer.kind, answer.score, steps)
+    agreement = golden.compare(golden.Golden(frames[:batch], kind, score), answer.kind, answer.score, steps)  # type: ignore[arg-type]
     assert agreement.mask_agreement >= LEAST_AGREEMENT
 
 

@@ -31,7 +31,7 @@ def test_a_smaller_batch_opens_after_one_that_ran_out_of_memory(tmp_path: Path) 
     free = [cuda.free_bytes()]
     for max_batch in (256, 16):
         backend = KernelBackend(kernel_folder(tmp_path / str(max_batch), size=SIZE, max_batch=max_batch))
-        backend.make_network = lambda _, backend=backend: NvrtcKernel(backend)
+        backend.make_network = lambda _, backend=backend: NvrtcKernel(backend)  # type: ignore[misc]
         if max_batch == 256:
             with (
                 pytest.raises(DeviceError, match=r"\(cudaErrorMemoryAllocation\): .*--max-batch") as caught,
@@ -69,12 +69,12 @@ def test_a_capture_that_fails_names_its_cause_and_the_next_engine_opens(tmp_path
             return enqueue_and_wait
 
     backend = KernelBackend(kernel_folder(tmp_path / "failing", size=SIZE, max_batch=4))
-    backend.make_network = lambda cuda: Synchronising(backend, cuda)
+    backend.make_network = lambda cuda: Synchronising(backend, cuda)  # type: ignore[misc,assignment]
     with pytest.raises(DeviceError, match=r"^cudaMalloc: .*\(cudaErrorStreamCapture") as caught, backend:
         pass
     record("failed capture", said=str(caught.value))
     after = KernelBackend(kernel_folder(tmp_path / "after", size=SIZE, max_batch=4))
-    after.make_network = lambda _: NvrtcKernel(after)
+    after.make_network = lambda _: NvrtcKernel(after)  # type: ignore[misc,assignment]
     with after:
         after.infer(np.zeros((8, *SIZE), np.uint8))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from inspector.backends.base import BackendSettings
-from inspector.backends.cuda import Cuda, Handle, open_cuda
+from inspector.backends.cuda import Cuda, Handle, open_cuda  # type: ignore[attr-defined]
 from tests.support.cuda_networks import Batches, KernelBackend, kernel_folder, run_all
 from tests.support.gpu_figures import record
 from tests.support.gpu_pcs import python_path
@@ -33,7 +33,7 @@ def open_kernel(
 
     folder = kernel_folder(path, size=size, max_batch=max_batch)
     backend = KernelBackend(folder, BackendSettings(slots=slots))
-    backend.make_network = lambda _: NvrtcKernel(backend, least_ms)
+    backend.make_network = lambda _: NvrtcKernel(backend, least_ms)  # type: ignore[misc,assignment]
     return backend
 
 
@@ -75,7 +75,7 @@ def test_copies_overlap_the_computing(tmp_path: Path, monkeypatch: pytest.Monkey
         runtime = backend._cuda._runtime
 
         def ms(earlier: Handle, later: Handle) -> float:
-            return float(backend._cuda.checked(runtime.cudaEventElapsedTime, earlier, later))
+            return float(backend._cuda.checked(runtime.cudaEventElapsedTime, earlier, later))  # type: ignore[attr-defined]
 
         assert ms(first.computed, second.computed) > 45.0
         assert ms(second.copied_in, first.computed) > 0

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -46,7 +47,7 @@ def gated(
     late_ms: float = LATE_MS,
 ) -> LineUnderTest:
     """A line with a camera that does not wait, its gate at the PLC."""
-    line = LineUnderTest(folder, **(engine or {}))
+    line = LineUnderTest(folder, **(engine or {}))  # type: ignore[arg-type]
     gate = f'[gate]\nhost = "127.0.0.1"\nport = {plc.port}\ndevice_id = {DEVICE}\nbase_register = {BASE}\n'
     line.write_config(
         f"{text}\n{gate}timeout_ms = {timeout_ms}\nlate_ms = {late_ms}\n",
@@ -66,7 +67,7 @@ def newest(plc: PLC) -> Block:
     return plc.blocks()[-1]
 
 
-def matches(record: Record, verdict: dict) -> bool:
+def matches(record: Record, verdict: dict[str, Any]) -> bool:
     return (
         (record.action is Action.ACCEPT) == (verdict["decision"] == "accept")
         and record.uninspected == (verdict["decision"] == "uninspected")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def frames(line: GpuLine, tmp_path: Path) -> Path:
     return out
 
 
-def essence(run: Run) -> list[tuple]:
+def essence(run: Run) -> list[tuple[Any, ...]]:
     return [(verdict["frame_id"], verdict["decision"], verdict["defects"]) for verdict in run.verdicts]
 
 

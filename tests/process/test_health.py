@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -38,7 +39,7 @@ def port() -> int:
     return free_port()
 
 
-def watched(folder: Path, port: int, text: str = "", **source: object) -> LineUnderTest:
+def watched(folder: Path, port: int, text: str = "", **source: Any) -> LineUnderTest:
     """A line whose camera does not wait, and whose health can be asked."""
     line = LineUnderTest(folder, delay_ms=2)
     source = {"frames_per_second": 50, "distinct": 8} | source
@@ -72,7 +73,7 @@ def says(port: int, words: str) -> Callable[[], bool]:
     return said
 
 
-def metrics(port: int) -> dict[tuple[str, frozenset], float]:
+def metrics(port: int) -> dict[tuple[str, frozenset[Any]], float]:
     families = text_string_to_metric_families(ask(port, "/metrics")[1])
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -143,7 +144,7 @@ def test_a_result_after_its_deadline_is_late_and_changes_nothing(tmp_path: Path)
     assert run.summary["late"] >= 1
 
 
-def endless(line: LineUnderTest, **more: object) -> None:
+def endless(line: LineUnderTest, **more: Any) -> None:
     line.write_config(type="simulator", height=HEIGHT, width=WIDTH, distinct=8, **more)
 
 
@@ -234,7 +235,7 @@ def test_a_viewer_sees_frames_and_costs_nothing_when_absent(tmp_path: Path) -> N
     process = line.start("run", "--config", line.config, "--out", out)
     wait_for_verdicts(out, 5)
     links = Path(json.loads((out / "line.json").read_text())["links"])
-    seen = []
+    seen: list[Any] = []
     with zmq.Context() as context, context.socket(zmq.SUB) as viewer:
         viewer.subscribe(b"top")
         viewer.rcvtimeo = 5000

@@ -3,7 +3,9 @@
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -47,7 +49,7 @@ def write_video(path: Path, source: Path) -> Path:
     return path
 
 
-def essence(run: Run) -> list[dict]:
+def essence(run: Run) -> list[dict[str, Any]]:
     """What two replays have in common: everything but times."""
     return [
         {key: value for key, value in verdict.items() if key not in ("captured_ns", "stage_ms", "file")}
@@ -120,7 +122,7 @@ def test_a_video_that_breaks_off_is_inspected_up_to_there(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path):
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()

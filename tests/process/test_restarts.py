@@ -5,6 +5,7 @@ import signal
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ def gate_table(plc: PLC) -> str:
     return f'[gate]\nhost = "127.0.0.1"\nport = {plc.port}\ndevice_id = {DEVICE}\nbase_register = {BASE}\n'
 
 
-def codes(verdicts: list[dict]) -> set[str]:
+def codes(verdicts: list[dict[str, Any]]) -> set[str]:
     return {code for verdict in verdicts for code in verdict["codes"]}
 
 
@@ -232,7 +233,7 @@ def test_a_decide_that_is_killed_while_it_catches_up_leaves_no_frame_out(tmp_pat
             line.end("decide", signal.SIGKILL)
             before = line.count()
             line.start("decide", wait=False)
-            until(lambda before=before: line.count() > before, "a new verdict", 60)
+            until(lambda before=before: line.count() > before, "a new verdict", 60)  # type: ignore[misc]
         line.wait(1500)
         line.stop()
         verdicts = line.verdicts()

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,7 +61,7 @@ def test_a_cameras_password_stands_nowhere(
     """Neither in a file of the run, nor its log, report or command lines; the camera is sent it all the same."""
     port, asked = camera
     line = LineUnderTest(tmp_path / "line")
-    source: dict[str, object] = {"type": "camera", "frames_per_second": 10}
+    source: dict[str, Any] = {"type": "camera", "frames_per_second": 10}
     if where == "config":
         line.write_config(**source, device=f"http://admin:{SECRET}@127.0.0.1:{port}/x?user=admin&pwd={SECRET}")
     else:

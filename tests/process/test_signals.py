@@ -9,12 +9,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.lines import LineUnderTest, wait_for_verdicts
 
-PACED = {"type": "simulator", "height": 64, "width": 128, "distinct": 4, "frames_per_second": 50}
+PACED: dict[str, Any] = {"type": "simulator", "height": 64, "width": 128, "distinct": 4, "frames_per_second": 50}
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
@@ -46,9 +47,9 @@ def test_nohup_is_respected(tmp_path: Path) -> None:
         "inspector",
         "run",
         "--config",
-        line.config,
+        str(line.config),
         "--out",
-        tmp_path / "out",
+        str(tmp_path / "out"),
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for_verdicts(tmp_path / "out", 10)

@@ -80,7 +80,7 @@ def test_two_replays_learn_the_same_limits(tmp_path: Path) -> None:
     frames = strip(StripSettings(seed=5, height=line.size[0], width=line.size[1], coil_frames=200))
     sound = [next(frames).pixels for _ in range(80)]
     pictures = {f"{index}": picture for index, picture in enumerate(sound)}
-    pictures |= {"blurred": cv2.GaussianBlur(sound[-1], (0, 0), 4), "frozen": sound[0], "frozen-again": sound[0]}
+    pictures |= {"blurred": cv2.GaussianBlur(sound[-1], (0, 0), 4), "frozen": sound[0], "frozen-again": sound[0]}  # type: ignore[dict-item]
     folder = folder_of(tmp_path / "pictures", pictures)
     runs = [line.replay(folder, out=tmp_path / name) for name in ("first", "second")]
     assert [verdict["codes"] for verdict in runs[0].verdicts] == [verdict["codes"] for verdict in runs[1].verdicts]

@@ -43,7 +43,7 @@ class Batches(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, at: int) -> np.ndarray:
+    def __getitem__(self, at: int) -> np.ndarray:  # type: ignore[override]
         random = np.random.default_rng(at)
         return random.integers(0, 256, (random.integers(1, self._max_batch + 1), *self._size), np.uint8)
 
@@ -54,7 +54,7 @@ class KernelBackend(CudaBackend):
     make_network: Callable[["KernelBackend", Cuda], Network]
 
     def _load(self, cuda: Cuda) -> Network:
-        return self.make_network(cuda)
+        return self.make_network(cuda)  # type: ignore[call-arg,arg-type,misc]
 
 
 def run_all(backend: CudaBackend, work: Sequence[np.ndarray]) -> None:
@@ -77,8 +77,8 @@ def check(backend: CudaBackend, work: Sequence[np.ndarray]) -> int:
     for answer in answers:
         kind, score = expected_maps(work[answer.ticket])
         assert answer.error is None
-        assert np.array_equal(answer.kind, kind)
-        assert np.array_equal(answer.score, score)
+        assert np.array_equal(answer.kind, kind)  # type: ignore[arg-type]
+        assert np.array_equal(answer.score, score)  # type: ignore[arg-type]
     return len(answers)
 
 

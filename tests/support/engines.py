@@ -99,7 +99,7 @@ def write_bright_onnx(path: Path, size: tuple[int, int] = OPENVINO_SIZE) -> None
         nodes,
         "bright",
         [helper.make_tensor_value_info("frames", TensorProto.UINT8, ["N", height, width])],
-        [helper.make_tensor_value_info(name, TensorProto.UINT8, maps) for name in ("kind", "score")],
+        [helper.make_tensor_value_info(name, TensorProto.UINT8, maps) for name in ("kind", "score")],  # type: ignore[arg-type]
         [numpy_helper.from_array(np.asarray(values), name) for name, values in constants.items()],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
@@ -114,7 +114,7 @@ def write_gpu_engine(
     path.mkdir(parents=True)
     onnx_path = path.parent / f"{path.name}.onnx"
     write_bright_onnx(onnx_path, size)
-    gpu = GpuOptions(max_batch=max_batch, **({"device": "cpu"} | options))
+    gpu = GpuOptions(max_batch=max_batch, **({"device": "cpu"} | options))  # type: ignore[arg-type]
     request = BuildRequest(onnx_path, *size, folder=path, beside=path.parent, precision="fp32", gpu=gpu)
     built = _BUILDERS[backend](request)
     image = np.random.default_rng(0).integers(0, 200, (2, *size), dtype=np.uint8)

@@ -58,7 +58,7 @@ def batch_speeds(engine: Backend, frames: Pixels, seconds: float) -> list[BatchS
 def _batch_speed(engine: Backend, frames: Pixels, seconds: float, batch: int) -> BatchSpeed:
     full = measure_speed(engine, frames, seconds, batch)
     given = np.ascontiguousarray(np.take(frames, range(batch), axis=0, mode="wrap"))
-    alone = []
+    alone: list[Any] = []
     until_s = time.perf_counter() + seconds
     while len(alone) < ALONE and (not alone or time.perf_counter() < until_s):
         started_s = time.perf_counter()
@@ -106,7 +106,7 @@ class ManyCameras(LineUnderTest):
         with ThreadPoolExecutor(1) as sampler:
             worker = sampler.submit(_cpu_of_worker, process)
             run = self.finish(process, out, timeout=300)
-        return MeasuredRun(**vars(run), **worker.result())
+        return MeasuredRun(**vars(run), **worker.result())  # type: ignore[arg-type]
 
 
 def _cpu_of_worker(process: "subprocess.Popen[str]") -> dict[str, float]:

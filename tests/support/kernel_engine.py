@@ -33,11 +33,11 @@ def open_kernel(folder: EngineFolder, settings: BackendSettings) -> KernelBacken
 
     backend = KernelBackend(folder, settings)
     if hasattr(runtime, "stand_in_launch"):
-        backend.make_network = lambda _: StandInKernel(backend, runtime)
+        backend.make_network = lambda _: StandInKernel(backend, runtime)  # type: ignore[misc,assignment]
     else:
         from tests.support.nvrtc_kernel import NvrtcKernel
 
-        backend.make_network = lambda _: NvrtcKernel(backend)
+        backend.make_network = lambda _: NvrtcKernel(backend)  # type: ignore[misc,assignment]
     return backend
 
 

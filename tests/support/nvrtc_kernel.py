@@ -63,10 +63,10 @@ class NvrtcKernel:
             *(np.array(size, np.int32) for size in (manifest.height, manifest.width, frames)),
             np.array(self._least_ns, np.uint64),
         ]
-        pointers = np.array([argument.ctypes.data for argument in arguments], np.uint64)
+        pointers = np.array([argument.ctypes.data for argument in arguments], np.uint64)  # type: ignore[attr-defined]
         blocks = -(-frames * manifest.map_height * manifest.map_width // THREADS)
 
-        def enqueue(stream: int, arguments: list[np.ndarray] = arguments) -> None:
+        def enqueue(stream: int, arguments: list[np.ndarray] = arguments) -> None:  # type: ignore[assignment]
             shape = (blocks, 1, 1, THREADS, 1, 1)
             _checked(driver.cuLaunchKernel(self._kernel, *shape, 0, stream, pointers.ctypes.data, 0))
 

@@ -34,4 +34,4 @@ def steel_folder(folder: Path, count: int) -> Path:
 
 def read(folder: Path) -> list[np.ndarray]:
     """A folder's images in order, mono."""
-    return [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(folder.iterdir())]
+    return [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(folder.iterdir())]  # type: ignore[misc]

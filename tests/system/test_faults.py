@@ -416,7 +416,7 @@ def little_memory() -> Iterator[tuple[Path, Path]]:
             try:
                 yield group, group / kills
             finally:
-                until(lambda g=group: not (g / "cgroup.procs").read_text(), 10, "the group is not empty")
+                until(lambda g=group: not (g / "cgroup.procs").read_text(), 10, "the group is not empty")  # type: ignore[misc]
                 group.rmdir()
             return
         with contextlib.suppress(OSError):

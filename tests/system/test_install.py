@@ -42,7 +42,9 @@ def test_five_commands_lead_to_a_healthy_line(service: Service, measured: dict[s
         ("worker@demo", "answered"),
     ):
         until(
-            lambda u=unit, s=said: s in service.show(f"inspector-{u}", "StatusText"), 5, f"{unit} says no {said}"
+            lambda u=unit, s=said: s in service.show(f"inspector-{u}", "StatusText"),  # type: ignore[misc]
+            5,
+            f"{unit} says no {said}",
         )
 
 

@@ -3,11 +3,12 @@
 import os
 from functools import partial
 from importlib.machinery import PathFinder
+from typing import Any
 
 _WITHOUT = frozenset(os.environ["WITHOUT"].split())
 
 
-def _find_others(find_spec, name, path=None, target=None):
+def _find_others(find_spec: Any, name: str, path: Any = None, target: Any = None) -> Any:
     return None if name.partition(".")[0] in _WITHOUT else find_spec(name, path, target)
 
 

@@ -111,7 +111,7 @@ def material(sample: Sample) -> Iterator[tuple[str, str, Labelled]]:
         for index, frame in enumerate(pasted(random, sample, part, count)):
             yield part, f"pasted-{part}-{index:04d}", frame
     settings = StripSettings(seed=SEED, defective_share=DEFECTIVE_SHARE, coil_frames=COIL_FRAMES)
-    for index, frame in enumerate(islice(strip(settings), SIMULATED)):
+    for index, frame in enumerate(islice(strip(settings), SIMULATED)):  # type: ignore[assignment]
         yield "train", f"simulated-{index:04d}", Labelled(frame.pixels, frame.label)
 
 

@@ -52,13 +52,13 @@ def varied(random: np.random.Generator, frame: Labelled) -> Labelled:
     for axis in (0, 1):
         if random.random() < 0.5:
             pixels, label = np.flip(pixels, axis), np.flip(label, axis)
-    zoom_x, zoom_y = np.exp(random.uniform(*np.log(ZOOM), 2))
+    zoom_x, zoom_y = np.exp(random.uniform(*np.log(ZOOM), 2))  # type: ignore[call-overload]
     shift_x, shift_y = random.uniform(0, 1, 2) * (width * (1 - zoom_x), height * (1 - zoom_y))
     matrix = np.array([[zoom_x, 0.0, shift_x], [0.0, zoom_y, shift_y]])
-    pixels = cv2.warpAffine(
+    pixels = cv2.warpAffine(  # type: ignore[assignment]
         np.ascontiguousarray(pixels), matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101
     )
-    label = cv2.warpAffine(
+    label = cv2.warpAffine(  # type: ignore[assignment]
         np.ascontiguousarray(label), matrix, (width, height), flags=cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_REFLECT_101,
     )  # fmt: skip

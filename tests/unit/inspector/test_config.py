@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_a_missing_config_says_so(tmp_path: Path) -> None:
         load_config(tmp_path / "none.toml")
 
 
-def recipe_over(tmp_path: Path, text: str):
+def recipe_over(tmp_path: Path, text: str) -> Any:
     path = tmp_path / "recipe.toml"
     path.write_text(text)
     folder = write_engine(tmp_path / "engine", height=64, width=64, classes=("normal", "bright", "dark"))

@@ -6,6 +6,7 @@ import sys
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,13 +20,13 @@ GREY = make_frame(1, 96, 1616)
 """Wider than 1600, so that no digit of a size can be mistaken for a bit depth."""
 
 
-def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def grey(kind: str, **options: object) -> bytes:
+def grey(kind: str, **options: Any) -> bytes:
     return encode(Image.fromarray(GREY), kind, **options)
 
 

@@ -82,7 +82,7 @@ def test_every_damaged_row_and_file_is_a_finding(tmp_path: Path, capsys: pytest.
     (root / "train_images" / "004.png").write_bytes(b"half a picture")
     cv2.imwrite(str(root / "train_images" / "008.png"), np.full((HEIGHT, WIDTH + 2), 90, np.uint8))
     found = _check(capsys, root, expected=1)
-    table = str(root / "train.csv")
+    table = str(root / "train.csv")  # type: ignore[assignment]
     assert {(fault["kind"], fault["file"], fault["row"]) for fault in found["faults"]} == {
         ("missing image", table, 8),
         ("unknown class", table, 9),

@@ -47,7 +47,8 @@ def _polygon(mask: np.ndarray) -> list[list[float]]:
 def write_coco(root: Path, draw: Callable[[np.ndarray], Any] = _polygon, name: str = "annotations.json") -> Path:
     """The labelled frames of the other tests, with category ids that are not 1..K."""
     (root / "images").mkdir(parents=True)
-    images, annotations = [], []
+    images: list[Any] = []
+    annotations: list[Any] = []
     for index in range(FRAMES):
         frame, label = make_labelled(index)
         file = f"{index:03}.png"

@@ -137,7 +137,7 @@ def test_frames_never_seen_raise_no_warning(
     root = write_label_maps(tmp_path / "d")
     for path in (root / "images").iterdir():
         frame = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        cv2.imwrite(str(path), 255 - frame)
+        cv2.imwrite(str(path), 255 - frame)  # type: ignore[operator,arg-type]
     figures = _evaluate(capsys, run_folder / "best.ckpt", "--data", root)
     assert not figures["seen_in_training"]["train"]
     assert figures["warnings"] == []
@@ -151,13 +151,13 @@ def test_a_record_of_pixels_finds_single_frames_under_any_name(
     split = json.loads((run_folder / "split.json").read_text())
     names = {"x": split["train"][0], "y": split["val"][0]}
     frames = {name: cv2.imread(str(data / "images" / of), cv2.IMREAD_GRAYSCALE) for name, of in names.items()}
-    frames["z"] = 255 - frames["x"]
+    frames["z"] = 255 - frames["x"]  # type: ignore[operator,assignment]
     root = tmp_path / "d"
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True)
     (root / "classes.json").write_bytes((data / "classes.json").read_bytes())
     for name, frame in frames.items():
-        cv2.imwrite(str(root / "images" / f"{name}.png"), frame)
+        cv2.imwrite(str(root / "images" / f"{name}.png"), frame)  # type: ignore[arg-type]
         cv2.imwrite(str(root / "masks" / f"{name}.png"), np.zeros_like(frame))
     figures = _evaluate(capsys, model, "--data", root)
     assert figures["seen_in_training"] == {"train": 1, "val": 1, "told_by": "pixels"}

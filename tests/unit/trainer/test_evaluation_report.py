@@ -80,7 +80,7 @@ def test_the_page_stands_alone_and_shows_figures_and_pictures(
     table = capsys.readouterr().out
     assert str(tmp_path / "page.html") in table
     assert [row[0] for row in page.tables["classes"]][1:] == ["normal", " pit", " streak"]
-    assert page.tables["baseline"][1][1:] == [re.search(r"escape +(0\.\d{3})", table)[1], "1.000"]  # type: ignore[index]
+    assert page.tables["baseline"][1][1:] == [re.search(r"escape +(0\.\d{3})", table)[1], "1.000"]
     assert len(page.tables["confusion"]) == 4
     # Frames 0 and 4 show nothing and are labelled; 3 and 7 show a streak and are labelled clean.
     assert len(page.pictures) == 2 * (2 + 2)

@@ -239,8 +239,8 @@ def test_a_scale_that_fp16_cannot_hold_is_refused(
         helper.make_node("Unsqueeze", ["frames", "axis"], ["image"], name="image"),
         helper.make_node("Cast", ["image"], ["grey"], to=TensorProto.FLOAT, name="grey"),
         helper.make_node("Conv", ["grey", "w"], ["first"], name="first"),
-        helper.make_node("QuantizeLinear", ["first", "scale", "zero"], ["q"], name="q", **attributes),
-        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["dq"], name="dq", **attributes),
+        helper.make_node("QuantizeLinear", ["first", "scale", "zero"], ["q"], name="q", **attributes),  # type: ignore[arg-type]
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["dq"], name="dq", **attributes),  # type: ignore[arg-type]
         helper.make_node("Conv", ["dq", "w2"], ["second"], name="second"),
         helper.make_node("Squeeze", ["second", "axis"], ["level"], name="level"),
         helper.make_node("Cast", ["level"], ["score"], to=TensorProto.UINT8, name="score"),
@@ -310,6 +310,6 @@ def _arg_max_graph(kinds: int) -> onnx.ModelProto:
         "tail",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", classes, 20, 30])],
         [helper.make_tensor_value_info("kind", TensorProto.UINT8, ["N", 20, 30])],
-        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],  # type: ignore[arg-type]
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

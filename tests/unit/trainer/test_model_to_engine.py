@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -133,7 +134,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     command: str,
-    change: dict[str, object],
+    change: dict[str, Any],
     message: str,
 ) -> None:
     """One line naming the file, exit 2, nothing written."""

@@ -1,5 +1,7 @@
 """The vanilla CNN of the comparison."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -49,7 +51,7 @@ def test_the_cnn_keeps_the_engine_contract() -> None:
         ({"architecture": "cnn", "widths": [8], "stem_stride": 2}, 2, "does not take these parameters"),
     ],
 )
-def test_an_impossible_cnn_is_refused(config: dict[str, object], classes: int, message: str) -> None:
+def test_an_impossible_cnn_is_refused(config: dict[str, Any], classes: int, message: str) -> None:
     """With the way out."""
     with pytest.raises(InputError, match=message):
         build_model(config, classes)

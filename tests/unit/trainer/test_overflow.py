@@ -40,7 +40,7 @@ class Overflowing(nn.Module):
         self.mixed = nn.ModuleList(nn.Conv2d(4, 4, 3, padding=1) for _ in range(3))
         self.head = nn.Conv2d(4, kinds + 1, 1)
         nn.init.ones_(self.first.weight)
-        nn.init.zeros_(self.first.bias)
+        nn.init.zeros_(self.first.bias)  # type: ignore[arg-type]
         self.loud.weight.data = gain * torch.eye(4)[:, :, None, None]
         self.head.bias.data[0] = 5.0
 
@@ -88,7 +88,7 @@ def run_onnx(path: Path) -> tuple[Pixels, Pixels]:
 def run_openvino(model: ov.Model, precision: str) -> tuple[Pixels, Pixels]:
     compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
     answers = [compiled(FRAMES[index : index + 1]) for index in range(len(FRAMES))]
-    return tuple(np.concatenate([each[name] for each in answers]) for name in ("kind", "score"))
+    return tuple(np.concatenate([each[name] for each in answers]) for name in ("kind", "score"))  # type: ignore[return-value]
 
 
 def openvino_engine(onnx_path: Path, folder: Path, precision: str) -> tuple[Pixels, Pixels]:
@@ -163,7 +163,7 @@ def test_an_overflow_of_fp16_is_found_though_fp32_holds_it(tmp_path: Path, one_t
     reference = onnx.reference.ReferenceEvaluator(str(tmp_path / "fp16.onnx"))
     with np.errstate(all="ignore"):
         kind, score = reference.run(["kind", "score"], {"frames": FRAMES})
-    assert found((kind, score), 4) == (255, True)
+    assert found((kind, score), 4) == (255, True)  # type: ignore[arg-type]
 
 
 def test_guards_are_put_in_once(tmp_path: Path, one_thread: None) -> None:

@@ -22,7 +22,7 @@ SIZE = {"height": 128, "width": 320}
 def test_files_decode_back_to_the_strip(tmp_path: Path) -> None:
     """Images and masks on disk are those of the strip of the same seed; JPEG costs a few grey levels."""
     out = tmp_path / "new" / "coil"
-    simulate(out, 12, 7, defective_share=0.6, **SIZE)
+    simulate(out, 12, 7, defective_share=0.6, **SIZE)  # type: ignore[arg-type]
     settings = StripSettings(seed=7, **SIZE, defective_share=0.6, coil_frames=COIL_FRAMES)
     names = sorted(path.name for path in (out / "train_images").iterdir())
     assert len(names) == 12
@@ -46,7 +46,7 @@ def test_files_decode_back_to_the_strip(tmp_path: Path) -> None:
 
 def test_only_defective_frames_have_rows(tmp_path: Path) -> None:
     """A frame without a defect is not in train.csv, as in Kaggle's table."""
-    simulate(tmp_path / "clean", 3, 1, defective_share=0.0, **SIZE)
+    simulate(tmp_path / "clean", 3, 1, defective_share=0.0, **SIZE)  # type: ignore[arg-type]
     assert (tmp_path / "clean" / "train.csv").read_text() == "ImageId,ClassId,EncodedPixels\n"
 
 
@@ -54,10 +54,10 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     """A folder that holds anything is not touched; an empty one is filled."""
     (tmp_path / "precious").write_text("mine")
     with pytest.raises(InputError, match="not empty"):
-        simulate(tmp_path, 1, 1, **SIZE)
+        simulate(tmp_path, 1, 1, **SIZE)  # type: ignore[arg-type]
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
     (tmp_path / "empty").mkdir()
-    simulate(tmp_path / "empty", 1, 1, **SIZE)
+    simulate(tmp_path / "empty", 1, 1, **SIZE)  # type: ignore[arg-type]
     assert (tmp_path / "empty" / "train.csv").is_file()
 
 

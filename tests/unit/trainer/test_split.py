@@ -75,7 +75,7 @@ def _rename_class(root: Path) -> None:
 def _touch_mask(root: Path) -> None:
     mask = cv2.imread(str(root / "masks" / "002.png"), cv2.IMREAD_UNCHANGED)
     mask[0, 0] = 1
-    cv2.imwrite(str(root / "masks" / "002.png"), mask)
+    cv2.imwrite(str(root / "masks" / "002.png"), mask)  # type: ignore[arg-type]
 
 
 def _add_frame(root: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -197,11 +198,11 @@ def test_gradients_are_cut_to_length_after_their_scale_is_taken_off(one_thread: 
         stream = [Batch(frames, (frames > 128).to(torch.uint8))]
         plugins = [MixedPrecision("16-mixed", "cpu")] if precision == "fp16" else []
         trainer = Trainer(
-            accelerator="cpu", max_steps=1, plugins=plugins, logger=False, enable_checkpointing=False,
+            accelerator="cpu", max_steps=1, plugins=plugins, logger=False, enable_checkpointing=False,  # type: ignore[arg-type]
             enable_progress_bar=False, enable_model_summary=False,
         )  # fmt: skip
         with without_advice():
-            trainer.fit(module, DataLoader(stream, batch_size=None))
+            trainer.fit(module, DataLoader(stream, batch_size=None))  # type: ignore[arg-type]
         parts = [weight.grad.flatten() for weight in module.parameters() if weight.grad is not None]
         gradients[precision] = torch.cat(parts)
     assert gradients["fp32"].norm() > 0.1
@@ -318,7 +319,7 @@ def test_out_of_memory_is_answered_by_fewer_crops_at_once(data: Path, tmp_path: 
     """A step too large for the memory there is goes through in parts and ends with the same weights."""
     options = ["--data", str(data), "--epochs", "1", "--widths", "32,64", "--norm", "group", "--loss", "ce"]
     options += ["--batch", "24", "--val", "0.25", "--threads", "1", "--precision", "fp32", "--device", "cpu"]
-    said = {}
+    said: dict[str, Any] = {}
     # What a crop needs differs from machine to machine and from run to run: one of these holds one, but not 24.
     for mebibytes in (1 << 16, *range(350, 851, 25)):
         command = [sys.executable, "-c", SHORT_OF_MEMORY, str(mebibytes), "train", *options]

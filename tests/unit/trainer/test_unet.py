@@ -1,5 +1,7 @@
 """The network and the contract around it."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional
@@ -54,7 +56,7 @@ def test_the_presets_are_the_nets_they_are_named_for() -> None:
 @pytest.mark.parametrize(
     "options", [{"residual": True}, {"norm": "group"}, {"norm": "instance"}, {"sub_pixel": True}]
 )
-def test_variants_learn_in_every_layer(options: dict[str, object]) -> None:
+def test_variants_learn_in_every_layer(options: dict[str, Any]) -> None:
     """Every weight of a residual or differently normalised net gets a gradient."""
     net = build_model({"architecture": "unet", "widths": [8, 16], "stem_stride": 2, **options}, 3)
     (net(torch.rand(2, 1, 32, 32) * 255) ** 2).mean().backward()
@@ -71,7 +73,7 @@ def test_variants_learn_in_every_layer(options: dict[str, object]) -> None:
         {"architecture": "unet", "widths": [8, 16], "depth": 4},
     ],
 )
-def test_an_impossible_network_is_refused_by_name(config: dict[str, object]) -> None:
+def test_an_impossible_network_is_refused_by_name(config: dict[str, Any]) -> None:
     """The message says what there is."""
     with pytest.raises(InputError, match=r"vgg|widths|stem stride|layer|depth"):
         build_model(config, 3)

@@ -40,7 +40,7 @@ def open_kernel(
     path: Path, runtime: ModuleType, max_batch: int = MAX_BATCH, settings: BackendSettings = DEFAULT_SETTINGS
 ) -> KernelBackend:
     backend = KernelBackend(kernel_folder(path / "engine", size=SIZE, max_batch=max_batch), settings)
-    backend.make_network = lambda _: StandInKernel(backend, runtime)
+    backend.make_network = lambda _: StandInKernel(backend, runtime)  # type: ignore[misc,assignment]
     return backend
 
 
@@ -112,7 +112,7 @@ def test_shared_memory_that_goes_is_page_locked_no_more(tmp_path: Path, runtime:
             ring = PixelRing.create(tmp_path / str(start), SIZE[0] * SIZE[1], MAX_BATCH)
             work = batches(1)
             ring.put(0, work[0][0])
-            backend.submit(0, backend.lay([ring.view(0, *SIZE)]))
+            backend.submit(0, backend.lay([ring.view(0, *SIZE)]))  # type: ignore[arg-type]
             backend.wait()
             assert len(runtime.device.registered) == 1
             del ring
@@ -166,10 +166,10 @@ def test_what_fails_while_opening_is_given_back(tmp_path: Path, runtime: ModuleT
     backend = open_kernel(tmp_path, runtime)
 
     def fail(cuda: object) -> StandInKernel:
-        cuda.memory(1000)
+        cuda.memory(1000)  # type: ignore[attr-defined]
         raise EngineError("no network")
 
-    backend.make_network = fail
+    backend.make_network = fail  # type: ignore[assignment]
     with pytest.raises(EngineError, match="no network"), backend:
         pass
     assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}
@@ -182,7 +182,7 @@ def kernel_that_fails(
     backend = open_kernel(path, runtime)
     kernel = StandInKernel(backend, runtime)
     kernel.fails_at = fails_at
-    backend.make_network = lambda _: kernel
+    backend.make_network = lambda _: kernel  # type: ignore[misc,assignment]
     return backend, kernel
 
 
@@ -216,10 +216,10 @@ def test_a_cuda_call_that_a_capture_forbids_is_named(tmp_path: Path, runtime: Mo
 
     class Allocating(StandInKernel):
         def bind(self, buffers: object, frames: int, stream: int) -> Callable[[int], None]:
-            enqueue = super().bind(buffers, frames, stream)
-            return lambda stream: (backend._cuda.memory(64), enqueue(stream))
+            enqueue = super().bind(buffers, frames, stream)  # type: ignore[arg-type]
+            return lambda stream: (backend._cuda.memory(64), enqueue(stream))  # type: ignore[return-value]
 
-    backend.make_network = lambda _: Allocating(backend, runtime)
+    backend.make_network = lambda _: Allocating(backend, runtime)  # type: ignore[misc,assignment]
     with pytest.raises(DeviceError, match=r"^cudaMalloc: .*\(cudaErrorStreamCaptureUnsupported\)$"), backend:
         pass
     assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}

@@ -9,6 +9,7 @@ import pytest
 
 from inspector.backends.base import Answer, Backend, BackendSettings
 from inspector.backends.instant import write_engine
+from inspector.engine.manifest import EngineFolder
 from inspector.values import Pixels
 
 SLOTS = 4
@@ -49,7 +50,7 @@ class Queueing(Backend):
 
 
 @pytest.fixture
-def folder(tmp_path: Path):
+def folder(tmp_path: Path) -> EngineFolder:
     return write_engine(tmp_path / "engine", height=8, width=8, max_batch=1)
 
 
@@ -64,14 +65,14 @@ def answers_until_told(backend: Queueing) -> int:
     raise AssertionError("answers that nobody is told of")
 
 
-def test_a_loop_is_woken_when_half_the_slots_are_free(folder) -> None:
+def test_a_loop_is_woken_when_half_the_slots_are_free(folder: EngineFolder) -> None:
     """The engine must not run dry."""
     with Queueing(folder) as backend:
         answers_until_told(backend)  # the first is told of at once: nobody knows how long it took
         assert answers_until_told(backend) == SLOTS // 2
 
 
-def test_told_together_means_that_many_answers_a_wake(folder) -> None:
+def test_told_together_means_that_many_answers_a_wake(folder: EngineFolder) -> None:
     """As many batches more are taken, so that as many as before are left at work."""
     with Queueing(folder) as backend:
         backend.coalesce(8, 60.0)
@@ -80,7 +81,7 @@ def test_told_together_means_that_many_answers_a_wake(folder) -> None:
         assert answers_until_told(backend) == 8 + SLOTS // 2
 
 
-def test_an_engine_with_little_to_do_tells_of_each_answer(folder) -> None:
+def test_an_engine_with_little_to_do_tells_of_each_answer(folder: EngineFolder) -> None:
     """At half load latency counts, not wakes."""
     with Queueing(folder) as backend:
         backend.coalesce(8, 60.0)
@@ -90,7 +91,7 @@ def test_an_engine_with_little_to_do_tells_of_each_answer(folder) -> None:
             assert len(backend.wait()) == 1
 
 
-def test_no_answer_waits_longer_than_was_asked_for(folder) -> None:
+def test_no_answer_waits_longer_than_was_asked_for(folder: EngineFolder) -> None:
     """Where the engine turns slow, its next answer brings the ones before it."""
     with Queueing(folder) as backend:
         backend.coalesce(8, 0.05)
@@ -103,7 +104,7 @@ def test_no_answer_waits_longer_than_was_asked_for(folder) -> None:
         assert len(backend.collect()) == 2
 
 
-def test_the_slots_of_a_config_are_kept_to(folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_slots_of_a_config_are_kept_to(folder: EngineFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """And an engine whose slots cost memory keeps to its own."""
     with Queueing(folder, BackendSettings(slots=3)) as backend:
         backend.coalesce(8, 60.0)

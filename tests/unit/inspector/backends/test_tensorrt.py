@@ -5,6 +5,7 @@ import re
 import sys
 import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def refusal(folder: EngineFolder, **settings: str) -> str:
     return str(caught.value)
 
 
-def changed(folder: EngineFolder, path: Path, *, plan: bytes | None = None, **manifest: object) -> EngineFolder:
+def changed(folder: EngineFolder, path: Path, *, plan: bytes | None = None, **manifest: Any) -> EngineFolder:
     """A copy with another plan or manifest, hashes and all."""
     path.mkdir()
     for each in folder.path.iterdir():
@@ -111,7 +112,9 @@ def test_a_plan_that_does_not_open_tells_what_tensorrt_said(folder: EngineFolder
         ({"versions": {}}, "the manifest does not tell tensorrt"),
     ],
 )
-def test_a_plan_must_keep_its_manifest(folder: EngineFolder, tmp_path: Path, manifest: dict, said: str) -> None:
+def test_a_plan_must_keep_its_manifest(
+    folder: EngineFolder, tmp_path: Path, manifest: dict[str, Any], said: str
+) -> None:
     """A plan of another model under this manifest is found before a frame is lost to it."""
     assert re.search(said, refusal(changed(folder, tmp_path / "other", **manifest)))
 
@@ -152,7 +155,7 @@ def test_version_compatible_engines_run_on_later_versions_only(
     for version in ("11.4.0.106", "11.5.0.1"):
         with stand_in_gpu(TENSORRT_VERSION=version), open_backend(folder) as backend:
             assert backend.verify_golden().mask_agreement == 1
-            assert backend._network._lean.loaded_from == str(lean)
+            assert backend._network._lean.loaded_from == str(lean)  # type: ignore[attr-defined]
 
 
 def installed_lean(site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -175,8 +178,8 @@ def test_an_engine_is_freed_before_what_it_lives_in(tmp_path: Path, monkeypatch:
     with stand_in_gpu():
         folder = write_gpu_engine(tmp_path / "bright", "tensorrt", version_compatible=True)
         with open_backend(folder) as backend:
-            network = backend._network
-            held = network.bind(backend._free[0].device, 1, 0)
+            network = backend._network  # type: ignore[attr-defined]
+            held = network.bind(backend._free[0].device, 1, 0)  # type: ignore[attr-defined]
             parts = [("context", each) for each in network._contexts]
             parts += [("engine", network._engine), ("lean", network._lean), ("runtime", network._runtime)]
             for name, part in parts:

@@ -39,8 +39,8 @@ def test_what_it_prints_goes_into_the_recipe(line: LineUnderTest, capsys: pytest
     check = load_recipe(path).recipe.picture.start()
     assert check is not None
     picture = cv2.imread(str(folder / "005.png"), cv2.IMREAD_GRAYSCALE)
-    assert check.check(picture) is None
-    fault = check.check(cv2.GaussianBlur(picture, (0, 0), 5))
+    assert check.check(picture) is None  # type: ignore[arg-type]
+    fault = check.check(cv2.GaussianBlur(picture, (0, 0), 5))  # type: ignore[arg-type]
     assert fault is not None
     assert fault.code is Code.PICTURE_BLURRED
 

@@ -77,14 +77,14 @@ def disk(free: dict[Path, int], monkeypatch: pytest.MonkeyPatch) -> None:
     def usage(folder: Path) -> object:
         return real(folder)._replace(free=free.get(Path(folder), 0))
 
-    monkeypatch.setattr(module.shutil, "disk_usage", usage)
+    monkeypatch.setattr(module.shutil, "disk_usage", usage)  # type: ignore[attr-defined]
 
 
 def test_it_lies_where_there_is_room(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three cameras do not fit into a container's 64 MB: then in `links`, then among temporary files."""
     links, temporary = tmp_path / "l" / LINKS, tmp_path / "t"
     temporary.mkdir()
-    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(temporary))
+    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(temporary))  # type: ignore[attr-defined]
     everywhere = {base: 64_000_000, links: 10**9, temporary: 10**9}
     for need_bytes, found in ((50_000_000, base), (98_000_000, links)):
         disk(everywhere, monkeypatch)

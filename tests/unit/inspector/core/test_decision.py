@@ -1,16 +1,18 @@
 """From maps to verdict: mask, components, defects over frame borders, the recipe's rules, readable reasons."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
 
 from inspector.core.continuity import REACH_PX, StripDefects
-from inspector.core.defects import MAX_COMPONENTS, Candidates, enlarge, find_candidates, find_components
+from inspector.core.defects import MAX_COMPONENTS, Candidates, Component, enlarge, find_candidates, find_components
 from inspector.core.judge import judge, shorten
 from inspector.core.ledger import LOST_ANNOUNCEMENT, Settled
 from inspector.core.rules import BoundRecipe, score_thresholds, threshold_maps
 from inspector.core.verdicts import LEAST_LISTED, Quota, VerdictMaker
-from inspector.values import Announcement, Code, Decision, Inspection, Segmentation, Uninspected
+from inspector.values import Announcement, Code, Decision, Inspection, Pixels, Segmentation, Uninspected
 
 FAILED = Uninspected(Code.ENGINE_FAILED, "engine failed")
 CLASSES = ("normal", "scratch", "stain")
@@ -35,19 +37,19 @@ def mask_with(*boxes: tuple[int, int, int, int, int], height: int = 100, width: 
     return mask
 
 
-def components(mask, min_area_px=()):
+def components(mask: Pixels, min_area_px: tuple[float, ...] = ()) -> list[Component]:
     return find_components(
         Candidates(mask, np.where(mask > 0, 204, 0).astype(np.uint8), 0, 0, mask.shape), min_area_px
     ).found
 
 
-def shown(component):
+def shown(component: Component) -> dict[str, Any]:
     """A component's fields, comparable with ==."""
     fields = msgspec.structs.asdict(component)
     return {name: field.tolist() if isinstance(field, np.ndarray) else field for name, field in fields.items()}
 
 
-def shown_all(candidates):
+def shown_all(candidates: Candidates) -> list[dict[str, Any]]:
     return [shown(each) for each in find_components(candidates).found]
 
 
@@ -158,8 +160,8 @@ def test_an_uninspected_frame_ends_a_defect() -> None:
     assert before.defect_id != after.defect_id
 
 
-def announcement(frame_id: int, **changes) -> Announcement:
-    values = {
+def announcement(frame_id: int, **changes: Any) -> Announcement:
+    values: dict[str, Any] = {
         "camera": "top", "ingest_epoch": 1, "frame_id": frame_id, "captured_ns": 1, "captured_monotonic_ns": 0,
         "position_mm": 25.0 * frame_id,
         "height": 100, "coil": "C1",
@@ -178,7 +180,7 @@ def test_verdict_maker_covers_clean_reject_fault_and_lost() -> None:
     )
     outcome = maker.make(Settled(1, announcement(1), seen, None), 10)
     assert outcome.verdict.decision is Decision.REJECT
-    assert np.array_equal(outcome.mask(), mask)
+    assert np.array_equal(outcome.mask(), mask)  # type: ignore[arg-type]
     failed = maker.make(Settled(2, announcement(2), Inspection("e@2", 1, 2, 3, fault=FAILED), None), 10)
     assert (failed.verdict.decision, failed.verdict.reasons) == (Decision.UNINSPECTED, ("engine failed",))
     lost = maker.make(Settled(3, None, None, LOST_ANNOUNCEMENT), 10).verdict

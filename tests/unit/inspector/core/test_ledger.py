@@ -1,5 +1,7 @@
 """The ledger: one verdict a frame, in order, in time."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +57,7 @@ def test_late_result_is_counted_and_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("settle", [settle_all, lambda book, now: book.close(STOPPED, now)])
-def test_a_result_that_is_seen_after_the_deadline_is_late_however_it_came(settle) -> None:
+def test_a_result_that_is_seen_after_the_deadline_is_late_however_it_came(settle: Any) -> None:
     """After decide was away, announcement and result come together: the steel has gone by all the same."""
     book = ledger()
     book.announce(0, "a", 0)
@@ -142,7 +144,7 @@ def test_a_result_beats_a_fault() -> None:
         max_size=60,
     )
 )
-def test_every_frame_is_settled_exactly_once_and_in_order(events) -> None:
+def test_every_frame_is_settled_exactly_once_and_in_order(events: Any) -> None:
     """Whatever happens in whatever order, ids come out without gap or repetition."""
     book, settled = ledger(), []
     for now, (what, value) in enumerate(events):

@@ -7,7 +7,9 @@ from inspector.core.tally import LatencyTally, Tally
 from inspector.values import Code, Decision, Defect, Verdict
 
 
-def verdict(frame_id: int, decision: Decision = Decision.ACCEPT, reasons=(), ids=()) -> Verdict:
+def verdict(
+    frame_id: int, decision: Decision = Decision.ACCEPT, reasons: tuple[str, ...] = (), ids: tuple[str, ...] = ()
+) -> Verdict:
     defects = tuple(Defect(each, 1, "pits", (0, 0, 1, 1), 1, 1.0, 0.0, 0.0, 0.5) for each in ids)
     return Verdict("top", frame_id, 0, 0.0, None, decision, reasons, defects, "r", "e")
 

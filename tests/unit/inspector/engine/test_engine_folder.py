@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
     return write_engine(tmp_path / "engine", height=64, width=64).path
 
 
-def change(folder: Path, **values: object) -> None:
+def change(folder: Path, **values: Any) -> None:
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
@@ -63,7 +64,7 @@ def test_a_missing_file_or_manifest_is_refused(folder: Path) -> None:
         ({"min_batch": 9}, "min_batch 9 is over"),
     ],
 )
-def test_a_manifest_that_makes_no_sense_is_refused(folder: Path, values: dict, said: str) -> None:
+def test_a_manifest_that_makes_no_sense_is_refused(folder: Path, values: dict[str, Any], said: str) -> None:
     """Every rule of the manifest is checked before a file is opened."""
     change(folder, **values)
     with pytest.raises(EngineError, match=said):

@@ -144,7 +144,7 @@ def test_a_disk_that_hangs_holds_up_no_answer(tmp_path: Path, port: int, monkeyp
         release.wait(20)
         raise OSError
 
-    monkeypatch.setattr(health.shutil, "disk_usage", hangs)
+    monkeypatch.setattr(health.shutil, "disk_usage", hangs)  # type: ignore[attr-defined]
     assert asked.wait(5)
     try:
         assert scrape(port, "/metrics")[1] < AT_ONCE_S

@@ -1,5 +1,7 @@
 """What is wrong with a line, in words."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -30,11 +32,11 @@ LINE = LineState(
 NOW_NS = LINE.taken_ns + 200_000_000
 
 
-def changed(**more: object) -> LineState:
+def changed(**more: Any) -> LineState:
     return msgspec.structs.replace(LINE, **more)
 
 
-def camera(**more: object) -> LineState:
+def camera(**more: Any) -> LineState:
     return changed(cameras={"top": msgspec.structs.replace(CAMERA, **more)})
 
 

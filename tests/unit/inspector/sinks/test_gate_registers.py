@@ -1,6 +1,7 @@
 """The gate's registers: what the code writes is what docs/gate.md tells the PLC's programmer."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ MODBUS_LIMIT = 123
 """Registers that one request of function 16 may write."""
 
 
-def record(sequence: int, **more: object) -> Record:
+def record(sequence: int, **more: Any) -> Record:
     values = {"action": Action.REJECT, "late": False, "uninspected": False, "position_mm": 0.0, "kind": 0}
     return Record(sequence, camera=1, **(values | more))
 

@@ -1,5 +1,7 @@
 """Messages: what goes in comes out; what is damaged or of another version is refused."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -50,17 +52,17 @@ def header(height: int = 3, width: int = 4, slot: int = IN_MESSAGE) -> FrameHead
 def test_news_round_trip() -> None:
     """decide hears what ingest said, all of it and in order."""
     news = [Begin("top", 1, None), ANNOUNCEMENT, Fault("top", 1, 7, SHED), Idle("top", 1), END]
-    assert decode_news([encode(news)]) == news
+    assert decode_news([encode(news)]) == news  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("message", [Hello(), Credit(1, 3, [1, 2, 7]), Leaving()])
-def test_what_a_worker_says_reaches_ingest(message) -> None:
+def test_what_a_worker_says_reaches_ingest(message: Any) -> None:
     """Hello, room and leave are all it has to say."""
     assert decode_to_ingest([encode(message)]) == message
 
 
 @pytest.mark.parametrize("message", [Welcome(1, "/run/x/pixels-top", 409_600), Parted()])
-def test_what_ingest_says_reaches_a_worker(message) -> None:
+def test_what_ingest_says_reaches_a_worker(message: Any) -> None:
     """Beside frames, a welcome and a farewell."""
     assert decode_to_worker([encode(message)]) == message
 
@@ -92,7 +94,7 @@ def test_results_round_trip() -> None:
     assert first == last == clean
     assert seen.inspection.segmentation.map_stride == 2
     assert np.array_equal(seen.inspection.segmentation.score, maps.score)
-    assert np.array_equal(seen.inspection.pixels, pixels)
+    assert np.array_equal(seen.inspection.pixels, pixels)  # type: ignore[arg-type]
 
 
 def test_another_wire_version_is_refused_by_name() -> None:
@@ -113,21 +115,21 @@ def test_another_wire_version_is_refused_by_name() -> None:
         [encode(Frames("top", 1, [header()]))],
     ],
 )
-def test_malformed_news_is_refused(parts) -> None:
+def test_malformed_news_is_refused(parts: Any) -> None:
     """Torn, empty, surplus and misdirected messages raise WireError and nothing else."""
     with pytest.raises(WireError):
         decode_news(parts)
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(3, 4, 11), (0, 4, 0), (3, -4, 12), (10**9, 10**9, 12)])
-def test_planes_of_another_size_are_refused(height, width, size) -> None:
+def test_planes_of_another_size_are_refused(height: Any, width: Any, size: Any) -> None:
     """The header's size must be the buffer's."""
     with pytest.raises(WireError, match="plane"):
         plane(bytes(size), height, width)
 
 
 @pytest.mark.parametrize("planes", [0, 1, 3])
-def test_frames_without_their_pixels_are_refused(planes) -> None:
+def test_frames_without_their_pixels_are_refused(planes: Any) -> None:
     """As many planes as frames that say they have one."""
     message = encode(Frames("top", 1, [header(), header(), header(slot=1)]))
     with pytest.raises(WireError, match="parts, expected 3"):
@@ -135,7 +137,7 @@ def test_frames_without_their_pixels_are_refused(planes) -> None:
 
 
 @given(st.lists(st.binary(max_size=200), max_size=5))
-def test_noise_is_refused(parts) -> None:
+def test_noise_is_refused(parts: Any) -> None:
     """No bytes from outside raise anything but WireError."""
     for decode in (decode_news, decode_to_worker, decode_to_ingest, decode_results):
         try:
@@ -145,7 +147,7 @@ def test_noise_is_refused(parts) -> None:
 
 
 @given(st.binary(max_size=80), st.integers(0, 79))
-def test_damaged_headers_are_refused_or_decoded(noise, place) -> None:
+def test_damaged_headers_are_refused_or_decoded(noise: Any, place: Any) -> None:
     """A valid header with noise in it either still decodes or raises WireError."""
     message = bytearray(encode_results(ENGINE, [Result("top", 1, 7, CLEAN)], FILTER)[0])
     message[1 + place % (len(message) - 1) :] = noise
@@ -165,10 +167,10 @@ def test_damaged_headers_are_refused_or_decoded(noise, place) -> None:
         (("normal", "scratch"), (1.0, float("nan"))),
     ],
 )
-def test_results_of_an_engine_that_cannot_be_are_refused(names, thresholds) -> None:
+def test_results_of_an_engine_that_cannot_be_are_refused(names: Any, thresholds: Any) -> None:
     """Its classes are what every verdict on them rests on."""
     good = encode_results(EngineClasses("e@1", ("a", "b"), (1.0, 0.5), (0, 0)), [], FILTER)[0]
     fields = msgspec.msgpack.decode(memoryview(good)[1:])
     fields[1] |= {"names": names, "thresholds": thresholds, "min_area_px": [0] * len(names)}
     with pytest.raises(WireError):
-        decode_results([good[:1] + msgspec.msgpack.encode(fields)])
+        decode_results([good[:1] + msgspec.msgpack.encode(fields)])  # type: ignore[operator]

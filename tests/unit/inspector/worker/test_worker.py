@@ -85,7 +85,7 @@ class Watched(KernelBackend):
     """Tells where each batch lay that it was given."""
 
     def _submit(self, ticket: int, frames: Pixels) -> None:
-        self.given.append(frames.ctypes.data)
+        self.given.append(frames.ctypes.data)  # type: ignore[attr-defined]
         super()._submit(ticket, frames)
 
 
@@ -93,9 +93,9 @@ def test_frames_are_laid_where_the_gpu_takes_them_from(tmp_path: Path) -> None:
     """From the shared memory straight to pinned memory, a single frame too: the backend copies nothing again."""
     with stand_in_gpu() as runtime:
         backend = Watched(kernel_folder(tmp_path / "kernel", size=SIZE, max_batch=4))
-        backend.make_network, backend.given = lambda _: StandInKernel(backend, runtime), []
+        backend.make_network, backend.given = lambda _: StandInKernel(backend, runtime), []  # type: ignore[misc,assignment,attr-defined]
         inspection, _ = inspect_one(tmp_path, 0, 60_000, backend)
         pinned = [slot.frames.ctypes.data for slot in backend._all]
     assert inspection.fault is None
-    assert backend.given
-    assert set(backend.given) <= set(pinned)
+    assert backend.given  # type: ignore[attr-defined]
+    assert set(backend.given) <= set(pinned)  # type: ignore[attr-defined]

@@ -180,9 +180,9 @@ def test_a_database_of_version_1_gets_the_tables_of_a_new_one(url: str, server: 
     new = Database(url)
     with new.writing() as connection, connection.begin():
         tables = tables_in(inspect(connection))
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-        connection.execute(of_version_one("postgresql"))
+    with psycopg.connect(server.url, autocommit=True) as raw:
+        raw.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        raw.execute(of_version_one("postgresql"))
     write_log(tmp_path / "run")
     run = RunOnRecord(tmp_path / "run", url, RUN_KEY)
     run.write(verdict(9, defect("top-9-1"), ingest_epoch=77))

@@ -3,11 +3,12 @@
 import os
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, delete, event, insert, update
+from sqlalchemy import Connection, Engine, delete, event, insert, update
 from structlog.testing import capture_logs
 
 from inspector.errors import ConfigError, InputError
@@ -70,7 +71,7 @@ class Archive:
             path.write_bytes(bytes(1000))
             os.utime(path, ns=(NOW_NS - days * NS_PER_DAY,) * 2)
 
-    def connection(self):
+    def connection(self) -> AbstractContextManager[Connection]:
         return self.database.writing()
 
     def sweep(

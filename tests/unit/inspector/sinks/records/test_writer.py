@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -29,7 +30,7 @@ COUNT = "SELECT COUNT(*) FROM verdicts"
 
 
 @pytest.fixture
-def run(tmp_path: Path):
+def run(tmp_path: Path) -> Any:
     run = RunOnRecord(tmp_path / "run")
     yield run
     run.close()
@@ -244,7 +245,13 @@ def test_a_log_that_cannot_be_opened_costs_no_record(tmp_path: Path) -> None:
 
 def test_frames_of_two_ingests_without_a_time_are_apart(run: RunOnRecord) -> None:
     """Announcements that died with decide: no capture time, no position, and a camera that counts from 0 again."""
-    lost = {"captured_ns": 0, "position_mm": 0.0, "coil": None, "decision": Decision.UNINSPECTED, "stage_ms": {}}
+    lost: dict[str, Any] = {
+        "captured_ns": 0,
+        "position_mm": 0.0,
+        "coil": None,
+        "decision": Decision.UNINSPECTED,
+        "stage_ms": {},
+    }
     lost |= {"reasons": ("lost with decide",), "codes": ("lost",)}
     run.write(*(verdict(n, ingest_epoch=epoch, **lost) for epoch in (1000, 2000) for n in range(3)))
     run.settle()
