@@ -74,7 +74,7 @@ make_user() {
 }
 
 make_users() {
-  # A user a stage, a group a link: docs/decisions/users-of-the-stages.md.
+  # A user a stage, a group a link: docs/decisions/0002-users-of-the-stages.md.
   local group
   for group in inspector inspector-{links,news,frames,results}; do
     getent group "$group" >/dev/null || groupadd --system "$group"
