@@ -2,6 +2,8 @@
 
 import sys
 
+from inspector.errors import EXIT_INTERRUPTED
+
 
 def main() -> int:
     """Run one command; returns the exit code."""
@@ -10,7 +12,7 @@ def main() -> int:
 
         return run()
     except KeyboardInterrupt:
-        return 1
+        return EXIT_INTERRUPTED
 
 
 if __name__ == "__main__":

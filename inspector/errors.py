@@ -10,6 +10,11 @@ InspectorError            what happened, to what, and what to do next, in one li
 └── WireError             a message that must be refused (counted and logged, never fatal)
 """
 
+from typing import Final
+
+EXIT_INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as in shells."""
+
 
 class InspectorError(Exception):
     """Base of all errors raised on purpose; its text is one line meant for the user."""

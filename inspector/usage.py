@@ -1,16 +1,22 @@
-"""Command lines that report wrong usage in one line."""
+"""A parser of one command's options that reports wrong usage in one line."""
 
 import argparse
 import difflib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NoReturn
+
+from inspector.errors import InputError
 
 _NUMBER: Final = re.compile(r"-\.?\d")
 """A negative number is a value and not an option, as in argparse."""
 
-_CHOICE: Final = re.compile(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL)
+_CHOICE: Final = re.compile(r"argument (\S+): invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL)
+_MISSING: Final = re.compile(r"the following arguments are required: (.*)")
+_NO_VALUE: Final = re.compile(r"argument ([^:]+): expected (.*)")
+_TOO_MANY: Final = "unrecognized arguments: "
+_EXAMPLE: Final = re.compile(r"^(?:example: +|  )(\S.*?)(?: {2,}\(.*)?$", re.MULTILINE)
 
 
 class Parser(argparse.ArgumentParser):
@@ -39,14 +45,40 @@ class Parser(argparse.ArgumentParser):
         if option in hidden or any(name.startswith(option) for name in known if option.startswith("--")):
             return
         if option not in known:
-            close = difflib.get_close_matches(option, known, n=1)
-            self.error(f"no option {option}" + (f": did you mean {close[0]}?" if close else ""))
+            self.error(f"no option {option}{did_you_mean(option, known)}")
 
     def error(self, message: str) -> NoReturn:
         """One line on stderr, exit code 2."""
-        choice = _CHOICE.fullmatch(message)
-        if choice is not None:
-            commands = re.findall(r"[\w-]+", choice[2])
-            close = difflib.get_close_matches(choice[1], commands, n=1)
-            message = f"no command {choice[1]}" + (f": did you mean {close[0]}?" if close else "")
-        self.exit(2, f"{self.prog}: error: {message.replace(chr(10), ' ')} (`{self.prog} --help` shows how)\n")
+        self.exit(InputError.exit_code, usage_line(self.prog, self._plain(message)))
+
+    def _plain(self, message: str) -> str:
+        """Return argparse's message in the words of this program."""
+        if found := _CHOICE.fullmatch(message):
+            what, given, listed = found.groups()
+            choices = re.findall(r"[\w-]+", listed)
+            meant = did_you_mean(given, choices) or f": choose from {', '.join(choices)}"
+            return f"{'no' if what.isupper() else f'{what}: no'} {_noun(what)} {given}{meant}"
+        if found := _MISSING.fullmatch(message):
+            example = _EXAMPLE.search(self.epilog or "")
+            return f"{found[1]} missing" + (f", as in: {example[1].strip()}" if example else "")
+        if found := _NO_VALUE.fullmatch(message):
+            wanted = {"one argument": "a value", "at least one argument": "a value"}.get(found[2], found[2])
+            return f"{found[1]} needs {wanted}"
+        if message.startswith(_TOO_MANY):
+            return f"unexpected {message.removeprefix(_TOO_MANY)}"
+        return message
+
+
+def usage_line(prog: str, message: str) -> str:
+    """Return the line that reports wrong usage."""
+    return f"{prog}: error: {message.replace(chr(10), ' ')} (`{prog} --help` shows how)\n"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a suggestion that continues an error line; empty if nothing known is close."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f": did you mean {close[0]}?" if close else ""
+
+
+def _noun(what: str) -> str:
+    return what.lower() if what.isupper() else "choice"

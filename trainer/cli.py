@@ -1,16 +1,12 @@
 """The `trainer` command."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Final
 
-from inspector import logs
-from inspector.errors import InputError, InspectorError
-from inspector.passwords import masked
-from inspector.usage import Parser
+from inspector.errors import InputError
+from inspector.program import Command, Program
 
 COMMANDS: Final = {
     "simulate": ("trainer.commands.simulate", "write simulated frames with known defects"),
@@ -28,63 +24,29 @@ COMMANDS: Final = {
 LEAST: Final = {"seed": 0, "threads": 1}
 """Smallest value of options that several commands share."""
 
-EXIT_INTERRUPTED: Final = 130
-"""Exit code after Ctrl-C: 128 + SIGINT, as in shells."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand and return the exit code.
+    """Run one command and return the exit code.
 
     0 for success, 1 for failed work, 2 for wrong usage, config or input, 130 for Ctrl-C.
     """
-    parser = build_parser()
-    try:
-        arguments = parser.parse_args(argv)
-    except SystemExit as stop:  # argparse has printed its error line or the help
-        return int(stop.code or 0)
-    logs.configure(f"trainer {arguments.command}")
-    try:
-        for option, least in LEAST.items():
-            value = getattr(arguments, option, None)
-            if value is not None and value < least:
-                raise InputError(f"--{option} must be at least {least}, got {value}")
-        import_module(COMMANDS[arguments.command][0]).run(arguments)
-    except InspectorError as error:
-        print(masked(f"trainer: error: {error}"), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("trainer: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of the output (head, less) has exited
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"trainer: error: {where}{error.strerror or error}", file=sys.stderr)
-        return 1
-    return 0
+    return PROGRAM.main(argv)
 
 
-def build_parser() -> Parser:
-    """Build the parser of all subcommands."""
-    parser = Parser(
-        prog="trainer",
-        description="From labelled frames of steel to an engine the inspection line can trust.",
-        epilog="example: trainer train --data severstal/ --out runs/first --preset fast --minutes 60",
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (module, summary) in COMMANDS.items():
-        command = import_module(module)
-        subparser = commands.add_parser(
-            name,
-            help=summary,
-            description=command.__doc__,
-            epilog=command.EXAMPLE,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        command.add_arguments(subparser)
-    return parser
+def _check(arguments: argparse.Namespace) -> None:
+    for option, least in LEAST.items():
+        value = getattr(arguments, option, None)
+        if value is not None and value < least:
+            raise InputError(f"--{option} must be at least {least}, got {value}")
 
+
+PROGRAM: Final = Program(
+    name="trainer",
+    description="From labelled frames of steel to an engine the inspection line can trust.",
+    example="trainer train --data severstal/ --out runs/first --preset fast --minutes 60",
+    commands={name: Command(module, summary) for name, (module, summary) in COMMANDS.items()},
+    check=_check,
+)
 
 if __name__ == "__main__":
     sys.exit(main())

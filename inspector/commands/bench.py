@@ -1,5 +1,6 @@
-"""`inspector bench`: measures the engine alone, the line around it, and the latency at half load, in one run."""
+"""Measure the engine alone, the line around it, and the latency at half load, in one run."""
 
+import argparse
 import json
 import statistics
 import tempfile
@@ -13,6 +14,7 @@ import numpy as np
 from inspector.backends import open_backend
 from inspector.backends.instant import write_engine
 from inspector.backends.speed import measure_speed
+from inspector.commands.options import add_config, add_json, config_path, count, seconds
 from inspector.commands.session import run_session
 from inspector.config.line import LineConfig, LoadedConfig, SimulatorSettings, load_config
 from inspector.engine.manifest import EngineFolder
@@ -22,6 +24,8 @@ from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.sources.simulated import SimulatorSource
 from inspector.values import Pixels
 from inspector.worker.intake import open_window
+
+EXAMPLE: Final = "example: inspector bench --config line.toml"
 
 DISTINCT_FRAMES: Final = 64
 """Frames held in memory and shown over and over, so that neither a renderer nor a disk is measured."""
@@ -52,13 +56,28 @@ class EngineSpeed:
     """Median of one frame at a time."""
 
 
-def bench(config_path: Path, *, seconds: float, frames: int | None, rounds: int, as_json: bool) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_config(parser)
+    parser.add_argument(
+        "--seconds", type=seconds, default=3.0, metavar="S", help="length of each measurement (default 3)"
+    )
+    parser.add_argument(
+        "--frames", type=count, metavar="N", help="frames through the line (default: what the engine does in S)"
+    )
+    parser.add_argument(
+        "--rounds", type=count, default=9, metavar="N", help="measure engine and line in turn N times (default 9)"
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
     """Measure the config's engine and a line around it in turns and print the figures.
 
-    Each measurement of the engine takes `seconds`. The line gets `frames` frames, or as many as the engine
-    inspects in `seconds`. Returns the exit code. Raises InspectorError.
+    Returns the exit code. Raises InspectorError.
     """
-    config = load_config(config_path)
+    rounds: int = arguments.rounds
+    config = load_config(config_path(arguments))
     folder = open_trusted(config.line.engine, config.line.trusted_keys)
     source = SimulatorSettings(
         type="simulator",
@@ -70,9 +89,11 @@ def bench(config_path: Path, *, seconds: float, frames: int | None, rounds: int,
     alone, line = [], []
     with tempfile.TemporaryDirectory(prefix="inspector-bench-") as name:
         for round_ in range(rounds):
-            alone.append(engine_alone(config.line, folder, images, seconds))
+            alone.append(engine_alone(config.line, folder, images, arguments.seconds))
             through = source.model_copy(
-                update={"frames": frames or max(1, round(alone[0].frames_per_second * seconds))}
+                update={
+                    "frames": arguments.frames or max(1, round(alone[0].frames_per_second * arguments.seconds))
+                }
             )
             line.append(run_line(config, through, Path(name) / f"line-{round_}"))
         half = run_line(
@@ -80,7 +101,7 @@ def bench(config_path: Path, *, seconds: float, frames: int | None, rounds: int,
         )
         instant = run_instant(config, folder, source.model_copy(update={"frames": INSTANT_FRAMES}), Path(name))
     figures = _figures(alone, line, half, instant)
-    print(json.dumps(figures) if as_json else _table(figures, folder, rounds))
+    print(json.dumps(figures) if arguments.json else _table(figures, folder, rounds))
     return 0
 
 
@@ -93,7 +114,7 @@ def frames_in_memory(source: SimulatorSettings) -> Pixels:
         )
 
 
-def engine_alone(line: LineConfig, folder: EngineFolder, images: Pixels, seconds: float) -> EngineSpeed:
+def engine_alone(line: LineConfig, folder: EngineFolder, images: Pixels, length_s: float) -> EngineSpeed:
     """Measure the bare engine loop with frames from memory, then the latency of one frame at a time.
 
     The loop runs as many frames ahead as a worker does.
@@ -103,9 +124,9 @@ def engine_alone(line: LineConfig, folder: EngineFolder, images: Pixels, seconds
         batch = line.batch.frames(folder.manifest.max_batch)
         backend.verify_golden()
         open_window(backend, batch, line.deadline_ms / 1e3)
-        frames_per_second = measure_speed(backend, images, seconds, batch)["frames_per_second"]
+        frames_per_second = measure_speed(backend, images, length_s, batch)["frames_per_second"]
         single: list[float] = []
-        until_s = time.perf_counter() + seconds
+        until_s = time.perf_counter() + length_s
         while not single or (len(single) < SINGLE_FRAMES and time.perf_counter() < until_s):
             started_s = time.perf_counter()
             backend.submit(len(single), images[len(single) % len(images)][np.newaxis])

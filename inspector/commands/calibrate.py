@@ -1,10 +1,12 @@
-"""`inspector calibrate`: learns the limits of sound pictures from a source and prints them as a recipe's table."""
+"""Learn the limits of sound pictures from a source of sound steel, and print them as a table for the recipe."""
 
+import argparse
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from inspector.commands.options import add_config, config_path, count, path
 from inspector.config.line import load_config
 from inspector.config.recipe import load_recipe
 from inspector.core.picture import PictureCheck
@@ -12,21 +14,31 @@ from inspector.errors import InputError
 from inspector.runtime.stop import StopRequest
 from inspector.sources import open_source, source_settings
 
+EXAMPLE: Final = "example: inspector calibrate recordings/coil-17 --config line.toml"
+
 FEWEST_FRAMES: Final = 16
 """Smallest number of sound frames; fewer do not show how much sound pictures differ."""
 
 
-def calibrate(source: Path, config_path: Path, frames: int | None) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("source", type=path, metavar="SOURCE", help="folder of images, video, or recording")
+    add_config(parser)
+    parser.add_argument("--frames", type=count, metavar="N", help="stop after N sound ones (default: all)")
+
+
+def run(arguments: argparse.Namespace) -> int:
     """Learn from a folder, a video or a recording of sound steel, all of it or its first `frames`.
 
     Returns the exit code. Raises InputError if fewer than FEWEST_FRAMES frames are sound.
     """
-    rules = load_recipe(load_config(config_path).line.recipe).recipe.picture
+    source: Path = arguments.source
+    rules = load_recipe(load_config(config_path(arguments)).line.recipe).recipe.picture
     check = PictureCheck(rules.given(), learn_frames=None)
     unreadable = unfit = 0
     with StopRequest() as stop, open_source(source_settings(source)) as opened:
         for capture in opened.captures():
-            if stop or check.seen == frames:
+            if stop or check.seen == arguments.frames:
                 break
             if capture is None:
                 continue

@@ -1,5 +1,8 @@
-"""`inspector check`: finds everything that would stop a start, and shows it in one table."""
+"""Check whether a line would start: config, recipe, engine, golden frames, cameras (opened), PLC (read from).
 
+Prints everything that would stop the start in one table; exit code 2 if anything would."""
+
+import argparse
 import json
 import shutil
 from collections import Counter
@@ -12,6 +15,7 @@ from typing import Any, Final
 
 from inspector.backends import open_backend
 from inspector.commands import check_engine
+from inspector.commands.options import add_config, add_engine, add_json, config_path, path
 from inspector.config.line import LoadedConfig, SourceSettings, load_config
 from inspector.config.recipe import load_recipe
 from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
@@ -22,9 +26,11 @@ from inspector.passwords import masked
 from inspector.sinks.gate.modbus import reach
 from inspector.sinks.records import check_records
 from inspector.sources import open_source, source_settings
-from inspector.supervisor.table import DECIDE, INGEST
+from inspector.supervisor.table import DECIDE, INGEST, PROCESSES
 from inspector.wire.curve import check_view
 from inspector.wire.links import LINKS, endpoint
+
+EXAMPLE: Final = "example: inspector check --config line.toml"
 
 LEAST_FREE_BYTES: Final = 1_000_000_000
 """Smallest free space, bytes; less does not hold a shift's pictures."""
@@ -66,27 +72,36 @@ class Findings:
         return sum(row["state"] == "wrong" for row in self.rows)
 
 
-def check(
-    config_path: Path,
-    source: Path | None,
-    stage: Stage | None = None,
-    *,
-    engine: Path | None = None,
-    as_json: bool,
-) -> int:
-    """Check a whole line, or only the process `stage`; returns 0 if it would start, else 2.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "source", type=path, nargs="?", metavar="SOURCE", help="check this source, not the config's cameras"
+    )
+    add_config(parser, installed=True)
+    parser.add_argument(
+        "--stage", choices=[process.name for process in PROCESSES], help="only what this stage needs; no camera"
+    )
+    parser.add_argument("--camera", help="with --stage ingest: a camera of the config")
+    add_engine(parser)
+    add_json(parser)
 
-    `source` replaces the line's cameras, `engine` its engine.
-    """
-    findings = Findings(show=not as_json)
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check a whole line, or only one process; returns 0 if it would start, else 2."""
+    engine: Path | None = arguments.engine
+    if arguments.camera is not None and arguments.stage != INGEST.name:
+        raise InputError("--camera says which camera's ingest is meant: give --stage ingest, too")
+    stage = Stage(arguments.stage, arguments.camera, engine) if arguments.stage else None
+    file = config_path(arguments)
+    findings = Findings(show=not arguments.json)
     loaded: list[Any] = []
-    if findings.check("config", lambda: _keep(loaded, load_config(config_path)).identity):
+    if findings.check("config", lambda: _keep(loaded, load_config(file)).identity):
         if stage is None:
             config = loaded[0] if engine is None else loaded[0].with_engine(engine)
-            _check_line(findings, config, source)
+            _check_line(findings, config, arguments.source)
         else:
             _check_stage(findings, loaded[0], stage)
-    if as_json:
+    if arguments.json:
         print(json.dumps({"ok": not findings.wrong, "checks": findings.rows}, ensure_ascii=False))
     return InputError.exit_code if findings.wrong else 0
 

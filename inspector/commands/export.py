@@ -1,37 +1,56 @@
-"""`inspector export`: writes the records of a coil, a camera or a time span as CSV or Parquet."""
+"""Write the records of a coil, a camera or a time span to a CSV or Parquet file."""
 
+import argparse
 import json
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from inspector.commands.options import add_config, add_json, config_path, path
 from inspector.config.line import load_config
 from inspector.errors import InputError, WorkError
 from inspector.extras import needs_extra
+
+EXAMPLE: Final = "example: inspector export --config line.toml --coil C-48213 --rows defects --out coil.csv"
+
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2261
+"""Years that nanoseconds since 1970 can express in a database's integer."""
 
 SHOWN_COILS: Final = 5
 """Recorded coils that the error names when the requested one is not recorded."""
 
 
-def export(
-    config_path: Path,
-    out: Path,
-    rows: str,
-    *,
-    coil: str | None,
-    camera: str | None,
-    from_ns: int | None,
-    to_ns: int | None,
-    as_json: bool,
-) -> int:
-    """Write the selected records to `out`; returns the exit code. Raises InspectorError."""
-    config = load_config(config_path)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_config(parser, installed=True)
+    parser.add_argument("--out", type=path, required=True, help="file to write, FILE.csv or FILE.parquet")
+    parser.add_argument(
+        "--rows",
+        choices=("verdicts", "defects"),
+        default="verdicts",
+        help="one row per frame (default), or per defect, over all frames that show it",
+    )
+    parser.add_argument("--coil", help="only this coil")
+    parser.add_argument("--camera", help="only this camera")
+    time_of = "e.g. 2026-03-01T06:00, local time, or with +01:00 or Z"
+    parser.add_argument("--from", dest="from_ns", type=_time_ns, metavar="TIME", help=f"captured from, {time_of}")
+    parser.add_argument("--to", dest="to_ns", type=_time_ns, metavar="TIME", help="captured before")
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the selected records to a file; returns the exit code. Raises InspectorError."""
+    out: Path = arguments.out
+    rows: str = arguments.rows
+    config = load_config(config_path(arguments))
     with needs_extra("`inspector export`"):
         from inspector.sinks.records import selection as read
         from inspector.sinks.records.database import Database
         from inspector.sinks.records.table_files import check_format, write_table
     check_format(out)
-    selection = read.Selection(coil, camera, from_ns, to_ns)
+    selection = read.Selection(arguments.coil, arguments.camera, arguments.from_ns, arguments.to_ns)
     columns, select = read.TABLES[rows]
     with Database(str(config.line.records.url)).reading("cannot be read") as connection:
         pieces = select(connection, selection)
@@ -43,5 +62,16 @@ def export(
             count = write_table(out, columns, chain([first], pieces))
         except OSError as error:
             raise WorkError(f"{out}: cannot be written: {error.strerror or error}") from None
-    print(json.dumps({"file": str(out), "rows": count}) if as_json else f"{count} {rows} in {out}")
+    print(json.dumps({"file": str(out), "rows": count}) if arguments.json else f"{count} {rows} in {out}")
     return 0
+
+
+def _time_ns(text: str) -> int:
+    """Convert ISO 8601 to ns since 1970."""
+    try:
+        at = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write it as 2026-03-01T06:00") from None
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise argparse.ArgumentTypeError(f"{text!r}: records are of the years {FIRST_YEAR} to {LAST_YEAR}")
+    return (at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1) * 1000

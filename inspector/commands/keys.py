@@ -1,15 +1,32 @@
-"""`inspector keys` and `inspector sign`: make a line's keys, and sign the engines it trusts."""
+"""Make the secret keys of a line, of a viewer, or of a maker of engines."""
 
+import argparse
 from pathlib import Path
+from typing import Final
 
+from inspector.commands.options import path
 from inspector.engine import signature
 from inspector.errors import InputError
 
+EXAMPLE: Final = "example: inspector keys line --out /etc/inspector/keys"
 
-def keys(kind: str, out: Path, name: str | None) -> int:
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "kind", choices=["line", "viewer", "signing"], metavar="KIND", help="line, viewer, signing"
+    )
+    parser.add_argument("--out", type=path, required=True, help="the line's key folder; for signing, a file")
+    parser.add_argument("--name", help="of the viewer")
+
+
+def run(arguments: argparse.Namespace) -> int:
     """Make the keys of a kind; returns the exit code. Raises InputError."""
     from inspector.wire import curve
 
+    kind: str = arguments.kind
+    out: Path = arguments.out
+    name: str | None = arguments.name
     if name is not None and kind != "viewer":
         raise InputError(f"--name is a viewer's: `inspector keys {kind}` takes none")
     if kind == "line":
@@ -23,11 +40,4 @@ def keys(kind: str, out: Path, name: str | None) -> int:
     else:
         public = signature.make_key(out)
         print(f'{out}: keep it where engines are made, not on the line; there: trusted_keys = ["{public}"]')
-    return 0
-
-
-def sign(engine: Path, key: Path) -> int:
-    """Sign an engine folder; returns the exit code. Raises InputError."""
-    public = signature.sign(engine, key)
-    print(f'{engine}: signed; a line that takes signed engines only: trusted_keys = ["{public}"]')
     return 0

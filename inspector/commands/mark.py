@@ -1,5 +1,6 @@
-"""`inspector mark` and `unmark`: mark coils and frames so that retention keeps them."""
+"""Mark coils and frames, so that their records and pictures are kept however old they get."""
 
+import argparse
 import getpass
 import json
 import os
@@ -7,6 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from inspector.commands.options import add_config, add_json, config_path
 from inspector.config.line import LineConfig, load_config
 from inspector.errors import InputError
 from inspector.extras import needs_extra
@@ -14,22 +16,43 @@ from inspector.extras import needs_extra
 if TYPE_CHECKING:
     from inspector.sinks.records.marks import Subject
 
+EXAMPLE: Final = "example: inspector mark C-48213 top:1234 --config line.toml --note 'claim 771'"
+
 MOST_DIGITS: Final = 18
 """Most digits of a frame number: a database's 64-bit integer holds any 18."""
 
 _FRAME: Final = re.compile(r"(?P<camera>[^:]+):(?P<frame_id>\d+)")
 
 
-def mark(config_path: Path, names: list[str], run: str | None, note: str, *, as_json: bool) -> int:
-    """Mark coils and frames in the config's records; returns the exit code. Raises InspectorError."""
-    line = load_config(config_path).line
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_subjects(parser)
+    parser.add_argument("--note", default="", help="why")
+    parser.add_argument("--list", action="store_true", help="show what is marked")
+    add_json(parser)
+
+
+def add_subjects(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that say what is meant."""
+    parser.add_argument("what", nargs="*", metavar="COIL|CAMERA:FRAME", help="a coil, or one frame")
+    add_config(parser, installed=True)
+    parser.add_argument("--run", help="name of the run's folder, if several runs have such a frame")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Mark coils and frames in the config's records, or list marks. Raises InspectorError."""
+    line = load_config(config_path(arguments)).line
+    if arguments.list:
+        if arguments.what:
+            raise InputError("--list shows all that is marked: leave out what to mark")
+        return _list_marks(line, as_json=arguments.json)
     with needs_extra("`inspector mark`"):
         from inspector.sinks.records import marks
         from inspector.sinks.records.database import Database
-    subjects = _subjects(line, names, run)
+    subjects = subjects_of(line, arguments.what, arguments.run)
     with Database(str(line.records.url)).changing("cannot be marked") as connection:
-        marks.mark(connection, subjects, note, _user())
-    if as_json:
+        marks.mark(connection, subjects, arguments.note, _user())
+    if arguments.json:
         print(json.dumps({"marked": [str(subject) for subject in subjects]}, ensure_ascii=False))
         return 0
     for subject in subjects:
@@ -37,23 +60,8 @@ def mark(config_path: Path, names: list[str], run: str | None, note: str, *, as_
     return 0
 
 
-def unmark(config_path: Path, names: list[str], run: str | None) -> int:
-    """Remove marks; returns the exit code. Raises InspectorError."""
-    line = load_config(config_path).line
-    with needs_extra("`inspector unmark`"):
-        from inspector.sinks.records import marks
-        from inspector.sinks.records.database import Database
-    subjects = _subjects(line, names, run)
-    with Database(str(line.records.url)).changing("cannot be unmarked") as connection:
-        marks.unmark(connection, subjects)
-    for subject in subjects:
-        print(f"unmarked {subject}")
-    return 0
-
-
-def list_marks(config_path: Path, *, as_json: bool) -> int:
+def _list_marks(line: LineConfig, *, as_json: bool) -> int:
     """Print all marks; returns the exit code. Raises InspectorError."""
-    line = load_config(config_path).line
     with needs_extra("`inspector mark`"):
         from inspector.sinks.records.database import Database
         from inspector.sinks.records.marks import marks
@@ -70,7 +78,7 @@ def list_marks(config_path: Path, *, as_json: bool) -> int:
     return 0
 
 
-def _subjects(line: LineConfig, names: list[str], run: str | None) -> "list[Subject]":
+def subjects_of(line: LineConfig, names: list[str], run: str | None) -> "list[Subject]":
     """Parse names: CAMERA:FRAME if the line has that camera, else a coil. Raises InputError."""
     from inspector.sinks.records.marks import Subject
 

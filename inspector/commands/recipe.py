@@ -1,9 +1,25 @@
-"""`inspector recipe`: writes a first recipe with a rule for each class of an engine."""
+"""Write a first recipe with a rule for each class of an engine."""
 
+import argparse
 from pathlib import Path
+from typing import Final
 
+from inspector.commands.options import path
 from inspector.engine.manifest import Manifest, read_manifest
 from inspector.errors import InputError
+
+EXAMPLE: Final = "example: inspector recipe engines/strip-fast --out recipe.toml"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("engine", type=path, metavar="ENGINE", help="engine folder")
+    parser.add_argument("--out", type=path, help="file to write, which must not exist (default: print it)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write or print the recipe; returns the exit code. Raises InputError."""
+    return recipe(arguments.engine, arguments.out)
 
 
 def recipe(engine: Path, out: Path | None) -> int:

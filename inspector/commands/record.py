@@ -1,8 +1,11 @@
-"""`inspector record`: saves frames of a source without loss, with their ids, times and positions."""
+"""Save frames of a camera without loss, with their ids, times and positions."""
 
+import argparse
 import time
 from pathlib import Path
+from typing import Final
 
+from inspector.commands.options import add_config, config_path, count, path
 from inspector.commands.session import Bar
 from inspector.config.line import load_config
 from inspector.config.recipe import load_recipe
@@ -12,18 +15,34 @@ from inspector.sources import at_scale, open_source, source_settings
 from inspector.sources.recording import RecordingWriter
 from inspector.values import Capture
 
+EXAMPLE: Final = "example: inspector record --config line.toml --camera top --frames 2000 --out recordings/coil-17"
 
-def record(config_path: Path, source: Path | None, camera: str | None, out: Path, frames: int | None) -> int:
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "source", type=path, nargs="?", metavar="SOURCE", help="folder or video instead of the camera"
+    )
+    add_config(parser)
+    parser.add_argument("--camera", help="camera of the config (default: its first)")
+    parser.add_argument("--out", type=path, required=True, help="folder of the recording, which must not exist")
+    parser.add_argument("--frames", type=count, metavar="N", help="stop after N frames")
+
+
+def run(arguments: argparse.Namespace) -> int:
     """Record the config's camera, or `source`, until it ends, `frames` are saved, or Ctrl-C.
 
     Returns the exit code. Raises InspectorError.
     """
-    config = load_config(config_path)
+    source: Path | None = arguments.source
+    out: Path = arguments.out
+    frames: int | None = arguments.frames
+    config = load_config(config_path(arguments))
     recipe = load_recipe(config.line.recipe).recipe
     cameras = config.line.cameras
-    name = camera or next(iter(cameras))
+    name: str = arguments.camera or next(iter(cameras))
     if name not in cameras:
-        raise ConfigError(f"{config_path}: cameras: no camera {name}; there is {', '.join(cameras)}")
+        raise ConfigError(f"{config.path}: cameras: no camera {name}; there is {', '.join(cameras)}")
     settings = source_settings(source) if source is not None else cameras[name]
     settings = at_scale(settings, recipe.mm_per_px_along)
     recorded = faults = 0

@@ -1,17 +1,25 @@
-"""`inspector replay`: runs the line on a recorded source, which waits instead of dropping frames."""
+"""Inspect a folder of images, a video or a recording.
 
+Runs the whole line; the source waits instead of dropping frames."""
+
+import argparse
 import json
 import sys
 from pathlib import Path
 from typing import Final
 
 from inspector.commands.golden import compare
+from inspector.commands.options import add_config, add_json, config_path, path
 from inspector.commands.session import print_summary, run_session
 from inspector.config.line import RecordingSettings, load_config
 from inspector.config.recipe import load_recipe
 from inspector.errors import SourceError
 from inspector.sources import open_source, source_settings
 from inspector.sources.recording import RecordingSource
+
+EXAMPLE: Final = (
+    "example: inspector replay frames/ --config line.toml --out out/coil-17 --golden out/coil-17-approved"
+)
 
 DEADLINE_MS: Final = 60_000.0
 """Deadline of a replay, ms.
@@ -26,11 +34,23 @@ DIFFERS: Final = 3
 SHOWN_DIFFERENCES: Final = 20
 
 
-def replay(
-    source: Path, config_path: Path, out: Path, golden: Path | None, *, records: bool, as_json: bool
-) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("source", type=path, metavar="SOURCE", help="folder of images, video file, or recording")
+    add_config(parser)
+    parser.add_argument(
+        "--out", type=path, required=True, help="folder for verdicts, summary, report and pictures"
+    )
+    parser.add_argument("--golden", type=path, help="folder of an earlier replay: exit 3 if verdicts differ")
+    parser.add_argument("--records", action="store_true", help="write to the config's database too, as a live run")
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
     """Inspect a folder of images, a video or a recording; returns the exit code. Raises InspectorError."""
-    config = load_config(config_path)
+    source: Path = arguments.source
+    golden: Path | None = arguments.golden
+    config = load_config(config_path(arguments))
     settings = source_settings(source)
     camera = next(iter(config.line.cameras))
     if isinstance(settings, RecordingSettings):
@@ -59,17 +79,17 @@ def replay(
             "health": None,
             "sinks": config.line.sinks.model_copy(update={"keep_all": True}),
             # Without this, steel that was inspected live would be in the records twice.
-            "records": config.line.records.model_copy(update={"enabled": records}),
+            "records": config.line.records.model_copy(update={"enabled": arguments.records}),
         }
     )
-    finished = run_session(config, line, out.resolve(), quiet=as_json)
-    if as_json:
+    finished = run_session(config, line, arguments.out.resolve(), quiet=arguments.json)
+    if arguments.json:
         print(json.dumps(finished.summary, ensure_ascii=False))
     else:
         print_summary(finished)
-    if finished.stopped:
-        return 1
-    return _approve(golden, finished.out, as_json=as_json) if golden is not None else 0
+    if finished.exit_code:
+        return finished.exit_code
+    return _approve(golden, finished.out, as_json=arguments.json) if golden is not None else 0
 
 
 def _approve(golden: Path, out: Path, *, as_json: bool) -> int:

@@ -1,31 +1,45 @@
-"""`inspector report`: makes one HTML page of a run's or a service's verdicts, all or some of them."""
+"""Write one HTML page about a run, a coil or the last hours of a line."""
 
+import argparse
 import re
 import time
 from pathlib import Path
 from typing import Final
 
+from inspector.commands.options import add_config, config_path, path
 from inspector.config.line import load_config
 from inspector.errors import InputError
 from inspector.report.report import write_report
 from inspector.report.verdict_files import Selection
+
+EXAMPLE: Final = "example: inspector report --config line.toml --coil C-48213 --out coil.html"
 
 SECONDS: Final = {"min": 60, "h": 3600, "d": 86_400}
 LONGEST_S: Final = 100 * 365 * 86_400
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(min|h|d)")
 
 
-def report(
-    run: Path | None, config_path: Path | None, *, coil: str | None, last: str | None, to: Path | None
-) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("run", type=path, nargs="?", metavar="RUN", help="folder of a run, replay or service")
+    add_config(parser, installed=True)
+    parser.add_argument("--coil", help="only this coil")
+    parser.add_argument("--last", metavar="TIME", help="only what was captured in the last 30min, 8h or 2d")
+    parser.add_argument("--out", type=path, metavar="FILE", help="HTML file to write (default: in RUN)")
+
+
+def run(arguments: argparse.Namespace) -> int:
     """Write the report and print its path; returns the exit code. Raises InspectorError."""
-    if (run is None) == (config_path is None):
+    if arguments.run is not None and arguments.config is not None:
         raise InputError("give the folder of a run, or --config of a line, one of them")
-    config = load_config(config_path) if config_path is not None else None
-    folder = run if run is not None else config.line.sinks.out if config is not None else Path()
+    config = load_config(config_path(arguments)) if arguments.run is None else None
+    folder: Path = arguments.run if config is None else config.line.sinks.out
+    last: str | None = arguments.last
     since_ns = None if last is None else time.time_ns() - _span_ns(last)
-    path = write_report(folder, selection=Selection(coil, last, since_ns), config=config, to=to)
-    print(f"report   {path}")
+    file = write_report(
+        folder, selection=Selection(arguments.coil, last, since_ns), config=config, to=arguments.out
+    )
+    print(f"report   {file}")
     return 0
 
 

@@ -49,8 +49,8 @@ class Finished:
 
     out: Path
     summary: dict[str, Any]
-    stopped: bool
-    """Whether the run stopped before its sources ended."""
+    exit_code: int
+    """0 if its sources ended, else 128 + the signal that stopped it, as in shells."""
 
 
 def run_session(
@@ -85,7 +85,7 @@ def run_session(
                 summary = read_summary(out) if (out / SUMMARY_NAME).exists() else {}
                 if report and summary and (not stop or summary["captured"] <= QUICK_REPORT_FRAMES):
                     write_report(out)
-    return Finished(out, summary, stopped)
+    return Finished(out, summary, stop.exit_code if stopped else 0)
 
 
 def _shared_bytes(line: LineConfig) -> int:

@@ -1,5 +1,6 @@
-"""`inspector status`: shows the state of the running line in one table."""
+"""Show the state of the running line in one table; exit code 0 if it is healthy, else 1."""
 
+import argparse
 import http.client
 import json
 import time
@@ -8,11 +9,14 @@ from typing import Final
 
 import msgspec
 
+from inspector.commands.options import add_config, add_json, config_path, seconds
 from inspector.commands.units import unit_findings
 from inspector.config.line import load_config
 from inspector.errors import InputError, WorkError
 from inspector.monitoring.http import LOOPBACK
 from inspector.monitoring.state import CameraState, HistogramState, LineState
+
+EXAMPLE: Final = "example: inspector status --config line.toml"
 
 ANSWER_S: Final = 5.0
 """Time-out of a health request, seconds. decide answers from memory; a slower one is dead or overloaded."""
@@ -39,16 +43,28 @@ class Status(msgspec.Struct, frozen=True):
     line: LineState | None
 
 
-def status(config_path: Path, *, wait_s: float = 0.0, as_json: bool) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_config(parser, installed=True)
+    parser.add_argument(
+        "--wait", type=seconds, default=0.0, metavar="S", help="ask again for up to S seconds until it is healthy"
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the state of the config's line; returns the exit code. Raises InspectorError."""
+    return status(config_path(arguments), wait_s=arguments.wait, as_json=arguments.json)
+
+
+def status(path: Path, *, wait_s: float = 0.0, as_json: bool) -> int:
     """Ask the line of this config for its state; returns 0 if it is healthy, else 1. Raises InspectorError.
 
     Asks again for up to `wait_s` until the line is healthy.
     """
-    config = load_config(config_path)
+    config = load_config(path)
     if config.line.health is None:
-        raise InputError(
-            f"{config_path}: has no [health] table: give it one with a port, and start the line again"
-        )
+        raise InputError(f"{path}: has no [health] table: give it one with a port, and start the line again")
     until_s = time.monotonic() + wait_s
     while True:
         last = time.monotonic() >= until_s

@@ -1,46 +1,59 @@
-"""`inspector swap`: changes the engine of a running line without losing a frame."""
+"""Change the engine of a running line without losing a frame."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Final
 
+from inspector.commands.options import add_config, add_json, config_path, path
 from inspector.config.line import load_config
 from inspector.engine.manifest import check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import InputError, WorkError
 from inspector.supervisor.control import control_path, give_order
 
+EXAMPLE: Final = "example: inspector swap engines/strip-2 --config line.toml"
 
-def swap(engine: Path, config_path: Path, *, as_json: bool) -> int:
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("engine", type=path, metavar="ENGINE", help="engine folder for frames of the same size")
+    add_config(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
     """Switch the line of `inspector run` to another engine; returns the exit code.
 
     Raises InputError if the engine does not fit or no line runs, WorkError if the new worker fails; the line then
     continues with the old one.
     """
-    config = load_config(config_path)
+    engine: Path = arguments.engine
+    config = load_config(config_path(arguments))
     line = config.line
     folder = open_trusted(engine.resolve(), line.trusted_keys)
     check_successor(folder.manifest, read_manifest(line.engine))
 
     def note(text: str) -> None:
-        if not as_json:
+        if not arguments.json:
             print(text, file=sys.stderr, flush=True)
 
     try:
         done = give_order(control_path(config), {"engine": str(folder.path)}, note)
     except FileNotFoundError:
         raise InputError(
-            f"{config_path}: no `inspector run` of this config runs here; a service is swapped by systemd: "
+            f"{config.path}: no `inspector run` of this config runs here; a service is swapped by systemd: "
             f"`systemctl start inspector-worker@NEW`, then `systemctl stop inspector-worker@OLD`"
         ) from None
     except WorkError as error:
         raise WorkError(f"{engine}: not taken, the line runs on as it was: {error}") from None
-    if as_json:
+    if arguments.json:
         print(json.dumps({"engine": folder.identity, **done}))
     else:
         print(f"the line runs on {folder.identity}; the worker before it finished in {done['drained_s']:.1f} s")
         for how in done["old_worker"]:
             print(f"  {how}: what it held ends UNINSPECTED at its deadline")
         if folder.path != line.engine.resolve():
-            print(f'  {config_path} still names {line.engine}: set `engine = "{folder.path}"` to start with it')
+            print(f'  {config.path} still names {line.engine}: set `engine = "{folder.path}"` to start with it')
     return 0

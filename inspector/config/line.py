@@ -143,8 +143,28 @@ class SimulatorSettings(BaseModel):
     line takes frames."""
 
 
+class PythonSettings(BaseModel):
+    """A source of your own, a class that follows `inspector.api.Source`."""
+
+    model_config = _STRICT
+    type: Literal["python"]
+    factory: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    """`module:Class`; Python must find the module where the line runs."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the class."""
+
+    @field_validator("options")
+    @classmethod
+    def _no_passwords(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """The options are kept beside the results, where many people read them."""
+        for key, value in options.items():
+            if isinstance(value, str) and masked(f"{key}={value}") != f"{key}={value}":
+                raise ValueError(f"{key} looks like a password: let {key} name an environment variable or a file")
+        return options
+
+
 SourceSettings = Annotated[
-    FolderSettings | VideoSettings | RecordingSettings | CameraSettings | SimulatorSettings,
+    FolderSettings | VideoSettings | RecordingSettings | CameraSettings | SimulatorSettings | PythonSettings,
     Field(discriminator="type"),
 ]
 
@@ -419,7 +439,7 @@ def _absolute_source(source: SourceSettings, base: Path) -> SourceSettings:
         if isinstance(source.device, int) or "://" in source.device:
             return source
         return source.model_copy(update={"device": str(base / source.device)})
-    if isinstance(source, SimulatorSettings):
+    if isinstance(source, SimulatorSettings | PythonSettings):
         return source
     return source.model_copy(update={"path": base / source.path})
 

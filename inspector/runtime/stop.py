@@ -18,7 +18,7 @@ class StopRequest:
     """Becomes true at the first of these signals; its descriptor then becomes readable. Main thread only."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._by: signal.Signals | None = None
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._before: dict[signal.Signals, object] = {}
 
@@ -38,14 +38,19 @@ class StopRequest:
 
     def __bool__(self) -> bool:
         """Whether a stop was requested."""
-        return self._asked
+        return self._by is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 + the signal, as in shells; 0 without one."""
+        return 0 if self._by is None else 128 + self._by
 
     def fileno(self) -> int:
         """Readable once a stop was requested."""
         return self._event
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        self._asked = True
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        self._by = self._by or signal.Signals(number)
         os.eventfd_write(self._event, 1)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from inspector.config.line import (
     CameraSettings,
     FolderSettings,
+    PythonSettings,
     RecordingSettings,
     SimulatorSettings,
     SourceSettings,
@@ -58,6 +59,10 @@ def open_source(settings: SourceSettings) -> Source:
             from inspector.sources.simulated import SimulatorSource
 
             return SimulatorSource(settings)
+        case PythonSettings():
+            from inspector.sources.python import load_source
+
+            return load_source(settings)
 
 
 def source_settings(path: Path) -> FolderSettings | VideoSettings | RecordingSettings:

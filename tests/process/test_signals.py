@@ -144,3 +144,20 @@ def test_a_full_disk_at_the_start_is_one_clear_line(tmp_path: Path, command: str
         assert "No space left on device" in said
     finally:
         subprocess.run(["umount", "--lazy", str(full)], check=True)
+
+
+def test_ctrl_c_ends_a_replay_with_130(tmp_path: Path) -> None:
+    """The source had not ended: the code differs from that of a whole replay; every frame has its verdict."""
+    line = LineUnderTest(tmp_path, delay_ms=50)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    shown = next(pictures(tmp_path).iterdir())
+    for number in range(200):
+        shutil.copy(shown, folder / f"{number}.png")
+    out = tmp_path / "out"
+    process = line.start("replay", folder, "--config", line.config, "--out", out)
+    wait_for_verdicts(out, 5)
+    process.send_signal(signal.SIGINT)
+    run = line.finish(process, out)
+    assert run.code == 130, run.stderr
+    assert 5 <= run.summary["captured"] < 200

@@ -1,11 +1,15 @@
 """Wrong usage is one line: what is wrong, what was meant, where it is explained."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from inspector import cli
+from inspector.commands import options
 from trainer import cli as trainer_cli
 
 
@@ -31,9 +35,24 @@ def said(main: Callable[[list[str]], int], arguments: list[str], capsys: pytest.
         (["check", "-c", "x"], "no option -c"),
         (["rpelay"], "inspector: error: no command rpelay: did you mean replay?"),
         (["xyzzy"], "inspector: error: no command xyzzy (`inspector --help` shows how)"),
-        ([], "the following arguments are required: COMMAND (`inspector --help` shows how)"),
+        ([], "inspector: error: no command given: give one of run, replay, check, "),
+        (
+            ["--config", "x", "run"],
+            "no option --config before a command: options follow the command, as in: inspector",
+        ),
+        (["--versoin"], "no option --versoin before a command: did you mean --version?"),
+        (["help"], "inspector: error: no command help: did you mean --help?"),
+        (
+            ["replay", "frames"],
+            "replay: error: --out missing, as in: inspector replay frames/ --config line.toml --out",
+        ),
+        (["replay", "frames", "--out"], "inspector replay: error: --out needs a value"),
+        (["replay", "frames", "more", "--out", "x"], "inspector replay: error: unexpected more"),
+        (["export", "--rows", "defcts", "--out", "x"], "--rows: no choice defcts: did you mean defects?"),
+        (["keys", "lin", "--out", "x"], "no kind lin: did you mean line?"),
+        (["records", "imprt"], "inspector records: error: no action imprt: did you mean import?"),
         (["bench", "--config", "x", "--seconds", "-1"], "argument --seconds: must be over 0"),
-        (["run"], "inspector run: which line? give --config FILE, or set INSPECTOR_CONFIG"),
+        (["run"], "inspector run: error: which line? give --config FILE, or set INSPECTOR_CONFIG"),
     ],
 )
 def test_inspector(
@@ -57,6 +76,35 @@ def test_trainer(arguments: list[str], words: str, capsys: pytest.CaptureFixture
     assert words in said(trainer_cli.main, arguments, capsys)
 
 
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_of_every_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The top-level help lists every command."""
+    assert cli.main([command, "--help"]) == 0
+    assert f"inspector {command} " in capsys.readouterr().out.split("example: ")[1]
+    assert cli.main(["--help"]) == 0
+    assert f"\n  {command} " in capsys.readouterr().out
+
+
+def test_ctrl_c_ends_a_command_with_130(tmp_path: Path) -> None:
+    """One line, no traceback."""
+    config = tmp_path / "line.toml"
+    config.write_text(
+        'name = "t"\nengine = "e"\nrecipe = "r"\n[cameras.top]\ntype = "simulator"\n[health]\nport = 1\n'
+    )
+    code = (
+        "import sys\nfrom inspector.commands import status\nask = status._ask\n"
+        "def first(port):\n    print('asking', flush=True)\n    return ask(port)\nstatus._ask = first\n"
+        "from inspector.cli import main\nsys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "status", "--config", config, "--wait", "60"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert (process.returncode, told) == (130, "inspector: interrupted\n")
+
+
 def test_an_abbreviation_is_taken_and_hidden_options_are_not_offered(capsys: pytest.CaptureFixture[str]) -> None:
     """As argparse does; and a value may be a negative number."""
     assert "none.toml: cannot be read" in said(cli.main, ["status", "--conf", "none.toml"], capsys)
@@ -72,7 +120,7 @@ def test_the_config_of_the_service_is_the_default_of_commands_that_look(
     monkeypatch.delenv("INSPECTOR_CONFIG", raising=False)
     installed = tmp_path / "installed.toml"
     installed.write_text("")
-    monkeypatch.setattr(cli, "INSTALLED_CONFIG", installed)
+    monkeypatch.setattr(options, "INSTALLED_CONFIG", installed)
     assert "installed.toml: " in said(cli.main, ["status"], capsys)
     assert "which line?" in said(cli.main, ["run"], capsys)
     monkeypatch.setenv("INSPECTOR_CONFIG", str(tmp_path / "mine.toml"))

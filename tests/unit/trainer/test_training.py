@@ -17,8 +17,9 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.plugins import MixedPrecision
 from torch.utils.data import DataLoader
 
+from inspector.errors import EXIT_INTERRUPTED
 from trainer.artifacts.checkpoint import load_checkpoint
-from trainer.cli import EXIT_INTERRUPTED, main
+from trainer.cli import main
 from trainer.data.crops import CropBatches, CropSettings
 from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
@@ -344,7 +345,7 @@ def test_a_crop_too_large_for_the_memory_is_one_line(data: Path, tmp_path: Path)
     command = [sys.executable, "-c", SHORT_OF_MEMORY, "700", "train", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 1, done.stderr
-    assert "trainer: error: out of memory" in done.stderr.splitlines()[-1]
+    assert "trainer train: error: out of memory" in done.stderr.splitlines()[-1]
 
 
 def test_a_run_may_start_from_an_exported_model(
