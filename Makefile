@@ -60,11 +60,12 @@ demo: $(VENV)/.runtime configs/demo/engine/manifest.json
 bindings: $(VENV)/.dev
 	$(BIN)/python tests/bindings/fetch.py out/bindings
 
+# A file's tests run in one process, which makes what they share once.
 test: $(VENV)/.dev configs/demo/engine/manifest.json bindings
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 test-all: $(VENV)/.dev configs/demo/engine/manifest.json bindings
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m 'not system'
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile -m 'not system'
 
 # Needs no network once $(VENV) and out/bindings are there; on a PC without a GPU everything skips.
 test-gpu: $(VENV)/.dev bindings
