@@ -12,8 +12,8 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
 help:
 	@echo "make demo         simulate a coil, inspect it, write a report (installs what it needs into $(VENV))"
-	@echo "make test         the tests that take seconds each: something of everything, as CI runs them"
-	@echo "make test-all     these and the slow ones (long trainings, long fuzzing)"
+	@echo "make test         the tests that take seconds each: something of everything"
+	@echo "make test-all     these and the slow ones (long trainings, long fuzzing), as CI runs them"
 	@echo "make test-gpu     what needs an NVIDIA GPU; prints its figures"
 	@echo "make test-system  the service under a real systemd in a container (root, debootstrap, systemd-nspawn)"
 	@echo "make check        lint, types, import directions"
@@ -60,11 +60,12 @@ demo: $(VENV)/.runtime configs/demo/engine/manifest.json
 bindings: $(VENV)/.dev
 	$(BIN)/python tests/bindings/fetch.py out/bindings
 
+# A file's tests run in one process, which makes what they share once.
 test: $(VENV)/.dev configs/demo/engine/manifest.json bindings
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 test-all: $(VENV)/.dev configs/demo/engine/manifest.json bindings
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m 'not system'
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile -m 'not system'
 
 # Needs no network once $(VENV) and out/bindings are there; on a PC without a GPU everything skips.
 test-gpu: $(VENV)/.dev bindings

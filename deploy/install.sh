@@ -102,6 +102,11 @@ make_release() {
   touch "$release/.whole"
 }
 
+make_home() {
+  # An administrator may have made it first, with a umask that lets no stage in.
+  install -d -o root -g root -m 0755 "$home" "$home/releases"
+}
+
 make_folders() {
   install -d -o root -g inspector -m 0750 "$etc" "$home/engines"
   for file in line.toml recipe.toml; do
@@ -197,6 +202,7 @@ main() {
   [[ -f $wheel ]] || { usage >&2 && exit 2; }
   wheel=$(realpath "$wheel")
   make_users
+  make_home
   release=$(basename "$wheel" | cut -d- -f2)
   release=$home/releases/$release-$(sha256sum "$wheel" | cut -c1-12)$(tr , + <<<"${extras#service}")
   make_release "$release" "$wheel" "$wheelhouse" "$extras"

@@ -39,7 +39,7 @@ def plan_of(onnx_path: Path, size: tuple[int, int], folder: Path, precision: str
 
 
 def build(model: Path, precision: str, plan_path: Path, option: str | None = None) -> None:
-    """The plan of a model folder or an ONNX file, as `build-engine` makes it up to opening it."""
+    """The plan of a model folder or an ONNX file, for int8 a calibrated one, as `build-engine` makes it."""
     gpu = GpuOptions(max_batch=4)
     if option == "version":
         gpu = GpuOptions(max_batch=4, version_compatible=True)
@@ -48,12 +48,6 @@ def build(model: Path, precision: str, plan_path: Path, option: str | None = Non
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         source = model / "model.onnx" if model.is_dir() else model
-        if precision == "int8":
-            from inspector.engine import golden
-            from trainer.build.quantise import quantise
-
-            quantise(source, folder / "int8.onnx", golden.load(model / "golden.npz").frames)
-            source = folder / "int8.onnx"
         write_gpu_onnx(source, folder / "gpu.onnx", precision, watched=True)
         frames = onnx.load(source).graph.input[0].type.tensor_type.shape.dim
         size = (frames[1].dim_value, frames[2].dim_value)

@@ -130,19 +130,16 @@ def test_ctrl_c_leaves_a_record_of_every_verdict(line: LineUnderTest) -> None:
 
 def test_a_folder_of_results_may_have_any_name(line: LineUnderTest) -> None:
     """What means something in an URL is part of the folder's name: the database lies beside the runs."""
-    for name in ("%41", "a?b#c", "100% x"):
-        line.write_config(
-            f'[sinks]\nout = "{name}"\n[records]\nenabled = true',
-            type="simulator", height=64, width=128, distinct=8, frames=FRAMES,
-        )  # fmt: skip
-        assert line.run(out=line.folder / name / "a").code == 0
-        with closing(sqlite3.connect(line.folder / name / "records.sqlite")) as database:
-            assert database.execute("SELECT COUNT(*) FROM verdicts").fetchall() == [(FRAMES,)]
-        assert (
-            f'"sqlite:///{line.folder / name}/records.sqlite"' in (line.folder / name / "a/line.json").read_text()
-        )
-    found = sorted(path.parent.name for path in line.folder.rglob("records.sqlite"))
-    assert found == ["%41", "100% x", "a?b#c"]
+    name = "100% x%41?b#c"
+    line.write_config(
+        f'[sinks]\nout = "{name}"\n[records]\nenabled = true',
+        type="simulator", height=64, width=128, distinct=8, frames=FRAMES,
+    )  # fmt: skip
+    assert line.run(out=line.folder / name / "a").code == 0
+    with closing(sqlite3.connect(line.folder / name / "records.sqlite")) as database:
+        assert database.execute("SELECT COUNT(*) FROM verdicts").fetchall() == [(FRAMES,)]
+    assert f'"sqlite:///{line.folder / name}/records.sqlite"' in (line.folder / name / "a/line.json").read_text()
+    assert [path.parent.name for path in line.folder.rglob("records.sqlite")] == [name]
 
 
 def test_more_free_space_than_the_disk_has_is_refused(line: LineUnderTest) -> None:

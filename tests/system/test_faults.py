@@ -126,6 +126,8 @@ def put_right(line: Service) -> None:
     line.systemctl("kill --signal=SIGCONT test-plc")
     if not line.container.run(f"test -e {WRONG_CLOCK}", check=False).returncode:
         right_clock(line)
+    # An alarm waits for a minute, and the next one of its unit is part of it.
+    line.systemctl("stop 'inspector-alarm@*'")
     line.systemctl(f"reset-failed {' '.join(STAGES)}")
     line.systemctl(f"start {' '.join(STAGES)}")
 
@@ -431,7 +433,7 @@ GREEDY = f"import sys; sys.stdin.read(); bytearray({4 * GROUP_BYTES})"
 def out_of_memory(line: Service, measured: Measured) -> None:
     """Somebody takes all memory, and the kernel kills the worker for it; it is another process afterwards."""
     before, since_s = line.pid(WORKER), time.time()
-    (worker,) = (each for each in line.container.processes("inspector") if each.pid == before)
+    (worker,) = (each for each in line.container.processes("inspector-worker") if each.pid == before)
     with (
         little_memory() as (group, kills),
         subprocess.Popen([sys.executable, "-c", GREEDY], stdin=subprocess.PIPE) as greedy,
@@ -533,6 +535,14 @@ def no_difference(plc: PlcLog, after_s: float) -> bool:
     return plc.works(after_s) and not plc.rejected(after_s)
 
 
+def rejects_at_most(plc: PlcLog, after_s: float) -> bool:
+    """How many frames pass their deadline meanwhile depends on how fast the PC starts a process.
+
+    Fault 1 is left out: a busy machine's PLC may answer late at any time.
+    """
+    return plc.works(after_s) and not plc.another_run(after_s) and not plc.heard_of(~GateFault.MISSED, after_s)
+
+
 THE_GATE_SEES: dict[str, Callable[[PlcLog, float], bool]] = {
     "SIGKILL of decide": another_run,
     "SIGKILL of the worker": rejects,
@@ -541,6 +551,8 @@ THE_GATE_SEES: dict[str, Callable[[PlcLog, float], bool]] = {
     "full disk": no_difference,
     "changed engine byte": rejects,
     "restart storm": rejects,
+    "an orderly end": camera_silent,
+    "an orderly stop": rejects_at_most,
     "camera gone and back": rejects,
     "silent camera": rejects,
     "frame ids start over": camera_silent,

@@ -3,13 +3,16 @@
 import csv
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from inspector.backends.speed import measure_speed
 from inspector.values import Pixels
 from tests.support.once import Once
 from trainer.cli import main
@@ -89,6 +92,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+BRIEFLY_S = 0.1
+"""Long enough for a figure, which no test here holds against another."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def speed_is_measured_briefly() -> Iterator[None]:
+    """Each build measures its engine's speed for two seconds on all cores; a build in this process takes less."""
+    with patch("trainer.build.build.measure_speed", partial(measure_speed, seconds=BRIEFLY_S)):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .conftest import TRAIN_OPTIONS
+from .conftest import TRAIN_OPTIONS, made
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 300.0
@@ -18,22 +18,25 @@ TORCHRUN = (
 """On addresses, not on this PC's name, which need not resolve."""
 
 
-def _train(data: Path, out: Path, *launcher: str) -> dict[str, torch.Tensor]:
-    """Weights after two epochs of a net without batch statistics, which CPU processes cannot share."""
-    options = ["--data", str(data), "--out", str(out), "--epochs", "2", *TRAIN_OPTIONS, "--norm", "group"]
-    command = [sys.executable, *launcher, "-m", "trainer.cli", "train", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("best checkpoint") == 1
+def _options(data: Path, out: Path) -> list[str]:
+    """Two epochs of a net without batch statistics, which CPU processes cannot share."""
+    return ["train", "--data", str(data), "--out", str(out), "--epochs", "2", *TRAIN_OPTIONS, "--norm", "group"]
+
+
+def _weights(out: Path) -> dict[str, torch.Tensor]:
     content = torch.load(out / "last.ckpt", weights_only=True)
     assert content["global_step"] == 6
     return {name: value for name, value in content["state_dict"].items() if name.startswith("net.")}
 
 
-def test_two_processes_give_the_single_process_result(data: Path, tmp_path: Path) -> None:
+def test_two_processes_give_the_single_process_result(data: Path, tmp_path: Path, one_thread: None) -> None:
     """Cross-entropy and Dice over the crops of both, the same draws, the same figures; gloo on the CPU."""
-    alone = _train(data, tmp_path / "one")
-    together = _train(data, tmp_path / "two", *TORCHRUN)
+    made(*_options(data, tmp_path / "one"))
+    command = [sys.executable, *TORCHRUN, "-m", "trainer.cli", *_options(data, tmp_path / "two")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("best checkpoint") == 1
+    alone, together = _weights(tmp_path / "one"), _weights(tmp_path / "two")
     moved = 0.0
     for name, value in alone.items():
         torch.testing.assert_close(together[name], value, rtol=1e-3, atol=1e-4, msg=name)

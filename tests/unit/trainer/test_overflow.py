@@ -105,9 +105,20 @@ def found(maps: tuple[Pixels, Pixels], kinds: int) -> tuple[int, bool]:
     return int(score[0].min()), bool(score[1].max() < 128)
 
 
-@pytest.mark.parametrize("exported_before", [False, True])
+NETS = ((1, 1, False), (4, 1, True), (4, 8, False), (10, 8, True), (4, 8, True))
+"""Kinds, views, whether it overflows early."""
+
+OLD_ONES = NETS[1:4]
+"""Each net is tried once in `make test`, as it is exported now or as it was before; the other way is slow."""
+
+
 @pytest.mark.parametrize(
-    ("kinds", "flips", "early"), [(1, 1, False), (4, 1, True), (4, 8, False), (10, 8, True), (4, 8, True)]
+    ("kinds", "flips", "early", "exported_before"),
+    [
+        pytest.param(*net, before, marks=() if before == (net in OLD_ONES) else pytest.mark.slow)
+        for net in NETS
+        for before in (False, True)
+    ],
 )
 def test_an_overflow_is_score_255_in_every_backend(
     kinds: int,

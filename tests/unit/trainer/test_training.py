@@ -29,7 +29,7 @@ from trainer.training.batches import Batch
 from trainer.training.module import SegmentationModule
 from trainer.training.warm_start import take_weights
 
-from .conftest import CLASSES, TRAIN_OPTIONS
+from .conftest import CLASSES, TRAIN_OPTIONS, made
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 120.0
@@ -59,10 +59,13 @@ def test_a_checkpoint_loads_without_running_code_from_it(run_folder: Path) -> No
     assert content["hyper_parameters"]["classes"] == list(CLASSES)
 
 
-def _start(data: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "trainer.cli", "train", "--out", str(out), *options]
-    if "--resume" not in options:
-        command += ["--data", str(data), "--epochs", "8", *TRAIN_OPTIONS, "--save-minutes", "0.0001"]
+def _eight_epochs(data: Path, out: Path) -> list[str]:
+    options = ["--epochs", "8", *TRAIN_OPTIONS, "--save-minutes", "0.0001"]
+    return ["train", "--data", str(data), "--out", str(out), *options]
+
+
+def _start(data: Path, out: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "trainer.cli", *_eight_epochs(data, out)]
     with out.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(command, cwd=ROOT, stderr=log, stdout=log)
 
@@ -85,10 +88,10 @@ def _state(path: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """Eight epochs in one go."""
     out = tmp_path_factory.mktemp("runs") / "whole"
-    assert _start(data, out).wait(PATIENCE_S) == 0
+    made(*_eight_epochs(data, out))
     return out
 
 
@@ -105,8 +108,7 @@ def test_a_stopped_run_resumes_to_the_very_same_network(
     assert process.returncode == (EXIT_INTERRUPTED if stop is signal.SIGINT else -signal.SIGKILL)
     stopped_at = torch.load(out / "last.ckpt", weights_only=True)["global_step"]
     assert 5 <= stopped_at < 24
-    resumed = _start(data, out, "--resume")
-    assert resumed.wait(PATIENCE_S) == 0
+    made("train", "--out", out, "--resume")
     for name in ("last.ckpt", "best.ckpt"):
         expected, actual = _state(uninterrupted / name), _state(out / name)
         assert expected.keys() == actual.keys()
