@@ -47,7 +47,8 @@ def judge(
     for part in parts:
         component = part.component
         total_mm2 = part.area_so_far_px * mm2_per_px
-        if total_mm2 < recipe.min_area_mm2[component.kind]:
+        least_mm2 = min(recipe.min_area_mm2[kind] for kind in component.joined or (component.kind,))
+        if total_mm2 < least_mm2:
             continue
         defect = Defect(
             id=part.defect_id,
@@ -62,7 +63,7 @@ def judge(
         )
         defects.append(defect)
         if recipe.rejects[component.kind]:
-            reasons.append(_reason(defect, part, total_mm2, recipe.min_area_mm2[component.kind]))
+            reasons.append(_reason(defect, part, total_mm2, least_mm2))
             codes.append(DEFECT)
     decision = Decision.REJECT if reasons else Decision.ACCEPT
     return Judgement(decision, tuple(reasons), tuple(codes), tuple(defects))

@@ -97,7 +97,7 @@ class VerdictMaker:
         if result.segmentation is not None and result.pixels is not None:
             height, width = result.pixels.shape
             candidates = find_candidates(result.segmentation, height, width, recipe.score_thresholds)
-            components = find_components(candidates, recipe.min_area_px)
+            components = find_components(candidates, recipe.min_area_px, recipe.rejects)
             crowded = components.crowded
             parts = self._strip.follow(settled.frame_id, components.found)
         else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from inspector.core.ledger import MAX_LOST, CameraLedger
+from inspector.core.pace import Pace
 from inspector.core.verdicts import VerdictMaker
 from inspector.values import Announcement, Inspection, Uninspected
 from inspector.wire.messages import Begin, End, Fault, News
@@ -23,6 +24,11 @@ MAX_EPOCHS: Final = 16
 """How many previous ingests are remembered, the newest ones, to tell their late frames apart."""
 
 
+MAX_UNHEARD: Final = 4_096
+"""Most frames of an ingest that decide never heard of which get verdicts, the newest ones: more than the link and
+its buffers hold before ingest waits."""
+
+
 @dataclass(slots=True)
 class Camera:
     """One camera's ledger, verdict maker and counters. Times are monotonic ns."""
@@ -30,10 +36,14 @@ class Camera:
     ledger: CameraLedger[Announcement, Inspection]
     """Ledger of the current ingest."""
     maker: VerdictMaker
+    pace: Pace | None = None
+    """Compares the frame rate with the stated one; None for a source without a stated rate."""
     ingest_epoch: int | None = None
     """Epoch of the current ingest; None before its first message."""
     next_frames: dict[int, int] = field(default_factory=dict)
     """Ingest epoch → next frame id, for ingests whose earlier frames already have verdicts."""
+    counted: dict[int, None] = field(default_factory=dict)
+    """Epochs of ended ingests whose frames are all accounted for by their own count, newest last."""
     early: dict[tuple[int, int], Inspection] = field(default_factory=dict)
     """(ingest epoch, frame id) → result that arrived before its frame's announcement."""
     left_gaps: list[tuple[int, int, int]] = field(default_factory=list)
@@ -73,10 +83,33 @@ class Camera:
         self.ledger, self.maker, self.ingest_epoch = ledger, maker, epoch
         ledger.expected = self.first = self.next_frames.pop(epoch, 0)
         self.total, self.ended = None, False
+        if self.pace is not None:
+            self.pace.restart()
         stale = [key for key in self.early if key[0] < epoch]
         for key in stale:
             del self.early[key]
         self.late_before += len(stale)
+
+    def missed_ends(self, ends: list[End], before: int) -> list[End]:
+        """Of what a camera's ingests have captured, what this decide may not know, up to the epoch `before`."""
+        known = max(self.next_frames, default=0) if self.ingest_epoch is None else self.ingest_epoch
+        return [end for end in ends if known <= end.ingest_epoch < before]
+
+    def close_missed(self, end: End, now_ns: int) -> int:
+        """Open the frames of the current ingest, which has ended, that were never announced; returns how many."""
+        ledger = self.ledger
+        known = ledger.expected or self.left_gaps
+        if not known and end.captured > MAX_UNHEARD:
+            ledger.expected = self.first = end.captured - MAX_UNHEARD
+        missed = max(0, end.captured - ledger.expected)
+        self.counted[end.ingest_epoch] = None
+        if len(self.counted) > MAX_EPOCHS:
+            del self.counted[next(iter(self.counted))]
+        if self.left_gaps:
+            self._resume_gaps(next_frame(end, now_ns))
+        if missed:
+            ledger.end(end.captured, now_ns, next_frame(end, now_ns))
+        return missed
 
     def hear(self, message: News, now_ns: int, fault: Uninspected | None = None) -> None:
         """Apply a message from the current ingest; `fault` is why an announced frame cannot be inspected.
@@ -86,6 +119,8 @@ class Camera:
         self.heard_ns = now_ns
         if isinstance(message, Announcement):
             check_position(message)
+            if self.pace is not None:
+                self.pace.frame(message.captured_monotonic_ns)
             early = self.early.pop((message.ingest_epoch, message.frame_id), None)
             self.ledger.announce(
                 message.frame_id, message, message.captured_monotonic_ns, message.fault or fault, early

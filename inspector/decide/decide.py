@@ -1,6 +1,7 @@
 """decide without sockets: announcements and results in, verdicts in order out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -9,6 +10,7 @@ import structlog
 from inspector.config.recipe import LoadedRecipe
 from inspector.core import flow
 from inspector.core.ledger import CameraLedger
+from inspector.core.pace import Pace
 from inspector.core.rules import EngineClasses
 from inspector.core.tally import Tally
 from inspector.core.verdicts import Outcome, Quota, SettledFrame, VerdictMaker
@@ -45,19 +47,30 @@ class Decide:
         deadline_ns: int,
         meters: Meters | None = None,
         defects_per_second: float | None = None,
+        rates: Mapping[str, float] = MappingProxyType({}),
+        captured_before: Callable[[str], list[End]] = lambda _: [],
     ) -> None:
-        """`defects_per_second` limits the defects that verdicts list: see `Quota`."""
+        """`defects_per_second` limits the defects that verdicts list: see `Quota`. `rates` are the stated frame
+        rates of free-running cameras. `captured_before` returns what a camera's ingests have captured."""
+        self._captured_before = captured_before
         self._defects_per_second = defects_per_second
         self._recipe, self._engine, self._deadline_ns = recipe, engine.engine, deadline_ns
         self._recipes = {engine.engine: recipe.bind(engine)}
         """By engine: several workers may run at once, and one may replace another."""
         self._names = engine.names
-        self._cameras = {name: Camera(self._fresh(), self._maker(name)) for name in cameras}
+        self._cameras = {
+            name: Camera(self._fresh(), self._maker(name), Pace(rates[name]) if name in rates else None)
+            for name in cameras
+        }
+        self.ended: list[End] = []
+        """Ends heard since the caller last emptied this list."""
         self.tally = Tally()
         self._meters = meters
         """None when the health server is off."""
         self.unanswered_ns: int | None = None
-        """When the first frame to inspect was announced since the last results message; None if none was."""
+        """When the first frame to inspect was announced since the last result; None if none was."""
+        self.worker_heard_ns: int | None = None
+        """When the last message from a worker arrived; a worker without frames sends empty ones."""
         self._last: Verdict | None = None
         self._given: list[Outcome] = []
         """Verdicts that the next `settle` returns first."""
@@ -114,6 +127,8 @@ class Decide:
     def _hear(self, message: News, now_ns: int) -> None:
         camera = self._camera(message.camera)
         current = camera.ingest_epoch
+        if isinstance(message, End):
+            self.ended.append(message)
         if current is not None and message.ingest_epoch < current:
             self._straggle(camera, message, now_ns)
             return
@@ -128,6 +143,15 @@ class Decide:
             self.unanswered_ns = now_ns
 
     def _replace_ingest(self, name: str, camera: Camera, epoch: int, now_ns: int) -> None:
+        for end in camera.missed_ends(self._captured_before(name), epoch):
+            if end.ingest_epoch != camera.ingest_epoch:
+                self._enter(name, camera, end.ingest_epoch, now_ns)
+            missed = camera.close_missed(end, now_ns)
+            if missed:
+                log.error("frames of an ended ingest were never announced", camera=name, frames=missed)
+        self._enter(name, camera, epoch, now_ns)
+
+    def _enter(self, name: str, camera: Camera, epoch: int, now_ns: int) -> None:
         """Close the previous ingest's pending frames first, because the new ingest counts frame ids from 0."""
         self._given += [
             self._outcome(camera, settled, now_ns) for settled in camera.ledger.close(RESTARTED_REASON, now_ns)
@@ -138,7 +162,7 @@ class Decide:
 
     def _straggle(self, camera: Camera, message: News, now_ns: int) -> None:
         """Handle a message from a replaced ingest: its ledger is closed, so new frames end UNINSPECTED."""
-        if not isinstance(message, (Announcement, End)):
+        if not isinstance(message, (Announcement, End)) or message.ingest_epoch in camera.counted:
             return
         shown_by = message if isinstance(message, Announcement) else next_frame(message, now_ns)
         maker = self._maker(message.camera)
@@ -158,7 +182,7 @@ class Decide:
             Code.RECIPE_MISMATCH, f"{sender} goes by recipe {recipe}, decide by {own}: restart every stage"
         )
 
-    def results(self, parts: Parts) -> None:
+    def results(self, parts: Parts, now_ns: int) -> None:
         """Apply one message from a worker; raises WireError for a refused part, after applying the rest."""
         refused: WireError | None = None
         answers = decode_results(parts)
@@ -166,7 +190,9 @@ class Decide:
         if engine.engine not in self._recipes:
             self._meet(engine)
         self._engine = engine.engine
-        self.unanswered_ns = None
+        self.worker_heard_ns = now_ns
+        if answers.results:
+            self.unanswered_ns = None
         if self._meters is not None:
             self._meters.worker(engine.engine, answers.worker)
         # One name for all workers: one that is gone cannot leave the line unhealthy.

@@ -4,6 +4,8 @@ import time
 from collections import deque
 from typing import Final, NamedTuple, Self
 
+import msgspec
+
 from inspector import __version__
 from inspector.config.line import HealthSettings, LoadedConfig
 from inspector.core.rules import BoundRecipe
@@ -11,8 +13,9 @@ from inspector.decide.camera import Camera
 from inspector.decide.decide import Decide
 from inspector.monitoring.counters import Meters
 from inspector.monitoring.http import HealthServer
-from inspector.monitoring.state import CameraState, FrameCount, LineState, WorkerState
+from inspector.monitoring.state import CameraState, FrameCount, GateState, LineState, WorkerState
 from inspector.sinks import Sinks
+from inspector.sinks.gate.feed import GateFeed
 from inspector.values import Decision
 
 LOOK_NS: Final = 200_000_000
@@ -39,6 +42,8 @@ class Watch:
         self._started_s = time.time()
         self._next_ns = 0
         self._looks: dict[str, deque[tuple[int, Seen]]] = {}
+        self._gate_looks: deque[tuple[int, int, int]] = deque(maxlen=NEWEST_LOOKS)
+        """Time, verdicts sent, and those of them that were late or missed."""
 
     def __enter__(self) -> Self:
         """Start the health server."""
@@ -76,13 +81,14 @@ class Watch:
                 starts=meters.worker_starts,
                 waiting=meters.worker_waiting,
                 unanswered_s=_age_s(decide.unanswered_ns, now_ns),
+                heard_s=_age_s(decide.worker_heard_ns, now_ns),
                 engine=meters.engine,
             ),
             refused=decide.refused,
             refused_s=_age_s(decide.refused_ns, now_ns),
             foreign_recipes=dict(decide.foreign_recipes),
             sinks=sinks.state(),
-            gate=sinks.gate.state() if sinks.gate is not None else None,
+            gate=self._gate(sinks.gate, now_ns) if sinks.gate is not None else None,
         )
 
     def _camera(self, name: str, camera: Camera, now_ns: int) -> CameraState:
@@ -95,6 +101,7 @@ class Watch:
         uninspected = counts[Decision.UNINSPECTED]
         looks = self._looks.setdefault(name, deque(maxlen=NEWEST_LOOKS))
         looks.append((now_ns, Seen(camera.captured, sum(counts.values()), uninspected)))
+        pace = camera.pace
         (then_ns, then), (_, now) = looks[0], looks[-1]
         rate = (now.captured - then.captured) / ((now_ns - then_ns) / 1e9) if now_ns > then_ns else 0.0
         return CameraState(
@@ -114,7 +121,19 @@ class Watch:
             heard_s=_age_s(camera.heard_ns, now_ns),
             silent=camera.silent(now_ns),
             ended=camera.ended,
+            stated_per_second=pace.stated_per_s if pace is not None else None,
+            measured_per_second=pace.measured_per_s if pace is not None else None,
+            wrong_rate_s=_age_s(pace.wrong_ns, now_ns) if pace is not None else None,
+            frames_missing=round(pace.missing) if pace is not None else 0,
         )
+
+    def _gate(self, feed: GateFeed, now_ns: int) -> GateState:
+        """The gate's state, with its counts of the last few seconds."""
+        state = feed.state()
+        self._gate_looks.append((now_ns, state.taken + state.missed, state.late + state.missed))
+        _, then, then_bad = self._gate_looks[0]
+        _, now, now_bad = self._gate_looks[-1]
+        return msgspec.structs.replace(state, newest=now - then, newest_late=min(now_bad - then_bad, now - then))
 
 
 def _age_s(since_ns: int | None, now_ns: int) -> float | None:

@@ -4,12 +4,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Final
 
 import structlog
 import zmq
 
-from inspector.config.line import LoadedConfig
+from inspector.config.line import CameraSettings, LineConfig, LoadedConfig
 from inspector.config.recipe import load_recipe
 from inspector.core.verdicts import DEFECTS_PER_SECOND, Outcome
 from inspector.decide.decide import Decide
@@ -22,9 +23,10 @@ from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import PROGRESS, READY, SETTLED, Notifier, Pulse
 from inspector.runtime.stop import StopRequest
 from inspector.sinks import Sinks
+from inspector.wire.captures import captured_by_ingests, confirm, forget_confirmed
 from inspector.wire.curve import open_view
 from inspector.wire.links import NEWS, RESULTS, open_context, open_receiver
-from inspector.wire.messages import Parts
+from inspector.wire.messages import End, Parts
 
 TURN_MESSAGES: Final = 64
 """Most messages taken from one link in a turn, so that the other link and the verdicts get their turn."""
@@ -66,6 +68,8 @@ def main(config: LoadedConfig) -> None:
         int(line.deadline_ms * 1e6),
         meters,
         None if line.replay else DEFECTS_PER_SECOND,
+        stated_rates(line),
+        (lambda _: []) if line.replay else partial(captured_by_ingests, line.links),
     )
     with (
         hold_place("decide", line.links),
@@ -84,17 +88,27 @@ def main(config: LoadedConfig) -> None:
                 decide.resume(camera, ingest_epoch, next_frame)
         for camera, of_camera_gaps in gaps.items():
             decide.resume_gaps(camera, of_camera_gaps)
+        forget_confirmed(line.links, list(line.cameras))
         news = open_receiver(context, NEWS, line.links)
         results = open_receiver(context, RESULTS, line.links)
         notifier.tell(**{READY: "1"})
         log.info("decide started", recipe=recipe.identity, engine=folder.identity, out=str(line.sinks.out))
-        _serve(decide, news, results, sinks, stop, notifier, watch)
+        _serve(decide, news, results, sinks, stop, notifier, watch, partial(confirm, line.links))
         now_ns = time.monotonic_ns()
         sinks.turn(decide.close(now_ns), pending=0, silent=decide.silent(now_ns))
         lost = sinks.close(decide.tally, late=decide.late, refused=decide.refused, engine=folder)
         log.info("decide ended", captured=decide.tally.captured, late=decide.late, refused=decide.refused)
         if lost:
             raise WorkError(f"{line.sinks.out}: {lost} verdicts could not be written down: free some disk space")
+
+
+def stated_rates(line: LineConfig) -> dict[str, float]:
+    """Stated frame rates of the free-running cameras; the rate of a triggered one follows the strip."""
+    return {
+        name: camera.frames_per_second
+        for name, camera in line.cameras.items()
+        if isinstance(camera, CameraSettings) and camera.trigger == "free"
+    }
 
 
 def _serve(
@@ -105,19 +119,20 @@ def _serve(
     stop: StopRequest,
     notifier: Notifier,
     watch: Watch | None,
+    confirm_end: Callable[[End], None],
 ) -> None:
     poller, answers = zmq.Poller(), zmq.Poller()
     for end in (news, results, stop.fileno()):
         poller.register(end, zmq.POLLIN)
         if end is not news:
             answers.register(end, zmq.POLLIN)
-    stop_s: float | None = None
-    quiet_since_s = 0.0
+    drain = _Drain(decide)
     progress, pulse, refusals = Progress(decide, notifier), Pulse(notifier, "verdicts"), Repeated()
     given: list[Outcome] = []
     while True:
-        timeout_ms = 0 if sinks.hurried or decide.behind else _timeout_ms(decide, stopping=stop_s is not None)
-        coalesce_ms = min(timeout_ms, decide.coalesce_ms) if stop_s is None else 0
+        timeout_ms = 0 if decide.behind else _timeout_ms(decide, stopping=drain.begun)
+        timeout_ms = min(timeout_ms, sinks.next_turn_ms)
+        coalesce_ms = min(timeout_ms, decide.coalesce_ms) if not drain.begun else 0
         if coalesce_ms:
             answers.poll(coalesce_ms)
             timeout_ms = 0
@@ -125,30 +140,47 @@ def _serve(
         if news in ready:
             _drain(news, lambda parts: decide.news(parts, time.monotonic_ns()), decide, refusals)
         if results in ready:
-            _drain(results, decide.results, decide, refusals)
+            _drain(results, lambda parts: decide.results(parts, time.monotonic_ns()), decide, refusals)
         now_ns = time.monotonic_ns()
         given.extend(decide.settle(now_ns))
         refused = decide.refused_lately(now_ns)
         sinks.turn(given, pending=decide.pending, silent=decide.silent(now_ns), refused=refused)
         given.clear()
+        while decide.ended:
+            confirm_end(decide.ended.pop())
         progress.tell()
         if watch is not None:
             watch.look(decide, sinks, now_ns)
         pulse.turn(decide.tally.captured, pending=decide.overdue(now_ns), say=decide.state)
         if stop:
-            now_s = time.monotonic()
-            if stop_s is None:
-                stop_s = quiet_since_s = now_s
+            if not drain.begun:
                 poller.unregister(stop.fileno())
-            if news in ready or results in ready:
-                quiet_since_s = now_s
-            # A link that was full is empty for a moment while its next messages are on their way.
-            quiet = now_s - quiet_since_s > QUIET_S
-            # A link full of announcements is read up to frames captured since the stop: each needs a verdict.
-            heard_all = quiet or decide.newest_captured_ns >= stop_s * 1e9
-            waited_s = now_s - stop_s
-            if (quiet and not decide.pending) or (waited_s > DRAIN_S and heard_all) or waited_s > LONGEST_DRAIN_S:
+            if drain.turn(time.monotonic(), heard=news in ready or results in ready):
                 return
+
+
+class _Drain:
+    """Decides after a stop request when the links have no more messages."""
+
+    def __init__(self, decide: Decide) -> None:
+        self._decide = decide
+        self._stop_s = self._quiet_since_s = 0.0
+        self.begun = False
+
+    def turn(self, now_s: float, *, heard: bool) -> bool:
+        """Call once per turn after the request; `heard`: this turn had messages. Returns whether to end now."""
+        if not self.begun:
+            self.begun = True
+            self._stop_s = self._quiet_since_s = now_s
+        if heard:
+            self._quiet_since_s = now_s
+        # A link that was full is empty for a moment while its next messages are on their way.
+        quiet = now_s - self._quiet_since_s > QUIET_S
+        # A link full of announcements is read up to frames captured since the stop: each needs a verdict.
+        heard_all = quiet or self._decide.newest_captured_ns >= self._stop_s * 1e9
+        waited_s = now_s - self._stop_s
+        done = quiet and not self._decide.pending
+        return done or (waited_s > DRAIN_S and heard_all) or waited_s > LONGEST_DRAIN_S
 
 
 def _timeout_ms(decide: Decide, *, stopping: bool) -> int:

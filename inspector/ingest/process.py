@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -26,6 +27,7 @@ from inspector.runtime.sending import send, set_retry
 from inspector.runtime.stop import StopRequest
 from inspector.sources import WhenBehind, at_scale, open_source
 from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, Uninspected
+from inspector.wire.captures import CaptureCount, confirmed
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
 from inspector.wire.messages import Begin, End, Fault, Idle, News, encode
 from inspector.wire.pixel_ring import PixelRing
@@ -36,6 +38,12 @@ FRAMES_LINGER_MS: Final = 500
 
 NEWS_LINGER_MS: Final = 10_000
 """How long to keep unsent announcements at the end, ms: decide may be restarting."""
+
+CONFIRM_S: Final = 5.0
+"""How long an ingest that ends waits until decide has its last announcements, seconds: a restart of decide takes
+1.4 s."""
+
+CONFIRM_TURN_S: Final = 0.005
 
 FIND_WORKER_MS: Final = 1000
 
@@ -76,9 +84,11 @@ class Announcer:
         epoch: int | None = None,
         picture: PictureCheck | None = None,
         learned: LearnedLimits | None = None,
+        count: CaptureCount | None = None,
     ) -> None:
         """`height` is the assumed frame height, px, until the first frame is read. `places` stores a live
-        camera's positions, `learned` its picture limits."""
+        camera's positions, `learned` its picture limits, `count` how many frames it captured."""
+        self._count = count
         self._picture, self._learned = picture, learned
         self._camera = camera
         self._pulse = pulse
@@ -125,6 +135,8 @@ class Announcer:
         self._next_mm, self._next_ns = position_mm + self._height * self._mm_per_px, captured_ns
         if self._places is not None:
             self._places.keep(position_mm, captured_monotonic_ns)
+        if self._count is not None:
+            self._count.keep(self.captured, captured_ns, self._next_mm, self._height)
         self._untold.append(
             Announcement(
                 self._camera,
@@ -163,6 +175,18 @@ class Announcer:
             End(self._camera, self.ingest_epoch, self.captured, self._next_ns, self._next_mm, self._height)
         )
         self.tell()
+
+    def wait_confirmed(self, links: Path) -> None:
+        """Wait until decide has this ingest's End; raises WorkError when it has not within CONFIRM_S."""
+        until_s = time.monotonic() + CONFIRM_S
+        while not confirmed(links, self._camera, self.ingest_epoch):
+            if time.monotonic() >= until_s:
+                raise WorkError(
+                    f"camera {self._camera}: decide has not confirmed the {self.captured} captured frames within "
+                    f"{CONFIRM_S:g} s: those that it does not know become uninspected when the next ingest starts"
+                )
+            self._pulse.held_up("decide")
+            time.sleep(CONFIRM_TURN_S)
 
     def turn(self) -> None:
         """Call once per turn of the loop, with or without a new frame: reports progress, sends Idle when due."""
@@ -230,6 +254,8 @@ def main(config: LoadedConfig, camera: str) -> None:
             learned = LearnedLimits(line.links, camera, recipe.identity) if live and picture is not None else None
             if learned is not None:
                 picture = learned.load() or picture
+            epoch = REPLAY_EPOCH if line.replay else time.monotonic_ns()
+            count = None if line.replay else CaptureCount(line.links, camera, epoch)
             announcer = Announcer(
                 camera,
                 news,
@@ -239,9 +265,10 @@ def main(config: LoadedConfig, camera: str) -> None:
                 line.coil,
                 Pulse(notifier, "frames"),
                 PlaceFile(line.links, camera, list(line.cameras)) if live else None,
-                REPLAY_EPOCH if line.replay else None,
+                epoch,
                 picture,
                 learned,
+                count,
             )
             dispatch = Dispatch(
                 frames,
@@ -259,6 +286,7 @@ def main(config: LoadedConfig, camera: str) -> None:
             announcer.end()
             notifier.tell(**{CAPTURED: str(announcer.captured)})
             log.info("ingest ended", captured=announcer.captured, refused=dispatch.refused)
+            announcer.wait_confirmed(line.links)
         finally:
             ring.close()
 

@@ -18,7 +18,7 @@ from inspector.monitoring.state import GateState, HistogramState, LineState, fin
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
-GATE_FAULTS: Final = ("missed", "camera_silent", "stopped")
+GATE_FAULTS: Final = ("missed", "camera_silent", "stopped", "refused")
 
 
 def exposition(state: LineState | None, now_ns: int, disk_free_bytes: int | None) -> bytes:
@@ -72,9 +72,11 @@ def _cameras(state: LineState) -> Iterator[Metric]:
     )
     late = _counter("late_results", "Results that came after their frame's verdict", "camera")
     begins = _counter("ingest_starts", "How often a camera's ingest has begun", "camera")
-    silent = GaugeMetricFamily("inspector_camera_silent", "1: nobody vouches for this camera", labels=["camera"])
+    silent = GaugeMetricFamily("inspector_camera_silent", "1: its ingest sends nothing", labels=["camera"])
     last = GaugeMetricFamily("inspector_last_verdict_age_seconds", "Since the newest verdict", labels=["camera"])
+    missing = _counter("missing_frames", "Frames too few for the camera's stated rate", "camera")
     for name, camera in state.cameras.items():
+        missing.add_metric([name], camera.frames_missing)
         captured.add_metric([name], camera.captured)
         pending.add_metric([name], camera.pending)
         unbalanced.add_metric([name], camera.captured - camera.verdicts - camera.pending)
@@ -83,7 +85,7 @@ def _cameras(state: LineState) -> Iterator[Metric]:
         silent.add_metric([name], float(camera.silent))
         if camera.last_verdict_s is not None:
             last.add_metric([name], camera.last_verdict_s)
-    yield from (captured, pending, unbalanced, late, begins, silent, last)
+    yield from (captured, pending, unbalanced, late, begins, silent, last, missing)
 
 
 def _stages(state: LineState) -> Iterator[Metric]:
@@ -103,6 +105,8 @@ def _worker(state: LineState) -> Iterator[Metric]:
     yield starts
     yield _gauge("worker_waiting_frames", "Waited in the worker at its newest answer", worker.waiting)
     yield _gauge("worker_unanswered_seconds", "Frames have been without any answer", worker.unanswered_s or 0.0)
+    if worker.heard_s is not None:
+        yield _gauge("worker_heard_age_seconds", "Since the last message from a worker", worker.heard_s)
     running = GaugeMetricFamily("inspector_worker_engine", "1 for that of the newest result", labels=["engine"])
     if worker.engine:
         running.add_metric([worker.engine], 1.0)

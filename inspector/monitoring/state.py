@@ -4,6 +4,8 @@ from typing import Final
 
 import msgspec
 
+from inspector.numbers import thousands
+
 STALE_S: Final = 3.0
 """Age from which a snapshot means that decide hangs, seconds; decide takes five a second."""
 
@@ -13,6 +15,9 @@ WORKER_S: Final = 2.0
 
 REFUSED_S: Final = 60.0
 """How long a refused message stays a finding, seconds."""
+
+WRONG_RATE_S: Final = 60.0
+"""How long a wrong frame rate stays a finding, seconds: a camera may lose frames now and then only."""
 
 UNSEEN_SHARE: Final = 0.1
 UNSEEN_FRAMES: Final = 10
@@ -45,6 +50,14 @@ class CameraState(msgspec.Struct, frozen=True):
     """Age of the last message from its ingest; None before the first."""
     silent: bool
     ended: bool
+    stated_per_second: float | None = None
+    """Stated frame rate of a free-running camera; None for every other source."""
+    measured_per_second: float | None = None
+    """Measured over five seconds."""
+    wrong_rate_s: float | None = None
+    """Age of the last five seconds in which the rate was not the stated one."""
+    frames_missing: int = 0
+    """Frames that the camera should have given by its stated rate, and that no source reported as lost."""
 
     @property
     def verdicts(self) -> int:
@@ -79,7 +92,9 @@ class WorkerState(msgspec.Struct, frozen=True):
     unanswered_s: float | None
     """How long announced frames have been without any result; None while results arrive."""
     engine: str
-    """Engine of the newest result."""
+    """Engine of the newest message."""
+    heard_s: float | None = None
+    """Age of the last message from a worker; None before the first."""
 
 
 class GateState(msgspec.Struct, frozen=True):
@@ -96,6 +111,10 @@ class GateState(msgspec.Struct, frozen=True):
     breaks: int
     longest_ms: float
     waits: HistogramState
+    newest: int = 0
+    """Verdicts of the last few seconds."""
+    newest_late: int = 0
+    """Those of them that were late or missed."""
 
 
 class SinkState(msgspec.Struct, frozen=True):
@@ -150,26 +169,25 @@ def findings(state: LineState | None, now_ns: int) -> list[str]:
     found = []
     for name, camera in state.cameras.items():
         found += _camera_findings(name, camera)
-    waited_s = state.worker.unanswered_s
-    if waited_s is not None and waited_s > max(WORKER_S, 2 * state.deadline_ms / 1000):
-        found.append(f"worker: frames are without an answer for {waited_s:.1f} s: see its log and restart it")
+    found += _worker_findings(state.worker, state.deadline_ms)
     if state.refused_s is not None and state.refused_s < REFUSED_S:
         found.append(
-            f"decide: {state.refused} messages refused, the last {state.refused_s:.0f} s ago: frames may lack a "
-            "verdict; see its log, and run one version in all stages"
+            f"decide: {thousands(state.refused)} messages refused, the last {state.refused_s:.0f} s ago: frames "
+            "may lack a verdict; see its log, and run one version in all stages"
         )
     found += [
-        f"{sender} goes by recipe {recipe}, decide by {state.recipe}: no frame is inspected; restart every stage"
+        f"{sender} uses recipe {recipe}, decide uses {state.recipe}: no frame is inspected; restart every stage"
         for sender, recipe in state.foreign_recipes.items()
     ]
-    if state.gate is not None and not state.gate.taking:
-        found.append(f"gate: takes no verdicts, {state.gate.missed} missed: see to the PLC and its network")
+    if state.gate is not None:
+        found += _gate_findings(state.gate)
     if state.sinks.log_unsafe:
         found.append(
-            f"log: a kill of decide would lose verdicts: free some space at {state.out} and in the links folder"
+            f"log: verdicts reach the disk only: free some space at {state.out} and in the links folder; the gate "
+            "waits for the disk"
         )
     if state.sinks.verdicts_lost:
-        found.append(f"records: {state.sinks.verdicts_lost} verdicts lost: free some space at {state.out}")
+        found.append(f"log: {thousands(state.sinks.verdicts_lost)} verdicts lost: free some space at {state.out}")
     return found
 
 
@@ -177,19 +195,48 @@ def _camera_findings(name: str, camera: CameraState) -> list[str]:
     found = []
     if camera.captured != camera.verdicts + camera.pending:
         found.append(
-            f"camera {name}: the ledger does not balance: captured {camera.captured}, but {camera.verdicts} "
-            f"verdicts and {camera.pending} pending: do not rely on this line, keep its log"
+            f"camera {name}: the ledger does not balance: captured {thousands(camera.captured)}, but "
+            f"{thousands(camera.verdicts)} verdicts and {thousands(camera.pending)} pending: do not rely on this "
+            "line, keep its log"
         )
     if camera.ended:
-        found.append(f"camera {name}: its ingest has ended: nobody looks at its side of the strip")
+        found.append(f"camera {name}: its ingest has ended: its side of the strip is not inspected")
     elif camera.silent:
-        since = "never" if camera.heard_s is None else f"not for {camera.heard_s:.1f} s"
-        found.append(f"camera {name}: its ingest was {since} heard of: see its log and restart it")
-    elif camera.newest_uninspected > max(UNSEEN_FRAMES, UNSEEN_SHARE * camera.newest) or (
-        camera.newest_uninspected == camera.newest >= UNSEEN_ALL
-    ):
+        since = "sent nothing yet" if camera.heard_s is None else f"sent nothing for {camera.heard_s:.1f} s"
+        found.append(f"camera {name}: its ingest has {since}: see its log and restart it")
+    elif _too_many(camera.newest_uninspected, camera.newest):
         found.append(
             f"camera {name}: {camera.newest_uninspected} of its newest {camera.newest} frames were not inspected: "
-            "the reasons stand below"
+            "see the reasons below"
+        )
+    if camera.wrong_rate_s is not None and camera.wrong_rate_s < WRONG_RATE_S:
+        found.append(
+            f"camera {name}: gives {camera.measured_per_second or 0:.1f} frames/s, its config says "
+            f"{camera.stated_per_second:g}; {thousands(camera.frames_missing)} missing so far: strip positions "
+            "are wrong; set frames_per_second, or see to the camera and its network"
         )
     return found
+
+
+def _worker_findings(worker: WorkerState, deadline_ms: float) -> list[str]:
+    longest_s = max(WORKER_S, 2 * deadline_ms / 1000)
+    if worker.unanswered_s is not None and worker.unanswered_s > longest_s:
+        return [f"worker: no result for {worker.unanswered_s:.1f} s: see its log and restart it"]
+    if worker.heard_s is None:
+        return ["worker: none has reported yet: start it, or see its log"]
+    if worker.heard_s > longest_s:
+        return [f"worker: none has reported for {worker.heard_s:.1f} s: see its log and restart it"]
+    return []
+
+
+def _gate_findings(gate: GateState) -> list[str]:
+    if not gate.taking:
+        return [f"gate: takes no verdicts, {thousands(gate.missed)} missed: see to the PLC and its network"]
+    if _too_many(gate.newest_late, gate.newest):
+        late = f"{gate.newest_late} of the newest {gate.newest} verdicts were late or missed"
+        return [f"gate: {late}, so the PLC rejects the steel: see the stages' times below, or raise late_ms"]
+    return []
+
+
+def _too_many(bad: int, newest: int) -> bool:
+    return bad > max(UNSEEN_FRAMES, UNSEEN_SHARE * newest) or bad == newest >= UNSEEN_ALL

@@ -3,15 +3,9 @@
 import re
 from typing import Final
 
-THIN_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
-"""Separator between groups of three digits (ISO 80000-1): commas and points differ in meaning by country."""
+from inspector.numbers import THIN_SPACE, thousands
 
 _GROUPED: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-
-
-def thousands(value: float, digits: int = 0) -> str:
-    """Format a number with its digits in groups of three."""
-    return f"{value:,.{digits}f}".replace(",", THIN_SPACE)
 
 
 def regroup(text: str) -> str:
@@ -51,3 +45,8 @@ def frames(count: int) -> str:
 def milliseconds(ms: float) -> str:
     """Format a duration: two decimals below 10 ms, one below 100 ms, then none."""
     return f"{thousands(ms, 0 if ms >= 100 else 1 if ms >= 10 else 2)} ms"
+
+
+__all__ = [
+    "THIN_SPACE", "frames", "length", "metres", "milliseconds", "regroup", "share", "square_mm", "thousands"
+]  # fmt: skip

@@ -1,8 +1,9 @@
 """Sinks: where verdicts go. First the log (microseconds), then the gate, records, pictures and the live view."""
 
+import math
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import structlog
@@ -29,6 +30,9 @@ from inspector.values import Decision, Verdict
 PICTURE_QUEUE: Final = 32
 """Longest queue of rejects whose pictures are not written yet: 26 MB of 256×1600 frames and masks."""
 
+KEPT_TURN_MS: Final = 5.0
+"""How often to look whether the disk has the verdicts that the gate waits for, ms."""
+
 REJECTS_FOLDER: Final = "rejects"
 
 log = structlog.get_logger()
@@ -45,7 +49,7 @@ class Sinks:
             Rotation(settings.log_megabytes * 1_000_000, settings.log_files) if settings.log_megabytes else None
         )
         self._verdicts = VerdictLog(self._folder, self._rotation, links=config.line.links, wait=settings.keep_all)
-        self.gate = _open_gate(config, recipe, self._rotation)
+        self.gate = _open_gate(config, recipe, self._rotation, lambda: self._verdicts.unkept)
         self._records = open_records(config, REJECTS_FOLDER)
         self._pictures = PictureQueue(
             RejectPictures(self._folder / REJECTS_FOLDER, max_frames=settings.max_pictures),
@@ -79,18 +83,20 @@ class Sinks:
         """
         for outcome in outcomes:
             self._verdicts.write(outcome.verdict)
-        self._verdicts.flush()
+        kept = self._verdicts.flush()
         if self.gate is not None:
-            self.gate.turn(outcomes, pending=pending, silent=silent, refused=refused)
+            self.gate.turn(outcomes, pending=pending, silent=silent, refused=refused, kept=kept)
         for outcome in outcomes:
             self._write(outcome)
         if self._records is not None:
             self._records.flush()
 
     @property
-    def hurried(self) -> bool:
-        """Whether the next turn should start at once, because verdicts wait for the gate."""
-        return self.gate is not None and self.gate.waiting > 0
+    def next_turn_ms(self) -> float:
+        """How soon the next turn must start for verdicts that wait for the gate; infinite without any."""
+        if self.gate is None or not self.gate.waiting:
+            return math.inf
+        return 0 if self.gate.ready else KEPT_TURN_MS
 
     def _write(self, outcome: Outcome) -> None:
         verdict = outcome.verdict
@@ -158,13 +164,15 @@ class Sinks:
         return state.verdicts_lost
 
 
-def _open_gate(config: LoadedConfig, recipe: BoundRecipe, rotation: Rotation | None) -> GateFeed | None:
+def _open_gate(
+    config: LoadedConfig, recipe: BoundRecipe, rotation: Rotation | None, unkept: Callable[[], int]
+) -> GateFeed | None:
     line = config.line
     if line.gate is None:
         return None
     late_ms = line.gate.late_ms if line.gate.late_ms is not None else line.deadline_ms
     told = GateLog(line.sinks.out, rotation)
-    return GateFeed(ModbusGate(line.gate), list(line.cameras), recipe, late_ms, told)
+    return GateFeed(ModbusGate(line.gate), list(line.cameras), recipe, late_ms, told, unkept)
 
 
 class PictureQueue:

@@ -1,5 +1,6 @@
 """Worker state: queued frames, batches in flight, unsent results."""
 
+import contextlib
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -27,6 +28,10 @@ DEADLINE_MARGIN: Final = 0.1
 """Share of the deadline reserved for the time from engine to verdict: a late result is wasted work."""
 
 OVERDUE: Final = Uninspected(Code.OVERDUE, "answered after its deadline")
+
+IDLE_NS: Final = 500_000_000
+"""A worker without frames that has sent nothing for this long sends an empty message, ns: a strip that stands must
+not hide a worker that is gone."""
 
 TOO_LATE: Final = Uninspected(Code.SHED, "shed: too old to be inspected before its deadline")
 
@@ -102,6 +107,8 @@ class Worker:
         """Sizes of the batches that the engine has answered since the last message."""
         self._gathered_ns = 0
         """When the oldest unsent result was added."""
+        self._told_ns = 0
+        """When the last message went to decide."""
         self.refused = 0
         self._refusals, self._failures = Repeated(), Repeated()
         self.failed_batches = 0
@@ -121,7 +128,7 @@ class Worker:
 
     @property
     def idle(self) -> bool:
-        """Whether no frame is queued and no batch is in batch."""
+        """Whether no frame is queued and no batch is in flight."""
         return not self._in_flight and not len(self._batcher)
 
     def take(self, intake: Intake) -> None:
@@ -254,12 +261,14 @@ class Worker:
     def send(self, *, flush: bool = False) -> None:
         """Send the gathered results to decide, unless it is worth waiting for more."""
         if not self._gathered:
+            self._send_idle()
             return
         busy = len(self._batcher) and len(self._gathered) < CHUNK_FRAMES
         if busy and not flush and time.monotonic_ns() - self._gathered_ns < self._gather_ns:
             return
         working = Working(self._started_ns, len(self._batcher), tuple(self._batches))
         results, self._gathered, self._batches = self._gathered, [], []
+        self._told_ns = time.monotonic_ns()
         on_wait = partial(self._pulse.held_up, "decide")
         if not send(
             self._results,
@@ -269,3 +278,14 @@ class Worker:
         ):
             self.unsent += len(results)
             log.error("results not taken by decide", frames=len(results), first=results[0].frame_id)
+
+    def _send_idle(self) -> None:
+        """Tell decide that this worker has nothing to do. Does not wait for a full link: the next one follows."""
+        now_ns = time.monotonic_ns()
+        if not self.idle or now_ns - self._told_ns < IDLE_NS:
+            return
+        self._told_ns = now_ns
+        working = Working(self._started_ns, 0, tuple(self._batches))
+        self._batches = []
+        with contextlib.suppress(zmq.Again):
+            self._results.send_multipart(encode_results(self._classes, [], self._clean, working), zmq.NOBLOCK)

@@ -192,7 +192,7 @@ def run(desk: Decide, events: list[Any], outcomes: list[Any], now_ns: int) -> No
             elif event and isinstance(event[0], msgspec.Struct):
                 desk.news([encode(event)], now_ns)
             elif event:
-                desk.results(event)
+                desk.results(event, 5)
     outcomes += desk.settle(now_ns)
     outcomes += desk.close(now_ns)
     assert desk.tally.captured == sum(desk.tally.decisions.values()) == len(outcomes)

@@ -155,7 +155,7 @@ def test_only_this_pc_can_ask(tmp_path: Path, port: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("ingest", "camera top: its ingest was not for"), ("worker", "worker: frames are without an answer")],
+    [("ingest", "camera top: its ingest has sent nothing for"), ("worker", "worker: no result for")],
 )
 def test_a_stage_that_hangs_is_named_and_its_return_is_seen(
     tmp_path: Path, port: int, name: str, words: str

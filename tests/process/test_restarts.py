@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from inspector.sinks.gate.gate import Action
+from inspector.sinks.log.journal import JOURNAL_NAME
+from inspector.wire.captures import captured_by_ingests
 from tests.support.plc import BASE, DEVICE, PLC
 from tests.support.stages import Stages, decisions, once_each, until, wrong
 
@@ -239,3 +241,81 @@ def test_a_decide_that_is_killed_while_it_catches_up_leaves_no_frame_out(tmp_pat
         verdicts = line.verdicts()
         assert once_each(verdicts)
         assert len(verdicts) == line.captured()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_an_ingest_that_ends_while_decide_hangs_leaves_no_frame_out(tmp_path: Path, how: signal.Signals) -> None:
+    """decide is then killed with all that it never read: the next ingest brings the frames to account."""
+    with Stages(tmp_path) as line:
+        for name in ("decide", "worker"):
+            line.start(name)
+        line.start("ingest", rate=100)
+        line.wait(30)
+        line.send("decide", signal.SIGSTOP)
+        counted = CountedFrames(line, "top")
+        counted.wait(60)
+        code = line.end("ingest-top", how)
+        captured = counted.frames()
+        if how is signal.SIGTERM:
+            assert code == 1
+            log = (tmp_path / "ingest-top.log").read_text()
+            assert f"decide has not confirmed the {captured} captured frames" in log
+        line.end("decide", signal.SIGKILL)
+        line.start("decide")
+        line.start("ingest", rate=100)
+        line.wait(captured)
+        line.stop()
+        verdicts = line.verdicts()
+        first = min(verdict["ingest_epoch"] for verdict in verdicts)
+        of_the_first = [verdict for verdict in verdicts if verdict["ingest_epoch"] == first]
+        assert len(of_the_first) == captured
+        assert once_each(verdicts)
+        assert "announcement_lost" in codes(of_the_first)
+        positions = [verdict["position_mm"] for verdict in of_the_first]
+        assert positions == sorted(positions)
+
+
+class CountedFrames:
+    """What an ingest has counted, read from outside."""
+
+    def __init__(self, line: Stages, camera: str) -> None:
+        self._line, self._camera = line, camera
+        self._before = self.frames()
+
+    def frames(self) -> int:
+        return captured_by_ingests(self._line.links, self._camera)[-1].captured
+
+    def wait(self, more: int) -> None:
+        until(lambda: self.frames() >= self._before + more, f"{more} frames more")
+
+
+def test_a_kill_under_a_full_memory_leaves_no_accept_without_a_log(tmp_path: Path) -> None:
+    """The journal takes no line, so verdicts wait for the disk before the PLC hears them."""
+    rng = random.Random(5)  # noqa: S311
+    plc = PLC(tmp_path)
+    plc.start()
+    try:
+        with Stages(tmp_path) as line:
+            line.write(tables=gate_table(plc))
+            line.links.mkdir(mode=0o700)
+            (line.links / JOURNAL_NAME).symlink_to("/dev/full")
+            line.start("worker")
+            line.start("decide")
+            line.start("ingest", rate=150)
+            for _ in range(6):
+                line.wait(rng.randrange(20, 60))
+                line.end("decide", signal.SIGKILL)
+                line.start("decide", wait=False)
+            line.wait(20)
+            line.stop()
+            verdicts, captured = line.verdicts(), line.captured()
+        told = plc.verdicts()
+    finally:
+        plc.stop()
+    assert "journal cannot be written" in (tmp_path / "decide.log").read_text()
+    assert len(verdicts) == captured
+    assert once_each(verdicts)
+    accepted = {round(verdict["position_mm"]) for verdict in verdicts if verdict["decision"] == "accept"}
+    heard = [record for record in told if record.action is Action.ACCEPT]
+    assert len(heard) > 30
+    assert [record for record in heard if record.position_mm not in accepted] == []

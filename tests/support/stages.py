@@ -10,9 +10,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -96,11 +96,12 @@ class Stages:
             f"[classes.bright]\nthreshold = {threshold}\nmin_area_mm2 = {min_area_mm2}\n"
         )
 
-    def write(self, head: str = "", tables: str = "", sinks: str = "") -> None:
-        """line.toml."""
-        cameras = "".join(
-            f'[cameras.{name}]\ntype = "simulator"\nheight = {HEIGHT}\nwidth = {WIDTH}\n' for name in self.cameras
-        )
+    def write(
+        self, head: str = "", tables: str = "", sinks: str = "", sources: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """line.toml; `sources` are settings by camera, which decide reads: ingest takes numbered frames anyway."""
+        simulator = f'type = "simulator"\nheight = {HEIGHT}\nwidth = {WIDTH}\n'
+        cameras = "".join(f"[cameras.{name}]\n{sources.get(name, simulator)}\n" for name in self.cameras)
         self.config.write_text(
             f'name = "test"\nengine = "engine"\nrecipe = "recipe.toml"\nlinks = "{self.links}"\n{head}\n{cameras}'
             f'[batch]\nmax_frames = {self.max_batch}\n[sinks]\nout = "{self.out}"\npictures = false\n'

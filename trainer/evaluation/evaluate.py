@@ -47,7 +47,8 @@ def study(predictor: Predictor, data: LoadedFrames, *, show_progress: bool = Fal
             segmentation = Segmentation(kind[offset], score[offset], predictor.map_stride)
             verdict = judge.judge(segmentation, *data.size)
             steps = judge.reject_steps(segmentation, *data.size)
-            result.add(index, data.labels[index], verdict, steps)
+            shift = judge.reject_shift(segmentation, *data.size, steps)
+            result.add(index, data.labels[index], verdict, steps, shift)
     return result
 
 

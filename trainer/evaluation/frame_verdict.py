@@ -1,6 +1,5 @@
 """Mask and decision of a single frame, by the line's own functions, and the thresholds that would change it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,9 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.core.defects import enlarge, find_candidates
+from inspector.core.defects import Candidates, enlarge, find_candidates, find_components
 from inspector.core.rules import score_thresholds
-from inspector.values import Pixels, Segmentation
+from inspector.values import MAX_SCORE, Pixels, Segmentation
 from trainer.evaluation.histogram import histogram
 from trainer.evaluation.predictors import Operation
 
@@ -26,7 +25,7 @@ class FrameVerdict:
     mask: Pixels
     """uint8 [H, W]: class by threshold alone, small defects included."""
     score: Pixels
-    """uint8 [H, W]; 0 outside the part of the frame that holds candidates (`find_candidates`)."""
+    """uint8 [H, W], of every pixel: calibration counts the doubtful ones, too."""
     rejecting: NDArray[np.bool_]
     """bool [classes]: kinds with a defect of at least their minimum area."""
 
@@ -34,18 +33,6 @@ class FrameVerdict:
     def rejected(self) -> bool:
         """Whether any kind rejects the frame."""
         return bool(self.rejecting.any())
-
-
-def largest_areas(mask: Pixels, classes: int) -> NDArray[np.int64]:
-    """Area of the largest connected defect of each kind, px, int64 [classes] (index 0 is unused)."""
-    areas = np.zeros(classes, np.int64)
-    x, y, width, height = cv2.boundingRect(mask)
-    if width == 0:
-        return areas
-    inside = mask[y : y + height, x : x + width]
-    for kind in range(1, classes):
-        areas[kind] = largest_area(inside == kind)
-    return areas
 
 
 def largest_area(region: NDArray[np.bool_]) -> int:
@@ -95,9 +82,19 @@ class FrameJudge:
     def judge(self, segmentation: Segmentation, height: int, width: int) -> FrameVerdict:
         """Mask and decision at frame size."""
         found = find_candidates(segmentation, height, width, self.score_thresholds)
-        mask, score = found.in_frame(found.mask), found.in_frame(found.score)
-        areas = largest_areas(mask, self._classes)
-        return FrameVerdict(mask, score, reaches(areas, self._min_area))
+        return FrameVerdict(
+            found.in_frame(found.mask), enlarge(segmentation, height, width)[1], self._rejecting(found)
+        )
+
+    def _rejecting(self, found: Candidates) -> NDArray[np.bool_]:
+        """Which kinds reject, bool [classes]: the line's own regions and minimum areas."""
+        components = find_components(found, self._min_area)
+        rejecting = np.zeros(self._classes, np.bool_)
+        rejecting[list(components.crowded)] = True
+        for component in components.found:
+            least = min(self._min_area[kind] for kind in component.joined or (component.kind,))
+            rejecting[component.kind] |= component.area_px >= least
+        return rejecting
 
     def reject_steps(self, segmentation: Segmentation, height: int, width: int) -> Pixels:
         """By kind, the highest threshold that still rejects the frame, uint8 [classes]; see `reject_step`."""
@@ -108,9 +105,26 @@ class FrameJudge:
             steps[index] = reject_step(own, self._min_area[index])
         return steps
 
+    def reject_shift(self, segmentation: Segmentation, height: int, width: int, steps: Pixels) -> int | None:
+        """The greatest common shift of all thresholds, score steps, at which the frame is rejected.
 
-def reaches(areas: NDArray[np.int64], min_area_px: Sequence[int]) -> NDArray[np.bool_]:
-    """Which kinds have a defect of at least their minimum area; arrays are indexed by kind, index 0 is False."""
-    reached = areas >= np.maximum(1, min_area_px)
-    reached[0] = False
-    return np.asarray(reached, np.bool_)
+        None if no shift rejects it. `steps` is `reject_steps`, which knows each kind alone; small regions of
+        several kinds that touch can reject a frame that no kind rejects.
+        """
+        kind, score = enlarge(segmentation, height, width)
+        thresholds = self.score_thresholds.astype(np.int64)
+        never = LOWEST_REJECT_STEP - int(thresholds[1:].max()) - 1  # every threshold is at its lowest above this
+        alone = [int(step) - int(own) for step, own in zip(steps[1:], thresholds[1:], strict=True) if step]
+        low, high = max(alone, default=never), MAX_SCORE + 1 - int(thresholds[1:].min())
+
+        def rejects(shift: int) -> bool:
+            moved = np.clip(thresholds + shift, LOWEST_REJECT_STEP, MAX_SCORE + 1)
+            mask = np.where(score >= moved[kind], kind, 0).astype(np.uint8)
+            return bool(self._rejecting(Candidates(mask, score, 0, 0, (height, width))).any())
+
+        if low < high and rejects(low + 1):
+            low += 1
+            while low < high:  # regions only grow as the thresholds fall: rejects at low, not above high
+                middle = (low + high + 1) // 2
+                low, high = (middle, high) if rejects(middle) else (low, middle - 1)
+        return low if low > never else None

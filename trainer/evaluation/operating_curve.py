@@ -23,12 +23,15 @@ class OperatingCurve:
     score_thresholds: Pixels
     """Chosen thresholds by kind, score steps, uint8 [classes]."""
     reject_steps: list[Pixels] = field(default_factory=list)
+    reject_shifts: list[int] = field(default_factory=list)
     present: list[NDArray[np.bool_]] = field(default_factory=list)
 
-    def add(self, present: NDArray[np.bool_], reject_steps: Pixels) -> None:
-        """Count one frame: kinds in its label, bool [classes], and `FrameJudge.reject_steps`."""
+    def add(self, present: NDArray[np.bool_], reject_steps: Pixels, reject_shift: int | None) -> None:
+        """Count one frame: kinds in its label, bool [classes], and `reject_steps` and `reject_shift` of its
+        `FrameJudge`."""
         self.present.append(present)
         self.reject_steps.append(reject_steps)
+        self.reject_shifts.append(_NEVER if reject_shift is None else reject_shift)
 
     def figures(self) -> dict[str, Any]:
         """The curve of a common shift of all thresholds, and one curve for each class's threshold, as JSON values.
@@ -39,9 +42,7 @@ class OperatingCurve:
         last = np.stack(self.reject_steps).astype(np.int64)
         present = np.stack(self.present)
         defective = present[:, 1:].any(axis=1)
-        margin = np.where(last[:, 1:] > 0, last[:, 1:] - self.score_thresholds[1:].astype(np.int64), _NEVER).max(
-            axis=1
-        )
+        margin = np.array(self.reject_shifts, np.int64)
         lowest, highest = int(self.score_thresholds[1:].min()), int(self.score_thresholds[1:].max())
         shifts = np.arange(LOWEST_REJECT_STEP - highest, MAX_SCORE + 2 - lowest)
         return {

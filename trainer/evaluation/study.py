@@ -64,8 +64,11 @@ class Study:
             [],
         )
 
-    def add(self, index: int, label: Pixels, verdict: FrameVerdict, reject_steps: Pixels) -> None:
-        """Count one frame: its label uint8 [H, W], the verdict, and `FrameJudge.reject_steps`."""
+    def add(
+        self, index: int, label: Pixels, verdict: FrameVerdict, reject_steps: Pixels, reject_shift: int | None
+    ) -> None:
+        """Count one frame: its label uint8 [H, W], the verdict, and `reject_steps` and `reject_shift` of its
+        `FrameJudge`."""
         present = histogram(label)[: len(self.operation.classes)] > 0
         present[0] = False
         self.tally.add(label, verdict.mask, rejected=verdict.rejected)
@@ -73,7 +76,7 @@ class Study:
         self.recall.add(present, verdict.rejecting)
         self.hits.add(label, verdict.mask)
         self.reliability.add(label, verdict.score)
-        self.curve.add(present, reject_steps)
+        self.curve.add(present, reject_steps, reject_shift)
         if present.any() and not verdict.rejected:
             _keep(self.escapes, index, int(np.count_nonzero(label)), verdict.mask)
         elif verdict.rejected and not present.any():

@@ -38,6 +38,12 @@ they would be too late.
 CLOSE_NS: Final = 300_000_000
 """Time to send queued verdicts at the end, ns; Ctrl-C ends the line within two seconds."""
 
+JUMP_MM: Final = 2**31
+"""A position that jumps so far begins a new run, mm: 32-bit differences would be wrong."""
+
+CLOSE_TURN_S: Final = 0.005
+"""How often to look at the end whether the log has the queued verdicts, seconds."""
+
 RUNS: Final = 2**16 - 1
 _HEARTBEATS: Final = 2**16
 _SEQUENCES: Final = 2**32
@@ -76,11 +82,14 @@ class GateFeed:
         recipe: BoundRecipe,
         late_ms: float,
         log: GateLog | None = None,
+        unkept: Callable[[], int] = lambda: 0,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._log = log
-        self._places: dict[str, tuple[int, int]] = {}
-        """Camera → (ingest epoch, frame id) of its newest numbered verdict."""
+        """`unkept` returns how many of the newest verdicts neither journal nor log has: the gate must not get an
+        accept that a kill would leave in no log."""
+        self._log, self._unkept = log, unkept
+        self._newest: dict[str, Verdict] = {}
+        """By camera: its newest numbered verdict."""
         self._gate, self._late_ms, self._clock_ns = gate, late_ms, clock_ns
         self._rejected = recipe.rejected
         self._kinds = {name: kind for kind, name in enumerate(recipe.names)}
@@ -105,8 +114,13 @@ class GateFeed:
 
     @property
     def waiting(self) -> int:
-        """Verdicts that did not fit into this turn's write."""
+        """Verdicts that did not fit into this turn's write, or are not in the log yet."""
         return len(self._waiting)
+
+    @property
+    def ready(self) -> int:
+        """Waiting verdicts that can be sent now."""
+        return max(0, len(self._waiting) - self._unkept())
 
     def state(self) -> GateState:
         """State of the gate for health and metrics."""
@@ -125,33 +139,49 @@ class GateFeed:
             waits=counts.waits.state(),
         )
 
-    def turn(self, outcomes: Sequence[Outcome], *, pending: int, silent: bool, refused: bool = False) -> None:
+    def turn(
+        self,
+        outcomes: Sequence[Outcome],
+        *,
+        pending: int,
+        silent: bool,
+        refused: bool = False,
+        kept: bool = True,
+    ) -> None:
         """Send the new verdicts, in the order they were made, and the state of the line; called once per turn.
 
         The heartbeat moves with every write that carries verdicts, and otherwise only while no frame is `pending`:
         a strip at rest does not look like a dead line. It never moves while a camera is `silent`.
-        `refused`: decide refused a message recently.
+        `refused`: decide refused a message recently. `kept`: the log has the new verdicts or will have them.
         """
         now_ns = self._clock_ns()
         self._waiting.extend((outcome, now_ns) for outcome in outcomes)
         if len(self._waiting) > WAITING:
             self._miss(len(self._waiting) - WAITING)
+        if not kept:
+            self._miss(len(self._waiting))
+        ready = self.ready
+        while not ready and self._waiting and self._too_late(*self._waiting[0], now_ns):
+            self._miss(1)
         self._fault &= ~(Fault.CAMERA_SILENT | Fault.REFUSED)
         self._fault |= (Fault.CAMERA_SILENT if silent else Fault(0)) | (Fault.REFUSED if refused else Fault(0))
         if self._fault & Fault.MISSED and self._held(now_ns):
             self._fault &= ~Fault.MISSED
-        if self._waiting:
-            self._tell_verdicts()
+        if ready:
+            self._tell_verdicts(ready)
             return
         due = now_ns - self._told_ns >= BEAT_NS
         if due or self._fault != self._told_fault:
-            self._tell(beat=due and not pending and not silent)
+            self._tell(beat=due and not pending and not silent and not self._waiting)
 
     def close(self) -> None:
         """Send the queued verdicts, then STOPPED: the strip is no longer inspected."""
         until_ns = self._clock_ns() + CLOSE_NS
         while self._waiting and self._clock_ns() < until_ns:
-            self._tell_verdicts()
+            if ready := self.ready:
+                self._tell_verdicts(ready)
+            else:
+                time.sleep(CLOSE_TURN_S)
         self._miss(len(self._waiting))
         self._fault |= Fault.STOPPED
         self._tell(beat=False)
@@ -160,10 +190,16 @@ class GateFeed:
             self._log.close()
         log.info("gate closed", taken=self.counts.taken, missed=self.counts.missed, late=self.counts.late)
 
-    def _tell_verdicts(self) -> None:
-        """Send the oldest queued verdicts in one write. If it fails, all queued ones are too late and missed."""
+    def _too_late(self, outcome: Outcome, made_ns: int, now_ns: int) -> bool:
+        return outcome.total_ms is None or outcome.total_ms + (now_ns - made_ns) / 1e6 > self._late_ms
+
+    def _tell_verdicts(self, ready: int) -> None:
+        """Send the oldest queued verdicts, at most `ready`, in one write.
+
+        If it fails, all queued ones are too late and missed.
+        """
         now_ns, given_ns = self._clock_ns(), self._waiting[0][1]
-        oldest = self._next_write()
+        oldest = self._next_write(min(ready, RECORDS))
         new = [self._record(outcome, (now_ns - at_ns) / 1e6) for outcome, at_ns in oldest]
         self._records = (*reversed(new), *self._records)[:RECORDS]
         taken = self._tell(beat=bool(new) and not self._fault & Fault.CAMERA_SILENT)
@@ -179,39 +215,41 @@ class GateFeed:
         self.counts.waits.add(waited_ms)
         self.counts.longest_ms = max(self.counts.longest_ms, waited_ms)
 
-    def _next_write(self) -> list[tuple[Outcome, int]]:
-        """Return the oldest queued verdicts of one run, each camera's in frame order.
+    def _next_write(self, most: int) -> list[tuple[Outcome, int]]:
+        """Return the oldest queued verdicts of one run, at most `most`, each camera's in frame order.
 
         A verdict behind its camera's newest one (from a replaced ingest, or after a gap in the announcements)
         counts as missed: the PLC would take its old position for a new one.
         """
         write: list[tuple[Outcome, int]] = []
-        while self._waiting and len(write) < RECORDS:
+        for _ in range(most):
             verdict = self._waiting[0][0].verdict
-            place, before = (verdict.ingest_epoch, verdict.frame_id), self._places.get(verdict.camera)
-            if before is not None and place <= before:
+            before = self._newest.get(verdict.camera)
+            if before is not None and _place(verdict) <= _place(before):
                 self._waiting.popleft()
                 self._count_on()
                 self._missed(1)
                 continue
-            if write and before is not None and place[0] != before[0]:
+            if write and before is not None and _begins_run(before, verdict):
                 break
             self._advance(verdict)
             write.append(self._waiting.popleft())
         return write
 
     def _advance(self, verdict: Verdict) -> None:
-        """Note a camera's newest verdict; one of another ingest begins a new run."""
-        place, before = (verdict.ingest_epoch, verdict.frame_id), self._places.get(verdict.camera)
-        if before is not None and place[0] > before[0]:
+        """Note a camera's newest verdict, which may begin a new run."""
+        before = self._newest.get(verdict.camera)
+        if before is not None and _place(verdict) <= _place(before):
+            return
+        if before is not None and _begins_run(before, verdict):
             self._begin_run()
-        self._places[verdict.camera] = place if before is None else max(place, before)
+        self._newest[verdict.camera] = verdict
 
     def _begin_run(self) -> None:
-        """Start a new run number: after an ingest was replaced, positions and ids restart, and so do sequences."""
+        """Start a new run number, with sequences from 1: positions do not continue."""
         self._run = self._run % RUNS + 1
         self._sequence, self._records = 0, ()
-        log.info("gate: a new run begins, as an ingest was started again", run=self._run)
+        log.info("gate: a new run begins, because a camera's positions do not continue", run=self._run)
 
     def _miss(self, count: int) -> None:
         """Drop the oldest queued verdicts and skip their sequence numbers."""
@@ -270,3 +308,12 @@ class GateFeed:
         """Whether MISSED has been set long enough for a PLC to see it."""
         since_ns = self._taken_since_ns
         return since_ns is not None and now_ns - max(since_ns, self._missed_ns) >= FAULT_HOLD_NS
+
+
+def _place(verdict: Verdict) -> tuple[int, int]:
+    return verdict.ingest_epoch, verdict.frame_id
+
+
+def _begins_run(before: Verdict, verdict: Verdict) -> bool:
+    """Whether a camera's position does not continue: an ingest was replaced, or an encoder jumped."""
+    return verdict.ingest_epoch > before.ingest_epoch or abs(verdict.position_mm - before.position_mm) >= JUMP_MM

@@ -28,7 +28,7 @@ RECORD: Final = (
     ("sequence low", ""),
     ("decision", "1 accept, 2 reject (uninspected is reject); anything else: reject"),
     ("flags", "bits: 1 late, 2 uninspected"),
-    ("position high", "strip position of the frame's first row, mm, signed 32-bit"),
+    ("position high", "strip position of the frame's first row, mm, signed 32-bit; wraps"),
     ("position low", ""),
     ("class", "kind of the largest defect that rejects, 1..K as in the config's engine; 0 none"),
     ("camera", "1 is the first camera of the config"),
@@ -42,9 +42,9 @@ RUN: Final = [name for name, _ in HEADER].index("run")
 _LATE: Final = 1
 _UNINSPECTED: Final = 2
 
-_LOWEST_MM: Final = -(2**31)
 _HIGHEST_MM: Final = 2**31 - 1
-"""Largest position of the 32-bit registers, mm; positions beyond 2 147 km are sent as the limit."""
+"""Largest position of the 32-bit registers, mm. Like a 32-bit counter they wrap beyond it, after 30 hours at
+20 m/s: a PLC that subtracts two positions as 32-bit integers gets the right distance across the wrap."""
 
 
 def encode(block: Block) -> list[int]:
@@ -52,7 +52,7 @@ def encode(block: Block) -> list[int]:
     words = [MAP_VERSION, block.run, block.heartbeat, int(block.fault)]
     for record in block.records:
         sequence = record.sequence & 0xFFFF_FFFF
-        position = min(max(round(record.position_mm), _LOWEST_MM), _HIGHEST_MM) & 0xFFFF_FFFF
+        position = round(record.position_mm) & 0xFFFF_FFFF
         words += (
             sequence >> 16,
             sequence & 0xFFFF,

@@ -79,10 +79,10 @@ class Journal:
         # A kill may leave part of a line, whose verdict nobody was told.
         return lines[: lines.rfind(b"\n") + 1]
 
-    def append(self, lines: bytes | bytearray, places: dict[str, tuple[int, int]]) -> None:
-        """Keep these lines and each camera's place. Full memory is only logged: verdicts still go to the log."""
+    def append(self, lines: bytes | bytearray, places: dict[str, tuple[int, int]]) -> bool:
+        """Keep these lines and each camera's place; False while the memory is full, or was."""
         if self.failed:
-            return
+            return False
         with self._lock:
             self._header.places = places
             try:
@@ -90,10 +90,10 @@ class Journal:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._write_header()
             except OSError as error:
-                log.error("journal cannot be written", path=str(self.path), error=error.strerror)
-                self.failed = True
-                return
+                self._fail(error)
+                return False
             self._end += len(lines)
+        return True
 
     def taken(self, count: int, log_inode: int, log_bytes: int) -> None:
         """Note that the log has `count` more bytes and is now `log_bytes` long."""
@@ -124,14 +124,19 @@ class Journal:
                 )
                 self._write_header()
             except OSError as error:
-                log.error("journal cannot be written", path=str(self.path), error=error.strerror)
-                self.failed = True
+                self._fail(error)
                 return
             self.failed = self._end != len(lines)
 
     def close(self) -> None:
         """Close the file and leave it for the next decide."""
         os.close(self._file)
+
+    def _fail(self, error: OSError) -> None:
+        if not self.failed:  # each turn tries again: log the change only
+            log.error("journal cannot be written: the gate waits for the disk", path=str(self.path),
+                      error=error.strerror)  # fmt: skip
+        self.failed = True
 
     def _write_header(self) -> None:
         packed = msgspec.msgpack.encode(self._header)

@@ -42,6 +42,8 @@ class LogWriter:
         self._held_lines = held.count(b"\n")
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        self._unkept = 0
+        """Newest lines that are not in the journal, because it was full."""
         self._refused = False
         """The last write or sync failed."""
         self._unsynced = False
@@ -52,26 +54,35 @@ class LogWriter:
 
     @property
     def unsafe(self) -> bool:
-        """Whether a kill would cost verdicts that are given already."""
+        """Whether new lines must wait for the disk before they survive a kill, or the disk refuses them."""
         return self._refused or (self._journal is not None and self._journal.failed)
+
+    @property
+    def unkept(self) -> int:
+        """How many of the newest lines a kill would lose: neither in the journal nor in the file."""
+        return self._unkept
 
     @property
     def waiting(self) -> int:
         """Lines not written to the disk yet."""
         return self._held_lines
 
-    def put(self, lines: bytes | bytearray, count: int, places: dict[str, tuple[int, int]]) -> None:
-        """Queue `count` whole lines; with a journal they survive this process once this returns."""
+    def put(self, lines: bytes | bytearray, count: int, places: dict[str, tuple[int, int]]) -> bool:
+        """Queue `count` whole lines; False if they are lost because the memory is full.
+
+        With a journal they survive this process once this returns, except those counted in `unkept`.
+        """
         while self._wait and len(self._held) > MAX_HELD_BYTES and not self._refused:
             time.sleep(TURN_S)
         if len(self._held) > MAX_HELD_BYTES:
             self.lost += count
-            return
-        if self._journal is not None:
-            self._journal.append(lines, places)
+            return False
         with self._lock:
+            kept = self._journal is not None and self._journal.append(lines, places)
             self._held += lines
             self._held_lines += count
+            self._unkept = 0 if kept else self._unkept + count
+        return True
 
     def close(self) -> None:
         """Write what the disk takes; the rest is counted in `lost`. No partial line is left in the file."""
@@ -127,6 +138,7 @@ class LogWriter:
                 # After a short write the rest of a line stays here, and the next write completes it.
                 del self._held[:written]
                 self._held_lines -= lines.count(b"\n", 0, written)
+                self._unkept = min(self._unkept, self._held_lines)
                 if journal is not None and journal.failed and not self._held:
                     journal.restart(file.inode, file.size, str(file.path))
             if written == len(lines):

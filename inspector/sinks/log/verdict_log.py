@@ -78,8 +78,13 @@ class VerdictLog:
 
     @property
     def unsafe(self) -> bool:
-        """Whether a kill would cost verdicts that are given already."""
+        """Whether verdicts must wait for the disk before they survive a kill, or the disk refuses them."""
         return self._writer.unsafe
+
+    @property
+    def unkept(self) -> int:
+        """How many of the newest verdicts a kill would lose; the gate must not get them yet."""
+        return self._writer.unkept
 
     @property
     def waiting(self) -> int:
@@ -95,11 +100,16 @@ class VerdictLog:
         if place > self._places.get(verdict.camera, (-1, 0)):
             self._places[verdict.camera] = place
 
-    def flush(self) -> None:
-        """Store the added verdicts before any other sink gets them; does not wait for the disk."""
+    def flush(self) -> bool:
+        """Store the added verdicts before any other sink gets them; does not wait for the disk.
+
+        Returns False if they are lost: memory and journal are full.
+        """
+        kept = True
         if self._lines:
-            self._writer.put(self._lines, self._count, dict(self._places))
+            kept = self._writer.put(self._lines, self._count, dict(self._places))
             self._lines, self._count = bytearray(), 0
+        return kept
 
     def places(self, cameras: list[str]) -> tuple[Places, Gaps]:
         """How far each camera's verdicts go, and which frames before that lack theirs.

@@ -1,9 +1,16 @@
 """Figures of an evaluation and the choice of thresholds, against results worked out by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from inspector.values import Pixels, Segmentation
+from inspector.config.recipe import ClassRule, LoadedRecipe, Recipe
+from inspector.core.continuity import StripDefects
+from inspector.core.defects import find_candidates, find_components
+from inspector.core.judge import judge as line_judge
+from inspector.core.rules import EngineClasses
+from inspector.values import Decision, Pixels, Segmentation
 from trainer.evaluation.calibration import Reliability
 from trainer.evaluation.defect_hits import DefectHits, box_iou
 from trainer.evaluation.frame_recall import FrameRecall
@@ -199,7 +206,9 @@ def test_the_curve_holds_what_judging_at_moved_thresholds_gives() -> None:
     curve = OperatingCurve(CLASSES, judge.score_thresholds)
     maps = [Segmentation(kind[i], score[i], 1) for i in range(len(labels))]
     for label, one in zip(labels, maps, strict=True):
-        curve.add(np.array([False, (label == 1).any(), (label == 2).any()]), judge.reject_steps(one, 16, 16))
+        steps = judge.reject_steps(one, 16, 16)
+        present = np.array([False, (label == 1).any(), (label == 2).any()])
+        curve.add(present, steps, judge.reject_shift(one, 16, 16, steps))
     figures = curve.figures()
     points = figures["common_shift"]["points"]
     assert len(points) > 5
@@ -215,6 +224,45 @@ def test_the_curve_holds_what_judging_at_moved_thresholds_gives() -> None:
     own = figures["by_class"]["b"]
     assert (own["defective_frames"], own["good_frames"]) == (4, 12)
     assert own["chosen"]["threshold"] == pytest.approx(0.5, abs=0.003)
+
+
+def test_the_trainer_judges_as_the_line_does() -> None:
+    """Random maps at every stride, kinds that touch: the same frames are rejected, and by the same kinds."""
+    random = np.random.default_rng(11)
+    thresholds, areas = {"a": 0.6, "b": 0.7}, {"a": 30, "b": 22}
+    judge = FrameJudge(Operation(CLASSES, thresholds, areas))
+    engine = EngineClasses("e@1", CLASSES, (1.0, 0.6, 0.7), (0, 30, 22))
+    recipe = Recipe(
+        name="r", mm_per_px_across=1.0, mm_per_px_along=1.0, classes={"a": ClassRule(), "b": ClassRule()}
+    )
+    bound = LoadedRecipe(Path("r.toml"), recipe, "1").bind(engine)
+    joined = 0
+    for index in range(300):
+        stride = (1, 2, 4)[index % 3]
+        shape = (32 // stride, 48 // stride)
+        kind = random.integers(1, 3, shape).astype(np.uint8)
+        score = (random.integers(0, 256, shape) * (random.random(shape) < 0.35)).astype(np.uint8)
+        maps = Segmentation(kind, score, stride)
+        found = find_candidates(maps, 32, 48, bound.score_thresholds)
+        regions = find_components(found, bound.min_area_px, bound.rejects)
+        judgement = line_judge(StripDefects("top").follow(0, regions.found), 0.0, bound, regions.crowded)
+        verdict = judge.judge(maps, 32, 48)
+        assert verdict.rejected == (judgement.decision is Decision.REJECT)
+        assert set(np.flatnonzero(verdict.rejecting)) == {defect.kind for defect in judgement.defects}
+        joined += any(each.joined for each in regions.found)
+    assert joined > 20
+
+
+def test_calibration_counts_doubtful_pixels_far_from_every_candidate() -> None:
+    """The verdict's score is that of the whole frame."""
+    score = np.zeros((40, 40), np.uint8)
+    score[2:6, 2:6], score[30:34, 30:34] = 200, 90
+    judge = FrameJudge(Operation(CLASSES[:2], {"a": 0.5}, {"a": 1}))
+    verdict = judge.judge(Segmentation(np.ones_like(score), score, 1), 40, 40)
+    assert np.array_equal(verdict.score, score)
+    reliability = Reliability()
+    reliability.add(np.zeros_like(score), verdict.score)
+    assert reliability.pixels[0, 90] == 16
 
 
 def _maps() -> tuple[Pixels, Pixels, Pixels]:

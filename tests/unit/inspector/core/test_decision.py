@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -274,3 +275,78 @@ def test_a_quota_fills_up_again() -> None:
     assert quota.take(80, 0) == LEAST_LISTED
     assert quota.take(80, 2_000_000_000) == 80
     assert Quota(None).take(5_000, 0) == 5_000
+
+
+@pytest.mark.parametrize("stride", [2, 4])
+@pytest.mark.parametrize("threshold", [0.5, 0.76, 0.88, 0.95, 1.0])
+@pytest.mark.parametrize("cells", [[(7, 7)], [(7, x) for x in range(4, 30)], [(y, 9) for y in range(2, 14)],
+                                   [(y, y + 3) for y in range(2, 14)]])  # fmt: skip
+def test_a_cell_that_reaches_a_threshold_reaches_it_in_the_frame(
+    stride: int, threshold: float, cells: list[tuple[int, int]]
+) -> None:
+    """Interpolation takes up to 44 % off a single cell: its pixels keep the cell's own score."""
+    score = np.zeros((16, 40), np.uint8)
+    score[tuple(np.array(cells).T)] = 255
+    steps = score_thresholds(CLASSES, {"scratch": threshold, "stain": 1.0})
+    found = find_candidates(Segmentation(np.ones_like(score), score, stride), 16 * stride, 40 * stride, steps)
+    assert sum(each.area_px for each in find_components(found).found) >= len(cells) * stride**2
+
+
+@pytest.mark.parametrize("stride", [2, 4])
+def test_smooth_defects_keep_their_area(stride: int) -> None:
+    """Where the neighbours score as high, a cell's own score changes nothing."""
+    y, x = np.mgrid[:24, :60]
+    score = np.clip(400 - 30 * np.hypot(y - 11.5, x - 29.5), 0, 255).astype(np.uint8)
+    maps = Segmentation(np.ones_like(score), score, stride)
+    bilinear = cv2.resize(score, (60 * stride, 24 * stride), interpolation=cv2.INTER_LINEAR)
+    assert np.array_equal(enlarge(maps, 24 * stride, 60 * stride)[1], bilinear)
+
+
+def judged(mask, min_area_px, rejects=(False, True, True)):
+    rule = BoundRecipe("r@1", CLASSES, rejects, tuple(map(float, min_area_px)), score_thresholds(
+        CLASSES, {"scratch": 0.5, "stain": 0.5}), 1.0, 1.0)  # fmt: skip
+    candidates = Candidates(mask, np.where(mask > 0, 204, 0).astype(np.uint8), 0, 0, mask.shape)
+    found = find_components(candidates, rule.min_area_px, rule.rejects)
+    return judge(StripDefects("top").follow(0, found.found), 0.0, rule, found.crowded)
+
+
+def test_a_scratch_of_two_kinds_is_one_defect() -> None:
+    """Each part is under the minimum of its kind, all of them together are not: kind, place and area are the
+    whole's."""
+    mask = mask_with((1, 20, 40, 30, 1), (2, 50, 40, 20, 1), (1, 70, 41, 10, 1))
+    judgement = judged(mask, (0, 50, 60))
+    assert judgement.decision is Decision.REJECT
+    (defect,) = judgement.defects
+    assert (defect.name, defect.area_px, defect.box) == ("scratch", 60, (20, 40, 60, 2))
+    assert judgement.reasons == ("scratch 60 mm² at 0.041 m, 50 mm across: over 50 mm²",)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        mask_with((1, 20, 40, 30, 1), (2, 52, 40, 20, 1)),
+        mask_with((1, 20, 40, 30, 1), (2, 50, 40, 15, 1)),
+        mask_with((1, 20, 40, 30, 1), (1, 52, 40, 30, 1)),
+    ],
+    ids=["apart", "too small together", "of one kind and apart"],
+)
+def test_small_parts_that_are_no_whole_are_left_out(mask: np.ndarray) -> None:
+    """Joining begins where regions touch and reach a minimum."""
+    assert judged(mask, (0, 50, 60)).decision is Decision.ACCEPT
+
+
+def test_a_recorded_kind_adds_nothing_to_a_rejected_one() -> None:
+    """A stain that is only recorded must not make a reject of a scratch beside it."""
+    mask = mask_with((1, 20, 40, 30, 1), (2, 50, 40, 30, 1))
+    assert judged(mask, (0, 50, 60), rejects=(False, True, False)).decision is Decision.ACCEPT
+
+
+def test_joined_parts_at_a_border_continue_in_the_next_frame() -> None:
+    """The whole reaches the last row, and is followed as one."""
+    strip = StripDefects("top")
+    top = mask_with((1, 20, 90, 1, 6), (2, 20, 96, 1, 4))
+    found = find_components(Candidates(top, top * 100, 0, 0, top.shape), (0.0, 8.0, 8.0), (False, True, True))
+    (part,) = strip.follow(0, found.found)
+    below = mask_with((1, 20, 0, 1, 5))
+    (rest,) = strip.follow(1, components(below, (0.0, 8.0, 8.0)))
+    assert (part.component.kind, rest.defect_id, rest.area_so_far_px) == (1, part.defect_id, 15)

@@ -74,7 +74,7 @@ def answer(
     clean: Filter = CLEAN,
 ) -> None:
     result = Result("top", ingest, frame_id, inspection or Inspection(engine.engine, 1, 2, 3))
-    desk.results(encode_results(engine, [result], clean))
+    desk.results(encode_results(engine, [result], clean), 5)
 
 
 def test_each_way_a_frame_can_go_has_its_decision() -> None:
@@ -133,7 +133,9 @@ def test_what_must_be_refused_costs_nothing_beside_it() -> None:
         desk.news([encode([announcement(0), announcement(0, "side"), announcement(1)])], 0)
     wrong = Result("side", INGEST, 0, Inspection("e@1", 1, 2, 3))
     with pytest.raises(WireError, match="camera 'side'"):
-        desk.results(encode_results(ENGINE, [wrong, Result("top", INGEST, 0, Inspection("e@1", 1, 2, 3))], CLEAN))
+        desk.results(
+            encode_results(ENGINE, [wrong, Result("top", INGEST, 0, Inspection("e@1", 1, 2, 3))], CLEAN), 5
+        )
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0]
 
 

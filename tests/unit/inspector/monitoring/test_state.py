@@ -25,7 +25,7 @@ GATE = GateState(True, (), 97, 97, 0, 97, 0, 0, 0, 1.0, NOTHING)
 LINE = LineState(
     taken_ns=10**10, started_s=0.0, version="0", config="c@1", recipe="r@1", engine="e@1", deadline_ms=500.0,
     out="/out", cameras={"top": CAMERA}, frames=(), stages={}, batches=NOTHING,
-    worker=WorkerState(1, 0, 0.2, "e@1"), refused=0, refused_s=None, foreign_recipes={},
+    worker=WorkerState(1, 0, 0.2, "e@1", 0.3), refused=0, refused_s=None, foreign_recipes={},
     sinks=SinkState(0, 0, 0, 0, False, 0, 0), gate=GATE,
 )  # fmt: skip
 
@@ -40,8 +40,15 @@ def camera(**more: Any) -> LineState:
     return changed(cameras={"top": msgspec.structs.replace(CAMERA, **more)})
 
 
+def gate(**more: object) -> LineState:
+    return changed(gate=msgspec.structs.replace(GATE, **more))
+
+
 def test_a_line_that_works_has_no_findings() -> None:
     """Frames pending and frames in the worker are its work, not a fault."""
+    assert findings(gate(newest=200, newest_late=20), NOW_NS) == []
+    assert findings(camera(stated_per_second=100.0, measured_per_second=None), NOW_NS) == []
+    assert findings(camera(stated_per_second=100.0, measured_per_second=99.0, wrong_rate_s=61.0), NOW_NS) == []
     assert findings(LINE, NOW_NS) == []
     assert findings(changed(gate=None), NOW_NS) == []
     assert findings(camera(newest=10, newest_uninspected=9), NOW_NS) == [], "too few to judge by"
@@ -55,18 +62,26 @@ def test_a_line_that_works_has_no_findings() -> None:
             camera(captured=101),
             "camera top: the ledger does not balance: captured 101, but 97 verdicts and 3 pending",
         ),
-        (camera(silent=True, heard_s=12.0), "camera top: its ingest was not for 12.0 s heard of"),
-        (camera(silent=True, heard_s=None), "camera top: its ingest was never heard of"),
+        (camera(silent=True, heard_s=12.0), "camera top: its ingest has sent nothing for 12.0 s"),
+        (camera(silent=True, heard_s=None), "camera top: its ingest has sent nothing yet"),
         (camera(silent=True, ended=True), "camera top: its ingest has ended"),
         (camera(newest_uninspected=21), "camera top: 21 of its newest 200 frames were not inspected"),
         (camera(newest=11, newest_uninspected=11), "camera top: 11 of its newest 11 frames were not inspected"),
-        (changed(worker=WorkerState(1, 0, 2.5, "e@1")), "worker: frames are without an answer for 2.5 s"),
+        (changed(worker=WorkerState(1, 0, 2.5, "e@1", 2.5)), "worker: no result for 2.5 s"),
+        (changed(worker=WorkerState(0, 0, None, "")), "worker: none has reported yet"),
+        (changed(worker=WorkerState(1, 0, None, "e@1", 2.5)), "worker: none has reported for 2.5 s"),
+        (
+            camera(stated_per_second=100.0, measured_per_second=50.2, wrong_rate_s=3.0, frames_missing=1249),
+            "camera top: gives 50.2 frames/s, its config says 100; 1\u202f249 missing so far",
+        ),
+        (gate(newest=100, newest_late=100), "gate: 100 of the newest 100 verdicts were late or missed"),
+        (gate(newest=4, newest_late=4), "gate: 4 of the newest 4 verdicts were late or missed"),
         (changed(gate=msgspec.structs.replace(GATE, taking=False, missed=9)), "gate: takes no verdicts, 9 missed"),
         (camera(newest=5, newest_uninspected=5), "camera top: 5 of its newest 5 frames were not inspected"),
-        (changed(sinks=SinkState(0, 0, 0, 0, True, 0, 0)), "log: a kill of decide would lose verdicts"),
+        (changed(sinks=SinkState(0, 0, 0, 0, True, 0, 0)), "log: verdicts reach the disk only"),
         (changed(refused=7, refused_s=12.0), "decide: 7 messages refused, the last 12 s ago"),
-        (changed(foreign_recipes={"ingest of camera top": "r@2"}), "ingest of camera top goes by recipe r@2"),
-        (changed(sinks=SinkState(0, 0, 0, 4, False, 0, 0)), "records: 4 verdicts lost: free some space at /out"),
+        (changed(foreign_recipes={"ingest of camera top": "r@2"}), "ingest of camera top uses recipe r@2"),
+        (changed(sinks=SinkState(0, 0, 0, 4, False, 0, 0)), "log: 4 verdicts lost: free some space at /out"),
     ],
 )
 def test_each_fault_is_one_line_that_says_what_to_do(state: LineState | None, said: str) -> None:
@@ -77,7 +92,7 @@ def test_each_fault_is_one_line_that_says_what_to_do(state: LineState | None, sa
 
 def test_a_worker_has_two_deadlines_before_it_is_missed() -> None:
     """A line that may take its time is not called broken for it."""
-    slow = changed(deadline_ms=60_000.0, worker=WorkerState(1, 0, 100.0, "e@1"))
+    slow = changed(deadline_ms=60_000.0, worker=WorkerState(1, 0, 100.0, "e@1", 100.0))
     assert findings(slow, NOW_NS) == []
 
 

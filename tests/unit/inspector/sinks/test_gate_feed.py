@@ -28,7 +28,10 @@ class Desk:
     def __init__(self) -> None:
         self.now_ns = 10**12
         self.gate = MemoryGate()
-        self.feed = GateFeed(self.gate, ["top", "bottom"], RECIPE, LATE_MS, clock_ns=lambda: self.now_ns)
+        self.unkept = 0
+        self.feed = GateFeed(
+            self.gate, ["top", "bottom"], RECIPE, LATE_MS, None, lambda: self.unkept, lambda: self.now_ns
+        )
 
     def turn(self, after_ns: int = 0, pending: int = 0, silent: bool = False) -> None:
         self.now_ns += after_ns
@@ -60,9 +63,11 @@ def outcome(
     defects: tuple[Defect, ...] = (),
     camera: str = "top",
     epoch: int = 0,
+    position_mm: float | None = None,
 ) -> Outcome:
+    position_mm = 500.0 * frame_id if position_mm is None else position_mm
     reasons = () if decision is Decision.ACCEPT else ("why",)
-    verdict = Verdict(camera, frame_id, 0, 500.0 * frame_id, None, decision, reasons, defects, "r@1", "e@1",
+    verdict = Verdict(camera, frame_id, 0, position_mm, None, decision, reasons, defects, "r@1", "e@1",
                       ingest_epoch=epoch)  # fmt: skip
     return Outcome(verdict, total_ms=total_ms)
 
@@ -316,3 +321,63 @@ def test_what_the_gate_was_told_is_on_record(tmp_path: Path) -> None:
         (gate.blocks[0].run, 1, True), (gate.blocks[0].run, 3, False),
     ]  # fmt: skip
     assert [line.frames for line in lines] == [(("top", 7, 0), ("top", 7, 1)), (("top", 7, 2),)]
+
+
+def test_a_verdict_that_no_log_has_waits_for_it(desk: Desk) -> None:
+    """The memory for the journal is full: verdicts are told once the disk has them, in order, and time alone
+    moves nothing."""
+    desk.unkept = 2
+    desk.give([outcome(0, total_ms=0), outcome(1, total_ms=0)])
+    before = desk.heartbeat
+    desk.turn(BEAT_NS)
+    assert (heard(list(desk.gate.blocks)), desk.heartbeat, desk.feed.ready) == ([], before, 0)
+    desk.unkept = 1
+    desk.turn()
+    assert [record.position_mm for record in heard(list(desk.gate.blocks))] == [0.0]
+    desk.unkept = 0
+    desk.turn()
+    assert [record.position_mm for record in heard(list(desk.gate.blocks))] == [0.0, 500.0]
+    assert desk.feed.counts.missed == 0
+
+
+def test_a_verdict_that_gets_into_no_log_in_time_is_missed(desk: Desk) -> None:
+    """The disk does not take it: the gate gets no accept, and the fault says so."""
+    desk.unkept = 2
+    desk.give([outcome(0, total_ms=LATE_MS - 50), outcome(1, total_ms=LATE_MS - 50)])
+    desk.turn(60_000_000)
+    assert (desk.feed.waiting, desk.feed.counts.missed) == (0, 2)
+    assert desk.gate.blocks[-1].fault & Fault.MISSED
+    desk.unkept = 0
+    desk.give([outcome(2)])
+    assert [record.sequence for record in heard(list(desk.gate.blocks))] == [3]
+
+
+def test_verdicts_that_are_lost_to_the_log_are_never_told(desk: Desk) -> None:
+    """Neither memory nor disk takes them."""
+    desk.feed.turn([outcome(0), outcome(1)], pending=0, silent=False, kept=False)
+    assert heard(list(desk.gate.blocks)) == []
+    assert desk.gate.blocks[-1].fault & Fault.MISSED
+
+
+def test_an_end_waits_for_the_log_too(desk: Desk) -> None:
+    """What the disk does not have by then is missed."""
+    desk.unkept = 1
+    desk.give([outcome(0), outcome(1)])
+    clock_ns = iter(range(10**13, 10**15, 100_000_000))
+    desk.feed._clock_ns = lambda: next(clock_ns)
+    desk.feed.close()
+    assert [record.position_mm for record in heard(list(desk.gate.blocks))] == [0.0]
+    assert desk.feed.counts.missed == 1
+
+
+@pytest.mark.parametrize("jump_mm", [2.0**31, -(2.0**31), 1e12])
+def test_a_position_that_jumps_beyond_the_scale_begins_a_new_run(desk: Desk, jump_mm: float) -> None:
+    """A broken encoder: the PLC must not take the steel between the two positions for inspected."""
+    desk.give([outcome(0), outcome(1, position_mm=jump_mm)])
+    desk.turn()
+    records = [
+        (block.run, [record.position_mm for record in block.records]) for block in list(desk.gate.blocks)[-2:]
+    ]
+    assert records[0][1] == [0.0]
+    assert records[1][1] == [jump_mm]
+    assert records[0][0] != records[1][0]

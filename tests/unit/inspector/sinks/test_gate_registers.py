@@ -1,5 +1,6 @@
 """The gate's registers: what the code writes is what docs/gate.md tells the PLC's programmer."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,24 @@ def test_what_was_written_is_read_again() -> None:
     assert decode(encode(block)) == block
 
 
-@pytest.mark.parametrize("position_mm", [1e12, -1e12])
-def test_a_position_beyond_the_scale_stays_at_its_end(position_mm: float) -> None:
-    """A broken encoder wraps no number."""
+def read_position(position_mm: float) -> float:
     (read,) = decode(encode(Block(0, Fault(0), 1, (record(1, position_mm=position_mm),)))).records
-    assert abs(read.position_mm) >= 2**31 - 1
-    assert (read.position_mm > 0) == (position_mm > 0)
+    return read.position_mm
+
+
+@pytest.mark.parametrize("start_mm", [2.0**31 - 300, 2.0**32 - 300, -(2.0**31) - 300, -300.0, 12 * 2.0**31 - 300])
+def test_positions_wrap_and_keep_their_distances(start_mm: float) -> None:
+    """A strip without an end passes 2 147 km; the PLC's 32-bit differences stay the distances of the frames."""
+    positions = [read_position(start_mm + 128 * index) for index in range(6)]
+    assert all(-(2**31) <= position < 2**31 for position in positions)
+    steps = [(int(later - earlier) + 2**31) % 2**32 - 2**31 for earlier, later in itertools.pairwise(positions)]
+    assert steps == [128] * 5
+
+
+def test_positions_on_both_sides_of_zero_are_sent_as_they_are() -> None:
+    """An encoder that was set to zero at the weld counts below it."""
+    for position_mm in (-(2.0**31), -1.0, 0.0, 1.0, 2.0**31 - 1):
+        assert read_position(position_mm) == position_mm
 
 
 def test_another_map_is_refused() -> None:

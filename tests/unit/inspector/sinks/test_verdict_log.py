@@ -265,12 +265,20 @@ def test_a_journal_without_memory_costs_no_verdict(tmp_path: Path, monkeypatch: 
     def full(*_args: object) -> int:
         raise OSError(28, os.strerror(28))
 
+    disk = HangingDisk(monkeypatch)
     monkeypatch.setattr(os, "pwrite", full)
     log.write(verdict(0))
-    log.flush()
+    assert log.flush()
+    assert (log.unkept, log.unsafe) == (1, True), "a kill would cost it, so the gate must wait"
     monkeypatch.setattr(os, "pwrite", real)
+    disk.goes_on.set()
     until(lambda: not log.waiting)
-    write(log, 1)
+    assert log.unkept == 0
+    until(lambda: not log.unsafe)
+    log.write(verdict(1))
+    log.flush()
+    assert log.unkept == 0
+    until(lambda: not log.waiting)
     log.close()
     assert frames_on_record(tmp_path) == [0, 1]
     assert VerdictLog(tmp_path, links=tmp_path / "links").places(["top"])[0] == {"top": {1: 2}}

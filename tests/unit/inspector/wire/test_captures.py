@@ -1,0 +1,66 @@
+"""Counts of captured frames that outlive the processes."""
+
+from pathlib import Path
+
+import pytest
+
+from inspector.errors import WorkError
+from inspector.wire.captures import (
+    INGESTS,
+    CaptureCount,
+    captured_by_ingests,
+    confirm,
+    confirmed,
+    forget_confirmed,
+)
+from inspector.wire.messages import End
+
+
+def test_a_count_outlives_its_ingest(tmp_path: Path) -> None:
+    """Another process reads it without its writer having closed anything."""
+    count = CaptureCount(tmp_path, "top", 7)
+    count.keep(3, 11, -4.5, 64)
+    count.keep(4, 12, 27.5, 64)
+    assert captured_by_ingests(tmp_path, "top") == [End("top", 7, 4, 12, 27.5, 64)]
+    assert captured_by_ingests(tmp_path, "bottom") == []
+
+
+def test_the_newest_ingests_are_kept(tmp_path: Path) -> None:
+    """Each takes the place of the oldest; one that captured nothing leaves no count."""
+    for epoch in range(1, INGESTS + 6):
+        count = CaptureCount(tmp_path, "top", epoch)
+        if epoch % 2:
+            count.keep(epoch, 0, 0.0, 8)
+        count.close()
+    epochs = [end.ingest_epoch for end in captured_by_ingests(tmp_path, "top")]
+    assert epochs == [epoch for epoch in range(1, INGESTS + 6) if epoch % 2]
+
+
+def test_a_torn_file_is_no_error(tmp_path: Path) -> None:
+    """It is of another version, or was cut."""
+    CaptureCount(tmp_path, "top", 7).keep(3, 11, 0.0, 64)
+    path = tmp_path / "news" / "captured-top"
+    path.write_bytes(path.read_bytes()[:55])
+    assert len(captured_by_ingests(tmp_path, "top")) == 1
+
+
+def test_full_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no signal in the middle of a coil."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(WorkError, match="captured-top: No space left on device: free some memory"):
+        CaptureCount(tmp_path, "top", 7)
+
+
+def test_an_end_is_confirmed_to_its_ingest_only(tmp_path: Path) -> None:
+    """An earlier one of the same camera, or of an earlier replay, does not count."""
+    CaptureCount(tmp_path, "top", 7)
+    assert not confirmed(tmp_path, "top", 7)
+    confirm(tmp_path, End("top", 7, 0, 0, 0.0, 8))
+    assert confirmed(tmp_path, "top", 7)
+    assert not confirmed(tmp_path, "top", 8)
+    forget_confirmed(tmp_path, ["top", "bottom"])
+    assert not confirmed(tmp_path, "top", 7)
