@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inspector.config.toml import parse, read_bytes, validate
+from inspector.core.tiling import Fit
 from inspector.errors import ConfigError
 from inspector.passwords import PLACE, check_source, has_place, masked, with_password
 
@@ -147,6 +148,28 @@ SourceSettings = Annotated[
     FolderSettings | VideoSettings | RecordingSettings | CameraSettings | SimulatorSettings,
     Field(discriminator="type"),
 ]
+
+
+class FrameSettings(BaseModel):
+    """What happens to frames of another size than the engine's; without a key they end uninspected."""
+
+    model_config = _STRICT
+    tile: bool = False
+    """Inspect longer or wider frames in tiles that overlap."""
+    pad: bool = False
+    """Inspect shorter or narrower frames; their edge is repeated up to the engine's size."""
+    overlap_px: Annotated[int, Field(ge=0, le=1024)] = 128
+    """Least overlap of neighbouring tiles, at most half of the engine's size is used. A tile does not see what
+    lies beyond its edge, so maps are taken from at least half an overlap inside."""
+
+    def fit(self, height: int, width: int, map_stride: int) -> Fit:
+        """These rules for an engine of this size."""
+        return Fit((height, width), map_stride, self.tile, self.pad, self.overlap_px)
+
+    @property
+    def any_size(self) -> bool:
+        """Whether frames may have another size than the engine's."""
+        return self.tile or self.pad
 
 
 class BatchSettings(BaseModel):
@@ -287,6 +310,7 @@ class LineConfig(BaseSettings):
     deadline_ms: Annotated[float, Field(gt=0.0, le=3_600_000.0)] = 500.0
     """Time allowed from capture to verdict; a frame without a result by then is UNINSPECTED."""
     cameras: Annotated[dict[str, SourceSettings], Field(min_length=1)]
+    frames: FrameSettings = FrameSettings()
     batch: BatchSettings = BatchSettings()
     backend: EngineSettings = EngineSettings()
     sinks: SinkSettings = SinkSettings()

@@ -63,13 +63,14 @@ class Candidates(msgspec.Struct, frozen=True):
 
 def enlarge(segmentation: Segmentation, height: int, width: int) -> tuple[Pixels, Pixels]:
     """(kind, score) at frame size, uint8 [H, W]: kind by nearest neighbour, score bilinear."""
-    kind, score = segmentation.kind, segmentation.score
-    if kind.shape == (height, width):
+    kind, score, stride = segmentation.kind, segmentation.score, segmentation.map_stride
+    if stride == 1:
         return kind, score
-    size = (width, height)
+    size = (kind.shape[1] * stride, kind.shape[0] * stride)
+    # The last cells of a frame whose size does not divide by the stride reach over its edge.
     return (
-        np.asarray(cv2.resize(kind, size, interpolation=cv2.INTER_NEAREST), np.uint8),
-        np.asarray(cv2.resize(score, size, interpolation=cv2.INTER_LINEAR), np.uint8),
+        np.asarray(cv2.resize(kind, size, interpolation=cv2.INTER_NEAREST), np.uint8)[:height, :width],
+        np.asarray(cv2.resize(score, size, interpolation=cv2.INTER_LINEAR), np.uint8)[:height, :width],
     )
 
 
@@ -93,9 +94,14 @@ def find_candidates(segmentation: Segmentation, height: int, width: int, thresho
         np.ascontiguousarray(segmentation.score[rows, columns]),
         stride,
     )
-    kind, score = enlarge(part, part.kind.shape[0] * stride, part.kind.shape[1] * stride)
+    top, left = rows.start * stride, columns.start * stride
+    kind, score = enlarge(
+        part,
+        min(part.kind.shape[0] * stride, height - top),
+        min(part.kind.shape[1] * stride, width - left),
+    )
     mask = threshold_maps(kind, score, thresholds)
-    return Candidates(mask, score, columns.start * stride, rows.start * stride, (height, width))
+    return Candidates(mask, score, left, top, (height, width))
 
 
 class Components(msgspec.Struct, frozen=True):

@@ -250,6 +250,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 announcer.ingest_epoch,
                 stop,
                 ViewPace(line.view.frames_per_second),
+                line.frames.fit(manifest.height, manifest.width, manifest.map_stride),
             )
             announcer.begin(source.total())
             notifier.tell(**{READY: "1"})
@@ -280,7 +281,7 @@ def _feed_waiting(
             return
         frames: list[Frame] = []
         until_s = time.monotonic() + RECORDING_CHUNK_S
-        while len(frames) < min(credit, CHUNK_FRAMES):
+        while credit > 0 and len(frames) < CHUNK_FRAMES:
             try:
                 capture = next(captures)
             except StopIteration:
@@ -289,6 +290,7 @@ def _feed_waiting(
             frame = announcer.take(capture) if capture is not None else None
             if frame is not None:
                 frames.append(frame)
+                credit -= dispatch.inputs(frame)
             if time.monotonic() >= until_s:
                 break
         announcer.tell()
