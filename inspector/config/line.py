@@ -157,10 +157,10 @@ class FrameSettings(BaseModel):
     tile: bool = False
     """Inspect longer or wider frames in tiles that overlap."""
     pad: bool = False
-    """Inspect shorter or narrower frames; their edge is repeated up to the engine's size."""
+    """Inspect shorter or narrower frames; they are mirrored at their edges up to the engine's size."""
     overlap_px: Annotated[int, Field(ge=0, le=1024)] = 128
-    """Least overlap of neighbouring tiles, at most half of the engine's size is used. A tile does not see what
-    lies beyond its edge, so maps are taken from at least half an overlap inside."""
+    """Least overlap of neighbouring tiles, capped at half of the engine's size. Where tiles meet, each is used up
+    to half the overlap inside its edge. With 128 px a tenth of the differences at a seam is left."""
 
     def fit(self, height: int, width: int, map_stride: int) -> Fit:
         """These rules for an engine of this size."""

@@ -2,8 +2,8 @@
 
 A tile overlaps its neighbours. Near its edges an engine sees only half of a defect and of the steel around it, so
 each map cell is taken from the tile in which it lies furthest from an inner edge: tiles meet in the middle of
-their overlap. Padding repeats the frame's edge; its part of the maps is cut off, so it can neither show a defect
-nor count as one.
+their overlap. Padding mirrors the frame at its edge, which looks like steel to the engine, and its part of the maps
+is cut off. docs/decisions has the measurements.
 """
 
 from functools import lru_cache
@@ -72,13 +72,13 @@ class Tile(msgspec.Struct, frozen=True):
     across: Span
 
     def cut(self, frame: Pixels, engine: Size) -> Pixels:
-        """The tile's pixels, uint8 of the engine's size; where it reaches over the frame, the edge is repeated."""
+        """The tile's pixels, uint8 of the engine's size; where it reaches over the frame, the frame is mirrored."""
         y, x = self.down.start_px, self.across.start_px
         part = frame[y : y + engine[0], x : x + engine[1]]
         below, right = engine[0] - part.shape[0], engine[1] - part.shape[1]
         if not below and not right:
             return np.ascontiguousarray(part)
-        return np.asarray(cv2.copyMakeBorder(part, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+        return np.asarray(cv2.copyMakeBorder(part, 0, below, 0, right, cv2.BORDER_REFLECT_101), np.uint8)
 
 
 class JoinedMaps:
