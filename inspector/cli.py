@@ -37,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logs.configure(options.command)
     try:
-        needs_no_line = options.command == "report" and options.run is not None
+        needs_no_line = (options.command == "report" and options.run is not None) or (
+            options.command == "replay" and options.resume is not None
+        )
         if getattr(options, "config", ...) is None and not needs_no_line:
             options.config = _default_config(options.command)
         code = _run(options)
@@ -74,16 +76,7 @@ def _run(options: argparse.Namespace) -> int:
 
             return run(options.config, options.out, as_json=options.json)
         case "replay":
-            from inspector.commands.replay import replay
-
-            return replay(
-                options.source,
-                options.config,
-                options.out,
-                options.golden,
-                records=options.records,
-                as_json=options.json,
-            )
+            return _run_replay(options)
         case "record" | "calibrate":
             return _run_source(options)
         case "export" | "records" | "report":
@@ -114,6 +107,28 @@ def _run(options: argparse.Namespace) -> int:
             return status(options.config, wait_s=options.wait, as_json=options.json)
         case _:
             return _run_process(options)
+
+
+def _run_replay(options: argparse.Namespace) -> int:
+    if options.resume is not None:
+        if options.source or options.config or options.out or options.records or options.follow:
+            raise InputError("--resume goes on with a replay as it was: give nothing else but --golden and --json")
+        from inspector.commands.resume import resume
+
+        return resume(options.resume, options.golden, as_json=options.json)
+    if not options.source or options.out is None:
+        raise InputError("give SOURCE and --out DIR, or --resume DIR to go on with a replay")
+    from inspector.commands.replay import replay
+
+    return replay(
+        options.source,
+        options.config,
+        options.out,
+        options.golden,
+        follow=options.follow,
+        records=options.records,
+        as_json=options.json,
+    )
 
 
 def _run_maker(options: argparse.Namespace) -> int:
@@ -234,10 +249,16 @@ def _parser() -> argparse.ArgumentParser:
         "inspect a folder of images, a video or a recording",
         "inspector replay frames/ --config line.toml --out out/coil-17 --golden out/coil-17-approved",
     )
-    replay.add_argument("source", type=_path, metavar="SOURCE", help="folder of images, video file, or recording")
     replay.add_argument(
-        "--out", type=_path, required=True, help="folder for verdicts, summary, report and pictures"
+        "source",
+        type=_path,
+        nargs="*",
+        metavar="SOURCE",
+        help="folder of images, image, 'pattern*', video, or recording; several come one after the other",
     )
+    replay.add_argument("--out", type=_path, help="folder for verdicts, summary, report and pictures")
+    replay.add_argument("--follow", action="store_true", help="go on with images that appear later, until Ctrl-C")
+    replay.add_argument("--resume", type=_path, metavar="DIR", help="go on with the replay in DIR that broke off")
     replay.add_argument("--golden", type=_path, help="folder of an earlier replay: exit 3 where verdicts differ")
     replay.add_argument("--records", action="store_true", help="write to the config's database too, as a live run")
     _json(replay)
@@ -259,7 +280,9 @@ def _parser() -> argparse.ArgumentParser:
         commands, "calibrate", "learn from sound steel which pictures are fit, and print it for the recipe",
         "inspector calibrate recordings/coil-17 --config line.toml",
     )  # fmt: skip
-    calibrate.add_argument("source", type=_path, metavar="SOURCE", help="folder of images, video, or recording")
+    calibrate.add_argument(
+        "source", type=_path, nargs="+", metavar="SOURCE", help="folder of images, video, or recording"
+    )
     calibrate.add_argument("--frames", type=_positive, help="stop after so many sound ones (default: all)")
 
     check = _command(
@@ -269,7 +292,7 @@ def _parser() -> argparse.ArgumentParser:
         "inspector check --config line.toml",
     )
     check.add_argument(
-        "source", type=_path, nargs="?", metavar="SOURCE", help="look at this source, not the config's"
+        "source", type=_path, nargs="*", metavar="SOURCE", help="look at this source, not the config's"
     )
     check.add_argument(
         "--stage", choices=[process.name for process in PROCESSES], help="only what this stage needs; no camera"

@@ -1,5 +1,6 @@
 """`inspector calibrate`: learns the limits of sound pictures from a source and prints them as a recipe's table."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,15 +17,16 @@ FEWEST_FRAMES: Final = 16
 """Smallest number of sound frames; fewer do not show how much sound pictures differ."""
 
 
-def calibrate(source: Path, config_path: Path, frames: int | None) -> int:
-    """Learn from a folder, a video or a recording of sound steel, all of it or its first `frames`.
+def calibrate(sources: Sequence[Path], config_path: Path, frames: int | None) -> int:
+    """Learn from folders, videos or recordings of sound steel, all of it or its first `frames`.
 
     Returns the exit code. Raises InputError if fewer than FEWEST_FRAMES frames are sound.
     """
+    named = ", ".join(map(str, sources))
     rules = load_recipe(load_config(config_path).line.recipe).recipe.picture
     check = PictureCheck(rules.given(), learn_frames=None)
     unreadable = unfit = 0
-    with StopRequest() as stop, open_source(source_settings(source)) as opened:
+    with StopRequest() as stop, open_source(source_settings(sources)) as opened:
         for capture in opened.captures():
             if stop or check.seen == frames:
                 break
@@ -36,14 +38,13 @@ def calibrate(source: Path, config_path: Path, frames: int | None) -> int:
                 unfit += 1
     if check.seen < FEWEST_FRAMES:
         raise InputError(
-            f"{source}: {check.seen} sound pictures, {unfit} unfit ones, {unreadable} unreadable: "
+            f"{named}: {check.seen} sound pictures, {unfit} unfit ones, {unreadable} unreadable: "
             f"limits need at least {FEWEST_FRAMES} sound ones"
         )
     limits = msgspec.structs.asdict(check.learned_limits())
     low, high = limits.pop("min_background_grey"), limits.pop("max_background_grey")
-    print(
-        f"# Learned from {check.seen} pictures of {source.name}; {unfit} unfit, {unreadable} unreadable left out."
-    )
+    names = ", ".join(source.name for source in sources)
+    print(f"# Learned from {check.seen} pictures of {names}; {unfit} unfit, {unreadable} unreadable left out.")
     print("[picture]")
     if low <= high:
         print(f"background_grey = [{low:g}, {high:g}]")

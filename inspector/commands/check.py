@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -68,7 +68,7 @@ class Findings:
 
 def check(
     config_path: Path,
-    source: Path | None,
+    sources: Sequence[Path],
     stage: Stage | None = None,
     *,
     engine: Path | None = None,
@@ -76,14 +76,14 @@ def check(
 ) -> int:
     """Check a whole line, or only the process `stage`; returns 0 if it would start, else 2.
 
-    `source` replaces the line's cameras, `engine` its engine.
+    `sources` replace the line's cameras, `engine` its engine.
     """
     findings = Findings(show=not as_json)
     loaded: list[Any] = []
     if findings.check("config", lambda: _keep(loaded, load_config(config_path)).identity):
         if stage is None:
             config = loaded[0] if engine is None else loaded[0].with_engine(engine)
-            _check_line(findings, config, source)
+            _check_line(findings, config, sources)
         else:
             _check_stage(findings, loaded[0], stage)
     if as_json:
@@ -91,7 +91,7 @@ def check(
     return InputError.exit_code if findings.wrong else 0
 
 
-def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -> None:
+def _check_line(findings: Findings, config: LoadedConfig, sources: Sequence[Path]) -> None:
     line = config.line
     engines: list[EngineFolder] = []
     if findings.check(
@@ -101,8 +101,8 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
         # Checks that only read files come first: a misspelt key shows up before any slow measurement.
         if findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.classes).identity):
             _check_engine(findings, config, folder)
-        if source is not None:
-            findings.check("source", lambda: _source(source_settings(source), config, folder))
+        if sources:
+            findings.check("source", lambda: _source(source_settings(sources), config, folder))
         else:
             for name, settings in line.cameras.items():
                 findings.check(f"camera {name}", partial(_source, settings, config, folder))

@@ -24,7 +24,7 @@ def record(config_path: Path, source: Path | None, camera: str | None, out: Path
     name = camera or next(iter(cameras))
     if name not in cameras:
         raise ConfigError(f"{config_path}: cameras: no camera {name}; there is {', '.join(cameras)}")
-    settings = source_settings(source) if source is not None else cameras[name]
+    settings = source_settings([source]) if source is not None else cameras[name]
     settings = at_scale(settings, recipe.mm_per_px_along)
     recorded = faults = 0
     next_mm, height = 0.0, 0

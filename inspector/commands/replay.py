@@ -2,15 +2,23 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from inspector.commands.golden import compare
-from inspector.commands.session import print_summary, run_session
-from inspector.config.line import RecordingSettings, load_config
+from inspector.commands.session import Finished, print_summary, run_session
+from inspector.config.line import (
+    FolderSettings,
+    LineConfig,
+    ListSettings,
+    RecordingSettings,
+    SourceSettings,
+    load_config,
+)
 from inspector.config.recipe import load_recipe
 from inspector.errors import SourceError
-from inspector.sources import open_source, source_settings
+from inspector.sources import at_scale, following, open_source, source_settings
 from inspector.sources.recording import RecordingSource
 
 DEADLINE_MS: Final = 60_000.0
@@ -27,27 +35,34 @@ SHOWN_DIFFERENCES: Final = 20
 
 
 def replay(
-    source: Path, config_path: Path, out: Path, golden: Path | None, *, records: bool, as_json: bool
+    sources: Sequence[Path],
+    config_path: Path,
+    out: Path,
+    golden: Path | None,
+    *,
+    follow: bool,
+    records: bool,
+    as_json: bool,
 ) -> int:
-    """Inspect a folder of images, a video or a recording; returns the exit code. Raises InspectorError."""
+    """Inspect folders of images, videos or recordings, one after the other; returns the exit code.
+
+    With `follow`, goes on with images that appear later, until a stop. Raises InspectorError.
+    """
     config = load_config(config_path)
-    settings = source_settings(source)
-    camera = next(iter(config.line.cameras))
-    if isinstance(settings, RecordingSettings):
-        of_config = [known for known in config.line.cameras.values() if isinstance(known, RecordingSettings)]
-        scale = {
-            "mm_per_px": load_recipe(config.line.recipe).recipe.mm_per_px_along,
-            "rescale": any(known.rescale for known in of_config),
-        }
-        settings = settings.model_copy(update=scale)
+    named = ", ".join(map(str, sources))
+    of_config = [known for known in config.line.cameras.values() if isinstance(known, RecordingSettings)]
+    settings = at_scale(
+        following(source_settings(sources)) if follow else source_settings(sources),
+        load_recipe(config.line.recipe).recipe.mm_per_px_along,
+        rescale=any(known.rescale for known in of_config),
+    )
+    camera = _recorded_camera(settings) or next(iter(config.line.cameras))
     with open_source(settings) as opened:
         # Opening the source here makes an unreadable one fail before any process starts.
-        if isinstance(settings, RecordingSettings) and isinstance(opened, RecordingSource):
-            camera = opened.camera
         if opened.total() == 0:
-            raise SourceError(f"{source}: holds no frames")
+            raise SourceError(f"{named}: holds no frames")
         for note in opened.notes():
-            print(f"{source}: {note}", file=sys.stderr)
+            print(f"{named if len(sources) == 1 else 'sources'}: {note}", file=sys.stderr)
     if golden is not None:
         compare(golden, golden)
     line = config.line.model_copy(
@@ -63,13 +78,38 @@ def replay(
         }
     )
     finished = run_session(config, line, out.resolve(), quiet=as_json)
+    return finish(finished, golden, line, as_json=as_json)
+
+
+def finish(finished: Finished, golden: Path | None, line: LineConfig, *, as_json: bool) -> int:
+    """Print a replay's summary and compare it with the golden one; returns the exit code."""
     if as_json:
         print(json.dumps(finished.summary, ensure_ascii=False))
     else:
         print_summary(finished)
-    if finished.stopped:
+    if finished.stopped and not any(_follows(settings) for settings in line.cameras.values()):
+        if not as_json:
+            print(f"stopped  `inspector replay --resume {finished.out}` goes on with it")
         return 1
     return _approve(golden, finished.out, as_json=as_json) if golden is not None else 0
+
+
+def _follows(settings: SourceSettings) -> bool:
+    """Whether only a stop ends this source."""
+    if isinstance(settings, ListSettings):
+        return _follows(settings.sources[-1])
+    return isinstance(settings, FolderSettings) and settings.follow
+
+
+def _recorded_camera(settings: SourceSettings) -> str | None:
+    """The camera of the recordings; None without one. Raises SourceError for recordings of several cameras."""
+    every = settings.sources if isinstance(settings, ListSettings) else (settings,)
+    cameras = {RecordingSource(each.path).camera for each in every if isinstance(each, RecordingSettings)}
+    if len(cameras) > 1:
+        raise SourceError(
+            f"recordings of cameras {', '.join(sorted(cameras))}: replay those of one camera at a time"
+        )
+    return next(iter(cameras), None)
 
 
 def _approve(golden: Path, out: Path, *, as_json: bool) -> int:

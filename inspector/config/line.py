@@ -144,8 +144,27 @@ class SimulatorSettings(BaseModel):
     line takes frames."""
 
 
+FileSettings = FolderSettings | VideoSettings | RecordingSettings
+"""Sources that lie on a disk."""
+
+
+class ListSettings(BaseModel):
+    """Several folders, videos or recordings, one after the other."""
+
+    model_config = _STRICT
+    type: Literal["list"]
+    sources: Annotated[tuple[Annotated[FileSettings, Field(discriminator="type")], ...], Field(min_length=1)]
+
+    @field_validator("sources")
+    @classmethod
+    def _end(cls, sources: tuple[FileSettings, ...]) -> tuple[FileSettings, ...]:
+        if any(isinstance(source, FolderSettings) and source.follow for source in sources[:-1]):
+            raise ValueError("only the last source may have follow = true: what comes after it would never begin")
+        return sources
+
+
 SourceSettings = Annotated[
-    FolderSettings | VideoSettings | RecordingSettings | CameraSettings | SimulatorSettings,
+    ListSettings | FolderSettings | VideoSettings | RecordingSettings | CameraSettings | SimulatorSettings,
     Field(discriminator="type"),
 ]
 
@@ -284,7 +303,8 @@ class HealthSettings(BaseModel):
     port: Annotated[int, Field(ge=1, le=65535)]
 
 
-def _runtime_folder() -> Path:
+def default_links() -> Path:
+    """The folder of the links when a config names none."""
     base = os.environ.get("XDG_RUNTIME_DIR", tempfile.gettempdir())
     return Path(base) / f"inspector-{os.getuid()}"
 
@@ -320,10 +340,14 @@ class LineConfig(BaseSettings):
     """The gate; None only records verdicts. A replay never has one."""
     health: HealthSettings | None = None
     """The health server; None starts none. A replay never has one."""
-    links: Path = Field(default_factory=_runtime_folder)
+    links: Path = Field(default_factory=default_links)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; created for its owner only."""
     replay: bool = False
     """Set by `inspector replay` alone: ingest epochs and verdicts do not depend on when it runs."""
+    resume_frames: Annotated[int, Field(ge=0)] | None = None
+    """Set by `inspector replay --resume` alone: so many frames of the source need not be inspected again."""
+    identity: str | None = None
+    """Set by a run alone: name and content hash of the config file that this one was resolved from."""
 
     def json_for_people(self) -> str:
         """All settings with defaults, without passwords, to be kept with the results."""
@@ -394,9 +418,10 @@ def load_config(path: Path) -> LoadedConfig:
     _refuse_password(path, values)
     _refuse_unknown_variables()
     line = validate(path, values, LineConfig)
-    if line.replay and path.suffix == ".toml":
-        raise ConfigError(f"{path}: replay: is set by `inspector replay` alone: remove it")
-    identity = f"{line.name}@{hashlib.sha256(raw).hexdigest()[:12]}"
+    set_by_a_run = {"replay", "resume_frames", "identity"} & line.model_fields_set
+    if set_by_a_run and path.suffix == ".toml":
+        raise ConfigError(f"{path}: {', '.join(sorted(set_by_a_run))}: set by a run alone: remove it")
+    identity = line.identity or f"{line.name}@{hashlib.sha256(raw).hexdigest()[:12]}"
     return LoadedConfig(path, _absolute(line, path.resolve().parent), identity)
 
 
@@ -445,6 +470,10 @@ def _absolute_source(source: SourceSettings, base: Path) -> SourceSettings:
         return source.model_copy(update={"device": str(base / source.device)})
     if isinstance(source, SimulatorSettings):
         return source
+    if isinstance(source, ListSettings):
+        return source.model_copy(
+            update={"sources": tuple(_absolute_source(each, base) for each in source.sources)}
+        )
     return source.model_copy(update={"path": base / source.path})
 
 

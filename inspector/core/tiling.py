@@ -2,8 +2,8 @@
 
 A tile overlaps its neighbours. Near its edges an engine sees only half of a defect and of the steel around it, so
 each map cell is taken from the tile in which it lies furthest from an inner edge: tiles meet in the middle of
-their overlap. Padding mirrors the frame at its edge, which looks like steel to the engine, and its part of the maps
-is cut off. docs/decisions has the measurements.
+their overlap. Padding mirrors the frame at its edge, which looks like steel to the engine, and its part of the
+maps is cut off. docs/decisions has the measurements.
 """
 
 from functools import lru_cache
@@ -72,7 +72,7 @@ class Tile(msgspec.Struct, frozen=True):
     across: Span
 
     def cut(self, frame: Pixels, engine: Size) -> Pixels:
-        """The tile's pixels, uint8 of the engine's size; where it reaches over the frame, the frame is mirrored."""
+        """The tile's pixels, uint8 of the engine's size; beyond the frame it shows the frame mirrored."""
         y, x = self.down.start_px, self.across.start_px
         part = frame[y : y + engine[0], x : x + engine[1]]
         below, right = engine[0] - part.shape[0], engine[1] - part.shape[1]

@@ -82,6 +82,8 @@ def main(config: LoadedConfig) -> None:
         for camera, of_camera in places.items():
             for ingest_epoch, next_frame in of_camera.items():
                 decide.resume(camera, ingest_epoch, next_frame)
+        if line.resume_frames is not None:
+            decide.resume_replay(line.resume_frames)
         for camera, of_camera_gaps in gaps.items():
             decide.resume_gaps(camera, of_camera_gaps)
         news = open_receiver(context, NEWS, line.links)
