@@ -11,7 +11,7 @@ import pytest
 from inspector.sources.recording import RecordingWriter
 from inspector.values import Capture
 from tests.support.frames import make_frame
-from tests.support.lines import PATIENCE_S, LineUnderTest
+from tests.support.lines import PATIENCE_S, LineUnderTest, Run
 
 SIZE = (64, 128)
 
@@ -28,12 +28,18 @@ def test_a_list_of_recordings_is_one_replay(line: LineUnderTest, tmp_path: Path)
         with RecordingWriter(tmp_path / name, camera) as writer:
             for number in range(4):
                 writer.append(Capture(make_frame(number, *SIZE), position_mm=32.0 * number))
-    run = line.replay(tmp_path / "one", tmp_path / "two", out=tmp_path / "out")
+
+    def replay(second: str) -> Run:
+        out = tmp_path / f"out-{second}"
+        sources = (tmp_path / "one", tmp_path / second)
+        return line.finish(line.start("replay", *sources, "--config", line.config, "--out", out), out)
+
+    run = replay("two")
     assert run.code == 0, run.stderr
     assert [verdict["frame_id"] for verdict in run.verdicts] == list(range(8))
-    run = line.replay(tmp_path / "one", tmp_path / "three", out=tmp_path / "mixed")
+    run = replay("three")
     assert (run.code, run.verdicts) == (2, [])
-    assert "recordings of cameras bottom, top: replay one camera at a time" in run.stderr
+    assert "recordings of cameras bottom, top: replay those of one camera at a time" in run.stderr
 
 
 def test_a_growing_folder_is_followed_until_ctrl_c(line: LineUnderTest, tmp_path: Path) -> None:
