@@ -160,7 +160,7 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce")
 
 
 class Segmentation(msgspec.Struct, frozen=True):
-    """The engine's output for one frame."""
+    """The engine's output for one frame; H/m and W/m are rounded up."""
 
     kind: Pixels
     """uint8 [H/m, W/m]: the most likely defect class 1..K of every pixel; normal is excluded."""

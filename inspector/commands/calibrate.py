@@ -1,6 +1,7 @@
 """Learn the limits of sound pictures from a source of sound steel, and print them as a table for the recipe."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,21 +23,24 @@ FEWEST_FRAMES: Final = 16
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("source", type=path, metavar="SOURCE", help="folder of images, video, or recording")
+    parser.add_argument(
+        "source", type=path, nargs="+", metavar="SOURCE", help="folder of images, video, or recording"
+    )
     add_config(parser)
     parser.add_argument("--frames", type=count, metavar="N", help="stop after N sound ones (default: all)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Learn from a folder, a video or a recording of sound steel, all of it or its first `frames`.
+    """Learn from folders, videos or recordings of sound steel, all of it or its first `frames`.
 
     Returns the exit code. Raises InputError if fewer than FEWEST_FRAMES frames are sound.
     """
-    source: Path = arguments.source
+    sources: Sequence[Path] = arguments.source
+    named = ", ".join(map(str, sources))
     rules = load_recipe(load_config(config_path(arguments)).line.recipe).recipe.picture
     check = PictureCheck(rules.given(), learn_frames=None)
     unreadable = unfit = 0
-    with StopRequest() as stop, open_source(source_settings(source)) as opened:
+    with StopRequest() as stop, open_source(source_settings(sources)) as opened:
         for capture in opened.captures():
             if stop or check.seen == arguments.frames:
                 break
@@ -48,14 +52,13 @@ def run(arguments: argparse.Namespace) -> int:
                 unfit += 1
     if check.seen < FEWEST_FRAMES:
         raise InputError(
-            f"{source}: {check.seen} sound pictures, {unfit} unfit ones, {unreadable} unreadable: "
+            f"{named}: {check.seen} sound pictures, {unfit} unfit ones, {unreadable} unreadable: "
             f"limits need at least {FEWEST_FRAMES} sound ones"
         )
     limits = msgspec.structs.asdict(check.learned_limits())
     low, high = limits.pop("min_background_grey"), limits.pop("max_background_grey")
-    print(
-        f"# Learned from {check.seen} pictures of {source.name}; {unfit} unfit, {unreadable} unreadable left out."
-    )
+    names = ", ".join(source.name for source in sources)
+    print(f"# Learned from {check.seen} pictures of {names}; {unfit} unfit, {unreadable} unreadable left out.")
     print("[picture]")
     if low <= high:
         print(f"background_grey = [{low:g}, {high:g}]")

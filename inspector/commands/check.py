@@ -6,7 +6,7 @@ import argparse
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -75,7 +75,7 @@ class Findings:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "source", type=path, nargs="?", metavar="SOURCE", help="check this source, not the config's cameras"
+        "source", type=path, nargs="*", metavar="SOURCE", help="check this source, not the config's cameras"
     )
     add_config(parser, installed=True)
     parser.add_argument(
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     return InputError.exit_code if findings.wrong else 0
 
 
-def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -> None:
+def _check_line(findings: Findings, config: LoadedConfig, sources: Sequence[Path]) -> None:
     line = config.line
     engines: list[EngineFolder] = []
     if findings.check(
@@ -116,11 +116,11 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
         # Checks that only read files come first: a misspelt key shows up before any slow measurement.
         if findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.classes).identity):
             _check_engine(findings, config, folder)
-        if source is not None:
-            findings.check("source", lambda: _source(source_settings(source), folder))
+        if sources:
+            findings.check("source", lambda: _source(source_settings(sources), config, folder))
         else:
             for name, settings in line.cameras.items():
-                findings.check(f"camera {name}", partial(_source, settings, folder))
+                findings.check(f"camera {name}", partial(_source, settings, config, folder))
     else:
         findings.check("recipe", lambda: load_recipe(line.recipe).identity)
     if line.gate is not None:
@@ -180,27 +180,37 @@ def _check_engine(findings: Findings, config: LoadedConfig, folder: EngineFolder
             findings.check("this PC", lambda: check_engine.this_pc(backend))
 
 
-def _source(settings: SourceSettings, folder: EngineFolder) -> str:
-    wanted = (folder.manifest.height, folder.manifest.width)
+def _source(settings: SourceSettings, config: LoadedConfig, folder: EngineFolder) -> str:
+    manifest = folder.manifest
+    fit = config.line.frames.fit(manifest.height, manifest.width, manifest.map_stride)
     with open_source(settings) as source:
         sizes = list(source.sizes())
         total = source.total()
         notes = "".join(f"; {note}" for note in source.notes())
     # A folder reports the size of every readable file; other sources report one size for all frames.
     unread = total - len(sizes) if settings.type == "folder" and sizes and total else 0
-    others = Counter(size for _, size in sizes if size != wanted)
-    if others:
-        name = next(name for name, size in sizes if size != wanted)
-        found = ", ".join(f"{count} of {height}×{width}" for (height, width), count in others.most_common(3))
+    unfit = [(name, size) for name, size in sizes if fit.tiles(size) is None]
+    if unfit:
+        found = _counted(Counter(size for _, size in unfit))
         raise InputError(
-            f"{sum(others.values())} of {len(sizes)} frames ({found}; first {name}) do not have the engine's size "
-            f"{wanted[0]}×{wanted[1]}: they would end UNINSPECTED"
-            + (f"; {unread} more cannot be read" if unread else "")
+            f"{len(unfit)} of {len(sizes)} frames ({found}; first {unfit[0][0]}) do not have the engine's size "
+            f"{manifest.height}×{manifest.width}: they would end UNINSPECTED; [frames] tile and pad in the config "
+            "would inspect them" + (f"; {unread} more cannot be read" if unread else "")
+        )
+    fitted = Counter(size for _, size in sizes if size != fit.engine)
+    if fitted:
+        most = max(fit.inputs(size) for size in fitted)
+        notes = (
+            f"; {fitted.total()} of another size ({_counted(fitted)}), at most {most} engine inputs a frame{notes}"
         )
     unstated = "length not stated" if settings.type in {"video", "recording"} else "frames without end"
     frames = unstated if total is None else f"{total} frames"
     unreadable = f", {unread} of them unreadable" if unread else ""
     return f"{settings.type}, {frames}{unreadable}{notes}"
+
+
+def _counted(sizes: Counter[tuple[int, int]]) -> str:
+    return ", ".join(f"{count} of {height}×{width}" for (height, width), count in sizes.most_common(3))
 
 
 def _links(config: LoadedConfig, *, stage: bool) -> str:

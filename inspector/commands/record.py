@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     name: str = arguments.camera or next(iter(cameras))
     if name not in cameras:
         raise ConfigError(f"{config.path}: cameras: no camera {name}; there is {', '.join(cameras)}")
-    settings = source_settings(source) if source is not None else cameras[name]
+    settings = source_settings([source]) if source is not None else cameras[name]
     settings = at_scale(settings, recipe.mm_per_px_along)
     recorded = faults = 0
     next_mm, height = 0.0, 0

@@ -5,16 +5,24 @@ Runs the whole line; the source waits instead of dropping frames."""
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from inspector.commands.golden import compare
 from inspector.commands.options import add_config, add_json, config_path, path
-from inspector.commands.session import print_summary, run_session
-from inspector.config.line import RecordingSettings, load_config
+from inspector.commands.session import Finished, print_summary, run_session
+from inspector.config.line import (
+    FolderSettings,
+    LineConfig,
+    ListSettings,
+    RecordingSettings,
+    SourceSettings,
+    load_config,
+)
 from inspector.config.recipe import load_recipe
-from inspector.errors import SourceError
-from inspector.sources import open_source, source_settings
+from inspector.errors import InputError, SourceError
+from inspector.sources import at_scale, following, open_source, source_settings
 from inspector.sources.recording import RecordingSource
 
 EXAMPLE: Final = (
@@ -36,38 +44,57 @@ SHOWN_DIFFERENCES: Final = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("source", type=path, metavar="SOURCE", help="folder of images, video file, or recording")
-    add_config(parser)
     parser.add_argument(
-        "--out", type=path, required=True, help="folder for verdicts, summary, report and pictures"
+        "source",
+        type=path,
+        nargs="*",
+        metavar="SOURCE",
+        help="folder of images, image, 'pattern*', video, or recording; several come one after the other",
     )
+    add_config(parser)
+    parser.add_argument("--out", type=path, help="folder for verdicts, summary, report and pictures")
+    parser.add_argument("--follow", action="store_true", help="go on with images that appear later, until Ctrl-C")
+    parser.add_argument("--resume", type=path, metavar="DIR", help="go on with the replay in DIR that broke off")
     parser.add_argument("--golden", type=path, help="folder of an earlier replay: exit 3 if verdicts differ")
     parser.add_argument("--records", action="store_true", help="write to the config's database too, as a live run")
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Inspect a folder of images, a video or a recording; returns the exit code. Raises InspectorError."""
-    source: Path = arguments.source
+    """Inspect a source, or go on with a replay that broke off; returns the exit code. Raises InspectorError."""
+    if arguments.resume is None:
+        return _replay(arguments)
+    if arguments.source or arguments.config or arguments.out or arguments.records or arguments.follow:
+        raise InputError("--resume goes on with a replay as it was: give nothing else but --golden and --json")
+    from inspector.commands.resume import resume
+
+    return resume(arguments.resume, arguments.golden, as_json=arguments.json)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    """Inspect folders of images, videos or recordings, one after the other.
+
+    With --follow, goes on with images that appear later, until a stop.
+    """
+    sources: Sequence[Path] = arguments.source
     golden: Path | None = arguments.golden
+    if not sources or arguments.out is None:
+        raise InputError("give SOURCE and --out DIR, or --resume DIR to go on with a replay")
     config = load_config(config_path(arguments))
-    settings = source_settings(source)
-    camera = next(iter(config.line.cameras))
-    if isinstance(settings, RecordingSettings):
-        of_config = [known for known in config.line.cameras.values() if isinstance(known, RecordingSettings)]
-        scale = {
-            "mm_per_px": load_recipe(config.line.recipe).recipe.mm_per_px_along,
-            "rescale": any(known.rescale for known in of_config),
-        }
-        settings = settings.model_copy(update=scale)
+    named = ", ".join(map(str, sources))
+    of_config = [known for known in config.line.cameras.values() if isinstance(known, RecordingSettings)]
+    settings = at_scale(
+        following(source_settings(sources)) if arguments.follow else source_settings(sources),
+        load_recipe(config.line.recipe).recipe.mm_per_px_along,
+        rescale=any(known.rescale for known in of_config),
+    )
+    camera = _recorded_camera(settings) or next(iter(config.line.cameras))
     with open_source(settings) as opened:
         # Opening the source here makes an unreadable one fail before any process starts.
-        if isinstance(settings, RecordingSettings) and isinstance(opened, RecordingSource):
-            camera = opened.camera
         if opened.total() == 0:
-            raise SourceError(f"{source}: holds no frames")
+            raise SourceError(f"{named}: holds no frames")
         for note in opened.notes():
-            print(f"{source}: {note}", file=sys.stderr)
+            print(f"{named if len(sources) == 1 else 'sources'}: {note}", file=sys.stderr)
     if golden is not None:
         compare(golden, golden)
     line = config.line.model_copy(
@@ -83,13 +110,38 @@ def run(arguments: argparse.Namespace) -> int:
         }
     )
     finished = run_session(config, line, arguments.out.resolve(), quiet=arguments.json)
-    if arguments.json:
+    return finish(finished, golden, line, as_json=arguments.json)
+
+
+def finish(finished: Finished, golden: Path | None, line: LineConfig, *, as_json: bool) -> int:
+    """Print a replay's summary and compare it with the golden one; returns the exit code."""
+    if as_json:
         print(json.dumps(finished.summary, ensure_ascii=False))
     else:
         print_summary(finished)
-    if finished.exit_code:
+    if finished.exit_code and not any(_follows(settings) for settings in line.cameras.values()):
+        if not as_json:
+            print(f"stopped  `inspector replay --resume {finished.out}` goes on with it")
         return finished.exit_code
-    return _approve(golden, finished.out, as_json=arguments.json) if golden is not None else 0
+    return _approve(golden, finished.out, as_json=as_json) if golden is not None else 0
+
+
+def _follows(settings: SourceSettings) -> bool:
+    """Whether only a stop ends this source."""
+    if isinstance(settings, ListSettings):
+        return _follows(settings.sources[-1])
+    return isinstance(settings, FolderSettings) and settings.follow
+
+
+def _recorded_camera(settings: SourceSettings) -> str | None:
+    """The camera of the recordings; None without one. Raises SourceError for recordings of several cameras."""
+    every = settings.sources if isinstance(settings, ListSettings) else (settings,)
+    cameras = {RecordingSource(each.path).camera for each in every if isinstance(each, RecordingSettings)}
+    if len(cameras) > 1:
+        raise SourceError(
+            f"recordings of cameras {', '.join(sorted(cameras))}: replay those of one camera at a time"
+        )
+    return next(iter(cameras), None)
 
 
 def _approve(golden: Path, out: Path, *, as_json: bool) -> int:

@@ -61,18 +61,26 @@ def run_session(
     report: bool = True,
     quiet: bool = False,
     control: Path | None = None,
+    resume: Callable[[LineConfig], LineConfig] | None = None,
 ) -> Finished:
     """Run `line`, which is `config` with its overrides, into the folder `out`. Raises InspectorError.
 
-    `out` must not hold a run yet. `control` is the path of the socket that accepts an engine swap; None accepts
-    none.
+    `out` must not hold a run yet, unless `resume` is given: it prepares the folder, once nobody else uses it, and
+    returns the line to run. `control` is the path of the socket that accepts an engine swap; None accepts none.
     """
-    with claimed(out), private_folder(line.links, _shared_bytes(line)) as links, StopRequest() as stop:
+    with (
+        claimed(out, may_hold_run=resume is not None),
+        private_folder(line.links, _shared_bytes(line)) as links,
+        StopRequest() as stop,
+    ):
+        line = line if resume is None else resume(line)
         # All processes of a run use one copy of the recipe: the file may be edited before a later one starts.
         recipe = out / RECIPE_NAME
         recipe.write_bytes(read_bytes(line.recipe))
         sinks = line.sinks.model_copy(update={"out": out})
-        line = line.model_copy(update={"links": links, "sinks": sinks, "recipe": recipe})
+        line = line.model_copy(
+            update={"links": links, "sinks": sinks, "recipe": recipe, "identity": config.identity}
+        )
         _write(out / CONFIG_NAME, line.json_for_people(), 0o640)
         resolved = links / CONFIG_NAME
         _write(resolved, line.json_for_stages(), 0o600)
@@ -107,10 +115,11 @@ def _write(path: Path, text: str, mode: int) -> None:
 
 
 @contextlib.contextmanager
-def claimed(out: Path) -> Iterator[None]:
+def claimed(out: Path, *, may_hold_run: bool = False) -> Iterator[None]:
     """Create a run's folder and lock it; a run that fails before its first process leaves nothing in it.
 
-    Raises InputError if the folder already holds a run, another run uses it, or it cannot be written.
+    Raises InputError if the folder already holds a run, unless it may, if another run uses it, or if it cannot be
+    written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -124,12 +133,15 @@ def claimed(out: Path) -> Iterator[None]:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"{out}: another run is at work in it: give another --out") from None
-        if (out / VERDICTS_NAME).exists():
-            raise InputError(f"{out}: already holds a run: give another --out, or remove it first")
+        if (out / VERDICTS_NAME).exists() and not may_hold_run:
+            raise InputError(
+                f"{out}: already holds a run: give another --out, or remove it first; `inspector replay --resume "
+                f"{out}` goes on with a replay that broke off"
+            )
         try:
             yield
         finally:
-            if not (out / VERDICTS_NAME).exists():
+            if not may_hold_run and not (out / VERDICTS_NAME).exists():
                 for name in (CONFIG_NAME, RECIPE_NAME, *LEFT_BEHIND):
                     (out / name).unlink(missing_ok=True)
                 with contextlib.suppress(OSError):  # not empty

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inspector.config.toml import parse, read_bytes, validate
+from inspector.core.tiling import Fit
 from inspector.errors import ConfigError
 from inspector.passwords import PLACE, check_source, has_place, masked, with_password
 
@@ -163,10 +164,57 @@ class PythonSettings(BaseModel):
         return options
 
 
+FileSettings = FolderSettings | VideoSettings | RecordingSettings
+"""Sources that lie on a disk."""
+
+
+class ListSettings(BaseModel):
+    """Several folders, videos or recordings, one after the other."""
+
+    model_config = _STRICT
+    type: Literal["list"]
+    sources: Annotated[tuple[Annotated[FileSettings, Field(discriminator="type")], ...], Field(min_length=1)]
+
+    @field_validator("sources")
+    @classmethod
+    def _end(cls, sources: tuple[FileSettings, ...]) -> tuple[FileSettings, ...]:
+        if any(isinstance(source, FolderSettings) and source.follow for source in sources[:-1]):
+            raise ValueError("only the last source may have follow = true: what comes after it would never begin")
+        return sources
+
+
 SourceSettings = Annotated[
-    FolderSettings | VideoSettings | RecordingSettings | CameraSettings | SimulatorSettings | PythonSettings,
+    ListSettings
+    | FolderSettings
+    | VideoSettings
+    | RecordingSettings
+    | CameraSettings
+    | SimulatorSettings
+    | PythonSettings,
     Field(discriminator="type"),
 ]
+
+
+class FrameSettings(BaseModel):
+    """What happens to frames of another size than the engine's; without a key they end uninspected."""
+
+    model_config = _STRICT
+    tile: bool = False
+    """Inspect longer or wider frames in tiles that overlap."""
+    pad: bool = False
+    """Inspect shorter or narrower frames; they are mirrored at their edges up to the engine's size."""
+    overlap_px: Annotated[int, Field(ge=0, le=1024)] = 128
+    """Least overlap of neighbouring tiles, capped at half of the engine's size. Where tiles meet, each is used up
+    to half the overlap inside its edge. With 128 px a tenth of the differences at a seam is left."""
+
+    def fit(self, height: int, width: int, map_stride: int) -> Fit:
+        """These rules for an engine of this size."""
+        return Fit((height, width), map_stride, self.tile, self.pad, self.overlap_px)
+
+    @property
+    def any_size(self) -> bool:
+        """Whether frames may have another size than the engine's."""
+        return self.tile or self.pad
 
 
 class BatchSettings(BaseModel):
@@ -281,7 +329,8 @@ class HealthSettings(BaseModel):
     port: Annotated[int, Field(ge=1, le=65535)]
 
 
-def _runtime_folder() -> Path:
+def default_links() -> Path:
+    """The folder of the links when a config names none."""
     base = os.environ.get("XDG_RUNTIME_DIR", tempfile.gettempdir())
     return Path(base) / f"inspector-{os.getuid()}"
 
@@ -307,6 +356,7 @@ class LineConfig(BaseSettings):
     deadline_ms: Annotated[float, Field(gt=0.0, le=3_600_000.0)] = 500.0
     """Time allowed from capture to verdict; a frame without a result by then is UNINSPECTED."""
     cameras: Annotated[dict[str, SourceSettings], Field(min_length=1)]
+    frames: FrameSettings = FrameSettings()
     batch: BatchSettings = BatchSettings()
     backend: EngineSettings = EngineSettings()
     sinks: SinkSettings = SinkSettings()
@@ -316,10 +366,14 @@ class LineConfig(BaseSettings):
     """The gate; None only records verdicts. A replay never has one."""
     health: HealthSettings | None = None
     """The health server; None starts none. A replay never has one."""
-    links: Path = Field(default_factory=_runtime_folder)
+    links: Path = Field(default_factory=default_links)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; created for its owner only."""
     replay: bool = False
     """Set by `inspector replay` alone: ingest epochs and verdicts do not depend on when it runs."""
+    resume_frames: Annotated[int, Field(ge=0)] | None = None
+    """Set by `inspector replay --resume` alone: so many frames of the source need not be inspected again."""
+    identity: str | None = None
+    """Set by a run alone: name and content hash of the config file that this one was resolved from."""
 
     def json_for_people(self) -> str:
         """All settings with defaults, without passwords, to be kept with the results."""
@@ -390,9 +444,10 @@ def load_config(path: Path) -> LoadedConfig:
     _refuse_password(path, values)
     _refuse_unknown_variables()
     line = validate(path, values, LineConfig)
-    if line.replay and path.suffix == ".toml":
-        raise ConfigError(f"{path}: replay: is set by `inspector replay` alone: remove it")
-    identity = f"{line.name}@{hashlib.sha256(raw).hexdigest()[:12]}"
+    set_by_a_run = {"replay", "resume_frames", "identity"} & line.model_fields_set
+    if set_by_a_run and path.suffix == ".toml":
+        raise ConfigError(f"{path}: {', '.join(sorted(set_by_a_run))}: set by a run alone: remove it")
+    identity = line.identity or f"{line.name}@{hashlib.sha256(raw).hexdigest()[:12]}"
     return LoadedConfig(path, _absolute(line, path.resolve().parent), identity)
 
 
@@ -441,6 +496,10 @@ def _absolute_source(source: SourceSettings, base: Path) -> SourceSettings:
         return source.model_copy(update={"device": str(base / source.device)})
     if isinstance(source, SimulatorSettings | PythonSettings):
         return source
+    if isinstance(source, ListSettings):
+        return source.model_copy(
+            update={"sources": tuple(_absolute_source(each, base) for each in source.sources)}
+        )
     return source.model_copy(update={"path": base / source.path})
 
 

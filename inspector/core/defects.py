@@ -69,19 +69,21 @@ def enlarge(segmentation: Segmentation, height: int, width: int) -> tuple[Pixels
     """(kind, score) at frame size, uint8 [H, W]: kind by nearest neighbour, score bilinear.
 
     A cell whose pixels would all lose score keeps its own score in each of them. Bilinear alone gives a line of
-    one cell 0.875 of its score at stride 4 and 0.75 at stride 2, a single cell 0.77 and 0.56: a defect that reaches
-    a high threshold in the engine's map would reach it nowhere in the frame.
+    one cell 0.875 of its score at stride 4 and 0.75 at stride 2, a single cell 0.77 and 0.56: a defect that
+    reaches a high threshold in the engine's map would reach it nowhere in the frame.
     """
-    kind, score = segmentation.kind, segmentation.score
-    if kind.shape == (height, width):
+    kind, score, stride = segmentation.kind, segmentation.score, segmentation.map_stride
+    if stride == 1:
         return kind, score
-    size = (width, height)
+    size = (kind.shape[1] * stride, kind.shape[0] * stride)
     large = np.asarray(cv2.resize(score, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-    highest = _highest(large, segmentation.map_stride)
+    highest = _highest(large, stride)
     peaks = cv2.bitwise_and(score, cv2.compare(score, highest, cv2.CMP_GT))
     if cv2.countNonZero(peaks):
         large = np.asarray(cv2.max(large, cv2.resize(peaks, size, interpolation=cv2.INTER_NEAREST)), np.uint8)
-    return np.asarray(cv2.resize(kind, size, interpolation=cv2.INTER_NEAREST), np.uint8), large
+    # The last cells of a frame whose size does not divide by the stride reach over its edge.
+    kind = np.asarray(cv2.resize(kind, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return kind[:height, :width], large[:height, :width]
 
 
 def _highest(large: Pixels, stride: int) -> Pixels:
@@ -110,9 +112,14 @@ def find_candidates(segmentation: Segmentation, height: int, width: int, thresho
         np.ascontiguousarray(segmentation.score[rows, columns]),
         stride,
     )
-    kind, score = enlarge(part, part.kind.shape[0] * stride, part.kind.shape[1] * stride)
+    top, left = rows.start * stride, columns.start * stride
+    kind, score = enlarge(
+        part,
+        min(part.kind.shape[0] * stride, height - top),
+        min(part.kind.shape[1] * stride, width - left),
+    )
     mask = threshold_maps(kind, score, thresholds)
-    return Candidates(mask, score, columns.start * stride, rows.start * stride, (height, width))
+    return Candidates(mask, score, left, top, (height, width))
 
 
 class Components(msgspec.Struct, frozen=True):

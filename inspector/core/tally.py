@@ -49,6 +49,8 @@ class Tally:
         self.latency = LatencyTally()
         self.engines: Counter[str] = Counter()
         self._ids_before: dict[str, frozenset[str]] = {}
+        self._before_first = 0
+        """Verdicts without a time that were added before the first one with a time: those of an earlier decide."""
         self._first_ns: int | None = None
         self._last_ns = 0
 
@@ -65,6 +67,8 @@ class Tally:
         else:
             self.engines[verdict.engine] += 1
         self._count_defects(verdict)
+        if total_ms is None and self._first_ns is None:
+            self._before_first += 1
         if total_ms is not None:
             self.latency.add(total_ms)
             if self._first_ns is None:
@@ -88,10 +92,10 @@ class Tally:
         self.uninspected_reasons["other" if full else reason] += 1
 
     def frames_per_second(self) -> float:
-        """Mean rate from the first capture to the last verdict."""
+        """Mean rate from the first capture to the last verdict, without verdicts of an earlier decide."""
         if self._first_ns is None or self._last_ns <= self._first_ns:
             return 0.0
-        return self.captured / ((self._last_ns - self._first_ns) / 1e9)
+        return (self.captured - self._before_first) / ((self._last_ns - self._first_ns) / 1e9)
 
     def figures(self) -> dict[str, Any]:
         """The counted part of summary.json."""

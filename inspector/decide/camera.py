@@ -46,6 +46,8 @@ class Camera:
     """Epochs of ended ingests whose frames are all accounted for by their own count, newest last."""
     early: dict[tuple[int, int], Inspection] = field(default_factory=dict)
     """(ingest epoch, frame id) → result that arrived before its frame's announcement."""
+    known_frames: int = 0
+    """Frames that a resumed replay has verdicts of: seeing them again only shows which defects continue."""
     left_gaps: list[tuple[int, int, int]] = field(default_factory=list)
     """(ingest epoch, first frame id, one past the last) that an earlier decide left without a verdict."""
     total: int | None = None

@@ -1,6 +1,6 @@
 """decide without sockets: announcements and results in, verdicts in order out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -17,7 +17,7 @@ from inspector.core.verdicts import Outcome, Quota, SettledFrame, VerdictMaker
 from inspector.decide.camera import Camera, next_frame
 from inspector.errors import WireError
 from inspector.monitoring.counters import Meters
-from inspector.values import Announcement, Code, Decision, Inspection, Uninspected, Verdict
+from inspector.values import REPLAY_EPOCH, Announcement, Code, Decision, Inspection, Uninspected, Verdict
 from inspector.wire.messages import End, News, Parts, Result, decode_news, decode_results
 
 STOPPED_REASON: Final = Uninspected(Code.STOPPED, "stopped before a result came")
@@ -111,6 +111,12 @@ class Decide:
         if camera in self._cameras:
             self._cameras[camera].next_frames[ingest_epoch] = next_frame
 
+    def resume_replay(self, first_frame: int) -> None:
+        """Expect the frames from `first_frame` on; those with a verdict get no second one."""
+        for camera in self._cameras.values():
+            camera.known_frames = camera.next_frames.get(REPLAY_EPOCH, 0)
+            camera.next_frames[REPLAY_EPOCH] = min(first_frame, camera.known_frames)
+
     def news(self, parts: Parts, now_ns: int) -> None:
         """Apply one message from ingest; raises WireError for a refused part, after applying the rest."""
         refused: WireError | None = None
@@ -153,9 +159,7 @@ class Decide:
 
     def _enter(self, name: str, camera: Camera, epoch: int, now_ns: int) -> None:
         """Close the previous ingest's pending frames first, because the new ingest counts frame ids from 0."""
-        self._given += [
-            self._outcome(camera, settled, now_ns) for settled in camera.ledger.close(RESTARTED_REASON, now_ns)
-        ]
+        self._given += self._outcomes(camera, camera.ledger.close(RESTARTED_REASON, now_ns), now_ns)
         camera.replace_ingest(epoch, self._fresh(), self._maker(name))
         if self._meters is not None:
             self._meters.begins[name] += 1
@@ -249,22 +253,20 @@ class Decide:
                 if settled is None:
                     waiting.remove(camera)
                 else:
-                    given.append(self._outcome(camera, settled, now_ns))
+                    given += self._outcomes(camera, [settled], now_ns)
         self.behind = bool(waiting)
         for camera in self._cameras.values():
             lost = camera.ledger.lost(TURN_LOST_FRAMES)
             self.behind |= bool(lost)
-            given += [self._outcome(camera, each, now_ns) for each in lost]
+            given += self._outcomes(camera, lost, now_ns)
         return given
 
     def close(self, now_ns: int) -> list[Outcome]:
         """Close all ledgers and return the verdicts of the remaining frames."""
         given, self._given = self._given, []
-        return given + [
-            self._outcome(camera, settled, now_ns)
-            for camera in self._cameras.values()
-            for settled in camera.ledger.close(STOPPED_REASON, now_ns)
-        ]
+        for camera in self._cameras.values():
+            given += self._outcomes(camera, camera.ledger.close(STOPPED_REASON, now_ns), now_ns)
+        return given
 
     def next_deadline_ns(self) -> int | None:
         """The earliest deadline of an open frame; None when no frame is open."""
@@ -327,8 +329,13 @@ class Decide:
         except KeyError:
             raise WireError(f"camera {name!r} is not in the config") from None
 
-    def _outcome(self, camera: Camera, settled: SettledFrame, now_ns: int) -> Outcome:
-        return self._counted(camera, camera.maker.make(settled, now_ns), now_ns)
+    def _outcomes(self, camera: Camera, frames: Iterable[SettledFrame], now_ns: int) -> list[Outcome]:
+        made = [camera.maker.make(settled, now_ns) for settled in frames]
+        return [
+            self._counted(camera, outcome, now_ns)
+            for outcome in made
+            if outcome.verdict.frame_id >= camera.known_frames
+        ]
 
     def _counted(self, camera: Camera, outcome: Outcome, now_ns: int) -> Outcome:
         self.tally.add(outcome.verdict, outcome.total_ms, now_ns)

@@ -86,6 +86,8 @@ def main(config: LoadedConfig) -> None:
         for camera, of_camera in places.items():
             for ingest_epoch, next_frame in of_camera.items():
                 decide.resume(camera, ingest_epoch, next_frame)
+        if line.resume_frames is not None:
+            decide.resume_replay(line.resume_frames)
         for camera, of_camera_gaps in gaps.items():
             decide.resume_gaps(camera, of_camera_gaps)
         forget_confirmed(line.links, list(line.cameras))
@@ -131,7 +133,7 @@ def _serve(
     given: list[Outcome] = []
     while True:
         timeout_ms = 0 if decide.behind else _timeout_ms(decide, stopping=drain.begun)
-        timeout_ms = min(timeout_ms, sinks.next_turn_ms)
+        timeout_ms = int(min(timeout_ms, sinks.next_turn_ms))
         coalesce_ms = min(timeout_ms, decide.coalesce_ms) if not drain.begun else 0
         if coalesce_ms:
             answers.poll(coalesce_ms)

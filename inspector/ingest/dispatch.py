@@ -9,6 +9,7 @@ import structlog
 import zmq
 
 from inspector.core.slots import Slots
+from inspector.core.tiling import Fit
 from inspector.errors import WireError
 from inspector.repeated import Repeated
 from inspector.runtime.stop import StopRequest
@@ -60,12 +61,14 @@ class Dispatch:
         ingest_epoch: int,
         stop: StopRequest,
         view: ViewPace,
+        fit: Fit,
     ) -> None:
-        self._socket, self._ring, self._view = socket, ring, view
+        self._socket, self._ring, self._view, self._fit = socket, ring, view, fit
         self._deadline_ns, self._ingest_epoch = deadline_ns, ingest_epoch
         self._slots = Slots(ring.slots)
         self._room: dict[bytes, int] = {}
-        """Worker → its credit: how many frames it can still take."""
+        """Worker → its credit: how many engine inputs it can still take. A frame of several inputs may overdraw
+        it, because it may have more of them than the worker ever grants."""
         self.refused = 0
         self._refusals = Repeated()
         self._poller = zmq.Poller()
@@ -75,11 +78,16 @@ class Dispatch:
 
     @property
     def credit(self) -> int:
-        """Frames that can be sent now: the total credit, limited by free slots."""
-        return min(sum(self._room.values()), self._slots.free)
+        """Engine inputs that can be sent now: the total credit, limited by free slots."""
+        return min(sum(room for room in self._room.values() if room > 0), self._slots.free)
+
+    def inputs(self, frame: Frame) -> int:
+        """Credit that a frame costs."""
+        height, width = frame.pixels.shape
+        return self._fit.inputs((height, width))
 
     def wait_for_credit(self, timeout_ms: float = float("inf")) -> int:
-        """Wait until frames can be sent, a stop is requested or the time is up; return how many can be sent."""
+        """Wait until frames can be sent, a stop is requested or the time is up; return the credit."""
         until_s = time.monotonic() + timeout_ms / 1e3
         self._hear()
         while not self.credit and not self._stop:
@@ -98,15 +106,25 @@ class Dispatch:
         sent = 0
         while sent < len(frames) and self.credit:
             worker = max(self._room, key=self._room.__getitem__)
-            count = min(len(frames) - sent, self._room[worker], self._slots.free)
-            if self._send_to(worker, frames[sent : sent + count]):
-                sent += count
+            inputs = self._affordable(frames[sent:], worker)
+            if self._send_to(worker, frames[sent : sent + len(inputs)], inputs):
+                sent += len(inputs)
         return sent
 
-    def _send_to(self, worker: bytes, frames: Sequence[Frame]) -> bool:
+    def _affordable(self, frames: Sequence[Frame], worker: bytes) -> list[int]:
+        """The inputs of each of the first frames that a worker has credit for; the last one may overdraw it."""
+        room, costs = self._room[worker], list[int]()
+        for frame in frames[: self._slots.free]:
+            if room <= 0:
+                break
+            costs.append(self.inputs(frame))
+            room -= costs[-1]
+        return costs
+
+    def _send_to(self, worker: bytes, frames: Sequence[Frame], inputs: Sequence[int]) -> bool:
         headers: list[FrameHeader] = []
         planes: list[memoryview] = []
-        for frame in frames:
+        for frame, cost in zip(frames, inputs, strict=True):
             pixels = frame.pixels
             lent_until_ns = frame.captured_monotonic_ns + self._deadline_ns
             slot = self._slots.take(frame.frame_id, lent_until_ns)
@@ -126,13 +144,14 @@ class Dispatch:
                     slot,
                     self._view.wants_one(),
                     lent_until_ns,
+                    cost,
                 )
             )
         message = encode(Frames(frames[0].camera, self._ingest_epoch, headers))
         if not self._tell(worker, message, *planes):
             self._slots.release(frame.frame_id for frame in frames)
             return False
-        self._room[worker] -= len(frames)
+        self._room[worker] -= sum(inputs)
         return True
 
     def _tell(self, worker: bytes, message: bytes, *planes: memoryview) -> bool:
@@ -175,4 +194,4 @@ class Dispatch:
         elif message.ingest_epoch == self._ingest_epoch:
             self._slots.release(message.done)
             if worker in self._room:
-                self._room[worker] += message.frames
+                self._room[worker] += message.inputs

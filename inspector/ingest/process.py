@@ -20,12 +20,13 @@ from inspector.errors import ConfigError, WorkError
 from inspector.folders import make_own_folder
 from inspector.ingest.dispatch import Dispatch, ViewPace
 from inspector.ingest.learned import LearnedLimits
+from inspector.ingest.resume import files_so_far, keep_order, pass_over
 from inspector.repeated import Repeated
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import CAPTURED, READY, Notifier, Pulse
 from inspector.runtime.sending import send, set_retry
 from inspector.runtime.stop import StopRequest
-from inspector.sources import WhenBehind, at_scale, open_source
+from inspector.sources import Source, WhenBehind, at_scale, open_source
 from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, Uninspected
 from inspector.wire.captures import CaptureCount, confirmed
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
@@ -169,6 +170,10 @@ class Announcer:
         self._untold.append(Fault(self._camera, self.ingest_epoch, frame.frame_id, reason))
         self.tell()
 
+    def forget_untold(self) -> None:
+        """Drop the queued announcements: of frames that have their verdicts from before a resume."""
+        self._untold.clear()
+
     def end(self) -> None:
         """Announce that this ingest captures no more."""
         self._untold.append(
@@ -233,11 +238,14 @@ def main(config: LoadedConfig, camera: str) -> None:
     manifest = read_manifest(line.engine)
     batch = line.batch.frames(manifest.max_batch)
     settings = at_scale(line.cameras[camera], recipe.recipe.mm_per_px_along)
+    source = open_source(settings)
+    files = files_so_far(line.sinks.out) if line.resume_frames is not None else []
+    keep_order(source, files)
     notifier = Notifier()
     with (
         hold_place(f"ingest-{camera}", line.links),
         StopRequest() as stop,
-        open_source(settings) as source,
+        source,
         open_context() as context,
     ):
         news = open_sender(context, NEWS, line.links, linger_ms=NEWS_LINGER_MS)
@@ -261,7 +269,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 news,
                 stop,
                 recipe,
-                manifest.height,
+                _first_height_px(source, manifest.height),
                 line.coil,
                 Pulse(notifier, "frames"),
                 PlaceFile(line.links, camera, list(line.cameras)) if live else None,
@@ -277,18 +285,28 @@ def main(config: LoadedConfig, camera: str) -> None:
                 announcer.ingest_epoch,
                 stop,
                 ViewPace(line.view.frames_per_second),
+                line.frames.fit(manifest.height, manifest.width, manifest.map_stride),
             )
+            captures = source.captures()
             announcer.begin(source.total())
             notifier.tell(**{READY: "1"})
             log.info("ingest started", source=line.cameras[camera].type)
             feed = _feed_shedding if live else _feed_waiting
-            feed(source.captures(), announcer, dispatch, stop)
+            pass_over(captures, line.resume_frames or 0, files, announcer, stop)
+            feed(captures, announcer, dispatch, stop)
             announcer.end()
             notifier.tell(**{CAPTURED: str(announcer.captured)})
             log.info("ingest ended", captured=announcer.captured, refused=dispatch.refused)
             announcer.wait_confirmed(line.links)
         finally:
             ring.close()
+
+
+def _first_height_px(source: Source, of_engine_px: int) -> int:
+    """The height of a first frame that cannot be read: that of the first one whose size is known, else the
+    engine's."""
+    _, (height, _) = next(source.sizes(), ("", (of_engine_px, 0)))
+    return height
 
 
 def slots_for(frame_bytes: int, batch: int) -> int:
@@ -308,7 +326,7 @@ def _feed_waiting(
             return
         frames: list[Frame] = []
         until_s = time.monotonic() + RECORDING_CHUNK_S
-        while len(frames) < min(credit, CHUNK_FRAMES):
+        while credit > 0 and len(frames) < CHUNK_FRAMES:
             try:
                 capture = next(captures)
             except StopIteration:
@@ -317,6 +335,7 @@ def _feed_waiting(
             frame = announcer.take(capture) if capture is not None else None
             if frame is not None:
                 frames.append(frame)
+                credit -= dispatch.inputs(frame)
             if time.monotonic() >= until_s:
                 break
         announcer.tell()

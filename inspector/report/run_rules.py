@@ -79,7 +79,7 @@ def read_rules(
         kinds=_kinds(recipe.recipe, manifest),
         mm_per_px=(recipe.recipe.mm_per_px_across, recipe.recipe.mm_per_px_along),
     )
-    if manifest is None:
+    if manifest is None or line.frames.any_size:
         return rules, None
     across, along = recipe.recipe.mm_per_px_across, recipe.recipe.mm_per_px_along
     return replace(rules, frame_mm=(manifest.height * along, manifest.width * across)), None

@@ -151,10 +151,11 @@ class Sinks:
                 "late": gate.late,
                 "breaks": gate.breaks,
             }
-        figures["frame_mm"] = [
-            engine.manifest.height * self._recipe.mm_per_px_along,
-            engine.manifest.width * self._recipe.mm_per_px_across,
-        ]
+        if not self._config.line.frames.any_size:
+            figures["frame_mm"] = [
+                engine.manifest.height * self._recipe.mm_per_px_along,
+                engine.manifest.width * self._recipe.mm_per_px_across,
+            ]
         try:
             write_summary(self._folder, figures)
         except OSError as error:

@@ -1,11 +1,15 @@
 """Sources, which provide frames. The config's `type` selects the kind of source."""
 
+import fnmatch
 import glob
+from collections.abc import Sequence
 from pathlib import Path
 
 from inspector.config.line import (
     CameraSettings,
+    FileSettings,
     FolderSettings,
+    ListSettings,
     PythonSettings,
     RecordingSettings,
     SimulatorSettings,
@@ -19,16 +23,36 @@ from inspector.sources.base import Source, WhenBehind
 _SPEC_HINT = "give an image or a folder of images, a video file, or a recording made by `inspector record`"
 
 
-def at_scale(settings: SourceSettings, mm_per_px_along: float) -> SourceSettings:
-    """Return the settings with the recipe's scale, against which a recording checks its positions."""
+def at_scale(settings: SourceSettings, mm_per_px_along: float, *, rescale: bool = False) -> SourceSettings:
+    """Return the settings with the recipe's scale, against which recordings check their positions.
+
+    `rescale` allows recordings of another scale, as their own setting does.
+    """
+    if isinstance(settings, ListSettings):
+        scaled = tuple(at_scale(each, mm_per_px_along, rescale=rescale) for each in settings.sources)
+        return settings.model_copy(update={"sources": scaled})
     if isinstance(settings, RecordingSettings):
-        return settings.model_copy(update={"mm_per_px": mm_per_px_along})
+        return settings.model_copy(update={"mm_per_px": mm_per_px_along, "rescale": rescale or settings.rescale})
     return settings
+
+
+def following(settings: FileSettings | ListSettings) -> FileSettings | ListSettings:
+    """Return the settings of a source that goes on with images that appear later. Raises SourceError."""
+    if isinstance(settings, ListSettings):
+        *before, last = settings.sources
+        return settings.model_copy(update={"sources": (*before, following(last))})
+    if not isinstance(settings, FolderSettings):
+        raise SourceError(f"{settings.path}: --follow is for a folder of images, which others can add to")
+    return settings.model_copy(update={"follow": True})
 
 
 def open_source(settings: SourceSettings) -> Source:
     """Create the source that the settings describe; the caller enters it."""
     match settings:
+        case ListSettings():
+            from inspector.sources.sequence import SequenceSource
+
+            return SequenceSource([(each.path.name, open_source(each)) for each in settings.sources])
         case FolderSettings():
             from inspector.sources.folder import FolderSource
 
@@ -65,27 +89,40 @@ def open_source(settings: SourceSettings) -> Source:
             return load_source(settings)
 
 
-def source_settings(path: Path) -> FolderSettings | VideoSettings | RecordingSettings:
-    """Return the settings for a path from the command line; raises SourceError for a path that is no source.
+def source_settings(paths: Sequence[Path]) -> FileSettings | ListSettings:
+    """Return the settings for paths from the command line; raises SourceError for a path that is no source.
 
-    An image becomes its folder with the image's name as the pattern; wildcards in the last part of the path become
-    the pattern.
+    Several paths, or a pattern that matches several folders and videos, become a list. An image becomes its folder
+    with the image's name as the pattern; a pattern for images becomes the folder's pattern.
     """
-    from inspector.sources.folder import printable
-    from inspector.sources.recording import RECORDING_NAME
+    found = [settings for path in paths for settings in _settings(path)]
+    return found[0] if len(found) == 1 else ListSettings(type="list", sources=tuple(found))
+
+
+def _settings(path: Path) -> list[FileSettings]:
+    from inspector.sources.folder import FolderSource, in_natural_order
     from inspector.sources.video import VIDEO_ENDINGS
 
     path = path.resolve()
-    if printable(str(path)) != str(path):
-        raise SourceError(
-            f"{printable(str(path))}: its name is not UTF-8, which results could not hold; rename it"
-        )
+    if path.exists() or not any(mark in path.name for mark in "*?["):
+        return [_one(path)]
+    named = [each for each in FolderSource(path.parent).visible() if fnmatch.fnmatchcase(each.name, path.name)]
+    several = [each for each in named if each.is_dir() or each.suffix.lower() in VIDEO_ENDINGS]
+    if several and not any(each.suffix.lower() in IMAGE_ENDINGS for each in named if each not in several):
+        return [_one(each) for each in in_natural_order(several)]
+    _check_name(path)
+    return [FolderSettings(type="folder", path=path.parent, pattern=path.name)]
+
+
+def _one(path: Path) -> FileSettings:
+    from inspector.sources.recording import RECORDING_NAME
+    from inspector.sources.video import VIDEO_ENDINGS
+
+    _check_name(path)
     if path.is_dir():
         if (path / RECORDING_NAME).exists():
             return RecordingSettings(type="recording", path=path)
         return FolderSettings(type="folder", path=path)
-    if not path.exists() and any(mark in path.name for mark in "*?["):
-        return FolderSettings(type="folder", path=path.parent, pattern=path.name)
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder: {_SPEC_HINT}")
     if path.suffix.lower() in VIDEO_ENDINGS:
@@ -95,4 +132,13 @@ def source_settings(path: Path) -> FolderSettings | VideoSettings | RecordingSet
     raise SourceError(f"{path}: neither a folder nor a video ({', '.join(sorted(VIDEO_ENDINGS))}): {_SPEC_HINT}")
 
 
-__all__ = ["Source", "WhenBehind", "open_source", "source_settings"]
+def _check_name(path: Path) -> None:
+    from inspector.sources.folder import printable
+
+    if printable(str(path)) != str(path):
+        raise SourceError(
+            f"{printable(str(path))}: its name is not UTF-8, which results could not hold; rename it"
+        )
+
+
+__all__ = ["Source", "WhenBehind", "at_scale", "following", "open_source", "source_settings"]

@@ -4,7 +4,7 @@ import fnmatch
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -47,8 +47,13 @@ class FolderSource:
         self._pattern = pattern
         self._follow = follow
         self._grey_window = grey_window
+        self._first: Sequence[str] = ()
         self._files: list[Path] | None = None
         self._left_out: Counter[str] = Counter()
+
+    def begin_with(self, names: Sequence[str]) -> None:
+        """Take these files first, in this order; call it before the source is opened. A missing one is a fault."""
+        self._first = names
 
     def __enter__(self) -> Self:
         files, self._left_out = self._look()
@@ -56,27 +61,34 @@ class FolderSource:
             endings = ", ".join(sorted(IMAGE_ENDINGS))
             what = "no image in it" if self._pattern == "*" else f"no image in it is called {self._pattern}"
             raise SourceError(f"{self.path}: {what} ({endings}); subfolders are not searched")
-        self._files = sorted(files, key=_order(files))
+        files = in_natural_order(files)
+        if self._first:
+            named = {printable(path.name): path for path in files}
+            first = [named.pop(name, self.path / name) for name in self._first]
+            files = [*first, *(path for path in files if printable(path.name) in named)]
+        self._files = files
         return self
 
     def _look(self) -> tuple[list[Path], Counter[str]]:
         """Return the images, and counts of everything else by kind; hidden files are ignored."""
         files, left_out = [], Counter[str]()
+        for entry in self.visible():
+            if entry.is_dir():
+                left_out["subfolder"] += 1
+            elif entry.suffix.lower() not in IMAGE_ENDINGS:
+                left_out[printable(entry.suffix) or "nameless"] += 1
+            elif fnmatch.fnmatchcase(entry.name, self._pattern):
+                files.append(entry)
+        return files, left_out
+
+    def visible(self) -> list[Path]:
+        """Return every entry of the folder that is not hidden; raises SourceError."""
         try:
-            for entry in self.path.iterdir():
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    left_out["subfolder"] += 1
-                elif entry.suffix.lower() not in IMAGE_ENDINGS:
-                    left_out[printable(entry.suffix) or "nameless"] += 1
-                elif fnmatch.fnmatchcase(entry.name, self._pattern):
-                    files.append(entry)
+            return [entry for entry in self.path.iterdir() if not entry.name.startswith(".")]
         except NotADirectoryError:
             raise SourceError(f"{self.path}: not a folder; give the folder that holds the images") from None
         except OSError as error:
             raise SourceError(f"{self.path}: cannot be read: {error.strerror}") from error
-        return files, left_out
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -128,7 +140,7 @@ class FolderSource:
             time.sleep(_POLL_S / 2)
             yield None
             new = [path for path in self._look()[0] if path not in taken]
-            for path in sorted(new, key=_order(new)):
+            for path in in_natural_order(new):
                 state, now_s = _state(path), time.monotonic()
                 if path not in seen or seen[path][0] != state:
                     seen[path] = state, now_s
@@ -161,11 +173,8 @@ def _state(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _order(files: list[Path]) -> Callable[[Path], tuple[list[str | tuple[Decimal, ...]], str]]:
-    """Return the sort key: numbers in names compare by value, 1.25 before 1.5 before 12.
-
-    Names that are hashes compare as plain text.
-    """
+def in_natural_order(files: list[Path]) -> list[Path]:
+    """Sort by name: numbers in names compare by value, 1.25 before 1.5 before 12; hashes compare as plain text."""
     hash_lengths = {len(path.stem) for path in files if _HASH.fullmatch(path.stem) and not path.stem.isdigit()}
 
     def key(path: Path) -> tuple[list[str | tuple[Decimal, ...]], str]:
@@ -175,7 +184,7 @@ def _order(files: list[Path]) -> Callable[[Path], tuple[list[str | tuple[Decimal
         parts = _NUMBER.split(stem.casefold())
         return [_value(part) if index % 2 else part for index, part in enumerate(parts)], path.name
 
-    return key
+    return sorted(files, key=key)
 
 
 def _value(digits: str) -> tuple[Decimal, ...]:

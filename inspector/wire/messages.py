@@ -20,7 +20,7 @@ from inspector.values import (
     Working,
 )
 
-WIRE_VERSION: Final = 4
+WIRE_VERSION: Final = 5
 """Incremented when a header changes; a process refuses every other version."""
 
 IN_MESSAGE: Final = -1
@@ -86,6 +86,8 @@ class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
     """A viewer wants this frame: its maps and pixels are sent on even when it is clean."""
     lent_until_ns: int
     """Monotonic clock: from then on ingest may reuse the slot for another frame."""
+    inputs: int = 1
+    """Credit that it used: the engine inputs that it is cut into. The worker returns as much."""
 
 
 class Frames(msgspec.Struct, frozen=True, array_like=True, tag="frames"):
@@ -114,11 +116,11 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
 
 
 class Credit(msgspec.Struct, frozen=True, array_like=True, tag="credit"):
-    """A worker grants credit for `frames` more frames, and releases the pixels of the frames in `done`."""
+    """A worker grants credit for `inputs` more engine inputs, and releases the pixels of the frames in `done`."""
 
     ingest_epoch: int
     """The ingest that it is meant for; a newer one has lent nothing yet and ignores it."""
-    frames: int
+    inputs: int
     done: list[int]
 
 
@@ -289,9 +291,10 @@ def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryvi
     stride = header.map_stride
     segmentation = pixels = None
     if stride:
-        if stride not in MAP_STRIDES or header.height % stride or header.width % stride:
+        if stride not in MAP_STRIDES:
             raise WireError(f"map stride {stride} for a frame of {header.height}×{header.width}")
-        height, width = header.height // stride, header.width // stride
+        # A frame that was tiled or padded need not divide by the stride: its last cells reach over its edge.
+        height, width = -(-header.height // stride), -(-header.width // stride)
         kind, score = plane(next(planes), height, width), plane(next(planes), height, width)
         pixels = plane(next(planes), header.height, header.width)
         segmentation = Segmentation(kind, score, stride)

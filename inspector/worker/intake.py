@@ -43,6 +43,8 @@ class Lent(msgspec.Struct, frozen=True):
     """A viewer wants the frame: its maps and pixels are sent on even when it is clean."""
     until_ns: int
     """Monotonic clock: from then on ingest may reuse the slot for another frame."""
+    inputs: int
+    """Credit that ingest took for it."""
 
 
 class Intake:
@@ -60,13 +62,14 @@ class Intake:
         self._rings: dict[int, PixelRing] = {}
         """By ingest epoch. The newest two, because frames of an ended ingest may still be queued."""
         self._done: list[int] = []
+        self._done_inputs = 0
         self._leaving = False
 
     def connect(self) -> None:
         """Handle new connections: forget the frames that the previous ingest lent, and send Hello."""
         while self.connections.poll(0):
             recv_monitor_message(self.connections)
-            self._joined, self._done = None, []
+            self._joined, self._done, self._done_inputs = None, [], 0
             if self._leaving:
                 self.parted = True
             else:
@@ -108,17 +111,19 @@ class Intake:
                 pixels = plane(next(inside), header.height, header.width)
             else:
                 pixels = ring.view(header.slot, header.height, header.width)
-            frames.append(Lent(frame_of(self.camera, header, pixels), header.view, header.lent_until_ns))
+            frame = frame_of(self.camera, header, pixels)
+            frames.append(Lent(frame, header.view, header.lent_until_ns, header.inputs))
         return frames
 
-    def release(self, frame_id: int, ingest_epoch: int) -> None:
-        """Return a frame's pixels to its ingest; sent once per chunk, together with new credit."""
+    def release(self, frame_id: int, ingest_epoch: int, inputs: int = 1) -> None:
+        """Return a frame's pixels and its credit to its ingest; sent once per chunk."""
         if ingest_epoch != self._joined:
             return
         self._done.append(frame_id)
-        if len(self._done) >= self._chunk:
-            self._say(Credit(ingest_epoch, 0 if self._leaving else len(self._done), self._done))
-            self._done = []
+        self._done_inputs += inputs
+        if self._done_inputs >= self._chunk:
+            self._say(Credit(ingest_epoch, 0 if self._leaving else self._done_inputs, self._done))
+            self._done, self._done_inputs = [], 0
 
     def leave(self) -> None:
         """Ask for no more frames; `parted` turns true once ingest has answered."""

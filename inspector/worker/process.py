@@ -60,7 +60,8 @@ def main(config: LoadedConfig) -> None:
         ]
         pulse = Pulse(notifier, "frames")
         clean = Filter(recipe.identity, recipe.lowest_step)
-        worker = Worker(backend, clean, batcher, results, stop, int(line.deadline_ms * 1e6), pulse)
+        fit = line.frames.fit(folder.manifest.height, folder.manifest.width, folder.manifest.map_stride)
+        worker = Worker(backend, clean, batcher, results, stop, int(line.deadline_ms * 1e6), pulse, fit)
         notifier.tell(**{READY: "1"})
         log.info("worker started", device=backend.device(), slots=backend.slots, max_batch=batcher.max_frames)
         try:

@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
@@ -14,6 +13,7 @@ import zmq
 from inspector.backends import Answer, Backend
 from inspector.core.batching import Batcher
 from inspector.core.flow import CHUNK_FRAMES, chunk_s
+from inspector.core.tiling import Fit, Maps, Tile
 from inspector.errors import WireError
 from inspector.repeated import Repeated
 from inspector.runtime.notify import TURN_MS, Pulse
@@ -23,6 +23,7 @@ from inspector.values import Code, Frame, Inspection, Pixels, Segmentation, Unin
 from inspector.wire.messages import Filter, Result, encode_results
 from inspector.wire.pixel_ring import page_aligned
 from inspector.worker.intake import Intake
+from inspector.worker.tiled import TiledFrame
 
 DEADLINE_MARGIN: Final = 0.1
 """Share of the deadline reserved for the time from engine to verdict: a late result is wasted work."""
@@ -41,7 +42,7 @@ Socket = zmq.Socket[bytes]
 
 
 class PendingFrame(msgspec.Struct, frozen=True):
-    """A frame that the worker holds: queued, or in a batch."""
+    """A frame, or one tile of it, that the worker holds: queued, or in a batch."""
 
     frame: Frame
     received_ns: int
@@ -51,10 +52,20 @@ class PendingFrame(msgspec.Struct, frozen=True):
     intake: Intake
     ingest_epoch: int
     """Epoch of the ingest that sent it."""
+    inputs: int = 1
+    """Credit to return with it."""
+    tile: Tile | None = None
+    """The part that this entry stands for; None for the whole frame."""
+    tiled: TiledFrame | None = None
+    """Set together with `tile`; the tiles of one frame share it."""
+
+    def pixels(self, size: tuple[int, int]) -> Pixels:
+        """What the engine sees of it, uint8 of the engine's size."""
+        return self.frame.pixels if self.tile is None else self.tile.cut(self.frame.pixels, size)
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Frames that go through the engine together."""
+    """Frames or tiles that go through the engine together."""
 
     held: list[PendingFrame]
     pixels: Pixels
@@ -77,8 +88,9 @@ class Worker:
         stop: StopRequest,
         deadline_ns: int,
         pulse: Pulse,
+        fit: Fit,
     ) -> None:
-        self._pulse = pulse
+        self._pulse, self._fit = pulse, fit
         self._last: Frame | None = None
         self._answered = 0
         self._backend = backend
@@ -86,6 +98,7 @@ class Worker:
         self._engine = backend.folder.identity
         self._size = (backend.manifest.height, backend.manifest.width)
         self._batch_shape = (batcher.max_frames, *self._size)
+        self._inputs_at_once = batcher.max_frames * backend.slots
         self._memory: list[Pixels] = []
         """Free batch buffers: allocating one per batch would cost as much as copying the frames into it."""
         self._stride = backend.manifest.map_stride
@@ -146,17 +159,24 @@ class Worker:
         ingest_epoch, frames = received
         for lent in frames:
             frame = lent.frame
-            held = PendingFrame(frame, now_ns, lent.view, lent.until_ns, intake, ingest_epoch)
+            held = PendingFrame(frame, now_ns, lent.view, lent.until_ns, intake, ingest_epoch, lent.inputs)
             if frame.pixels.shape == self._size:
                 self._batcher.add(held, now_ns)
             else:
-                height, width = frame.pixels.shape
-                fault = Uninspected(
-                    Code.WRONG_SIZE,
-                    f"frame is {height}×{width}, the engine takes {self._size[0]}×{self._size[1]}",
-                )
-                self._report(held, Inspection(self._engine, now_ns, now_ns, now_ns, fault=fault))
+                self._take_other_size(held)
             self._last = frame
+
+    def _take_other_size(self, held: PendingFrame) -> None:
+        """Queue the tiles of a frame that does not have the engine's size, or report that it may have none."""
+        height, width = held.frame.pixels.shape
+        tiles = self._fit.tiles((height, width))
+        if tiles is None:
+            fault = Uninspected(Code.WRONG_SIZE, self._fit.refusal((height, width)))
+            self._settle(held, held.received_ns, fault)
+            return
+        tiled = TiledFrame(len(tiles), (height, width), self._stride)
+        for tile in tiles:
+            self._batcher.add(msgspec.structs.replace(held, tile=tile, tiled=tiled), held.received_ns)
 
     def submit(self, *, flush: bool = False) -> None:
         """Submit due batches while the engine has free slots."""
@@ -168,7 +188,7 @@ class Worker:
             held = [each for each in waiting if self._in_time(each, now_ns)]
             if not held:
                 continue
-            planes = [each.frame.pixels for each in held]
+            planes = [each.pixels(self._size) for each in held]
             memory = None
             laid = self._backend.lay(planes)
             if laid is not None:
@@ -185,14 +205,20 @@ class Worker:
     def _in_time(self, held: PendingFrame, now_ns: int) -> bool:
         """Whether the frame can still make its deadline; if not it is reported, and the engine's time goes to
         one that can."""
+        tiled = held.tiled
+        if tiled is not None and tiled.settled:
+            return False
         in_time_ns = held.frame.captured_monotonic_ns + int(self._deadline_ns * (1 - DEADLINE_MARGIN))
         left_ns = min(in_time_ns, held.lent_until_ns) - now_ns
-        if left_ns >= self._engine_ns:
+        rounds = 1 if tiled is None else -(-tiled.unsubmitted // self._inputs_at_once)
+        if left_ns >= rounds * self._engine_ns:
+            if tiled is not None:
+                tiled.submit(now_ns)
             return True
         if left_ns > 0:
             # Only the estimate says that it is too late: one slow batch must not shed all later frames.
             self._engine_ns //= 2
-        self._report(held, Inspection(self._engine, held.received_ns, now_ns, now_ns, fault=TOO_LATE))
+        self._settle(held, now_ns, TOO_LATE)
         return False
 
     def due_in_ms(self) -> int:
@@ -218,45 +244,65 @@ class Worker:
                 self._memory.append(batch.memory)
             self._batches.append(len(batch.held))
             self._engine_ns = time.monotonic_ns() - batch.submitted_ns
-            for held, inspection in zip(batch.held, self._inspections(batch, answer), strict=True):
-                self._report(held, inspection)
+            if answer.error is not None:
+                self._log_failure(batch, answer.error)
+            for index, held in enumerate(batch.held):
+                self._take_answer(held, batch.submitted_ns, answer, index)
 
-    def _inspections(self, batch: Batch, answer: Answer) -> Iterator[Inspection]:
-        now_ns = time.monotonic_ns()
-        if answer.error is not None:
-            self.failed_batches += 1
-            if self._failures.due() is not None:
-                log.error(
-                    "batch failed",
-                    error=answer.error,
-                    frames=len(batch.held),
-                    first=batch.held[0].frame.frame_id,
-                    failed=self.failed_batches,
-                )
-        for index, held in enumerate(batch.held):
-            times = (held.received_ns, batch.submitted_ns, now_ns)
-            if answer.kind is None or answer.score is None:
-                failed = Uninspected(Code.ENGINE_FAILED, f"engine failed: {answer.error}")
-                yield Inspection(self._engine, *times, fault=failed)
-                continue
-            score = answer.score[index]
-            maps = pixels = None
-            if held.view or score.max() >= self._clean.lowest_step:
-                maps = Segmentation(answer.kind[index], score, self._stride)
-                # A copy, because the slot may be reused before the result is sent.
-                pixels = held.frame.pixels.copy()
-            if time.monotonic_ns() >= held.lent_until_ns:
-                # Ingest may have overwritten the slot while the engine worked.
-                yield Inspection(self._engine, *times, fault=OVERDUE)
-            else:
-                yield Inspection(self._engine, *times, maps, pixels)
+    def _log_failure(self, batch: Batch, error: str) -> None:
+        self.failed_batches += 1
+        if self._failures.due() is not None:
+            log.error(
+                "batch failed",
+                error=error,
+                frames=len(batch.held),
+                first=batch.held[0].frame.frame_id,
+                failed=self.failed_batches,
+            )
+
+    def _take_answer(self, held: PendingFrame, submitted_ns: int, answer: Answer, index: int) -> None:
+        """Report the frame of one place in a batch, once all its maps are there."""
+        tiled = held.tiled
+        if tiled is not None and tiled.settled:
+            return
+        if answer.kind is None or answer.score is None:
+            fault = Uninspected(Code.ENGINE_FAILED, f"engine failed: {answer.error}")
+            self._settle(held, submitted_ns, fault)
+            return
+        kind, score = answer.kind[index], answer.score[index]
+        if tiled is None or held.tile is None:
+            self._settle(held, submitted_ns, (kind, score))
+            return
+        joined = tiled.add(held.tile, kind, score)
+        if joined is not None:
+            self._settle(held, tiled.submitted_ns or submitted_ns, joined)
+
+    def _settle(self, held: PendingFrame, submitted_ns: int, found: Maps | Uninspected) -> None:
+        """Report a frame's maps, or why there are none."""
+        times = (held.received_ns, submitted_ns, time.monotonic_ns())
+        if held.tiled is not None:
+            held.tiled.settled = True
+        if isinstance(found, Uninspected):
+            self._report(held, Inspection(self._engine, *times, fault=found))
+            return
+        maps = pixels = None
+        kind, score = found
+        if held.view or score.max() >= self._clean.lowest_step:
+            maps = Segmentation(kind, score, self._stride)
+            # A copy, because the slot may be reused before the result is sent.
+            pixels = held.frame.pixels.copy()
+        if time.monotonic_ns() >= held.lent_until_ns:
+            # Ingest may have overwritten the slot while the engine worked.
+            self._report(held, Inspection(self._engine, *times, fault=OVERDUE))
+        else:
+            self._report(held, Inspection(self._engine, *times, maps, pixels))
 
     def _report(self, held: PendingFrame, inspection: Inspection) -> None:
         if not self._gathered:
             self._gathered_ns = time.monotonic_ns()
         self._answered += 1
         self._gathered.append(Result(held.intake.camera, held.ingest_epoch, held.frame.frame_id, inspection))
-        held.intake.release(held.frame.frame_id, held.ingest_epoch)
+        held.intake.release(held.frame.frame_id, held.ingest_epoch, held.inputs)
 
     def send(self, *, flush: bool = False) -> None:
         """Send the gathered results to decide, unless it is worth waiting for more."""

@@ -15,6 +15,7 @@ from PIL import Image
 from inspector.config.line import (
     CameraSettings,
     FolderSettings,
+    ListSettings,
     RecordingSettings,
     SimulatorSettings,
     SourceSettings,
@@ -72,6 +73,16 @@ def _recording(path: Path) -> SourceSettings:
     return RecordingSettings(type="recording", path=path / "recording")
 
 
+def _list(path: Path) -> SourceSettings:
+    for number, pixels in enumerate(FRAMES):
+        folder = path / ("first" if number < 2 else "second")
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    (path / "second/2.png").write_bytes(b"no image")
+    first, second = (FolderSettings(type="folder", path=path / name) for name in ("first", "second"))
+    return ListSettings(type="list", sources=(first, second))
+
+
 def _camera(path: Path) -> SourceSettings:
     video = write_video(path / "strip.avi", FRAMES, codec="mjpeg", pixel_format="yuvj420p", full_range=True)
     return CameraSettings(type="camera", device=str(video), frames_per_second=50)
@@ -86,6 +97,12 @@ KINDS = {
     "video": Kind(_video, lambda path: VideoSettings(type="video", path=path / "none.mp4"), ends=True, faults=1),
     "recording": Kind(
         _recording, lambda path: RecordingSettings(type="recording", path=path / "none"), ends=True, faults=1
+    ),
+    "list": Kind(
+        _list,
+        lambda path: ListSettings(type="list", sources=(FolderSettings(type="folder", path=path / "none"),)),
+        ends=True,
+        faults=1,
     ),
     "camera": Kind(
         _camera,

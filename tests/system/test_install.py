@@ -90,7 +90,7 @@ def test_the_service_can_change_neither_its_engines_nor_its_config(service: Serv
     assert service.container.run("runuser -u nobody -- ls /run/inspector", check=False).returncode != 0
 
 
-def test_everybody_can_start_what_root_has_installed(service: Service):
+def test_everybody_can_start_what_root_has_installed(service: Service) -> None:
     """Whatever umask root has, programs and libraries are for all users of the PC; config and engines are not."""
     for program in ("inspector", "trainer"):
         service.container.run(f"runuser -u nobody -- {program} --help")

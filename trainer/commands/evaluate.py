@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from inspector.core.tiling import Fit
 from inspector.errors import InputError
 from trainer.data.split import PARTS
 
@@ -26,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of labelled frames")
     parser.add_argument("--split", type=Path, help="take one part of this split file (default: all frames)")
     parser.add_argument("--part", choices=PARTS, help="of the split (default test)")
+    parser.add_argument("--tile", action="store_true", help="cut larger frames into tiles, as a line does")
+    parser.add_argument("--pad", action="store_true", help="pad smaller frames, as a line does")
+    parser.add_argument("--overlap-px", type=int, default=128, help="least overlap of tiles (default 128)")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="also write one page with pictures")
@@ -37,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trainer.data.formats import open_dataset
     from trainer.evaluation.alarms import alarms
     from trainer.evaluation.evaluate import check_classes, check_size, load_part, study
-    from trainer.evaluation.predictors import open_predictor
+    from trainer.evaluation.predictors import FittedPredictor, open_predictor
     from trainer.evaluation.seen_frames import count_seen, read_origin, warn_of_seen
 
     if arguments.part is not None and arguments.split is None:
@@ -50,7 +54,13 @@ def run(arguments: argparse.Namespace) -> None:
     dataset = open_dataset(arguments.data)
     warnings = [check_classes(predictor, dataset)]
     first = dataset.names[0]
-    check_size(predictor, dataset.frame(first).shape, first)
+    height, width = dataset.frame(first).shape
+    size = (height, width)
+    if arguments.tile or arguments.pad:
+        engine = (predictor.height, predictor.width)
+        fit = Fit(engine, predictor.map_stride, arguments.tile, arguments.pad, arguments.overlap_px)
+        predictor = FittedPredictor(predictor, size, fit)
+    check_size(predictor, size, first)
     data = load_part(dataset, arguments.split, part, show_progress=True)
     seen = count_seen(read_origin(arguments.what), data)
     warnings.append(warn_of_seen(seen, len(data)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from inspector.backends import open_backend
+from inspector.core.tiling import Fit, JoinedMaps
 from inspector.engine.manifest import MANIFEST_NAME, open_folder
 from inspector.errors import InputError
 from inspector.values import Pixels
@@ -120,6 +121,39 @@ class EnginePredictor(Predictor):
     def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
         """Pass all frames at once; the backend splits them into batches."""
         return self._backend.infer(frames)
+
+
+class FittedPredictor(Predictor):
+    """Another predictor for frames of any one size, tiled and padded as the line does it."""
+
+    def __init__(self, inner: Predictor, size: tuple[int, int], fit: Fit) -> None:
+        """`size` is the frames' height and width. Raises InputError for a size that `fit` does not allow."""
+        tiles = fit.tiles(size)
+        if tiles is None:
+            raise InputError(f"{inner.identity}: {fit.refusal(size)}: allow it with --tile and --pad")
+        self.operation, self.identity, self.map_stride = inner.operation, inner.identity, inner.map_stride
+        self.height, self.width = size
+        self._inner, self._fit, self._tiles = inner, fit, tiles
+
+    def __enter__(self) -> Self:
+        self._inner.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Release the inner predictor."""
+        self._inner.__exit__(None, None, None)
+
+    def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
+        """One frame's tiles at a time."""
+        joined = [self._joined(frame) for frame in frames]
+        return np.stack([kind for kind, _ in joined]), np.stack([score for _, score in joined])
+
+    def _joined(self, frame: Pixels) -> tuple[Pixels, Pixels]:
+        kind, score = self._inner.maps(np.stack([tile.cut(frame, self._fit.engine) for tile in self._tiles]))
+        maps = JoinedMaps((self.height, self.width), self.map_stride)
+        for index, tile in enumerate(self._tiles):
+            maps.add(tile, kind[index], score[index])
+        return maps.maps()
 
 
 def open_predictor(path: Path, threads: int | None = None) -> Predictor:

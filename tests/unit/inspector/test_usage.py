@@ -44,10 +44,10 @@ def said(main: Callable[[list[str]], int], arguments: list[str], capsys: pytest.
         (["help"], "inspector: error: no command help: did you mean --help?"),
         (
             ["replay", "frames"],
-            "replay: error: --out missing, as in: inspector replay frames/ --config line.toml --out",
+            "inspector replay: error: give SOURCE and --out DIR, or --resume DIR to go on with a replay",
         ),
         (["replay", "frames", "--out"], "inspector replay: error: --out needs a value"),
-        (["replay", "frames", "more", "--out", "x"], "inspector replay: error: unexpected more"),
+        (["status", "more"], "inspector status: error: unexpected more"),
         (["export", "--rows", "defcts", "--out", "x"], "--rows: no choice defcts: did you mean defects?"),
         (["keys", "lin", "--out", "x"], "no kind lin: did you mean line?"),
         (["records", "imprt"], "inspector records: error: no action imprt: did you mean import?"),
@@ -96,7 +96,7 @@ def test_ctrl_c_ends_a_command_with_130(tmp_path: Path) -> None:
         "def first(port):\n    print('asking', flush=True)\n    return ask(port)\nstatus._ask = first\n"
         "from inspector.cli import main\nsys.exit(main(sys.argv[1:]))"
     )
-    command = [sys.executable, "-c", code, "status", "--config", config, "--wait", "60"]
+    command = [sys.executable, "-c", code, "status", "--config", str(config), "--wait", "60"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.readline()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from inspector.backends.instant import write_engine
 from trainer.artifacts.card import open_model
 from trainer.artifacts.card_text import card_text
 from trainer.cli import main
@@ -104,6 +105,28 @@ def test_frames_of_another_size_are_refused(
         cv2.imwrite(str(root / folder / "000.png"), np.zeros((40, 40), np.uint8))
     assert main(["evaluate", str(engine_folder), "--data", str(root)]) == 2
     assert "frame is 40×40 px but" in capsys.readouterr().err
+
+
+def test_frames_of_another_size_are_tiled_and_padded_on_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the options that a line's [frames] has; the figures are of the whole frames, of any odd size."""
+    engine = tmp_path / "engine"
+    write_engine(engine, height=64, width=64, classes=("normal", "bright"), map_stride=2)
+    root = tmp_path / "data"
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    for number, x in enumerate((0, 60, 100, 133)):
+        frame, mask = np.full((41, 155), 90, np.uint8), np.zeros((41, 155), np.uint8)
+        frame[8:24, x : x + 22], mask[8:24, x : x + 22] = 255, 1
+        cv2.imwrite(str(root / "images" / f"{number}.png"), frame)
+        cv2.imwrite(str(root / "masks" / f"{number}.png"), mask)
+    options = ("--tile", "--pad", "--overlap-px", "16")
+    figures = _evaluate(capsys, engine, "--data", root, *options)
+    assert (figures["frames"], figures["escapes"]) == (4, 0)
+    assert figures["iou"]["bright"] > 0.85, "only the maps' stride blurs the border"
+    assert main(["evaluate", str(engine), "--data", str(root), "--tile"]) == 2
+    assert "frame is 41×155, the engine takes 64×64: allow it with --tile and --pad" in capsys.readouterr().err
 
 
 def test_frames_that_were_trained_on_are_told(

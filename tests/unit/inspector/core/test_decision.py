@@ -9,7 +9,7 @@ import pytest
 
 from inspector.core.continuity import REACH_PX, StripDefects
 from inspector.core.defects import MAX_COMPONENTS, Candidates, Component, enlarge, find_candidates, find_components
-from inspector.core.judge import judge, shorten
+from inspector.core.judge import Judgement, judge, shorten
 from inspector.core.ledger import LOST_ANNOUNCEMENT, Settled
 from inspector.core.rules import BoundRecipe, score_thresholds, threshold_maps
 from inspector.core.verdicts import LEAST_LISTED, Quota, VerdictMaker
@@ -302,7 +302,9 @@ def test_smooth_defects_keep_their_area(stride: int) -> None:
     assert np.array_equal(enlarge(maps, 24 * stride, 60 * stride)[1], bilinear)
 
 
-def judged(mask, min_area_px, rejects=(False, True, True)):
+def judged(
+    mask: Pixels, min_area_px: tuple[float, ...], rejects: tuple[bool, ...] = (False, True, True)
+) -> Judgement:
     rule = BoundRecipe("r@1", CLASSES, rejects, tuple(map(float, min_area_px)), score_thresholds(
         CLASSES, {"scratch": 0.5, "stain": 0.5}), 1.0, 1.0)  # fmt: skip
     candidates = Candidates(mask, np.where(mask > 0, 204, 0).astype(np.uint8), 0, 0, mask.shape)

@@ -11,6 +11,7 @@ import pytest
 import zmq
 
 from inspector.core.flow import window_frames
+from inspector.core.tiling import Fit
 from inspector.ingest.dispatch import Dispatch, ViewPace
 from inspector.runtime.stop import StopRequest
 from inspector.values import Frame
@@ -20,6 +21,7 @@ from inspector.worker.intake import Intake
 
 SIZE = (4, 8)
 WINDOW, LUMP = 4, 2
+FIT = Fit(SIZE, tile=True)
 LONG_NS = 60_000_000_000
 
 
@@ -38,7 +40,7 @@ class Link:
         ring = PixelRing.create(ring_path(self.folder, "top"), SIZE[0] * SIZE[1], slots)
         self.ends.append(open_sender(self.context, FRAMES, self.folder, "top", linger_ms=0))
         self.ingest_epoch = time.monotonic_ns()
-        return Dispatch(self.ends[-1], ring, deadline_ns, self.ingest_epoch, self.stop, ViewPace(0))
+        return Dispatch(self.ends[-1], ring, deadline_ns, self.ingest_epoch, self.stop, ViewPace(0), FIT)
 
     def worker(self, window: int = WINDOW) -> Intake:
         self.ends.append(open_receiver(self.context, FRAMES, self.folder, "top"))
@@ -116,10 +118,28 @@ def test_a_frame_larger_than_a_slot_travels_in_the_message(link: Link) -> None:
     """Whatever size a camera sends reaches the worker, which has a word for it."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
-    frames = [*link.frames(1), *link.frames(1, (16, 32)), *link.frames(1)]
+    frames = [*link.frames(1), *link.frames(1, (2, 32)), *link.frames(1)]
     assert dispatch.send(frames) == 3
     for sent, seen in zip(frames, hear_frames(intake, 3), strict=True):
         assert np.array_equal(sent.pixels, seen.pixels)
+
+
+def test_credit_counts_engine_inputs(link: Link) -> None:
+    """A frame of two tiles costs two; one of more tiles than the worker's whole credit is sent all the same."""
+    dispatch, intake = link.ingest(), link.worker()
+    join(dispatch, intake)
+    wide, huge = (SIZE[0], 2 * SIZE[1]), (SIZE[0], 10 * SIZE[1])
+    assert dispatch.send(link.frames(3, wide)) == 2, "four inputs are two frames"
+    hear_frames(intake, 2)
+    intake.release(0, link.ingest_epoch, 2)
+    assert dispatch.wait_for_credit(10_000) == 2
+    assert dispatch.send(link.frames(2, huge)) == 1
+    assert dispatch.credit == 0
+    hear_frames(intake, 1)
+    intake.release(1, link.ingest_epoch, 2)
+    assert dispatch.wait_for_credit(100) == 0, "ten inputs are still out"
+    intake.release(3, link.ingest_epoch, 10)
+    assert dispatch.wait_for_credit(10_000) == WINDOW
 
 
 def test_frames_go_where_there_is_room(link: Link) -> None:

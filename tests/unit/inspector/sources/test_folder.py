@@ -164,11 +164,11 @@ def test_one_image_and_a_pattern_are_sources(tmp_path: Path) -> None:
         "b*.png": ["b1.png", "b2.png"],
         "?1.png": ["a1.png", "b1.png"],
     }.items():
-        with open_source(source_settings(tmp_path / given)) as source:
+        with open_source(source_settings([tmp_path / given])) as source:
             assert [capture.file for capture in source.captures() if capture is not None] == names
     with (
         pytest.raises(SourceError, match=r"no image in it is called c\*"),
-        open_source(source_settings(tmp_path / "c*")),
+        open_source(source_settings([tmp_path / "c*"])),
     ):
         pass
 
@@ -224,4 +224,4 @@ def test_a_source_whose_own_name_is_not_utf_8_is_one_clear_line(tmp_path: Path) 
     path.mkdir()
     save(path / "1.png", make_frame(1))
     with pytest.raises(SourceError, match=r"st.hl: its name is not UTF-8"):
-        source_settings(path)
+        source_settings([path])

@@ -4,14 +4,16 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from inspector.backends import Backend, open_backend
 from inspector.backends.instant import write_engine
 from inspector.core.batching import Batcher
+from inspector.core.tiling import Fit
 from inspector.ingest.dispatch import Dispatch, ViewPace
 from inspector.runtime.notify import Notifier, Pulse
 from inspector.runtime.stop import StopRequest
-from inspector.values import Frame, Inspection, Pixels
+from inspector.values import Code, Frame, Inspection, Pixels
 from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender, ring_path
 from inspector.wire.messages import Filter, decode_results
 from inspector.wire.pixel_ring import PixelRing
@@ -22,13 +24,25 @@ from tests.support.gpu_pcs import stand_in_gpu
 
 SIZE = (64, 64)
 WINDOW, LUMP = 4, 1
+STRIDE = 4
+EXACT = Fit(SIZE, STRIDE)
+ANY_SIZE = Fit(SIZE, STRIDE, tile=True, pad=True, overlap_px=16)
+BRIGHT = np.full(SIZE, 255, np.uint8)
 
 
 def inspect_one(
-    folder: Path, engine_ms: float, deadline_ms: float, engine: Backend | None = None
+    folder: Path,
+    engine_ms: float,
+    deadline_ms: float,
+    engine: Backend | None = None,
+    *,
+    pixels: Pixels = BRIGHT,
+    fit: Fit = EXACT,
+    fail_on_grey: int = -1,
+    batch: int = 1,
 ) -> tuple[Inspection, int]:
-    """What the worker says of one bright frame, and how much credit ingest has while the engine is at it."""
-    options = {"delay_ms": engine_ms}
+    """What the worker says of one frame, and how much credit ingest has while the engine is at it."""
+    options = {"delay_ms": engine_ms, "fail_on_grey": fail_on_grey}
     engine = engine or open_backend(
         write_engine(folder / "engine", height=SIZE[0], width=SIZE[1], options=options)
     )
@@ -36,20 +50,18 @@ def inspect_one(
     with StopRequest() as stop, engine as backend, open_context() as context:
         ring = PixelRing.create(ring_path(folder, "top"), SIZE[0] * SIZE[1], 1)
         frames = open_sender(context, FRAMES, folder, "top", linger_ms=0)
-        dispatch = Dispatch(frames, ring, deadline_ns, 1, stop, ViewPace(0))
+        dispatch = Dispatch(frames, ring, deadline_ns, 1, stop, ViewPace(0), fit)
         answers = open_receiver(context, RESULTS, folder)
         intake = Intake("top", open_receiver(context, FRAMES, folder, "top"), WINDOW, LUMP)
-        batcher: Batcher[PendingFrame] = Batcher(1, 0)
+        batcher: Batcher[PendingFrame] = Batcher(batch, 0)
         results = open_sender(context, RESULTS, folder, linger_ms=0)
-        worker = Worker(
-            backend, Filter("r@1", 1), batcher, results, stop, deadline_ns, Pulse(Notifier(), "frames")
-        )
+        pulse = Pulse(Notifier(), "frames")
+        worker = Worker(backend, Filter("r@1", 1), batcher, results, stop, deadline_ns, pulse, fit)
         until_s = time.monotonic() + 20
         while not dispatch.wait_for_credit(1):
             intake.connect()
             worker.take(intake)
             assert time.monotonic() < until_s
-        pixels = np.full(SIZE, 255, np.uint8)
         assert dispatch.send([Frame("top", 0, 1, time.monotonic_ns(), 0.0, pixels)]) == 1
         credit = 0
         while not answers.poll(1):
@@ -61,6 +73,13 @@ def inspect_one(
                 credit = max(credit, dispatch.wait_for_credit(1))
             assert time.monotonic() < until_s
         (result,) = decode_results(answers.recv_multipart()).results
+        while backend.in_flight or not worker.idle:
+            worker.submit()
+            worker.collect()
+        worker.send(flush=True)
+        assert not answers.poll(1), "one frame, one result"
+        while dispatch.wait_for_credit(1) < 1:
+            assert time.monotonic() < until_s
         return result.inspection, credit
 
 
@@ -99,3 +118,59 @@ def test_frames_are_laid_where_the_gpu_takes_them_from(tmp_path: Path) -> None:
     assert inspection.fault is None
     assert backend.given  # type: ignore[attr-defined]
     assert set(backend.given) <= set(pinned)  # type: ignore[attr-defined]
+
+
+def spotted(height: int, width: int) -> Pixels:
+    """Steel with bright spots at every place where an engine input could begin, end or be padded."""
+    pixels = np.full((height, width), 100, np.uint8)
+    pixels[::8, :: SIZE[1] // 4] = 255
+    pixels[-1, -1] = 255
+    return pixels
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("size", [(64, 200), (200, 64), (150, 131), (40, 50), (40, 300), (64, 65)])
+def test_a_frame_of_another_size_has_one_result_with_maps_of_its_own_size(
+    tmp_path: Path, size: tuple[int, int], batch: int
+) -> None:
+    """Cut, padded, or both: each map cell shows the frame's own place, and nothing of the padding."""
+    pixels = spotted(*size)
+    inspection, _ = inspect_one(tmp_path, 0, 60_000, pixels=pixels, fit=ANY_SIZE, batch=batch)
+    assert inspection.fault is None
+    assert inspection.segmentation is not None
+    sampled = pixels[::STRIDE, ::STRIDE]
+    assert np.array_equal(inspection.segmentation.score, np.where(sampled >= 250, sampled, 0))
+    assert inspection.pixels is not None
+    assert np.array_equal(inspection.pixels, pixels)
+    assert inspection.received_ns <= inspection.submitted_ns <= inspection.answered_ns
+
+
+def test_a_clean_frame_of_another_size_travels_without_maps(tmp_path: Path) -> None:
+    """As one of the engine's size does."""
+    clean = np.full((40, 300), 100, np.uint8)
+    inspection, _ = inspect_one(tmp_path, 0, 60_000, pixels=clean, fit=ANY_SIZE)
+    assert (inspection.fault, inspection.segmentation, inspection.pixels) == (None, None, None)
+
+
+def test_without_leave_a_frame_of_another_size_is_uninspected(tmp_path: Path) -> None:
+    """The reason names both sizes."""
+    inspection, _ = inspect_one(tmp_path, 0, 60_000, pixels=spotted(64, 200), fit=EXACT)
+    assert inspection.fault is not None
+    assert inspection.fault.code is Code.WRONG_SIZE
+    assert inspection.fault.text == "frame is 64×200, the engine takes 64×64"
+
+
+def test_a_tile_that_the_engine_fails_on_costs_the_whole_frame_once(tmp_path: Path) -> None:
+    """A frame whose one tile was not seen is not clean; the answers of its other tiles change nothing."""
+    pixels = np.full((64, 300), 100, np.uint8)
+    pixels[0, ANY_SIZE.tiles((64, 300))[2].across.start_px] = 7
+    inspection, _ = inspect_one(tmp_path, 0, 60_000, pixels=pixels, fit=ANY_SIZE, fail_on_grey=7)
+    assert inspection.fault is not None
+    assert inspection.fault.code is Code.ENGINE_FAILED
+
+
+def test_a_tiled_frame_that_is_too_late_is_given_up_once(tmp_path: Path) -> None:
+    """Its other tiles do not go through the engine."""
+    inspection, _ = inspect_one(tmp_path, 200, 300, pixels=spotted(64, 1000), fit=ANY_SIZE)
+    assert inspection.fault is not None
+    assert inspection.fault.code in (Code.SHED, Code.OVERDUE)
