@@ -86,6 +86,23 @@ class RecordingSettings(BaseModel):
     """The recipe's mm per pixel along the strip; filled in when the source is opened."""
 
 
+def is_v4l2(device: str | int) -> bool:
+    """Whether V4L2 opens the device, by its number or path."""
+    return isinstance(device, int) or device.startswith(("/dev/video", "/dev/v4l/"))
+
+
+class V4l2Settings(BaseModel):
+    """How a V4L2 camera is set up before the first frame; None leaves it as it is."""
+
+    model_config = _STRICT
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+    """Width and height, px."""
+    pixel_format: Annotated[str, Field(pattern=r"^[A-Z0-9]{3,4}$")] | None = None
+    """V4L2's four letters, such as GREY, Y10, Y12, Y16, YUYV or MJPG."""
+    exposure_us: Annotated[int, Field(ge=100, multiple_of=100)] | None = None
+    """Exposure time, µs, in steps of 100, as V4L2 counts it; switches automatic exposure off."""
+
+
 class CameraSettings(BaseModel):
     """A V4L2 or network camera."""
 
@@ -99,6 +116,8 @@ class CameraSettings(BaseModel):
     """`encoder`: the strip triggers each frame, so silence of a connected camera means that the strip stands
     still. `free`: such silence means missing frames."""
     grey_window: GreyWindow | None = None
+    v4l2: V4l2Settings | None = None
+    """Only for a V4L2 device."""
     password: Annotated[str, AfterValidator(check_source)] | None = None
     """`env:NAME` or `credential:NAME`; put into the address after the user name, or in place of {password}."""
 
@@ -107,6 +126,8 @@ class CameraSettings(BaseModel):
         device = str(self.device)
         if " ! " in device:
             raise ValueError("device: GStreamer pipelines are not taken: give the address, rtsp:// or http://")
+        if self.v4l2 is not None and not is_v4l2(self.device):
+            raise ValueError(f"v4l2: only a V4L2 device has these settings; {masked(device)} is none")
         if self.password is not None and not has_place(device):
             raise ValueError(
                 f"password: device has no place for it: write rtsp://USER@HOST/… or {PLACE} where it goes"

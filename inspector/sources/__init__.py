@@ -53,6 +53,7 @@ def open_source(settings: SourceSettings) -> Source:
                 frames_per_second=settings.frames_per_second,
                 triggered=settings.trigger == "encoder",
                 grey_window=settings.grey_window,
+                v4l2=settings.v4l2,
             )
         case SimulatorSettings():
             from inspector.sources.simulated import SimulatorSource
