@@ -86,6 +86,10 @@ def _run(options: argparse.Namespace) -> int:
             )
         case "record" | "calibrate":
             return _run_source(options)
+        case "cameras":
+            from inspector.commands.cameras import cameras
+
+            return cameras(as_json=options.json)
         case "export" | "records" | "report":
             return _run_records(options)
         case "mark" | "unmark":
@@ -277,6 +281,12 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--camera", help="with --stage ingest: a camera of the config")
     _engine(check)
     _json(check)
+
+    cameras = _command(
+        commands, "cameras", "list the GenICam cameras that answer, and this PC's V4L2 devices",
+        "inspector cameras", with_config=False,
+    )  # fmt: skip
+    _json(cameras)
 
     status = _command(
         commands,

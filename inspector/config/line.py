@@ -145,6 +145,35 @@ class CameraSettings(BaseModel):
         return masked(device) if isinstance(device, str) else device
 
 
+FeatureValue = bool | int | float | str
+
+
+class GenicamSettings(BaseModel):
+    """A GigE Vision or USB3 Vision camera."""
+
+    model_config = _STRICT
+    type: Literal["genicam"]
+    device: Annotated[str, Field(min_length=1)]
+    """The camera's id as `inspector cameras` shows it, or its IP address."""
+    frames_per_second: Positive
+    """The line rate, in frames as they are inspected."""
+    trigger: Literal["free", "encoder"] = "free"
+    """As for `camera`; the camera's own trigger features go into `features`."""
+    frame_height: Annotated[int, Field(ge=1)] | None = None
+    """Rows of a frame that is gathered from the pictures of a line-scan camera; None takes each picture as a
+    frame."""
+    grey_window: GreyWindow | None = None
+    encoder_chunk: Annotated[str, Field(min_length=1)] | None = None
+    """Integer chunk feature with the encoder's count, for example ChunkEncoderValue."""
+    features: dict[str, FeatureValue] | list[dict[str, FeatureValue]] = {}
+    """The camera's features by their GenICam names, set in this order; a list of tables can set one again, with
+    another selector before it."""
+
+    def feature_groups(self) -> list[dict[str, FeatureValue]]:
+        """The features as a list of tables."""
+        return [self.features] if isinstance(self.features, dict) else self.features
+
+
 class SimulatorSettings(BaseModel):
     """A simulated strip."""
 
@@ -165,7 +194,7 @@ class SimulatorSettings(BaseModel):
 
 
 SourceSettings = Annotated[
-    FolderSettings | VideoSettings | RecordingSettings | CameraSettings | SimulatorSettings,
+    FolderSettings | VideoSettings | RecordingSettings | CameraSettings | GenicamSettings | SimulatorSettings,
     Field(discriminator="type"),
 ]
 
@@ -440,7 +469,7 @@ def _absolute_source(source: SourceSettings, base: Path) -> SourceSettings:
         if isinstance(source.device, int) or "://" in source.device:
             return source
         return source.model_copy(update={"device": str(base / source.device)})
-    if isinstance(source, SimulatorSettings):
+    if isinstance(source, GenicamSettings | SimulatorSettings):
         return source
     return source.model_copy(update={"path": base / source.path})
 

@@ -114,6 +114,7 @@ class Watch:
             heard_s=_age_s(camera.heard_ns, now_ns),
             silent=camera.silent(now_ns),
             ended=camera.ended,
+            readings=dict(camera.readings),
         )
 
 

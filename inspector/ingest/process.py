@@ -24,10 +24,10 @@ from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import CAPTURED, READY, Notifier, Pulse
 from inspector.runtime.sending import send, set_retry
 from inspector.runtime.stop import StopRequest
-from inspector.sources import WhenBehind, at_scale, open_source
+from inspector.sources import Measured, WhenBehind, at_scale, open_source
 from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, Uninspected
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
-from inspector.wire.messages import Begin, End, Fault, Idle, News, encode
+from inspector.wire.messages import Begin, End, Fault, Idle, News, Readings, encode
 from inspector.wire.pixel_ring import PixelRing
 from inspector.wire.positions import PlaceFile
 
@@ -76,9 +76,11 @@ class Announcer:
         epoch: int | None = None,
         picture: PictureCheck | None = None,
         learned: LearnedLimits | None = None,
+        measured: Measured | None = None,
     ) -> None:
         """`height` is the assumed frame height, px, until the first frame is read. `places` stores a live
-        camera's positions, `learned` its picture limits."""
+        camera's positions, `learned` its picture limits, `measured` measures the camera itself."""
+        self._measured, self._readings = measured, dict[str, float]()
         self._picture, self._learned = picture, learned
         self._camera = camera
         self._pulse = pulse
@@ -169,6 +171,9 @@ class Announcer:
         self._pulse.turn(self.captured, owed=False, say=self._state)
         if self._places is not None:
             self._places.stands(time.monotonic_ns())
+        if self._measured is not None and (readings := self._measured.readings()) is not self._readings:
+            self._readings = readings
+            self._untold.append(Readings(self._camera, self.ingest_epoch, readings))
         now_s = time.monotonic()
         if now_s - self._told_s >= IDLE_MS / 1e3:
             self._told_s = now_s
@@ -242,6 +247,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 REPLAY_EPOCH if line.replay else None,
                 picture,
                 learned,
+                source if isinstance(source, Measured) else None,
             )
             dispatch = Dispatch(
                 frames,

@@ -45,6 +45,8 @@ class CameraState(msgspec.Struct, frozen=True):
     """Age of the last message from its ingest; None before the first."""
     silent: bool
     ended: bool
+    readings: dict[str, float] = {}
+    """The camera's newest measurements of itself, by name."""
 
     @property
     def verdicts(self) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from inspector.config.line import (
     CameraSettings,
     FolderSettings,
+    GenicamSettings,
     RecordingSettings,
     SimulatorSettings,
     SourceSettings,
@@ -13,7 +14,7 @@ from inspector.config.line import (
 )
 from inspector.errors import SourceError
 from inspector.images import IMAGE_ENDINGS
-from inspector.sources.base import Source, WhenBehind
+from inspector.sources.base import Measured, Source, WhenBehind
 
 _SPEC_HINT = "give an image or a folder of images, a video file, or a recording made by `inspector record`"
 
@@ -55,6 +56,10 @@ def open_source(settings: SourceSettings) -> Source:
                 grey_window=settings.grey_window,
                 v4l2=settings.v4l2,
             )
+        case GenicamSettings():
+            from inspector.sources.genicam import GenicamSource
+
+            return GenicamSource(settings)
         case SimulatorSettings():
             from inspector.sources.simulated import SimulatorSource
 
@@ -91,4 +96,4 @@ def source_settings(path: Path) -> FolderSettings | VideoSettings | RecordingSet
     raise SourceError(f"{path}: neither a folder nor a video ({', '.join(sorted(VIDEO_ENDINGS))}): {_SPEC_HINT}")
 
 
-__all__ = ["Source", "WhenBehind", "open_source", "source_settings"]
+__all__ = ["Measured", "Source", "WhenBehind", "open_source", "source_settings"]

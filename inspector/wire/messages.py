@@ -20,7 +20,7 @@ from inspector.values import (
     Working,
 )
 
-WIRE_VERSION: Final = 4
+WIRE_VERSION: Final = 5
 """Incremented when a header changes; a process refuses every other version."""
 
 IN_MESSAGE: Final = -1
@@ -68,6 +68,15 @@ class Idle(msgspec.Struct, frozen=True, array_like=True, tag="idle"):
 
     camera: str
     ingest_epoch: int
+
+
+class Readings(msgspec.Struct, frozen=True, array_like=True, tag="readings"):
+    """A camera's newest measurements of itself, for the metrics."""
+
+    camera: str
+    ingest_epoch: int
+    values: dict[str, float]
+    """By name, for example `temperature_celsius` or `packets_missing`."""
 
 
 class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
@@ -159,7 +168,7 @@ class Results(msgspec.Struct, frozen=True, array_like=True, tag="results"):
     results: list[ResultHeader]
 
 
-News = Begin | Announcement | Fault | End | Idle
+News = Begin | Announcement | Fault | End | Idle | Readings
 """Messages from ingest to decide."""
 
 ToWorker = Frames | Welcome | Parted
