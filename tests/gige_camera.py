@@ -1,7 +1,7 @@
-"""A GigE Vision camera on the loopback interface, which a test tells frame by frame what to send and what to lose.
+"""A GigE Vision camera on the loopback interface; a test tells it frame by frame what to send and what to lose.
 
-It speaks the protocol's control and stream channels (GVCP, GVSP) over real sockets. Aravis' own fake camera sends one
-pattern at its own pace; this one has packed formats, chunks, a temperature, and losses at exactly one place.
+It speaks the protocol's control and stream channels (GVCP, GVSP) over real sockets. Aravis' own fake camera sends
+one pattern at its own pace; this one has packed formats, chunks, a temperature, and losses at exactly one place.
 """
 
 import os
@@ -16,6 +16,10 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+import pytest
+
+from inspector.errors import SourceError
+from inspector.sources.genicam_library import aravis
 
 XML = (Path(__file__).parent / "gige_camera.xml").read_bytes()
 
@@ -47,9 +51,23 @@ class GigeCamera:
         self._text(0xD8, "T1")
         self._text(0x200, f"Local:camera.xml;{XML_ADDRESS:x};{len(XML):x}")
         self._memory[XML_ADDRESS : XML_ADDRESS + len(XML)] = XML
-        first = {0x00: 0x10000, 0x04: 0x80000001, 0x600: 1, 0x904: 1, 0x934: 0xE, 0x938: 3000, 0x940: 1_000_000_000}
+        first = {
+            0x00: 0x10000,
+            0x04: 0x80000001,
+            0x600: 1,
+            0x904: 1,
+            0x934: 0xE,
+            0x938: 3000,
+            0x940: 1_000_000_000,
+        }
         self._memory[0x24:0x28] = socket.inet_aton(self.address)
-        for address, value in {**first, PACKET_SIZE: 576, WIDTH: width, HEIGHT: height, FORMAT: pixel_format}.items():
+        for address, value in {
+            **first,
+            PACKET_SIZE: 576,
+            WIDTH: width,
+            HEIGHT: height,
+            FORMAT: pixel_format,
+        }.items():
             self._put(address, value)
         self._memory[TEMPERATURE : TEMPERATURE + 4] = struct.pack(">f", 41.5)
         self.written: list[tuple[int, int]] = []
@@ -132,10 +150,15 @@ class GigeCamera:
             return struct.pack(">I", len(data))
         return None
 
+    @property
+    def streams(self) -> bool:
+        """Whether a program has started the acquisition."""
+        return bool(self.register(CONTROL) and self.register(RUNNING) and self.register(STREAM_PORT) & 0xFFFF)
+
     def wait_for_stream(self) -> None:
         """Return once the acquisition runs."""
         until_s = time.monotonic() + 20
-        while not (self.register(RUNNING) and self.register(STREAM_PORT) & 0xFFFF):
+        while not self.streams:
             assert time.monotonic() < until_s, "no program starts the stream"
             time.sleep(0.005)
 
@@ -159,10 +182,8 @@ class GigeCamera:
         stamp = time.time_ns() if time_ns is None else time_ns
         size = (self.register(PACKET_SIZE) & 0xFFFF) - OVERHEAD
         rows = self.register(HEIGHT) if height is None else height
-        leader = struct.pack(
-            ">HHIIIIIIIHH",
-            0, kind, stamp >> 32, stamp & 0xFFFFFFFF, self.register(FORMAT), self.register(WIDTH), rows, 0, 0, 0, 0,
-        )  # fmt: skip
+        size_px = (self.register(FORMAT), self.register(WIDTH), rows)
+        leader = struct.pack(">HHQ6I", 0, kind, stamp, *size_px, 0, 0, 0)
         blocks = [data[start : start + size] for start in range(0, len(data), size)]
         packets = [(1, leader), *((3, block) for block in blocks), (2, struct.pack(">II", kind, rows))]
         lost = {0 if each == LEADER else len(packets) - 1 if each == TRAILER else each for each in lose}
@@ -170,3 +191,34 @@ class GigeCamera:
         for number, (form, body) in enumerate(packets):
             if number not in lost:
                 self._stream.sendto(struct.pack(">HHI", 0, frame_id, form << 24 | number) + body, to)
+
+
+class Feeder:
+    """Sends numbered frames at a steady rate to whoever streams; every sixth loses a packet."""
+
+    def __init__(self, camera: GigeCamera, frames: list[np.ndarray], per_second: float) -> None:
+        self._camera, self._frames, self._pause_s = camera, frames, 1 / per_second
+        self._on = True
+        self._thread = threading.Thread(target=self._feed, name="feeder", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._on = False
+        self._thread.join()
+
+    def _feed(self) -> None:
+        frame_id = 0
+        while self._on:
+            time.sleep(self._pause_s)
+            if self._camera.streams:
+                frame_id = frame_id % 65_535 + 1
+                lose = [2] if frame_id % 6 == 3 else []
+                self._camera.send(frame_id, self._frames[frame_id % len(self._frames)], lose=lose)
+
+
+def needs_aravis() -> None:
+    """Skip where Aravis is not installed."""
+    try:
+        aravis()
+    except SourceError:
+        pytest.skip("aravis")
