@@ -33,6 +33,7 @@ TRIGGER_MODE, TRIGGER_SOURCE, DIVIDER, TEMPERATURE, CHUNKS = 0x2020, 0x2028, 0x2
 USER_SET = 0x2038
 
 DISCOVER, READ, WRITE, READ_MEMORY, WRITE_MEMORY = 0x02, 0x80, 0x82, 0x84, 0x86
+OK, ACCESS_DENIED = 0, 0x8006
 ENCODER_CHUNK, PICTURE_CHUNK = 0x0E0C0DE0, 1
 OVERHEAD = 20 + 8 + 8
 """Bytes of the IP, UDP and GVSP headers, which a packet's size includes."""
@@ -101,6 +102,7 @@ class GigeCamera:
         """Begin to answer, with nobody in control."""
         self._put(CONTROL, 0)
         self._put(RUNNING, 0)
+        self._controller = None
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((self.address, CONTROL_PORT))
         self._stream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -122,9 +124,17 @@ class GigeCamera:
             if select.select([self._socket], [], [], 0.02)[0]:
                 packet, peer = self._socket.recvfrom(2048)
                 _, _, command, size, number = struct.unpack_from(">BBHHH", packet)
-                answer = self._answer(command, packet[8 : 8 + size])
+                status = OK
+                if command in {WRITE, WRITE_MEMORY} and self.register(CONTROL) and peer != self._controller:
+                    status, answer = ACCESS_DENIED, b""
+                else:
+                    answer = self._answer(command, packet[8 : 8 + size])
+                    if self.register(CONTROL) and self._controller is None:
+                        self._controller = peer
+                    elif not self.register(CONTROL):
+                        self._controller = None
                 if answer is not None:
-                    head = struct.pack(">HHHH", 0, command + 1, len(answer), number)
+                    head = struct.pack(">HHHH", status, command + 1, len(answer), number)
                     self._socket.sendto(head + answer, peer)
 
     def _answer(self, command: int, body: bytes) -> bytes | None:
