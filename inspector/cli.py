@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "run": Command("inspector.commands.run", "run a whole line, live, on this PC", INSPECT),
     "replay": Command("inspector.commands.replay", "inspect a folder of images, a video or a recording", INSPECT),
     "check": Command("inspector.commands.check", "check whether a line would start: files, cameras, PLC", PREPARE),
+    "cameras": Command("inspector.commands.cameras", "list the cameras that answer", PREPARE),
     "recipe": Command("inspector.commands.recipe", "write a first recipe for an engine", PREPARE),
     "calibrate": Command("inspector.commands.calibrate", "learn from sound steel which pictures are fit", PREPARE),
     "record": Command("inspector.commands.record", "save frames of a camera without loss", PREPARE),

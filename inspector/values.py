@@ -70,6 +70,8 @@ class Code(StrEnum):
     """The camera gave no frame when one was due."""
     STREAM_DAMAGED = "stream_damaged"
     """A video stream lost data: its pictures are unreliable up to the next key frame."""
+    INCOMPLETE = "incomplete"
+    """Packets of the frame were lost between camera and PC."""
     PICTURE_DARK = "picture_dark"
     PICTURE_BRIGHT = "picture_bright"
     PICTURE_FLAT = "picture_flat"
@@ -108,6 +110,8 @@ class Capture(msgspec.Struct, frozen=True):
     coil: str | None = None
     file: str | None = None
     """Name of the file it was read from."""
+    encoder_count: int | None = None
+    """The encoder's count at the first row, from a camera that sends it with the frame."""
 
     def __post_init__(self) -> None:
         if (self.pixels is None) == (self.fault is None):

@@ -87,6 +87,23 @@ class RecordingSettings(BaseModel):
     """The recipe's mm per pixel along the strip; filled in when the source is opened."""
 
 
+def is_v4l2(device: str | int) -> bool:
+    """Whether V4L2 opens the device, by its number or path."""
+    return isinstance(device, int) or device.startswith(("/dev/video", "/dev/v4l/"))
+
+
+class V4l2Settings(BaseModel):
+    """How a V4L2 camera is set up before the first frame; None leaves it as it is."""
+
+    model_config = _STRICT
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+    """Width and height, px."""
+    pixel_format: Annotated[str, Field(pattern=r"^[A-Z0-9]{3,4}$")] | None = None
+    """V4L2's four letters, such as GREY, Y10, Y12, Y16, YUYV or MJPG."""
+    exposure_us: Annotated[int, Field(ge=100, multiple_of=100)] | None = None
+    """Exposure time, µs, in steps of 100, as V4L2 counts it; switches automatic exposure off."""
+
+
 class CameraSettings(BaseModel):
     """A V4L2 or network camera."""
 
@@ -100,6 +117,8 @@ class CameraSettings(BaseModel):
     """`encoder`: the strip triggers each frame, so silence of a connected camera means that the strip stands
     still. `free`: such silence means missing frames."""
     grey_window: GreyWindow | None = None
+    v4l2: V4l2Settings | None = None
+    """Only for a V4L2 device."""
     password: Annotated[str, AfterValidator(check_source)] | None = None
     """`env:NAME` or `credential:NAME`; put into the address after the user name, or in place of {password}."""
 
@@ -108,6 +127,8 @@ class CameraSettings(BaseModel):
         device = str(self.device)
         if " ! " in device:
             raise ValueError("device: GStreamer pipelines are not taken: give the address, rtsp:// or http://")
+        if self.v4l2 is not None and not is_v4l2(self.device):
+            raise ValueError(f"v4l2: only a V4L2 device has these settings; {masked(device)} is none")
         if self.password is not None and not has_place(device):
             raise ValueError(
                 f"password: device has no place for it: write rtsp://USER@HOST/… or {PLACE} where it goes"
@@ -123,6 +144,35 @@ class CameraSettings(BaseModel):
     @field_serializer("device", when_used="json")
     def _shown(self, device: str | int) -> str | int:
         return masked(device) if isinstance(device, str) else device
+
+
+FeatureValue = bool | int | float | str
+
+
+class GenicamSettings(BaseModel):
+    """A GigE Vision or USB3 Vision camera."""
+
+    model_config = _STRICT
+    type: Literal["genicam"]
+    device: Annotated[str, Field(min_length=1)]
+    """The camera's id as `inspector cameras` shows it, or its IP address."""
+    frames_per_second: Positive
+    """The line rate, in frames as they are inspected."""
+    trigger: Literal["free", "encoder"] = "free"
+    """As for `camera`; the camera's own trigger features go into `features`."""
+    frame_height: Annotated[int, Field(ge=1)] | None = None
+    """Rows of a frame that is gathered from the pictures of a line-scan camera; None takes each picture as a
+    frame."""
+    grey_window: GreyWindow | None = None
+    encoder_chunk: Annotated[str, Field(min_length=1)] | None = None
+    """Integer chunk feature with the encoder's count, for example ChunkEncoderValue."""
+    features: dict[str, FeatureValue] | list[dict[str, FeatureValue]] = {}
+    """The camera's features by their GenICam names, set in this order; a list of tables can set one again, with
+    another selector before it."""
+
+    def feature_groups(self) -> list[dict[str, FeatureValue]]:
+        """The features as a list of tables."""
+        return [self.features] if isinstance(self.features, dict) else self.features
 
 
 class SimulatorSettings(BaseModel):
@@ -189,6 +239,7 @@ SourceSettings = Annotated[
     | VideoSettings
     | RecordingSettings
     | CameraSettings
+    | GenicamSettings
     | SimulatorSettings
     | PythonSettings,
     Field(discriminator="type"),
@@ -494,7 +545,7 @@ def _absolute_source(source: SourceSettings, base: Path) -> SourceSettings:
         if isinstance(source.device, int) or "://" in source.device:
             return source
         return source.model_copy(update={"device": str(base / source.device)})
-    if isinstance(source, SimulatorSettings | PythonSettings):
+    if isinstance(source, GenicamSettings | SimulatorSettings | PythonSettings):
         return source
     if isinstance(source, ListSettings):
         return source.model_copy(

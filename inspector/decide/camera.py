@@ -8,7 +8,7 @@ from inspector.core.ledger import MAX_LOST, CameraLedger
 from inspector.core.pace import Pace
 from inspector.core.verdicts import VerdictMaker
 from inspector.values import Announcement, Inspection, Uninspected
-from inspector.wire.messages import Begin, End, Fault, News
+from inspector.wire.messages import Begin, End, Fault, News, Readings
 
 SILENT_NS: Final = 1_000_000_000
 """A camera is silent after this long without a message from its ingest. A working ingest sends at least five
@@ -62,6 +62,8 @@ class Camera:
     """Late results that `ledger` does not count: those of previous ingests, and those dropped because `early`
     was full."""
     last_verdict_ns: int | None = None
+    readings: dict[str, float] = field(default_factory=dict)
+    """The camera's newest measurements of itself; empty for a source without any."""
 
     @property
     def captured(self) -> int:
@@ -136,6 +138,8 @@ class Camera:
             self.ended = True
         elif isinstance(message, Begin):
             self.total = message.total
+        elif isinstance(message, Readings):
+            self.readings = message.values
 
     def _resume_gaps(self, shown_by: Announcement) -> None:
         ranges = [(start, stop) for epoch, start, stop in self.left_gaps if epoch == self.ingest_epoch]

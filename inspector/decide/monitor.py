@@ -125,6 +125,7 @@ class Watch:
             measured_per_second=pace.measured_per_s if pace is not None else None,
             wrong_rate_s=_age_s(pace.wrong_ns, now_ns) if pace is not None else None,
             frames_missing=round(pace.missing) if pace is not None else 0,
+            readings=dict(camera.readings),
         )
 
     def _gate(self, feed: GateFeed, now_ns: int) -> GateState:

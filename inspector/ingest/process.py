@@ -26,11 +26,11 @@ from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import CAPTURED, READY, Notifier, Pulse
 from inspector.runtime.sending import send, set_retry
 from inspector.runtime.stop import StopRequest
-from inspector.sources import Source, WhenBehind, at_scale, open_source
+from inspector.sources import Measured, Source, WhenBehind, at_scale, open_source
 from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, Uninspected
 from inspector.wire.captures import CaptureCount, confirmed
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
-from inspector.wire.messages import Begin, End, Fault, Idle, News, encode
+from inspector.wire.messages import Begin, End, Fault, Idle, News, Readings, encode
 from inspector.wire.pixel_ring import PixelRing
 from inspector.wire.positions import PlaceFile
 
@@ -86,10 +86,13 @@ class Announcer:
         picture: PictureCheck | None = None,
         learned: LearnedLimits | None = None,
         count: CaptureCount | None = None,
+        measured: Measured | None = None,
     ) -> None:
         """`height` is the assumed frame height, px, until the first frame is read. `places` stores a live
-        camera's positions, `learned` its picture limits, `count` how many frames it captured."""
+        camera's positions, `learned` its picture limits, `count` how many frames it captured; `measured` measures
+        the camera itself."""
         self._count = count
+        self._measured, self._readings = measured, dict[str, float]()
         self._picture, self._learned = picture, learned
         self._camera = camera
         self._pulse = pulse
@@ -198,6 +201,9 @@ class Announcer:
         self._pulse.turn(self.captured, pending=False, say=self._state)
         if self._places is not None:
             self._places.stands(time.monotonic_ns())
+        if self._measured is not None and (readings := self._measured.readings()) is not self._readings:
+            self._readings = readings
+            self._untold.append(Readings(self._camera, self.ingest_epoch, readings))
         now_s = time.monotonic()
         if now_s - self._told_s >= IDLE_MS / 1e3:
             self._told_s = now_s
@@ -277,6 +283,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 picture,
                 learned,
                 count,
+                source if isinstance(source, Measured) else None,
             )
             dispatch = Dispatch(
                 frames,

@@ -86,6 +86,21 @@ def _cameras(state: LineState) -> Iterator[Metric]:
         if camera.last_verdict_s is not None:
             last.add_metric([name], camera.last_verdict_s)
     yield from (captured, pending, unbalanced, late, begins, silent, last, missing)
+    yield from _readings(state)
+
+
+def _readings(state: LineState) -> Iterator[Metric]:
+    temperature = GaugeMetricFamily(
+        "inspector_camera_temperature_celsius", "As the camera measures it", labels=["camera"]
+    )
+    stream = _counter("camera_stream", "What the camera's library counts since ingest started", "camera", "what")
+    for name, camera in state.cameras.items():
+        for what, value in camera.readings.items():
+            if what == "temperature_celsius":
+                temperature.add_metric([name], value)
+            else:
+                stream.add_metric([name, what], value)
+    yield from (temperature, stream)
 
 
 def _stages(state: LineState) -> Iterator[Metric]:

@@ -58,6 +58,8 @@ class CameraState(msgspec.Struct, frozen=True):
     """Age of the last five seconds in which the rate was not the stated one."""
     frames_missing: int = 0
     """Frames that the camera should have given by its stated rate, and that no source reported as lost."""
+    readings: dict[str, float] = {}
+    """The camera's newest measurements of itself, by name."""
 
     @property
     def verdicts(self) -> int:

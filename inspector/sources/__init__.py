@@ -9,6 +9,7 @@ from inspector.config.line import (
     CameraSettings,
     FileSettings,
     FolderSettings,
+    GenicamSettings,
     ListSettings,
     PythonSettings,
     RecordingSettings,
@@ -18,7 +19,7 @@ from inspector.config.line import (
 )
 from inspector.errors import SourceError
 from inspector.images import IMAGE_ENDINGS
-from inspector.sources.base import Source, WhenBehind
+from inspector.sources.base import Measured, Source, WhenBehind
 
 _SPEC_HINT = "give an image or a folder of images, a video file, or a recording made by `inspector record`"
 
@@ -78,7 +79,12 @@ def open_source(settings: SourceSettings) -> Source:
                 frames_per_second=settings.frames_per_second,
                 triggered=settings.trigger == "encoder",
                 grey_window=settings.grey_window,
+                v4l2=settings.v4l2,
             )
+        case GenicamSettings():
+            from inspector.sources.genicam import GenicamSource
+
+            return GenicamSource(settings)
         case SimulatorSettings():
             from inspector.sources.simulated import SimulatorSource
 
@@ -141,4 +147,4 @@ def _check_name(path: Path) -> None:
         )
 
 
-__all__ = ["Source", "WhenBehind", "at_scale", "following", "open_source", "source_settings"]
+__all__ = ["Measured", "Source", "WhenBehind", "at_scale", "following", "open_source", "source_settings"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from enum import StrEnum
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from inspector.values import Capture
 
@@ -59,4 +59,13 @@ class Source(Protocol):
 
         For `inspector check`, before the start. Yields nothing when sizes are unknown before the start.
         """
+        ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A source that measures itself, for the metrics: a camera's temperature, its stream's counters."""
+
+    def readings(self) -> dict[str, float]:
+        """Return the newest values by name; empty before the first."""
         ...

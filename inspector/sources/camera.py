@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
+from inspector.config.line import V4l2Settings
 from inspector.errors import SourceError, WorkError
 from inspector.images import GreyWindow
 from inspector.passwords import masked
 from inspector.sources.base import WhenBehind
-from inspector.sources.camera_connection import Connection
-from inspector.sources.camera_reader import CameraReader, Lost, Shot
+from inspector.sources.camera_account import ClockAccount, Lost, Shot
+from inspector.sources.camera_connection import DeviceConnection
+from inspector.sources.camera_reader import CameraReader
 from inspector.values import Capture, Code, Uninspected
 
 _POLL_S: Final = 0.1
@@ -51,16 +53,17 @@ class CameraSource:
         timeout_s: float = 5.0,
         triggered: bool = False,
         grey_window: GreyWindow | None = None,
+        v4l2: V4l2Settings | None = None,
     ) -> None:
         self.name = masked(str(device))
         pauses = backoff or Backoff()
         self._timeout_s = timeout_s
         self._reader = CameraReader(
-            Connection(device, timeout_s, grey_window),
+            DeviceConnection(device, timeout_s, grey_window, v4l2),
+            ClockAccount(frames_per_second, triggered=triggered),
             frames_per_second=frames_per_second,
             first_pause_s=pauses.first_s,
             longest_pause_s=pauses.longest_s,
-            triggered=triggered,
         )
 
     def __enter__(self) -> Self:

@@ -3,69 +3,69 @@
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import Final
+from enum import Enum
+from typing import Final, Generic, Literal, Protocol, TypeVar
 
-import structlog
-
-from inspector.repeated import Repeated
-from inspector.sources.camera_connection import Connection, OpenCamera
-from inspector.sources.camera_gaps import Backlog, Gaps
-from inspector.sources.camera_rate import Rate
-from inspector.values import Code, Pixels, Uninspected
+from inspector.sources.camera_account import NOT_TAKEN, Account, Lost, Shot
 
 _QUEUE_FRAMES: Final = 8
 """Frames that may wait between reader and ingest: a third of a second at 25 frames/s. Beyond that the oldest is
 dropped."""
 
-_NOT_TAKEN: Final = Uninspected(Code.SHED, "dropped: the line did not take it in time")
-
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Shot:
-    """A frame as received: uint8 [H, W], and its time in ns since 1970."""
-
-    pixels: Pixels
-    captured_ns: int
+Seen = TypeVar("Seen")
+Seen_co = TypeVar("Seen_co", covariant=True)
 
 
-@dataclass(frozen=True)
-class Lost:
-    """Frames that did not arrive or could not be used."""
+class Quiet(Enum):
+    """What `read` returns while an open camera gives nothing."""
 
-    count: int
-    why: Uninspected
-    captured_ns: int
-    """When the loss was detected, ns since 1970."""
+    YET = "yet"
 
 
-class CameraReader:
+class OpenCamera(Protocol[Seen_co]):
+    """A camera that returns frames until its connection ends."""
+
+    size: tuple[int, int] | None
+    """(height, width) as the camera reports it; None when it reports none."""
+    ended: str
+    """Why the connection ended, valid after `read` has returned None."""
+    is_file: bool
+    """Whether it is a file: it ends, has no clock, and plays at the camera's rate."""
+
+    def read(self) -> Seen_co | Literal[Quiet.YET] | None:
+        """Return the next frame or its fault, or `Quiet.YET` to be asked again; None when the connection ended."""
+        ...
+
+    def release(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class Connection(Protocol[Seen_co]):
+    """How to open a camera, the first time and again."""
+
+    def open(self) -> OpenCamera[Seen_co] | str:
+        """Return an open camera, or why it cannot be opened."""
+        ...
+
+
+class CameraReader(Generic[Seen]):
     """Reads a camera in a daemon thread. `take` returns every frame and every lost frame once."""
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Connection[Seen],
+        account: Account[Seen],
         *,
         frames_per_second: float,
         first_pause_s: float,
         longest_pause_s: float,
-        triggered: bool = False,
     ) -> None:
-        self._connection = connection
-        self._stated_rate = frames_per_second
-        self._triggered = triggered
+        self._connection, self._account = connection, account
         self._frame_time_s = 1.0 / frames_per_second
         self._first_pause_s = first_pause_s
         self._longest_pause_s = longest_pause_s
-        self._gaps = Gaps(frames_per_second, triggered=triggered)
-        self._backlog = Backlog(frames_per_second)
-        self._held: Shot | None = None
-        """The first frame after a gap, held until it is known whether the gap has counted it."""
-        self._rate = Rate(frames_per_second)
-        self._wrong_rate = Repeated()
-        self._news = threading.Condition()  # guards the gaps and the queue
+        self._news = threading.Condition()  # guards the account and the queue
         self._queue: deque[Shot | Lost] = deque()
         self._stop = threading.Event()
         self._tried = threading.Event()
@@ -92,7 +92,7 @@ class CameraReader:
     @property
     def measured_rate(self) -> float | None:
         """Measured frames per second; None until it is known."""
-        return self._rate.measured
+        return self._account.measured_rate
 
     @property
     def alive(self) -> bool:
@@ -109,13 +109,9 @@ class CameraReader:
             return found
 
     def _next(self) -> Shot | Lost | None:
-        now_s = time.monotonic()
-        if self._held is not None and self._backlog.is_over(now_s):
-            self._release()
-        if self._queue:
-            return self._queue.popleft()
-        count, why = self._gaps.due(now_s)
-        return Lost(count, _no_frame(why), time.time_ns()) if count else None
+        for entry in self._account.due(time.monotonic()):
+            self._append(entry)
+        return self._queue.popleft() if self._queue else None
 
     def _run(self) -> None:
         opened = self._connection.open()
@@ -125,7 +121,7 @@ class CameraReader:
             return
         self.size = opened.size
         with self._news:
-            self._gaps.opened(time.monotonic())
+            self._account.opened(time.monotonic(), opened.size)
         self._problem = None
         self._tried.set()
         pause_s = self._first_pause_s
@@ -144,10 +140,10 @@ class CameraReader:
 
     def _fail(self, why: str) -> None:
         with self._news:
-            self._gaps.failed(why, time.monotonic())
+            self._account.failed(why, time.monotonic())
             self._news.notify()
 
-    def _read(self, camera: OpenCamera) -> bool:
+    def _read(self, camera: OpenCamera[Seen]) -> bool:
         """Read until the connection ends; returns whether any frame arrived."""
         due_s = time.monotonic()
         any_frame = False
@@ -156,6 +152,8 @@ class CameraReader:
                 seen = camera.read()
                 if seen is None:
                     return any_frame
+                if seen is Quiet.YET:
+                    continue
                 any_frame = True
                 self._put(seen, time.time_ns())
                 if camera.is_file:
@@ -165,49 +163,13 @@ class CameraReader:
         finally:
             camera.release()
 
-    def _put(self, seen: Pixels | Uninspected, captured_ns: int) -> None:
-        now_s = time.monotonic()
+    def _put(self, seen: Seen, arrived_ns: int) -> None:
         with self._news:
-            missing, why = self._gaps.due(now_s)
-            if missing:
-                self._append(Lost(missing, _no_frame(why), captured_ns))
-            if self._gaps.said:
-                self._backlog.begin(self._gaps.said)
-                self._rate.restart()
-            self._gaps.frame(now_s)
-            if isinstance(seen, Uninspected):
-                if not self._backlog.lost():
-                    self._append(Lost(1, seen, captured_ns))
-            else:
-                self._take(Shot(seen, captured_ns), now_s)
-            if sum(isinstance(waiting, Shot) for waiting in self._queue) > _QUEUE_FRAMES:
+            for entry in self._account.put(seen, time.monotonic(), arrived_ns):
+                self._append(entry)
+            while sum(isinstance(waiting, Shot) for waiting in self._queue) > _QUEUE_FRAMES:
                 self._drop_oldest()
             self._news.notify()
-        if self._rate.frame(now_s) and not self._triggered and (count := self._wrong_rate.due()) is not None:
-            log.warning(
-                "the camera's rate is not the stated one: strip positions are wrong",
-                measured_per_s=round(self._rate.measured or 0.0, 1),
-                stated_per_s=self._stated_rate,
-                times=count,
-            )
-
-    def _take(self, shot: Shot, now_s: float) -> None:
-        """Queue a frame, or hold it while a gap may have counted it."""
-        if self._held is not None:
-            if self._backlog.was_counted(now_s):
-                self._held = None
-            else:
-                self._release()
-        if self._backlog.expects:
-            self._held = shot
-            self._backlog.held(now_s)
-        else:
-            self._append(shot)
-
-    def _release(self) -> None:
-        if self._held is not None:
-            self._append(self._held)
-            self._held = None
 
     def _append(self, entry: Shot | Lost) -> None:
         last = self._queue[-1] if self._queue else None
@@ -220,12 +182,8 @@ class CameraReader:
         """Replace the oldest frame with a loss."""
         at = next(i for i, waiting in enumerate(self._queue) if isinstance(waiting, Shot))
         later = list(self._queue)[at + 1 :]
-        lost = Lost(1, _NOT_TAKEN, self._queue[at].captured_ns)
+        lost = Lost(1, NOT_TAKEN, self._queue[at].captured_ns)
         while len(self._queue) > at:
             self._queue.pop()
         for entry in (lost, *later):
             self._append(entry)
-
-
-def _no_frame(why: str) -> Uninspected:
-    return Uninspected(Code.NO_FRAME, f"gave no frame: {why}")

@@ -70,6 +70,15 @@ class Idle(msgspec.Struct, frozen=True, array_like=True, tag="idle"):
     ingest_epoch: int
 
 
+class Readings(msgspec.Struct, frozen=True, array_like=True, tag="readings"):
+    """A camera's newest measurements of itself, for the metrics."""
+
+    camera: str
+    ingest_epoch: int
+    values: dict[str, float]
+    """By name, for example `temperature_celsius` or `packets_missing`."""
+
+
 class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
     """One frame in a message to a worker."""
 
@@ -161,7 +170,7 @@ class Results(msgspec.Struct, frozen=True, array_like=True, tag="results"):
     results: list[ResultHeader]
 
 
-News = Begin | Announcement | Fault | End | Idle
+News = Begin | Announcement | Fault | End | Idle | Readings
 """Messages from ingest to decide."""
 
 ToWorker = Frames | Welcome | Parted

@@ -15,6 +15,7 @@ from PIL import Image
 from inspector.config.line import (
     CameraSettings,
     FolderSettings,
+    GenicamSettings,
     ListSettings,
     RecordingSettings,
     SimulatorSettings,
@@ -26,6 +27,7 @@ from inspector.sources import Source, WhenBehind, open_source
 from inspector.sources.recording import RecordingWriter
 from inspector.values import Capture, Code, Uninspected
 from tests.support.frames import make_frames
+from tests.support.gige_camera import Feeder, GigeCamera, needs_aravis
 from tests.support.videos import write_video
 
 COUNT = 6
@@ -88,6 +90,27 @@ def _camera(path: Path) -> SourceSettings:
     return CameraSettings(type="camera", device=str(video), frames_per_second=50)
 
 
+GIGE: list[tuple[GigeCamera, Feeder]] = []
+
+
+def _genicam(path: Path) -> SourceSettings:
+    if not GIGE:
+        height, width = FRAMES[0].shape
+        camera = GigeCamera(height=height, width=width)
+        camera.switch_on()
+        GIGE.append((camera, Feeder(camera, FRAMES, 50)))
+    return GenicamSettings(type="genicam", device=GIGE[0][0].address, frames_per_second=50)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cameras_off() -> Iterator[None]:
+    yield
+    while GIGE:
+        camera, feeder = GIGE.pop()
+        feeder.stop()
+        camera.switch_off()
+
+
 def _simulator(path: Path) -> SourceSettings:
     return SimulatorSettings(type="simulator", seed=3, height=64, width=160, frames=COUNT)
 
@@ -110,12 +133,20 @@ KINDS = {
         ends=False,
         faults=1,
     ),
+    "genicam": Kind(
+        _genicam,
+        lambda path: GenicamSettings(type="genicam", device=str(path / "none"), frames_per_second=50),
+        ends=False,
+        faults=1,
+    ),
     "simulator": Kind(_simulator, None, ends=True, faults=0),
 }
 
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Kind:
+    if request.param == "genicam":
+        needs_aravis()
     return KINDS[request.param]
 
 

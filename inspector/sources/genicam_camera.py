@@ -1,0 +1,232 @@
+"""A connection to one GenICam camera (GigE Vision, USB3 Vision) through Aravis."""
+
+import gc
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from inspector.config.line import FeatureValue
+from inspector.images import GreyWindow
+from inspector.sources.camera_clock import CameraClock
+from inspector.sources.camera_reader import OpenCamera, Quiet
+from inspector.sources.genicam_account import Grab
+from inspector.sources.genicam_features import FeatureFault, set_features
+from inspector.sources.genicam_library import aravis, glib_error
+from inspector.sources.genicam_readings import Readings
+from inspector.sources.mono_formats import FORMATS, NAMES, Grey
+from inspector.values import Code, Uninspected
+
+_POP_US: Final = 100_000
+"""Longest wait for a buffer, µs: the reader's thread can then stop in time."""
+
+_NO_ID: Final = 2**64 - 1
+"""Written into a buffer before it is filled. Aravis sets the id from a frame's first packet, so this one stays
+when that packet is lost."""
+
+_POOL_S: Final = 0.5
+_LEAST_BUFFERS: Final = 8
+_POOL_BYTES: Final = 256 * 2**20
+"""Buffers for half a second of frames, at least 8, in at most 256 MB: Python may be late, packets are not."""
+
+_RETENTION_FRAMES: Final = 4
+_LEAST_RETENTION_US: Final = 10_000
+_MOST_RETENTION_US: Final = 100_000
+"""How long a frame may wait for packets that are sent again: later frames wait behind it, and ingest has room
+for 8 of them."""
+
+_CONTROL_S: Final = 5.0
+_CONTROL_TURN_S: Final = 0.25
+"""How long to ask for control of a camera: after its last program was killed, it keeps its heartbeat of 3 s."""
+
+_SILENT_S: Final = 5.0
+"""Silence after which a free-running camera is opened again: one that was switched off and on streams no more."""
+
+_STATUS: Final = {
+    "timeout": "packets were lost and not sent again in time",
+    "missing-packets": "packets were lost",
+    "wrong-packet-id": "it has packets that belong to no frame",
+    "size-mismatch": "it is larger than the camera announced",
+    "aborted": "the stream was stopped",
+}
+"""Aravis' buffer states."""
+
+
+class GenicamConnection:
+    """What to open, and how to set it up."""
+
+    def __init__(
+        self,
+        device: str,
+        features: Sequence[Mapping[str, FeatureValue]],
+        *,
+        frames_per_second: float,
+        triggered: bool,
+        grey_window: GreyWindow | None,
+        encoder_chunk: str | None,
+        readings: Readings,
+    ) -> None:
+        self.device, self.features, self.grey_window = device, features, grey_window
+        self.frames_per_second, self.triggered = frames_per_second, triggered
+        self.encoder_chunk, self.readings = encoder_chunk, readings
+
+    def open(self) -> OpenCamera[Grab] | str:
+        """Return an open camera that streams, or why it cannot be opened."""
+        try:
+            camera = self._control()
+            if isinstance(camera, str):
+                return camera
+            set_features(camera.get_device(), self.features)
+            return GenicamCamera(camera, self)
+        except FeatureFault as fault:
+            return str(fault)
+        except glib_error() as error:
+            text = " ".join(str(getattr(error, "message", error)).split())
+            absent = "not found" in text
+            return "no such camera answers: `inspector cameras` lists those that do" if absent else text
+        finally:
+            gc.collect()  # Aravis closes a camera when its last reference goes, and errors hold references
+
+    def _control(self) -> Any:
+        """The camera, under this program's control; a text when another program keeps it."""
+        until_s = time.monotonic() + _CONTROL_S
+        while True:
+            camera = aravis().Camera.new(self.device)
+            if not camera.is_gv_device() or camera.get_device().is_controller():
+                return camera
+            del camera
+            if time.monotonic() > until_s:
+                return "another program controls it: end that program"
+            time.sleep(_CONTROL_TURN_S)
+
+
+class GenicamCamera:
+    """An open camera that streams."""
+
+    def __init__(self, camera: Any, connection: GenicamConnection) -> None:
+        self._camera, self._device, self._connection = camera, camera.get_device(), connection
+        self.ended, self.is_file = "the connection ended", False
+        self._gone = threading.Event()
+        self._signal = self._device.connect("control-lost", self._note_loss, self._gone)
+        self._clock = CameraClock()
+        self._grey = self._format()
+        self.size: tuple[int, int] | None = (self._grey.height, self._grey.width)
+        self._chunks = self._chunk_parser(connection.encoder_chunk)
+        self._stream = self._start(camera.get_payload())
+        self._heard_s = time.monotonic()
+
+    @staticmethod
+    def _note_loss(_device: Any, gone: threading.Event) -> None:
+        """Called by Aravis' own thread. A bound method would keep the camera open for ever."""
+        gone.set()
+
+    def _format(self) -> Grey:
+        number, name = self._camera.get_pixel_format(), self._camera.get_pixel_format_as_string()
+        if number not in FORMATS:
+            raise FeatureFault(f"the camera's PixelFormat is {name}: set {NAMES} in its features")
+        window = self._connection.grey_window
+        if FORMATS[number].bits > 8 and window is None:
+            raise FeatureFault(
+                f"the camera's PixelFormat is {name}: state grey_window = [low, high] in the config, the samples "
+                "that are black and white, or set Mono8"
+            )
+        *_, width, height = self._camera.get_region()
+        return Grey(number, height, width, window)
+
+    def _chunk_parser(self, name: str | None) -> Any:
+        if name is None:
+            return None
+        if not isinstance(self._device.get_feature(name), aravis().GcInteger):
+            raise FeatureFault(f"encoder_chunk: the camera has no integer feature {name}")
+        return self._camera.create_chunk_parser()
+
+    def _start(self, payload: int) -> Any:
+        kinds = aravis()
+        if self._camera.is_gv_device():
+            # Packet sockets need a privilege and do not work on the loopback interface.
+            self._camera.gv_set_stream_options(kinds.GvStreamOption.PACKET_SOCKET_DISABLED)
+        stream = self._camera.create_stream(None, None)
+        if stream is None:
+            raise FeatureFault("the camera gives no stream: is another program reading it?")
+        per_second = self._connection.frames_per_second
+        if self._camera.is_gv_device():
+            wanted_us = int(_RETENTION_FRAMES / per_second * 1e6)
+            stream.set_property("frame-retention", max(_LEAST_RETENTION_US, min(_MOST_RETENTION_US, wanted_us)))
+        count = max(_LEAST_BUFFERS, min(int(_POOL_S * per_second) + 1, _POOL_BYTES // payload))
+        for _ in range(count):
+            self._push(stream, kinds.Buffer.new_allocate(payload))
+        self._connection.readings.opened(self._device, stream)
+        self._camera.start_acquisition()
+        return stream
+
+    def _push(self, stream: Any, buffer: Any) -> None:
+        buffer.set_frame_id(_NO_ID)
+        stream.push_buffer(buffer)
+
+    def read(self) -> Grab | Literal[Quiet.YET] | None:
+        """The next buffer; None when the camera is gone."""
+        if self._gone.is_set():
+            self.ended = "the camera is gone"
+            return None
+        buffer = self._stream.timeout_pop_buffer(_POP_US)
+        now_s = time.monotonic()
+        self._connection.readings.turn(now_s)
+        if buffer is None:
+            if now_s - self._heard_s > _SILENT_S and not self._connection.triggered:
+                self.ended = f"no frame within {_SILENT_S:g} s"
+                return None
+            return Quiet.YET
+        self._heard_s = now_s
+        grab = self._grab(buffer)
+        self._push(self._stream, buffer)
+        return grab
+
+    def _grab(self, buffer: Any) -> Grab:
+        frame_id = buffer.get_frame_id()
+        known_id = None if frame_id == _NO_ID else int(frame_id)
+        if known_id is None:
+            camera_ns, captured_ns = None, time.time_ns()
+        else:
+            camera_ns = int(buffer.get_timestamp())
+            captured_ns = self._clock.on_pc_ns(camera_ns, int(buffer.get_system_timestamp()))
+        fault = self._unfit(buffer)
+        if fault is not None:
+            return Grab(None, fault, known_id, camera_ns, captured_ns)
+        pixels = self._grey.pixels(buffer.get_image_data())
+        return Grab(pixels, None, known_id, camera_ns, captured_ns, self._encoder(buffer))
+
+    def _unfit(self, buffer: Any) -> Uninspected | None:
+        """Why a buffer is no complete picture as announced when the camera was opened."""
+        status = buffer.get_status()
+        if status != aravis().BufferStatus.SUCCESS:
+            return Uninspected(Code.INCOMPLETE, f"incomplete: {_STATUS.get(status.value_nick, status.value_nick)}")
+        if buffer.get_n_parts() < 1:
+            return Uninspected(Code.UNREADABLE, f"no picture: payload {buffer.get_payload_type().value_nick}")
+        height, width = buffer.get_image_height(), buffer.get_image_width()
+        if (height, width) != (self._grey.height, self._grey.width):
+            wanted = f"{self._grey.height}×{self._grey.width}"
+            return Uninspected(Code.WRONG_SIZE, f"a picture of {height}×{width}, not {wanted}")
+        if FORMATS.get(buffer.get_image_pixel_format()) is not self._grey.format:
+            return Uninspected(Code.UNREADABLE, "the camera has changed its PixelFormat")
+        return None
+
+    def _encoder(self, buffer: Any) -> int | None:
+        """The encoder's count from the frame's chunk data; None when the frame has none."""
+        if self._chunks is None or not buffer.has_chunks():
+            return None
+        try:
+            return int(self._chunks.get_integer_value(buffer, self._connection.encoder_chunk))
+        except glib_error():
+            return None
+
+    def release(self) -> None:
+        """Stop the stream and give up control."""
+        self._device.disconnect(self._signal)
+        self._connection.readings.closed()
+        if not self._gone.is_set():
+            try:
+                self._camera.stop_acquisition()
+            except glib_error():
+                self._gone.set()  # it went while it was stopped
+        del self._stream, self._chunks, self._camera, self._device
+        gc.collect()
