@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inspector.errors import InputError
 from inspector.values import Pixels
-from trainer.commands.bar import bar
+from trainer.artifacts.bar import bar
 from trainer.data.dataset import Dataset, kinds_present
 
 MEMORY_LIMIT_BYTES: Final = 6 << 30

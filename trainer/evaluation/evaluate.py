@@ -12,7 +12,7 @@ import numpy as np
 
 from inspector.errors import InputError
 from inspector.values import Pixels, Segmentation
-from trainer.commands.bar import bar
+from trainer.artifacts.bar import bar
 from trainer.data.collapse import knows_one_kind
 from trainer.data.dataset import Dataset
 from trainer.data.frames import LoadedFrames, load_frames

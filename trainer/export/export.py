@@ -15,11 +15,11 @@ from inspector.core.rules import score_thresholds
 from inspector.engine import golden
 from inspector.engine.manifest import GOLDEN_NAME, file_sha256
 from inspector.errors import InputError, WorkError
+from trainer.artifacts.bar import bar
 from trainer.artifacts.card import ONNX_NAME, Card, write_card
 from trainer.artifacts.checkpoint import Checkpoint, load_checkpoint
 from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.artifacts.versions import library_versions
-from trainer.commands.bar import bar
 from trainer.data.collapse import in_classes, knows_one_kind
 from trainer.data.dataset import Dataset
 from trainer.data.formats import open_dataset

@@ -5,13 +5,11 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch import seed_everything
 from torch.utils.data import DataLoader
 
 from inspector.errors import InputError, WorkError
@@ -19,14 +17,12 @@ from trainer.artifacts.versions import library_versions
 from trainer.data.crops import CropBatches, CropSettings
 from trainer.data.split import write_split
 from trainer.evaluation.seen_frames import PRINTS, TRAIN, VAL, frame_prints, pack
-from trainer.training.advice import without_advice
 from trainer.training.batches import TrainStream, WholeFrames
-from trainer.training.callbacks import AveragedWeights, Budget, Interrupted, SaveLast
+from trainer.training.callbacks import Interrupted
+from trainer.training.lightning_trainer import build_trainer, without_advice
 from trainer.training.losses import loss_named
-from trainer.training.module import VAL_MIOU, LossNotFinite, SegmentationModule
-from trainer.training.out_of_memory import is_out_of_memory
-from trainer.training.processes import Processes, processes_here
-from trainer.training.progress import Progress
+from trainer.training.module import LossNotFinite, SegmentationModule, is_out_of_memory
+from trainer.training.processes import processes_here
 from trainer.training.settings import BEST_NAME, LAST_NAME, SETTINGS_NAME, SPLIT_NAME, TrainSettings
 from trainer.training.training_data import TrainingData, load_training_data
 from trainer.training.warm_start import take_weights
@@ -35,14 +31,6 @@ MAX_CROP: Final = (256, 512)
 """Default crop for larger frames, px: enough surroundings to distinguish a defect from a marking."""
 VAL_BATCH_PX: Final = 4 << 20
 """Pixels validated at a time; full-size logits of all classes take some 30 bytes per pixel."""
-PRECISIONS: Final[dict[str, Literal["bf16-mixed", "16-mixed", "32-true"]]] = {
-    "bf16": "bf16-mixed",
-    "fp16": "16-mixed",
-    "fp32": "32-true",
-}
-"""Our names → Lightning's. With fp16 Lightning scales the loss, because small gradients would vanish."""
-MAX_EPOCH_STEPS: Final = 250
-"""Most steps between two validations: the best checkpoint of a large data set is not chosen from only two."""
 
 
 def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = None) -> Path:
@@ -110,7 +98,7 @@ def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, res
     whole_frames = WholeFrames(data.loaded, data.val, _val_batch(data.loaded.size), processes)
     last = settings.out / LAST_NAME
     with without_advice():
-        trainer = _trainer(settings, crops.steps_per_epoch, processes)
+        trainer = build_trainer(settings, crops.steps_per_epoch, processes)
         trainer.fit(
             module,
             DataLoader(TrainStream(crops, processes, lambda: trainer.global_step), batch_size=None),
@@ -179,54 +167,3 @@ def _facts(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
         "command": shlex.join(["trainer", *sys.argv[1:]]),
         "versions": library_versions("torch", "lightning", "numpy"),
     }
-
-
-def _trainer(settings: TrainSettings, steps_per_epoch: int, processes: Processes) -> Trainer:
-    steps = None if settings.epochs is None else settings.epochs * steps_per_epoch
-    return Trainer(
-        **_machines(settings, processes),
-        precision=PRECISIONS[settings.precision],
-        max_steps=-1 if steps is None else steps,
-        max_epochs=-1,
-        val_check_interval=min(steps_per_epoch, MAX_EPOCH_STEPS),
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        logger=TensorBoardLogger(settings.out, name="", version="tensorboard"),
-        callbacks=_callbacks(settings, steps, steps_per_epoch),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=10,
-    )
-
-
-def _machines(settings: TrainSettings, processes: Processes) -> dict[str, Any]:
-    if processes.count == 1:
-        return {"accelerator": settings.device, "devices": 1}
-    return {
-        "accelerator": settings.device,
-        "devices": processes.on_this_machine,
-        "num_nodes": processes.count // processes.on_this_machine,
-        "strategy": "ddp",
-        # Batch norm over the crops of all processes; torch supports it on GPUs only.
-        "sync_batchnorm": settings.device != "cpu" and torch.cuda.is_available(),
-    }
-
-
-def _callbacks(settings: TrainSettings, steps: int | None, steps_per_epoch: int) -> list[Callback]:
-    budget = Budget(steps, settings.minutes)
-    callbacks: list[Callback] = [
-        budget,
-        AveragedWeights(settings.ema),
-        Progress(budget, steps_per_epoch, settings.out / "metrics.csv"),
-        SaveLast(settings.out / LAST_NAME, settings.save_minutes),
-        ModelCheckpoint(
-            dirpath=settings.out,
-            filename=Path(BEST_NAME).stem,
-            monitor=VAL_MIOU,
-            mode="max",
-            enable_version_counter=False,
-        ),
-    ]
-    if settings.patience is not None:
-        callbacks.append(EarlyStopping(VAL_MIOU, mode="max", patience=settings.patience))
-    return callbacks

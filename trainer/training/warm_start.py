@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from inspector.errors import InputError
 from trainer.artifacts.card import is_model_folder, open_model
 from trainer.artifacts.checkpoint import load_checkpoint
+from trainer.artifacts.onnx_weights import restore_weights
 from trainer.data.crops import CropBatches
-from trainer.export.onnx_weights import restore_weights
 
 STATISTICS_STEPS: Final = 4
 """Number of batches for the statistics of a folded norm: some 60 crops give means and deviations to a percent."""

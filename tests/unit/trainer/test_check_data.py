@@ -12,12 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.support.labelled import HEIGHT, WIDTH, make_labelled, write_label_maps, write_severstal
 from tests.support.steel import real
 from trainer.cli import main
 from trainer.data.report.survey import survey
 from trainer.data.scan import scan
-
-from .conftest import HEIGHT, WIDTH, make_labelled, write_label_maps, write_severstal
 
 
 def _check(capsys: pytest.CaptureFixture[str], data: Path, expected: int = 0) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.labelled import CLASSES
 from trainer.artifacts.card import open_model
 from trainer.build.calibration import load_calibration
 from trainer.cli import main
@@ -13,7 +14,7 @@ from trainer.data.collapse import in_classes
 from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
 
-from .conftest import CLASSES, TRAIN_OPTIONS
+from .conftest import TRAIN_OPTIONS
 
 CNN_OPTIONS = (
     *("--preset", "cnn", "--widths", "8,16,32", "--batch", "8", "--lr", "0.01", "--ema", "0.9", "--val", "0.25"),

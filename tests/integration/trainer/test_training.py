@@ -16,18 +16,19 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.plugins import MixedPrecision
 from torch.utils.data import DataLoader
 
+from tests.support.labelled import CLASSES
 from trainer.artifacts.checkpoint import load_checkpoint
 from trainer.cli import EXIT_INTERRUPTED, main
 from trainer.data.crops import CropBatches, CropSettings
 from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
 from trainer.models import build_model
-from trainer.training.advice import without_advice
 from trainer.training.batches import Batch
+from trainer.training.lightning_trainer import without_advice
 from trainer.training.module import SegmentationModule
 from trainer.training.warm_start import take_weights
 
-from .conftest import CLASSES, TRAIN_OPTIONS
+from .conftest import TRAIN_OPTIONS
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 120.0

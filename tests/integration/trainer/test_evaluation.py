@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.labelled import FRAMES, HEIGHT, WIDTH, write_label_maps, write_severstal
 from trainer.artifacts.card import open_model
 from trainer.artifacts.card_text import card_text
 from trainer.cli import main
 from trainer.evaluation.seen_frames import PRINTS
-
-from .conftest import FRAMES, HEIGHT, WIDTH, write_label_maps, write_severstal
 
 EVALUATION_SCHEMA = Path(__file__).resolve().parents[4] / "shared" / "contracts" / "evaluation.schema.json"
 REQUIRED = {
