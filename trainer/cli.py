@@ -14,14 +14,14 @@ from inspector.usage import Parser
 
 COMMANDS: Final = {
     "simulate": ("trainer.commands.simulate", "write simulated frames with known defects"),
-    "check-data": ("trainer.commands.check_data", "look for faults, duplicates and odd labels in labelled frames"),
+    "check-data": ("trainer.commands.check_data", "check labelled frames for faults, duplicates and odd labels"),
     "split": ("trainer.commands.split", "write a frozen split file that keeps look-alikes together"),
     "train": ("trainer.commands.train", "train a network on labelled frames"),
     "evaluate": ("trainer.commands.evaluate", "measure a checkpoint, model or engine on labelled frames"),
-    "export": ("trainer.commands.export", "turn a checkpoint into a model folder (ONNX and card)"),
-    "build-engine": ("trainer.commands.build_engine", "turn a model folder into an engine the line opens"),
-    "compare": ("trainer.commands.compare", "hold the verdicts of a replay against the labels of its frames"),
-    "reproduce": ("trainer.commands.reproduce", "run the founding paper's comparison again"),
+    "export": ("trainer.commands.export", "export a checkpoint as a model folder (ONNX and card)"),
+    "build-engine": ("trainer.commands.build_engine", "build an engine for the line from a model folder"),
+    "compare": ("trainer.commands.compare", "compare the verdicts of a replay with the labels of its frames"),
+    "reproduce": ("trainer.commands.reproduce", "repeat the comparison of the founding paper"),
 }
 """Name → module and summary. The modules import a training library only when they run."""
 
@@ -69,7 +69,7 @@ def build_parser() -> Parser:
     """Build the parser of all subcommands."""
     parser = Parser(
         prog="trainer",
-        description="From labelled frames of steel to an engine the inspection line can trust.",
+        description="Makes engines for the inspection line from labelled frames of steel.",
         epilog="example: trainer train --data severstal/ --out runs/first --preset fast --minutes 60",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

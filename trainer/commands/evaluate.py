@@ -1,8 +1,9 @@
 """Measure a checkpoint, a model folder or an engine folder on labelled frames.
 
-The class of a pixel is the predicted kind where the score reaches that kind's threshold, else normal: thresholds
-as chosen on validation (0.5 for a bare checkpoint). Pixels are pooled over all frames; a frame counts as rejected
-where a defect reaches its class's minimum area. Shares of frames come with their 95 % interval (Wilson)."""
+A pixel has the predicted kind if its score reaches the threshold of that kind, otherwise it is normal. Thresholds
+are those chosen on validation (0.5 for a checkpoint). Pixels are pooled over all frames. A frame is rejected if a
+defect reaches the minimum area of its class. Missed defects (escape) and false rejects (overkill) have 95 %
+intervals (Wilson). Classes are matched by name."""
 
 import argparse
 import json
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("what", type=Path, help="RUN/best.ckpt, a model folder, or an engine folder")
     parser.add_argument("--data", type=Path, required=True, help="folder of labelled frames")
-    parser.add_argument("--split", type=Path, help="take one part of this split file (default: all frames)")
+    parser.add_argument("--split", type=Path, help="measure one part of this split file (default: all frames)")
     parser.add_argument("--part", choices=PARTS, help="of the split (default test)")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
