@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print the figures."""
-    from trainer.data.collapse import in_classes
+    from trainer.data.class_order import in_classes
     from trainer.data.formats import open_dataset
     from trainer.evaluation.alarms import alarms
     from trainer.evaluation.evaluate import check_classes, check_size, load_part, study
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     data = load_part(dataset, arguments.split, part, show_progress=True)
     seen = count_seen(read_origin(arguments.what), data)
     warnings.append(warn_of_seen(seen, len(data)))
-    data = in_classes(predictor.operation.classes, data)
+    data = in_classes(predictor.operation.classes, dataset.classes, data)
     told = [warning for warning in warnings if warning]
     for warning in told:
         print(f"trainer: warning: {warning}", file=sys.stderr)
@@ -83,6 +83,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _table(figures: dict[str, Any]) -> str:
     """The figures for people: per class and in total, beside the all-normal model."""
+    from trainer.evaluation.intervals import measured
+
     baseline = figures["all_normal"]
     lines = [
         f"{figures['what']} on {figures['frames']} frames, {figures['defective_frames']} of them defective",
@@ -112,7 +114,8 @@ def _table(figures: dict[str, Any]) -> str:
         ),
         ("overkill", "overkill", _interval(figures["overkills"], good, figures["overkill_interval"])),
     ):
-        lines.append(f"{title:<14}{_share(figures[key]):>8}{_share(baseline[key]):>12}   {more}".rstrip())
+        this, normal = (_share(measured(of, key)) for of in (figures, baseline))
+        lines.append(f"{title:<14}{this:>8}{normal:>12}   {more}".rstrip())
     calibration, boxes = figures["calibration"], figures["boxes"]
     lines += [
         "",

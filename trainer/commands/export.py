@@ -7,6 +7,7 @@ from typing import Final
 
 from trainer.artifacts.extras import needs_train_extra
 from trainer.evaluation.alarms import alarms
+from trainer.evaluation.intervals import share_text
 from trainer.models.flips import FLIPS
 
 EXAMPLE: Final = "example: trainer export runs/first/best.ckpt --out models/first"
@@ -75,6 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
         f"{arguments.out}: {card.height}×{card.width} px, maps at 1/{card.map_stride}; "
         f"ONNX agrees with torch on {card.parity['mask_agreement']:.4%} of the golden pixels\n"
         f"on {figures['frames']} validation frames: mIoU {figures['miou']:.4f}, "
-        f"escape {figures['escape']:.2%}, overkill {figures['overkill']:.2%}\n"
+        f"missed defects (escape) {share_text(figures, 'escape')}, "
+        f"false rejects (overkill) {share_text(figures, 'overkill')}\n"
         f"next: trainer build-engine {arguments.out} --backend openvino --out ENGINE"
     )

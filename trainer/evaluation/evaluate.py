@@ -13,7 +13,7 @@ import numpy as np
 from inspector.errors import InputError
 from inspector.values import Pixels, Segmentation
 from trainer.artifacts.bar import bar
-from trainer.data.collapse import knows_one_kind
+from trainer.data.class_order import match_classes
 from trainer.data.dataset import Dataset
 from trainer.data.frames import LoadedFrames, load_frames
 from trainer.data.split import read_split
@@ -64,20 +64,9 @@ def load_part(
 
 
 def check_classes(predictor: Predictor, dataset: Dataset) -> str | None:
-    """A warning if class names differ or all kinds count as one; raises InputError if the classes do not fit."""
+    """A note if classes have another order or count as one; raises InputError for a class it does not know."""
     ours, theirs = predictor.operation.classes, dataset.classes
-    if knows_one_kind(ours) and len(theirs) > len(ours):
-        return (
-            f"{', '.join(theirs[1:])} all count as {ours[1]}: that is what {predictor.identity} tells from normal"
-        )
-    if len(ours) != len(theirs):
-        raise InputError(
-            f"{predictor.identity} knows {len(ours)} classes ({', '.join(ours)}) but {dataset.root} has "
-            f"{len(theirs)} ({', '.join(theirs)})"
-        )
-    if ours != theirs:
-        return f"class names differ ({', '.join(theirs)} in the data): matched by number"
-    return None
+    return match_classes(ours, theirs, predictor.identity, str(dataset.root))[1]
 
 
 def check_size(predictor: Predictor, size: tuple[int, int], name: str) -> None:

@@ -20,7 +20,7 @@ from trainer.artifacts.card import ONNX_NAME, Card, write_card
 from trainer.artifacts.checkpoint import Checkpoint, load_checkpoint
 from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.artifacts.versions import library_versions
-from trainer.data.collapse import in_classes, knows_one_kind
+from trainer.data.class_order import in_classes, match_classes
 from trainer.data.dataset import Dataset
 from trainer.data.formats import open_dataset
 from trainer.data.frames import LoadedFrames, load_frames
@@ -150,8 +150,7 @@ def _validation_frames(
     if data is None and not root.is_dir():
         raise InputError(f"{root}: the training data is not there any more: name it with --data")
     dataset: Dataset = open_dataset(root)
-    if len(dataset.classes) != len(checkpoint.classes) and not knows_one_kind(checkpoint.classes):
-        raise InputError(f"{root}: has {len(dataset.classes)} classes, the checkpoint {len(checkpoint.classes)}")
+    match_classes(checkpoint.classes, dataset.classes, str(checkpoint.path), str(root))
     names = dataset.resolve(checkpoint.facts["split"]["val"], "the checkpoint's validation part")
     loaded = load_frames(dataset, names, show_progress=show_progress)
     if loaded.digest() != checkpoint.facts["val_sha256"]:
@@ -159,7 +158,7 @@ def _validation_frames(
             f"{root}: frames or labels of the validation part changed since the training: thresholds chosen on "
             "them would not be what the card says; train again, or name the old data with --data"
         )
-    loaded = in_classes(checkpoint.classes, loaded)
+    loaded = in_classes(checkpoint.classes, dataset.classes, loaded)
     if loaded.size == (height, width):
         return loaded
     if loaded.size[0] < height or loaded.size[1] < width:

@@ -91,7 +91,7 @@ def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, res
         class_weights=_class_weights(settings, data),
     )
     if settings.init is not None and not resume:
-        take_weights(module.net, settings.init, crops)
+        take_weights(module.net, settings.init, crops, settings.classes_of(data.classes))
     if settings.compile:
         module.net.compile()
     processes = processes_here()

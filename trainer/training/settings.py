@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from inspector.errors import InputError
 from inspector.files import write_whole
-from trainer.data.collapse import DEFECT_CLASS
+from trainer.data.class_order import DEFECT_CLASS
 
 SETTINGS_NAME: Final = "run.json"
 SPLIT_NAME: Final = "split.json"

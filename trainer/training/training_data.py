@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.errors import InputError
+from trainer.data.faults import refuse, refuse_aloud
 from trainer.data.formats import open_dataset
 from trainer.data.frames import LoadedFrames, load_frames
 from trainer.data.look_alikes import group
 from trainer.data.split import Split, make_split, read_split
 from trainer.data.split_file import freeze
+from trainer.data.whole_set import check_whole_set
 from trainer.training.processes import processes_here
 from trainer.training.settings import SPLIT_NAME, TrainSettings
 
@@ -38,12 +40,13 @@ def load_training_data(settings: TrainSettings, *, resume: bool) -> TrainingData
 
     Raises InputError for a fault in the data set or split.
     """
-    dataset = open_dataset(settings.data)
+    dataset = open_dataset(settings.data, refuse_aloud if processes_here().is_first else refuse)
     stored = settings.out / SPLIT_NAME
     given = stored if resume and stored.exists() else settings.split
     split = None if given is None else read_split(given, dataset)
     names = dataset.names if split is None else [*split["train"], *split["val"]]
     loaded = load_frames(dataset, names, show_progress=True, scratch=settings.out)
+    check_whole_set(dataset.root, loaded.present)
     if split is None:
         split = _make_split(loaded, settings)
     elif split["train"] and not split["val"]:

@@ -61,7 +61,7 @@ def test_a_split_is_written_once(steel: Path, tmp_path: Path, capsys: pytest.Cap
     out = tmp_path / "s.json"
     out.write_text("mine")
     assert main(["split", str(steel), "--out", str(out)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists, and a split is frozen" in capsys.readouterr().err
     assert out.read_text() == "mine"
 
 

@@ -16,6 +16,7 @@ from trainer.data.look_alikes import Pair, find_pairs, join
 from trainer.data.report.agreement import Agreement, measure_agreement
 from trainer.data.report.duplicates import confirm
 from trainer.data.scan import Scanned, scan
+from trainer.data.whole_set import whole_set_faults
 
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Quantiles of mask areas. The extremes are left out because they are often drawing errors."""
@@ -99,6 +100,9 @@ def survey(root: Path, *, show_progress: bool = False) -> Survey:
     sizes = Counter((frame.height, frame.width) for frame in frames).most_common()
     found += _other_sizes(dataset, frames, sizes[0][0])
     classes = _class_figures(dataset, frames)
+    labelled = [frame.areas_px > 0 for frame in frames if frame.areas_px is not None]
+    if labelled:
+        found += whole_set_faults(root, np.stack(labelled))
     for figures in classes[1:]:
         if not figures.frames:
             found.append(Fault("empty class", root, f"no frame shows the class {figures.name}", refused=False))
