@@ -167,7 +167,7 @@ class SaveLast(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Save when due; Lightning writes to a temporary name and renames."""
+        """Save when due, see `WholeCheckpointIO`."""
         interrupted = _any_process(trainer, self._interrupted)
         if interrupted or _any_process(trainer, self._since_saved.minutes >= self._every_minutes):
             trainer.save_checkpoint(self._path)

@@ -9,10 +9,11 @@ from typing import Any, Final, Literal
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from trainer.training.callbacks import AveragedWeights, Budget, SaveLast
+from trainer.training.checkpoint_files import LatestBest, WholeCheckpointIO
 from trainer.training.module import VAL_MIOU
 from trainer.training.processes import Processes
 from trainer.training.progress import Progress
@@ -41,6 +42,7 @@ def build_trainer(settings: TrainSettings, steps_per_epoch: int, processes: Proc
         num_sanity_val_steps=0,
         logger=TensorBoardLogger(settings.out, name="", version="tensorboard"),
         callbacks=_callbacks(settings, steps, steps_per_epoch),
+        plugins=[WholeCheckpointIO()],
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=10,
@@ -67,7 +69,7 @@ def _callbacks(settings: TrainSettings, steps: int | None, steps_per_epoch: int)
         AveragedWeights(settings.ema),
         Progress(budget, steps_per_epoch, settings.out / "metrics.csv"),
         SaveLast(settings.out / LAST_NAME, settings.save_minutes),
-        ModelCheckpoint(
+        LatestBest(
             dirpath=settings.out,
             filename=Path(BEST_NAME).stem,
             monitor=VAL_MIOU,

@@ -17,8 +17,10 @@ from trainer.artifacts.versions import library_versions
 from trainer.data.crops import CropBatches, CropSettings
 from trainer.data.split import write_split
 from trainer.evaluation.seen_frames import PRINTS, TRAIN, VAL, frame_prints, pack
+from trainer.training.baseline import warn_if_useless
 from trainer.training.batches import TrainStream, WholeFrames
 from trainer.training.callbacks import Interrupted
+from trainer.training.checkpoint_files import LatestBest
 from trainer.training.lightning_trainer import build_trainer, without_advice
 from trainer.training.losses import loss_named
 from trainer.training.module import LossNotFinite, SegmentationModule, is_out_of_memory
@@ -47,21 +49,10 @@ def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = 
     processes = processes_here()
     if settings.batch % processes.count:
         raise InputError(f"--batch {settings.batch} cannot be shared evenly by {processes.count} processes")
-    if processes.is_first:
-        # Before the frames are read, which may take long: a run that is killed meanwhile can be resumed, too.
-        settings.write()
-    if data is None:
-        try:
-            data = load_training_data(settings, resume=resume)
-        except InputError:
-            if processes.is_first and not resume:
-                (settings.out / SETTINGS_NAME).unlink(missing_ok=True)
-            raise
-    elif processes.is_first:
-        write_split(settings.out / SPLIT_NAME, data.split)
+    data = _data(settings, data, resume=resume, is_first=processes.is_first)
     crops = CropBatches(data.loaded, data.train, _crop_settings(settings, data.loaded.size))
     try:
-        _fit(settings, data, crops, resume=resume)
+        score = _fit(settings, data, crops, resume=resume)
     except Interrupted:
         raise KeyboardInterrupt from None
     except LossNotFinite as fault:
@@ -70,12 +61,31 @@ def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = 
         if not is_out_of_memory(error):
             raise
         raise WorkError("out of memory outside the network's passes: choose a smaller --preset") from None
+    if processes.is_first:
+        warn_if_useless(settings, data, score)
     best = settings.out / BEST_NAME
     return best if best.exists() else settings.out / LAST_NAME
 
 
-def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, resume: bool) -> None:
-    """Train to the end; with `resume`, start from last.ckpt if it exists."""
+def _data(settings: TrainSettings, data: TrainingData | None, *, resume: bool, is_first: bool) -> TrainingData:
+    """Write the settings, and the split if `data` is loaded already; else load the data."""
+    if is_first:
+        # Before the frames are read, which may take long: a run that is killed meanwhile can be resumed, too.
+        settings.write()
+    if data is not None:
+        if is_first:
+            write_split(settings.out / SPLIT_NAME, data.split)
+        return data
+    try:
+        return load_training_data(settings, resume=resume)
+    except InputError:
+        if is_first and not resume:
+            (settings.out / SETTINGS_NAME).unlink(missing_ok=True)
+        raise
+
+
+def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, resume: bool) -> float | None:
+    """Train to the end and return the best validation mIoU; with `resume`, start from last.ckpt if it exists."""
     seed_everything(settings.seed, verbose=False)
     module = SegmentationModule(
         model=settings.model,
@@ -106,6 +116,9 @@ def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, res
             ckpt_path=last if resume and last.exists() else None,
             weights_only=True,
         )
+    best = trainer.checkpoint_callback
+    score = best.best_model_score if isinstance(best, LatestBest) else None
+    return None if score is None else float(score)
 
 
 def _check_machine(settings: TrainSettings) -> None:
