@@ -1,6 +1,8 @@
 """The `trainer` command."""
 
 import argparse
+import io
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -25,8 +27,11 @@ COMMANDS: Final = {
 }
 """Name → module and summary. The modules import a training library only when they run."""
 
-LEAST: Final = {"seed": 0, "threads": 1}
+LEAST: Final = {"seed": 0, "threads": 1, "height": 8, "width": 8}
 """Smallest value of options that several commands share."""
+
+POSITIVE: Final = ("escape_cost", "overkill_cost", "minutes", "lr", "save_minutes")
+"""Options that take a finite number above 0."""
 
 EXIT_INTERRUPTED: Final = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as in shells."""
@@ -37,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 for success, 1 for failed work, 2 for wrong usage, config or input, 130 for Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):  # file names may be no UTF-8, and a terminal may be less
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parser = build_parser()
     try:
         arguments = parser.parse_args(argv)
@@ -48,6 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             value = getattr(arguments, option, None)
             if value is not None and value < least:
                 raise InputError(f"--{option} must be at least {least}, got {value}")
+        for option in POSITIVE:
+            value = getattr(arguments, option, None)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"--{option.replace('_', '-')} must be a number above 0, got {value:g}")
         import_module(COMMANDS[arguments.command][0]).run(arguments)
     except InspectorError as error:
         print(masked(f"trainer: error: {error}"), file=sys.stderr)

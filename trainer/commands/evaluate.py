@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from inspector.errors import InputError
+from trainer.data.fit import POLICIES
 from trainer.data.split import PARTS
 
 EXAMPLE: Final = """\
@@ -27,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of labelled frames")
     parser.add_argument("--split", type=Path, help="measure one part of this split file (default: all frames)")
     parser.add_argument("--part", choices=PARTS, help="of the split (default test)")
+    parser.add_argument(
+        "--fit",
+        choices=POLICIES,
+        help="frames of another size: tile cuts them, resize scales them (default: as trained)",
+    )
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="also write one page with pictures")
@@ -36,8 +42,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print the figures."""
     from trainer.data.class_order import in_classes
     from trainer.data.formats import open_dataset
+    from trainer.data.frames import load_frames
     from trainer.evaluation.alarms import alarms
-    from trainer.evaluation.evaluate import check_classes, check_size, load_part, study
+    from trainer.evaluation.evaluate import check_classes, fit_for, part_names, study
     from trainer.evaluation.predictors import open_predictor
     from trainer.evaluation.seen_frames import count_seen, read_origin, warn_of_seen
 
@@ -49,10 +56,14 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"--report {report}: there is no folder {report.resolve().parent}: make it first")
     predictor = open_predictor(arguments.what, arguments.threads)
     dataset = open_dataset(arguments.data)
+    names = part_names(dataset, arguments.split, part)
     warnings = [check_classes(predictor, dataset)]
-    first = dataset.names[0]
-    check_size(predictor, dataset.frame(first).shape, first)
-    data = load_part(dataset, arguments.split, part, show_progress=True)
+    fit = fit_for(predictor, dataset, names, arguments.fit, arguments.what)
+    data = load_frames(dataset, names, fit=fit, show_progress=True)
+    if fit is not None:
+        warnings.append(
+            f"frames of another size: {fit.policy}, so the figures count {len(data)} entries as frames"
+        )
     seen = count_seen(read_origin(arguments.what), data)
     warnings.append(warn_of_seen(seen, len(data)))
     data = in_classes(predictor.operation.classes, dataset.classes, data)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from inspector.errors import InputError
 from trainer.artifacts.extras import needs_train_extra
+from trainer.data.fit import POLICIES
 from trainer.models import PRESETS
 
 EXAMPLE: Final = """\
@@ -19,8 +20,6 @@ examples:
   torchrun --nproc-per-node 4 -m trainer.cli train --data severstal/ --out runs/four      (four GPUs)"""
 
 DEFAULT_PRESET: Final = "fast"
-DEFAULT_EPOCHS: Final = 40
-"""Epochs of a run, as in the founding paper."""
 
 _MODEL_OPTIONS: Final = ("preset", "widths", "stem_stride", "norm", "residual", "sub_pixel")
 
@@ -48,10 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="class weight area^−P (default: follows the data)",
     )
-    add("--epochs", type=int, help=f"length of the run (default {DEFAULT_EPOCHS})")
+    add("--epochs", type=int, help="length of the run (default: 40, more for few frames)")
     add("--minutes", type=float, help="length of the run in time; the learning rate is fitted to it")
     add("--batch", type=int, help="crops a step, over all processes (default 16)")
     add("--crop", type=int, nargs=2, metavar=("H", "W"), help="crop, px (default: follows the data)")
+    add("--fit", choices=POLICIES, help="frames of another size: tile (default) cuts them, resize scales them")
+    add("--frame", type=int, nargs=2, metavar=("H", "W"), help="frame size, px (default: the usual one)")
     add("--balanced", type=float, help="share of crops around defects, class by class (default: follows the data)")
     add("--lr", type=float, help="peak learning rate (default 0.002)")
     add("--optimizer", choices=("adamw", "adam"), help="default adamw")
@@ -103,8 +104,6 @@ def run(arguments: argparse.Namespace) -> None:
         if options.get("preset") == "cnn":
             options.setdefault("target", "binary")
         options["model"] = _model(options)
-        if "minutes" not in options:
-            options.setdefault("epochs", DEFAULT_EPOCHS)
         settings = settings_from(options)
         with needs_train_extra("train"):
             import lightning

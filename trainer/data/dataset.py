@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from inspector.errors import InputError
-from inspector.images import IMAGE_ENDINGS, ImageFault, read_mono
+from inspector.images import IMAGE_ENDINGS, ImageFault, read_mono, read_size
 from inspector.values import Pixels
 from trainer.data.faults import Complain, DataError, Fault, refuse
 
@@ -73,6 +73,15 @@ class Dataset(ABC):
             )
             raise DataError(Fault("turned image", path, text, frame=name))
         return pixels
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Height and width of a frame, px, from its file's header; raises DataError."""
+        path = self.images[name]
+        try:
+            return read_size(path)
+        except ImageFault as error:
+            text = f"{error}: replace the image or remove it and its label"
+            raise DataError(Fault("unreadable image", path, text, frame=name)) from None
 
     @abstractmethod
     def label(self, name: str, shape: tuple[int, int], complain: Complain = refuse) -> Pixels:

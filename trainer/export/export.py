@@ -4,7 +4,7 @@ import hashlib
 import json
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.artifacts.versions import library_versions
 from trainer.data.class_order import in_classes, match_classes
 from trainer.data.dataset import Dataset
+from trainer.data.fit import FIT, stored_fit
 from trainer.data.formats import open_dataset
 from trainer.data.frames import LoadedFrames, load_frames
 from trainer.evaluation.alarms import alarms
@@ -152,7 +153,8 @@ def _validation_frames(
     dataset: Dataset = open_dataset(root)
     match_classes(checkpoint.classes, dataset.classes, str(checkpoint.path), str(root))
     names = dataset.resolve(checkpoint.facts["split"]["val"], "the checkpoint's validation part")
-    loaded = load_frames(dataset, names, show_progress=show_progress)
+    fit = stored_fit(checkpoint.facts)
+    loaded = load_frames(dataset, names, fit=fit, show_progress=show_progress)
     if loaded.digest() != checkpoint.facts["val_sha256"]:
         raise InputError(
             f"{root}: frames or labels of the validation part changed since the training: thresholds chosen on "
@@ -168,8 +170,8 @@ def _validation_frames(
         )
     frames, labels = loaded.frames[:, :height, :width], loaded.labels[:, :height, :width]
     present = np.stack([np.isin(range(len(checkpoint.classes)), label) for label in labels])
-    return LoadedFrames(
-        loaded.names, np.ascontiguousarray(frames), np.ascontiguousarray(labels), present, loaded.digests
+    return replace(
+        loaded, frames=np.ascontiguousarray(frames), labels=np.ascontiguousarray(labels), present=present
     )
 
 
@@ -234,6 +236,8 @@ def _data_facts(checkpoint: Checkpoint) -> dict[str, Any]:
     names = ("train_frames", "val_frames", "train_sha256", "val_sha256")
     split = json.dumps(checkpoint.facts["split"], sort_keys=True).encode()
     facts = {name: checkpoint.facts[name] for name in names}
+    if FIT in checkpoint.facts:
+        facts[FIT] = checkpoint.facts[FIT]
     facts["split_sha256"] = hashlib.sha256(split).hexdigest()
     if PRINTS in checkpoint.facts:
         facts[PRINTS] = checkpoint.facts[PRINTS]

@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +16,14 @@ from torch.utils.data import DataLoader
 from inspector.errors import InputError, WorkError
 from trainer.artifacts.versions import library_versions
 from trainer.data.crops import CropBatches, CropSettings
+from trainer.data.fit import FIT
 from trainer.data.split import write_split
 from trainer.evaluation.seen_frames import PRINTS, TRAIN, VAL, frame_prints, pack
 from trainer.training.baseline import warn_if_useless
 from trainer.training.batches import TrainStream, WholeFrames
 from trainer.training.callbacks import Interrupted
 from trainer.training.checkpoint_files import LatestBest
+from trainer.training.choices import MAX_CROP, USUAL_BALANCED, USUAL_LOSS, follow_data
 from trainer.training.lightning_trainer import build_trainer, without_advice
 from trainer.training.losses import loss_named
 from trainer.training.module import LossNotFinite, SegmentationModule, is_out_of_memory
@@ -29,8 +32,6 @@ from trainer.training.settings import BEST_NAME, LAST_NAME, SETTINGS_NAME, SPLIT
 from trainer.training.training_data import TrainingData, load_training_data
 from trainer.training.warm_start import take_weights
 
-MAX_CROP: Final = (256, 512)
-"""Default crop for larger frames, px: enough surroundings to distinguish a defect from a marking."""
 VAL_BATCH_PX: Final = 4 << 20
 """Pixels validated at a time; full-size logits of all classes take some 30 bytes per pixel."""
 
@@ -40,16 +41,20 @@ def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = 
 
     Raises InputError, WorkError and, on Ctrl-C, KeyboardInterrupt. The first Ctrl-C during a training step saves
     the state first, so that `resume` continues from there; see `Interrupted`. `data` are frames that are loaded
-    already.
+    already; without them, open settings follow the data.
     """
-    loss_named(settings.loss)
+    if settings.loss is not None:
+        loss_named(settings.loss)
     _check_machine(settings)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     processes = processes_here()
     if settings.batch % processes.count:
         raise InputError(f"--batch {settings.batch} cannot be shared evenly by {processes.count} processes")
+    is_loaded = data is not None
     data = _data(settings, data, resume=resume, is_first=processes.is_first)
+    if not is_loaded:
+        settings = _chosen(settings, data, is_first=processes.is_first)
     crops = CropBatches(data.loaded, data.train, _crop_settings(settings, data.loaded.size))
     try:
         score = _fit(settings, data, crops, resume=resume)
@@ -90,7 +95,7 @@ def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, res
     module = SegmentationModule(
         model=settings.model,
         classes=list(settings.classes_of(data.classes)),
-        loss=settings.loss,
+        loss=settings.loss or USUAL_LOSS,
         lr=settings.lr,
         weight_decay=settings.weight_decay,
         seed=settings.seed,
@@ -137,11 +142,22 @@ def _unfit_batch(fault: LossNotFinite, crops: CropBatches) -> str:
     )
 
 
+def _chosen(settings: TrainSettings, data: TrainingData, *, is_first: bool) -> TrainSettings:
+    """The settings with every open one chosen by the data; prints the choices and their reasons."""
+    chosen, reasons = follow_data(settings, data)
+    if is_first:
+        chosen.write()
+        for reason in reasons:
+            print(f"trainer: {reason}", file=sys.stderr)
+    return chosen
+
+
 def _crop_settings(settings: TrainSettings, size: tuple[int, int]) -> CropSettings:
     height, width = settings.crop or (min(MAX_CROP[0], size[0]), min(MAX_CROP[1], size[1]))
     if height > size[0] or width > size[1]:
         raise InputError(f"--crop {height} {width} is larger than the frames, {size[0]}×{size[1]} px")
-    return CropSettings(settings.batch, height, width, settings.balanced, settings.seed)
+    balanced = USUAL_BALANCED if settings.balanced is None else settings.balanced
+    return CropSettings(settings.batch, height, width, balanced, settings.seed)
 
 
 def _val_batch(size: tuple[int, int]) -> int:
@@ -150,7 +166,7 @@ def _val_batch(size: tuple[int, int]) -> int:
 
 def _class_weights(settings: TrainSettings, data: TrainingData) -> list[float] | None:
     """Area to the power of −class_weighting, scaled so that the mean weight of a pixel is 1."""
-    if settings.class_weighting == 0.0:
+    if not settings.class_weighting:
         return None
     kinds = len(settings.classes_of(data.classes))
     areas = np.zeros(kinds, np.int64)
@@ -175,6 +191,7 @@ def _facts(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
             part: pack(frame_prints(data.loaded.frames[index] for index in indices))
             for part, indices in ((TRAIN, data.train), (VAL, data.val))
         },
+        **({} if data.fit is None else {FIT: asdict(data.fit)}),
         "split": {part: list(names) for part, names in data.split.items()},
         "settings": settings.model_dump(mode="json"),
         "command": shlex.join(["trainer", *sys.argv[1:]]),
