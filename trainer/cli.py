@@ -1,6 +1,8 @@
 """The `trainer` command."""
 
 import argparse
+import io
+import math
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -10,19 +12,22 @@ from inspector.program import Command, Program
 
 COMMANDS: Final = {
     "simulate": ("trainer.commands.simulate", "write simulated frames with known defects"),
-    "check-data": ("trainer.commands.check_data", "look for faults, duplicates and odd labels in labelled frames"),
+    "check-data": ("trainer.commands.check_data", "check labelled frames for faults, duplicates and odd labels"),
     "split": ("trainer.commands.split", "write a frozen split file that keeps look-alikes together"),
     "train": ("trainer.commands.train", "train a network on labelled frames"),
     "evaluate": ("trainer.commands.evaluate", "measure a checkpoint, model or engine on labelled frames"),
-    "export": ("trainer.commands.export", "turn a checkpoint into a model folder (ONNX and card)"),
-    "build-engine": ("trainer.commands.build_engine", "turn a model folder into an engine the line opens"),
-    "compare": ("trainer.commands.compare", "hold the verdicts of a replay against the labels of its frames"),
-    "reproduce": ("trainer.commands.reproduce", "run the founding paper's comparison again"),
+    "export": ("trainer.commands.export", "export a checkpoint as a model folder (ONNX and card)"),
+    "build-engine": ("trainer.commands.build_engine", "build an engine for the line from a model folder"),
+    "compare": ("trainer.commands.compare", "compare the verdicts of a replay with the labels of its frames"),
+    "reproduce": ("trainer.commands.reproduce", "repeat the comparison of the founding paper"),
 }
 """Name → module and summary. The modules import a training library only when they run."""
 
-LEAST: Final = {"seed": 0, "threads": 1}
+LEAST: Final = {"seed": 0, "threads": 1, "height": 8, "width": 8}
 """Smallest value of options that several commands share."""
+
+POSITIVE: Final = ("escape_cost", "overkill_cost", "minutes", "lr", "save_minutes")
+"""Options that take a finite number above 0."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 for success, 1 for failed work, 2 for wrong usage, config or input, 130 for Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):  # file names may be no UTF-8, and a terminal may be less
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     return PROGRAM.main(argv)
 
 
@@ -38,11 +46,15 @@ def _check(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, option, None)
         if value is not None and value < least:
             raise InputError(f"--{option} must be at least {least}, got {value}")
+    for option in POSITIVE:
+        value = getattr(arguments, option, None)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"--{option.replace('_', '-')} must be a number above 0, got {value:g}")
 
 
 PROGRAM: Final = Program(
     name="trainer",
-    description="From labelled frames of steel to an engine the inspection line can trust.",
+    description="Makes engines for the inspection line from labelled frames of steel.",
     example="trainer train --data severstal/ --out runs/first --preset fast --minutes 60",
     commands={name: Command(module, summary) for name, (module, summary) in COMMANDS.items()},
     check=_check,

@@ -51,10 +51,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
             for name, value in content["state_dict"].items()
             if name.startswith(_PREFIX)
         }
-    except OSError as error:
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise InputError(f"{path}: {error.strerror}: name a checkpoint such as RUN/best.ckpt") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{path}: not a checkpoint of `trainer train`") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{path}: not a checkpoint of `trainer train`, or cut off: name RUN/best.ckpt or RUN/last.ckpt"
+        ) from None
     try:
         net = build_model(model, len(classes))
     except InputError as error:

@@ -31,6 +31,7 @@ from trainer.artifacts.card import Card, ModelFolder, open_model, write_card
 from trainer.artifacts.extras import needs_train_extra
 from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.artifacts.versions import library_versions
+from trainer.evaluation.alarms import miou_alarm
 
 MIN_AGREEMENT: Final[dict[str, float]] = {"fp32": 0.999, "fp16": 0.998, "bf16": 0.99, "int8": 0.98}
 """Least share of pixels on which the engine's thresholded mask equals the fp32 reference's. bf16 keeps 8 bits of
@@ -173,7 +174,7 @@ def _verify(
         raise WorkError(
             f"the engine agrees with {model.onnx} on {agreement.mask_agreement:.4%} of the pixels of "
             f"{len(expected.frames)} frames (needs {least:.1%}; largest score difference "
-            f"{agreement.largest_score_difference}/255): nothing was written; build it with --precision fp32"
+            f"{agreement.largest_score_difference}/255): nothing was written; {_advice(model.card)}"
         )
     count = len(reference.frames)
     return golden.Golden(reference.frames, kind[:count], score[:count]), {
@@ -219,3 +220,11 @@ def _card(
         "command": shlex.join(["trainer", *sys.argv[1:]]),
     }
     return Card.model_validate({**card.model_dump(), "engine": engine})
+
+
+def _advice(card: Card) -> str:
+    """What to do about an engine that differs from its model."""
+    alarm = miou_alarm(card.figures)
+    if alarm is None:
+        return "build it with --precision fp32"
+    return f"the model answers nearly the same everywhere, so rounding decides: {alarm}"

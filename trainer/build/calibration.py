@@ -8,7 +8,7 @@ import numpy as np
 
 from inspector.errors import InputError
 from trainer.artifacts.card import Card
-from trainer.data.collapse import in_classes, knows_one_kind
+from trainer.data.class_order import in_classes, match_classes
 from trainer.data.dataset import Dataset
 from trainer.data.formats import open_dataset
 from trainer.data.frames import LoadedFrames, load_frames
@@ -45,11 +45,7 @@ def load_calibration(root: Path, card: Card, *, show_progress: bool = False) -> 
     second part shows no defect.
     """
     dataset = open_dataset(root)
-    if dataset.classes != card.classes and not knows_one_kind(card.classes):
-        raise InputError(
-            f"--calibration {root}: its classes are {', '.join(dataset.classes)}, the model's "
-            f"{', '.join(card.classes)}: name frames labelled for this model"
-        )
+    match_classes(card.classes, dataset.classes, f"the model {card.name}", f"--calibration {root}")
     if len(dataset.names) < 2 * LEAST_CALIBRATION_FRAMES:
         raise InputError(
             f"--calibration {root}: has {len(dataset.names)} frames, needs {2 * LEAST_CALIBRATION_FRAMES}: half "
@@ -60,7 +56,7 @@ def load_calibration(root: Path, card: Card, *, show_progress: bool = False) -> 
     calibration = Calibration(
         root.resolve().name,
         load_frames(dataset, ranges, show_progress=show_progress),
-        in_classes(card.classes, load_frames(dataset, judges, show_progress=show_progress)),
+        in_classes(card.classes, dataset.classes, load_frames(dataset, judges, show_progress=show_progress)),
     )
     _check_size(dataset, judges[0], card)
     if not calibration.judges.present[:, 1:].any():

@@ -12,8 +12,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from inspector.errors import WorkError
-from trainer.onnx_overflow import guard_ends, watch_activations
-from trainer.export.onnx_weights import restore_weights
+from trainer.build.onnx_overflow import guard_ends, watch_activations
+from trainer.artifacts.onnx_weights import restore_weights
 
 HALF_PRECISIONS: Final = ("fp16", "int8")
 
@@ -30,7 +30,7 @@ _HALF_SCALES_OPSET: Final = 19
 def write_gpu_onnx(source: Path, target: Path, precision: str, *, watched: bool = False) -> None:
     """Write `source` as described to `target`; raises WorkError for a model that cannot be.
 
-    `watched` is for a library that may lose a NaN on its way to the logits; see trainer.onnx_overflow.
+    `watched` is for a library that may lose a NaN on its way to the logits; see trainer.build.onnx_overflow.
     """
     try:
         model = onnx.load(source)

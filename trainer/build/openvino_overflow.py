@@ -1,9 +1,9 @@
-"""Puts the guards of trainer.overflow into OpenVINO's graph: a build for a CPU needs no training library."""
+"""Puts the guards of trainer.models.overflow into OpenVINO's graph: a build for a CPU needs no training library."""
 
 from typing import Any
 
 from inspector.values import MAX_SCORE
-from trainer.overflow import FINITE, UNSOUND
+from trainer.models.overflow import FINITE, UNSOUND
 
 LOG_OF_SLOPE = -87.0
 """Slope of a ReLU below 0: e⁻⁸⁷, 1.6e-38. OpenVINO's ReLU gives 0 for NaN; with a slope it compares, and NaN stays

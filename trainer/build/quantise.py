@@ -14,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 from inspector.errors import WorkError
 from inspector.extras import needs_extra
 from inspector.values import Pixels
-from trainer.export.onnx_weights import restore_weights
+from trainer.artifacts.onnx_weights import restore_weights
 
 _CONVOLUTIONS: Final = ("Conv", "ConvTranspose")
 

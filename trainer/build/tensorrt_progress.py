@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn, SupportsInt
 import tensorrt as trt
 
 from inspector.runtime.stop import StopRequest
-from trainer.commands.bar import phase_bar
+from trainer.artifacts.bar import phase_bar
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -1,7 +1,7 @@
-"""Turn a model folder into an engine folder, verified against the model and measured on this PC.
+"""Build an engine folder from a model folder, compare it with the model and measure its speed on this PC.
 
-With --calibration the engine's own quality is measured, too, on frames of that folder that calibration did not
-see, and an engine that loses more than --max-loss points against the model is not written."""
+--calibration also measures the quality of the engine, on frames of that folder that calibration did not use. An
+engine that loses more than --max-loss points against the model is not written."""
 
 import argparse
 from pathlib import Path
@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=PRECISIONS, help="default bf16 on openvino (fp32 where the CPU lacks it), else fp16"
     )
-    parser.add_argument("--out", type=Path, required=True, help="engine folder to make")
-    parser.add_argument("--name", help="of the engine, as verdicts carry it (default: the model's)")
+    parser.add_argument("--out", type=Path, required=True, help="engine folder to write")
+    parser.add_argument("--name", help="engine name in the verdicts (default: the name of the model)")
     parser.add_argument(
         "--calibration", type=Path, metavar="DIR", help="folder of labelled frames; int8 needs one"
     )
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.5,
         metavar="POINTS",
-        help="most that mIoU and defect IoU may fall against the fp32 model (default 0.5)",
+        help="largest loss of mIoU and defect IoU against the fp32 model (default 0.5)",
     )
 
     gpu = parser.add_argument_group("on a GPU")

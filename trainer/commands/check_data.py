@@ -1,9 +1,9 @@
-"""Look at a folder of labelled frames before training on it.
+"""Check a folder of labelled frames before training.
 
-Reports sizes, counts and mask areas per class, faults (each with its file and row), exact and near duplicates,
-also mirrored and turned ones, how far the masks of duplicates agree (a ceiling for any model), frames that share
-parts, and black margins. Exits 0 where `train` would take the data, 1 where a fault would make it refuse; what is
-only remarkable, such as duplicates, does not change that. 2 where there is no data set to check."""
+Reports sizes, counts and mask areas per class, faults with file and row, exact and near duplicates (also mirrored
+and turned ones), how well the masks of duplicates agree (a ceiling for any model), frames that share parts, and
+black margins. Exit code 0: `train` accepts the data. 1: it refuses the data because of a fault. 2: the folder
+holds no data set. Remarks, such as duplicates, do not change the exit code."""
 
 import argparse
 import json

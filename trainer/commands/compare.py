@@ -1,7 +1,7 @@
-"""Hold the verdicts of a replay against the labels of its frames.
+"""Compare the verdicts of a replay with the labels of its frames.
 
-Counts as defective what shows a kind that the run's recipe rejects. Prints how many were found, how many sound
-frames were rejected, and their names."""
+A frame counts as defective if it shows a kind that the recipe of the run rejects. Prints how many defective frames
+were found, how many sound frames were rejected, and the names of the wrong ones."""
 
 import argparse
 import json

@@ -1,8 +1,9 @@
 """Measure a checkpoint, a model folder or an engine folder on labelled frames.
 
-The class of a pixel is the predicted kind where the score reaches that kind's threshold, else normal: thresholds
-as chosen on validation (0.5 for a bare checkpoint). Pixels are pooled over all frames; a frame counts as rejected
-where a defect reaches its class's minimum area. Shares of frames come with their 95 % interval (Wilson)."""
+A pixel has the predicted kind if its score reaches the threshold of that kind, otherwise it is normal. Thresholds
+are those chosen on validation (0.5 for a checkpoint). Pixels are pooled over all frames. A frame is rejected if a
+defect reaches the minimum area of its class. Missed defects (escape) and false rejects (overkill) have 95 %
+intervals (Wilson). Classes are matched by name."""
 
 import argparse
 import json
@@ -10,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from inspector.core.tiling import Fit
 from inspector.errors import InputError
+from trainer.data.fit import POLICIES
 from trainer.data.split import PARTS
 
 EXAMPLE: Final = """\
@@ -25,11 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("what", type=Path, help="RUN/best.ckpt, a model folder, or an engine folder")
     parser.add_argument("--data", type=Path, required=True, help="folder of labelled frames")
-    parser.add_argument("--split", type=Path, help="take one part of this split file (default: all frames)")
+    parser.add_argument("--split", type=Path, help="measure one part of this split file (default: all frames)")
     parser.add_argument("--part", choices=PARTS, help="of the split (default test)")
-    parser.add_argument("--tile", action="store_true", help="cut larger frames into tiles, as a line does")
-    parser.add_argument("--pad", action="store_true", help="pad smaller frames, as a line does")
-    parser.add_argument("--overlap-px", type=int, default=128, help="least overlap of tiles (default 128)")
+    parser.add_argument(
+        "--fit",
+        choices=POLICIES,
+        help="frames of another size: tile cuts them, resize scales them (default: as trained)",
+    )
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="also write one page with pictures")
@@ -37,11 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print the figures."""
-    from trainer.data.collapse import in_classes
+    from trainer.data.class_order import in_classes
     from trainer.data.formats import open_dataset
+    from trainer.data.frames import load_frames
     from trainer.evaluation.alarms import alarms
-    from trainer.evaluation.evaluate import check_classes, check_size, load_part, study
-    from trainer.evaluation.predictors import FittedPredictor, open_predictor
+    from trainer.evaluation.evaluate import check_classes, fit_for, part_names, study
+    from trainer.evaluation.predictors import as_the_line_tiles, open_predictor
     from trainer.evaluation.seen_frames import count_seen, read_origin, warn_of_seen
 
     if arguments.part is not None and arguments.split is None:
@@ -52,19 +56,19 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"--report {report}: there is no folder {report.resolve().parent}: make it first")
     predictor = open_predictor(arguments.what, arguments.threads)
     dataset = open_dataset(arguments.data)
+    names = part_names(dataset, arguments.split, part)
     warnings = [check_classes(predictor, dataset)]
-    first = dataset.names[0]
-    height, width = dataset.frame(first).shape
-    size = (height, width)
-    if arguments.tile or arguments.pad:
-        engine = (predictor.height, predictor.width)
-        fit = Fit(engine, predictor.map_stride, arguments.tile, arguments.pad, arguments.overlap_px)
-        predictor = FittedPredictor(predictor, size, fit)
-    check_size(predictor, size, first)
-    data = load_part(dataset, arguments.split, part, show_progress=True)
+    fit = fit_for(predictor, dataset, names, arguments.fit, arguments.what)
+    if fit is not None and fit.policy == "tile" and len({dataset.size(name) for name in names}) == 1:
+        predictor, fit = as_the_line_tiles(predictor, dataset.size(names[0])), None
+    data = load_frames(dataset, names, fit=fit, show_progress=True)
+    if fit is not None:
+        warnings.append(
+            f"frames of another size: {fit.policy}, so the figures count {len(data)} entries as frames"
+        )
     seen = count_seen(read_origin(arguments.what), data)
     warnings.append(warn_of_seen(seen, len(data)))
-    data = in_classes(predictor.operation.classes, data)
+    data = in_classes(predictor.operation.classes, dataset.classes, data)
     told = [warning for warning in warnings if warning]
     for warning in told:
         print(f"trainer: warning: {warning}", file=sys.stderr)
@@ -92,6 +96,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _table(figures: dict[str, Any]) -> str:
     """The figures for people: per class and in total, beside the all-normal model."""
+    from trainer.evaluation.intervals import measured
+
     baseline = figures["all_normal"]
     lines = [
         f"{figures['what']} on {figures['frames']} frames, {figures['defective_frames']} of them defective",
@@ -121,7 +127,8 @@ def _table(figures: dict[str, Any]) -> str:
         ),
         ("overkill", "overkill", _interval(figures["overkills"], good, figures["overkill_interval"])),
     ):
-        lines.append(f"{title:<14}{_share(figures[key]):>8}{_share(baseline[key]):>12}   {more}".rstrip())
+        this, normal = (_share(measured(of, key)) for of in (figures, baseline))
+        lines.append(f"{title:<14}{this:>8}{normal:>12}   {more}".rstrip())
     calibration, boxes = figures["calibration"], figures["boxes"]
     lines += [
         "",

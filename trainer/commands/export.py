@@ -1,4 +1,4 @@
-"""Turn a checkpoint into a model folder: model.onnx (engine contract inside), golden frames, card.json."""
+"""Export a checkpoint as a model folder: model.onnx with the engine contract inside, golden frames, card.json."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from typing import Final
 
 from trainer.artifacts.extras import needs_train_extra
 from trainer.evaluation.alarms import alarms
+from trainer.evaluation.intervals import share_text
 from trainer.models.flips import FLIPS
 
 EXAMPLE: Final = "example: trainer export runs/first/best.ckpt --out models/first"
@@ -15,29 +16,32 @@ EXAMPLE: Final = "example: trainer export runs/first/best.ckpt --out models/firs
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("checkpoint", type=Path, help="RUN/best.ckpt")
-    parser.add_argument("--out", type=Path, required=True, help="model folder to make")
-    parser.add_argument("--name", help="of the model (default: the name of --out)")
-    parser.add_argument("--data", type=Path, help="where the training data lies now, if it has moved")
+    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
+    parser.add_argument("--name", help="name of the model (default: the name of --out)")
+    parser.add_argument("--data", type=Path, help="new place of the training data, if it has moved")
     parser.add_argument("--height", type=int, help="frame height of the line, px (default: as trained)")
     parser.add_argument("--width", type=int, help="frame width of the line, px (default: as trained)")
     parser.add_argument(
-        "--map-stride", type=int, choices=(1, 2, 4), help="of the maps (default: the stem's; 1 is full size)"
+        "--map-stride",
+        type=int,
+        choices=(1, 2, 4),
+        help="stride of the maps (default: the stem's; 1 is full size)",
     )
     parser.add_argument(
         "--flips",
         type=int,
         choices=FLIPS,
         default=1,
-        help="average the answers to 4 mirrored views, or 8 with transposed ones: better, as many times slower",
+        help="average the answers to 4 mirrored views, or 8 with transposed ones: better, and 4 or 8 times slower",
     )
     parser.add_argument("--half-weights", action="store_true", help="store weights as fp16: half the file")
-    parser.add_argument("--escape-cost", type=float, default=10.0, help="of a defective frame let through")
-    parser.add_argument("--overkill-cost", type=float, default=1.0, help="of a good frame cut out")
+    parser.add_argument("--escape-cost", type=float, default=10.0, help="cost of a missed defect (default 10)")
+    parser.add_argument("--overkill-cost", type=float, default=1.0, help="cost of a false reject (default 1)")
     parser.add_argument(
         "--golden",
         type=Path,
         metavar="DIR",
-        help="take the golden frames, which travel with the model, from these labelled frames, not validation",
+        help="take the golden frames, which become part of the model folder, from these labelled frames",
     )
     parser.add_argument("--note", action="append", default=[], help="a known weakness for the card; repeatable")
 
@@ -72,6 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
         f"{arguments.out}: {card.height}×{card.width} px, maps at 1/{card.map_stride}; "
         f"ONNX agrees with torch on {card.parity['mask_agreement']:.4%} of the golden pixels\n"
         f"on {figures['frames']} validation frames: mIoU {figures['miou']:.4f}, "
-        f"escape {figures['escape']:.2%}, overkill {figures['overkill']:.2%}\n"
+        f"missed defects (escape) {share_text(figures, 'escape')}, "
+        f"false rejects (overkill) {share_text(figures, 'overkill')}\n"
         f"next: trainer build-engine {arguments.out} --backend openvino --out ENGINE"
     )

@@ -1,9 +1,9 @@
-"""Run the founding paper's comparison again: vanilla CNN, binary and multi-class U-Net under one protocol.
+"""Repeat the comparison of the founding paper: vanilla CNN, binary and multi-class U-Net under one protocol.
 
-All three are trained alike (Adam, cross-entropy, one split, several seeds) and measured on defect against normal.
-DIR gets table.txt, table.md and table.json: the paper's figures beside ours under every reading of its "mIoU", the
-all-normal answer beside them, and the paired difference multi-class minus binary. Started again with the same
-options it goes on where it was cut off."""
+All three networks are trained alike (Adam, cross-entropy, one split, several seeds) and measured on defect against
+normal. Writes table.txt, table.md and table.json to --out: the figures of the paper beside these under every
+reading of its "mIoU", the all-normal answer, and the paired difference multi-class minus binary. The same command
+continues an interrupted run."""
 
 import argparse
 import sys

@@ -9,8 +9,8 @@ EXAMPLE: Final = "example: trainer simulate --out simulated/ --frames 2000 --see
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--out", type=Path, required=True, help="folder to make")
-    parser.add_argument("--frames", type=int, required=True, help="how many")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--frames", type=int, required=True, help="number of frames")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same frames (default 1)")
     parser.add_argument(
         "--defective-share", type=float, default=0.5, help="share of frames with a defect (default 0.5)"

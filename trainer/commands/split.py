@@ -1,9 +1,9 @@
 """Write a frozen split file: which frames train, which choose thresholds, which judge.
 
-Frames that show the same piece of steel (copies, also re-encoded, mirrored or turned, and pictures pasted together
-from one another) stay in one part; classes are spread evenly; the same seed gives the same split. The file holds
-the hash of every frame: `train --split` and `evaluate --split` refuse it once the data has changed. Refuses data
-that `check-data` finds faults in."""
+Frames that show the same piece of steel stay in one part: copies, re-encoded, mirrored or turned frames, and
+pictures that share parts. Classes are spread evenly. The same seed gives the same split. The file holds the hash
+of every frame: `train --split` and `evaluate --split` refuse it after the data has changed. Data with faults is
+refused, as `check-data` reports them."""
 
 import argparse
 import json
@@ -28,7 +28,7 @@ DEFAULT_SHARE: Final = 0.1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("data", type=Path, metavar="DIR", help="folder of labelled frames")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="split file to make")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="split file to write")
     parser.add_argument("--val", type=float, default=DEFAULT_SHARE, help="share for validation (default 0.1)")
     parser.add_argument("--test", type=float, default=DEFAULT_SHARE, help="share for the test (default 0.1)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same split (default 1)")
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     out: Path = arguments.out
     if out.exists():
-        raise InputError(f"{out} is there already, and a split is frozen: name another file, or remove it first")
+        raise InputError(f"{out} exists, and a split is frozen: name another file, or remove it first")
     if not out.absolute().parent.is_dir():
         raise InputError(f"{out}: there is no folder {out.absolute().parent}")
     dataset = open_dataset(arguments.data)

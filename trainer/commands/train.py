@@ -1,4 +1,7 @@
-"""Train a network on labelled frames; DIR gets best.ckpt, last.ckpt, the split and the metrics."""
+"""Train a network on labelled frames.
+
+Writes best.ckpt, last.ckpt, the split and the metrics to --out. Crop, loss, class weighting and the share of crops
+around defects follow the data unless you state them; the first lines say what was chosen and why."""
 
 import argparse
 from pathlib import Path
@@ -6,6 +9,7 @@ from typing import Any, Final
 
 from inspector.errors import InputError
 from trainer.artifacts.extras import needs_train_extra
+from trainer.data.fit import POLICIES
 from trainer.models import PRESETS
 
 EXAMPLE: Final = """\
@@ -16,8 +20,6 @@ examples:
   torchrun --nproc-per-node 4 -m trainer.cli train --data severstal/ --out runs/four      (four GPUs)"""
 
 DEFAULT_PRESET: Final = "fast"
-DEFAULT_EPOCHS: Final = 40
-"""Epochs of a run, as in the founding paper."""
 
 _MODEL_OPTIONS: Final = ("preset", "widths", "stem_stride", "norm", "residual", "sub_pixel")
 
@@ -30,26 +32,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add("--data", type=Path, help="folder of labelled frames (Severstal as downloaded, or images/ + masks/)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, exactly")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out, exactly")
     add("--preset", choices=sorted(PRESETS), help=f"network (default {DEFAULT_PRESET})")
     add("--widths", type=_widths, metavar="W,W,…", help="channels of each level, instead of the preset's")
     add("--stem-stride", type=int, choices=(1, 2, 4), help="how much the first layer shrinks the frame")
     add("--norm", choices=("batch", "group", "instance"), help="normalisation (default batch)")
     add("--residual", action="store_true", help="residual blocks")
-    add("--sub-pixel", action="store_true", help="answer at full size behind a strided stem")
+    add("--sub-pixel", action="store_true", help="full-size logits behind a strided stem")
     add("--target", choices=("multiclass", "binary"), help="every kind of defect (default), or defect and normal")
-    add("--loss", help="ce, dice, lovasz, focal, or a sum of them (default ce+dice)")
-    add("--class-weighting", type=float, metavar="P", help="weigh classes by area^−P; 0.25 is mild (default 0)")
-    add("--epochs", type=int, help=f"length of the run (default {DEFAULT_EPOCHS})")
+    add("--loss", help="ce, dice, lovasz, focal, or a sum (default: follows the data)")
+    add(
+        "--class-weighting",
+        type=float,
+        metavar="P",
+        help="class weight area^−P (default: follows the data)",
+    )
+    add("--epochs", type=int, help="length of the run (default: 40, more for few frames)")
     add("--minutes", type=float, help="length of the run in time; the learning rate is fitted to it")
     add("--batch", type=int, help="crops a step, over all processes (default 16)")
-    add("--crop", type=int, nargs=2, metavar=("H", "W"), help="crop, px (default: the frame, to 256×512)")
-    add("--balanced", type=float, help="share of crops drawn around defects, class by class (default 0.5)")
+    add("--crop", type=int, nargs=2, metavar=("H", "W"), help="crop, px (default: follows the data)")
+    add("--fit", choices=POLICIES, help="frames of another size: tile (default) cuts them, resize scales them")
+    add("--frame", type=int, nargs=2, metavar=("H", "W"), help="frame size, px (default: the usual one)")
+    add("--balanced", type=float, help="share of crops around defects, class by class (default: follows the data)")
     add("--lr", type=float, help="peak learning rate (default 0.002)")
     add("--optimizer", choices=("adamw", "adam"), help="default adamw")
-    add("--schedule", choices=("one-cycle", "constant"), help="of the learning rate (default one-cycle)")
+    add("--schedule", choices=("one-cycle", "constant"), help="schedule of the learning rate (default one-cycle)")
     add("--weight-decay", type=float, help="default 0.01")
-    add("--no-relight", dest="relight", action="store_false", help="leave brightness, contrast and noise alone")
+    add("--no-relight", dest="relight", action="store_false", help="do not vary brightness, contrast and noise")
     add("--patience", type=int, metavar="N", help="stop after N validations without a better one")
     add("--ema", type=float, help="decay of the averaged weights (default 0.998)")
     add("--val", type=float, help="share of frames that choose the best checkpoint (default 0.1)")
@@ -57,14 +66,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--init",
         type=Path,
         metavar="WHAT",
-        help="checkpoint or model folder to start from (same network, classes)",
+        help="checkpoint or model folder to start from: same network, classes of the same names",
     )
     add("--split", type=Path, help='JSON {"train": [names], "val": […], "test": […]} instead of --val')
-    add("--seed", type=int, help="of the split and every random draw (default 1)")
+    add("--seed", type=int, help="seed of the split and of every random draw (default 1)")
     add("--threads", type=int, help="CPU threads")
     add("--device", choices=("auto", "cpu", "gpu"), help="default auto")
-    add("--precision", choices=("bf16", "fp16", "fp32"), help="of the arithmetic (default bf16; fp16 on a GPU)")
-    add("--compile", action="store_true", help="let torch.compile make kernels first: minutes, then faster steps")
+    add("--precision", choices=("bf16", "fp16", "fp32"), help="arithmetic (default bf16; fp16 needs a GPU)")
+    add(
+        "--compile",
+        action="store_true",
+        help="compile kernels first: takes minutes, then steps are faster",
+    )
     add("--save-minutes", type=float, help="save last.ckpt this often (default 3)")
 
 
@@ -91,8 +104,6 @@ def run(arguments: argparse.Namespace) -> None:
         if options.get("preset") == "cnn":
             options.setdefault("target", "binary")
         options["model"] = _model(options)
-        if "minutes" not in options:
-            options.setdefault("epochs", DEFAULT_EPOCHS)
         settings = settings_from(options)
         with needs_train_extra("train"):
             import lightning

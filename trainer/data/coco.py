@@ -1,8 +1,10 @@
 """COCO: one JSON file with images, categories and annotations (polygons or run lengths), and its image files."""
 
+import codecs
 import json
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from inspector.errors import InputError
 from inspector.values import Pixels
 from trainer.data.coco_masks import MaskFault, decode_segmentation
-from trainer.data.dataset import CLASSES_NAME, MAX_CLASSES, Dataset, read_classes
+from trainer.data.dataset import CLASSES_NAME, MAX_CLASSES, NORMAL_NAMES, Dataset, is_image, read_classes
 from trainer.data.drawing import DrawnMask, draw
 from trainer.data.faults import Complain, DataError, Fault, refuse
+from trainer.data.mask_order import looks_row_major
 
 IMAGES_NAME: Final = "images"
 NORMAL: Final = "normal"
@@ -20,10 +23,14 @@ _NAMES: Final = ("annotations.json", "_annotations.coco.json", "instances.json")
 _FOLDER: Final = "annotations"
 
 
+Id = int | str
+"""COCO's ids are numbers; some tools write text."""
+
+
 class _Image(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    id: int
+    id: Id
     file_name: str
     width: int | None = None
     height: int | None = None
@@ -32,16 +39,17 @@ class _Image(BaseModel):
 class _Category(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    id: int
+    id: Id
     name: str
+    supercategory: str | None = None
 
 
 class _Annotation(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    id: int
-    image_id: int
-    category_id: int
+    id: Id
+    image_id: Id
+    category_id: Id
     segmentation: Any = None
     """Of any type here; `label` checks it."""
 
@@ -90,35 +98,42 @@ class Coco(Dataset):
         files = _candidates(root)
         if len(files) > 1:
             raise InputError(
-                f"{root}: {len(files)} annotation files ({', '.join(f.name for f in files)}): keep one"
+                f"{root}: {len(files)} annotation files ({', '.join(f.name for f in files)}): keep one, or join "
+                f"them with `trainer import coco {root} OUT`"
             )
         file = files[0]
         document = _read(file)
         classes, kinds = _classes(root, file, document, complain)
         images: dict[str, _Image] = {}
         paths: dict[str, Path] = {}
-        names: dict[int, str] = {}
+        names: dict[str, str] = {}
         for image in sorted(document.images, key=lambda entry: entry.file_name):
             path = _find(root, file, image.file_name)
-            if path is None or image.file_name in images or image.id in names:
+            if path is None or image.file_name in images or str(image.id) in names:
                 complain(_image_fault(file, image, is_there=path is not None))
                 continue
             images[image.file_name], paths[image.file_name] = image, path
-            names[image.id] = image.file_name
+            names[str(image.id)] = image.file_name
         if not paths:
+            there = next((path.name for path in _images_in(root, file)), None)
+            found = "holds no images" if there is None else f"holds {there}"
             raise InputError(
-                f"{file}: none of its {len(document.images)} images is in {root}: is it unzipped whole?"
+                f"{file}: none of its {len(document.images)} images is in {root}: it lists "
+                f"{document.images[0].file_name!r} but the folder {found}: name the folder of "
+                "the images, or unzip it whole"
             )
+        _report_unlisted(root, file, paths, complain)
         annotations: dict[str, list[tuple[int, _Annotation]]] = defaultdict(list)
-        listed = {image.id for image in document.images}
+        listed = {str(image.id) for image in document.images}
         for annotation in document.annotations:
-            name = names.get(annotation.image_id)
-            if name is not None and annotation.category_id in kinds:
-                annotations[name].append((kinds[annotation.category_id], annotation))
-            elif annotation.image_id not in listed:
+            name = names.get(str(annotation.image_id))
+            kind = kinds.get(str(annotation.category_id))
+            if name is not None and kind is not None:
+                annotations[name].append((kind, annotation))
+            elif str(annotation.image_id) not in listed:
                 text = f"image {annotation.image_id} is not in the list of images"
                 complain(_fault("missing image", file, text, annotation))
-            elif annotation.category_id not in kinds:
+            elif kind is None:
                 text = f"category {annotation.category_id} is not in the list of categories"
                 complain(_fault("unknown class", file, text, annotation, name))
         return cls(file, root, classes, images, paths, dict(annotations))
@@ -139,6 +154,9 @@ class Coco(Dataset):
             except MaskFault as error:
                 complain(Fault("bad mask", self._file, str(error), annotation.id, where, name))
                 continue
+            if not is_polygon and looks_row_major(pixels):
+                text = "the run lengths go along the rows, COCO's go down the columns: encode the mask again"
+                complain(Fault("row-major mask", self._file, text, annotation.id, where, name))
             if not pixels.any():
                 text = "the mask is empty"
                 complain(Fault("empty mask", self._file, text, annotation.id, where, name, refused=False))
@@ -165,7 +183,7 @@ def _candidates(root: Path) -> list[Path]:
 
 def _read(file: Path) -> _Document:
     try:
-        return _Document.model_validate_json(file.read_bytes())
+        return _Document.model_validate_json(file.read_bytes().removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}") from None
     except ValidationError as error:
@@ -179,24 +197,24 @@ def _read(file: Path) -> _Document:
 
 def _classes(
     root: Path, file: Path, document: _Document, complain: Complain
-) -> tuple[tuple[str, ...], dict[int, int]]:
+) -> tuple[tuple[str, ...], dict[str, int]]:
     """Class names, normal first, and category id → class.
 
     Without classes.json, categories called normal or background are class 0.
     """
-    categories = sorted(document.categories, key=lambda category: category.id)
+    categories = _without_headings(document)
     wanted = read_classes(root)
-    names = wanted or (NORMAL, *(c.name for c in categories if c.name.lower() not in {NORMAL, "background"}))
+    names = wanted or (NORMAL, *(c.name for c in categories if c.name.lower() not in NORMAL_NAMES))
     if len(set(names)) != len(names) or len({c.id for c in categories}) != len(categories):
         raise InputError(f"{file}: categories must have different ids and names")
     if not 2 <= len(names) <= MAX_CLASSES:
         raise InputError(f"{file}: must have 1 to {MAX_CLASSES - 1} categories of defects, got {len(names) - 1}")
-    kinds: dict[int, int] = {}
+    kinds: dict[str, int] = {}
     for category in categories:
         if category.name in names:
-            kinds[category.id] = names.index(category.name)
+            kinds[str(category.id)] = names.index(category.name)
         elif wanted is None:
-            kinds[category.id] = 0
+            kinds[str(category.id)] = 0
         else:
             text = f"{category.name!r} is not in {CLASSES_NAME} ({', '.join(names)})"
             where = f"category {category.id}"
@@ -204,14 +222,45 @@ def _classes(
     return names, kinds
 
 
+def _without_headings(document: _Document) -> list[_Category]:
+    """The categories by id, without those that only group others: Roboflow lists its project as category 0."""
+    used = {str(annotation.category_id) for annotation in document.annotations}
+    groups = {category.supercategory for category in document.categories}
+    kept = [c for c in document.categories if str(c.id) in used or c.name not in groups]
+    return sorted(kept, key=lambda category: (isinstance(category.id, str), category.id))
+
+
 def _find(root: Path, file: Path, name: str) -> Path | None:
-    """The image's file: in images/, in the root, or beside the annotations."""
-    for folder in (root / IMAGES_NAME, root, file.parent):
-        path = folder / name
-        # A name that leads out of the data set ("../..") is not followed.
-        if path.is_file() and path.resolve().is_relative_to(root.resolve()):
-            return path
+    """The image's file: in images/, in the root, or beside the annotations.
+
+    Tools on other PCs write absolute or Windows paths: then the last part of the name counts.
+    """
+    for spelling in (name, PureWindowsPath(name).name):
+        for folder in (root / IMAGES_NAME, root, file.parent):
+            path = folder / spelling
+            # A name that leads out of the data set ("../..") is not followed.
+            if path.is_file() and path.resolve().is_relative_to(root.resolve()):
+                return path
     return None
+
+
+def _images_in(root: Path, file: Path) -> Iterator[Path]:
+    """Image files where `_find` looks, by name."""
+    for folder in dict.fromkeys((root / IMAGES_NAME, root, file.parent)):
+        if folder.is_dir():
+            yield from sorted(path for path in folder.iterdir() if is_image(path))
+
+
+def _report_unlisted(root: Path, file: Path, paths: dict[str, Path], complain: Complain) -> None:
+    """One fault for all image files beside the listed ones: tools that leave normal frames out lose them here."""
+    used = {path.resolve() for path in paths.values()}
+    unlisted = [path for path in _images_in(root, file) if path.resolve() not in used]
+    if unlisted:
+        text = (
+            f"{len(unlisted)} image files are not in its list of images and are left out ({unlisted[0].name}): "
+            f"if they show no defect, `trainer import coco {root} OUT --unlisted normal` adds them"
+        )
+        complain(Fault("unlisted image", file, text, refused=False))
 
 
 def _image_fault(file: Path, image: _Image, *, is_there: bool) -> Fault:

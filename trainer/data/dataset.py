@@ -8,13 +8,36 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from PIL import Image
 
 from inspector.errors import InputError
-from inspector.images import IMAGE_ENDINGS, ImageFault, read_mono
+from inspector.images import IMAGE_ENDINGS, ImageFault, read_mono, read_size
 from inspector.values import Pixels
 from trainer.data.faults import Complain, DataError, Fault, refuse
 
 CLASSES_NAME: Final = "classes.json"
+UPRIGHT: Final = 1
+LAST_ORIENTATION: Final = 8
+_ORIENTATION: Final = 0x0112
+"""EXIF tag: how a viewer turns the stored rows and columns, 1 = not at all."""
+NORMAL_NAMES: Final = frozenset(
+    [
+        "normal",
+        "background",
+        "_background_",
+        "bg",
+        "good",
+        "ok",
+        "sound",
+        "clean",
+        "none",
+        "no_defect",
+        "no-defect",
+        "defect-free",
+        "faultless",
+    ]
+)
+"""Names that class 0 may have, lower case. Any other first name is a defect whose "normal" was left out."""
 MAX_CLASSES: Final = 256
 """Labels, kinds and masks are uint8."""
 
@@ -35,10 +58,27 @@ class Dataset(ABC):
         return list(self.images)
 
     def frame(self, name: str) -> Pixels:
-        """Pixels, uint8 [H, W]; raises DataError for an image that cannot be read."""
+        """Pixels, uint8 [H, W]; raises DataError for an image that cannot be read, or that a viewer would turn."""
         path = self.images[name]
         try:
-            return read_mono(path)
+            pixels = read_mono(path)
+        except ImageFault as error:
+            text = f"{error}: replace the image or remove it and its label"
+            raise DataError(Fault("unreadable image", path, text, frame=name)) from None
+        orientation = read_orientation(path)
+        if orientation != UPRIGHT:
+            text = (
+                f"its EXIF orientation {orientation} makes viewers and labelling tools turn it, but the line does "
+                "not: its labels would lie elsewhere; `trainer import` writes upright frames with their masks"
+            )
+            raise DataError(Fault("turned image", path, text, frame=name))
+        return pixels
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Height and width of a frame, px, from its file's header; raises DataError."""
+        path = self.images[name]
+        try:
+            return read_size(path)
         except ImageFault as error:
             text = f"{error}: replace the image or remove it and its label"
             raise DataError(Fault("unreadable image", path, text, frame=name)) from None
@@ -81,10 +121,20 @@ class Dataset(ABC):
         return found
 
 
+def read_orientation(path: Path) -> int:
+    """EXIF orientation of a readable image, 1 (upright) to 8; 1 without one."""
+    with Image.open(path) as image:
+        orientation = image.getexif().get(_ORIENTATION, UPRIGHT)
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= LAST_ORIENTATION else UPRIGHT
+
+
 def find_images(folder: Path) -> dict[str, Path]:
-    """File name → path of every image in `folder`, sorted; raises InputError if the folder has none."""
+    """File name → path of every image in `folder`, sorted; raises InputError if the folder has none.
+
+    Hidden files are not images: macOS writes `._a.jpg` beside `a.jpg` on foreign disks.
+    """
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS)
+        paths = sorted(path for path in folder.iterdir() if is_image(path))
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}") from None
     if not paths:
@@ -92,11 +142,16 @@ def find_images(folder: Path) -> dict[str, Path]:
     return {path.name: path for path in paths}
 
 
+def is_image(path: Path) -> bool:
+    """Whether the name is that of an image, and not hidden."""
+    return path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+
+
 def read_classes(root: Path) -> tuple[str, ...] | None:
     """Class names from classes.json, normal first; None without the file. Raises InputError for wrong content."""
     path = root / CLASSES_NAME
     try:
-        names = json.loads(path.read_text(encoding="utf-8"))
+        names = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -105,6 +160,14 @@ def read_classes(root: Path) -> tuple[str, ...] | None:
         raise InputError(f'{path}: must be a JSON list of class names, such as ["normal", "scratch"]')
     if not 2 <= len(names) <= MAX_CLASSES or len(set(names)) != len(names):
         raise InputError(f"{path}: must name 2 to {MAX_CLASSES} different classes, normal first")
+    if names[0].lower() not in NORMAL_NAMES:
+        shown = json.dumps(["normal", *names[:2]], ensure_ascii=False)[:-1] + (", …]" if len(names) > 2 else "]")
+        later = next((name for name in names if name.lower() in NORMAL_NAMES), None)
+        advice = f"write {shown}" if later is None else f"put {later!r} first"
+        raise InputError(
+            f"{path}: the first class is pixels without a defect and must be called normal (or background, good, "
+            f"ok …), got {names[0]!r}: {advice}"
+        )
     return tuple(names)
 
 

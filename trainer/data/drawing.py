@@ -19,7 +19,7 @@ class DrawnMask:
     kind: int
     pixels: NDArray[np.bool_]
     """bool [H, W]."""
-    row: int
+    row: int | str
     where: str
     has_seam: bool = False
     """Drawn from a polygon: its outermost pixels belong to the neighbouring polygon as well."""
@@ -32,21 +32,22 @@ def draw(masks: Sequence[DrawnMask], shape: tuple[int, int], file: Path, frame: 
     nowhere more than 2 px thick, it goes to the smaller mask. The smaller mask also wins if `complain` returns.
     """
     label = np.zeros(shape, np.uint8)
+    place = {id(mask): index for index, mask in enumerate(masks)}
     largest_first = sorted(masks, key=lambda mask: int(mask.pixels.sum()), reverse=True)
     for above, mask in enumerate(largest_first):
         if label[mask.pixels].any():
             for below in largest_first[:above]:
                 if below.kind != mask.kind:
-                    _check(mask, below, file, frame, complain)
+                    first, second = sorted((mask, below), key=lambda each: place[id(each)])
+                    _check(first, second, file, frame, complain)
         label[mask.pixels] = mask.kind
     return label
 
 
-def _check(mask: DrawnMask, below: DrawnMask, file: Path, frame: str, complain: Complain) -> None:
-    shared = mask.pixels & below.pixels
-    if not shared.any() or (mask.has_seam and below.has_seam and _is_thin(shared)):
+def _check(early: DrawnMask, late: DrawnMask, file: Path, frame: str, complain: Complain) -> None:
+    shared = early.pixels & late.pixels
+    if not shared.any() or (early.has_seam and late.has_seam and _is_thin(shared)):
         return
-    late, early = (mask, below) if mask.row > below.row else (below, mask)
     text = f"overlaps {early.where} in {int(shared.sum())} px: a pixel has one class, cut one of the masks back"
     complain(Fault("overlapping classes", file, text, late.row, late.where, frame))
 

@@ -1,6 +1,7 @@
 """Faults in labelled frames. Training stops at the first one; a check collects them all."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ class Fault:
     """Short name, the same for all faults of this kind."""
     file: Path
     text: str
-    row: int | None = None
+    row: int | str | None = None
     """Line of a table, from 1, or id of an annotation."""
     where: str = ""
     """The place in the file, for people."""
@@ -46,3 +47,19 @@ def refuse(fault: Fault) -> None:
     """Raise DataError for a fault that training refuses; ignore others. This is the default for training."""
     if fault.refused:
         raise DataError(fault)
+
+
+def refuse_aloud(fault: Fault) -> None:
+    """Raise DataError for a fault that training refuses; print any other as a warning."""
+    refuse(fault)
+    print(f"trainer: warning: {fault}", file=sys.stderr)
+
+
+def by_kind(faults: Sequence[Fault]) -> list[tuple[Fault, int]]:
+    """The first fault of each kind and the number of that kind, in order of appearance."""
+    counts: dict[str, int] = {}
+    first: dict[str, Fault] = {}
+    for fault in faults:
+        counts[fault.kind] = counts.get(fault.kind, 0) + 1
+        first.setdefault(fault.kind, fault)
+    return [(fault, counts[kind]) for kind, fault in first.items()]

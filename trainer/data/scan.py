@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.values import Pixels
-from trainer.commands.bar import bar
+from trainer.artifacts.bar import bar
 from trainer.data.dataset import Dataset
-from trainer.data.faults import Complain, DataError, refuse
+from trainer.data.faults import Complain, DataError, Fault, refuse
 from trainer.data.look_alikes import Look, look
 
 BLACK_LEVEL: Final = 16
@@ -42,31 +42,37 @@ class Scanned:
 def scan(dataset: Dataset, complain: Complain = refuse, *, show_progress: bool = False) -> list[Scanned]:
     """Every readable frame, sorted by name; faults go to `complain`."""
     with ThreadPoolExecutor(_DECODERS) as pool:
-        done = pool.map(lambda name: _scan_frame(dataset, name, complain), dataset.names)
+        done = pool.map(lambda name: _scan_frame(dataset, name), dataset.names)
         shown = bar(done, "reading", total=len(dataset.names), show=show_progress)
+        frames = []
         try:
-            return [frame for frame in shown if frame is not None]
+            for frame, faults in shown:
+                for fault in faults:  # here, not in the threads: their order would differ from run to run
+                    complain(fault)
+                if frame is not None:
+                    frames.append(frame)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    return frames
 
 
-def _scan_frame(dataset: Dataset, name: str, complain: Complain) -> Scanned | None:
+def _scan_frame(dataset: Dataset, name: str) -> tuple[Scanned | None, list[Fault]]:
+    """The frame, None if it cannot be read, and its faults in their order."""
+    faults: list[Fault] = []
     try:
         pixels = dataset.frame(name)
     except DataError as error:
-        complain(error.fault)
-        return None
+        return None, [error.fault]
     areas: NDArray[np.int64] | None = None
     shape = (pixels.shape[0], pixels.shape[1])
     try:
-        label = dataset.label(name, shape, complain)
+        label = dataset.label(name, shape, faults.append)
         areas = np.bincount(label.ravel(), minlength=len(dataset.classes)).astype(np.int64)
     except DataError as error:
-        complain(error.fault)
-    return Scanned(
-        name, *shape, hashlib.sha256(pixels.tobytes()).hexdigest(), look(pixels), areas, _margins(pixels)
-    )
+        faults.append(error.fault)
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+    return Scanned(name, *shape, digest, look(pixels), areas, _margins(pixels)), faults
 
 
 def _margins(pixels: Pixels) -> tuple[int, int, int, int]:

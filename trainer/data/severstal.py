@@ -12,6 +12,7 @@ from inspector.values import Pixels
 from trainer.data.dataset import CLASSES_NAME, Dataset, default_classes, find_images, read_classes
 from trainer.data.drawing import DrawnMask, draw
 from trainer.data.faults import Complain, DataError, Fault, refuse
+from trainer.data.mask_order import looks_row_major
 from trainer.data.rle import decode
 
 CSV_NAME: Final = "train.csv"
@@ -66,9 +67,17 @@ class Severstal(Dataset):
         for row in self._rows.get(name, []):
             where = f"row {row.line} ({name}, class {row.kind})"
             try:
-                masks.append(DrawnMask(row.kind, decode(row.runs, shape), row.line, where))
+                pixels = decode(row.runs, shape)
             except InputError as error:
                 complain(Fault("bad mask", path, str(error), row.line, where, name))
+                continue
+            if looks_row_major(pixels):
+                text = (
+                    "the runs go along the rows, Kaggle's go down the columns: "
+                    f"`trainer import severstal {self.root} OUT --row-major` reads them"
+                )
+                complain(Fault("row-major mask", path, text, row.line, where, name))
+            masks.append(DrawnMask(row.kind, pixels, row.line, where))
         return draw(masks, shape, path, name, complain)
 
     def label_source(self, name: str) -> bytes:
@@ -137,6 +146,12 @@ class _Table:
             kind = int(number)
         except ValueError:
             raise self._fault("bad row", line, f"class must be a whole number, got {number!r}", name) from None
+        if kind == 0:
+            text = (
+                "class 0: classes count from 1, class 0 is normal; if this table counts from 0, "
+                f"`trainer import severstal {self._path.parent} OUT --first 0` reads it"
+            )
+            raise self._fault("class 0", line, text, name)
         if not 1 <= kind <= self._kinds:
             text = f"class {kind} is out of range 1..{self._kinds}: more classes are named in {CLASSES_NAME}"
             raise self._fault("unknown class", line, text, name)

@@ -11,8 +11,8 @@ import cv2
 
 from inspector.errors import InputError, WorkError
 from inspector.sources.simulator import CLASS_NAMES, SimulatedFrame, StripSettings, strip
+from trainer.artifacts.bar import bar
 from trainer.artifacts.new_folder import check_is_new, new_folder
-from trainer.commands.bar import bar
 from trainer.data.rle import encode
 
 JPEG_QUALITY: Final = 95

@@ -11,6 +11,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.look_alikes import find_pairs, join
 from trainer.data.scan import scan
 from trainer.data.split_file import PARTS, Split, read_split, write_split
+from trainer.data.whole_set import check_whole_set
 
 __all__ = ["PARTS", "Dealt", "Split", "make_split", "read_split", "split_dataset", "write_split"]
 
@@ -38,6 +39,7 @@ def split_dataset(
     frames = scan(dataset, show_progress=show_progress)
     names = [frame.name for frame in frames]
     present = np.stack([frame.areas_px > 0 for frame in frames if frame.areas_px is not None])
+    check_whole_set(dataset.root, present)
     pairs = find_pairs([frame.look for frame in frames])
     groups = join(len(frames), ((pair.first, pair.second) for pair in pairs))
     split = make_split(names, present, val_share, seed, test_share=test_share, groups=groups)

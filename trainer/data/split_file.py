@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from inspector.errors import InputError
 from inspector.files import write_whole
-from trainer.commands.bar import bar
+from trainer.artifacts.bar import bar
 from trainer.data.dataset import Dataset
 
 PARTS: Final = ("train", "val", "test")

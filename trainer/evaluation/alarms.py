@@ -38,7 +38,8 @@ def miou_alarm(figures: Mapping[str, Any]) -> str | None:
         return None
     return (
         f"mIoU {figures['miou']:.3f} is no better than calling every pixel normal ({blind:.3f}): the model has "
-        "not learned the defects. Train it longer or on more frames."
+        "not learned the defects. Train it longer, on more frames, or with a smaller --crop, --loss ce+lovasz and "
+        "--class-weighting 0.25."
     )
 
 

@@ -12,13 +12,15 @@ import numpy as np
 
 from inspector.errors import InputError
 from inspector.values import Pixels, Segmentation
-from trainer.commands.bar import bar
-from trainer.data.collapse import knows_one_kind
+from trainer.artifacts.bar import bar
+from trainer.data.class_order import match_classes
 from trainer.data.dataset import Dataset
-from trainer.data.frames import LoadedFrames, load_frames
+from trainer.data.fit import Fit, Policy
+from trainer.data.frames import LoadedFrames
 from trainer.data.split import read_split
 from trainer.evaluation.frame_verdict import FrameJudge
 from trainer.evaluation.predictors import Predictor
+from trainer.evaluation.seen_frames import read_origin
 from trainer.evaluation.study import Study
 
 CHUNK: Final = 16
@@ -52,33 +54,39 @@ def study(predictor: Predictor, data: LoadedFrames, *, show_progress: bool = Fal
     return result
 
 
-def load_part(
-    dataset: Dataset, split_path: Path | None, part: str, *, show_progress: bool = False
-) -> LoadedFrames:
-    """Load all frames, or one part of a split; raises InputError for an empty part."""
-    names = dataset.names
-    if split_path is not None:
-        names = read_split(split_path, dataset)[part]
-        if not names:
-            raise InputError(f"{split_path}: the part {part} is empty: name another with --part")
-    return load_frames(dataset, names, show_progress=show_progress)
+def part_names(dataset: Dataset, split_path: Path | None, part: str) -> list[str]:
+    """All frame names, or those of one part of a split; raises InputError for an empty part."""
+    if split_path is None:
+        return dataset.names
+    names = read_split(split_path, dataset)[part]
+    if not names:
+        raise InputError(f"{split_path}: the part {part} is empty: name another with --part")
+    return names
+
+
+def fit_for(
+    predictor: Predictor, dataset: Dataset, names: list[str], policy: Policy | None, what: Path
+) -> Fit | None:
+    """How to bring the frames to the predictor's size: as stated, else as it was trained; None if all have it.
+
+    Raises InputError for frames of another size if neither is known. `what` is the predictor's path.
+    """
+    size = (predictor.height, predictor.width)
+    others = [(name, found) for name in names if (found := dataset.size(name)) != size]
+    if not others:
+        return None
+    if policy is None:
+        trained = read_origin(what).fit
+        policy = None if trained is None else trained.policy
+    if policy is None:
+        check_size(predictor, others[0][1], others[0][0])
+    return Fit(policy or "tile", *size)
 
 
 def check_classes(predictor: Predictor, dataset: Dataset) -> str | None:
-    """A warning if class names differ or all kinds count as one; raises InputError if the classes do not fit."""
+    """A note if classes have another order or count as one; raises InputError for a class it does not know."""
     ours, theirs = predictor.operation.classes, dataset.classes
-    if knows_one_kind(ours) and len(theirs) > len(ours):
-        return (
-            f"{', '.join(theirs[1:])} all count as {ours[1]}: that is what {predictor.identity} tells from normal"
-        )
-    if len(ours) != len(theirs):
-        raise InputError(
-            f"{predictor.identity} knows {len(ours)} classes ({', '.join(ours)}) but {dataset.root} has "
-            f"{len(theirs)} ({', '.join(theirs)})"
-        )
-    if ours != theirs:
-        return f"class names differ ({', '.join(theirs)} in the data): matched by number"
-    return None
+    return match_classes(ours, theirs, predictor.identity, str(dataset.root))[1]
 
 
 def check_size(predictor: Predictor, size: tuple[int, int], name: str) -> None:
@@ -86,8 +94,8 @@ def check_size(predictor: Predictor, size: tuple[int, int], name: str) -> None:
     if size != (predictor.height, predictor.width):
         raise InputError(
             f"{name}: frame is {size[0]}×{size[1]} px but {predictor.identity} takes "
-            f"{predictor.height}×{predictor.width}: export it for this size with --height and --width, "
-            "or evaluate with --tile and --pad"
+            f"{predictor.height}×{predictor.width}: export it for this size with --height and --width, or name "
+            "--fit tile or --fit resize"
         )
 
 

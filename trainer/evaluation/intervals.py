@@ -1,6 +1,7 @@
 """Confidence intervals of shares that are counted on few frames."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 INTERVAL: Final = "Wilson, 95 %"
@@ -35,3 +36,16 @@ def counted(count: int, of: int) -> dict[str, Any]:
         "share": count / of if of else None,
         "interval": None if interval is None else list(interval),
     }
+
+
+def measured(figures: Mapping[str, Any], key: str) -> float | None:
+    """A figure of `trainer evaluate --json`; None for an escape or overkill of no frame, which JSON gives as 0."""
+    if f"{key}_interval" in figures and figures[f"{key}_interval"] is None:
+        return None
+    return float(figures[key])
+
+
+def share_text(figures: Mapping[str, Any], key: str) -> str:
+    """The figure in per cent, or that there is no frame to measure it on."""
+    value = measured(figures, key)
+    return "not measured (no such frame)" if value is None else f"{value:.2%}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from inspector.backends import open_backend
+from inspector.config.line import FrameSettings
 from inspector.core.tiling import Fit, JoinedMaps
 from inspector.engine.manifest import MANIFEST_NAME, open_folder
 from inspector.errors import InputError
@@ -130,7 +131,7 @@ class FittedPredictor(Predictor):
         """`size` is the frames' height and width. Raises InputError for a size that `fit` does not allow."""
         tiles = fit.tiles(size)
         if tiles is None:
-            raise InputError(f"{inner.identity}: {fit.refusal(size)}: allow it with --tile and --pad")
+            raise InputError(f"{inner.identity}: {fit.refusal(size)}")
         self.operation, self.identity, self.map_stride = inner.operation, inner.identity, inner.map_stride
         self.height, self.width = size
         self._inner, self._fit, self._tiles = inner, fit, tiles
@@ -154,6 +155,12 @@ class FittedPredictor(Predictor):
         for index, tile in enumerate(self._tiles):
             maps.add(tile, kind[index], score[index])
         return maps.maps()
+
+
+def as_the_line_tiles(predictor: Predictor, size: tuple[int, int]) -> FittedPredictor:
+    """The predictor for whole frames of another size, as a line with `[frames] tile` and `pad` inspects them."""
+    rules = FrameSettings(tile=True, pad=True)
+    return FittedPredictor(predictor, size, rules.fit(predictor.height, predictor.width, predictor.map_stride))
 
 
 def open_predictor(path: Path, threads: int | None = None) -> Predictor:

@@ -12,6 +12,7 @@ from inspector.engine.manifest import MANIFEST_NAME
 from inspector.errors import InputError
 from inspector.values import Pixels
 from trainer.artifacts.card import is_model_folder, open_model
+from trainer.data.fit import Fit, stored_fit
 from trainer.data.frames import LoadedFrames
 
 PRINT_BYTES: Final = 6
@@ -51,6 +52,8 @@ class Origin:
     """Part → SHA-256 over the whole part (`LoadedFrames.digest`)."""
     names: dict[str, list[str]]
     """Part → frame names; only a checkpoint has them."""
+    fit: Fit | None = None
+    """How frames of other sizes were brought to one; an engine keeps no record of it."""
 
 
 def read_origin(what: Path) -> Origin:
@@ -76,7 +79,7 @@ def read_origin(what: Path) -> Origin:
             f"{what}: its record of frames seen in training is damaged ({error}): make it again"
         ) from None
     digests = {part: known[key] for part in (TRAIN, VAL) if (key := f"{part}_sha256") in known and known[key]}
-    return Origin(prints, digests, names)
+    return Origin(prints, digests, names, stored_fit(known))
 
 
 def count_seen(origin: Origin, data: LoadedFrames) -> dict[str, Any]:

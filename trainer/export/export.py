@@ -4,7 +4,7 @@ import hashlib
 import json
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,13 +15,14 @@ from inspector.core.rules import score_thresholds
 from inspector.engine import golden
 from inspector.engine.manifest import GOLDEN_NAME, file_sha256
 from inspector.errors import InputError, WorkError
+from trainer.artifacts.bar import bar
 from trainer.artifacts.card import ONNX_NAME, Card, write_card
 from trainer.artifacts.checkpoint import Checkpoint, load_checkpoint
 from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.artifacts.versions import library_versions
-from trainer.commands.bar import bar
-from trainer.data.collapse import in_classes, knows_one_kind
+from trainer.data.class_order import in_classes, match_classes
 from trainer.data.dataset import Dataset
+from trainer.data.fit import FIT, stored_fit
 from trainer.data.formats import open_dataset
 from trainer.data.frames import LoadedFrames, load_frames
 from trainer.evaluation.alarms import alarms
@@ -150,16 +151,16 @@ def _validation_frames(
     if data is None and not root.is_dir():
         raise InputError(f"{root}: the training data is not there any more: name it with --data")
     dataset: Dataset = open_dataset(root)
-    if len(dataset.classes) != len(checkpoint.classes) and not knows_one_kind(checkpoint.classes):
-        raise InputError(f"{root}: has {len(dataset.classes)} classes, the checkpoint {len(checkpoint.classes)}")
+    match_classes(checkpoint.classes, dataset.classes, str(checkpoint.path), str(root))
     names = dataset.resolve(checkpoint.facts["split"]["val"], "the checkpoint's validation part")
-    loaded = load_frames(dataset, names, show_progress=show_progress)
+    fit = stored_fit(checkpoint.facts)
+    loaded = load_frames(dataset, names, fit=fit, show_progress=show_progress)
     if loaded.digest() != checkpoint.facts["val_sha256"]:
         raise InputError(
             f"{root}: frames or labels of the validation part changed since the training: thresholds chosen on "
             "them would not be what the card says; train again, or name the old data with --data"
         )
-    loaded = in_classes(checkpoint.classes, loaded)
+    loaded = in_classes(checkpoint.classes, dataset.classes, loaded)
     if loaded.size == (height, width):
         return loaded
     if loaded.size[0] < height or loaded.size[1] < width:
@@ -169,8 +170,8 @@ def _validation_frames(
         )
     frames, labels = loaded.frames[:, :height, :width], loaded.labels[:, :height, :width]
     present = np.stack([np.isin(range(len(checkpoint.classes)), label) for label in labels])
-    return LoadedFrames(
-        loaded.names, np.ascontiguousarray(frames), np.ascontiguousarray(labels), present, loaded.digests
+    return replace(
+        loaded, frames=np.ascontiguousarray(frames), labels=np.ascontiguousarray(labels), present=present
     )
 
 
@@ -235,6 +236,8 @@ def _data_facts(checkpoint: Checkpoint) -> dict[str, Any]:
     names = ("train_frames", "val_frames", "train_sha256", "val_sha256")
     split = json.dumps(checkpoint.facts["split"], sort_keys=True).encode()
     facts = {name: checkpoint.facts[name] for name in names}
+    if FIT in checkpoint.facts:
+        facts[FIT] = checkpoint.facts[FIT]
     facts["split_sha256"] = hashlib.sha256(split).hexdigest()
     if PRINTS in checkpoint.facts:
         facts[PRINTS] = checkpoint.facts[PRINTS]

@@ -8,7 +8,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from inspector.errors import InputError
 from inspector.values import MAP_STRIDES, MAX_SCORE
 from trainer.models.flips import VIEWS
-from trainer.overflow import FINITE, UNSOUND
+from trainer.models.overflow import FINITE, UNSOUND
 
 
 class InspectionNet(nn.Module):
@@ -16,7 +16,7 @@ class InspectionNet(nn.Module):
 
     `net` has a `map_stride`, the stride of its logits; its maps are enlarged to `map_stride` where that is finer.
     Its probabilities are the mean over the first `flips` of VIEWS, which it answers as one batch.
-    Where it overflows, the score is 255 and the kind any of 1..K, see trainer.overflow.
+    Where it overflows, the score is 255 and the kind any of 1..K, see trainer.models.overflow.
     """
 
     def __init__(self, net: nn.Module, height: int, width: int, map_stride: int, flips: int = 1) -> None:

@@ -4,6 +4,7 @@ Its logits have the resolution of the stem, or full size if the head answers for
 convolution, Shi et al. 2016).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -20,10 +21,13 @@ GREY_SCALE: Final = 64.0
 """Bring grey levels 0..255 to about ±2. The first batch norm removes the remaining shift and scale, so no
 statistics of a data set are needed."""
 
+GROUPS: Final = 8
+"""Groups of a group norm; fewer for channels that 8 does not divide."""
+
 NORMS: Final[dict[str, Callable[[int], nn.Module]]] = {
     "batch": nn.BatchNorm2d,
     "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
-    "group": lambda channels: nn.GroupNorm(8, channels),
+    "group": lambda channels: nn.GroupNorm(math.gcd(GROUPS, channels), channels),
 }
 """Name → norm of a number of channels. `batch` folds into the convolutions at export and costs nothing on the
 line; the others do not fold."""
@@ -105,7 +109,9 @@ class UNet(Network):
         x = (grey - GREY_MEAN) / GREY_SCALE
         bottom, right = -height % self.multiple, -width % self.multiple
         if bottom or right:
-            x = functional.pad(x, (0, right, 0, bottom), mode="reflect")
+            # Reflection needs a frame larger than the padding; a tiny one repeats its last row and column.
+            mode = "reflect" if bottom < height and right < width else "replicate"
+            x = functional.pad(x, (0, right, 0, bottom), mode=mode)
         if self.stem is not None:
             x = self.stem(x)
         skips: list[Tensor] = []

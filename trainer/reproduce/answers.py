@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainer.commands.bar import bar
+from trainer.artifacts.bar import bar
 from trainer.models.unet import at_full_size
 from trainer.reproduce.readings import FrameCounts, count_frame
 from trainer.training.training_data import TrainingData

@@ -14,7 +14,7 @@ from trainer.reproduce.answers import BY_CLASS, BY_SCORE
 from trainer.reproduce.intervals import deviation, mean, t_interval
 from trainer.reproduce.protocol import BINARY, CNN, CONTESTANTS, MULTICLASS, Protocol
 from trainer.reproduce.readings import READINGS, FrameCounts, all_defect, all_normal
-from trainer.training.run import MAX_CROP
+from trainer.training.choices import MAX_CROP
 from trainer.training.training_data import TrainingData
 
 

@@ -2,17 +2,41 @@
 # ruff: noqa: ARG002 (Lightning fixes the signatures of its hooks)
 
 import signal
+import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
-from trainer.training.clock import Clock
 from trainer.training.module import SegmentationModule
+
+SECONDS_A_MINUTE: Final = 60.0
+
+
+class Clock:
+    """Measures the training time of a run, across resumes; it runs from its creation or the last `start`."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self, before_s: float = 0.0) -> None:
+        """Restart with `before_s` seconds already elapsed."""
+        self._before_s = before_s
+        self._started_s = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Elapsed time including the time before a resume, seconds."""
+        return self._before_s + time.monotonic() - self._started_s
+
+    @property
+    def minutes(self) -> float:
+        """Elapsed time, minutes."""
+        return self.elapsed_s / SECONDS_A_MINUTE
 
 
 class Interrupted(Exception):  # noqa: N818 (a signal to stop, not an error)
@@ -143,7 +167,7 @@ class SaveLast(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Save when due; Lightning writes to a temporary name and renames."""
+        """Save when due, see `WholeCheckpointIO`."""
         interrupted = _any_process(trainer, self._interrupted)
         if interrupted or _any_process(trainer, self._since_saved.minutes >= self._every_minutes):
             trainer.save_checkpoint(self._path)

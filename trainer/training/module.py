@@ -19,8 +19,7 @@ from trainer.models.unet import at_full_size
 from trainer.training.augment import relight
 from trainer.training.batches import Batch
 from trainer.training.losses import loss_named
-from trainer.training.losses.match import match
-from trainer.training.out_of_memory import is_out_of_memory
+from trainer.training.match import match
 from trainer.training.schedule import SCHEDULES
 
 T = TypeVar("T")
@@ -31,6 +30,15 @@ MAX_GRADIENT_NORM: Final = 1.0
 
 OPTIMIZERS: Final[dict[str, type[torch.optim.Optimizer]]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 """Name → optimiser; each takes lr and weight_decay."""
+
+_CPU_WORDS = (
+    "can't allocate memory",  # c10's allocator on Linux
+    "not enough memory",  # the same elsewhere
+    "could not create a memory object",  # oneDNN's
+    "could not create a primitive",  # oneDNN generating code for a kernel
+    "std::bad_alloc",
+)
+"""Words of torch's CPU allocators, which raise plain RuntimeErrors when a memory allocation fails."""
 
 
 class LossNotFinite(Exception):  # noqa: N818 (run.py turns it into an error with the frames' names)
@@ -189,3 +197,10 @@ class SegmentationModule(LightningModule):
         self.val_figures |= {f"val_iou/{name}": value for name, value in known.items()}
         # Every process has the same figures: their mean over the processes is the figure itself.
         self.log_dict(self.val_figures, sync_dist=True)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a memory allocation failed."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _CPU_WORDS)

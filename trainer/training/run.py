@@ -4,45 +4,36 @@ import os
 import shlex
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch import seed_everything
 from torch.utils.data import DataLoader
 
 from inspector.errors import InputError, WorkError
 from trainer.artifacts.versions import library_versions
 from trainer.data.crops import CropBatches, CropSettings
+from trainer.data.fit import FIT
 from trainer.data.split import write_split
 from trainer.evaluation.seen_frames import PRINTS, TRAIN, VAL, frame_prints, pack
-from trainer.training.advice import without_advice
+from trainer.training.baseline import warn_if_useless
 from trainer.training.batches import TrainStream, WholeFrames
-from trainer.training.callbacks import AveragedWeights, Budget, Interrupted, SaveLast
+from trainer.training.callbacks import Interrupted
+from trainer.training.checkpoint_files import LatestBest
+from trainer.training.choices import MAX_CROP, USUAL_BALANCED, USUAL_LOSS, follow_data
+from trainer.training.lightning_trainer import build_trainer, without_advice
 from trainer.training.losses import loss_named
-from trainer.training.module import VAL_MIOU, LossNotFinite, SegmentationModule
-from trainer.training.out_of_memory import is_out_of_memory
-from trainer.training.processes import Processes, processes_here
-from trainer.training.progress import Progress
+from trainer.training.module import LossNotFinite, SegmentationModule, is_out_of_memory
+from trainer.training.processes import processes_here
 from trainer.training.settings import BEST_NAME, LAST_NAME, SETTINGS_NAME, SPLIT_NAME, TrainSettings
 from trainer.training.training_data import TrainingData, load_training_data
 from trainer.training.warm_start import take_weights
 
-MAX_CROP: Final = (256, 512)
-"""Default crop for larger frames, px: enough surroundings to distinguish a defect from a marking."""
 VAL_BATCH_PX: Final = 4 << 20
 """Pixels validated at a time; full-size logits of all classes take some 30 bytes per pixel."""
-PRECISIONS: Final[dict[str, Literal["bf16-mixed", "16-mixed", "32-true"]]] = {
-    "bf16": "bf16-mixed",
-    "fp16": "16-mixed",
-    "fp32": "32-true",
-}
-"""Our names → Lightning's. With fp16 Lightning scales the loss, because small gradients would vanish."""
-MAX_EPOCH_STEPS: Final = 250
-"""Most steps between two validations: the best checkpoint of a large data set is not chosen from only two."""
 
 
 def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = None) -> Path:
@@ -50,30 +41,23 @@ def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = 
 
     Raises InputError, WorkError and, on Ctrl-C, KeyboardInterrupt. The first Ctrl-C during a training step saves
     the state first, so that `resume` continues from there; see `Interrupted`. `data` are frames that are loaded
-    already.
+    already; without them, open settings follow the data.
     """
-    loss_named(settings.loss)
+    if settings.loss is not None:
+        loss_named(settings.loss)
     _check_machine(settings)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     processes = processes_here()
     if settings.batch % processes.count:
         raise InputError(f"--batch {settings.batch} cannot be shared evenly by {processes.count} processes")
-    if processes.is_first:
-        # Before the frames are read, which may take long: a run that is killed meanwhile can be resumed, too.
-        settings.write()
-    if data is None:
-        try:
-            data = load_training_data(settings, resume=resume)
-        except InputError:
-            if processes.is_first and not resume:
-                (settings.out / SETTINGS_NAME).unlink(missing_ok=True)
-            raise
-    elif processes.is_first:
-        write_split(settings.out / SPLIT_NAME, data.split)
+    is_loaded = data is not None
+    data = _data(settings, data, resume=resume, is_first=processes.is_first)
+    if not is_loaded:
+        settings = _chosen(settings, data, is_first=processes.is_first)
     crops = CropBatches(data.loaded, data.train, _crop_settings(settings, data.loaded.size))
     try:
-        _fit(settings, data, crops, resume=resume)
+        score = _fit(settings, data, crops, resume=resume)
     except Interrupted:
         raise KeyboardInterrupt from None
     except LossNotFinite as fault:
@@ -82,17 +66,36 @@ def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = 
         if not is_out_of_memory(error):
             raise
         raise WorkError("out of memory outside the network's passes: choose a smaller --preset") from None
+    if processes.is_first:
+        warn_if_useless(settings, data, score)
     best = settings.out / BEST_NAME
     return best if best.exists() else settings.out / LAST_NAME
 
 
-def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, resume: bool) -> None:
-    """Train to the end; with `resume`, start from last.ckpt if it exists."""
+def _data(settings: TrainSettings, data: TrainingData | None, *, resume: bool, is_first: bool) -> TrainingData:
+    """Write the settings, and the split if `data` is loaded already; else load the data."""
+    if is_first:
+        # Before the frames are read, which may take long: a run that is killed meanwhile can be resumed, too.
+        settings.write()
+    if data is not None:
+        if is_first:
+            write_split(settings.out / SPLIT_NAME, data.split)
+        return data
+    try:
+        return load_training_data(settings, resume=resume)
+    except InputError:
+        if is_first and not resume:
+            (settings.out / SETTINGS_NAME).unlink(missing_ok=True)
+        raise
+
+
+def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, resume: bool) -> float | None:
+    """Train to the end and return the best validation mIoU; with `resume`, start from last.ckpt if it exists."""
     seed_everything(settings.seed, verbose=False)
     module = SegmentationModule(
         model=settings.model,
         classes=list(settings.classes_of(data.classes)),
-        loss=settings.loss,
+        loss=settings.loss or USUAL_LOSS,
         lr=settings.lr,
         weight_decay=settings.weight_decay,
         seed=settings.seed,
@@ -103,14 +106,14 @@ def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, res
         class_weights=_class_weights(settings, data),
     )
     if settings.init is not None and not resume:
-        take_weights(module.net, settings.init, crops)
+        take_weights(module.net, settings.init, crops, settings.classes_of(data.classes))
     if settings.compile:
         module.net.compile()
     processes = processes_here()
     whole_frames = WholeFrames(data.loaded, data.val, _val_batch(data.loaded.size), processes)
     last = settings.out / LAST_NAME
     with without_advice():
-        trainer = _trainer(settings, crops.steps_per_epoch, processes)
+        trainer = build_trainer(settings, crops.steps_per_epoch, processes)
         trainer.fit(
             module,
             DataLoader(TrainStream(crops, processes, lambda: trainer.global_step), batch_size=None),
@@ -118,6 +121,9 @@ def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, res
             ckpt_path=last if resume and last.exists() else None,
             weights_only=True,
         )
+    best = trainer.checkpoint_callback
+    score = best.best_model_score if isinstance(best, LatestBest) else None
+    return None if score is None else float(score)
 
 
 def _check_machine(settings: TrainSettings) -> None:
@@ -136,11 +142,22 @@ def _unfit_batch(fault: LossNotFinite, crops: CropBatches) -> str:
     )
 
 
+def _chosen(settings: TrainSettings, data: TrainingData, *, is_first: bool) -> TrainSettings:
+    """The settings with every open one chosen by the data; prints the choices and their reasons."""
+    chosen, reasons = follow_data(settings, data)
+    if is_first:
+        chosen.write()
+        for reason in reasons:
+            print(f"trainer: {reason}", file=sys.stderr)
+    return chosen
+
+
 def _crop_settings(settings: TrainSettings, size: tuple[int, int]) -> CropSettings:
     height, width = settings.crop or (min(MAX_CROP[0], size[0]), min(MAX_CROP[1], size[1]))
     if height > size[0] or width > size[1]:
         raise InputError(f"--crop {height} {width} is larger than the frames, {size[0]}×{size[1]} px")
-    return CropSettings(settings.batch, height, width, settings.balanced, settings.seed)
+    balanced = USUAL_BALANCED if settings.balanced is None else settings.balanced
+    return CropSettings(settings.batch, height, width, balanced, settings.seed)
 
 
 def _val_batch(size: tuple[int, int]) -> int:
@@ -149,7 +166,7 @@ def _val_batch(size: tuple[int, int]) -> int:
 
 def _class_weights(settings: TrainSettings, data: TrainingData) -> list[float] | None:
     """Area to the power of −class_weighting, scaled so that the mean weight of a pixel is 1."""
-    if settings.class_weighting == 0.0:
+    if not settings.class_weighting:
         return None
     kinds = len(settings.classes_of(data.classes))
     areas = np.zeros(kinds, np.int64)
@@ -174,59 +191,9 @@ def _facts(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
             part: pack(frame_prints(data.loaded.frames[index] for index in indices))
             for part, indices in ((TRAIN, data.train), (VAL, data.val))
         },
+        **({} if data.fit is None else {FIT: asdict(data.fit)}),
         "split": {part: list(names) for part, names in data.split.items()},
         "settings": settings.model_dump(mode="json"),
         "command": shlex.join(["trainer", *sys.argv[1:]]),
         "versions": library_versions("torch", "lightning", "numpy"),
     }
-
-
-def _trainer(settings: TrainSettings, steps_per_epoch: int, processes: Processes) -> Trainer:
-    steps = None if settings.epochs is None else settings.epochs * steps_per_epoch
-    return Trainer(
-        **_machines(settings, processes),
-        precision=PRECISIONS[settings.precision],
-        max_steps=-1 if steps is None else steps,
-        max_epochs=-1,
-        val_check_interval=min(steps_per_epoch, MAX_EPOCH_STEPS),
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        logger=TensorBoardLogger(settings.out, name="", version="tensorboard"),
-        callbacks=_callbacks(settings, steps, steps_per_epoch),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=10,
-    )
-
-
-def _machines(settings: TrainSettings, processes: Processes) -> dict[str, Any]:
-    if processes.count == 1:
-        return {"accelerator": settings.device, "devices": 1}
-    return {
-        "accelerator": settings.device,
-        "devices": processes.on_this_machine,
-        "num_nodes": processes.count // processes.on_this_machine,
-        "strategy": "ddp",
-        # Batch norm over the crops of all processes; torch supports it on GPUs only.
-        "sync_batchnorm": settings.device != "cpu" and torch.cuda.is_available(),
-    }
-
-
-def _callbacks(settings: TrainSettings, steps: int | None, steps_per_epoch: int) -> list[Callback]:
-    budget = Budget(steps, settings.minutes)
-    callbacks: list[Callback] = [
-        budget,
-        AveragedWeights(settings.ema),
-        Progress(budget, steps_per_epoch, settings.out / "metrics.csv"),
-        SaveLast(settings.out / LAST_NAME, settings.save_minutes),
-        ModelCheckpoint(
-            dirpath=settings.out,
-            filename=Path(BEST_NAME).stem,
-            monitor=VAL_MIOU,
-            mode="max",
-            enable_version_counter=False,
-        ),
-    ]
-    if settings.patience is not None:
-        callbacks.append(EarlyStopping(VAL_MIOU, mode="max", patience=settings.patience))
-    return callbacks

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from inspector.errors import InputError
 from inspector.files import write_whole
-from trainer.data.collapse import DEFECT_CLASS
+from trainer.data.class_order import DEFECT_CLASS
 
 SETTINGS_NAME: Final = "run.json"
 SPLIT_NAME: Final = "split.json"
@@ -31,17 +31,22 @@ class TrainSettings(BaseModel):
     """Architecture and its parameters, see trainer.models."""
     target: Literal["multiclass", "binary"] = "multiclass"
     """Classes of the network: normal and every kind of defect, or normal and defect."""
-    loss: str = "ce+dice"
-    """See trainer.training.losses."""
-    class_weighting: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    fit: Literal["tile", "resize"] | None = None
+    """What becomes of frames of another size than `frame`; None is "tile" if there are any."""
+    frame: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = None
+    """Height and width of the frames, px; None takes the usual size."""
+    loss: str | None = None
+    """See trainer.training.losses; None, also below, follows the data, see trainer.training.choices."""
+    class_weighting: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     """Weight of a class in cross-entropy and focal loss: its area to the power of minus this value."""
     epochs: Annotated[int, Field(ge=1)] | None = None
     minutes: Annotated[float, Field(gt=0.0)] | None = None
-    """Either epochs or minutes is set."""
+    """At most one of epochs and minutes is set; with neither, the number of epochs follows the data."""
     batch: Annotated[int, Field(ge=1)] = 16
-    crop: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = None
-    """Height and width, px; None takes the frame, up to 256×512."""
-    balanced: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    crop: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = None
+    """Height and width, px."""
+    balanced: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    """Share of crops drawn around defects, class by class."""
     lr: Annotated[float, Field(gt=0.0)] = 2e-3
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
     optimizer: Literal["adamw", "adam"] = "adamw"
@@ -62,7 +67,7 @@ class TrainSettings(BaseModel):
 
     @model_validator(mode="after")
     def _one_budget(self) -> "TrainSettings":
-        if (self.epochs is None) == (self.minutes is None):
+        if self.epochs is not None and self.minutes is not None:
             raise ValueError("give one of --epochs and --minutes")
         return self
 

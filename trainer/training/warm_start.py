@@ -1,6 +1,7 @@
 """Initialises a network with the weights of a checkpoint or of a model folder, whose norms are folded."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 from inspector.errors import InputError
 from trainer.artifacts.card import is_model_folder, open_model
 from trainer.artifacts.checkpoint import load_checkpoint
+from trainer.artifacts.onnx_weights import restore_weights
+from trainer.data.class_order import match_classes
 from trainer.data.crops import CropBatches
-from trainer.export.onnx_weights import restore_weights
+from trainer.training.processes import processes_here
 
 STATISTICS_STEPS: Final = 4
 """Number of batches for the statistics of a folded norm: some 60 crops give means and deviations to a percent."""
@@ -23,19 +26,39 @@ _INSIDE: Final = "net."
 """Prefix of an exported network's weights."""
 
 
-def take_weights(net: nn.Module, path: Path, crops: CropBatches) -> None:
+def take_weights(net: nn.Module, path: Path, crops: CropBatches, classes: Sequence[str]) -> None:
     """Fill `net`, on the CPU, from a checkpoint or a model folder; raises InputError if the weights do not fit.
 
-    `crops` are the training batches of the run.
+    `crops` are the training batches of the run, `classes` the classes of `net`: answers for classes are matched by
+    name.
     """
     if is_model_folder(path):
         _take_folded(net, path, crops)
+        _order_answers(net, open_model(path).card.classes, classes, path)
         return
     start = load_checkpoint(path)
     try:
         net.load_state_dict(start.net.state_dict())
     except RuntimeError:
         raise InputError(f"--init {path}: another network ({start.model}, {len(start.classes)} classes)") from None
+    _order_answers(net, start.classes, classes, path)
+
+
+def _order_answers(net: nn.Module, theirs: Sequence[str], ours: Sequence[str], path: Path) -> None:
+    """Move the head's answers to the class numbers of this run; prints a note if that changes any."""
+    numbers, note = match_classes(ours, theirs, "the data", f"--init {path}")
+    if note is not None and processes_here().is_first:
+        print(f"trainer: warning: {note}", file=sys.stderr)
+    if numbers == list(range(len(ours))):
+        return
+    head = net.head
+    assert isinstance(head, nn.Conv2d | nn.Linear)  # noqa: S101 (every network ends in one)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            by_class = parameter.view(len(ours), -1)  # with a sub-pixel head, a class has several answers
+            moved = by_class.clone()
+            moved[numbers] = by_class
+            by_class.copy_(moved)
 
 
 def _take_folded(net: nn.Module, path: Path, crops: CropBatches) -> None:

@@ -1,16 +1,10 @@
 """Models that are of no use are called so."""
 
-import json
-from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
 
-from trainer.cli import main
 from trainer.evaluation.alarms import alarms
-
-from .conftest import write_label_maps
 
 
 def figures(**changes: Any) -> dict[str, Any]:
@@ -45,31 +39,3 @@ def test_what_makes_a_model_useless_is_said(changes: dict[str, Any], said: str) 
     """One sentence for each reason, with the figure."""
     (sentence,) = alarms(figures(**changes))
     assert sentence.startswith(said)
-
-
-def test_the_page_says_an_overkill_in_red(
-    engine_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """An engine that rejects the good frames too has a red figure and one sentence; the command warns."""
-    root = write_label_maps(tmp_path / "d")
-    masks = sorted((root / "masks").iterdir())
-    empty = next(mask for mask in masks if not _shows(mask))
-    for mask in masks:  # nobody labelled anything: whatever is rejected is overkill
-        mask.write_bytes(empty.read_bytes())
-    page = tmp_path / "page.html"
-    assert main(["evaluate", str(engine_folder), "--data", str(root), "--report", str(page), "--json"]) == 0
-    told = capsys.readouterr()
-    overkill = json.loads(told.out)["overkill"]
-    assert overkill > 0.5
-    sentence = f"{overkill:.0%} of the good frames are rejected"
-    assert sentence in told.err
-    text = page.read_text()
-    assert text.count(sentence) == 1
-    assert text.count('<section class="headline bad">') == 1
-    assert "false rejects (overkill)" in text
-
-
-def _shows(mask: Path) -> bool:
-    label = cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)
-    assert label is not None
-    return bool(label.any())

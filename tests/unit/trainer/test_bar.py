@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from trainer.commands import bar as module
-from trainer.commands.bar import bar
+from trainer.artifacts import bar as module
+from trainer.artifacts.bar import bar
 
 
 def test_a_log_gets_a_plain_line_now_and_then(

@@ -12,17 +12,10 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from inspector.errors import InputError
+from tests.support.labelled import COCO_FRAMES, HEIGHT, WIDTH, annotation, make_labelled, polygon, write_coco
 from trainer.data.coco_masks import decode_segmentation
 from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
-
-from .conftest import HEIGHT, WIDTH, make_labelled
-
-FRAMES = 8
-
-
-def _annotation(index: int, image: int, category: int, segmentation: Any) -> dict[str, Any]:
-    return {"id": index, "image_id": image, "category_id": category, "segmentation": segmentation}
 
 
 def _packed(mask: np.ndarray) -> dict[str, Any]:
@@ -38,33 +31,7 @@ def _listed(mask: np.ndarray) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": [0, *counts] if flat[0] else counts}
 
 
-def _polygon(mask: np.ndarray) -> list[list[float]]:
-    rows, columns = np.nonzero(mask)
-    top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
-    return [[float(v) for v in (left, top, right, top, right, bottom, left, bottom)]]
-
-
-def write_coco(root: Path, draw: Callable[[np.ndarray], Any] = _polygon, name: str = "annotations.json") -> Path:
-    """The labelled frames of the other tests, with category ids that are not 1..K."""
-    (root / "images").mkdir(parents=True)
-    images: list[Any] = []
-    annotations: list[Any] = []
-    for index in range(FRAMES):
-        frame, label = make_labelled(index)
-        file = f"{index:03}.png"
-        cv2.imwrite(str(root / "images" / file), frame)
-        images.append({"id": 100 + index, "file_name": file, "height": HEIGHT, "width": WIDTH})
-        for kind, category in ((1, 7), (2, 12)):
-            if (label == kind).any():
-                annotations.append(_annotation(len(annotations), 100 + index, category, draw(label == kind)))
-    categories = [{"id": 12, "name": "streak"}, {"id": 7, "name": "pit"}]
-    document = {"images": images, "categories": categories, "annotations": annotations}
-    (root / name).parent.mkdir(exist_ok=True)
-    (root / name).write_text(json.dumps(document))
-    return root
-
-
-@pytest.mark.parametrize("draw", [_polygon, _packed, _listed])
+@pytest.mark.parametrize("draw", [polygon, _packed, _listed])
 @pytest.mark.parametrize(
     "name", ["annotations.json", "annotations/instances_default.json", "_annotations.coco.json"]
 )
@@ -75,7 +42,7 @@ def test_labels_survive_every_way_to_write_them(
     dataset = open_dataset(write_coco(tmp_path / "d", draw, name))
     assert dataset.classes == ("normal", "pit", "streak")
     loaded = load_frames(dataset, dataset.names)
-    for index in range(FRAMES):
+    for index in range(COCO_FRAMES):
         frame, label = make_labelled(index)
         np.testing.assert_array_equal(loaded.frames[index], frame)
         np.testing.assert_array_equal(loaded.labels[index], label)
@@ -96,7 +63,7 @@ def _first(**changes: Any) -> Callable[[Path], object]:
 
 
 def _add(category: int, segmentation: Any) -> Callable[[Path], object]:
-    extra = _annotation(99, 101, category, segmentation)
+    extra = annotation(99, 101, category, segmentation)
     return _change(lambda document: document["annotations"].append(extra))
 
 
@@ -155,13 +122,13 @@ def test_polygons_may_share_a_seam(tmp_path: Path) -> None:
     """Two pixels of overlap along a common edge go to the smaller mask; run lengths may not overlap at all."""
     root = write_coco(tmp_path / "d")
     small, large = [[10, 10, 30, 10, 30, 30, 10, 30]], [[28, 0, 60, 0, 60, 60, 28, 60]]
-    both = [_annotation(1, 100, 7, small), _annotation(2, 100, 12, large)]
+    both = [annotation(1, 100, 7, small), annotation(2, 100, 12, large)]
     _change(lambda document: document.update(annotations=both))(root)
     label = open_dataset(root).label("000.png", (HEIGHT, WIDTH))
     assert label[20, 26:34].tolist() == [1, 1, 1, 1, 2, 2, 2, 2]
     left, right = np.zeros((2, HEIGHT, WIDTH), np.bool_)
     left[10:30, 10:30], right[:60, 29:60] = True, True
-    both = [_annotation(1, 100, 7, _listed(left)), _annotation(2, 100, 12, _listed(right))]
+    both = [annotation(1, 100, 7, _listed(left)), annotation(2, 100, 12, _listed(right))]
     _change(lambda document: document.update(annotations=both))(root)
     with pytest.raises(InputError, match=r"annotation 2 .*overlaps annotation 1 .*in 20 px"):
         open_dataset(root).label("000.png", (HEIGHT, WIDTH))

@@ -8,10 +8,9 @@ import pytest
 
 from inspector.config.recipe import load_recipe
 from inspector.values import Decision, Verdict
+from tests.support.labelled import write_label_maps
 from trainer.cli import main
 from trainer.data.formats import open_dataset
-
-from .conftest import write_label_maps
 
 
 def verdicts(data: Path, run: Path, wrong: set[int], uninspected: set[int], recipe: str = "r@1") -> list[bool]:

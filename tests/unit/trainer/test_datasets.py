@@ -10,10 +10,9 @@ import pytest
 from PIL import Image
 
 from inspector.errors import InputError
+from tests.support.labelled import HEIGHT, WIDTH, make_labelled, write_label_maps, write_severstal
 from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
-
-from .conftest import HEIGHT, WIDTH, make_labelled, write_label_maps, write_severstal
 
 
 @pytest.mark.parametrize("old_spelling", [False, True])

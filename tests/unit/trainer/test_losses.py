@@ -10,7 +10,7 @@ from torch.nn import functional
 from inspector.errors import InputError
 from trainer.models.unet import at_full_size
 from trainer.training.losses import LOSSES, loss_named
-from trainer.training.losses.match import Match, cell_shares, match
+from trainer.training.match import Match, cell_shares, match
 
 CLASSES = 4
 

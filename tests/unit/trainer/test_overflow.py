@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from inspector.values import Pixels
 from trainer.build.gpu_onnx import write_gpu_onnx
+from trainer.build.onnx_overflow import guard_ends, watch_activations
 from trainer.build.onnx_torch import OnnxModule
 from trainer.build.openvino import build_openvino
 from trainer.build.request import BuildRequest
 from trainer.export.onnx_file import write_onnx
 from trainer.models.contract import InspectionNet
-from trainer.onnx_overflow import guard_ends, watch_activations
 
 SIZE = (64, 64)
 STRIDE = 4

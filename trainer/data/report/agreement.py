@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.values import Pixels
-from trainer.commands.bar import bar
+from trainer.artifacts.bar import bar
 from trainer.data.dataset import Dataset
 from trainer.data.faults import DataError, Fault
 from trainer.data.look_alikes import Pair, turned

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.commands.bar import bar
+from trainer.artifacts.bar import bar
 from trainer.data.dataset import Dataset
 from trainer.data.faults import DataError
 from trainer.data.look_alikes import Pair, turned

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from inspector.errors import InputError
 from trainer.data.dataset import Dataset
 from trainer.data.faults import Fault
+from trainer.data.fit import LEAST_SIDE_PX, usual_size
 from trainer.data.formats import open_dataset
 from trainer.data.look_alikes import Pair, find_pairs, join
 from trainer.data.report.agreement import Agreement, measure_agreement
 from trainer.data.report.duplicates import confirm
 from trainer.data.scan import Scanned, scan
+from trainer.data.whole_set import whole_set_faults
 
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Quantiles of mask areas. The extremes are left out because they are often drawing errors."""
@@ -97,8 +99,11 @@ def survey(root: Path, *, show_progress: bool = False) -> Survey:
         first = next(fault for fault in found if fault.refused)
         raise InputError(f"{root}: none of its {len(dataset.names)} frames can be read: {first}")
     sizes = Counter((frame.height, frame.width) for frame in frames).most_common()
-    found += _other_sizes(dataset, frames, sizes[0][0])
+    found += _other_sizes(dataset, frames)
     classes = _class_figures(dataset, frames)
+    labelled = [frame.areas_px > 0 for frame in frames if frame.areas_px is not None]
+    if labelled:
+        found += whole_set_faults(root, np.stack(labelled))
     for figures in classes[1:]:
         if not figures.frames:
             found.append(Fault("empty class", root, f"no frame shows the class {figures.name}", refused=False))
@@ -140,18 +145,23 @@ def survey(root: Path, *, show_progress: bool = False) -> Survey:
     )
 
 
-def _other_sizes(dataset: Dataset, frames: list[Scanned], usual: tuple[int, int]) -> list[Fault]:
-    return [
-        Fault(
-            "another size",
-            dataset.images[frame.name],
-            f"frame is {frame.height}×{frame.width} px but most are {usual[0]}×{usual[1]}: an engine takes "
-            "frames of one size",
-            frame=frame.name,
+def _other_sizes(dataset: Dataset, frames: list[Scanned]) -> list[Fault]:
+    """One remark for all frames of another size, and a fault for each frame too small for any network."""
+    found = []
+    for frame in frames:
+        if min(frame.height, frame.width) < LEAST_SIDE_PX:
+            text = f"frame is {frame.height}×{frame.width} px: needs at least {LEAST_SIDE_PX} px each way"
+            found.append(Fault("too small", dataset.images[frame.name], text, frame=frame.name))
+    sizes = [(frame.height, frame.width) for frame in frames]
+    if len(set(sizes)) > 1:
+        height, width = usual_size(sizes)
+        others = sum(size != (height, width) for size in sizes)
+        text = (
+            f"{others} of {len(sizes)} frames are not {height}×{width} px: `trainer train` cuts them into tiles "
+            "of that size (--fit resize scales them, --frame H W states another size)"
         )
-        for frame in frames
-        if (frame.height, frame.width) != usual
-    ]
+        found.append(Fault("another size", dataset.root, text, refused=False))
+    return found
 
 
 def _class_figures(dataset: Dataset, frames: list[Scanned]) -> list[ClassFigures]:

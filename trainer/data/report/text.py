@@ -1,12 +1,16 @@
 """Renders the findings as lines for people and as one object for programs."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from trainer.data.faults import Fault
+from inspector.render.numbers import frames, thousands
+from trainer.data.faults import Fault, by_kind
 from trainer.data.report.survey import QUANTILES, Survey
 
-MAX_LINES: Final = 20
-"""Most findings printed per section; --json has all."""
+MAX_LINES: Final = 3
+"""Most findings printed of one kind; --json has all."""
+MAX_SIZES: Final = 4
+"""Most frame sizes printed; --json has all."""
 MAX_PAIRS: Final = 10
 
 
@@ -70,9 +74,11 @@ def as_json(found: Survey) -> dict[str, Any]:
 
 def as_text(found: Survey) -> str:
     """A summary of about a dozen lines, then the faults and remarks."""
-    sizes = ", ".join(f"{h}×{w} px ({count})" for h, w, count in found.sizes)
+    sizes = ", ".join(f"{h}×{w} px ({count})" for h, w, count in found.sizes[:MAX_SIZES])
+    if len(found.sizes) > MAX_SIZES:
+        sizes += f" and {len(found.sizes) - MAX_SIZES} other sizes"
     lines = [
-        f"{found.dataset.root}: {found.listed} frames, {found.defective} defective; {sizes}",
+        f"{found.dataset.root}: {frames(found.listed)}, {thousands(found.defective)} defective; {sizes}",
         "",
         f"{'class':<16}{'frames':>8}{'of px':>9}{'area in px: 5 %':>18}{'median':>9}{'95 %':>9}",
     ]
@@ -81,14 +87,23 @@ def as_text(found: Survey) -> str:
         spread = f"{areas[0]:>18}{areas[2]:>9}{areas[4]:>9}" if areas else f"{'–':>18}{'–':>9}{'–':>9}"
         lines.append(f"{figures.name:<16}{figures.frames:>8}{figures.share_of_px:>9.2%}{spread}")
     lines += ["", *_duplicates(found), *_margins(found)]
-    for title, listed in (("faults, which `trainer train` refuses", found.faults), ("remarks", found.remarks)):
+    for title, listed in (("faults that `trainer train` refuses", found.faults), ("remarks", found.remarks)):
         if listed:
-            lines += ["", f"{len(listed)} {title}:", *(f"  {fault}" for fault in listed[:MAX_LINES])]
-        if len(listed) > MAX_LINES:
-            lines.append(f"  and {len(listed) - MAX_LINES} more (--json has all)")
+            lines += ["", f"{thousands(len(listed))} {title}:", *_grouped(listed)]
     if not found.faults:
-        lines += ["", "no faults: `trainer train` takes it"]
+        lines += ["", "no faults: `trainer train` accepts it"]
     return "\n".join(lines)
+
+
+def _grouped(faults: Sequence[Fault]) -> list[str]:
+    """The findings by kind, each kind with its count and its first few."""
+    lines = []
+    for first, count in by_kind(faults):
+        of_kind = [fault for fault in faults if fault.kind == first.kind]
+        lines += [f"  {fault}" for fault in of_kind[:MAX_LINES]]
+        if count > MAX_LINES:
+            lines.append(f"  and {thousands(count - MAX_LINES)} more of this kind, {first.kind} (--json has all)")
+    return lines
 
 
 def _duplicates(found: Survey) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from inspector.render.axis_ticks import Tick, ticks
+from inspector.render.numbers import thousands
 
 TICKS: Final = 5
 CLASS_TICKS: Final = 3
@@ -141,7 +142,7 @@ def reliability_chart(curve: Sequence[Mapping[str, Any]]) -> ReliabilityChart:
     for row in curve:
         title = (
             f"scored {100 * row['from']:.0f} to {100 * row['to']:.0f} %: {100 * row['defect_share']:.1f} % are "
-            f"defect, of {row['pixels']:,} pixels".replace(",", "\N{NARROW NO-BREAK SPACE}")
+            f"defect, of {thousands(row['pixels'])} pixels"
         )
         points.append(Point(100 * row["mean_score"], 100 - 100 * row["defect_share"], title))
         width = 100 * (row["to"] - row["from"])

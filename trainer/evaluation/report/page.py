@@ -13,6 +13,7 @@ from inspector.render.page import page_environment
 from inspector.report.map_marks import mark_path
 from trainer.data.frames import LoadedFrames
 from trainer.evaluation.alarms import escape_alarm, miou_alarm, overkill_alarm
+from trainer.evaluation.intervals import measured
 from trainer.evaluation.report.charts import (
     OperatingChart,
     ReliabilityChart,
@@ -71,7 +72,7 @@ class Page:
     headlines: tuple[Headline, ...]
     warnings: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
-    baseline: tuple[tuple[str, str, float, float], ...]
+    baseline: tuple[tuple[str, str, float | None, float | None], ...]
     figures: Mapping[str, Any]
     operating: OperatingChart
     classes: tuple[ClassRow, ...]
@@ -119,7 +120,8 @@ def _compose(figures: Mapping[str, Any], study: Study, data: LoadedFrames, where
             ("data", f"sha256 {figures['data_sha256'][:16]}…"),
         ),
         baseline=tuple(
-            (name, means, figures[key], figures["all_normal"][key]) for name, key, means in BESIDE_BASELINE
+            (name, means, measured(figures, key), measured(figures["all_normal"], key))
+            for name, key, means in BESIDE_BASELINE
         ),
         figures=figures,
         operating=operating_chart(figures),

@@ -16,14 +16,13 @@ from onnx import TensorProto, helper, numpy_helper
 from inspector.engine import golden
 from inspector.engine.manifest import Manifest, open_folder
 from inspector.errors import WorkError
+from tests.support.labelled import FRAMES, make_labelled
 from trainer.artifacts.card import open_model, without_folders
 from trainer.build.calibration import load_calibration
 from trainer.build.gpu_onnx import write_gpu_onnx
 from trainer.build.quantise import quantise
 from trainer.cli import main
 from trainer.export.onnx_kind import compare_for_kind
-
-from .conftest import FRAMES, make_labelled
 
 LOOSE = "1" if re.search(r"vnni|amx_int8", Path("/proc/cpuinfo").read_text()) else "3"
 """Points this net of 9,000 weights, with few channels to even out rounding, may lose here; it loses 0.1 on a

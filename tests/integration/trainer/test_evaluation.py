@@ -12,12 +12,11 @@ import pytest
 import torch
 
 from inspector.backends.instant import write_engine
+from tests.support.labelled import FRAMES, HEIGHT, WIDTH, write_label_maps, write_severstal
 from trainer.artifacts.card import open_model
 from trainer.artifacts.card_text import card_text
 from trainer.cli import main
 from trainer.evaluation.seen_frames import PRINTS
-
-from .conftest import FRAMES, HEIGHT, WIDTH, write_label_maps, write_severstal
 
 EVALUATION_SCHEMA = Path(__file__).resolve().parents[4] / "shared" / "contracts" / "evaluation.schema.json"
 REQUIRED = {
@@ -110,7 +109,7 @@ def test_frames_of_another_size_are_refused(
 def test_frames_of_another_size_are_tiled_and_padded_on_request(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the options that a line's [frames] has; the figures are of the whole frames, of any odd size."""
+    """As a line with [frames] does; the figures are of the whole frames, of any odd size."""
     engine = tmp_path / "engine"
     write_engine(engine, height=64, width=64, classes=("normal", "bright"), map_stride=2)
     root = tmp_path / "data"
@@ -121,12 +120,11 @@ def test_frames_of_another_size_are_tiled_and_padded_on_request(
         frame[8:24, x : x + 22], mask[8:24, x : x + 22] = 255, 1
         cv2.imwrite(str(root / "images" / f"{number}.png"), frame)
         cv2.imwrite(str(root / "masks" / f"{number}.png"), mask)
-    options = ("--tile", "--pad", "--overlap-px", "16")
-    figures = _evaluate(capsys, engine, "--data", root, *options)
+    figures = _evaluate(capsys, engine, "--data", root, "--fit", "tile")
     assert (figures["frames"], figures["escapes"]) == (4, 0)
     assert figures["iou"]["bright"] > 0.85, "only the maps' stride blurs the border"
-    assert main(["evaluate", str(engine), "--data", str(root), "--tile"]) == 2
-    assert "frame is 41×155, the engine takes 64×64: allow it with --tile and --pad" in capsys.readouterr().err
+    assert main(["evaluate", str(engine), "--data", str(root)]) == 2
+    assert "frame is 41×155 px but" in capsys.readouterr().err
 
 
 def test_frames_that_were_trained_on_are_told(

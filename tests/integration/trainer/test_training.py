@@ -18,18 +18,19 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch.utils.data import DataLoader
 
 from inspector.errors import EXIT_INTERRUPTED
+from tests.support.labelled import CLASSES
 from trainer.artifacts.checkpoint import load_checkpoint
 from trainer.cli import main
 from trainer.data.crops import CropBatches, CropSettings
 from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
 from trainer.models import build_model
-from trainer.training.advice import without_advice
 from trainer.training.batches import Batch
+from trainer.training.lightning_trainer import without_advice
 from trainer.training.module import SegmentationModule
 from trainer.training.warm_start import take_weights
 
-from .conftest import CLASSES, TRAIN_OPTIONS, made
+from .conftest import TRAIN_OPTIONS, made
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 120.0
@@ -357,7 +358,8 @@ def test_a_run_may_start_from_an_exported_model(
     content = torch.load(run_folder / "best.ckpt", weights_only=True)["hyper_parameters"]
     loaded = load_frames(open_dataset(data), open_dataset(data).names)
     net = build_model(content["model"], len(CLASSES))
-    take_weights(net, model_folder, CropBatches(loaded, np.arange(24), CropSettings(8, 72, 100, 0.5, 1)))
+    crops = CropBatches(loaded, np.arange(24), CropSettings(8, 72, 100, 0.5, 1))
+    take_weights(net, model_folder, crops, list(CLASSES))
     grey = torch.from_numpy(loaded.frames[24:]).unsqueeze(1).float()
     with torch.inference_mode():
         expected = load_checkpoint(run_folder / "best.ckpt").net(grey).softmax(dim=1)

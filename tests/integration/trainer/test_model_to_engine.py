@@ -15,10 +15,9 @@ import torch
 from inspector.backends import open_backend
 from inspector.engine import golden
 from inspector.engine.manifest import file_sha256, open_folder
+from tests.support.labelled import CLASSES, HEIGHT, WIDTH, make_labelled, write_label_maps
 from trainer.artifacts.card import open_model
 from trainer.cli import main
-
-from .conftest import CLASSES, HEIGHT, WIDTH, make_labelled, write_label_maps
 
 
 def test_the_model_keeps_the_engine_contract_for_any_batch(model_folder: Path) -> None:

@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.labelled import CLASSES
 from trainer.artifacts.card import open_model
 from trainer.build.calibration import load_calibration
 from trainer.cli import main
-from trainer.data.collapse import in_classes
+from trainer.data.class_order import in_classes
 from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
 
-from .conftest import CLASSES, TRAIN_OPTIONS
+from .conftest import TRAIN_OPTIONS
 
 CNN_OPTIONS = (
     *("--preset", "cnn", "--widths", "8,16,32", "--batch", "8", "--lr", "0.01", "--ema", "0.9", "--val", "0.25"),
@@ -37,8 +38,8 @@ def test_kinds_are_taken_together(data: Path) -> None:
     """Labels and presence are those of defect or normal; digests are still the data's own."""
     dataset = open_dataset(data)
     loaded = load_frames(dataset, dataset.names)
-    assert in_classes(CLASSES, loaded) is loaded
-    one = in_classes(("normal", "defect"), loaded)
+    assert in_classes(CLASSES, CLASSES, loaded) is loaded
+    one = in_classes(("normal", "defect"), CLASSES, loaded)
     assert ((one.labels > 0) == (loaded.labels > 0)).all()
     assert one.labels.max() == 1
     assert (one.present[:, 1] == loaded.labels.any(axis=(1, 2))).all()

@@ -12,6 +12,7 @@ from inspector.backends import open_backend
 from inspector.engine import golden
 from inspector.engine.manifest import open_folder
 from inspector.errors import InputError
+from tests.support.labelled import HEIGHT, WIDTH, make_labelled
 from trainer.artifacts.card import open_model
 from trainer.build.gpu_onnx import write_gpu_onnx
 from trainer.build.onnx_torch import OnnxModule
@@ -21,8 +22,6 @@ from trainer.models import build_model
 from trainer.models.contract import InspectionNet
 from trainer.models.flips import VIEWS, check_flips
 from trainer.models.unet import UNet
-
-from .conftest import HEIGHT, WIDTH, make_labelled
 
 
 def test_every_view_is_another_and_lies_back_where_it_was() -> None:

@@ -14,14 +14,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.labelled import make_labelled, write_label_maps
 from trainer.cli import main
 from trainer.reproduce.answers import BY_CLASS, count_test_frames
 from trainer.reproduce.frames import cnn_tile, load_comparison
 from trainer.reproduce.intervals import deviation, t_interval
 from trainer.reproduce.protocol import Protocol
 from trainer.reproduce.readings import READINGS, all_defect, all_normal, count_frame
-
-from .conftest import make_labelled, write_label_maps
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 300.0

@@ -1,4 +1,4 @@
-"""Puts the guards of trainer.overflow into an ONNX graph: into its ends, and for fp16 behind its convolutions."""
+"""Puts the guards of trainer.models.overflow into an ONNX graph: into its ends, and for fp16 behind its convolutions."""
 
 from collections import defaultdict
 from typing import Any, Final
@@ -8,7 +8,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from inspector.values import MAX_SCORE
-from trainer.overflow import FINITE, OVERFLOWN, UNSOUND
+from trainer.models.overflow import FINITE, OVERFLOWN, UNSOUND
 
 _CONVOLUTIONS: Final = ("Conv", "ConvTranspose")
 _CHANNELS: Final = 1

@@ -1,6 +1,7 @@
 """The page of `trainer evaluate --report`."""
 
 import base64
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,10 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.support.labelled import write_label_maps
 from trainer.cli import main
 from trainer.evaluation.report.charts import operating_chart
-
-from .conftest import write_label_maps
 
 
 class _Page(HTMLParser):
@@ -129,3 +129,31 @@ def test_the_staircase_is_cut_at_the_ends_of_the_axes() -> None:
     assert chart.common.path == "M100.00 100.00V90.00H83.33V80.00H33.33V0.00"
     assert (chart.common.chosen.x, chart.common.chosen.y) == pytest.approx((100 / 3, 80.0))
     assert chart.box == pytest.approx((100 / 6, 60.0, 70 / 3, 30.0))
+
+
+def test_the_page_says_an_overkill_in_red(
+    engine_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An engine that rejects the good frames too has a red figure and one sentence; the command warns."""
+    root = write_label_maps(tmp_path / "d")
+    masks = sorted((root / "masks").iterdir())
+    empty = next(mask for mask in masks if not _shows(mask))
+    for mask in masks:  # nobody labelled anything: whatever is rejected is overkill
+        mask.write_bytes(empty.read_bytes())
+    page = tmp_path / "page.html"
+    assert main(["evaluate", str(engine_folder), "--data", str(root), "--report", str(page), "--json"]) == 0
+    told = capsys.readouterr()
+    overkill = json.loads(told.out)["overkill"]
+    assert overkill > 0.5
+    sentence = f"{overkill:.0%} of the good frames are rejected"
+    assert sentence in told.err
+    text = page.read_text()
+    assert text.count(sentence) == 1
+    assert text.count('<section class="headline bad">') == 1
+    assert "false rejects (overkill)" in text
+
+
+def _shows(mask: Path) -> bool:
+    label = cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)
+    assert label is not None
+    return bool(label.any())

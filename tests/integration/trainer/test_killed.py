@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.labelled import write_label_maps
 from trainer.artifacts.new_folder import new_folder
 from trainer.cli import main
 
-from .conftest import TRAIN_OPTIONS, write_label_maps
+from .conftest import TRAIN_OPTIONS
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 120.0
