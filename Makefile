@@ -3,8 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := out/demo
 
-# Processes that run tests at the same time.
-TEST_WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+# Processes that run tests at the same time: one more than cores, since some tests wait for a clock.
+TEST_WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
 # CPU builds of torch, a tenth of the size of the CUDA builds on PyPI.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 

@@ -135,13 +135,17 @@ def test_a_killed_worker_is_back_with_its_network_within_ten_seconds(
 
 
 def test_installing_again_changes_nothing(service: Service) -> None:
-    """No stage is started again, no file of the user's is touched."""
+    """No stage is started again, no file of the user's changes; what root has added is readable for stages."""
     service.container.run("echo '# mine' >> /etc/inspector/line.toml")
+    service.container.run(f"{STRICT}touch /etc/inspector/added.toml")
+    added = "runuser -u inspector-decide -- test -r /etc/inspector/added.toml"
+    assert service.container.run(added, check=False).returncode == 1
     before = [service.pid(unit) for unit in UNITS]
     said = service.container.run(INSTALL).stdout
     assert "is in use" in said
     assert [service.pid(unit) for unit in UNITS] == before
     assert service.container.run("tail -1 /etc/inspector/line.toml").stdout == "# mine\n"
+    service.container.run(added)
 
 
 def test_an_upgrade_keeps_config_recipes_and_engines(service: Service) -> None:
