@@ -15,9 +15,10 @@ from typing import Any, Final
 
 from inspector.backends import open_backend
 from inspector.commands import check_engine
+from inspector.commands.limits import learned_limits, limits_text
 from inspector.commands.options import add_config, add_engine, add_json, config_path, path
 from inspector.config.line import LoadedConfig, SourceSettings, load_config
-from inspector.config.recipe import load_recipe
+from inspector.config.recipe import LoadedRecipe, load_recipe
 from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError
@@ -114,7 +115,12 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
     ):
         folder = engines[0]
         # Checks that only read files come first: a misspelt key shows up before any slow measurement.
-        if findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.classes).identity):
+        recipes: list[LoadedRecipe] = []
+        if findings.check(
+            "recipe", lambda: _keep(recipes, load_recipe(line.recipe)).bind(folder.classes).identity
+        ):
+            for name, limits in learned_limits(line.links, line.cameras, recipes[0].identity).items():
+                findings.check(f"picture {name}", partial(limits_text, limits, recipes[0]))
             _check_engine(findings, config, folder)
         if source is not None:
             findings.check("source", lambda: _source(source_settings(source), folder))

@@ -4,15 +4,19 @@ import argparse
 import http.client
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from inspector.commands.limits import learned_limits, limits_text
 from inspector.commands.options import add_config, add_json, config_path, seconds
+from inspector.commands.session import CONFIG_NAME
 from inspector.commands.units import unit_findings
-from inspector.config.line import load_config
-from inspector.errors import InputError, WorkError
+from inspector.config.line import LineConfig, load_config
+from inspector.config.recipe import LoadedRecipe, load_recipe
+from inspector.errors import InputError, InspectorError, WorkError
 from inspector.monitoring.http import LOOPBACK
 from inspector.monitoring.state import CameraState, HistogramState, LineState
 
@@ -77,10 +81,34 @@ def status(path: Path, *, wait_s: float = 0.0, as_json: bool) -> int:
             if answer.healthy or last:
                 break
         time.sleep(LOOK_AGAIN_S)
-    print(
-        json.dumps(json.loads(raw), ensure_ascii=False) if as_json else "\n".join(table(answer, unit_findings()))
-    )
+    limits = _limits(config.line, answer.line)
+    if as_json:
+        print(json.dumps(json.loads(raw) | {"picture_limits": limits}, ensure_ascii=False))
+    else:
+        recipe = _recipe(config.line, answer.line)
+        shown = {camera: limits_text(each, recipe) for camera, each in limits.items()}
+        print("\n".join(table(answer, unit_findings(), shown)))
     return 0 if answer.healthy else 1
+
+
+def _limits(line: LineConfig, state: LineState | None) -> dict[str, dict[str, float] | None]:
+    """Return each camera's limits of fit pictures; a line of `inspector run` has its own links folder."""
+    if state is None:
+        return {}
+    try:
+        links = Path(json.loads((Path(state.out) / CONFIG_NAME).read_bytes())["links"])
+    except (OSError, ValueError, KeyError):  # a service, which writes no such file
+        links = line.links
+    return learned_limits(links, state.cameras, state.recipe)
+
+
+def _recipe(line: LineConfig, state: LineState | None) -> LoadedRecipe | None:
+    """Return the line's recipe; None if the file has changed since."""
+    try:
+        recipe = load_recipe(line.recipe)
+    except InspectorError:
+        return None
+    return recipe if state is not None and recipe.identity == state.recipe else None
 
 
 def stands(answer: Status) -> str:
@@ -116,8 +144,11 @@ def _ask(port: int) -> tuple[bytes, Status]:
         connection.close()
 
 
-def table(answer: Status, units: list[str]) -> list[str]:
-    """Return the lines of the table; `units` are findings about systemd's units, empty without any."""
+def table(answer: Status, units: list[str], limits: Mapping[str, str]) -> list[str]:
+    """Return the lines of the table.
+
+    `units` are findings about systemd's units; `limits` describes each camera's limits of fit pictures.
+    """
     lines = [stands(answer), *(f"  {finding}" for finding in [*answer.findings, *units])]
     line = answer.line
     if line is None:
@@ -135,6 +166,7 @@ def table(answer: Status, units: list[str]) -> list[str]:
         "",
         f"worker   {_worker(line)}",
     ]
+    lines += [f"picture  {camera}: {text}" for camera, text in limits.items()]
     if line.gate is not None:
         gate = line.gate
         faults = ", ".join(gate.faults) or "no fault"
