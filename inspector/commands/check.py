@@ -24,6 +24,7 @@ from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError
 from inspector.folders import is_of_root, refuse_foreign_folder
 from inspector.passwords import masked
+from inspector.render.numbers import thousands
 from inspector.sinks.gate.modbus import reach
 from inspector.sinks.records import check_records
 from inspector.sources import open_source, source_settings
@@ -59,12 +60,13 @@ class Findings:
         An InspectorError becomes the result. Returns whether the check passed.
         """
         try:
-            state, found = "ok", look()
+            state, text = "ok", look()
         except InspectorError as error:
-            state, found = "wrong", str(error)
-        self.rows.append({"what": what, "state": state, "found": masked(found)})
+            state, text = "wrong", str(error)
+        found = masked(text)
+        self.rows.append({"what": what, "state": state, "found": found})
         if self._show:
-            print(f"{state:6s} {what:18s} {masked(found)}", flush=True)
+            print(f"{state:6s} {what:18s} {found}", flush=True)
         return state == "ok"
 
     @property
@@ -91,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Check a whole line, or only one process; returns 0 if it would start, else 2."""
     engine: Path | None = arguments.engine
     if arguments.camera is not None and arguments.stage != INGEST.name:
-        raise InputError("--camera says which camera's ingest is meant: give --stage ingest, too")
+        raise InputError("--camera selects the camera of --stage ingest: give --stage ingest too")
     stage = Stage(arguments.stage, arguments.camera, engine) if arguments.stage else None
     file = config_path(arguments)
     findings = Findings(show=not arguments.json)
@@ -131,7 +133,7 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
         findings.check("recipe", lambda: load_recipe(line.recipe).identity)
     if line.gate is not None:
         gate = line.gate
-        findings.check("gate", lambda: f"asked the PLC, wrote nothing to it: {reach(gate)}")
+        findings.check("gate", lambda: f"read from the PLC, wrote nothing: {reach(gate)}")
     findings.check("links", lambda: _links(config, stage=False))
     findings.check("view", lambda: check_view(line.view))
     if line.records.enabled:
@@ -165,13 +167,13 @@ def _check_stage(findings: Findings, config: LoadedConfig, stage: Stage) -> None
 
 def _fits(folder: EngineFolder, line_engine: Path) -> str:
     check_successor(folder.manifest, read_manifest(line_engine))
-    return "frames and classes as of the config's engine"
+    return "same frame size and classes as the config's engine"
 
 
 def _known(config: LoadedConfig, camera: str | None) -> str:
     cameras = config.line.cameras
     if camera is not None and camera not in cameras:
-        raise ConfigError(f"{config.path}: cameras: no camera {camera}; there is {', '.join(cameras)}")
+        raise ConfigError(f"{config.path}: cameras: no camera {camera}; the config has {', '.join(cameras)}")
     return camera or next(iter(cameras))
 
 
@@ -199,12 +201,12 @@ def _source(settings: SourceSettings, folder: EngineFolder) -> str:
         name = next(name for name, size in sizes if size != wanted)
         found = ", ".join(f"{count} of {height}×{width}" for (height, width), count in others.most_common(3))
         raise InputError(
-            f"{sum(others.values())} of {len(sizes)} frames ({found}; first {name}) do not have the engine's size "
-            f"{wanted[0]}×{wanted[1]}: they would end UNINSPECTED"
+            f"{thousands(sum(others.values()))} of {thousands(len(sizes))} frames ({found}; first {name}) "
+            f"do not have the engine's size {wanted[0]}×{wanted[1]}: they would end UNINSPECTED"
             + (f"; {unread} more cannot be read" if unread else "")
         )
-    unstated = "length not stated" if settings.type in {"video", "recording"} else "frames without end"
-    frames = unstated if total is None else f"{total} frames"
+    unstated = "length unknown" if settings.type in {"video", "recording"} else "endless"
+    frames = unstated if total is None else f"{thousands(total)} frames"
     unreadable = f", {unread} of them unreadable" if unread else ""
     return f"{settings.type}, {frames}{unreadable}{notes}"
 
@@ -224,7 +226,7 @@ def _disk(out: Path) -> str:
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE_BYTES:
         raise InputError(
-            f"{folder}: {free / 1e9:.1f} GB free, pictures need {LEAST_FREE_BYTES / 1e9:.0f}: free some"
+            f"{folder}: {free / 1e9:.1f} GB free, pictures need {LEAST_FREE_BYTES / 1e9:.0f} GB: free some space"
         )
     return f"{free / 1e9:.0f} GB free at {folder}"
 

@@ -106,7 +106,7 @@ class CameraSettings(BaseModel):
     def _can_be_opened(self) -> "CameraSettings":
         device = str(self.device)
         if " ! " in device:
-            raise ValueError("device: GStreamer pipelines are not taken: give the address, rtsp:// or http://")
+            raise ValueError("device: GStreamer pipelines are not supported: give the address, rtsp:// or http://")
         if self.password is not None and not has_place(device):
             raise ValueError(
                 f"password: device has no place for it: write rtsp://USER@HOST/… or {PLACE} where it goes"
@@ -343,7 +343,8 @@ class LineConfig(BaseSettings):
     def _on_this_pc(cls, links: Path) -> Path:
         if links.parts[:1] == ("tcp:",):
             raise ValueError(
-                "the stages share this PC's memory and clock: give a folder; viewers elsewhere have view.address"
+                "must be a folder, because the stages share this PC's memory and clock; viewers on other PCs use "
+                "view.address"
             )
         return links
 
@@ -391,7 +392,7 @@ def load_config(path: Path) -> LoadedConfig:
     _refuse_unknown_variables()
     line = validate(path, values, LineConfig)
     if line.replay and path.suffix == ".toml":
-        raise ConfigError(f"{path}: replay: is set by `inspector replay` alone: remove it")
+        raise ConfigError(f"{path}: replay: only `inspector replay` sets this key: remove it")
     identity = f"{line.name}@{hashlib.sha256(raw).hexdigest()[:12]}"
     return LoadedConfig(path, _absolute(line, path.resolve().parent), identity)
 
@@ -406,7 +407,7 @@ def _refuse_unknown_variables() -> None:
         if key.lower() not in LineConfig.model_fields:
             close = difflib.get_close_matches(key.lower(), LineConfig.model_fields, n=1)
             hint = f": did you mean {_PREFIX}{close[0].upper()}{nested}{rest}?" if close else ""
-            raise ConfigError(f"environment: {variable}: no key of a line{hint}")
+            raise ConfigError(f"environment: {variable}: not a key of a line{hint}")
 
 
 def _refuse_password(path: Path, values: dict[str, Any]) -> None:
@@ -415,7 +416,7 @@ def _refuse_password(path: Path, values: dict[str, Any]) -> None:
     url = records.get("url") if isinstance(records, dict) else None
     if isinstance(url, str) and masked(url) != url:
         raise ConfigError(
-            f"{path}: records.url: holds a password: give the whole URL in {RECORDS_URL}, or the password in "
+            f"{path}: records.url: contains a password: give the whole URL in {RECORDS_URL}, or the password in "
             "~/.pgpass"
         )
 
