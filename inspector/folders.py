@@ -76,9 +76,9 @@ def _foreign(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        return f"cannot be looked at ({error.strerror})"
+        return f"cannot be read ({error.strerror})"
     if not stat.S_ISDIR(state.st_mode):
-        return "is no folder"
+        return "is not a folder"
     if not _trusted(own) or not _trusted(state):
         owner = own if not _trusted(own) else state
         return f"belongs to another user ({_described(owner)})"

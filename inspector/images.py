@@ -140,7 +140,7 @@ def _check_file(path: Path) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise ImageFault("not a regular file")
     if status.st_size > MAX_FILE_BYTES:
-        raise ImageFault(f"{status.st_size:,} bytes is over the limit of {MAX_FILE_BYTES:,}")
+        raise ImageFault(f"{status.st_size / 1e6:.0f} MB is over the limit of {MAX_FILE_BYTES / 1e6:.0f} MB")
     return status.st_size
 
 
@@ -155,7 +155,7 @@ def _opened(file: BinaryIO, grey_window: GreyWindow | None) -> Iterator[Image.Im
     except UnidentifiedImageError:
         raise ImageFault("not a JPEG, PNG, BMP, TIFF, WebP or PGM image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageFault(f"the picture is over the limit of {MAX_PIXELS:,} px") from None
+        raise ImageFault(f"the picture is over the limit of {MAX_PIXELS / 1e6:.0f} megapixels") from None
     except (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, UserWarning, struct.error) as error:
         raise ImageFault(f"damaged image: {error}") from error
 
@@ -187,9 +187,9 @@ def _check_header(image: Image.Image, grey_window: GreyWindow | None) -> None:
     if image.format == "TIFF" and image.info.get("compression", "raw") not in _TIFF_COMPRESSIONS:
         raise ImageFault(f"TIFF with {image.info['compression']} compression: save it uncompressed, or with LZW")
     if image.format in _ONE_PICTURE and getattr(image, "n_frames", 1) != 1:
-        raise ImageFault("several pictures in one file: save each in a file of its own")
+        raise ImageFault("several pictures in one file: save each in its own file")
     if image.width * image.height > MAX_PIXELS:
-        raise ImageFault(f"{image.width}×{image.height} px is over the limit of {MAX_PIXELS:,} px")
+        raise ImageFault(f"{image.width}×{image.height} px is over the limit of {MAX_PIXELS / 1e6:.0f} megapixels")
 
 
 def _check_png_is_whole(data: bytes) -> None:

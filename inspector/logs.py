@@ -74,7 +74,7 @@ class StandardError:
                 self._put(self._lines.popleft())
             dropped, self._dropped = self._dropped, 0
             if dropped:
-                self._put(f"{dropped} log lines were left out: their reader was slow\n")
+                self._put(f"{dropped} log lines dropped: the reader of stderr is too slow\n")
             if leaving:
                 return
 
@@ -97,6 +97,8 @@ atexit.register(STDERR.close_soon)
 
 def configure(process: str) -> None:
     """Set up structlog for this process; INSPECTOR_LOG_LEVEL (debug, info, warning, error) sets the level."""
+    # pymodbus would log a broken connection for every verdict; the gate logs it once, in one line.
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
     level = getattr(logging, os.environ.get("INSPECTOR_LOG_LEVEL", "info").upper(), logging.INFO)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

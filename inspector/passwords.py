@@ -53,7 +53,7 @@ def check_source(source: str) -> str:
     if _SOURCE.fullmatch(source) is None:
         raise ValueError(
             "must be env:NAME (an environment variable) or credential:NAME (systemd's LoadCredential=NAME:FILE); "
-            "the password itself does not belong into a config"
+            "the password itself does not belong in a config"
         )
     return source
 
@@ -85,5 +85,5 @@ def _read(source: str) -> str:
     try:
         return (Path(folder) / name).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "is no text"
+        why = error.strerror if isinstance(error, OSError) else "is not text"
         raise ConfigError(f"password: {source}: {why}: give the unit LoadCredential={name}:FILE") from None

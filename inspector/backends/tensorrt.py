@@ -56,7 +56,7 @@ class TensorRtBackend(CudaBackend):
     def _recorded(self, name: str) -> str:
         version = self.manifest.versions.get(name)
         if version is None:
-            raise EngineError(f"{self.folder.path}: the manifest does not tell {name}: build the engine again")
+            raise EngineError(f"{self.folder.path}: the manifest does not state {name}: build the engine again")
         return version
 
     def _load(self, cuda: Cuda) -> Network:

@@ -20,6 +20,7 @@ from inspector.config.line import LineConfig, LoadedConfig, SimulatorSettings, l
 from inspector.engine.manifest import EngineFolder
 from inspector.engine.signature import open_trusted
 from inspector.machine import machine
+from inspector.render.numbers import thousands
 from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.sources.simulated import SimulatorSource
 from inspector.values import Pixels
@@ -208,15 +209,16 @@ def _table(figures: dict[str, Any], folder: EngineFolder, rounds: int) -> str:
         "machine": figures["machine"],
         "engine": f"{folder.identity}, {size}, {figures['seconds']} s × {rounds} rounds",
         "engine alone": (
-            f"{figures['engine_frames_per_second']:.1f} frames/s, one frame {figures['engine_latency_ms']:.1f} ms"
+            f"{thousands(figures['engine_frames_per_second'], 1)} frames/s, "
+            f"one frame {figures['engine_latency_ms']:.1f} ms"
         ),
-        "line": f"{figures['line_frames_per_second']:.1f} frames/s",
+        "line": f"{thousands(figures['line_frames_per_second'], 1)} frames/s",
         "line over engine": f"{figures['line_over_engine']:.3f} (rounds {figures['line_over_engine_rounds']})",
         "line at half load": (
             f"capture to verdict p50 {half['p50']:.1f} ms, p99 {half['p99']:.1f} ms = "
-            f"{figures['half_load_p99_over_engine_latency']:.2f} × the engine's one frame"
+            f"{figures['half_load_p99_over_engine_latency']:.2f} × the engine's time for one frame"
         ),
-        "line, instant engine": f"{figures['instant_frames_per_second']:.0f} frames/s",
+        "line, instant engine": f"{thousands(figures['instant_frames_per_second'])} frames/s",
         "uninspected": str(figures["uninspected"]),
     }
     return "\n".join(f"{what:22s} {found}" for what, found in rows.items())

@@ -15,14 +15,16 @@ from typing import Any, Final
 
 from inspector.backends import open_backend
 from inspector.commands import check_engine
+from inspector.commands.limits import learned_limits, limits_text
 from inspector.commands.options import add_config, add_engine, add_json, config_path, path
 from inspector.config.line import LoadedConfig, SourceSettings, load_config
-from inspector.config.recipe import load_recipe
+from inspector.config.recipe import LoadedRecipe, load_recipe
 from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError
 from inspector.folders import is_of_root, refuse_foreign_folder
 from inspector.passwords import masked
+from inspector.render.numbers import thousands
 from inspector.sinks.gate.modbus import reach
 from inspector.sinks.records import check_records
 from inspector.sources import open_source, source_settings
@@ -58,12 +60,13 @@ class Findings:
         An InspectorError becomes the result. Returns whether the check passed.
         """
         try:
-            state, found = "ok", look()
+            state, text = "ok", look()
         except InspectorError as error:
-            state, found = "wrong", str(error)
-        self.rows.append({"what": what, "state": state, "found": masked(found)})
+            state, text = "wrong", str(error)
+        found = masked(text)
+        self.rows.append({"what": what, "state": state, "found": found})
         if self._show:
-            print(f"{state:6s} {what:18s} {masked(found)}", flush=True)
+            print(f"{state:6s} {what:18s} {found}", flush=True)
         return state == "ok"
 
     @property
@@ -90,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Check a whole line, or only one process; returns 0 if it would start, else 2."""
     engine: Path | None = arguments.engine
     if arguments.camera is not None and arguments.stage != INGEST.name:
-        raise InputError("--camera says which camera's ingest is meant: give --stage ingest, too")
+        raise InputError("--camera selects the camera of --stage ingest: give --stage ingest too")
     stage = Stage(arguments.stage, arguments.camera, engine) if arguments.stage else None
     file = config_path(arguments)
     findings = Findings(show=not arguments.json)
@@ -114,7 +117,12 @@ def _check_line(findings: Findings, config: LoadedConfig, sources: Sequence[Path
     ):
         folder = engines[0]
         # Checks that only read files come first: a misspelt key shows up before any slow measurement.
-        if findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.classes).identity):
+        recipes: list[LoadedRecipe] = []
+        if findings.check(
+            "recipe", lambda: _keep(recipes, load_recipe(line.recipe)).bind(folder.classes).identity
+        ):
+            for name, limits in learned_limits(line.links, line.cameras, recipes[0].identity).items():
+                findings.check(f"picture {name}", partial(limits_text, limits, recipes[0]))
             _check_engine(findings, config, folder)
         if sources:
             findings.check("source", lambda: _source(source_settings(sources), config, folder))
@@ -125,7 +133,7 @@ def _check_line(findings: Findings, config: LoadedConfig, sources: Sequence[Path
         findings.check("recipe", lambda: load_recipe(line.recipe).identity)
     if line.gate is not None:
         gate = line.gate
-        findings.check("gate", lambda: f"asked the PLC, wrote nothing to it: {reach(gate)}")
+        findings.check("gate", lambda: f"read from the PLC, wrote nothing: {reach(gate)}")
     findings.check("links", lambda: _links(config, stage=False))
     findings.check("view", lambda: check_view(line.view))
     if line.records.enabled:
@@ -159,13 +167,13 @@ def _check_stage(findings: Findings, config: LoadedConfig, stage: Stage) -> None
 
 def _fits(folder: EngineFolder, line_engine: Path) -> str:
     check_successor(folder.manifest, read_manifest(line_engine))
-    return "frames and classes as of the config's engine"
+    return "same frame size and classes as the config's engine"
 
 
 def _known(config: LoadedConfig, camera: str | None) -> str:
     cameras = config.line.cameras
     if camera is not None and camera not in cameras:
-        raise ConfigError(f"{config.path}: cameras: no camera {camera}; there is {', '.join(cameras)}")
+        raise ConfigError(f"{config.path}: cameras: no camera {camera}; the config has {', '.join(cameras)}")
     return camera or next(iter(cameras))
 
 
@@ -193,18 +201,16 @@ def _source(settings: SourceSettings, config: LoadedConfig, folder: EngineFolder
     if unfit:
         found = _counted(Counter(size for _, size in unfit))
         raise InputError(
-            f"{len(unfit)} of {len(sizes)} frames ({found}; first {unfit[0][0]}) do not have the engine's size "
+            f"{thousands(len(unfit))} of {thousands(len(sizes))} frames ({found}; first {unfit[0][0]}) do not have the engine's size "
             f"{manifest.height}×{manifest.width}: they would end UNINSPECTED; [frames] tile and pad in the config "
             "would inspect them" + (f"; {unread} more cannot be read" if unread else "")
         )
     fitted = Counter(size for _, size in sizes if size != fit.engine)
     if fitted:
         most = max(fit.inputs(size) for size in fitted)
-        notes = (
-            f"; {fitted.total()} of another size ({_counted(fitted)}), at most {most} engine inputs a frame{notes}"
-        )
-    unstated = "length not stated" if settings.type in {"video", "recording"} else "frames without end"
-    frames = unstated if total is None else f"{total} frames"
+        notes = f"; {thousands(fitted.total())} of another size ({_counted(fitted)}), at most {most} engine inputs a frame{notes}"
+    unstated = "length unknown" if settings.type in {"video", "recording"} else "endless"
+    frames = unstated if total is None else f"{thousands(total)} frames"
     unreadable = f", {unread} of them unreadable" if unread else ""
     return f"{settings.type}, {frames}{unreadable}{notes}"
 
@@ -228,7 +234,7 @@ def _disk(out: Path) -> str:
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE_BYTES:
         raise InputError(
-            f"{folder}: {free / 1e9:.1f} GB free, pictures need {LEAST_FREE_BYTES / 1e9:.0f}: free some"
+            f"{folder}: {free / 1e9:.1f} GB free, pictures need {LEAST_FREE_BYTES / 1e9:.0f} GB: free some space"
         )
     return f"{free / 1e9:.0f} GB free at {folder}"
 

@@ -24,7 +24,8 @@ def parity(manifest: Manifest) -> str:
     found = manifest.quality.get("engine_against_model")
     if found is None:
         return "not measured when it was built"
-    return f"{found['mask_agreement']:.4%} of the pixels of {found['frames']} frames as the model, at the build"
+    agreement, frames = found["mask_agreement"], found["frames"]
+    return f"as the model on {agreement:.4%} of the pixels of {frames} frames, measured at the build"
 
 
 def speed(backend: Backend) -> str:

@@ -11,6 +11,7 @@ from inspector.commands.options import add_config, add_json, config_path, path
 from inspector.config.line import load_config
 from inspector.errors import InputError, WorkError
 from inspector.extras import needs_extra
+from inspector.render.numbers import thousands
 
 EXAMPLE: Final = "example: inspector export --config line.toml --coil C-48213 --rows defects --out coil.csv"
 
@@ -62,7 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
             count = write_table(out, columns, chain([first], pieces))
         except OSError as error:
             raise WorkError(f"{out}: cannot be written: {error.strerror or error}") from None
-    print(json.dumps({"file": str(out), "rows": count}) if arguments.json else f"{count} {rows} in {out}")
+    print(
+        json.dumps({"file": str(out), "rows": count}) if arguments.json else f"{thousands(count)} {rows} in {out}"
+    )
     return 0
 
 
@@ -71,7 +74,7 @@ def _time_ns(text: str) -> int:
     try:
         at = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: write it as 2026-03-01T06:00") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time: write it as 2026-03-01T06:00") from None
     if not FIRST_YEAR <= at.year <= LAST_YEAR:
-        raise argparse.ArgumentTypeError(f"{text!r}: records are of the years {FIRST_YEAR} to {LAST_YEAR}")
+        raise argparse.ArgumentTypeError(f"{text!r}: must lie in the years {FIRST_YEAR} to {LAST_YEAR}")
     return (at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1) * 1000

@@ -28,16 +28,20 @@ def run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     name: str | None = arguments.name
     if name is not None and kind != "viewer":
-        raise InputError(f"--name is a viewer's: `inspector keys {kind}` takes none")
+        raise InputError(f"--name names a viewer: `inspector keys {kind}` takes none")
     if kind == "line":
         curve.make_line_keys(out)
-        print(f'{out}: give it to the service (chown -R inspector-decide: {out}), then `view.keys = "{out}"`')
+        print(
+            f'{out}: give it to the service (`chown -R inspector-decide: {out}`), then set `view.keys = "{out}"`'
+        )
     elif kind == "viewer":
         if name is None:
             raise InputError("a viewer needs a --name")
         secret = curve.make_viewer_keys(out, name)
-        print(f"{secret}: carry it to the viewer, with {out / curve.LINE_NAME}.key, and remove it here")
+        print(f"{secret}: copy it to the viewer's PC, with {out / curve.LINE_NAME}.key, and delete it here")
     else:
         public = signature.make_key(out)
-        print(f'{out}: keep it where engines are made, not on the line; there: trusted_keys = ["{public}"]')
+        print(
+            f'{out}: keep it where engines are made, never on a line; in line.toml set trusted_keys = ["{public}"]'
+        )
     return 0

@@ -92,9 +92,9 @@ def subjects_of(line: LineConfig, names: list[str], run: str | None) -> "list[Su
         else:
             subjects.append(Subject(coil=name))
     if not subjects:
-        raise InputError("say what: a coil, or CAMERA:FRAME")
+        raise InputError("nothing is named: give a coil, or CAMERA:FRAME")
     if run is not None and all(subject.coil is not None for subject in subjects):
-        raise InputError("--run says which run's frame is meant: a coil is marked in all runs")
+        raise InputError("--run selects the run of a frame: a coil is marked in all runs")
     return subjects
 
 

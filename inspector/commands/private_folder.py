@@ -60,8 +60,8 @@ def _with_room(folders: Sequence[Path], need_bytes: int) -> Path:
             return folder
         found.append(f"{folder} has {free / 1e6:.0f} MB")
     raise InputError(
-        f"no room for the {need_bytes / 1e6:.0f} MB of frames that the stages share ({', '.join(found)}): set "
-        "`links` in the config to a folder that has it; one on a disk works, and costs speed"
+        f"not enough space for the {need_bytes / 1e6:.0f} MB of frames that the stages share "
+        f"({', '.join(found)}): set `links` in the config to a folder with enough; one on a disk works, but slower"
     )
 
 

@@ -33,7 +33,7 @@ def recipe(engine: Path, out: Path | None) -> int:
             file.write(text)
     except OSError as error:
         raise InputError(f"{out}: cannot be made: {error.strerror}") from None
-    print(f"{out}: set the mm per pixel, and look at each class")
+    print(f"{out}: set both mm_per_px, and check the rule of each class")
     return 0
 
 
@@ -50,8 +50,9 @@ def starting_recipe(manifest: Manifest) -> str:
             "",
             f"[classes.{_key(name)}]",
             'action = "reject"         # or "record": report it and let the steel pass',
-            f"# threshold = {manifest.thresholds[name]:.3g}        # lower finds more and rejects more good steel",
-            f"# min_area_mm2 = {manifest.min_area_px.get(name, 0)}       # smaller ones are no defect",
+            "# Lower: fewer missed defects (escape), more false rejects (overkill).",
+            f"# threshold = {manifest.thresholds[name]:.3g}",
+            f"# min_area_mm2 = {manifest.min_area_px.get(name, 0)}       # smaller defects do not count",
         ]
     return "\n".join(lines) + "\n"
 

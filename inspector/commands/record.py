@@ -10,6 +10,7 @@ from inspector.commands.session import Bar
 from inspector.config.line import load_config
 from inspector.config.recipe import load_recipe
 from inspector.errors import ConfigError, InputError
+from inspector.render.numbers import thousands
 from inspector.runtime.stop import StopRequest
 from inspector.sources import at_scale, open_source, source_settings
 from inspector.sources.recording import RecordingWriter
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     cameras = config.line.cameras
     name: str = arguments.camera or next(iter(cameras))
     if name not in cameras:
-        raise ConfigError(f"{config.path}: cameras: no camera {name}; there is {', '.join(cameras)}")
+        raise ConfigError(f"{config.path}: cameras: no camera {name}; the config has {', '.join(cameras)}")
     settings = source_settings([source]) if source is not None else cameras[name]
     settings = at_scale(settings, recipe.mm_per_px_along)
     recorded = faults = 0
@@ -74,6 +75,6 @@ def run(arguments: argparse.Namespace) -> int:
             faults += capture.fault is not None
             bar.show(recorded, frames or opened.total())
     if not recorded:
-        raise InputError(f"{name}: no frame came: nothing was recorded")
-    print(f"recorded {recorded} frames of camera {name}, {faults} of them faults, in {out}")
+        raise InputError(f"{name}: the source gave no frame: nothing was recorded")
+    print(f"recorded {thousands(recorded)} frames of camera {name}, {thousands(faults)} of them faults, in {out}")
     return 0

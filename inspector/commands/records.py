@@ -7,6 +7,7 @@ from typing import Final
 from inspector.commands.options import add_config, add_json, config_path, path
 from inspector.config.line import load_config
 from inspector.extras import needs_extra
+from inspector.render.numbers import thousands
 
 EXAMPLE: Final = "example: inspector records import runs/2026-11-29T06-00-00 --config line.toml"
 
@@ -38,11 +39,14 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(json.dumps({"run": str(folder), **done.as_dict()}, ensure_ascii=False))
             continue
-        print(f"{folder}: {done.new} of {done.read} verdicts were missing in {database.shown} and are in it now")
+        print(
+            f"{folder}: wrote {thousands(done.new)} of {thousands(done.read)} verdicts to {database.shown}, "
+            "which lacked them"
+        )
         if done.deleted:
-            print(f"  {done.deleted} not written: retention has deleted them, or records after them")
+            print(f"  {thousands(done.deleted)} not written: retention deleted them, or later records")
         if done.refused:
-            print(f"  {done.refused} refused, the first: {done.first_refusal}")
+            print(f"  {thousands(done.refused)} refused, the first: {done.first_refusal}")
         if done.unreadable:
-            print(f"  {done.unreadable} lines of the log hold no verdict")
+            print(f"  {thousands(done.unreadable)} lines of the log hold no verdict")
     return 1 if refused else 0

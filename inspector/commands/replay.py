@@ -22,6 +22,7 @@ from inspector.config.line import (
 )
 from inspector.config.recipe import load_recipe
 from inspector.errors import InputError, SourceError
+from inspector.render.numbers import thousands
 from inspector.sources import at_scale, following, open_source, source_settings
 from inspector.sources.recording import RecordingSource
 
@@ -148,12 +149,15 @@ def _approve(golden: Path, out: Path, *, as_json: bool) -> int:
     differences = compare(golden, out)
     if not differences.lines:
         if not as_json:
-            print(f"golden   all {differences.frames} verdicts are those of {golden}")
+            print(f"golden   all {thousands(differences.frames)} verdicts are as in {golden}")
         return 0
     if not as_json:
-        print(f"golden   {len(differences.lines)} of {differences.frames} verdicts differ from {golden}")
+        print(
+            f"golden   {thousands(len(differences.lines))} of {thousands(differences.frames)} verdicts "
+            f"differ from {golden}"
+        )
         for flip, count in differences.flips.most_common():
-            print(f"  {count:6d}   {flip}")
+            print(f"  {thousands(count):>7s}   {flip}")
         for said in differences.lines[:SHOWN_DIFFERENCES]:
             print(f"  {said}")
     return DIFFERS

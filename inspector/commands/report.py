@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print its path; returns the exit code. Raises InspectorError."""
     if arguments.run is not None and arguments.config is not None:
-        raise InputError("give the folder of a run, or --config of a line, one of them")
+        raise InputError("give the folder of a run or --config of a line, only one of them")
     config = load_config(config_path(arguments)) if arguments.run is None else None
     folder: Path = arguments.run if config is None else config.line.sinks.out
     last: str | None = arguments.last
@@ -47,5 +47,5 @@ def _span_ns(text: str) -> int:
     found = _SPAN.fullmatch(text.strip())
     seconds = float(found[1]) * SECONDS[found[2]] if found else 0.0
     if not 0 < seconds <= LONGEST_S:
-        raise InputError(f"--last {text}: no length of time: write it as 30min, 8h or 2d")
+        raise InputError(f"--last {text}: not a length of time: write it as 30min, 8h or 2d")
     return int(seconds * 1e9)

@@ -5,7 +5,7 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -19,6 +19,7 @@ from inspector.engine.manifest import read_manifest
 from inspector.errors import InputError
 from inspector.ingest.process import slots_for
 from inspector.logs import STDERR
+from inspector.render.numbers import thousands
 from inspector.report.report import write_report
 from inspector.results import VERDICTS_NAME
 from inspector.runtime.stop import StopRequest
@@ -132,7 +133,7 @@ def claimed(out: Path, *, may_hold_run: bool = False) -> Iterator[None]:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"{out}: another run is at work in it: give another --out") from None
+            raise InputError(f"{out}: another run uses it: give another --out") from None
         if (out / VERDICTS_NAME).exists() and not may_hold_run:
             raise InputError(
                 f"{out}: already holds a run: give another --out, or remove it first; `inspector replay --resume "
@@ -208,7 +209,7 @@ class Bar:
         self._done = done
         if now_s - then_s >= PLAIN_INTERVAL_S:
             self._shown = (now_s, done)
-            of = f"{done}/{total}" if total else f"{done}"
+            of = f"{thousands(done)} of {thousands(total)}" if total else thousands(done)
             rate = (done - then_done) / (now_s - then_s)
             print(f"inspecting: {of} frames, {rate:.1f} frames/s", file=sys.stderr, flush=True)
 
@@ -219,37 +220,39 @@ class Bar:
             self._bar = None
 
 
-def print_summary(finished: Finished, print_line: Callable[[str], None] = print) -> None:
+def print_summary(finished: Finished) -> None:
     """Print the summary for a person."""
     figures = finished.summary
     latency = figures["latency_ms"]
-    print_line(
-        f"captured {figures['captured']} = accepted {figures['accepted']} + rejected {figures['rejected']} "
-        f"+ uninspected {figures['uninspected']}   (late {figures['late']})"
+    print(
+        f"captured {thousands(figures['captured'])} = accepted {thousands(figures['accepted'])} "
+        f"+ rejected {thousands(figures['rejected'])} + uninspected {thousands(figures['uninspected'])}   "
+        f"(late {thousands(figures['late'])})"
     )
     for reason, count in figures["uninspected_reasons"].items():
-        print_line(f"  uninspected {count:6d}   {reason}")
+        print(f"  uninspected {thousands(count):>7s}   {reason}")
     for name, count in sorted(figures["defects"].items(), key=lambda item: -item[1]):
-        print_line(f"  defects     {count:6d}   {name}")
-    print_line(
-        f"{figures['frames_per_second']:.1f} frames/s, capture to verdict p50 {latency['p50']:.1f} ms, "
-        f"p99 {latency['p99']:.1f} ms, max {latency['max']:.1f} ms"
+        print(f"  defects     {thousands(count):>7s}   {name}")
+    print(
+        f"{thousands(figures['frames_per_second'], 1)} frames/s, "
+        f"capture to verdict p50 {thousands(latency['p50'], 1)} ms, "
+        f"p99 {thousands(latency['p99'], 1)} ms, max {thousands(latency['max'], 1)} ms"
     )
-    print_line(f"recipe {figures['recipe']}   engine {figures['engine']}")
+    print(f"recipe {figures['recipe']}   engine {figures['engine']}")
     for key, what in (
-        ("pictures_lost", "pictures lost: the disk did not take them"),
+        ("pictures_lost", "pictures lost: the disk refused them"),
         ("pictures_skipped", "rejects without a picture (limit or slow disk)"),
-        ("verdicts_lost", "verdicts not written down"),
+        ("verdicts_lost", "verdicts lost: the disk refused them"),
         (
             "records_lost",
-            f"verdicts not in the database: `inspector records import {finished.out}` brings them from the log",
+            f"verdicts not in the database: `inspector records import {finished.out}` copies them from the log",
         ),
     ):
         if figures[key]:
-            print_line(f"  {figures[key]} {what}")
+            print(f"  {thousands(figures[key])} {what}")
     report = finished.out / "report.html"
-    print_line(f"verdicts {finished.out / VERDICTS_NAME}")
+    print(f"verdicts {finished.out / VERDICTS_NAME}")
     if report.exists():
-        print_line(f"report   {report}")
+        print(f"report   {report}")
     else:
-        print_line(f"report   none yet: inspector report {finished.out}")
+        print(f"report   none yet: inspector report {finished.out}")

@@ -18,5 +18,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Sign the folder; returns the exit code. Raises InputError."""
     public = signature.sign(arguments.engine, arguments.key)
-    print(f'{arguments.engine}: signed; a line that takes signed engines only: trusted_keys = ["{public}"]')
+    print(f'{arguments.engine}: signed; to accept only such engines, set in line.toml trusted_keys = ["{public}"]')
     return 0

@@ -4,17 +4,22 @@ import argparse
 import http.client
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from inspector.commands.limits import learned_limits, limits_text
 from inspector.commands.options import add_config, add_json, config_path, seconds
+from inspector.commands.session import CONFIG_NAME
 from inspector.commands.units import unit_findings
-from inspector.config.line import load_config
-from inspector.errors import InputError, WorkError
+from inspector.config.line import LineConfig, load_config
+from inspector.config.recipe import LoadedRecipe, load_recipe
+from inspector.errors import InputError, InspectorError, WorkError
 from inspector.monitoring.http import LOOPBACK
 from inspector.monitoring.state import CameraState, HistogramState, LineState
+from inspector.render.numbers import thousands
 
 EXAMPLE: Final = "example: inspector status --config line.toml"
 
@@ -64,7 +69,7 @@ def status(path: Path, *, wait_s: float = 0.0, as_json: bool) -> int:
     """
     config = load_config(path)
     if config.line.health is None:
-        raise InputError(f"{path}: has no [health] table: give it one with a port, and start the line again")
+        raise InputError(f"{path}: has no [health] table: add it with a port, and restart the line")
     until_s = time.monotonic() + wait_s
     while True:
         last = time.monotonic() >= until_s
@@ -77,10 +82,34 @@ def status(path: Path, *, wait_s: float = 0.0, as_json: bool) -> int:
             if answer.healthy or last:
                 break
         time.sleep(LOOK_AGAIN_S)
-    print(
-        json.dumps(json.loads(raw), ensure_ascii=False) if as_json else "\n".join(table(answer, unit_findings()))
-    )
+    limits = _limits(config.line, answer.line)
+    if as_json:
+        print(json.dumps(json.loads(raw) | {"picture_limits": limits}, ensure_ascii=False))
+    else:
+        recipe = _recipe(config.line, answer.line)
+        shown = {camera: limits_text(each, recipe) for camera, each in limits.items()}
+        print("\n".join(table(answer, unit_findings(), shown)))
     return 0 if answer.healthy else 1
+
+
+def _limits(line: LineConfig, state: LineState | None) -> dict[str, dict[str, float] | None]:
+    """Return each camera's limits of fit pictures; a line of `inspector run` has its own links folder."""
+    if state is None:
+        return {}
+    try:
+        links = Path(json.loads((Path(state.out) / CONFIG_NAME).read_bytes())["links"])
+    except (OSError, ValueError, KeyError):  # a service, which writes no such file
+        links = line.links
+    return learned_limits(links, state.cameras, state.recipe)
+
+
+def _recipe(line: LineConfig, state: LineState | None) -> LoadedRecipe | None:
+    """Return the line's recipe; None if the file has changed since."""
+    try:
+        recipe = load_recipe(line.recipe)
+    except InspectorError:
+        return None
+    return recipe if state is not None and recipe.identity == state.recipe else None
 
 
 def stands(answer: Status) -> str:
@@ -106,7 +135,8 @@ def _ask(port: int) -> tuple[bytes, Status]:
         return raw, msgspec.json.decode(raw, type=Status)
     except msgspec.MsgspecError as error:
         raise WorkError(
-            f"what answers on {LOOPBACK}:{port} is no decide of this version ({error}): another program's port?"
+            f"the program on {LOOPBACK}:{port} is not this version of decide ({error}): "
+            "does another one use the port?"
         ) from None
     except ConnectionRefusedError:
         raise WorkError(f"no line is running: nothing listens on {LOOPBACK}:{port}") from None
@@ -116,8 +146,11 @@ def _ask(port: int) -> tuple[bytes, Status]:
         connection.close()
 
 
-def table(answer: Status, units: list[str]) -> list[str]:
-    """Return the lines of the table; `units` are findings about systemd's units, empty without any."""
+def table(answer: Status, units: list[str], limits: Mapping[str, str]) -> list[str]:
+    """Return the lines of the table.
+
+    `units` are findings about systemd's units; `limits` describes each camera's limits of fit pictures.
+    """
     lines = [stands(answer), *(f"  {finding}" for finding in [*answer.findings, *units])]
     line = answer.line
     if line is None:
@@ -135,23 +168,28 @@ def table(answer: Status, units: list[str]) -> list[str]:
         "",
         f"worker   {_worker(line)}",
     ]
+    lines += [f"picture  {camera}: {text}" for camera, text in limits.items()]
     if line.gate is not None:
         gate = line.gate
         faults = ", ".join(gate.faults) or "no fault"
         lines.append(
-            f"gate     {'takes verdicts' if gate.taking else 'TAKES NO VERDICTS'}, {faults}; taken {gate.taken}, "
-            f"missed {gate.missed}, late {gate.late}, longest wait {gate.longest_ms:.1f} ms"
+            f"gate     {'takes verdicts' if gate.taking else 'TAKES NO VERDICTS'}, {faults}; "
+            f"taken {thousands(gate.taken)}, missed {thousands(gate.missed)}, late {thousands(gate.late)}, "
+            f"longest wait {gate.longest_ms:.1f} ms"
         )
     sinks = line.sinks
     free = "?" if answer.disk_free_bytes is None else f"{answer.disk_free_bytes / 1e9:.1f} GB"
     lines.append(
-        f"disk     {free} free at {line.out}; not written: {sinks.verdicts_lost} verdicts, "
-        f"{sinks.pictures_lost} pictures"
+        f"disk     {free} free at {line.out}; not written: {thousands(sinks.verdicts_lost)} verdicts, "
+        f"{thousands(sinks.pictures_lost)} pictures"
     )
     if sinks.records_waiting or sinks.records_lost:
-        lines.append(f"records  {sinks.records_waiting} wait for the database, {sinks.records_lost} lost to it")
+        lines.append(
+            f"records  {thousands(sinks.records_waiting)} wait for the database, "
+            f"{thousands(sinks.records_lost)} did not reach it"
+        )
     if line.refused:
-        lines.append(f"refused  {line.refused} messages: see the log of decide")
+        lines.append(f"refused  {thousands(line.refused)} messages: see the log of decide")
     return lines
 
 
@@ -163,7 +201,7 @@ def _other_engine(line: LineState) -> str:
 def _reasons(line: LineState) -> list[str]:
     """Reasons of rejected and uninspected frames, the most frequent first."""
     told = sorted((each for each in line.frames if each.reason), key=lambda each: -each.count)
-    rows = [[f"{each.decision} {each.reason}", str(each.count), each.camera] for each in told]
+    rows = [[f"{each.decision} {each.reason}", thousands(each.count), each.camera] for each in told]
     return [*_columns(rows), ""] if rows else []
 
 
@@ -173,7 +211,7 @@ def _worker(line: LineState) -> str:
     waited = "answers" if waited_s is None or waited_s < UNANSWERED_S else f"NO ANSWER for {waited_s:.1f} s"
     batches = sum(line.batches.counts)
     mean = f", {line.batches.total / batches:.1f} frames a batch" if batches else ""
-    return f"{waited}, {worker.waiting} waiting{mean}; restarts seen: {worker.starts}"
+    return f"{waited}, {thousands(worker.waiting)} waiting{mean}; restarts: {max(0, worker.starts - 1)}"
 
 
 def _camera_rows(cameras: dict[str, CameraState]) -> list[list[str]]:
@@ -187,7 +225,7 @@ def _camera_rows(cameras: dict[str, CameraState]) -> list[list[str]]:
             camera.captured, camera.accepted, camera.rejected, camera.uninspected, camera.pending, camera.late,
             camera.shed, camera.begins,
         )  # fmt: skip
-        rows.append([name, f"{camera.frames_per_second:.1f}", *map(str, counts), last])
+        rows.append([name, f"{camera.frames_per_second:.1f}", *map(thousands, counts), last])
     return rows
 
 

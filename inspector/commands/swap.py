@@ -43,17 +43,17 @@ def run(arguments: argparse.Namespace) -> int:
         done = give_order(control_path(config), {"engine": str(folder.path)}, note)
     except FileNotFoundError:
         raise InputError(
-            f"{config.path}: no `inspector run` of this config runs here; a service is swapped by systemd: "
+            f"{config.path}: no `inspector run` of this config is running; for a service use systemd: "
             f"`systemctl start inspector-worker@NEW`, then `systemctl stop inspector-worker@OLD`"
         ) from None
     except WorkError as error:
-        raise WorkError(f"{engine}: not taken, the line runs on as it was: {error}") from None
+        raise WorkError(f"{engine}: not swapped, the line keeps its engine: {error}") from None
     if arguments.json:
         print(json.dumps({"engine": folder.identity, **done}))
     else:
-        print(f"the line runs on {folder.identity}; the worker before it finished in {done['drained_s']:.1f} s")
+        print(f"the line uses {folder.identity}; the old worker finished in {done['drained_s']:.1f} s")
         for how in done["old_worker"]:
-            print(f"  {how}: what it held ends UNINSPECTED at its deadline")
+            print(f"  {how}: its frames end UNINSPECTED at their deadline")
         if folder.path != line.engine.resolve():
             print(f'  {config.path} still names {line.engine}: set `engine = "{folder.path}"` to start with it')
     return 0

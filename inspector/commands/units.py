@@ -34,7 +34,5 @@ def findings(listed: str) -> list[str]:
                 f"systemctl start {name}`"
             )
         elif sub == "auto-restart":
-            found.append(
-                f"{name} ends again and again: `journalctl -u {name} -n 20` says why; it is started again"
-            )
+            found.append(f"{name} keeps restarting: `journalctl -u {name} -n 20` says why")
     return found

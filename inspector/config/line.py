@@ -126,7 +126,7 @@ class CameraSettings(BaseModel):
     def _can_be_opened(self) -> "CameraSettings":
         device = str(self.device)
         if " ! " in device:
-            raise ValueError("device: GStreamer pipelines are not taken: give the address, rtsp:// or http://")
+            raise ValueError("device: GStreamer pipelines are not supported: give the address, rtsp:// or http://")
         if self.v4l2 is not None and not is_v4l2(self.device):
             raise ValueError(f"v4l2: only a V4L2 device has these settings; {masked(device)} is none")
         if self.password is not None and not has_place(device):
@@ -448,7 +448,8 @@ class LineConfig(BaseSettings):
     def _on_this_pc(cls, links: Path) -> Path:
         if links.parts[:1] == ("tcp:",):
             raise ValueError(
-                "the stages share this PC's memory and clock: give a folder; viewers elsewhere have view.address"
+                "must be a folder, because the stages share this PC's memory and clock; viewers on other PCs use "
+                "view.address"
             )
         return links
 
@@ -497,7 +498,7 @@ def load_config(path: Path) -> LoadedConfig:
     line = validate(path, values, LineConfig)
     set_by_a_run = {"replay", "resume_frames", "identity"} & line.model_fields_set
     if set_by_a_run and path.suffix == ".toml":
-        raise ConfigError(f"{path}: {', '.join(sorted(set_by_a_run))}: set by a run alone: remove it")
+        raise ConfigError(f"{path}: {', '.join(sorted(set_by_a_run))}: only a run sets this: remove it")
     identity = line.identity or f"{line.name}@{hashlib.sha256(raw).hexdigest()[:12]}"
     return LoadedConfig(path, _absolute(line, path.resolve().parent), identity)
 
@@ -512,7 +513,7 @@ def _refuse_unknown_variables() -> None:
         if key.lower() not in LineConfig.model_fields:
             close = difflib.get_close_matches(key.lower(), LineConfig.model_fields, n=1)
             hint = f": did you mean {_PREFIX}{close[0].upper()}{nested}{rest}?" if close else ""
-            raise ConfigError(f"environment: {variable}: no key of a line{hint}")
+            raise ConfigError(f"environment: {variable}: not a key of a line{hint}")
 
 
 def _refuse_password(path: Path, values: dict[str, Any]) -> None:
@@ -521,7 +522,7 @@ def _refuse_password(path: Path, values: dict[str, Any]) -> None:
     url = records.get("url") if isinstance(records, dict) else None
     if isinstance(url, str) and masked(url) != url:
         raise ConfigError(
-            f"{path}: records.url: holds a password: give the whole URL in {RECORDS_URL}, or the password in "
+            f"{path}: records.url: contains a password: give the whole URL in {RECORDS_URL}, or the password in "
             "~/.pgpass"
         )
 

@@ -30,13 +30,13 @@ def read_bytes(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
             # Opening a pipe would block forever.
-            raise ConfigError(f"{path}: is no file")
+            raise ConfigError(f"{path}: is not a file")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     if len(raw) > MAX_BYTES:
-        raise ConfigError(f"{path}: over {MAX_BYTES:,} bytes: this is no settings file")
+        raise ConfigError(f"{path}: over {MAX_BYTES / 1e6:g} MB: this is not a settings file")
     return raw
 
 
@@ -48,7 +48,7 @@ def parse(path: Path, raw: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(f"{path}: not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from None
     except RecursionError:
-        raise ConfigError(f"{path}: tables or lists lie in each other too deep to be read") from None
+        raise ConfigError(f"{path}: tables or lists are nested too deeply") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must hold keys and values, not a {type(values).__name__}")
     return values

@@ -32,7 +32,7 @@ class Golden:
 
     def __post_init__(self) -> None:
         if not len(self.frames) == len(self.kind) == len(self.score) > 0:
-            raise ValueError("golden frames and maps must be as many, and at least one")
+            raise ValueError("needs one golden map per golden frame, and at least one frame")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,11 @@ def _planes(archive: zipfile.ZipFile, name: str) -> Pixels:
     memory."""
     with archive.open(f"{name}.npy") as file:
         if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError(f"{name}: not as numpy writes it")
+            raise ValueError(f"{name}: not in the format that numpy writes")
         shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
         count = math.prod(shape)
         if dtype != np.uint8 or by_columns or len(shape) != 3 or not 0 < count <= MAX_GOLDEN_BYTES:
-            raise ValueError(f"{name}: {dtype} {shape} are no planes of bytes")
+            raise ValueError(f"{name}: {dtype} {shape} is not planes of uint8")
         data = file.read(count)
     if len(data) != count:
         raise ValueError(f"{name}: {len(data)} bytes of {count}")

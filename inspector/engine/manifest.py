@@ -178,11 +178,11 @@ def read_manifest_bytes(path: Path) -> bytes:
             raw = file.read(MAX_MANIFEST_BYTES + 1)
     except OSError as error:
         raise EngineError(
-            f"{path}: no engine here ({MANIFEST_NAME}: {error.strerror}): "
+            f"{path}: not an engine folder ({MANIFEST_NAME}: {error.strerror}): "
             f"make one with `trainer build-engine MODEL --out {path}`"
         ) from None
     if len(raw) > MAX_MANIFEST_BYTES:
-        raise EngineError(f"{path / MANIFEST_NAME}: over {MAX_MANIFEST_BYTES:,} bytes: build the engine again")
+        raise EngineError(f"{path / MANIFEST_NAME}: over {MAX_MANIFEST_BYTES / 1e6:g} MB: build the engine again")
     return raw
 
 

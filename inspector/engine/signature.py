@@ -92,7 +92,7 @@ def _check(path: Path, signed: bytes, trusted: tuple[str, ...]) -> None:
             signature = base64.b64decode(file.read(_MAX_SIGNATURE_BYTES), validate=False)
     except OSError as error:
         raise EngineError(
-            f"{signature_path}: {error.strerror}: this line takes signed engines only: "
+            f"{signature_path}: {error.strerror}: this line accepts only signed engines: "
             f"`inspector sign {path} --key FILE`"
         ) from None
     except binascii.Error:

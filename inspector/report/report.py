@@ -126,8 +126,7 @@ def _compose(
     gallery = show_worst(figures, folder / REJECTS_FOLDER, {(row.kind, row.name): row.defects for row in kinds})
     if gallery.replaced:
         notes.append(
-            f"Pictures that are not shown, as a later frame of the same number has taken their place: "
-            f"{gallery.replaced}."
+            f"Pictures not shown, because a later frame with the same number replaced them: {gallery.replaced}."
         )
     strips = sorted(figures.strips.values(), key=lambda strip: (-_stopped(strip), strip.coil or "", strip.camera))
     frame = _frame_size(figures, summary, rules, gallery)
@@ -180,13 +179,13 @@ def _losses(figures: RunFigures, summary: Summary | None) -> list[str]:
     """One sentence for each kind of loss."""
     notes = []
     if figures.torn_last_line:
-        notes.append("The last line of verdicts.jsonl is torn and was left out: the run was cut off there.")
+        notes.append("The last line of verdicts.jsonl is torn and left out: the run was cut off there.")
     if figures.unreadable_lines:
         notes.append(
-            f"Lines of verdicts.jsonl that are no verdicts and were left out: {figures.unreadable_lines}."
+            f"Lines of verdicts.jsonl that are not verdicts and are left out: {figures.unreadable_lines}."
         )
     if summary and summary.verdicts_lost:
-        notes.append(f"Verdicts that could not be written down: {summary.verdicts_lost}. The disk was full.")
+        notes.append(f"Verdicts that could not be written: {summary.verdicts_lost}. The disk was full.")
     if summary and summary.pictures_lost:
         notes.append(f"Pictures of rejects that could not be written: {summary.pictures_lost}.")
     if summary and summary.pictures_skipped:

@@ -120,9 +120,9 @@ def headline(ledger: Ledger, *, whole_run: bool = True) -> Headline:
     lines = []
     in_doubt = whole_run and ledger.late is None
     if ledger.faults:
-        lines.append("The ledger does not balance: the run must be explained before anyone relies on it.")
+        lines.append("The ledger does not balance: find out why before you rely on this run.")
     if in_doubt:
-        lines.append("The run has not ended in order: frames after the last verdict on record are not told here.")
+        lines.append("The run did not end in order: this report lacks the frames after the last recorded verdict.")
     captured = frames(ledger.captured)
     if ledger.rejected:
         rejected = share(ledger.rejected, ledger.captured)

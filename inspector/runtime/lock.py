@@ -26,7 +26,7 @@ def hold_place(name: str, folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            raise ConfigError(f"{folder}: another {name} is at work there (pid {holder}): stop it first") from None
+            raise ConfigError(f"{folder}: another {name} uses it (pid {holder}): stop it first") from None
         os.ftruncate(file, 0)
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         yield

@@ -21,14 +21,13 @@ def send(
     parts: Sequence[bytes | memoryview],
     stop: StopRequest,
     *,
-    copy: bool = True,
     on_wait: Callable[[], None] = lambda: None,
 ) -> bool:
     """Send a message, waiting while the link is full; False when it is still full after a stop request."""
     while True:
         stopping = bool(stop)
         try:
-            socket.send_multipart(parts, copy=copy)
+            socket.send_multipart(parts)
         except zmq.Again:
             if stopping:
                 return False

@@ -81,7 +81,7 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     except (av.FFmpegError, OSError) as error:
         raise SourceError(
             f"{path}: cannot be opened as a video ({error.strerror}); "
-            "it is no video, or it was cut off before its index was written"
+            "it is not a video, or it was cut off before its index was written"
         ) from error
     stream = careful_stream(container)
     if stream is None:

@@ -73,7 +73,7 @@ class RecordingSource:
                 f"replay it with the version that made it ({index.made_by})"
             )
         if index.frames is not None and not 0 <= index.frames <= MAX_FRAMES:
-            raise SourceError(f"{path}: {index.frames} frames cannot be; it is damaged, copy it again")
+            raise SourceError(f"{path}: {index.frames} is not a number of frames; it is damaged, copy it again")
         return index
 
     @property

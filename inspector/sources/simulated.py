@@ -78,10 +78,10 @@ class SimulatorSource:
                 if not slow_told and -early_s > SLOW_S:
                     slow_told = True
                     log.warning(
-                        "the simulator draws fewer frames than it is asked for: set `distinct` to draw some before"
-                        " the start and show them over and over, or ask for fewer",
+                        "the simulator is too slow for frames_per_second: set `distinct` to render some frames"
+                        " before the start and repeat them, or lower the rate",
                         frames_per_second=rate,
-                        drawn_per_second=round(index / (time.monotonic() - started_s), 1),
+                        rendered_per_second=round(index / (time.monotonic() - started_s), 1),
                     )
             yield Capture(frame.pixels, coil=frame.coil)
 

@@ -88,7 +88,7 @@ class Control:
     def _bind(self, path: Path) -> None:
         make_own_folder(path.parent)
         if answers(path, socket.SOCK_SEQPACKET):
-            raise FileExistsError("another run of this config answers there")
+            raise FileExistsError("another run of this config listens there")
         path.unlink(missing_ok=True)  # left by a killed run
         self._socket.bind(os.fspath(path))
         path.chmod(0o600)
@@ -163,7 +163,7 @@ def give_order(path: Path, wanted: dict[str, Any], on_note: Callable[[str], None
             except ConnectionResetError:
                 packet = b""
             if not packet:
-                raise WorkError("the line ended before it had answered")
+                raise WorkError("the line ended before it answered")
             match _decoded(packet):
                 case {"refused": reason}:
                     raise WorkError(str(reason))
@@ -172,7 +172,9 @@ def give_order(path: Path, wanted: dict[str, Any], on_note: Callable[[str], None
                 case {"note": note}:
                     on_note(str(note))
                 case _:
-                    raise WorkError(f"{path}: what answers there is no `inspector run` of this version")
+                    raise WorkError(
+                        f"{path}: the program that listens there is not this version of `inspector run`"
+                    )
 
 
 def _decoded(packet: bytes) -> Any:

@@ -90,7 +90,7 @@ class Line:
                 if not child.ready and child.ended:
                     code = child.popen.returncode
                     failed: type[InspectorError] = InputError if code == InputError.exit_code else WorkError
-                    raise failed(f"{child.name} did not start: its reason stands above")
+                    raise failed(f"{child.name} did not start: see its error above")
             if time.monotonic() > until_s:
                 raise WorkError(
                     f"the line was not ready within {START_TIMEOUT_S:.0f} s: see the log of its stages"
@@ -157,7 +157,7 @@ class Line:
 
     def _close_books(self) -> None:
         """decide died: start another, which reads the written verdicts and takes the remaining announcements."""
-        log.error("decide died: started again to account for what was announced")
+        log.error("decide died: restarted, so that every announced frame gets its verdict")
         self._children.terminate(WORKER)
         successor = self._children.start(DECIDE)
         self._children.wait_until(

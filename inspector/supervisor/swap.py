@@ -53,9 +53,9 @@ class Swaps:
             return
         engine = order.wanted.get("engine")
         if self._swap is not None:
-            order.refuse("another swap is under way: try again when it is done")
+            order.refuse("another swap is in progress: try again after it")
         elif not isinstance(engine, str) or not _is_folder(engine):
-            order.refuse("an order names the engine's folder, absolute")
+            order.refuse("the order must give the absolute path of an engine folder")
         else:
             self._begin(order, Path(engine))
 
@@ -96,7 +96,7 @@ class Swaps:
     def _refuse(self, swap: Swap, reason: str) -> None:
         self._children.forget(swap.new)
         self._swap = None
-        log.error("engine not swapped: the line runs on with the old one", reason=reason)
+        log.error("engine not swapped: the line keeps the old one", reason=reason)
         swap.order.refuse(reason)
 
     def _await_drained(self, swap: Swap, ready_s: float, now_s: float) -> None:
@@ -108,7 +108,7 @@ class Swaps:
             self._children.forget(child)
         self._swap = None
         if bad:
-            log.error("engine swapped, the old worker ended badly", how="; ".join(bad))
+            log.error("engine swapped, but the old worker failed while stopping", how="; ".join(bad))
         swap.order.answer(
             ready_s=round(ready_s - swap.began_s, 3), drained_s=round(now_s - ready_s, 3), old_worker=bad
         )

@@ -281,5 +281,5 @@ def test_a_simulator_that_is_too_slow_for_its_pace_says_so_once(
         assert sum(capture is not None for capture in source.captures()) == 60
     printed = capsys.readouterr()
     said = printed.out + printed.err
-    assert said.count("the simulator draws fewer frames than it is asked for: set `distinct`") == 1
+    assert said.count("the simulator is too slow for frames_per_second: set `distinct`") == 1
     assert "drawn_per_second" in said

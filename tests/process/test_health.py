@@ -111,6 +111,7 @@ def test_a_line_that_works_is_healthy_and_counts_what_it_records(tmp_path: Path,
     until(lambda: ask(port, "/healthz") == (200, "ok\n"), "not healthy")
     text = healthy_status(line)
     assert text.startswith("healthy\n")
+    assert "\npicture  top: " in text
     assert "top" in text
     assert "worker   answers" in text
     status = json.loads(healthy_status(line, "--json"))

@@ -212,7 +212,7 @@ def test_a_password_stands_in_no_file_and_no_log(
         write(line, f'enabled = true\nurl = "{url}"')
         run = line.run()
         assert run.code == 2
-        assert "records.url: holds a password: give the whole URL in INSPECTOR_RECORDS__URL" in run.stderr
+        assert "records.url: contains a password: give the whole URL in INSPECTOR_RECORDS__URL" in run.stderr
     else:
         monkeypatch.setenv("INSPECTOR_RECORDS__URL", url)
         run = line.run()

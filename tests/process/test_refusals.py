@@ -187,7 +187,7 @@ def test_check_looks_at_the_engine_that_is_named(line: LineUnderTest) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("check", "--camera", "top", "--config", "CONFIG"), "give --stage ingest, too"),
+        (("check", "--camera", "top", "--config", "CONFIG"), "give --stage ingest too"),
         (("mark", "C-1", "--run", "r", "--config", "CONFIG"), "a coil is marked in all runs"),
         (("mark", "C-1", "--list", "--config", "CONFIG"), "leave out what to mark"),
         (("mark", "top:99999999999999999999999", "--config", "CONFIG"), "no frame has such a number"),
@@ -226,7 +226,7 @@ def test_status_from_another_program(line: LineUnderTest) -> None:
         process = line.start("status", "--config", line.config)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "is no decide of this version" in stderr
+    assert "is not this version of decide" in stderr
     assert "Traceback" not in stderr
 
 

@@ -107,7 +107,7 @@ def test_an_engine_that_fails_its_golden_frames_leaves_the_old_one_running(live:
     worker = stage(live.process, "worker")
     done = live.swap(bad.path)
     assert done.returncode == 1
-    assert f"{bad.path}: not taken, the line runs on as it was: " in done.stderr
+    assert f"{bad.path}: not swapped, the line keeps its engine: " in done.stderr
     assert "golden" in done.stderr
     live.more()
     assert worker.is_running()
@@ -122,7 +122,7 @@ def test_an_engine_that_cannot_serve_the_line_is_refused_at_once(live: LiveLine,
     write_engine(tmp_path / "small", height=32, width=64)
     engine(tmp_path / "others", classes=("normal", "rust"))
     for wrong, said in (
-        ("nothing", "no engine here"),
+        ("nothing", "not an engine folder"),
         ("small", "takes frames of 32×64"),
         ("others", "tells apart normal, rust; the line normal, bright"),
     ):
@@ -160,7 +160,7 @@ def test_two_runs_of_one_config_leave_orders_to_the_first(live: LiveLine, tmp_pa
     interrupt(second)
     run = live.finish(second, tmp_path / "second")
     (said,) = run.logged("`inspector swap` will not reach this run")
-    assert "another run of this config answers there" in said["error"]
+    assert "another run of this config listens there" in said["error"]
     assert live.swap(tmp_path / "engine").returncode == 0
     assert_whole(live.end())
 

@@ -27,7 +27,7 @@ def test_two_runs_into_one_folder(line: LineUnderTest) -> None:
     second = line.start("run", "--config", line.config, "--out", out)
     _, said = second.communicate(timeout=PATIENCE_S)
     assert second.returncode == 2
-    assert "another run is at work in it" in said
+    assert "another run uses it" in said
     first.send_signal(signal.SIGINT)
     run = line.finish(first, out)
     assert set(run.decisions) <= {"accept", "reject"}

@@ -21,10 +21,6 @@ from inspector.values import MAX_SCORE, Pixels, Segmentation
 from trainer.evaluation.frame_verdict import largest_area
 from trainer.evaluation.predictors import DEFAULT_THRESHOLD, Operation
 
-ESCAPE_COST: Final = 10.0
-OVERKILL_COST: Final = 1.0
-"""Default costs: a missed defect that reaches the customer costs as much as ten falsely rejected frames."""
-
 LOWEST_STEP: Final = 26
 HIGHEST_STEP: Final = 230
 """Range of thresholds searched, score steps (10 to 90 %). Beyond it a few validation pixels decide, and the

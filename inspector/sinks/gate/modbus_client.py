@@ -1,14 +1,10 @@
 """pymodbus' client with a firm time-out: pymodbus restarts its own after every fragment of an answer."""
 
-import logging
 import select
 import time
 from typing import Final
 
 from pymodbus.client import ModbusTcpClient
-
-# pymodbus would log a broken connection for every verdict; the gate logs it once, in one line.
-logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
 
 _UNIT_BYTE: Final = 6
 """Place of the unit identifier in a Modbus/TCP header."""

@@ -58,9 +58,9 @@ def test_environment_overrides_the_file(line: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("INSPECTOR_DEADLIN_MS", "300", "DEADLIN_MS: no key of a line: did you mean INSPECTOR_DEADLINE_MS?"),
+        ("INSPECTOR_DEADLIN_MS", "300", "DEADLIN_MS: not a key of a line: did you mean INSPECTOR_DEADLINE_MS?"),
         ("INSPECTOR_BACH__MAX_FRAMES", "3", "did you mean INSPECTOR_BATCH__MAX_FRAMES?"),
-        ("INSPECTOR_XYZZY", "3", "INSPECTOR_XYZZY: no key of a line"),
+        ("INSPECTOR_XYZZY", "3", "INSPECTOR_XYZZY: not a key of a line"),
         ("INSPECTOR_BATCH__MAX_FRAME", "3", "batch.max_frame: unknown key: did you mean max_frames?"),
         ("INSPECTOR_DEADLINE_MS", "soon", "environment: INSPECTOR_DEADLINE_MS: deadline_ms: "),
         ("inspector_batch__max_frames", "0", "environment: inspector_batch__max_frames: batch.max_frames: "),

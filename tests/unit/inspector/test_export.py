@@ -227,7 +227,7 @@ def test_a_run_that_the_database_misses_is_imported_from_its_log(
     command = ["records", "import", str(line.parent / "run"), "--config", str(line)]
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert f"{FRAMES} of {FRAMES} verdicts were missing in sqlite:///{line.parent / 'records.sqlite'}" in said
+    assert f"wrote {FRAMES} of {FRAMES} verdicts to sqlite:///{line.parent / 'records.sqlite'}, which" in said
     assert "2 lines of the log hold no verdict" in said
     assert main([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -269,4 +269,4 @@ def test_marks_are_made_listed_and_taken_away(line: Path, capsys: pytest.Capture
     assert "coil C-1: is not marked" in capsys.readouterr().err
     assert main(["mark", "C-77", *config]) == 2
     assert main(["mark", *config]) == 2
-    assert "say what: a coil, or CAMERA:FRAME" in capsys.readouterr().err
+    assert "nothing is named: give a coil, or CAMERA:FRAME" in capsys.readouterr().err

@@ -91,7 +91,7 @@ def test_a_group_that_may_write_must_be_the_processs_own(groups: str, said: str)
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     """One line, whatever stands there."""
     (tmp_path / "links").write_text("")
-    with pytest.raises(ConfigError, match="is no folder"):
+    with pytest.raises(ConfigError, match="is not a folder"):
         refuse_foreign_folder(tmp_path / "links")
 
 

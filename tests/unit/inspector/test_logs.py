@@ -54,4 +54,4 @@ def test_lines_that_were_left_out_are_counted() -> None:
         text = process.stderr.read().decode()
     written = text.count('"number"')
     if written < 5_000:
-        assert f"{5_000 - written} log lines were left out: their reader was slow" in text
+        assert f"{5_000 - written} log lines dropped: the reader of stderr is too slow" in text

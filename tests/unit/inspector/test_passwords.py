@@ -105,7 +105,7 @@ def test_a_password_comes_from_the_environment_or_a_credential(
     [
         ('device = "rtsp://cam/x"\npassword = "env:X"', "device has no place for it: write rtsp://USER@HOST"),
         ('device = "rtsp://a@cam/x"\npassword = "S3cret"', "must be env:NAME"),
-        ('device = "v4l2src ! appsink"', "GStreamer pipelines are not taken"),
+        ('device = "v4l2src ! appsink"', "GStreamer pipelines are not supported"),
     ],
 )
 def test_a_password_in_the_wrong_place_is_one_clear_line(tmp_path: Path, camera: str, said: str) -> None:
@@ -120,7 +120,7 @@ def test_a_password_in_the_wrong_place_is_one_clear_line(tmp_path: Path, camera:
     [
         ("env:NOT_THERE", "NOT_THERE is not set"),
         ("credential:gone", r"No such file or directory: give the unit LoadCredential=gone:FILE"),
-        ("credential:binary", "is no text"),
+        ("credential:binary", "is not text"),
     ],
 )
 def test_a_password_that_is_not_there_is_one_clear_line(

@@ -109,7 +109,7 @@ def test_a_plan_that_does_not_open_tells_what_tensorrt_said(folder: EngineFolder
     [
         ({"max_batch": 9}, "it takes 1 to 4 frames, not 1 to 9"),
         ({"map_stride": 4}, r"kind is UINT8 \(-1, 32, 64\), not UINT8 \(-1, 16, 32\)"),
-        ({"versions": {}}, "the manifest does not tell tensorrt"),
+        ({"versions": {}}, "the manifest does not state tensorrt"),
     ],
 )
 def test_a_plan_must_keep_its_manifest(

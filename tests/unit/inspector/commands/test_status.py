@@ -43,7 +43,7 @@ def test_a_failed_unit_is_named_with_its_commands() -> None:
     failed, again = findings(listed)
     assert "`systemctl reset-failed inspector-worker@demo; systemctl start inspector-worker@demo`" in failed
     assert "journalctl -u inspector-worker@demo" in failed
-    assert again.startswith("inspector-ingest@top ends again and again: `journalctl -u inspector-ingest@top")
+    assert again.startswith("inspector-ingest@top keeps restarting: `journalctl -u inspector-ingest@top")
     assert findings("") == []
 
 

@@ -38,7 +38,7 @@ def test_an_engine_of_somebody_else_is_refused(engine: Path, tmp_path: Path) -> 
 
 def test_an_unsigned_engine_is_refused(engine: Path, tmp_path: Path) -> None:
     """The line names the command that signs it."""
-    with pytest.raises(EngineError, match="takes signed engines only: `inspector sign"):
+    with pytest.raises(EngineError, match="accepts only signed engines: `inspector sign"):
         open_trusted(engine, (make_key(tmp_path / "key"),))
 
 

@@ -305,7 +305,7 @@ def test_torn_and_damaged_lines_are_left_out_and_said(tmp_path: Path) -> None:
     path.write_bytes(b"".join([*lines[:3], b'{"camera": 3}\n', *lines[4:-1], lines[-1][:50]]))
     page = Page(write_report(tmp_path))
     assert "last line of verdicts.jsonl is torn" in page.text
-    assert "no verdicts and were left out: 1" in page.text
+    assert "not verdicts and are left out: 1" in page.text
     assert "20 frames captured but 18 verdicts on record" in page.text
     assert "15 accepted in the summary but 13 on record" in page.text
     assert "The ledger does not balance" in page.text
@@ -336,7 +336,7 @@ def test_a_run_that_was_cut_off_is_never_shown_as_good(tmp_path: Path) -> None:
     (write_run(tmp_path, [verdict(n) for n in range(3)]) / "summary.json").unlink()
     page = Page(write_report(tmp_path))
     assert [a["class"] for tag, a in page.elements if tag == "section"] == ["headline warn"]
-    assert "The run has not ended in order" in page.text
+    assert "The run did not end in order" in page.text
 
 
 def test_what_a_full_disk_took_is_said(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_what_a_full_disk_took_is_said(tmp_path: Path) -> None:
     page = Page(
         write_report(write_run(tmp_path, some_run(), pictures_lost=12, verdicts_lost=3, pictures_skipped=4))
     )
-    for said in ("could not be written: 12", "could not be written down: 3", "by the run's limit: 4"):
+    for said in ("could not be written: 12", "could not be written: 3", "by the run's limit: 4"):
         assert said in page.text
 
 

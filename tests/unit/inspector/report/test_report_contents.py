@@ -226,7 +226,7 @@ def test_a_picture_of_a_later_frame_is_not_shown(tmp_path: Path) -> None:
     (shown,) = page.of_class("reject")
     assert shown["id"] == "reject-1"
     assert "scratch 12 mm²" in page.text
-    assert "a later frame of the same number has taken their place: 1" in page.text
+    assert "a later frame with the same number replaced them: 1" in page.text
     assert len(page.of_class("map")) == 2
 
 

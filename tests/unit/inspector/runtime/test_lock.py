@@ -36,7 +36,7 @@ def test_of_two_that_start_at_once_one_stays(tmp_path: Path) -> None:
             process.kill()
     assert sorted(line == "held" for line in said) == [False, True]
     (other,) = [line for line in said if line != "held"]
-    assert other.startswith(f"{tmp_path}: another decide is at work there (pid ")
+    assert other.startswith(f"{tmp_path}: another decide uses it (pid ")
 
 
 def test_a_killed_process_leaves_the_place_free(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_garbage_starts_nothing_and_ends_nothing(children: Children, path: Path,
                 children.listen()
                 answer = client.recv(MAX_BYTES)
                 assert not answer or "refused" in json.loads(answer)
-        assert json.loads(answer) == {"refused": "an order names the engine's folder, absolute"}
+        assert json.loads(answer) == {"refused": "the order must give the absolute path of an engine folder"}
         assert children.all == []
     finally:
         swaps.close()
@@ -137,6 +137,8 @@ def test_an_answer_that_is_none_is_one_clear_line(path: Path, sent: bytes) -> No
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(WorkError, match="what answers there is no `inspector run`"):
+        with pytest.raises(
+            WorkError, match="the program that listens there is not this version of `inspector run`"
+        ):
             give_order(path, {"engine": "/x"}, print)
         thread.join()
