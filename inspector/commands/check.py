@@ -201,14 +201,15 @@ def _source(settings: SourceSettings, config: LoadedConfig, folder: EngineFolder
     if unfit:
         found = _counted(Counter(size for _, size in unfit))
         raise InputError(
-            f"{thousands(len(unfit))} of {thousands(len(sizes))} frames ({found}; first {unfit[0][0]}) do not have the engine's size "
-            f"{manifest.height}×{manifest.width}: they would end UNINSPECTED; [frames] tile and pad in the config "
+            f"{thousands(len(unfit))} of {thousands(len(sizes))} frames ({found}; first {unfit[0][0]}) do not have "
+            f"the engine's size {manifest.height}×{manifest.width}: they would end UNINSPECTED; [frames] tile and pad in the config "
             "would inspect them" + (f"; {unread} more cannot be read" if unread else "")
         )
     fitted = Counter(size for _, size in sizes if size != fit.engine)
     if fitted:
         most = max(fit.inputs(size) for size in fitted)
-        notes = f"; {thousands(fitted.total())} of another size ({_counted(fitted)}), at most {most} engine inputs a frame{notes}"
+        another = f"{thousands(fitted.total())} of another size ({_counted(fitted)})"
+        notes = f"; {another}, at most {most} engine inputs a frame{notes}"
     unstated = "length unknown" if settings.type in {"video", "recording"} else "endless"
     frames = unstated if total is None else f"{thousands(total)} frames"
     unreadable = f", {unread} of them unreadable" if unread else ""
