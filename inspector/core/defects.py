@@ -69,8 +69,8 @@ def enlarge(segmentation: Segmentation, height: int, width: int) -> tuple[Pixels
     """(kind, score) at frame size, uint8 [H, W]: kind by nearest neighbour, score bilinear.
 
     A cell whose pixels would all lose score keeps its own score in each of them. Bilinear alone gives a line of
-    one cell 0.875 of its score at stride 4 and 0.75 at stride 2, a single cell 0.77 and 0.56: a defect that reaches
-    a high threshold in the engine's map would reach it nowhere in the frame.
+    one cell 0.875 of its score at stride 4 and 0.75 at stride 2, a single cell 0.77 and 0.56: a defect that
+    reaches a high threshold in the engine's map would reach it nowhere in the frame.
     """
     kind, score = segmentation.kind, segmentation.score
     if kind.shape == (height, width):
