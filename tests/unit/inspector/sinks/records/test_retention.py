@@ -523,6 +523,8 @@ def test_a_later_ingest_keeps_no_picture_of_an_earlier_one(archive: Archive) -> 
     again = RunOnRecord(archive.run.folder)
     for epoch in epochs:
         again.write(verdict(0, defect("top-0-1"), coil=f"C-{epoch}", ingest_epoch=epoch))
+    for frame_id in range(1, 100):  # a sweep that would delete nearly all waits
+        again.write(verdict(frame_id, ingest_epoch=epochs[1]))
     again.settle()
     again.close()
     with archive.connection() as connection, connection.begin():
