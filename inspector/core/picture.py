@@ -75,8 +75,8 @@ RECENT: Final = 4
 """Pictures that a new one is compared with: a driver that hangs may repeat its buffers in turn."""
 
 EQUAL_SHARE: Final = 0.99
-"""Share of equal pixels from which two pictures are the same one: a flickering pixel or a clock in the picture
-must not hide that the rest is frozen. The noise of a camera leaves less than half of the pixels equal."""
+"""Share of equal pixels from which two pictures are the same one: a flickering pixel must not hide that the rest
+is frozen. The noise of a camera leaves less than half of the pixels equal."""
 
 
 _GREY_STEP: Final = 0.2

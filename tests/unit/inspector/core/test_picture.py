@@ -131,9 +131,9 @@ def test_a_picture_equal_to_the_one_before_is_a_frozen_camera() -> None:
     assert check.check(second) is None
 
 
-@pytest.mark.parametrize("where", ["one pixel", "in each sampled row", "a clock"])
+@pytest.mark.parametrize("where", ["one pixel", "in each sampled row", "between sampled rows"])
 def test_a_flickering_pixel_hides_no_frozen_camera(where: str) -> None:
-    """A hot pixel or a clock in the picture changes; all else is the same to the last bit."""
+    """A few pixels change; all else is the same to the last bit."""
     check = taught(simulated())
     picture = simulated()[LEARN_FRAMES]
     assert check.check(picture) is None
@@ -145,7 +145,7 @@ def test_a_flickering_pixel_hides_no_frozen_camera(where: str) -> None:
         elif where == "in each sampled row":
             other[step // 2 :: step, 100] = 255 * (index % 2)
         else:
-            other[2:12, 700:760] = 255 * (index % 2)
+            other[9:19, 700:760] = 255 * (index % 2)
         fault = check.check(other)
         assert fault is not None
         assert fault.code is Code.PICTURE_FROZEN
