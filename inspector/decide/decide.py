@@ -179,7 +179,7 @@ class Decide:
             return None
         self.foreign_recipes[sender] = recipe
         return Uninspected(
-            Code.RECIPE_MISMATCH, f"{sender} goes by recipe {recipe}, decide by {own}: restart every stage"
+            Code.RECIPE_MISMATCH, f"{sender} uses recipe {recipe}, decide uses {own}: restart every stage"
         )
 
     def results(self, parts: Parts, now_ns: int) -> None:
@@ -221,7 +221,7 @@ class Decide:
                 f"this line's are {', '.join(self._names)}"
             )
         self._recipes[engine.engine] = self._recipe.bind(engine)
-        log.info("another engine answers", engine=engine.engine)
+        log.info("results come from another engine", engine=engine.engine)
 
     def _take(self, result: Result, fault: Uninspected | None) -> None:
         camera = self._camera(result.camera)
