@@ -178,11 +178,13 @@ class Retention:
         for run in runs:
             files = self._files_of(run)
             while piece := list(islice(files, PIECE_FILES)):
-                names = [(path, name) for path in piece if (name := _frame_of(path)) and _older(path, before_ns)]
+                frames = [
+                    (path, found) for path in piece if (found := _frame_of(path)) and _older(path, before_ns)
+                ]
                 with connection.begin():
                     hold_marks(connection)
-                    recorded = recorded_pictures(connection, run, {frame for _, (_, frame) in names})
-                    for path, (name, _) in names:
+                    recorded = recorded_pictures(connection, run, {frame for _, (_, frame) in frames})
+                    for path, (name, _) in frames:
                         if name not in recorded:
                             self._unlink_file(path)
                 yield
