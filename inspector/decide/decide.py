@@ -150,6 +150,8 @@ class Decide:
             if missed:
                 log.error("frames of an ended ingest were never announced", camera=name, frames=missed)
         self._enter(name, camera, epoch, now_ns)
+        if self._meters is not None:
+            self._meters.begins[name] += 1
 
     def _enter(self, name: str, camera: Camera, epoch: int, now_ns: int) -> None:
         """Close the previous ingest's pending frames first, because the new ingest counts frame ids from 0."""
@@ -157,8 +159,6 @@ class Decide:
             self._outcome(camera, settled, now_ns) for settled in camera.ledger.close(RESTARTED_REASON, now_ns)
         ]
         camera.replace_ingest(epoch, self._fresh(), self._maker(name))
-        if self._meters is not None:
-            self._meters.begins[name] += 1
 
     def _straggle(self, camera: Camera, message: News, now_ns: int) -> None:
         """Handle a message from a replaced ingest: its ledger is closed, so new frames end UNINSPECTED."""
