@@ -151,13 +151,14 @@ def _evenness(greys: list[float], low: float, high: float) -> float:
 
 def _evenness_along(greys: list[float], low: float, high: float) -> float:
     """`_evenness` of the rows; less where a black row lies between others, which no end of the strip explains."""
-    evenness = _evenness(greys, low, high)
     rows = greys if low > high else [grey for grey in greys if not low <= grey <= high]
     few = len(rows) // 4
     if not few:
-        return evenness
-    bright = sorted(rows)[-1 - few] or 1.0
-    if min(rows) * _BLACK_ROW >= bright:
+        return _evenness(greys, low, high)
+    ordered = sorted(rows)
+    bright = ordered[-1 - few] or 1.0
+    evenness = ordered[few] / bright
+    if ordered[0] * _BLACK_ROW >= bright:
         return evenness
     # Up to two rows at the ends may show the strip's end.
     darkest = max(min(rows[start : len(rows) - few + start]) for start in range(few + 1))
