@@ -20,7 +20,7 @@ from inspector.config.line import LineConfig, LoadedConfig, SimulatorSettings, l
 from inspector.engine.manifest import EngineFolder
 from inspector.engine.signature import open_trusted
 from inspector.machine import machine
-from inspector.render.numbers import thousands
+from inspector.numbers import thousands
 from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.sources.simulated import SimulatorSource
 from inspector.values import Pixels

@@ -23,8 +23,8 @@ from inspector.engine.manifest import EngineFolder, check_successor, read_manife
 from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError
 from inspector.folders import is_of_root, refuse_foreign_folder
+from inspector.numbers import thousands
 from inspector.passwords import masked
-from inspector.render.numbers import thousands
 from inspector.sinks.gate.modbus import reach
 from inspector.sinks.records import check_records
 from inspector.sources import open_source, source_settings
@@ -201,9 +201,10 @@ def _source(settings: SourceSettings, config: LoadedConfig, folder: EngineFolder
     if unfit:
         found = _counted(Counter(size for _, size in unfit))
         raise InputError(
-            f"{thousands(len(unfit))} of {thousands(len(sizes))} frames ({found}; first {unfit[0][0]}) do not have "
-            f"the engine's size {manifest.height}×{manifest.width}: they would end UNINSPECTED; [frames] tile and pad in the config "
-            "would inspect them" + (f"; {unread} more cannot be read" if unread else "")
+            f"{thousands(len(unfit))} of {thousands(len(sizes))} frames ({found}; first {unfit[0][0]}) do not "
+            f"have the engine's size {manifest.height}×{manifest.width}: they would end UNINSPECTED; "
+            "[frames] tile and pad in the config would inspect them"
+            + (f"; {unread} more cannot be read" if unread else "")
         )
     fitted = Counter(size for _, size in sizes if size != fit.engine)
     if fitted:

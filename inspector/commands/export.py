@@ -11,7 +11,7 @@ from inspector.commands.options import add_config, add_json, config_path, path
 from inspector.config.line import load_config
 from inspector.errors import InputError, WorkError
 from inspector.extras import needs_extra
-from inspector.render.numbers import thousands
+from inspector.numbers import thousands
 
 EXAMPLE: Final = "example: inspector export --config line.toml --coil C-48213 --rows defects --out coil.csv"
 

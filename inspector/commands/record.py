@@ -10,7 +10,7 @@ from inspector.commands.session import Bar
 from inspector.config.line import load_config
 from inspector.config.recipe import load_recipe
 from inspector.errors import ConfigError, InputError
-from inspector.render.numbers import thousands
+from inspector.numbers import thousands
 from inspector.runtime.stop import StopRequest
 from inspector.sources import at_scale, open_source, source_settings
 from inspector.sources.recording import RecordingWriter

@@ -7,7 +7,7 @@ from typing import Final
 from inspector.commands.options import add_config, add_json, config_path, path
 from inspector.config.line import load_config
 from inspector.extras import needs_extra
-from inspector.render.numbers import thousands
+from inspector.numbers import thousands
 
 EXAMPLE: Final = "example: inspector records import runs/2026-11-29T06-00-00 --config line.toml"
 

@@ -22,7 +22,7 @@ from inspector.config.line import (
 )
 from inspector.config.recipe import load_recipe
 from inspector.errors import InputError, SourceError
-from inspector.render.numbers import thousands
+from inspector.numbers import thousands
 from inspector.sources import at_scale, following, open_source, source_settings
 from inspector.sources.recording import RecordingSource
 

@@ -19,7 +19,7 @@ from inspector.engine.manifest import read_manifest
 from inspector.errors import InputError
 from inspector.ingest.process import slots_for
 from inspector.logs import STDERR
-from inspector.render.numbers import thousands
+from inspector.numbers import thousands
 from inspector.report.report import write_report
 from inspector.results import VERDICTS_NAME
 from inspector.runtime.stop import StopRequest

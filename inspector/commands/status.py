@@ -19,7 +19,7 @@ from inspector.config.recipe import LoadedRecipe, load_recipe
 from inspector.errors import InputError, InspectorError, WorkError
 from inspector.monitoring.http import LOOPBACK
 from inspector.monitoring.state import CameraState, HistogramState, LineState
-from inspector.render.numbers import thousands
+from inspector.numbers import thousands
 
 EXAMPLE: Final = "example: inspector status --config line.toml"
 

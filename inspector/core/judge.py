@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from inspector.core.continuity import Part
 from inspector.core.defects import MAX_COMPONENTS
 from inspector.core.rules import BoundRecipe
+from inspector.numbers import thousands
 from inspector.values import Decision, Defect, Verdict
 
 DEFECT: Final = "defect"
@@ -41,7 +42,7 @@ def judge(
     for kind, count in crowded.items():
         if recipe.rejects[kind]:
             reasons.append(
-                f"over {MAX_COMPONENTS} defects: {count:,} {recipe.names[kind]}, the largest are listed"
+                f"over {MAX_COMPONENTS} defects: {thousands(count)} {recipe.names[kind]}, the largest are listed"
             )
             codes.append(TOO_MANY)
     for part in parts:
@@ -95,8 +96,8 @@ def to_blame(verdict: Verdict, rejected: Collection[str]) -> Defect | None:
 
 
 def _reason(defect: Defect, part: Part, total_mm2: float, min_area_mm2: float) -> str:
-    earlier = f" ({total_mm2:,.0f} mm² with the frames before)" if part.continues else ""
+    earlier = f" ({thousands(total_mm2)} mm² with the frames before)" if part.continues else ""
     return (
-        f"{defect.name} {defect.area_mm2:,.0f} mm²{earlier} at {defect.along_mm / 1000:.3f} m, "
-        f"{defect.across_mm:.0f} mm across: over {min_area_mm2:,.0f} mm²"
+        f"{defect.name} {thousands(defect.area_mm2)} mm²{earlier} at {defect.along_mm / 1000:.3f} m, "
+        f"{defect.across_mm:.0f} mm across: over {thousands(min_area_mm2)} mm²"
     )

@@ -33,6 +33,10 @@ line at 100 frames/s has its limits after 0.6 s."""
 _ONES: Final = np.ones(2 * PARTS, np.float32)
 """A dot product with it is numpy's fastest way to add a few numbers."""
 
+_BLACK_ROW: Final = 4.0
+"""A row between others may be this much darker than the evenness limit: dark defects may be as wide as a picture.
+With the highest limit, 0.25, a row is black below a sixteenth of the bright ones."""
+
 _LEAST_EVENNESS: Final = 0.1
 """A line that shows less than this sees the strip's edge or end: its evenness says nothing about the lamp."""
 
@@ -55,9 +59,10 @@ class Measures(msgspec.Struct, frozen=True):
     strip_grey: float
     """Mean grey of the strip."""
     evenness_along: float
-    """Grey of the third darkest of eight rows ÷ that of the third brightest."""
+    """Grey of the third darkest of eight rows ÷ that of the third brightest; with black rows between others, less:
+    see `_evenness_along`."""
     evenness_across: float
-    """The same for eight blocks across the whole picture."""
+    """Grey of the third darkest of eight blocks across the whole picture ÷ that of the third brightest."""
     contrast: float
     """Mean difference of pixels 8 px apart ÷ mean grey: independent of the light."""
     grain: float
@@ -68,6 +73,14 @@ class Measures(msgspec.Struct, frozen=True):
 
 RECENT: Final = 4
 """Pictures that a new one is compared with: a driver that hangs may repeat its buffers in turn."""
+
+EQUAL_SHARE: Final = 0.99
+"""Share of equal pixels from which two pictures are the same one: a flickering pixel must not hide that the rest
+is frozen. The noise of a camera leaves less than half of the pixels equal."""
+
+
+_GREY_STEP: Final = 0.2
+"""Largest difference in mean grey of two pictures that are compared: eight of 10 000 pixels go from 0 to 255."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -119,7 +132,7 @@ def measure(pixels: Pixels, limits: Limits) -> tuple[Measures, Pixels]:
     return Measures(
         light_grey=brightest * max(greys) / (total * size),
         strip_grey=total / line.size,
-        evenness_along=_evenness(greys, low * rows.shape[1], high * rows.shape[1]),
+        evenness_along=_evenness_along(greys, low * rows.shape[1], high * rows.shape[1]),
         evenness_across=_evenness(blocks, low * size * count, high * size * count),
         contrast=apart / total,
         grain=near / total,
@@ -136,9 +149,34 @@ def _evenness(greys: list[float], low: float, high: float) -> float:
     return ordered[few] / (ordered[-1 - few] or 1.0)
 
 
+def _evenness_along(greys: list[float], low: float, high: float) -> float:
+    """`_evenness` of the rows; less where a black row lies between others, which no end of the strip explains."""
+    rows = greys if low > high else [grey for grey in greys if not low <= grey <= high]
+    few = len(rows) // 4
+    if not few:
+        return _evenness(greys, low, high)
+    ordered = sorted(rows)
+    bright = ordered[-1 - few] or 1.0
+    evenness = ordered[few] / bright
+    if ordered[0] * _BLACK_ROW >= bright:
+        return evenness
+    # Up to two rows at the ends may show the strip's end.
+    darkest = max(min(rows[start : len(rows) - few + start]) for start in range(few + 1))
+    return min(evenness, _BLACK_ROW * darkest / bright)
+
+
 def clipped_share(strip: Pixels) -> float:
     """Share of saturated pixels."""
     return float(np.count_nonzero(strip >= CLIPPED_GREY)) / strip.size
+
+
+def _equal(one: Pixels, other: Pixels) -> bool:
+    if one is other:
+        return True
+    return (
+        one.shape == other.shape
+        and cv2.countNonZero(cv2.compare(one, other, cv2.CMP_EQ)) >= EQUAL_SHARE * one.size
+    )
 
 
 class _Seen:
@@ -190,8 +228,8 @@ class PictureCheck:
         self._given = given
         self._learn_frames = learn_frames
         self._seen = _Seen()
-        self._recent: deque[tuple[Measures, Pixels, Pixels]] = deque(maxlen=RECENT)
-        """Measures, measured pixels and all pixels of the newest pictures."""
+        self._recent: deque[tuple[float, Pixels, Pixels]] = deque(maxlen=RECENT)
+        """Mean grey, measured pixels and all pixels of the newest pictures."""
         self._equal = 1
         self.limits = msgspec.structs.replace(Limits(), **given)
         self.learned = learn_frames == 0
@@ -209,7 +247,7 @@ class PictureCheck:
     def check(self, pixels: Pixels) -> Uninspected | None:
         """Why the next picture, uint8 [H, W], is not fit to inspect; None when it is."""
         measures, strip = measure(pixels, self.limits)
-        repeated = self._repeats(pixels, measures, strip)
+        repeated = self._repeats(pixels, measures.strip_grey, strip)
         fault = self._judge(measures, strip)
         if not self.learned and fault is None:
             self._learn(measures, strip, repeated)
@@ -238,15 +276,19 @@ class PictureCheck:
             return BLURRED
         return FROZEN if self._equal > limits.max_equal_pictures else None
 
-    def _repeats(self, pixels: Pixels, measures: Measures, strip: Pixels) -> bool:
-        """Whether the picture equals a recent one in every pixel; comparing the measures first is cheap."""
-        repeated = any(
-            measures == before
-            and np.array_equal(strip, its_strip)
-            and (its_pixels is pixels or np.array_equal(its_pixels, pixels))
-            for before, its_strip, its_pixels in self._recent
-        )
-        self._recent.append((measures, strip, pixels))
+    def _repeats(self, pixels: Pixels, grey: float, strip: Pixels) -> bool:
+        """Whether nearly every pixel equals a recent picture's; comparing the mean greys first is cheap."""
+        repeated = False
+        for its_grey, its_strip, its_pixels in self._recent:
+            if (
+                abs(grey - its_grey) <= _GREY_STEP
+                and _equal(strip[0], its_strip[0])
+                and _equal(strip, its_strip)
+                and _equal(pixels, its_pixels)
+            ):
+                repeated = True
+                break
+        self._recent.append((grey, strip, pixels))
         self._equal = self._equal + 1 if repeated else 1
         return repeated
 

@@ -156,13 +156,13 @@ class Decide:
             if missed:
                 log.error("frames of an ended ingest were never announced", camera=name, frames=missed)
         self._enter(name, camera, epoch, now_ns)
+        if self._meters is not None:
+            self._meters.begins[name] += 1
 
     def _enter(self, name: str, camera: Camera, epoch: int, now_ns: int) -> None:
         """Close the previous ingest's pending frames first, because the new ingest counts frame ids from 0."""
         self._given += self._outcomes(camera, camera.ledger.close(RESTARTED_REASON, now_ns), now_ns)
         camera.replace_ingest(epoch, self._fresh(), self._maker(name))
-        if self._meters is not None:
-            self._meters.begins[name] += 1
 
     def _straggle(self, camera: Camera, message: News, now_ns: int) -> None:
         """Handle a message from a replaced ingest: its ledger is closed, so new frames end UNINSPECTED."""
@@ -183,7 +183,7 @@ class Decide:
             return None
         self.foreign_recipes[sender] = recipe
         return Uninspected(
-            Code.RECIPE_MISMATCH, f"{sender} goes by recipe {recipe}, decide by {own}: restart every stage"
+            Code.RECIPE_MISMATCH, f"{sender} uses recipe {recipe}, decide uses {own}: restart every stage"
         )
 
     def results(self, parts: Parts, now_ns: int) -> None:
@@ -225,7 +225,7 @@ class Decide:
                 f"this line's are {', '.join(self._names)}"
             )
         self._recipes[engine.engine] = self._recipe.bind(engine)
-        log.info("another engine answers", engine=engine.engine)
+        log.info("results come from another engine", engine=engine.engine)
 
     def _take(self, result: Result, fault: Uninspected | None) -> None:
         camera = self._camera(result.camera)

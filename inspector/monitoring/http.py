@@ -107,7 +107,7 @@ class HealthServer:
         except (TimeoutError, ConnectionError, asyncio.CancelledError):
             pass  # timed out, disconnected, or replaced by a newer one: there is no client to respond to
         except Exception as error:  # noqa: BLE001  # a failed request must not stop the server
-            log.error("question not answered", error=repr(error))
+            log.error("health request failed", error=repr(error))
         finally:
             del self._connections[task]
             writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()

@@ -53,9 +53,9 @@ class _LineCollector(Collector):
 
 def _identity(state: LineState) -> Iterator[Metric]:
     names = {"config": state.config, "recipe": state.recipe, "engine": state.engine, "version": state.version}
-    yield InfoMetricFamily("inspector", "What the line runs with", value=names)
+    yield InfoMetricFamily("inspector", "Config, recipe, engine and version", value=names)
     yield _gauge("start_time_seconds", "When decide started, since 1970", state.started_s)
-    yield _gauge("deadline_seconds", "Capture to verdict, at most", state.deadline_ms / 1000)
+    yield _gauge("deadline_seconds", "Longest time from capture to verdict", state.deadline_ms / 1000)
 
 
 def _cameras(state: LineState) -> Iterator[Metric]:
@@ -64,14 +64,16 @@ def _cameras(state: LineState) -> Iterator[Metric]:
         frames.add_metric([each.camera, each.decision, each.reason], each.count)
     yield frames
     captured = _counter("captured", "Frames announced by ingest", "camera")
-    pending = GaugeMetricFamily("inspector_pending_frames", "Announced, and without a verdict", labels=["camera"])
+    pending = GaugeMetricFamily(
+        "inspector_pending_frames", "Announced frames without a verdict", labels=["camera"]
+    )
     unbalanced = GaugeMetricFamily(
         "inspector_ledger_difference_frames",
-        "Captured less verdicts and pending: anything but 0 is wrong",
+        "Captured minus verdicts and pending; anything but 0 is an error",
         labels=["camera"],
     )
     late = _counter("late_results", "Results that came after their frame's verdict", "camera")
-    begins = _counter("ingest_starts", "How often a camera's ingest has begun", "camera")
+    begins = _counter("ingest_starts", "How often a camera's ingest has started", "camera")
     silent = GaugeMetricFamily("inspector_camera_silent", "1: its ingest sends nothing", labels=["camera"])
     last = GaugeMetricFamily("inspector_last_verdict_age_seconds", "Since the newest verdict", labels=["camera"])
     missing = _counter("missing_frames", "Frames too few for the camera's stated rate", "camera")
@@ -115,14 +117,18 @@ def _stages(state: LineState) -> Iterator[Metric]:
 
 def _worker(state: LineState) -> Iterator[Metric]:
     worker = state.worker
-    starts = _counter("worker_starts", "Workers told apart by their results")
+    starts = _counter("worker_starts", "Different workers seen")
     starts.add_metric([], worker.starts)
     yield starts
-    yield _gauge("worker_waiting_frames", "Waited in the worker at its newest answer", worker.waiting)
-    yield _gauge("worker_unanswered_seconds", "Frames have been without any answer", worker.unanswered_s or 0.0)
+    yield _gauge("worker_waiting_frames", "Frames queued in the worker at its newest message", worker.waiting)
+    yield _gauge(
+        "worker_unanswered_seconds", "How long frames have waited without any result", worker.unanswered_s or 0.0
+    )
     if worker.heard_s is not None:
         yield _gauge("worker_heard_age_seconds", "Since the last message from a worker", worker.heard_s)
-    running = GaugeMetricFamily("inspector_worker_engine", "1 for that of the newest result", labels=["engine"])
+    running = GaugeMetricFamily(
+        "inspector_worker_engine", "1 for the engine of the newest message", labels=["engine"]
+    )
     if worker.engine:
         running.add_metric([worker.engine], 1.0)
     yield running
@@ -138,7 +144,7 @@ def _sinks(state: LineState) -> Iterator[Metric]:
     lost.add_metric(["disk"], sinks.pictures_lost)
     lost.add_metric(["slow_or_limit"], sinks.pictures_skipped)
     yield lost
-    verdicts = _counter("verdicts_lost", "Verdicts that were given and could not be written down")
+    verdicts = _counter("verdicts_lost", "Verdicts that could not be written to the log")
     verdicts.add_metric([], sinks.verdicts_lost)
     yield verdicts
     yield _gauge("records_waiting", "Verdicts that are not in the database yet", sinks.records_waiting)
@@ -149,12 +155,12 @@ def _sinks(state: LineState) -> Iterator[Metric]:
 
 def _gate(gate: GateState) -> Iterator[Metric]:
     yield _gauge("gate_taking", "1 while the gate takes verdicts", float(gate.taking))
-    faults = GaugeMetricFamily("inspector_gate_fault", "1 while it is raised at the gate", labels=["fault"])
+    faults = GaugeMetricFamily("inspector_gate_fault", "1 while this fault is set at the gate", labels=["fault"])
     for fault in GATE_FAULTS:
         faults.add_metric([fault], float(fault in gate.faults))
     yield faults
-    yield _gauge("gate_waiting", "Verdicts that wait for their turn to be written", gate.waiting)
-    verdicts = _counter("gate_verdicts", "Verdicts on their way to the gate", "outcome")
+    yield _gauge("gate_waiting", "Verdicts that wait to be sent", gate.waiting)
+    verdicts = _counter("gate_verdicts", "Verdicts sent to the gate", "outcome")
     verdicts.add_metric(["taken"], gate.taken)
     verdicts.add_metric(["missed"], gate.missed)
     yield verdicts

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from inspector.render.numbers import thousands
+from inspector.numbers import thousands
 
 TICK_ROOM_PCT: Final = 9
 """Part of the axis next to each end that stays free for the end's label, per cent."""

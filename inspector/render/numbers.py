@@ -45,8 +45,3 @@ def frames(count: int) -> str:
 def milliseconds(ms: float) -> str:
     """Format a duration: two decimals below 10 ms, one below 100 ms, then none."""
     return f"{thousands(ms, 0 if ms >= 100 else 1 if ms >= 10 else 2)} ms"
-
-
-__all__ = [
-    "THIN_SPACE", "frames", "length", "metres", "milliseconds", "regroup", "share", "square_mm", "thousands"
-]  # fmt: skip

@@ -12,9 +12,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.numbers import thousands
 from inspector.render.axis_ticks import Tick, end_ticks
 from inspector.render.numbers import frames as frame_count
-from inspector.render.numbers import metres, thousands
+from inspector.render.numbers import metres
 from inspector.report.map_marks import MAX_MARKS, Lane, Mark, Place, draw_lanes, draw_marks
 from inspector.report.run_figures import REJECTED, UNINSPECTED, Strip
 from inspector.report.strip_length import FrameSize, covered, frame_length_mm_of, in_order

@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from inspector.numbers import thousands
 from inspector.render.colours import kind_shape
-from inspector.render.numbers import metres, square_mm, thousands
+from inspector.render.numbers import metres, square_mm
 from inspector.report.strip_defects import DefectTable, StripDefect
 
 MAX_MARKS: Final = 600

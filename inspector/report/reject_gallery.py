@@ -10,8 +10,9 @@ from typing import Final
 import cv2
 import numpy as np
 
+from inspector.numbers import thousands
 from inspector.render.local_time import clock
-from inspector.render.numbers import frames, metres, regroup, square_mm, thousands
+from inspector.render.numbers import frames, metres, regroup, square_mm
 from inspector.render.outlines import MAX_NUMBERS, by_size
 from inspector.report.run_figures import Candidate, RunFigures, Strip
 from inspector.sinks.pictures import captured_ns_of, picture_name

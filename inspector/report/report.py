@@ -12,6 +12,7 @@ import inspector
 from inspector.config.line import LoadedConfig
 from inspector.errors import InputError, WorkError
 from inspector.files import write_whole
+from inspector.numbers import thousands
 from inspector.passwords import masked
 from inspector.render import numbers as number_text
 from inspector.render.colours import kind_colour, kind_dashes
@@ -235,7 +236,7 @@ def _render(report: Report) -> str:
         shape=mark_path,
         pct=lambda value: f"{value:.2f}%",
         sentence=lambda text: f"{text[:1].upper()}{text[1:]}.",
-        thousands=number_text.thousands,
+        thousands=thousands,
         metres=metres,
         length=number_text.length,
         square_mm=number_text.square_mm,

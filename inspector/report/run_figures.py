@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from inspector.render.numbers import metres, thousands
+from inspector.numbers import thousands
+from inspector.render.numbers import metres
 from inspector.report.strip_defects import DefectTable, StripDefect
 from inspector.values import Decision, Verdict
 

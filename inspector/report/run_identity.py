@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from inspector.numbers import thousands
 from inspector.render.local_time import local, moment, offset
-from inspector.render.numbers import length, share, thousands
+from inspector.render.numbers import length, share
 from inspector.report.run_figures import RunFigures
 from inspector.report.run_ledger import Summary
 from inspector.report.run_rules import RunRules

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from inspector.render.numbers import frames, share, thousands
+from inspector.numbers import thousands
+from inspector.render.numbers import frames, share
 from inspector.report.run_figures import RunFigures
 
 

@@ -86,7 +86,7 @@ class Pulse:
 
         `by` has a watchdog, too.
         """
-        self.turn(self._told_at_done, pending=False, say=lambda: f"waiting: {by} accepts no more")
+        self.turn(self._told_at_done, pending=False, say=lambda: f"waiting: {by} takes no more messages")
 
 
 class NotifyListener:

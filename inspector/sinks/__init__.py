@@ -1,6 +1,5 @@
 """Sinks: where verdicts go. First the log (microseconds), then the gate, records, pictures and the live view."""
 
-import math
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -30,8 +29,11 @@ from inspector.values import Decision, Verdict
 PICTURE_QUEUE: Final = 32
 """Longest queue of rejects whose pictures are not written yet: 26 MB of 256×1600 frames and masks."""
 
-KEPT_TURN_MS: Final = 5.0
+KEPT_TURN_MS: Final = 5
 """How often to look whether the disk has the verdicts that the gate waits for, ms."""
+
+NO_HURRY_MS: Final = 60_000
+"""Longer than decide ever sleeps."""
 
 REJECTS_FOLDER: Final = "rejects"
 
@@ -92,10 +94,10 @@ class Sinks:
             self._records.flush()
 
     @property
-    def next_turn_ms(self) -> float:
-        """How soon the next turn must start for verdicts that wait for the gate; infinite without any."""
+    def next_turn_ms(self) -> int:
+        """How soon the next turn must start for verdicts that wait for the gate."""
         if self.gate is None or not self.gate.waiting:
-            return math.inf
+            return NO_HURRY_MS
         return 0 if self.gate.ready else KEPT_TURN_MS
 
     def _write(self, outcome: Outcome) -> None:

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.render.numbers import frames, thousands
+from inspector.numbers import thousands
+from inspector.render.numbers import frames
 from trainer.training.settings import TrainSettings
 from trainer.training.training_data import TrainingData
 

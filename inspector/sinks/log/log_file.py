@@ -95,13 +95,13 @@ class LogFile:
         if mine.st_nlink:
             self.sync()
             self._take(self._open())
-            return "it was moved: a new one begins"
+            return "it was moved: a new file was started"
         with whole_file(self.path) as part, part.open("wb") as copy:
             place = 0
             while piece := os.pread(self._file, _COPY_BYTES, place):
                 place += copy.write(piece)
         self._take(self._open())
-        return "it was deleted: its lines are written again"
+        return "it was deleted: its lines were written to a new file"
 
     def last_line(self) -> bytes:
         """The last whole line; empty for a log without one, or with a longer one than 64 KiB."""
@@ -121,7 +121,7 @@ class LogFile:
                 break
             whole = start
         if whole < end:
-            log.warning("cut a torn line off the log", path=str(self.path), bytes=end - whole)
+            log.warning("removed a partial line from the end of the log", path=str(self.path), bytes=end - whole)
             os.ftruncate(self._file, whole)
             self.size = whole
 

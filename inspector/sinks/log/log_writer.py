@@ -42,8 +42,8 @@ class LogWriter:
         self._held_lines = held.count(b"\n")
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._unkept = 0
-        """Newest lines that are not in the journal, because it was full."""
+        self._unkept_to = 0
+        """Queued lines up to and including the last one that is not in the journal."""
         self._refused = False
         """The last write or sync failed."""
         self._unsynced = False
@@ -60,7 +60,7 @@ class LogWriter:
     @property
     def unkept(self) -> int:
         """How many of the newest lines a kill would lose: neither in the journal nor in the file."""
-        return self._unkept
+        return self._held_lines if self._unkept_to else 0
 
     @property
     def waiting(self) -> int:
@@ -77,11 +77,12 @@ class LogWriter:
         if len(self._held) > MAX_HELD_BYTES:
             self.lost += count
             return False
+        kept = self._journal is not None and self._journal.append(lines, places)
         with self._lock:
-            kept = self._journal is not None and self._journal.append(lines, places)
             self._held += lines
             self._held_lines += count
-            self._unkept = 0 if kept else self._unkept + count
+            if not kept:
+                self._unkept_to = self._held_lines
         return True
 
     def close(self) -> None:
@@ -127,7 +128,9 @@ class LogWriter:
             except OSError as error:
                 if not self._refused:
                     log.error(
-                        "log cannot be written: it is held in memory", path=str(file.path), error=error.strerror
+                        "log cannot be written: its lines wait in memory",
+                        path=str(file.path),
+                        error=error.strerror,
                     )
                 self._refused = True
                 return False
@@ -137,8 +140,9 @@ class LogWriter:
             with self._lock:
                 # After a short write the rest of a line stays here, and the next write completes it.
                 del self._held[:written]
-                self._held_lines -= lines.count(b"\n", 0, written)
-                self._unkept = min(self._unkept, self._held_lines)
+                count = lines.count(b"\n", 0, written)
+                self._held_lines -= count
+                self._unkept_to = max(0, self._unkept_to - count)
                 if journal is not None and journal.failed and not self._held:
                     journal.restart(file.inode, file.size, str(file.path))
             if written == len(lines):
@@ -155,12 +159,12 @@ class LogWriter:
             if what is not None:
                 if self._journal is not None:
                     self._journal.taken(0, self._file.inode, self._file.size)
-                log.error("log file was taken away", path=str(self._file.path), done=what)
+                log.error("log file was moved or deleted", path=str(self._file.path), done=what)
                 self._unsynced = True
             if self._unsynced:
                 self._file.sync()
                 self._unsynced = False
         except OSError as error:
             if not self._refused:
-                log.error("log cannot be made safe", path=str(self._file.path), error=error.strerror)
+                log.error("log cannot be synced to the disk", path=str(self._file.path), error=error.strerror)
             self._refused = True

@@ -157,12 +157,12 @@ def _recover(file: LogFile, journal: Journal) -> bytes:
     """Copy to the log what an earlier decide could not; returns what the disk still does not take."""
     rest = journal.untaken(file.inode, file.size, file.last_line())
     if rest:
-        log.info("verdicts of an earlier decide go into the log", path=str(file.path), lines=rest.count(b"\n"))
+        log.info("copied verdicts of an earlier decide into the log", path=str(file.path), lines=rest.count(b"\n"))
     while rest:
         try:
             written = file.write(rest)
         except OSError as error:
-            log.error("log cannot be written: it is held in memory", path=str(file.path), error=error.strerror)
+            log.error("log cannot be written: its lines wait in memory", path=str(file.path), error=error.strerror)
             break
         rest = rest[written:]
     return rest

@@ -8,9 +8,11 @@ from typing import Final
 
 from sqlalchemy import Connection, RowMapping, bindparam, delete, exists, literal_column, select
 
+from inspector.sinks.pictures import picture_name
 from inspector.sinks.records.marks import is_marked
 from inspector.sinks.records.progress import note_deleted, place_of_row
-from inspector.sinks.records.schema import DEFECTS, FRAME_KEY, RUNS, VERDICTS
+from inspector.sinks.records.schema import DEFECTS, FRAME_KEY, INGESTS, RUNS, VERDICTS
+from inspector.values import REPLAY_EPOCH
 
 PIECE_ROWS: Final = 1000
 """Records per piece of work: about 20 ms, and five times what a fast line adds meanwhile."""
@@ -41,6 +43,9 @@ def next_frames(
         later.c.run_id == VERDICTS.c.run_id,
         later.c.camera == VERDICTS.c.camera,
         later.c.frame_id == VERDICTS.c.frame_id,
+        # Pictures of live frames have their ingest's epoch in the name, so no later one takes their place.
+        VERDICTS.c.ingest_epoch <= REPLAY_EPOCH,
+        later.c.ingest_epoch <= REPLAY_EPOCH,
         # "+ 0" keeps SQLite from scanning all newer rejects for each frame: the index on the key is faster.
         later.c.id + 0 > VERDICTS.c.id,
         later.c.decision == "reject",
@@ -74,16 +79,16 @@ def aged(rows: Sequence[RowMapping], before_ns: int, now_ns: int) -> tuple[list[
     return old, bool(rows)
 
 
-def recorded_frames(connection: Connection, run: OldRun, frames: set[tuple[str, int]]) -> set[tuple[str, int]]:
-    """Return the frames that have a record."""
-    found: set[tuple[str, int]] = set()
+def recorded_pictures(connection: Connection, run: OldRun, frames: set[int]) -> set[str]:
+    """Return the picture names, without suffix, of the recorded frames with these numbers."""
+    found: set[str] = set()
+    cameras = select(INGESTS.c.camera).where(INGESTS.c.run_id == run.id).distinct()
     # One camera per query: for pairs, SQLite would use only the index on the run and scan all its frames.
-    for camera in {camera for camera, _ in frames}:
-        numbers = sorted(number for name, number in frames if name == camera)
-        query = select(VERDICTS.c.frame_id).where(
-            VERDICTS.c.run_id == run.id, VERDICTS.c.camera == camera, VERDICTS.c.frame_id.in_(numbers)
+    for camera in connection.execute(cameras).scalars().all():
+        query = select(VERDICTS.c.frame_id, VERDICTS.c.ingest_epoch).where(
+            VERDICTS.c.run_id == run.id, VERDICTS.c.camera == camera, VERDICTS.c.frame_id.in_(sorted(frames))
         )
-        found |= {(camera, row.frame_id) for row in connection.execute(query)}
+        found |= {picture_name(camera, row.frame_id, row.ingest_epoch) for row in connection.execute(query)}
     return found
 
 
@@ -92,7 +97,7 @@ def delete_frames(connection: Connection, run: OldRun, rows: Sequence[RowMapping
     note_deleted(connection, run.id, map(place_of_row, rows))
     keys = [{f"the_{name}": row[name] for name in FRAME_KEY} for row in rows if row["defects"]]
     if keys:
-        # One statement per frame, for the reason given in `recorded_frames`.
+        # One statement per frame, for the reason given in `recorded_pictures`.
         of_frame = (DEFECTS.c[name] == bindparam(f"the_{name}") for name in FRAME_KEY)
         connection.execute(delete(DEFECTS).where(*of_frame), keys)
     return connection.execute(delete(VERDICTS).where(VERDICTS.c.id.in_([row["id"] for row in rows]))).rowcount

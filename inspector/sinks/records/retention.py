@@ -26,7 +26,7 @@ from inspector.sinks.records.old_frames import (
     aged,
     delete_frames,
     next_frames,
-    recorded_frames,
+    recorded_pictures,
     runs_of_this_pc,
 )
 from inspector.sinks.records.room import Room, files_in, free_bytes
@@ -46,7 +46,7 @@ ORPHANS_EVERY_NS: Final = 3600 * 10**9
 
 NS_PER_DAY: Final = 86_400 * 10**9
 
-_PICTURE: Final = re.compile(r"(?P<camera>.+?)(?:@\d+)?-(?P<frame>\d{8,})(?:-\d+)?\.(?:jpg|png)")
+_PICTURE: Final = re.compile(r"(?P<name>.+?-(?P<frame>\d{8,}))(?:-\d+)?\.(?:jpg|png)")
 
 log = structlog.get_logger()
 
@@ -178,11 +178,13 @@ class Retention:
         for run in runs:
             files = self._files_of(run)
             while piece := list(islice(files, PIECE_FILES)):
-                names = [(path, name) for path in piece if (name := _frame_of(path)) and _older(path, before_ns)]
+                frames = [
+                    (path, found) for path in piece if (found := _frame_of(path)) and _older(path, before_ns)
+                ]
                 with connection.begin():
                     hold_marks(connection)
-                    recorded = recorded_frames(connection, run, {name for _, name in names})
-                    for path, name in names:
+                    recorded = recorded_pictures(connection, run, {frame for _, (_, frame) in frames})
+                    for path, (name, _) in frames:
                         if name not in recorded:
                             self._unlink_file(path)
                 yield
@@ -272,8 +274,9 @@ def _names(row: RowMapping) -> list[str]:
 
 
 def _frame_of(path: Path) -> tuple[str, int] | None:
+    """Name of a frame's picture, and the frame's number; None for another file."""
     found = _PICTURE.fullmatch(path.name)
-    return (found["camera"], int(found["frame"])) if found is not None else None
+    return (found["name"], int(found["frame"])) if found is not None else None
 
 
 def _older(path: Path, than_ns: int) -> bool:

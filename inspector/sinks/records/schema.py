@@ -210,7 +210,7 @@ def bring_up_to_date(connection: Connection, migrations: Sequence[Migration] = M
         _make_tables(connection)
         connection.execute(insert(SCHEMA_VERSION).values(version=newest))
     elif before < newest:
-        log.info("records are brought up to date, which may take minutes", schema_version=before, to=newest)
+        log.info("database schema is migrated, which may take minutes", schema_version=before, to=newest)
         for migrate in migrations[before - 1 :]:
             migrate(connection)
         connection.execute(update(SCHEMA_VERSION).values(version=newest))

@@ -109,7 +109,7 @@ class Records:
             alive = self._thread.is_alive()
             if self._rows_in - self._rows_out + rows > QUEUE_ROWS or not alive:
                 self._dropped += 1
-                why = "the database is slow or gone, and the queue is full" if alive else "records are off"
+                why = "the database is slow or gone, and the queue is full" if alive else "database writer stopped"
                 self._warn(verdict, why, self._drops.due())
                 continue
             self._rows_in += rows
@@ -163,7 +163,7 @@ class Records:
                     self._write_on(session)
             except ConfigError as refusal:
                 self._refusal = refusal
-                log.error("records are off", error=str(refusal))
+                log.error("database writer stopped", error=str(refusal))
                 return
             except (DBAPIError, OSError) as error:
                 self._answered.set()
@@ -171,7 +171,7 @@ class Records:
                 if not self._pause():
                     return
             except Exception:  # a failure here must not stop verdicts; flush counts the lost records
-                log.exception("records are off: the writer failed", database=self._database.shown)
+                log.exception("database writer stopped: it failed", database=self._database.shown)
                 return
 
     def _pause(self) -> bool:
@@ -190,7 +190,7 @@ class Records:
         self._down = False
         if self._said_down:
             self._said_down = False
-            log.info("records are written again", database=self._database.shown, waiting=self.waiting)
+            log.info("database is written again", database=self._database.shown, waiting=self.waiting)
 
     def _missed(self, error: DBAPIError | OSError) -> None:
         if self._down:
@@ -200,7 +200,7 @@ class Records:
             return
         self._said_down = True
         log.warning(
-            "records wait: the database cannot be written to, verdicts go on",
+            "database cannot be written: records wait, verdicts go on",
             times=count,
             database=self._database.shown,
             error=reason(error) if isinstance(error, DBAPIError) else str(error),

@@ -11,8 +11,8 @@ import numpy as np
 import inspector
 from inspector.errors import WorkError
 from inspector.files import write_whole
+from inspector.numbers import thousands
 from inspector.render.colours import kind_colour
-from inspector.render.numbers import thousands
 from inspector.render.page import page_environment
 from inspector.report.map_marks import mark_path
 from trainer.data.faults import Fault

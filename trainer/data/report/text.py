@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from inspector.render.numbers import frames, thousands
+from inspector.numbers import thousands
+from inspector.render.numbers import frames
 from trainer.data.faults import Fault, by_kind
 from trainer.data.report.survey import QUANTILES, Survey
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from inspector.numbers import thousands
 from inspector.render.axis_ticks import Tick, ticks
-from inspector.render.numbers import thousands
 
 TICKS: Final = 5
 CLASS_TICKS: Final = 3

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import inspector
 from inspector.files import write_whole
+from inspector.numbers import thousands
 from inspector.render.colours import kind_colour
-from inspector.render.numbers import frames, thousands
+from inspector.render.numbers import frames
 from inspector.render.page import page_environment
 from inspector.report.map_marks import mark_path
 from trainer.data.frames import LoadedFrames

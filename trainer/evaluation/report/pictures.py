@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from inspector.render.numbers import thousands
+from inspector.numbers import thousands
 from inspector.render.outlines import draw_outlines
 from inspector.values import MAX_SCORE, Pixels
 from trainer.data.frames import LoadedFrames

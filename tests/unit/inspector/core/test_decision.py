@@ -13,6 +13,7 @@ from inspector.core.judge import Judgement, judge, shorten
 from inspector.core.ledger import LOST_ANNOUNCEMENT, Settled
 from inspector.core.rules import BoundRecipe, score_thresholds, threshold_maps
 from inspector.core.verdicts import LEAST_LISTED, Quota, VerdictMaker
+from inspector.numbers import thousands
 from inspector.values import Announcement, Code, Decision, Inspection, Pixels, Segmentation, Uninspected
 
 FAILED = Uninspected(Code.ENGINE_FAILED, "engine failed")
@@ -232,7 +233,9 @@ def test_a_frame_with_too_many_defects_is_a_reject() -> None:
     parts = StripDefects("top").follow(0, found.found)
     judgement = judge(parts, 0.0, recipe(min_area_mm2=1e6), found.crowded)
     assert judgement.decision is Decision.REJECT
-    assert judgement.reasons == (f"over {MAX_COMPONENTS} defects: {count:,} scratch, the largest are listed",)
+    assert judgement.reasons == (
+        f"over {MAX_COMPONENTS} defects: {thousands(count)} scratch, the largest are listed",
+    )
     assert judgement.codes == ("too_many_defects",)
 
 

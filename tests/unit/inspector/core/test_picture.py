@@ -131,14 +131,56 @@ def test_a_picture_equal_to_the_one_before_is_a_frozen_camera() -> None:
     assert check.check(second) is None
 
 
-def test_one_other_pixel_makes_another_picture() -> None:
-    """A picture is repeated only where every pixel is, those between the sampled rows too."""
+@pytest.mark.parametrize("where", ["one pixel", "in each sampled row", "between sampled rows"])
+def test_a_flickering_pixel_hides_no_frozen_camera(where: str) -> None:
+    """A few pixels change; all else is the same to the last bit."""
     check = taught(simulated())
     picture = simulated()[LEARN_FRAMES]
-    for row in range(PARTS):
+    assert check.check(picture) is None
+    step = picture.shape[0] // PARTS
+    for index in range(1, 9):
         other = picture.copy()
-        other[row, 3] ^= 1
-        assert check.check(other) is None
+        if where == "one pixel":
+            other[index, 3] ^= 1
+        elif where == "in each sampled row":
+            other[step // 2 :: step, 100] = 255 * (index % 2)
+        else:
+            other[9:19, 700:760] = 255 * (index % 2)
+        fault = check.check(other)
+        assert fault is not None
+        assert fault.code is Code.PICTURE_FROZEN
+
+
+def test_pictures_that_share_most_of_their_rows_are_not_frozen() -> None:
+    """The strip moved by a part of a row of samples, or only a part of the picture changed."""
+    check = taught(simulated())
+    picture = simulated()[LEARN_FRAMES]
+    assert check.check(picture) is None
+    rows = picture.copy()
+    rows[1:4] = simulated()[LEARN_FRAMES + 1][1:4]
+    assert check.check(rows) is None
+    assert check.check(np.roll(picture, 1, axis=0)) is None
+
+
+@pytest.mark.parametrize("rows", [(48, 80), (32, 60), (66, 97)])
+@pytest.mark.parametrize("light", [0.0, 0.02])
+def test_a_dark_band_between_bright_rows_is_a_lamp(rows: tuple[int, int], light: float) -> None:
+    """Two of eight sampled rows: no end of the strip looks like that."""
+    check = taught(simulated())
+    picture = simulated()[LEARN_FRAMES].copy()
+    picture[slice(*rows)] = (picture[slice(*rows)] * light).astype(np.uint8)
+    fault = check.check(picture)
+    assert fault is not None
+    assert fault.code is Code.PICTURE_UNEVEN
+
+
+@pytest.mark.parametrize("rows", [(0, 24), (104, 128)])
+def test_the_end_of_a_strip_is_no_lamp(rows: tuple[int, int]) -> None:
+    """Up to two of eight rows at the picture's end show background."""
+    check = taught(simulated())
+    picture = simulated()[LEARN_FRAMES].copy()
+    picture[slice(*rows)] = 0
+    assert check.check(picture) is None
 
 
 def test_a_recipe_may_let_pictures_repeat() -> None:

@@ -9,7 +9,7 @@ import pytest
 from inspector.config.recipe import ClassRule, LoadedRecipe, Recipe
 from inspector.core.rules import EngineClasses
 from inspector.core.verdicts import Outcome
-from inspector.decide.camera import MAX_EARLY, MAX_EARLY_PICTURES, SILENT_NS
+from inspector.decide.camera import MAX_EARLY, MAX_EARLY_PICTURES, MAX_UNHEARD, SILENT_NS
 from inspector.decide.decide import TURN_FRAMES, Decide
 from inspector.errors import WireError
 from inspector.monitoring.counters import Meters
@@ -28,8 +28,10 @@ RECIPE = LoadedRecipe(
 ENGINE = EngineClasses("e@1", NAMES, (1.0, 0.5), (0, 0))
 
 
-def decide(*cameras: str, meters: Meters | None = None) -> Decide:
-    return Decide(list(cameras or ["top"]), RECIPE, ENGINE, DEADLINE_NS, meters)
+def decide(*cameras: str, meters: Meters | None = None, counted: list[End] | None = None) -> Decide:
+    return Decide(
+        list(cameras or ["top"]), RECIPE, ENGINE, DEADLINE_NS, meters, captured_before=lambda _: counted or []
+    )
 
 
 INGEST, NEXT_INGEST = 1_000, 2_000
@@ -429,3 +431,77 @@ def test_an_end_of_an_unknown_ingest_invents_no_frame() -> None:
     desk = decide()
     announce(desk, 0, ingest=NEXT_INGEST)
     assert hear(desk, end(50, ingest=INGEST), now=1) == []
+
+
+def ids(outcomes: list[Outcome]) -> list[tuple[int, int, str]]:
+    verdicts = [outcome.verdict for outcome in outcomes]
+    return [(verdict.ingest_epoch, verdict.frame_id, verdict.codes[0]) for verdict in verdicts]
+
+
+LOST = Code.ANNOUNCEMENT_LOST
+
+
+def test_an_ended_ingest_is_brought_to_account_by_its_count() -> None:
+    """It captured five frames and three announcements were never read; they change nothing later."""
+    desk = decide(counted=[end(5)])
+    announce(desk, 0)
+    announce(desk, 1)
+    outcomes = hear(desk, Begin("top", NEXT_INGEST, None), now=1)
+    assert ids(outcomes) == [
+        (INGEST, 0, Code.INGEST_RESTARTED),
+        (INGEST, 1, Code.INGEST_RESTARTED),
+        (INGEST, 2, LOST),
+        (INGEST, 3, LOST),
+        (INGEST, 4, LOST),
+    ]
+    assert [outcome.verdict.position_mm for outcome in outcomes[2:]] == [18.0, 26.0, 34.0]
+    assert hear(desk, announcement(2), announcement(3), end(5), now=1) == []
+    assert (desk.refused, desk.cameras["top"].captured, desk.tally.captured) == (0, 5, 5)
+
+
+def test_a_decide_that_starts_later_finds_what_nobody_announced() -> None:
+    """The one before died with the announcements of two ingests; frames 0 to 2 of the first have verdicts."""
+    desk = decide(counted=[end(9, ingest=500), end(5), end(2, ingest=1_500), end(1, ingest=NEXT_INGEST)])
+    desk.resume("top", INGEST, 3)
+    outcomes = hear(desk, announcement(0, ingest=NEXT_INGEST, fault="x"), now=1)
+    assert ids(outcomes) == [
+        (INGEST, 3, LOST), (INGEST, 4, LOST), (1_500, 0, LOST), (1_500, 1, LOST),
+        (NEXT_INGEST, 0, Code.UNREADABLE),
+    ]  # fmt: skip
+    assert desk.cameras["top"].captured == desk.tally.captured == 5
+
+
+def test_gaps_that_a_killed_decide_left_are_settled_though_their_ingest_has_ended() -> None:
+    """Frames 2 and 3 have none, 4 to 6 have verdicts, 7 was never announced."""
+    desk = decide(counted=[end(8)])
+    desk.resume("top", INGEST, 7)
+    desk.resume_gaps("top", [(INGEST, 2, 4)])
+    outcomes = hear(desk, Begin("top", NEXT_INGEST, None), now=1)
+    assert sorted(ids(outcomes)) == [(INGEST, 2, LOST), (INGEST, 3, LOST), (INGEST, 7, LOST)]
+    assert desk.cameras["top"].captured == desk.tally.captured == 3
+
+
+def test_an_ingest_that_decide_never_heard_of_costs_a_bounded_number_of_verdicts() -> None:
+    """The links hold no more; what an earlier run's decide has on record elsewhere is not invented again."""
+    desk = decide(counted=[end(1_000_000)])
+    outcomes = hear(desk, Begin("top", NEXT_INGEST, None), now=1)
+    assert [outcome.verdict.frame_id for outcome in outcomes] == list(range(1_000_000 - MAX_UNHEARD, 1_000_000))
+    assert desk.cameras["top"].captured == desk.tally.captured == MAX_UNHEARD
+
+
+def test_an_idle_worker_is_heard_and_answers_no_frame() -> None:
+    """Its empty messages must not hide that frames wait."""
+    desk = decide()
+    desk.results(encode_results(ENGINE, [], CLEAN), 7)
+    assert (desk.worker_heard_ns, desk.unanswered_ns) == (7, None)
+    announce(desk, 0)
+    desk.results(encode_results(ENGINE, [], CLEAN), 9)
+    assert (desk.worker_heard_ns, desk.unanswered_ns) == (9, 0)
+
+
+def test_each_end_is_noted_for_its_confirmation() -> None:
+    """That of a replaced ingest, too."""
+    desk = decide()
+    hear(desk, announcement(0, fault="x"), Begin("top", NEXT_INGEST, None), end(1), now=1)
+    hear(desk, end(0, ingest=NEXT_INGEST), now=1)
+    assert [each.ingest_epoch for each in desk.ended] == [INGEST, NEXT_INGEST]

@@ -122,8 +122,8 @@ def test_a_server_that_dies_and_comes_back_loses_and_doubles_nothing(run: RunOnR
     assert run.rows("SELECT COUNT(*) FROM defects") == [(-(-frame_id // 7),)]
     events = [entry["event"] for entry in logs]
     assert events == [
-        "records wait: the database cannot be written to, verdicts go on",
-        "records are written again",
+        "database cannot be written: records wait, verdicts go on",
+        "database is written again",
     ]
     assert "cr" not in str(logs).replace("records", ""), "the password is in the log"
 

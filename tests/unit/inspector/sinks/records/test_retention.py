@@ -508,3 +508,57 @@ def sweep_all(run: RunOnRecord) -> None:
             values = {"seen_ns": NOW_NS, "offset_ns": at(NOW_NS).offset_ns, "keep_ns": 1, "hold_until_ns": 0}
             connection.execute(insert(CLOCKS).values(host=run.run.host, boot_id="first", **values))
         list(keeper.sweep(connection, at(NOW_NS)))
+
+
+def pictures_of(folder: Path, names: list[str], days: int) -> None:
+    for name in names:
+        path = folder / f"{name}.jpg"
+        path.write_bytes(bytes(100))
+        os.utime(path, ns=(NOW_NS - days * NS_PER_DAY,) * 2)
+
+
+def test_a_later_ingest_keeps_no_picture_of_an_earlier_one(archive: Archive) -> None:
+    """Frame 0 of both is a reject; each has a picture of its own name, and goes with its own record."""
+    epochs = (7_000_000_000, 8_000_000_000)
+    names = [picture_name("top", 0, epoch) for epoch in epochs]
+    again = RunOnRecord(archive.run.folder)
+    for epoch in epochs:
+        again.write(verdict(0, defect("top-0-1"), coil=f"C-{epoch}", ingest_epoch=epoch))
+    for frame_id in range(1, 100):  # a sweep that would delete nearly all waits
+        again.write(verdict(frame_id, ingest_epoch=epochs[1]))
+    again.settle()
+    again.close()
+    with archive.connection() as connection, connection.begin():
+        newest = VERDICTS.c.ingest_epoch == epochs[1]
+        connection.execute(update(VERDICTS).where(~newest).values(recorded_ns=NOW_NS - 3 * NS_PER_DAY))
+        connection.execute(update(VERDICTS).where(newest).values(recorded_ns=NOW_NS))
+    pictures_of(archive.pictures, names, days=0)
+    archive.sweep(days=1.5)
+    left = {path.stem for path in archive.pictures.iterdir() if "@" in path.name}
+    assert left == {names[1]}
+
+
+def test_an_orphan_goes_though_another_ingest_has_a_frame_of_its_number(archive: Archive) -> None:
+    """Its own record was lost."""
+    name = picture_name("top", 30, 9_000_000_000)
+    pictures_of(archive.pictures, [name], days=3)
+    archive.sweep(days=1.5)
+    assert not (archive.pictures / f"{name}.jpg").exists()
+    assert 30 in archive.pictured()
+
+
+@pytest.mark.parametrize("camera", ["a b/ä", "x" * 300, ".hidden", "top@1-00000003"])
+def test_a_marked_picture_stays_whatever_its_camera_is_called(archive: Archive, camera: str) -> None:
+    """Its file name is not the camera's name."""
+    again = RunOnRecord(archive.run.folder)
+    again.write(verdict(5, defect("d-5-1"), camera=camera, coil="C-9"))
+    again.settle()
+    again.close()
+    with archive.connection() as connection, connection.begin():
+        old = VERDICTS.c.coil == "C-9"
+        connection.execute(update(VERDICTS).where(old).values(recorded_ns=NOW_NS - 3 * NS_PER_DAY))
+    name = picture_name(camera, 5)
+    pictures_of(archive.pictures, [name], days=3)
+    marked(archive, Subject(coil="C-9"))
+    archive.sweep(days=1.5)
+    assert (archive.pictures / f"{name}.jpg").exists()

@@ -126,7 +126,7 @@ def test_what_the_full_queue_drops_is_counted_and_said_once_a_minute(
     said = [entry["lost"] for entry in logs if entry["event"] == "record lost"]
     assert said == [1], "the rest is in the count at the end"
     assert [entry["event"] for entry in logs].count(
-        "records wait: the database cannot be written to, verdicts go on"
+        "database cannot be written: records wait, verdicts go on"
     ) == 1
     assert logs[-1]["lost"] == 10
 
