@@ -27,9 +27,12 @@ AWAY_S = 2.0
 MOST_GROWTH_MB = 8.0
 """Of ingest, from a third of the run to its end: a leak of one frame in a hundred would be more in a minute."""
 
+MOST_SHED_SHARE = 0.1
+"""A PC with other work may not take every frame in time; those frames keep their places, too."""
+
 LATE_FRAMES = 3
-"""How far a frame's time may be off its place on the strip: the fake camera sends at whole hundredths of a
-second, and the times of its first frames are known less well."""
+"""How far the place of the first frame after the camera was away may be off its time: by rounding, and by how well
+the time of a camera's first frame is known."""
 
 
 @pytest.fixture
@@ -103,27 +106,33 @@ def check(run: Run, seconds: float) -> Counter[str]:
     """The ledger balances, each frame is at its place, and the camera was away once."""
     assert run.code == 0, run.stderr
     codes = Counter(code for verdict in run.verdicts for code in verdict["codes"])
-    assert set(codes) <= {"defect", "too_many_defects", "incomplete", "no_frame", "stopped"}, codes
+    assert set(codes) <= {"defect", "too_many_defects", "incomplete", "no_frame", "stopped", "shed"}, codes
     captured = len(run.verdicts)
+    assert codes["shed"] <= MOST_SHED_SHARE * captured
     assert abs(captured - seconds * RATE) < RATE * 3
     # Every position is the place in the order of capture: nothing was left out or put in.
     positions = np.array([verdict["position_mm"] for verdict in run.verdicts])
     assert np.allclose(np.diff(positions), HEIGHT * 0.5)
     inspected = [verdict for verdict in run.verdicts if verdict["decision"] != "uninspected"]
     assert len(inspected) > captured / 3
-    # The frame at each place is the one that was taken there, by its own number …
-    shifts: list[int] = []
+    # The frame at each place is the one that was taken there: its own number says so …
+    lives: list[tuple[int, dict[str, Any]]] = []
+    before = after = None
     for verdict in inspected:
         number = number_shown(verdict)
-        if number is not None:
-            shift = (verdict["frame_id"] - number) % LEVELS
-            shifts += [shift] if not shifts or shifts[-1] != shift else []
-    assert len(shifts) == 2, "one before and one after the camera was away"
-    # … and by its time: the camera takes a frame each hundredth of a second, dead or alive.
-    first = inspected[0]
-    for verdict in inspected:
-        due = (verdict["captured_ns"] - first["captured_ns"]) * RATE / 1e9
-        assert abs(verdict["frame_id"] - first["frame_id"] - due) <= LATE_FRAMES, verdict
+        if number is None:
+            continue
+        shift = (verdict["frame_id"] - number) % LEVELS
+        if lives and lives[-1][0] != shift:
+            before, after = lives[-1][1], verdict
+            lives.append((shift, verdict))
+        lives = [*lives[:-1], (shift, verdict)] if lives else [(shift, verdict)]
+    assert len(lives) == 2, "one before and one after the camera was away"
+    # … and over the time that it was away, the rate.
+    assert before is not None
+    assert after is not None
+    due = (after["captured_ns"] - before["captured_ns"]) * RATE / 1e9
+    assert abs(after["frame_id"] - before["frame_id"] - due) <= LATE_FRAMES
     return codes
 
 
