@@ -21,6 +21,7 @@ from inspector.wire.messages import (
     Idle,
     Leaving,
     Parted,
+    Readings,
     Result,
     Room,
     Welcome,
@@ -49,7 +50,14 @@ def header(height: int = 3, width: int = 4, slot: int = IN_MESSAGE) -> FrameHead
 
 def test_news_round_trip():
     """decide hears what ingest said, all of it and in order."""
-    news = [Begin("top", 1, None), ANNOUNCEMENT, Fault("top", 1, 7, SHED), Idle("top", 1), END]
+    news = [
+        Begin("top", 1, None),
+        ANNOUNCEMENT,
+        Fault("top", 1, 7, SHED),
+        Idle("top", 1),
+        Readings("top", 1, {"x": 1.5}),
+        END,
+    ]
     assert decode_news([encode(news)]) == news
 
 
@@ -98,7 +106,7 @@ def test_results_round_trip():
 def test_another_wire_version_is_refused_by_name():
     """The error says both versions and what to do."""
     message = b"\x63" + encode([ANNOUNCEMENT])[1:]
-    with pytest.raises(WireError, match="wire version 99, this stage speaks 4: update both sides"):
+    with pytest.raises(WireError, match="wire version 99, this stage speaks 5: update both sides"):
         decode_news([message])
 
 
