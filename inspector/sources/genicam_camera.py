@@ -23,7 +23,7 @@ _POP_US: Final = 100_000
 
 _CONTROL_S: Final = 5.0
 _CONTROL_TURN_S: Final = 0.25
-"""How long to ask for the control of a camera: after its last program was killed, it waits for a heartbeat, 3 s."""
+"""How long to ask for the control of a camera: after its program was killed, it waits 3 s for a heartbeat."""
 
 _SILENT_S: Final = 5.0
 """Silence after which a free-running camera is opened again: one that was switched off and on streams no more."""

@@ -20,7 +20,7 @@ from ports import free_port
 from inspector.backends.instant import DEFECT_GREY, write_engine
 
 HEIGHT, WIDTH = 64, 512
-RATE = 100
+RATE, QUICK_RATE = 100, 50
 LOST_PER_THOUSAND = 4
 AWAY_S = 2.0
 
@@ -48,15 +48,15 @@ def line(tmp_path: Path) -> LineUnderTest:
     return made
 
 
-def write_config(line: LineUnderTest, camera: AravisCamera, port: int) -> None:
+def write_config(line: LineUnderTest, camera: AravisCamera, rate: int, port: int) -> None:
     line.write_config(
         f"deadline_ms = {NO_HURRY_MS}\n[health]\nport = {port}\n[sinks]\npictures = false\n"
         f"[cameras.top.features]\nWidth = {WIDTH}\n"
         f'Height = {HEIGHT}\nPixelFormat = "Mono8"\nExposureTimeAbs = 10_000.0\nGainRaw = 0\n'
-        f"AcquisitionFrameRate = {RATE}.0\nGevSCPSPacketSize = 1400\n",
+        f"AcquisitionFrameRate = {rate}.0\nGevSCPSPacketSize = 1400\n",
         type="genicam",
         device=camera.device,
-        frames_per_second=RATE,
+        frames_per_second=rate,
     )
 
 
@@ -70,14 +70,16 @@ def number_shown(verdict: dict[str, Any]) -> int | None:
     return None
 
 
-def run_with_faults(line: LineUnderTest, camera: AravisCamera, seconds: float) -> tuple[Run, list[float]]:
+def run_with_faults(
+    line: LineUnderTest, camera: AravisCamera, rate: int, seconds: float
+) -> tuple[Run, list[float]]:
     """Run; kill the camera after a third, start it again; returns what was left and ingest's memory, MB."""
     port = free_port()
-    write_config(line, camera, port)
+    write_config(line, camera, rate, port)
     out = line.folder / "out"
     process: subprocess.Popen[str] = line.start("run", "--config", line.config, "--out", out)
     try:
-        wait_for_verdicts(out, RATE // 2)
+        wait_for_verdicts(out, rate // 2)
         ingest = stage(process, "ingest")
         started_s = time.monotonic()
         killed = back = False
@@ -102,14 +104,14 @@ def run_with_faults(line: LineUnderTest, camera: AravisCamera, seconds: float) -
         process.kill()
 
 
-def check(run: Run, seconds: float) -> Counter[str]:
+def check(run: Run, rate: int, seconds: float) -> Counter[str]:
     """The ledger balances, each frame is at its place, and the camera was away once."""
     assert run.code == 0, run.stderr
     codes = Counter(code for verdict in run.verdicts for code in verdict["codes"])
     assert set(codes) <= {"defect", "too_many_defects", "incomplete", "no_frame", "stopped", "shed"}, codes
     captured = len(run.verdicts)
     assert codes["shed"] <= MOST_SHED_SHARE * captured
-    assert abs(captured - seconds * RATE) < RATE * 3
+    assert abs(captured - seconds * rate) < rate * 4
     # Every position is the place in the order of capture: nothing was left out or put in.
     positions = np.array([verdict["position_mm"] for verdict in run.verdicts])
     assert np.allclose(np.diff(positions), HEIGHT * 0.5)
@@ -131,7 +133,7 @@ def check(run: Run, seconds: float) -> Counter[str]:
     # … and over the time that it was away, the rate.
     assert before is not None
     assert after is not None
-    due = (after["captured_ns"] - before["captured_ns"]) * RATE / 1e9
+    due = (after["captured_ns"] - before["captured_ns"]) * rate / 1e9
     assert abs(after["frame_id"] - before["frame_id"] - due) <= LATE_FRAMES
     return codes
 
@@ -140,10 +142,10 @@ def test_a_line_with_a_lossy_gige_camera_that_is_killed_and_returns(line: LineUn
     """Every frame has its verdict, and every inspected frame stands where it was taken."""
     needs_aravis()
     with aravis_camera(LOST_PER_THOUSAND) as camera:
-        run, _ = run_with_faults(line, camera, seconds=12)
-    codes = check(run, seconds=12)
+        run, _ = run_with_faults(line, camera, QUICK_RATE, seconds=10)
+    codes = check(run, QUICK_RATE, seconds=10)
     assert codes["incomplete"] > 5
-    assert codes["no_frame"] >= AWAY_S * RATE * 0.9
+    assert codes["no_frame"] >= AWAY_S * QUICK_RATE * 0.9
 
 
 @pytest.mark.slow
@@ -151,8 +153,8 @@ def test_a_minute_at_a_hundred_frames_a_second_leaves_ingest_as_large_as_it_was(
     """The same at length; the memory does not grow."""
     needs_aravis()
     with aravis_camera(LOST_PER_THOUSAND) as camera:
-        run, memory_mb = run_with_faults(line, camera, seconds=60)
-    codes = check(run, seconds=60)
+        run, memory_mb = run_with_faults(line, camera, RATE, seconds=60)
+    codes = check(run, RATE, seconds=60)
     third = len(memory_mb) // 3
     growth_mb = max(memory_mb[-third // 2 :]) - max(memory_mb[third : third + third // 2])
     print(

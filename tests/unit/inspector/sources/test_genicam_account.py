@@ -111,7 +111,7 @@ def test_a_camera_that_comes_back_goes_on_after_the_time_that_it_was_away() -> N
 
 
 def test_a_thread_that_is_late_does_not_shift_a_camera_that_is_back() -> None:
-    """Frames that were taken before they were reported lost are left out, and the next ones are at their places."""
+    """Frames taken before they were reported lost are left out, and the next ones are at their places."""
     strip = Strip()
     strip.put(grab(500, 0.0), 0.0)
     strip.account.failed("the camera is gone", 0.5)
