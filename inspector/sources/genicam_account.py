@@ -23,6 +23,9 @@ _LIKELY_FACTOR: Final = 2.0
 _LIKELY_FRAMES: Final = 64
 """Frame ids that jump further than twice the frames of the time passed, plus 64, were restarted."""
 
+_CLOCK_SET_S: Final = 2.0
+"""Difference of two clocks that shows that one was set, seconds; a busy PC explains less."""
+
 _NOTICE_S: Final = 6.0
 """Longest time after which Aravis notices that a camera is gone, seconds: one heartbeat and its repeats."""
 
@@ -115,9 +118,8 @@ class FrameIdAccount:
         known: list[Shot | Lost] = []
         if self._gaps.said:
             self._rate.restart()
-        if self._has_failed:
+        if self._has_failed and self._triggered:
             known += self.due(now_s)
-            self._has_failed, self._ahead, self._last = False, 0, None
         self._gaps.frame(now_s)
         self._rate.frame(now_s)
         if seen.frame_id is None:
@@ -131,8 +133,8 @@ class FrameIdAccount:
         return known
 
     def _numbered(self, seen: Grab, now_s: float) -> list[Shot | Lost]:
-        step = self._step(seen, now_s)
-        self._last = seen
+        step = self._step_back(seen, now_s) if self._has_failed else self._step(seen, now_s)
+        self._last, self._has_failed = seen, False
         if step <= self._ahead:
             self._ahead -= step
             if (count := self._late.due()) is not None:
@@ -142,6 +144,21 @@ class FrameIdAccount:
         self._ahead = 0
         skipped: list[Shot | Lost] = [Lost(missing, _SKIPPED, seen.captured_ns)] if missing else []
         return [*skipped, _lost(seen) if seen.pixels is None else _shot(seen, seen.pixels)]
+
+    def _step_back(self, seen: Grab, now_s: float) -> int:
+        """Number of frames from the last one to the first one of a camera that is back: its ids start again.
+
+        The times of capture tell it, so that it does not matter when this thread had its turn.
+        """
+        last = self._last
+        if last is None or self._triggered:
+            return 1 + self._ahead
+        passed_s = now_s - self._last_s
+        captured_s = (seen.captured_ns - last.captured_ns) / 1e9
+        # The PC's clock may have been set meanwhile.
+        if abs(captured_s - passed_s) < _CLOCK_SET_S:
+            passed_s = captured_s
+        return max(1, round(passed_s * self._per_second))
 
     def _step(self, seen: Grab, now_s: float) -> int:
         """Number of frames from the last one to this one; 1 when none is missing."""

@@ -14,30 +14,16 @@ from inspector.sources.genicam_account import Grab
 from inspector.sources.genicam_features import FeatureFault, set_features
 from inspector.sources.genicam_library import aravis, glib_error
 from inspector.sources.genicam_readings import Readings
+from inspector.sources.genicam_stream import NO_ID, StreamFault, hand_over, open_stream
 from inspector.sources.mono_formats import FORMATS, NAMES, Grey
 from inspector.values import Code, Uninspected
 
 _POP_US: Final = 100_000
 """Longest wait for a buffer, µs: the reader's thread can then stop in time."""
 
-_NO_ID: Final = 2**64 - 1
-"""Written into a buffer before it is filled. Aravis sets the id from a frame's first packet, so this one stays
-when that packet is lost."""
-
-_POOL_S: Final = 0.5
-_LEAST_BUFFERS: Final = 8
-_POOL_BYTES: Final = 256 * 2**20
-"""Buffers for half a second of frames, at least 8, in at most 256 MB: Python may be late, packets are not."""
-
-_RETENTION_FRAMES: Final = 4
-_LEAST_RETENTION_US: Final = 10_000
-_MOST_RETENTION_US: Final = 100_000
-"""How long a frame may wait for packets that are sent again: later frames wait behind it, and ingest has room
-for 8 of them."""
-
 _CONTROL_S: Final = 5.0
 _CONTROL_TURN_S: Final = 0.25
-"""How long to ask for control of a camera: after its last program was killed, it keeps its heartbeat of 3 s."""
+"""How long to ask for the control of a camera: after its program was killed, it waits 3 s for a heartbeat."""
 
 _SILENT_S: Final = 5.0
 """Silence after which a free-running camera is opened again: one that was switched off and on streams no more."""
@@ -78,7 +64,7 @@ class GenicamConnection:
                 return camera
             set_features(camera.get_device(), self.features)
             return GenicamCamera(camera, self)
-        except FeatureFault as fault:
+        except (FeatureFault, StreamFault) as fault:
             return str(fault)
         except glib_error() as error:
             text = " ".join(str(getattr(error, "message", error)).split())
@@ -112,7 +98,9 @@ class GenicamCamera:
         self._grey = self._format()
         self.size: tuple[int, int] | None = (self._grey.height, self._grey.width)
         self._chunks = self._chunk_parser(connection.encoder_chunk)
-        self._stream = self._start(camera.get_payload())
+        self._stream = open_stream(camera, connection.frames_per_second)
+        connection.readings.opened(self._device, self._stream)
+        camera.start_acquisition()
         self._heard_s = time.monotonic()
 
     @staticmethod
@@ -140,29 +128,6 @@ class GenicamCamera:
             raise FeatureFault(f"encoder_chunk: the camera has no integer feature {name}")
         return self._camera.create_chunk_parser()
 
-    def _start(self, payload: int) -> Any:
-        kinds = aravis()
-        if self._camera.is_gv_device():
-            # Packet sockets need a privilege and do not work on the loopback interface.
-            self._camera.gv_set_stream_options(kinds.GvStreamOption.PACKET_SOCKET_DISABLED)
-        stream = self._camera.create_stream(None, None)
-        if stream is None:
-            raise FeatureFault("the camera gives no stream: is another program reading it?")
-        per_second = self._connection.frames_per_second
-        if self._camera.is_gv_device():
-            wanted_us = int(_RETENTION_FRAMES / per_second * 1e6)
-            stream.set_property("frame-retention", max(_LEAST_RETENTION_US, min(_MOST_RETENTION_US, wanted_us)))
-        count = max(_LEAST_BUFFERS, min(int(_POOL_S * per_second) + 1, _POOL_BYTES // payload))
-        for _ in range(count):
-            self._push(stream, kinds.Buffer.new_allocate(payload))
-        self._connection.readings.opened(self._device, stream)
-        self._camera.start_acquisition()
-        return stream
-
-    def _push(self, stream: Any, buffer: Any) -> None:
-        buffer.set_frame_id(_NO_ID)
-        stream.push_buffer(buffer)
-
     def read(self) -> Grab | Literal[Quiet.YET] | None:
         """The next buffer; None when the camera is gone."""
         if self._gone.is_set():
@@ -178,12 +143,12 @@ class GenicamCamera:
             return Quiet.YET
         self._heard_s = now_s
         grab = self._grab(buffer)
-        self._push(self._stream, buffer)
+        hand_over(self._stream, buffer)
         return grab
 
     def _grab(self, buffer: Any) -> Grab:
         frame_id = buffer.get_frame_id()
-        known_id = None if frame_id == _NO_ID else int(frame_id)
+        known_id = None if frame_id == NO_ID else int(frame_id)
         if known_id is None:
             camera_ns, captured_ns = None, time.time_ns()
         else:

@@ -6,6 +6,7 @@ taken from where Debian puts it; pip would compile it.
 
 import importlib.util
 import sys
+import threading
 from functools import cache
 from importlib.machinery import PathFinder
 from typing import Any, Final
@@ -17,18 +18,22 @@ DEBIAN_PACKAGES: Final = "/usr/lib/python3/dist-packages"
 INSTALL: Final = "apt install gir1.2-aravis-0.8 python3-gi"
 
 
+_loading: Final = threading.Lock()
+
+
 @cache
 def aravis() -> Any:
     """The Aravis namespace; raises SourceError with the install line."""
-    try:
-        _load_gi()
-        import gi
+    with _loading:
+        try:
+            _load_gi()
+            import gi
 
-        gi.require_version("Aravis", "0.8")
-        from gi.repository import Aravis
-    except (ImportError, ValueError) as error:
-        raise SourceError(f"GenICam cameras need Aravis: {INSTALL} ({error})") from None
-    return Aravis
+            gi.require_version("Aravis", "0.8")
+            from gi.repository import Aravis
+        except (ImportError, ValueError) as error:
+            raise SourceError(f"GenICam cameras need Aravis: {INSTALL} ({error})") from None
+        return Aravis
 
 
 def _load_gi() -> None:

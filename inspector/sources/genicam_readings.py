@@ -1,5 +1,6 @@
 """A GenICam camera's temperature and the counters of its stream, for the line's metrics."""
 
+import math
 from typing import Any, Final
 
 from inspector.sources.genicam_library import glib_error
@@ -50,7 +51,9 @@ class Readings:
         found[RECONNECTIONS] = self._opened - 1
         if self._temperature is not None:
             try:
-                found[TEMPERATURE] = float(self._device.get_float_feature_value(self._temperature))
+                celsius = float(self._device.get_float_feature_value(self._temperature))
+                if math.isfinite(celsius):  # JSON has no other numbers
+                    found[TEMPERATURE] = celsius
             except glib_error():
                 self._temperature = None  # the camera does not answer: it is read again once it is back
         self.latest = found

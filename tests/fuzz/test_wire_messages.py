@@ -31,6 +31,7 @@ from inspector.wire.messages import (
     Idle,
     Leaving,
     Parted,
+    Readings,
     Result,
     ResultHeader,
     Results,
@@ -56,6 +57,7 @@ MESSAGES = [
             Announcement("top", 1, 0, 5, 6, 0.0, 8),
             Fault("top", 1, 0, Uninspected(Code.SHED, "shed")),
             Idle("top", 1),
+            Readings("top", 1, {"temperature_celsius": 41.5}),
             End("top", 1, 1, 5, 8.0, 8),
         ]
     ),
@@ -131,6 +133,7 @@ NEWS = st.one_of(
     st.builds(Fault, CAMERA, SHORT, NUMBER, WHY),
     st.builds(End, CAMERA, SHORT, NUMBER, NUMBER, st.floats(), NUMBER),
     st.builds(Idle, CAMERA, SHORT),
+    st.builds(Readings, CAMERA, SHORT, st.dictionaries(st.text(max_size=8), st.floats())),
 )  # fmt: skip
 
 

@@ -100,3 +100,16 @@ def test_a_decide_that_hangs_is_all_there_is_to_say() -> None:
     """Everything else it said is old."""
     (found,) = findings(camera(captured=0), LINE.taken_ns + 5 * 10**9)
     assert found.startswith("decide has not moved for 5.0 s")
+
+
+def test_a_camera_that_measures_itself_has_metrics() -> None:
+    """Its temperature is a gauge, what its stream counts are counters; no value is made up for other sources."""
+    pytest.importorskip("prometheus_client")
+    from inspector.monitoring.prometheus import exposition
+
+    readings = {"temperature_celsius": 41.5, "packets_missing": 12.0, "buffers_incomplete": 3.0}
+    text = exposition(camera(readings=readings), NOW_NS, None).decode()
+    assert 'inspector_camera_temperature_celsius{camera="top"} 41.5' in text
+    assert 'inspector_camera_stream_total{camera="top",what="packets_missing"} 12.0' in text
+    assert 'inspector_camera_stream_total{camera="top",what="buffers_incomplete"} 3.0' in text
+    assert 'camera="top",what' not in exposition(camera(), NOW_NS, None).decode()

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from inspector.config.line import CameraSettings, V4l2Settings, is_v4l2
 from inspector.errors import SourceError
 from inspector.sources.base import WhenBehind
 from inspector.sources.camera import Backoff, CameraSource
@@ -18,7 +19,7 @@ from inspector.sources.camera_account import ClockAccount, Lost, Shot
 from inspector.sources.camera_connection import DeviceConnection
 from inspector.sources.camera_gaps import Gaps
 from inspector.sources.camera_reader import CameraReader
-from inspector.sources.camera_v4l2 import mono
+from inspector.sources.camera_v4l2 import mono, set_up
 from inspector.values import Capture, Code, Uninspected
 from tests.support.frames import make_frames
 
@@ -282,3 +283,112 @@ class TestGaps:
         assert gaps.due(1.9) == (0, "")
         assert gaps.due(2.5) == (14, "silent for over 1 s")
         assert gaps.frame(3.0)[0] == 5
+
+
+class V4l2Camera:
+    """OpenCV's VideoCapture of a V4L2 device: it takes what the device has, and keeps the rest as it is.
+
+    A stand-in, because a V4L2 device needs a kernel module.
+    """
+
+    def __init__(self, formats: dict[str, list[tuple[int, int]]], exposures: range) -> None:
+        self._formats, self._exposures = formats, exposures
+        self.format = next(iter(formats))
+        self.size = formats[self.format][0]
+        self._asked_width = 0
+        self.exposure, self.automatic, self.converts = 50, 3, 1
+
+    def set(self, what: int, value: float) -> bool:
+        if what == cv2.CAP_PROP_FOURCC:
+            wanted = int(value).to_bytes(4, "little").decode()
+            if wanted in self._formats:
+                self.format, self.size = wanted, self._formats[wanted][0]
+        elif what == cv2.CAP_PROP_FRAME_WIDTH:
+            self._asked_width = int(value)
+        elif what == cv2.CAP_PROP_FRAME_HEIGHT:
+            if (self._asked_width, int(value)) in self._formats[self.format]:
+                self.size = (self._asked_width, int(value))
+        elif what == cv2.CAP_PROP_AUTO_EXPOSURE:
+            self.automatic = int(value)
+        elif what == cv2.CAP_PROP_EXPOSURE:
+            if int(value) not in self._exposures or self.automatic != 1:
+                return False
+            self.exposure = int(value)
+        elif what == cv2.CAP_PROP_CONVERT_RGB:
+            self.converts = int(value)
+        return True
+
+    def get(self, what: int) -> float:
+        return {
+            cv2.CAP_PROP_FOURCC: int.from_bytes(self.format.encode(), "little"),
+            cv2.CAP_PROP_FRAME_WIDTH: self.size[0],
+            cv2.CAP_PROP_FRAME_HEIGHT: self.size[1],
+            cv2.CAP_PROP_EXPOSURE: self.exposure,
+        }[what]
+
+
+def v4l2_camera() -> V4l2Camera:
+    return V4l2Camera(
+        {"YUYV": [(640, 480)], "Y16 ": [(640, 480), (1600, 256)], "GREY": [(1600, 256)]}, range(1, 500)
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, None),
+        ({"pixel_format": "GREY"}, None),
+        ({"pixel_format": "Y16", "size": (1600, 256), "exposure_us": 2000}, None),
+        ({"exposure_us": 100}, None),
+        ({"pixel_format": "MJPG"}, "pixel_format: the camera does not take MJPG, it stays at YUYV"),
+        ({"size": (1600, 256)}, "size: the camera does not take 1600×256, it gives 640×480"),
+        ({"pixel_format": "Y16", "size": (800, 600)}, "size: the camera does not take 800×600, it gives 640×480"),
+        ({"exposure_us": 90_000}, "exposure_us: the camera does not take 90000: see `v4l2-ctl --list-ctrls`"),
+    ],
+)
+def test_a_v4l2_camera_is_set_up_as_the_config_says_or_refused(
+    settings: dict[str, object], says: str | None
+) -> None:
+    """Size, pixel format and exposure are read back: a camera that takes something else is not used."""
+    camera = v4l2_camera()
+    assert set_up(camera, V4l2Settings(**settings)) == says  # type: ignore[arg-type]
+    if says is None and "exposure_us" in settings:
+        assert camera.exposure == settings["exposure_us"] // 100  # type: ignore[operator]
+        assert camera.automatic == 1
+    if settings.get("pixel_format") in {"Y16", "GREY"}:
+        assert camera.converts == 0
+
+
+def test_deep_grey_of_a_v4l2_camera_comes_through_the_window() -> None:
+    """OpenCV would keep the upper 8 bits of 16, which are black where the camera fills 12."""
+    image = np.linspace(0, 4095, 64 * 16).reshape(16, 64).astype(np.uint16)
+    pixels = mono(image, (0, 4095))
+    assert not isinstance(pixels, Uninspected)
+    assert np.array_equal(pixels, np.rint(image * np.float32(255 / 4095)).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        (
+            {"device": "rtsp://10.0.0.5/x", "v4l2": {"size": (640, 480)}},
+            "v4l2: only a V4L2 device has these settings",
+        ),
+        ({"device": 0, "v4l2": {"exposure_us": 150}}, "multiple of 100"),
+        ({"device": 0, "v4l2": {"pixel_format": "grey8"}}, "pattern"),
+        ({"device": 0, "v4l2": {"size": (0, 480)}}, "greater than or equal to 1"),
+        ({"device": 0, "v4l2": {"gain": 3}}, "Extra inputs"),
+        ({"device": "v4l2src ! appsink"}, "GStreamer pipelines are not taken"),
+    ],
+)
+def test_wrong_v4l2_settings_are_refused(keys: dict[str, object], says: str) -> None:
+    """At the door, before a camera is opened."""
+    with pytest.raises(ValueError, match=says):
+        CameraSettings.model_validate({"type": "camera", "frames_per_second": 10, **keys})
+
+
+def test_stable_paths_of_v4l2_devices_are_v4l2_devices() -> None:
+    """A number may change when a second camera is plugged in; the paths by id and by path do not."""
+    assert is_v4l2("/dev/v4l/by-path/pci-0000:00:14.0-usb-0:2:1.0-video-index0")
+    assert is_v4l2(0)
+    assert not is_v4l2("rtsp://10.0.0.5/strip")

@@ -110,6 +110,19 @@ def test_a_camera_that_comes_back_goes_on_after_the_time_that_it_was_away() -> N
     assert strip.places[-2:] == [7, 8]
 
 
+def test_a_thread_that_is_late_does_not_shift_a_camera_that_is_back() -> None:
+    """Frames taken before they were reported lost are left out, and the next ones are at their places."""
+    strip = Strip()
+    strip.put(grab(500, 0.0), 0.0)
+    strip.account.failed("the camera is gone", 0.5)
+    strip.due(2.3)
+    assert len(strip.places) == 230
+    for number in range(60):
+        strip.put(grab(number + 1, 2.0 + number / RATE, pixel=200 + number), max(2.3, 2.0 + number / RATE))
+    assert len(strip.places) == 260
+    assert strip.places[230:] == [(230 + n) % 251 for n in range(30)]
+
+
 def test_ids_that_are_restarted_do_not_cost_a_coil() -> None:
     """A jump that no time explains is no loss of 60,000 frames."""
     strip = Strip()

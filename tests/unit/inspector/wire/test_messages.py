@@ -24,6 +24,7 @@ from inspector.wire.messages import (
     Idle,
     Leaving,
     Parted,
+    Readings,
     Result,
     Welcome,
     decode_news,
@@ -51,7 +52,14 @@ def header(height: int = 3, width: int = 4, slot: int = IN_MESSAGE) -> FrameHead
 
 def test_news_round_trip() -> None:
     """decide hears what ingest said, all of it and in order."""
-    news = [Begin("top", 1, None), ANNOUNCEMENT, Fault("top", 1, 7, SHED), Idle("top", 1), END]
+    news = [
+        Begin("top", 1, None),
+        ANNOUNCEMENT,
+        Fault("top", 1, 7, SHED),
+        Idle("top", 1),
+        Readings("top", 1, {"x": 1.5}),
+        END,
+    ]
     assert decode_news([encode(news)]) == news  # type: ignore[arg-type]
 
 

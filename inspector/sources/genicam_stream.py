@@ -1,0 +1,75 @@
+"""The stream of a GenICam camera: its buffers, and how long it waits for packets."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from inspector.sources.genicam_library import aravis
+
+NO_ID: Final = 2**64 - 1
+"""Written into a buffer before it is filled. Aravis sets the id from a frame's first packet, so this one stays
+when that packet is lost."""
+
+_POOL_S: Final = 0.5
+_LEAST_BUFFERS: Final = 8
+_POOL_BYTES: Final = 256 * 2**20
+"""Buffers for half a second of frames, at least 8, in at most 256 MB: Python may be late, packets are not."""
+
+_SOCKET_FRAMES: Final = 8
+"""Frames that the kernel's socket buffer may hold, as far as net.core.rmem_max allows it: Aravis' default is one,
+of which the kernel's own overhead takes half."""
+
+_RETENTION_FRAMES: Final = 4
+_LEAST_RETENTION_US: Final = 10_000
+_MOST_RETENTION_US: Final = 100_000
+"""How long a frame may wait for packets that are sent again: later frames wait behind it, and ingest has room
+for 8 of them."""
+
+_LEAST_SOCKET_FRAMES: Final = 2
+_RMEM_MAX: Final = Path("/proc/sys/net/core/rmem_max")
+
+log = structlog.get_logger()
+
+
+class StreamFault(Exception):  # noqa: N818  # becomes the reason why a camera cannot be opened
+    """A camera that gives no stream; one line."""
+
+
+def open_stream(camera: Any, frames_per_second: float) -> Any:
+    """A stream with its buffers; raises StreamFault. The acquisition starts later."""
+    kinds = aravis()
+    is_gige = camera.is_gv_device()
+    if is_gige:
+        # Packet sockets need a privilege and do not work on the loopback interface.
+        camera.gv_set_stream_options(kinds.GvStreamOption.PACKET_SOCKET_DISABLED)
+    stream = camera.create_stream(None, None)
+    if stream is None:
+        raise StreamFault("the camera gives no stream: is another program reading it?")
+    payload = camera.get_payload()
+    if is_gige:
+        _check_kernel_buffer(payload)
+        stream.set_property("socket-buffer", kinds.GvStreamSocketBuffer.FIXED)
+        stream.set_property("socket-buffer-size", _SOCKET_FRAMES * payload)
+        wanted_us = int(_RETENTION_FRAMES / frames_per_second * 1e6)
+        stream.set_property("frame-retention", max(_LEAST_RETENTION_US, min(_MOST_RETENTION_US, wanted_us)))
+    for _ in range(max(_LEAST_BUFFERS, min(int(_POOL_S * frames_per_second) + 1, _POOL_BYTES // payload))):
+        hand_over(stream, kinds.Buffer.new_allocate(payload))
+    return stream
+
+
+def hand_over(stream: Any, buffer: Any) -> None:
+    """Give a buffer to the stream, to be filled."""
+    buffer.set_frame_id(NO_ID)
+    stream.push_buffer(buffer)
+
+
+def _check_kernel_buffer(payload: int) -> None:
+    """Warn when the kernel cannot hold the packets of two frames; it says nothing when it gives less."""
+    most = int(_RMEM_MAX.read_text())
+    if most < _LEAST_SOCKET_FRAMES * payload:
+        log.warning(
+            "the kernel's socket buffer is too small for this camera, packets get lost: raise net.core.rmem_max",
+            now_bytes=most,
+            wanted_bytes=_SOCKET_FRAMES * payload,
+        )
