@@ -17,6 +17,7 @@ from inspector.config.line import (
 )
 from inspector.errors import SourceError
 from inspector.images import IMAGE_ENDINGS
+from inspector.names import printable
 from inspector.sources.base import Source, WhenBehind
 
 _SPEC_HINT = "give an image or a folder of images, a video file, or a recording made by `inspector record`"
@@ -128,8 +129,6 @@ def _one(path: Path) -> FileSettings:
 
 
 def _check_name(path: Path) -> None:
-    from inspector.sources.folder import printable
-
     if printable(str(path)) != str(path):
         raise SourceError(
             f"{printable(str(path))}: its name is not UTF-8, which results could not hold; rename it"
