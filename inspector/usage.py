@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NoReturn
 
 from inspector.errors import InputError
+from inspector.names import printable
 
 _NUMBER: Final = re.compile(r"-\.?\d")
 """A negative number is a value and not an option, as in argparse."""
@@ -30,6 +31,9 @@ class Parser(argparse.ArgumentParser):
     ) -> tuple[Any, list[str]]:
         """Refuse the first option that this command does not have, then parse."""
         given = list(sys.argv[1:] if args is None else args)
+        for word in given:
+            if printable(word) != word:
+                self.error(f"{printable(word)}: is not UTF-8, which results could not hold: rename it")
         if self._subparsers is None:
             for word in given:
                 if word == "--":

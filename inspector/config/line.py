@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.core.tiling import Fit
 from inspector.errors import ConfigError
+from inspector.names import printable
 from inspector.passwords import PLACE, check_source, has_place, masked, with_password
 
 _STRICT: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -500,7 +501,25 @@ def load_config(path: Path) -> LoadedConfig:
     if set_by_a_run and path.suffix == ".toml":
         raise ConfigError(f"{path}: {', '.join(sorted(set_by_a_run))}: only a run sets this: remove it")
     identity = line.identity or f"{line.name}@{hashlib.sha256(raw).hexdigest()[:12]}"
-    return LoadedConfig(path, _absolute(line, path.resolve().parent), identity)
+    line = _absolute(line, path.resolve().parent)
+    _refuse_other_bytes(path, "", line.model_dump())
+    return LoadedConfig(path, line, identity)
+
+
+def _refuse_other_bytes(path: Path, key: str, value: object) -> None:
+    """Refuse a name that is not UTF-8: the stages get the config as JSON. It comes from a folder's or the user's
+    name, or from the environment."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _refuse_other_bytes(path, f"{key}.{name}" if key else str(name), inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            _refuse_other_bytes(path, key, inner)
+    elif isinstance(value, (str, Path)) and printable(str(value)) != str(value):
+        raise ConfigError(
+            f"{printable(str(path))}: {key}: {printable(str(value))} is not UTF-8, which results could not hold: "
+            "rename it, or set the key"
+        )
 
 
 def _refuse_unknown_variables() -> None:

@@ -17,8 +17,8 @@ from inspector.passwords import masked
 
 Model = TypeVar("Model", bound=BaseModel)
 
-MAX_BYTES: Final = 65_536
-"""Largest settings file that is read; that of a large plant has a few thousand bytes."""
+MAX_BYTES: Final = 1_000_000
+"""Largest settings file that is read: a replay of a thousand recordings names each of them."""
 
 
 MOST_TOLD: Final = 10

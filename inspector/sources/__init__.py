@@ -19,6 +19,7 @@ from inspector.config.line import (
 )
 from inspector.errors import SourceError
 from inspector.images import IMAGE_ENDINGS
+from inspector.names import printable
 from inspector.sources.base import Measured, Source, WhenBehind
 
 _SPEC_HINT = "give an image or a folder of images, a video file, or a recording made by `inspector record`"
@@ -139,8 +140,6 @@ def _one(path: Path) -> FileSettings:
 
 
 def _check_name(path: Path) -> None:
-    from inspector.sources.folder import printable
-
     if printable(str(path)) != str(path):
         raise SourceError(
             f"{printable(str(path))}: its name is not UTF-8, which results could not hold; rename it"

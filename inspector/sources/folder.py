@@ -12,6 +12,7 @@ from typing import ClassVar, Final, Self
 
 from inspector.errors import SourceError
 from inspector.images import IMAGE_ENDINGS, GreyWindow, ImageFault, read_mono, read_size
+from inspector.names import printable
 from inspector.sources.base import WhenBehind
 from inspector.values import Capture, Code, Uninspected
 
@@ -158,11 +159,6 @@ class FolderSource:
             except ImageFault:
                 continue  # captures reports it
             yield printable(path.name), size
-
-
-def printable(name: str) -> str:
-    """Return a printable name: bytes that are not UTF-8, which JSON cannot hold, become question marks."""
-    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _state(path: Path) -> tuple[int, int]:
