@@ -51,16 +51,18 @@ def inspect_one(
             assert time.monotonic() < until_s
         pixels = np.full(SIZE, 255, np.uint8)
         assert dispatch.send([Frame("top", 0, 1, time.monotonic_ns(), 0.0, pixels)]) == 1
-        credit = 0
-        while not answers.poll(1):
+        credit, answered = 0, []
+        while not answered:
             worker.take(intake)
             worker.submit()
             worker.collect()
             worker.send(flush=True)
             if backend.in_flight:
                 credit = max(credit, dispatch.wait_for_credit(1))
+            if answers.poll(1):
+                answered = decode_results(answers.recv_multipart()).results  # empty while the worker is idle
             assert time.monotonic() < until_s
-        (result,) = decode_results(answers.recv_multipart()).results
+        (result,) = answered
         return result.inspection, credit
 
 
@@ -99,3 +101,22 @@ def test_frames_are_laid_where_the_gpu_takes_them_from(tmp_path: Path) -> None:
     assert inspection.fault is None
     assert backend.given
     assert set(backend.given) <= set(pinned)
+
+
+def test_a_worker_without_frames_reports_itself(tmp_path: Path) -> None:
+    """At once, and then twice a second, however often its loop turns."""
+    backend = open_backend(write_engine(tmp_path / "engine", height=SIZE[0], width=SIZE[1]))
+    with StopRequest() as stop, backend, open_context() as context:
+        answers = open_receiver(context, RESULTS, tmp_path)
+        results = open_sender(context, RESULTS, tmp_path, linger_ms=0)
+        pulse = Pulse(Notifier(), "frames")
+        worker = Worker(backend, Filter("r@1", 1), Batcher(1, 0), results, stop, 10**9, pulse)
+        until_s = time.monotonic() + 1.2
+        heard = 0
+        while time.monotonic() < until_s:
+            worker.send()
+            if answers.poll(1):
+                message = decode_results(answers.recv_multipart())
+                assert (message.results, message.engine.engine) == ([], backend.folder.identity)
+                heard += 1
+        assert 2 <= heard <= 3
