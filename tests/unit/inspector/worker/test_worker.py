@@ -15,7 +15,7 @@ from inspector.runtime.notify import Notifier, Pulse
 from inspector.runtime.stop import StopRequest
 from inspector.values import Code, Frame, Inspection, Pixels
 from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender, ring_path
-from inspector.wire.messages import Filter, decode_results
+from inspector.wire.messages import Filter, Result, decode_results
 from inspector.wire.pixel_ring import PixelRing
 from inspector.worker.intake import Intake
 from inspector.worker.worker import OVERDUE, PendingFrame, Worker
@@ -64,20 +64,24 @@ def inspect_one(
             assert time.monotonic() < until_s
         assert dispatch.send([Frame("top", 0, 1, time.monotonic_ns(), 0.0, pixels)]) == 1
         credit = 0
-        while not answers.poll(1):
+        answered: list[Result] = []
+        while not answered:
             worker.take(intake)
             worker.submit()
             worker.collect()
             worker.send(flush=True)
             if backend.in_flight:
                 credit = max(credit, dispatch.wait_for_credit(1))
+            if answers.poll(1):
+                answered = decode_results(answers.recv_multipart()).results  # empty while the worker is idle
             assert time.monotonic() < until_s
-        (result,) = decode_results(answers.recv_multipart()).results
+        (result,) = answered
         while backend.in_flight or not worker.idle:
             worker.submit()
             worker.collect()
         worker.send(flush=True)
-        assert not answers.poll(1), "one frame, one result"
+        while answers.poll(1):
+            assert not decode_results(answers.recv_multipart()).results, "one frame, one result"
         while dispatch.wait_for_credit(1) < 1:
             assert time.monotonic() < until_s
         return result.inspection, credit
@@ -174,3 +178,22 @@ def test_a_tiled_frame_that_is_too_late_is_given_up_once(tmp_path: Path) -> None
     inspection, _ = inspect_one(tmp_path, 200, 300, pixels=spotted(64, 1000), fit=ANY_SIZE)
     assert inspection.fault is not None
     assert inspection.fault.code in (Code.SHED, Code.OVERDUE)
+
+
+def test_a_worker_without_frames_reports_itself(tmp_path: Path) -> None:
+    """At once, and then twice a second, however often its loop turns."""
+    backend = open_backend(write_engine(tmp_path / "engine", height=SIZE[0], width=SIZE[1]))
+    with StopRequest() as stop, backend, open_context() as context:
+        answers = open_receiver(context, RESULTS, tmp_path)
+        results = open_sender(context, RESULTS, tmp_path, linger_ms=0)
+        pulse = Pulse(Notifier(), "frames")
+        worker = Worker(backend, Filter("r@1", 1), Batcher(1, 0), results, stop, 10**9, pulse, EXACT)
+        until_s = time.monotonic() + 1.2
+        heard = 0
+        while time.monotonic() < until_s:
+            worker.send()
+            if answers.poll(1):
+                message = decode_results(answers.recv_multipart())
+                assert (message.results, message.engine.engine) == ([], backend.folder.identity)
+                heard += 1
+        assert 2 <= heard <= 3
