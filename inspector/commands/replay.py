@@ -57,6 +57,7 @@ def replay(
             "replay": True,
             "gate": None,
             "health": None,
+            "strip": None,
             "sinks": config.line.sinks.model_copy(update={"keep_all": True}),
             # Without this, steel that was inspected live would be in the records twice.
             "records": config.line.records.model_copy(update={"enabled": records}),

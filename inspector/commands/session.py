@@ -77,7 +77,15 @@ def run_session(
         resolved = links / CONFIG_NAME
         _write(resolved, line.json_for_stages(), 0o600)
         with Bar(quiet=quiet) as bar:
-            process = Line(resolved, config.identity, list(line.cameras), links, bar.show, control)
+            process = Line(
+                resolved,
+                config.identity,
+                list(line.cameras),
+                links,
+                bar.show,
+                control,
+                with_strip=line.strip is not None,
+            )
             try:
                 stopped = process.run(stop)
             finally:

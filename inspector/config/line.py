@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from inspector.config.strip import StripSettings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.errors import ConfigError
 from inspector.passwords import PLACE, check_source, has_place, masked, with_password
@@ -296,6 +297,8 @@ class LineConfig(BaseSettings):
     """The gate; None only records verdicts. A replay never has one."""
     health: HealthSettings | None = None
     """The health server; None starts none. A replay never has one."""
+    strip: StripSettings | None = None
+    """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
     links: Path = Field(default_factory=_runtime_folder)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; created for its owner only."""
     replay: bool = False
@@ -334,6 +337,13 @@ class LineConfig(BaseSettings):
             if not CAMERA_NAME.fullmatch(name):
                 raise ValueError(f"camera {name!r}: use letters, digits, - and _, at most 64")
         return cameras
+
+    @model_validator(mode="after")
+    def _known_cameras(self) -> "LineConfig":
+        for name in self.strip.cameras if self.strip is not None and not self.replay else ():
+            if name not in self.cameras:
+                raise ValueError(f"strip.cameras.{name}: no such camera; there is {', '.join(self.cameras)}")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -437,6 +447,7 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
             "records": line.records.model_copy(
                 update={"url": _absolute_url(line.records.url, base / line.sinks.out, base)}
             ),
+            "strip": line.strip and line.strip.model_copy(update={"folder": base / line.strip.folder}),
             "links": base / line.links,
             "view": line.view.model_copy(update={"keys": line.view.keys and base / line.view.keys}),
         }

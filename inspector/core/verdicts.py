@@ -10,7 +10,7 @@ from inspector.core.defects import Candidates, find_candidates, find_components
 from inspector.core.judge import NOT_CROWDED, judge, shorten
 from inspector.core.ledger import Settled
 from inspector.core.rules import BoundRecipe
-from inspector.values import Announcement, Code, Decision, Inspection, Pixels, Uninspected, Verdict
+from inspector.values import Announcement, Code, Decision, Inspection, Pixels, StripPlace, Uninspected, Verdict
 
 SettledFrame = Settled[Announcement, Inspection]
 
@@ -127,6 +127,7 @@ class VerdictMaker:
             file=announcement.file,
             ingest_epoch=announcement.ingest_epoch,
             codes=judgement.codes,
+            strip=_strip(announcement),
         )
         return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns))
 
@@ -146,6 +147,7 @@ class VerdictMaker:
             file=announcement.file,
             ingest_epoch=announcement.ingest_epoch,
             codes=(why.code,),
+            strip=_strip(announcement),
         )
 
     def _total_ms(self, settled: SettledFrame, now_ns: int) -> float | None:
@@ -177,6 +179,10 @@ class VerdictMaker:
 def _contradiction(announcement: Announcement, result: Inspection) -> Uninspected | None:
     """Why a result cannot belong to this frame; None when it can."""
     return IMPOSSIBLE if result.received_ns < announcement.captured_monotonic_ns else None
+
+
+def _strip(announcement: Announcement) -> StripPlace | msgspec.UnsetType:
+    return msgspec.UNSET if announcement.strip is None else announcement.strip
 
 
 def _ms(start_ns: int, end_ns: int) -> float:
