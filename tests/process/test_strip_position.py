@@ -8,12 +8,12 @@ import pytest
 from tests.support.lines import LineUnderTest, Run, stage, wait_for_verdicts
 from tests.support.mill import COUNTER, SPEED, Mill
 
-PROFILE = ((0, 0), (1.5, 0), (4.5, 20), (5.5, 20), (8.5, 0), (9, 0), (9.5, -3), (10.5, -3), (11, 0))
+PROFILE = ((0, 0), (0.5, 0), (2.5, 20), (3, 20), (5, 0), (5.5, 0), (6, -3), (7, -3), (7.5, 0))
 
 FRAME_MM = 256.0
 
-FRAMES = 440
-"""Eleven seconds at 40 frames/s."""
+FRAMES = 360
+"""Nine seconds at 40 frames/s."""
 
 
 def mill_line(folder: Path, position: str, head: str = "", frames: int = FRAMES) -> LineUnderTest:
@@ -59,6 +59,8 @@ def test_frames_are_placed_by_the_encoder(tmp_path, over) -> None:
         mill.start()
         out = line.folder / "out"
         process = line.start("run", "--config", line.config, "--out", out)
+        wait_for_verdicts(out, 10)
+        mill.begin()
         run = line.finish(process, out)
     finally:
         mill.stop()
@@ -66,7 +68,9 @@ def test_frames_are_placed_by_the_encoder(tmp_path, over) -> None:
     wrong_mm = errors_mm(run, mill)
     assert max(map(abs, wrong_mm)) < FRAME_MM
     motions = {each["strip"]["motion"] for each in run.verdicts}
-    assert "unknown" not in motions
+    assert motions == {"standing", "threading", "running", "reverse"}
+    backwards = [each["strip"] for each in run.verdicts if each["strip"]["motion"] == "reverse"]
+    assert all(each["overlap_mm"] > 0 for each in backwards)
     length_mm = run.verdicts[-1]["position_mm"] - run.verdicts[0]["position_mm"]
     ahead_ns = time.time_ns() - time.monotonic_ns()
     first, last = (mill.position_mm(run.verdicts[at]["captured_ns"] - ahead_ns) for at in (0, -1))
@@ -81,6 +85,8 @@ def test_the_line_goes_on_without_the_mill_and_without_the_strip_process(tmp_pat
         mill.start()
         out = line.folder / "out"
         process = line.start("run", "--config", line.config, "--out", out)
+        wait_for_verdicts(out, 5)
+        mill.begin()
         wait_for_verdicts(out, 40)
         mill.hang()
         wait_for_verdicts(out, 120)

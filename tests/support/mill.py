@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from inspector.files import write_whole
 from inspector.sources.simulator.mill import Encoder, SpeedProfile
 from tests.support.ports import free_port
 
@@ -49,6 +50,11 @@ def encoder_words(profile: SpeedProfile, encoder: Encoder, faults: list[Fault], 
     return (encoder.count(profile.position_mm(shown_s)) + added) % 2**encoder.bits, round(speed)
 
 
+def since_begin_s(epoch_file: Path) -> float:
+    """Time of the profile: the strip waits at its first point until the mill begins."""
+    return (time.monotonic_ns() - int(epoch_file.read_text())) / 1e9 if epoch_file.exists() else 0.0
+
+
 def serve_plc(settings: dict[str, Any]) -> None:
     """Answer for ever."""
     from pymodbus.server import StartAsyncTcpServer
@@ -57,12 +63,12 @@ def serve_plc(settings: dict[str, Any]) -> None:
     profile = SpeedProfile(tuple(map(tuple, settings["profile"])))
     encoder = Encoder(settings["mm_per_count"], settings["bits"])
     faults = [Fault(**each) for each in settings["faults"]]
-    coil_file = Path(settings["coil_file"])
+    coil_file, epoch_file = Path(settings["coil_file"]), Path(settings["epoch_file"])
 
     async def act(
         _code: int, start: int, address: int, count: int, registers: list[int], values: list[Any] | None
     ) -> None:
-        at_s = (time.monotonic_ns() - settings["epoch_ns"]) / 1e9
+        at_s = since_begin_s(epoch_file)
         counter, speed = encoder_words(profile, encoder, faults, at_s)
         registers[COUNTER - start : COUNTER - start + 2] = struct.unpack(">2H", struct.pack(">I", counter))
         registers[SPEED - start : SPEED - start + 2] = struct.unpack(">2H", struct.pack(">i", speed))
@@ -80,9 +86,10 @@ def send_lines(settings: dict[str, Any]) -> None:
     profile = SpeedProfile(tuple(map(tuple, settings["profile"])))
     encoder = Encoder(settings["mm_per_count"], settings["bits"])
     faults = [Fault(**each) for each in settings["faults"]]
+    epoch_file = Path(settings["epoch_file"])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         while True:
-            at_s = (time.monotonic_ns() - settings["epoch_ns"]) / 1e9
+            at_s = since_begin_s(epoch_file)
             counter, speed = encoder_words(profile, encoder, faults, at_s)
             sender.sendto(f"{counter};{speed}\r\n".encode(), ("127.0.0.1", settings["port"]))
             time.sleep(0.01)
@@ -102,18 +109,21 @@ class Mill:
         over: str = "plc",
     ) -> None:
         self.profile = SpeedProfile(profile)
-        self.epoch_ns = time.monotonic_ns()
+        self.epoch_ns: int | None = None
+        self._epoch_file = folder / "mill-epoch"
         self.port = free_port()
         self.coil_file = folder / "coil-registers.json"
         self._settings = {
             "over": over, "port": self.port, "profile": profile, "mm_per_count": mm_per_count, "bits": bits,
-            "faults": faults or [], "coil_file": str(self.coil_file), "epoch_ns": self.epoch_ns,
+            "faults": faults or [], "coil_file": str(self.coil_file),
+            "epoch_file": str(self._epoch_file),
         }  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
-        """The profile's time begins now; before `start`."""
-        self.epoch_ns = self._settings["epoch_ns"] = time.monotonic_ns()
+        """The profile's time begins now."""
+        self.epoch_ns = time.monotonic_ns()
+        write_whole(self._epoch_file, str(self.epoch_ns).encode(), sync=False)
 
     def start(self) -> "Mill":
         """Running within the time this takes."""
@@ -144,7 +154,7 @@ class Mill:
 
     def position_mm(self, clock_ns: int) -> float:
         """Where the strip truly is at a time of the monotonic clock."""
-        return self.profile.position_mm((clock_ns - self.epoch_ns) / 1e9)
+        return 0.0 if self.epoch_ns is None else self.profile.position_mm((clock_ns - self.epoch_ns) / 1e9)
 
 
 if __name__ == "__main__":
