@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
 from inspector.config.strip import StripSettings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.errors import ConfigError
@@ -283,6 +284,8 @@ class LineConfig(BaseSettings):
     recipe: Path
     trusted_keys: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
     """Public ed25519 keys, hex: only engines signed with one of them are opened; empty accepts any engine."""
+    plans: dict[Annotated[str, Field(pattern=PLAN_NAME)], PlanSettings] = {}
+    """Other recipes for certain grades and customers; `recipe` is the default."""
     coil: str | None = None
     """Coil on the line, when the source does not name it."""
     deadline_ms: Annotated[float, Field(gt=0.0, le=3_600_000.0)] = 500.0
@@ -367,6 +370,10 @@ class LoadedConfig:
         self.identity = identity
         """Name and content hash."""
 
+    def plans(self) -> PlanSet:
+        """Load the line's recipe and plans; raises ConfigError."""
+        return load_plans(self.path, self.line.recipe, self.line.plans)
+
     def with_engine(self, engine: Path) -> "LoadedConfig":
         """The same line with another engine folder."""
         line = self.line.model_copy(update={"engine": engine.resolve()})
@@ -441,6 +448,9 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
         update={
             "engine": base / line.engine,
             "recipe": base / line.recipe,
+            "plans": {
+                name: plan.model_copy(update={"recipe": base / plan.recipe}) for name, plan in line.plans.items()
+            },
             "cameras": cameras,
             "backend": line.backend.model_copy(update={"cache": cache and base / cache}),
             "sinks": line.sinks.model_copy(update={"out": base / line.sinks.out}),

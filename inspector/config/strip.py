@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from inspector.core.rules import Seen
 from inspector.core.strip.odometer import Scale, Speeds
 from inspector.core.strip.telegram import Codec, FieldSpec, FieldType, Layout, TelegramSpec
 
@@ -249,6 +250,10 @@ class CameraPlace(BaseModel):
     mirrored: bool = False
     """The first column is the one furthest across: the camera looks from below, or hangs the other way round."""
     side: Literal["top", "bottom"] = "top"
+
+    def seen(self) -> Seen:
+        """How the camera sees the strip."""
+        return Seen(self.mm_per_px_across, self.mm_per_px_along, self.offset_across_mm, self.mirrored)
 
 
 class StripSettings(BaseModel):

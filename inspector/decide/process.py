@@ -55,7 +55,8 @@ def main(config: LoadedConfig) -> None:
     make_own_folder(line.links)
     folder = open_trusted(line.engine, line.trusted_keys)
     recipe = load_recipe(line.recipe)
-    bound = recipe.bind(folder.classes)
+    plans = config.plans()
+    bound = plans.for_sinks(folder.classes)
     notifier = Notifier()
     watch = Watch(line.health, config, bound, folder.identity) if line.health is not None else None
     meters = watch.meters if watch is not None else None
@@ -66,6 +67,8 @@ def main(config: LoadedConfig) -> None:
         int(line.deadline_ms * 1e6),
         meters,
         None if line.replay else DEFECTS_PER_SECOND,
+        plans,
+        {} if line.strip is None else {camera: line.strip.camera(camera).seen() for camera in line.cameras},
     )
     with (
         hold_place("decide", line.links),

@@ -90,9 +90,11 @@ class Announcer:
         picture: PictureCheck | None = None,
         learned: LearnedLimits | None = None,
         strip: StripReader | None = None,
+        mm_per_px_along: float | None = None,
     ) -> None:
         """`height` is the assumed frame height, px, until the first frame is read. `places` stores a live
-        camera's positions, `learned` its picture limits. `strip` says where a frame lies and on which coil."""
+        camera's positions, `learned` its picture limits. `strip` says where a frame lies and on which coil.
+        `mm_per_px_along` is the camera's, if it differs from the recipe's."""
         self._strip = strip
         self._picture, self._learned = picture, learned
         self._camera = camera
@@ -100,7 +102,8 @@ class Announcer:
         self._news_s = time.monotonic()
         self._news = news
         self._stop = stop
-        self._mm_per_px, self._recipe = recipe.recipe.mm_per_px_along, recipe.identity
+        self._mm_per_px = mm_per_px_along or recipe.recipe.mm_per_px_along
+        self._recipe = recipe.identity
         self._coil = coil
         self._places = places
         self._next_mm, self._next_ns = 0.0, time.time_ns()
@@ -266,6 +269,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 picture,
                 learned,
                 _open_strip(config, camera),
+                line.strip and line.strip.camera(camera).mm_per_px_along,
             )
             dispatch = Dispatch(
                 frames,

@@ -8,9 +8,17 @@ from typing import Any
 import structlog
 
 from inspector.core.strip.choice import PlanChoice, choose
-from inspector.core.strip.coils import Coil, CoilData, CoilEnded, CoilEvent, CoilStarted, EventRefusedError
+from inspector.core.strip.coils import (
+    REMEMBERED,
+    Coil,
+    CoilData,
+    CoilEnded,
+    CoilEvent,
+    CoilStarted,
+    EventRefusedError,
+)
 from inspector.strip.journal import Journal
-from inspector.wire.strip_files import CoilPlace, TrackWriter
+from inspector.wire.strip_files import KNOWN_COILS, CoilPlace, TrackWriter
 
 Position = Callable[[], float]
 
@@ -47,10 +55,8 @@ class CoilDesk:
         at_mm = self._place(position_mm)
         event = CoilStarted(coil, at_mm, time.time_ns(), chosen.name, chosen.recipe, chosen.why, said_by)
         made = self._take(event)
-        log.info(
-            "coil starts", coil=coil.id, at_m=round(at_mm / 1000, 3), plan=chosen.name or "default", why=chosen.why,
-            said_by=said_by,
-        )  # fmt: skip
+        place = {"at_m": round(at_mm / 1000, 3), "plan": chosen.name or "default", "why": chosen.why}
+        log.info("coil starts", coil=coil.id, **place, said_by=said_by)
         return made
 
     def end(self, coil_id: str, said_by: str, position_mm: float | None = None) -> Coil:
@@ -84,11 +90,8 @@ class CoilDesk:
                 raise EventRefusedError(f"coil {coil.id}: the same telegram again", again=True)
 
     def _hand_over(self) -> None:
-        places = [
-            CoilPlace(coil.id, coil.start_mm, coil.end_mm, coil.start.recipe)
-            for coil in self._journal.book.coils[-32:]
-        ]
-        self._track.coils(places)
+        newest = self._journal.book.coils[-KNOWN_COILS:]
+        self._track.coils([CoilPlace(each.id, each.start_mm, each.end_mm, each.start.recipe) for each in newest])
 
     def status(self) -> dict[str, Any]:
         """The newest coils and the position, for `inspector coil status`."""
@@ -97,10 +100,6 @@ class CoilDesk:
             "position_mm": round(now_mm, 1),
             "coils": [_told(coil, now_mm) for coil in self.coils[-5:]],
         }
-
-
-REMEMBERED = 8
-"""Newest coils whose telegrams are recognised when they are sent again."""
 
 
 def _told(coil: Coil, now_mm: float) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class Journal:
             self.book.apply(entry)
 
     def write(self, entry: Entry) -> None:
-        """Append and apply; once this returns, a power cut cannot undo it. Raises OSError, then nothing changed."""
+        """Append and apply; once this returns, a power cut cannot undo it. Raises OSError."""
         size = os.fstat(self._file).st_size
         try:
             os.write(self._file, _encode(entry) + b"\n")

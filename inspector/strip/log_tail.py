@@ -33,6 +33,7 @@ class LogTail:
         self._file: BinaryIO | None = None
         self._inode = 0
         self._rest = b""
+        self._last_look = False
         self._done: set[int] = set()
         """Inodes of logs that are read to their end."""
         self._bad = Repeated()
@@ -87,8 +88,12 @@ class LogTail:
             self._rest += line
             if not self._rotated():
                 return
+            if not self._last_look:
+                # It may have been written to between the end that was read and its rotation.
+                self._last_look = True
+                continue
             self._file.close()
-            self._file, self._rest = None, b""
+            self._file, self._rest, self._last_look = None, b"", False
             self._done.add(self._inode)
 
     def _rotated(self) -> bool:

@@ -40,7 +40,8 @@ def plc_position(mill: Mill, bits: int = 32) -> str:
     kind = {16: "uint16", 32: "uint32"}[bits]
     register = COUNTER + (1 if bits == 16 else 0)
     return (
-        f'[strip.position]\ntype = "modbus"\nhost = "127.0.0.1"\nport = {mill.port}\ncounter_register = {register}\n'
+        f'[strip.position]\ntype = "modbus"\nhost = "127.0.0.1"\nport = {mill.port}\n'
+        f'counter_register = {register}\n'
         f'counter_type = "{kind}"\nspeed_register = {SPEED}\n'
     )
 

@@ -1,4 +1,4 @@
-"""The machines of a mill for tests, each in a process of its own: a PLC with an encoder, a sender of text lines."""
+"""A mill for tests, in a process of its own: a PLC with an encoder, or a sender of text lines."""
 
 import asyncio
 import json

@@ -8,6 +8,10 @@ SAME_PLACE_MM: Final = 1.0
 """Starts and ends nearer than this are at one place."""
 
 
+REMEMBERED: Final = 8
+"""Newest coils whose events are recognised when they are said again."""
+
+
 class CoilData(msgspec.Struct, frozen=True):
     """What Level 2, the PLC or an operator says of a coil."""
 
@@ -113,6 +117,8 @@ class CoilBook:
             told = "has ended already" if ended_before else "has not started"
             raise EventRefusedError(f"coil {event.id or '?'} {told}: end ignored", again=ended_before)
         if event.id and event.id != now_open.id:
+            if any(coil.id == event.id for coil in self.coils[-REMEMBERED:]):
+                raise EventRefusedError(f"coil {event.id} has ended already: end ignored", again=True)
             raise EventRefusedError(f"end of coil {event.id}, but coil {now_open.id} is on the line: end ignored")
         if event.position_mm < now_open.start_mm:
             raise EventRefusedError(
