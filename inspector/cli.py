@@ -28,7 +28,7 @@ CONFIG_VARIABLE: Final = "INSPECTOR_CONFIG"
 INSTALLED_CONFIG: Final = Path("/etc/inspector/line.toml")
 """Config of the installed service."""
 
-LOOKING: Final = ("status", "check", "export", "mark", "unmark", "report")
+LOOKING: Final = ("status", "check", "export", "mark", "unmark", "report", "coil")
 """Commands that start no line: without --config they read the service's config."""
 
 
@@ -102,6 +102,8 @@ def _run(options: argparse.Namespace) -> int:
                 rounds=options.rounds,
                 as_json=options.json,
             )
+        case "coil":
+            return _run_coil(options)
         case "swap":
             from inspector.commands.swap import swap
 
@@ -137,6 +139,20 @@ def _run_source(options: argparse.Namespace) -> int:
     from inspector.commands.record import record
 
     return record(options.config, options.source, options.camera, options.out, options.frames)
+
+
+def _run_coil(options: argparse.Namespace) -> int:
+    from inspector.commands.coil import coil
+
+    order: dict[str, Any] = {}
+    if options.action == "start":
+        keys = ("id", "grade", "customer", "plan", "width_mm", "thickness_mm", "length_mm")
+        order["data"] = {key: value for key in keys if (value := getattr(options, key)) is not None}
+    elif options.action == "end":
+        order["id"] = options.id or ""
+    if options.action != "status" and options.position_m is not None:
+        order["position_mm"] = 1000 * options.position_m
+    return coil(options.config, options.action, order, as_json=options.json)
 
 
 def _run_check(options: argparse.Namespace) -> int:
@@ -292,6 +308,8 @@ def _parser() -> argparse.ArgumentParser:
     _report(commands)
     _records(commands)
 
+    _coil(commands)
+
     swap = _command(
         commands,
         "swap",
@@ -348,6 +366,31 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--child-of", type=int, help=argparse.SUPPRESS)
         stage.add_argument("--identity", help=argparse.SUPPRESS)
     return parser
+
+
+def _coil(commands: Any) -> None:
+    actions = commands.add_parser("coil", help="say that a coil starts or ends, or show the coils on the line")
+    actions = actions.add_subparsers(dest="action", required=True, metavar="ACTION")
+    start = _command(
+        actions,
+        "start",
+        "a coil's head passes now",
+        "inspector coil start C-48213 --grade S355 --config line.toml",
+    )
+    start.add_argument("id", metavar="COIL", help="the coil's name")
+    for name in ("grade", "customer", "plan"):
+        start.add_argument(f"--{name}", help="name of the plan, in place of grade's" if name == "plan" else None)
+    for name in ("width-mm", "thickness-mm", "length-mm"):
+        start.add_argument(f"--{name}", type=float, metavar="MM")
+    end = _command(actions, "end", "the coil's tail passes now", "inspector coil end --config line.toml")
+    end.add_argument("id", nargs="?", metavar="COIL", help="default: the coil on the line")
+    status = _command(
+        actions, "status", "show position and newest coils", "inspector coil status --config line.toml"
+    )
+    for each in (start, end):
+        each.add_argument("--position-m", type=float, metavar="M", help="position of head or tail (default: now)")
+    for each in (start, end, status):
+        _json(each)
 
 
 def _report(commands: Any) -> None:

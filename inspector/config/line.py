@@ -372,7 +372,7 @@ class LoadedConfig:
 
     def plans(self) -> PlanSet:
         """Load the line's recipe and plans; raises ConfigError."""
-        return load_plans(self.path, self.line.recipe, self.line.plans)
+        return load_plans(self.line.recipe, self.line.plans)
 
     def with_engine(self, engine: Path) -> "LoadedConfig":
         """The same line with another engine folder."""

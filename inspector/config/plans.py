@@ -72,8 +72,8 @@ class PlanSet:
         return replace(bound[0], rejects=rejects)
 
 
-def load_plans(path: Path, recipe: Path, plans: Mapping[str, PlanSettings]) -> PlanSet:
-    """Load the line's recipe and its plans; `path` is the config's, for messages. Raises ConfigError."""
+def load_plans(recipe: Path, plans: Mapping[str, PlanSettings]) -> PlanSet:
+    """Load the line's recipe and its plans, which must fit together. Raises ConfigError."""
     default = load_recipe(recipe)
     named: dict[str, LoadedRecipe] = {}
     choices: list[PlanChoice] = []
@@ -82,8 +82,8 @@ def load_plans(path: Path, recipe: Path, plans: Mapping[str, PlanSettings]) -> P
         loaded = load_recipe(settings.recipe)
         if (loaded.recipe.mm_per_px_across, loaded.recipe.mm_per_px_along) != scale:
             raise ConfigError(
-                f"{loaded.path}: mm_per_px_across and mm_per_px_along must be those of {default.path}, {scale[0]:g} "
-                f"and {scale[1]:g}: the cameras do not move with the plan"
+                f"{loaded.path}: mm_per_px_across, mm_per_px_along must be {scale[0]:g} and {scale[1]:g}, like "
+                f"those of {default.path}: the cameras do not move with the plan"
             )
         if loaded.recipe.picture != default.recipe.picture:
             raise ConfigError(f"{loaded.path}: picture: must be as in {default.path}: copy it")

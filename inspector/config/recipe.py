@@ -140,8 +140,8 @@ class CoilSettings(BaseModel):
         """The rules as the core takes them."""
         rules = tuple(
             CoilRule(
-                each.name, CoilVerdict(each.verdict), each.zone, each.min_severity, each.max_per_coil, each.max_per_m,
-                each.max_length_mm, each.max_area_mm2,
+                each.name, CoilVerdict(each.verdict), each.zone, each.min_severity, each.max_per_coil,
+                each.max_per_m, each.max_length_mm, each.max_area_mm2,
             )
             for each in self.rules
         )  # fmt: skip

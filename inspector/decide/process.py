@@ -10,7 +10,6 @@ import structlog
 import zmq
 
 from inspector.config.line import LoadedConfig
-from inspector.config.recipe import load_recipe
 from inspector.core.verdicts import DEFECTS_PER_SECOND, Outcome
 from inspector.decide.decide import Decide
 from inspector.decide.monitor import Watch
@@ -54,8 +53,8 @@ def main(config: LoadedConfig) -> None:
     line = config.line
     make_own_folder(line.links)
     folder = open_trusted(line.engine, line.trusted_keys)
-    recipe = load_recipe(line.recipe)
     plans = config.plans()
+    recipe = plans.default
     bound = plans.for_sinks(folder.classes)
     notifier = Notifier()
     watch = Watch(line.health, config, bound, folder.identity) if line.health is not None else None

@@ -1,7 +1,8 @@
 """The link to Level 2: one TCP connection, telegrams both ways, each acknowledged, resent after a break.
 
 A received telegram is acknowledged when its event is on the disk. A result stays to be sent until it is
-acknowledged: it is that of the oldest coil whose result Level 2 does not have. So a kill of either side loses none.
+acknowledged: it is that of the oldest coil whose result Level 2 does not have. A kill of
+either side loses none.
 """
 
 import select

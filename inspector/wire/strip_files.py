@@ -68,6 +68,11 @@ class TrackWriter:
         # A generation that no earlier process used, so that ingest reads the coils again.
         self._generation = time.monotonic_ns()
 
+    @property
+    def samples(self) -> list[Sample]:
+        """The newest samples."""
+        return self._samples
+
     def add(self, sample: Sample, count: float | None) -> None:
         """Hand over one more sample."""
         self._samples = [*self._samples[-(TRACK_SAMPLES - 1) :], sample]

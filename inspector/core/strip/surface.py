@@ -29,6 +29,8 @@ class View(msgspec.Struct, frozen=True):
     mm_per_px_along: float
     frame_mm: float
     """Length of a frame on the strip."""
+    width_px: int
+    """Width of a frame."""
     offset_across_mm: float = 0.0
     mirrored: bool = False
     side: str = "top"

@@ -22,7 +22,7 @@ def drive(
     seconds: float = 19.0,
     with_speed: bool = True,
     jitter_s: float = 0.002,
-    change=lambda at_s, count, speed: (count, speed),
+    change=lambda _, count, speed: (count, speed),
 ) -> tuple[Odometer, list[Sample]]:
     """Read the encoder every 20 ms, with times that are off by up to `jitter_s`."""
     counter_range = None if encoder.bits > 40 else 2.0**encoder.bits
