@@ -41,7 +41,7 @@ def plc_position(mill: Mill, bits: int = 32) -> str:
     register = COUNTER + (1 if bits == 16 else 0)
     return (
         f'[strip.position]\ntype = "modbus"\nhost = "127.0.0.1"\nport = {mill.port}\n'
-        f'counter_register = {register}\n'
+        f"counter_register = {register}\n"
         f'counter_type = "{kind}"\nspeed_register = {SPEED}\n'
     )
 

@@ -87,6 +87,7 @@ def send_lines(settings: dict[str, Any]) -> None:
     encoder = Encoder(settings["mm_per_count"], settings["bits"])
     faults = [Fault(**each) for each in settings["faults"]]
     epoch_file = Path(settings["epoch_file"])
+    Path(settings["ready_file"]).touch()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         while True:
             at_s = since_begin_s(epoch_file)
@@ -110,13 +111,13 @@ class Mill:
     ) -> None:
         self.profile = SpeedProfile(profile)
         self.epoch_ns: int | None = None
-        self._epoch_file = folder / "mill-epoch"
+        self._epoch_file, self._ready_file = folder / "mill-epoch", folder / "mill-ready"
         self.port = free_port()
         self.coil_file = folder / "coil-registers.json"
         self._settings = {
             "over": over, "port": self.port, "profile": profile, "mm_per_count": mm_per_count, "bits": bits,
             "faults": faults or [], "coil_file": str(self.coil_file),
-            "epoch_file": str(self._epoch_file),
+            "epoch_file": str(self._epoch_file), "ready_file": str(self._ready_file),
         }  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -130,13 +131,15 @@ class Mill:
         command = [sys.executable, "-m", "tests.support.mill", json.dumps(self._settings)]
         self._process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         until = time.monotonic() + 60
-        while self._settings["over"] == "plc" and time.monotonic() < until:
+        while time.monotonic() < until:
+            if self._ready_file.exists():
+                return self
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                if self._settings["over"] == "plc" and probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return self
             assert self._process.poll() is None, "the mill did not start"
             time.sleep(0.05)
-        return self
+        raise AssertionError("no mill within 60 s")
 
     def hang(self) -> None:
         assert self._process is not None

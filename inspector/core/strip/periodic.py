@@ -25,7 +25,7 @@ LOOK_BACK_TURNS: Final = 8
 
 LEAST_HITS: Final = 3
 
-FALSE_PER_COIL: Final = 0.005
+FALSE_PER_COIL: Final = 0.02
 """Expected chains by chance in a coil of COIL_MM, over all rolls."""
 
 COIL_MM: Final = 2e6
