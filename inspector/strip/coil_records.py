@@ -14,7 +14,7 @@ from inspector.core.strip.coils import Coil
 from inspector.extras import needs_extra
 from inspector.files import write_whole
 from inspector.repeated import Repeated
-from inspector.strip.results import CoilResult
+from inspector.sinks.coil_results import CoilResult
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -40,8 +40,12 @@ class LogTail:
         if since_ns is None:
             self._skip()
 
+    def _full(self) -> list[Path]:
+        """The full logs; none while decide has not made the folder."""
+        return full_files(self._path) if self._path.parent.is_dir() else []
+
     def _skip(self) -> None:
-        self._done = {path.stat().st_ino for path in full_files(self._path)}
+        self._done = {path.stat().st_ino for path in self._full()}
         if self._path.exists():
             self._open(self._path)
             if self._file is not None:
@@ -57,7 +61,7 @@ class LogTail:
 
     def _next_file(self) -> bool:
         """Open the oldest log that is not read yet."""
-        for path in [*full_files(self._path), self._path]:
+        for path in [*self._full(), self._path]:
             try:
                 status = path.stat()
             except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The results of coils, one JSON file each: report, records and telegrams are made from them."""
+"""The results of coils that are kept and sent: the strip process writes them, Level 2 takes them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,72 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from inspector.core.strip.quality import RatedDefect
 from inspector.files import write_whole
+from inspector.sinks.coil_results import RESULTS_FOLDER, CoilResult, read_result
 from inspector.strip.journal import Journal, ResultTaken
-
-RESULTS_FOLDER: Final = "coils"
 
 KEPT_DEFECTS: Final = 20_000
 """Most defects listed in a coil's file: 4 MB."""
-
-
-class RollMarkResult(msgspec.Struct, frozen=True):
-    """A roll mark in one coil; places count from the coil's head."""
-
-    text: str
-    roll: str
-    side: str
-    name: str
-    period_mm: float
-    across_mm: float
-    from_head_mm: float
-    to_head_mm: float
-    hits: int
-    turns: int
-
-
-class CoilResult(msgspec.Struct, frozen=True):
-    """What the line says of one coil."""
-
-    number: int
-    id: str
-    grade: str
-    customer: str
-    width_mm: float | None
-    thickness_mm: float | None
-    stated_length_mm: float | None
-    start_mm: float
-    end_mm: float
-    length_mm: float
-    started_ns: int
-    ended_ns: int
-    end_why: str
-    """Why the end is assumed; empty for an end that was said."""
-    plan: str
-    """Name; empty for the default."""
-    plan_why: str
-    recipe: str
-    verdict: str
-    reasons: tuple[str, ...]
-    frames: int
-    frames_rejected: int
-    frames_uninspected: int
-    uninspected_mm: float
-    uninspected: tuple[tuple[float, float], ...]
-    """Stretches from the head, mm."""
-    count: int
-    """Defects."""
-    counts: dict[str, int]
-    """By class."""
-    severities: dict[str, int]
-    """By severity."""
-    engines: tuple[str, ...]
-    recipes: tuple[str, ...]
-    """What judged its frames."""
-    roll_marks: tuple[RollMarkResult, ...]
-    defects: tuple[RatedDefect, ...]
-    """From head to tail; of more than KEPT_DEFECTS the largest."""
 
 
 class Results:
@@ -106,23 +46,6 @@ class Results:
     def taken(self, number: int) -> None:
         """Level 2 has it. Raises OSError."""
         self._journal.write(ResultTaken(number))
-
-
-def read_result(path: Path) -> CoilResult:
-    """Read one file. Raises OSError, DecodeError."""
-    return msgspec.json.decode(path.read_bytes(), type=CoilResult)
-
-
-def find_result(folder: Path, coil: str) -> CoilResult | None:
-    """The newest result of a coil of this name; None without one. Damaged files are left out."""
-    for path in sorted((folder / RESULTS_FOLDER).glob("[0-9]*.json"), reverse=True):
-        try:
-            result = read_result(path)
-        except (OSError, msgspec.DecodeError):
-            continue
-        if result.id == coil:
-            return result
-    return None
 
 
 def telegram_values(result: CoilResult) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def test_coils_by_command_with_plans_and_verdicts(tmp_path) -> None:
     (tmp_path / "strict.toml").write_text(strict)
     line = mill_line(
         tmp_path,
-        'result_wait_s = 1\n[plans.strict]\nrecipe = "strict.toml"\ngrades = ["DC0*"]\n[records]\nenabled = true\n',
+        'result_wait_s = 1\n[plans.strict]\nrecipe = "strict.toml"\ngrades = ["DC0*"]\n'
+        "[records]\nenabled = true\n",
         frames=100_000,
     )
     line.config.write_text(line.config.read_text().replace("deadline_ms = 20000", "deadline_ms = 1000"))
