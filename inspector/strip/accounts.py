@@ -12,8 +12,8 @@ from inspector.core.strip.coils import SAME_PLACE_MM, Coil
 from inspector.core.strip.periodic import RollMark, RollMarks, Spot
 from inspector.core.strip.quality import CoilShape, CoilVerdict, RatedDefect, counts, judge_coil
 from inspector.core.strip.surface import Surface, View
-from inspector.strip.log_tail import LogTail
 from inspector.sinks.coil_results import CoilResult, RollMarkResult
+from inspector.strip.log_tail import LogTail
 from inspector.strip.results import KEPT_DEFECTS, Results
 from inspector.values import Verdict
 
