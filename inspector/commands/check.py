@@ -22,6 +22,7 @@ from inspector.passwords import masked
 from inspector.sinks.gate.modbus import reach
 from inspector.sinks.records import check_records
 from inspector.sources import open_source, source_settings
+from inspector.strip.check import look
 from inspector.supervisor.table import DECIDE, INGEST
 from inspector.wire.curve import check_view
 from inspector.wire.links import LINKS, endpoint
@@ -100,6 +101,8 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
         folder = engines[0]
         # Checks that only read files come first: a misspelt key shows up before any slow measurement.
         if findings.check("recipe", lambda: load_recipe(line.recipe).bind(folder.classes).identity):
+            if line.plans:
+                findings.check("plans", lambda: ", ".join(config.plans().bind(folder.classes)))
             _check_engine(findings, config, folder)
         if source is not None:
             findings.check("source", lambda: _source(source_settings(source), folder))
@@ -111,6 +114,9 @@ def _check_line(findings: Findings, config: LoadedConfig, source: Path | None) -
     if line.gate is not None:
         gate = line.gate
         findings.check("gate", lambda: f"asked the PLC, wrote nothing to it: {reach(gate)}")
+    if line.strip is not None:
+        strip = line.strip
+        findings.check("strip", lambda: look(strip))
     findings.check("links", lambda: _links(config, stage=False))
     findings.check("view", lambda: check_view(line.view))
     if line.records.enabled:
@@ -135,6 +141,8 @@ def _check_stage(findings: Findings, config: LoadedConfig, stage: Stage) -> None
             "engine files", lambda: _keep(engines, open_trusted(engine, line.trusted_keys)).identity
         ):
             findings.check("recipe", lambda: load_recipe(line.recipe).bind(engines[0].classes).identity)
+            if line.plans:
+                findings.check("plans", lambda: ", ".join(config.plans().bind(engines[0].classes)))
             if stage.engine is not None:
                 findings.check("line", lambda: _fits(engines[0], line.engine))
         if stage.name == DECIDE.name:

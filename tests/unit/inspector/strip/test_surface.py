@@ -97,7 +97,7 @@ def test_four_overlapping_cameras_see_what_one_sees(seed) -> None:
     assert any(len(each.cameras) == 2 for each in four)
     left = list(four)
     for expected in one:
-        found = min(left, key=lambda each: distance(each, expected))  # noqa: B023
+        found = min(left, key=lambda each: distance(each, expected))
         left.remove(found)
         assert found.name == expected.name
         for side in ("start_mm", "end_mm", "left_mm", "right_mm"):
