@@ -143,6 +143,21 @@ class SimulatorSettings(BaseModel):
     frames_per_second: Positive | None = None
     """Pace of a camera that does not wait (frames are shed when the line is behind); None runs as fast as the
     line takes frames."""
+    strip_width: Annotated[int, Field(ge=64)] | None = None
+    """Columns of the strip, of which this camera sees `width` from `first_column` on; None is `width`."""
+    first_column: Annotated[int, Field(ge=0)] = 0
+    mirrored: bool = False
+    """The camera's first column is the last one of what it sees."""
+    roll_period_px: Annotated[float, Field(ge=64.0)] | None = None
+    """Rows after which a roll leaves its mark again; None has no such roll."""
+    roll_missed_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+    """Share of a roll's turns without a mark."""
+
+    @model_validator(mode="after")
+    def _on_the_strip(self) -> "SimulatorSettings":
+        if self.first_column + self.width > (self.strip_width or self.width):
+            raise ValueError("first_column + width must not be over strip_width")
+        return self
 
 
 SourceSettings = Annotated[
