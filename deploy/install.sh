@@ -150,6 +150,7 @@ install_units() {
   install -d "$units/inspector-.service.d"
   install -m 0644 "$here"/systemd/inspector*.service "$here"/systemd/inspector.target "$units"
   install -m 0644 "$here"/systemd/inspector-.service.d/10-common.conf "$units/inspector-.service.d"
+  install -D -m 0644 "$here/systemd/inspector-strip.service.d/30-user.conf" "$units/inspector-strip.service.d/30-user.conf"
   if ((${version%%[!0-9]*} >= backoff_since)); then
     install -m 0644 "$here"/systemd/inspector-.service.d/20-backoff.conf "$units/inspector-.service.d"
   fi

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "record": Command("inspector.commands.record", "save frames of a camera without loss", PREPARE),
     "bench": Command("inspector.commands.bench", "measure the engine, the line and its latency", PREPARE),
     "status": Command("inspector.commands.status", "show the state of the running line", WATCH),
+    "coil": Command("inspector.commands.coil", "say that a coil starts or ends, or show the coils", WATCH),
     "swap": Command("inspector.commands.swap", "change the engine of a running line", WATCH),
     "report": Command("inspector.commands.report", "write the report of a run, a coil or the last hours", RESULTS),
     "export": Command("inspector.commands.export", "write records to a CSV or Parquet file", RESULTS),
@@ -36,6 +37,7 @@ COMMANDS: Final = {
     "ingest": Command("inspector.commands.ingest", "one camera: frames to the worker", STAGES),
     "worker": Command("inspector.commands.worker", "the engine: frames to maps", STAGES),
     "decide": Command("inspector.commands.decide", "the verdicts: maps to decisions", STAGES),
+    "strip": Command("inspector.commands.strip", "position, coils and Level 2", STAGES),
 }
 """Name → module, one line of help, and group. A module is imported only when its command is given."""
 

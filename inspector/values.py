@@ -84,6 +84,31 @@ class Code(StrEnum):
     """The camera repeats the same picture."""
 
 
+class Motion(StrEnum):
+    """What the strip does."""
+
+    UNKNOWN = "unknown"
+    """The position source does not answer: the position is counted from the frames."""
+    STANDING = "standing"
+    THREADING = "threading"
+    """Slow, as while a head is led through the mill."""
+    RUNNING = "running"
+    REVERSE = "reverse"
+
+
+class StripPlace(msgspec.Struct, frozen=True):
+    """How a frame lies on the strip, on a line with a `[strip]` table."""
+
+    motion: Motion
+    speed_mm_s: float = 0.0
+    overlap_mm: float = 0.0
+    """Length of the frame that earlier frames of its camera have shown: all of it in reverse travel."""
+    gap_mm: float = 0.0
+    """Length of steel before the frame that no frame of its camera has shown."""
+    coil_mm: float | None = None
+    """Position of the first row from the coil's head; None without a coil."""
+
+
 class Uninspected(msgspec.Struct, frozen=True, array_like=True):
     """Why a frame is not inspected."""
 
@@ -161,6 +186,8 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce")
     """Name of the file it was read from."""
     recipe: str = ""
     """Name and content hash of the recipe whose scale gave the position; empty when the sender names none."""
+    strip: StripPlace | None = None
+    """None on a line without a `[strip]` table."""
 
 
 class Segmentation(msgspec.Struct, frozen=True):
@@ -262,6 +289,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """When the ingest that captured the frame started, monotonic clock, ns; 0 in logs of older versions."""
     codes: tuple[str, ...] = ()
     """One per reason, for programs: a `Code`, "defect" or "too_many_defects"."""
+    strip: StripPlace | msgspec.UnsetType = msgspec.UNSET
+    """Left out on a line without a `[strip]` table."""
 
     def __post_init__(self) -> None:
         if (self.decision is Decision.ACCEPT) != (not self.reasons):

@@ -28,6 +28,7 @@ from inspector.passwords import masked
 from inspector.sinks.gate.modbus import reach
 from inspector.sinks.records import check_records
 from inspector.sources import open_source, source_settings
+from inspector.strip.check import look
 from inspector.supervisor.table import DECIDE, INGEST, PROCESSES
 from inspector.wire.curve import check_view
 from inspector.wire.links import LINKS, endpoint
@@ -123,6 +124,8 @@ def _check_line(findings: Findings, config: LoadedConfig, sources: Sequence[Path
         ):
             for name, limits in learned_limits(line.links, line.cameras, recipes[0].identity).items():
                 findings.check(f"picture {name}", partial(limits_text, limits, recipes[0]))
+            if line.plans:
+                findings.check("plans", lambda: ", ".join(config.plans().bind(folder.classes)))
             _check_engine(findings, config, folder)
         if sources:
             findings.check("source", lambda: _source(source_settings(sources), config, folder))
@@ -134,6 +137,9 @@ def _check_line(findings: Findings, config: LoadedConfig, sources: Sequence[Path
     if line.gate is not None:
         gate = line.gate
         findings.check("gate", lambda: f"read from the PLC, wrote nothing: {reach(gate)}")
+    if line.strip is not None:
+        strip = line.strip
+        findings.check("strip", lambda: look(strip))
     findings.check("links", lambda: _links(config, stage=False))
     findings.check("view", lambda: check_view(line.view))
     if line.records.enabled:
@@ -158,6 +164,8 @@ def _check_stage(findings: Findings, config: LoadedConfig, stage: Stage) -> None
             "engine files", lambda: _keep(engines, open_trusted(engine, line.trusted_keys)).identity
         ):
             findings.check("recipe", lambda: load_recipe(line.recipe).bind(engines[0].classes).identity)
+            if line.plans:
+                findings.check("plans", lambda: ", ".join(config.plans().bind(engines[0].classes)))
             if stage.engine is not None:
                 findings.check("line", lambda: _fits(engines[0], line.engine))
         if stage.name == DECIDE.name:

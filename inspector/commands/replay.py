@@ -105,6 +105,7 @@ def _replay(arguments: argparse.Namespace) -> int:
             "replay": True,
             "gate": None,
             "health": None,
+            "strip": None,
             "sinks": config.line.sinks.model_copy(update={"keep_all": True}),
             # Without this, steel that was inspected live would be in the records twice.
             "records": config.line.records.model_copy(update={"enabled": arguments.records}),

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from inspector.commands.private_folder import private_folder
 from inspector.config.line import LineConfig, LoadedConfig
+from inspector.config.plans import PlanSettings
 from inspector.config.toml import read_bytes
 from inspector.engine.manifest import read_manifest
 from inspector.errors import InputError
@@ -80,13 +81,27 @@ def run_session(
         recipe.write_bytes(read_bytes(line.recipe))
         sinks = line.sinks.model_copy(update={"out": out})
         line = line.model_copy(
-            update={"links": links, "sinks": sinks, "recipe": recipe, "identity": config.identity}
+            update={
+                "links": links,
+                "sinks": sinks,
+                "recipe": recipe,
+                "plans": _kept_plans(line, out),
+                "identity": config.identity,
+            }
         )
         _write(out / CONFIG_NAME, line.json_for_people(), 0o640)
         resolved = links / CONFIG_NAME
         _write(resolved, line.json_for_stages(), 0o600)
         with Bar(quiet=quiet) as bar:
-            process = Line(resolved, config.identity, list(line.cameras), links, bar.show, control)
+            process = Line(
+                resolved,
+                config.identity,
+                list(line.cameras),
+                links,
+                bar.show,
+                control,
+                with_strip=line.strip is not None,
+            )
             try:
                 stopped = process.run(stop)
             finally:
@@ -95,6 +110,16 @@ def run_session(
                 if report and summary and (not stop or summary["captured"] <= QUICK_REPORT_FRAMES):
                     write_report(out)
     return Finished(out, summary, stop.exit_code if stopped else 0)
+
+
+def _kept_plans(line: LineConfig, out: Path) -> dict[str, PlanSettings]:
+    """Copy the plans beside the recipe."""
+    kept = {}
+    for name, plan in line.plans.items():
+        copy = out / f"plan-{name}.toml"
+        copy.write_bytes(read_bytes(plan.recipe))
+        kept[name] = plan.model_copy(update={"recipe": copy})
+    return kept
 
 
 def _shared_bytes(line: LineConfig) -> int:

@@ -20,6 +20,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
+from inspector.config.strip import StripSettings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.core.tiling import Fit
 from inspector.errors import ConfigError
@@ -193,6 +195,21 @@ class SimulatorSettings(BaseModel):
     frames_per_second: Positive | None = None
     """Pace of a camera that does not wait (frames are shed when the line is behind); None runs as fast as the
     line takes frames."""
+    strip_width: Annotated[int, Field(ge=64)] | None = None
+    """Columns of the strip, of which this camera sees `width` from `first_column` on; None is `width`."""
+    first_column: Annotated[int, Field(ge=0)] = 0
+    mirrored: bool = False
+    """The camera's first column is the last one of what it sees."""
+    roll_period_px: Annotated[float, Field(ge=64.0)] | None = None
+    """Rows after which a roll leaves its mark again; None has no such roll."""
+    roll_missed_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+    """Share of a roll's turns without a mark."""
+
+    @model_validator(mode="after")
+    def _on_the_strip(self) -> "SimulatorSettings":
+        if self.first_column + self.width > (self.strip_width or self.width):
+            raise ValueError("first_column + width must not be over strip_width")
+        return self
 
 
 class PythonSettings(BaseModel):
@@ -403,6 +420,8 @@ class LineConfig(BaseSettings):
     recipe: Path
     trusted_keys: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
     """Public ed25519 keys, hex: only engines signed with one of them are opened; empty accepts any engine."""
+    plans: dict[Annotated[str, Field(pattern=PLAN_NAME)], PlanSettings] = {}
+    """Other recipes for certain grades and customers; `recipe` is the default."""
     coil: str | None = None
     """Coil on the line, when the source does not name it."""
     deadline_ms: Annotated[float, Field(gt=0.0, le=3_600_000.0)] = 500.0
@@ -418,6 +437,8 @@ class LineConfig(BaseSettings):
     """The gate; None only records verdicts. A replay never has one."""
     health: HealthSettings | None = None
     """The health server; None starts none. A replay never has one."""
+    strip: StripSettings | None = None
+    """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
     links: Path = Field(default_factory=default_links)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; created for its owner only."""
     replay: bool = False
@@ -462,6 +483,13 @@ class LineConfig(BaseSettings):
                 raise ValueError(f"camera {name!r}: use letters, digits, - and _, at most 64")
         return cameras
 
+    @model_validator(mode="after")
+    def _known_cameras(self) -> "LineConfig":
+        for name in self.strip.cameras if self.strip is not None and not self.replay else ():
+            if name not in self.cameras:
+                raise ValueError(f"strip.cameras.{name}: no such camera; there is {', '.join(self.cameras)}")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -483,6 +511,10 @@ class LoadedConfig:
         self.line = line
         self.identity = identity
         """Name and content hash."""
+
+    def plans(self) -> PlanSet:
+        """Load the line's recipe and plans; raises ConfigError."""
+        return load_plans(self.line.recipe, self.line.plans)
 
     def with_engine(self, engine: Path) -> "LoadedConfig":
         """The same line with another engine folder."""
@@ -581,12 +613,16 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
         update={
             "engine": base / line.engine,
             "recipe": base / line.recipe,
+            "plans": {
+                name: plan.model_copy(update={"recipe": base / plan.recipe}) for name, plan in line.plans.items()
+            },
             "cameras": cameras,
             "backend": line.backend.model_copy(update={"cache": cache and base / cache}),
             "sinks": line.sinks.model_copy(update={"out": base / line.sinks.out}),
             "records": line.records.model_copy(
                 update={"url": _absolute_url(line.records.url, base / line.sinks.out, base)}
             ),
+            "strip": line.strip and line.strip.model_copy(update={"folder": base / line.strip.folder}),
             "links": base / line.links,
             "view": line.view.model_copy(update={"keys": line.view.keys and base / line.view.keys}),
         }

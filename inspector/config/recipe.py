@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.core.picture import LEARN_FRAMES, PictureCheck
-from inspector.core.rules import BoundRecipe, EngineClasses, score_thresholds
+from inspector.core.rules import PLAIN, BoundRecipe, EngineClasses, Seen, score_thresholds
+from inspector.core.strip.quality import ANY, CoilRule, CoilRules, CoilVerdict, Zone
 from inspector.errors import ConfigError
 
 MmPerPx = Annotated[float, Field(ge=1e-4, le=1000.0)]
@@ -26,6 +27,10 @@ class ClassRule(BaseModel):
     """A pixel is this defect where 1 − p(normal) ≥ threshold; None uses the engine's, chosen on validation."""
     min_area_mm2: Annotated[float, Field(ge=0.0)] | None = None
     """Smaller ones are not defects; None uses the engine's, chosen on validation."""
+    min_length_mm: Annotated[float, Field(ge=0.0)] = 0.0
+    """Shorter ones along the strip are not defects."""
+    min_width_mm: Annotated[float, Field(ge=0.0)] = 0.0
+    """Narrower ones across the strip are not defects."""
 
 
 Grey = Annotated[float, Field(ge=0.0, le=255.0)]
@@ -84,6 +89,68 @@ class PictureRules(BaseModel):
         return PictureCheck(self.given(), self.learn_frames) if self.checks else None
 
 
+class CoilRuleSettings(BaseModel):
+    """One limit of a coil."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: Annotated[str, Field(alias="class", min_length=1)]
+    """A class, or * for all."""
+    verdict: Literal["hold", "downgrade"]
+    zone: Zone = Zone.ANY
+    min_severity: Annotated[int, Field(ge=1, le=9)] = 1
+    max_per_coil: Annotated[int, Field(ge=0)] | None = None
+    max_per_m: Annotated[int, Field(ge=0)] | None = None
+    max_length_mm: Annotated[float, Field(ge=0.0)] | None = None
+    max_area_mm2: Annotated[float, Field(ge=0.0)] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if (self.max_per_coil, self.max_per_m, self.max_length_mm, self.max_area_mm2) == (None,) * 4:
+            raise ValueError("a rule needs max_per_coil, max_per_m, max_length_mm or max_area_mm2")
+        return self
+
+
+class CoilSettings(BaseModel):
+    """What this product asks of a coil."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    edge_mm: Annotated[float, Field(ge=0.0)] = 50.0
+    """Width of the zone `edge` on either side."""
+    head_m: Annotated[float, Field(ge=0.0)] = 0.0
+    tail_m: Annotated[float, Field(ge=0.0)] = 0.0
+    """Lengths of the zones `head` and `tail`."""
+    max_uninspected_m: Annotated[float, Field(ge=0.0)] | None = None
+    """More uninspected steel holds the coil; None allows any."""
+    hold_roll_marks: bool = True
+    """A roll mark holds the coil; otherwise it is only reported."""
+    severity_mm2: dict[str, tuple[Annotated[float, Field(gt=0.0)], ...]] = {}
+    """By class: areas from which a defect has severity 2, 3, …"""
+    rules: tuple[CoilRuleSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        for name, limits in self.severity_mm2.items():
+            if list(limits) != sorted(set(limits)):
+                raise ValueError(f"severity_mm2.{name}: areas must rise")
+        return self
+
+    def bind(self) -> CoilRules:
+        """The rules as the core takes them."""
+        rules = tuple(
+            CoilRule(
+                each.name, CoilVerdict(each.verdict), each.zone, each.min_severity, each.max_per_coil,
+                each.max_per_m, each.max_length_mm, each.max_area_mm2,
+            )
+            for each in self.rules
+        )  # fmt: skip
+        uninspected_mm = None if self.max_uninspected_m is None else 1000 * self.max_uninspected_m
+        return CoilRules(
+            rules, dict(self.severity_mm2), self.edge_mm, 1000 * self.head_m, 1000 * self.tail_m, uninspected_mm
+        )
+
+
 class Recipe(BaseModel):
     """One product's rules, as written in recipe.toml."""
 
@@ -94,6 +161,14 @@ class Recipe(BaseModel):
     mm_per_px_along: MmPerPx
     classes: Annotated[dict[str, ClassRule], Field(min_length=1)]
     picture: PictureRules = PictureRules()
+    coil: CoilSettings = CoilSettings()
+
+    @model_validator(mode="after")
+    def _known_classes(self) -> Self:
+        for name in (*self.coil.severity_mm2, *(rule.name for rule in self.coil.rules if rule.name != ANY)):
+            if name not in self.classes:
+                raise ValueError(f"coil: no class {name}; there is {', '.join(self.classes)}, and * for all")
+        return self
 
 
 class LoadedRecipe:
@@ -104,8 +179,8 @@ class LoadedRecipe:
         self.recipe = recipe
         self.identity = f"{recipe.name}@{digest[:12]}"
 
-    def bind(self, engine: EngineClasses) -> BoundRecipe:
-        """Bind the rules to an engine's classes; raises ConfigError when the two do not fit.
+    def bind(self, engine: EngineClasses, seen: Seen = PLAIN) -> BoundRecipe:
+        """Bind the rules to an engine's classes and a camera; raises ConfigError when the first two do not fit.
 
         Every class of the engine needs a rule: a forgotten class would be an escape by oversight.
         """
@@ -123,7 +198,8 @@ class LoadedRecipe:
         ]
         if wrong:
             raise ConfigError(f"{self.path}: {'; '.join(wrong)}")
-        mm2_per_px = recipe.mm_per_px_across * recipe.mm_per_px_along
+        across, along = recipe.mm_per_px_across, recipe.mm_per_px_along
+        mm2_per_px = across * along
         thresholds, areas = {}, [0.0]
         for name, threshold, area_px in zip(classes, engine.thresholds[1:], engine.min_area_px[1:], strict=True):
             rule = recipe.classes[name]
@@ -135,8 +211,12 @@ class LoadedRecipe:
             rejects=(False, *(recipe.classes[name].action == "reject" for name in classes)),
             min_area_mm2=tuple(areas),
             score_thresholds=score_thresholds(engine.names, thresholds),
-            mm_per_px_across=recipe.mm_per_px_across,
-            mm_per_px_along=recipe.mm_per_px_along,
+            mm_per_px_across=seen.mm_per_px_across or across,
+            mm_per_px_along=seen.mm_per_px_along or along,
+            offset_across_mm=seen.offset_across_mm,
+            mirrored=seen.mirrored,
+            min_length_mm=(0.0, *(recipe.classes[name].min_length_mm for name in classes)),
+            min_width_mm=(0.0, *(recipe.classes[name].min_width_mm for name in classes)),
         )
 
 

@@ -49,7 +49,7 @@ def judge(
         component = part.component
         total_mm2 = part.area_so_far_px * mm2_per_px
         least_mm2 = min(recipe.min_area_mm2[kind] for kind in component.joined or (component.kind,))
-        if total_mm2 < least_mm2:
+        if total_mm2 < least_mm2 or _too_small(part, recipe):
             continue
         defect = Defect(
             id=part.defect_id,
@@ -58,7 +58,7 @@ def judge(
             box=component.box,
             area_px=component.area_px,
             area_mm2=round(component.area_px * mm2_per_px, 2),
-            across_mm=round((component.centre_px[0] + 0.5) * recipe.mm_per_px_across, 2),
+            across_mm=round(recipe.across_mm(component.centre_px[0] + 0.5), 2),
             along_mm=round(position_mm + (component.centre_px[1] + 0.5) * recipe.mm_per_px_along, 2),
             score=round(component.score, 4),
         )
@@ -68,6 +68,18 @@ def judge(
             codes.append(DEFECT)
     decision = Decision.REJECT if reasons else Decision.ACCEPT
     return Judgement(decision, tuple(reasons), tuple(codes), tuple(defects))
+
+
+def _too_small(part: Part, recipe: BoundRecipe) -> bool:
+    """Whether a defect is shorter or narrower than its class's rule asks; a continued one is long enough."""
+    kind, (_, _, width_px, height_px) = part.component.kind, part.component.box
+    short = (
+        bool(recipe.min_length_mm)
+        and not part.continues
+        and not part.component.bottom.size
+        and height_px * recipe.mm_per_px_along < recipe.min_length_mm[kind]
+    )
+    return short or (bool(recipe.min_width_mm) and width_px * recipe.mm_per_px_across < recipe.min_width_mm[kind])
 
 
 def shorten(judgement: Judgement, most: int) -> Judgement:

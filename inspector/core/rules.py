@@ -1,6 +1,7 @@
 """Thresholds and rules by class: which pixels are defects, and which defects reject a frame."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
@@ -31,6 +32,23 @@ class EngineClasses:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """How one camera sees the strip."""
+
+    mm_per_px_across: float | None = None
+    mm_per_px_along: float | None = None
+    """None is the recipe's."""
+    offset_across_mm: float = 0.0
+    """Place of the frame's first column across the strip."""
+    mirrored: bool = False
+    """Whether columns count towards smaller places across."""
+
+
+PLAIN: Final = Seen()
+"""A camera that sees the strip from its first column on, at the recipe's scale."""
+
+
+@dataclass(frozen=True, slots=True)
 class BoundRecipe:
     """A recipe bound to one engine's classes: tables indexed by kind; index 0 (normal) is unused."""
 
@@ -43,6 +61,17 @@ class BoundRecipe:
     """uint8 [K+1]: a pixel is a defect where score ≥ score_thresholds[kind]."""
     mm_per_px_across: float
     mm_per_px_along: float
+    offset_across_mm: float = 0.0
+    mirrored: bool = False
+    min_length_mm: tuple[float, ...] = ()
+    """By kind, along the strip; empty asks for none."""
+    min_width_mm: tuple[float, ...] = ()
+    """By kind, across the strip; empty asks for none."""
+
+    def across_mm(self, column_px: float) -> float:
+        """Place of a column across the strip."""
+        from_first_mm = column_px * self.mm_per_px_across
+        return self.offset_across_mm + (-from_first_mm if self.mirrored else from_first_mm)
 
     @property
     def min_area_px(self) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ from inspector.core.defects import Candidates, find_candidates, find_components
 from inspector.core.judge import NOT_CROWDED, judge, shorten
 from inspector.core.ledger import Settled
 from inspector.core.rules import BoundRecipe
-from inspector.values import Announcement, Code, Decision, Inspection, Pixels, Uninspected, Verdict
+from inspector.values import Announcement, Code, Decision, Inspection, Pixels, StripPlace, Uninspected, Verdict
 
 SettledFrame = Settled[Announcement, Inspection]
 
@@ -69,9 +69,13 @@ class VerdictMaker:
     """Makes one camera's verdicts, in the order of its frames."""
 
     def __init__(
-        self, camera: str, recipes: Mapping[str, BoundRecipe], engine: str, quota: "Quota | None" = None
+        self,
+        camera: str,
+        recipes: Mapping[str, Mapping[str, BoundRecipe]],
+        engine: str,
+        quota: "Quota | None" = None,
     ) -> None:
-        """`recipes` maps an engine's identity to the recipe bound to it; `engine` is the current one. `quota`
+        """`recipes` are the plans by engine and name, the default first; `engine` is the current one. `quota`
         limits the defects that verdicts list; without it they list all."""
         self._quota = quota or Quota(None)
         self._camera = camera
@@ -90,7 +94,7 @@ class VerdictMaker:
             verdict = self._uninspected(announcement, fault or NO_RESULT)
             return Outcome(verdict, total_ms=self._total_ms(settled, now_ns))
         self._engine = result.engine
-        recipe = self._recipes[result.engine]
+        recipe = self._plan(announcement)
         candidates = None
         parts: list[Part] = []
         crowded: Mapping[int, int] = NOT_CROWDED
@@ -127,8 +131,14 @@ class VerdictMaker:
             file=announcement.file,
             ingest_epoch=announcement.ingest_epoch,
             codes=judgement.codes,
+            strip=_strip(announcement),
         )
         return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns))
+
+    def _plan(self, announcement: Announcement) -> BoundRecipe:
+        """The plan that the announcement names, for the current engine; else the default."""
+        plans = self._recipes[self._engine]
+        return plans.get(announcement.recipe) or next(iter(plans.values()))
 
     def _uninspected(self, announcement: Announcement, why: Uninspected) -> Verdict:
         return Verdict(
@@ -140,12 +150,13 @@ class VerdictMaker:
             decision=Decision.UNINSPECTED,
             reasons=(why.text,),
             defects=(),
-            recipe=self._recipes[self._engine].identity,
+            recipe=self._plan(announcement).identity,
             engine=self._engine,
             stage_ms={},
             file=announcement.file,
             ingest_epoch=announcement.ingest_epoch,
             codes=(why.code,),
+            strip=_strip(announcement),
         )
 
     def _total_ms(self, settled: SettledFrame, now_ns: int) -> float | None:
@@ -157,7 +168,7 @@ class VerdictMaker:
         known = last or later
         if known is None:
             raise ValueError(f"frame {frame_id} of camera {self._camera}: nothing is known of it")
-        pitch_mm = known.height * self._recipes[self._engine].mm_per_px_along
+        pitch_mm = known.height * self._plan(known).mm_per_px_along
         captured_ns = known.captured_ns
         if last is not None and later is not None and later.frame_id > last.frame_id:
             share = (frame_id - last.frame_id) / (later.frame_id - last.frame_id)
@@ -171,12 +182,17 @@ class VerdictMaker:
             known.position_mm + (frame_id - known.frame_id) * pitch_mm,
             known.height,
             known.coil,
+            recipe=known.recipe,
         )
 
 
 def _contradiction(announcement: Announcement, result: Inspection) -> Uninspected | None:
     """Why a result cannot belong to this frame; None when it can."""
     return IMPOSSIBLE if result.received_ns < announcement.captured_monotonic_ns else None
+
+
+def _strip(announcement: Announcement) -> StripPlace | msgspec.UnsetType:
+    return msgspec.UNSET if announcement.strip is None else announcement.strip
 
 
 def _ms(start_ns: int, end_ns: int) -> float:

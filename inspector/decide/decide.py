@@ -7,11 +7,12 @@ from typing import Final
 import msgspec
 import structlog
 
+from inspector.config.plans import PlanSet
 from inspector.config.recipe import LoadedRecipe
 from inspector.core import flow
 from inspector.core.ledger import CameraLedger
 from inspector.core.pace import Pace
-from inspector.core.rules import EngineClasses
+from inspector.core.rules import PLAIN, BoundRecipe, EngineClasses, Seen
 from inspector.core.tally import Tally
 from inspector.core.verdicts import Outcome, Quota, SettledFrame, VerdictMaker
 from inspector.decide.camera import Camera, next_frame
@@ -33,6 +34,10 @@ TURN_FRAMES: Final = 64
 TURN_LOST_FRAMES: Final = 100
 """Most frames of one camera's long gaps settled in a turn, in addition to its current frames."""
 
+WORKER_SENDER: Final = "worker"
+
+NO_VIEWS: Final[Mapping[str, Seen]] = MappingProxyType({})
+
 log = structlog.get_logger()
 
 
@@ -49,15 +54,23 @@ class Decide:
         defects_per_second: float | None = None,
         rates: Mapping[str, float] = MappingProxyType({}),
         captured_before: Callable[[str], list[End]] = lambda _: [],
+        plans: PlanSet | None = None,
+        seen: Mapping[str, Seen] = NO_VIEWS,
     ) -> None:
         """`defects_per_second` limits the defects that verdicts list: see `Quota`. `rates` are the stated frame
-        rates of free-running cameras. `captured_before` returns what a camera's ingests have captured."""
+        rates of free-running cameras. `captured_before` returns what a camera's ingests have captured. `plans` are
+        all plans, `recipe` is the default one; `seen` says how each camera sees the strip."""
         self._captured_before = captured_before
         self._defects_per_second = defects_per_second
-        self._recipe, self._engine, self._deadline_ns = recipe, engine.engine, deadline_ns
-        self._recipes = {engine.engine: recipe.bind(engine)}
-        """By engine: several workers may run at once, and one may replace another."""
+        self._plans = plans or PlanSet(recipe, {}, ())
+        self._engine, self._deadline_ns = engine.engine, deadline_ns
+        self._seen = {camera: seen.get(camera, PLAIN) for camera in cameras}
+        self._recipes: dict[str, dict[str, dict[str, BoundRecipe]]] = {camera: {} for camera in cameras}
+        """By camera, engine and plan: several workers may run at once, and one may replace another."""
+        self._lowest_steps: dict[str, int] = {}
+        """By engine."""
         self._names = engine.names
+        self._bind(engine)
         self._cameras = {
             name: Camera(self._fresh(), self._maker(name), Pace(rates[name]) if name in rates else None)
             for name in cameras
@@ -95,11 +108,16 @@ class Decide:
         """Whether the gate must reject because a message was refused recently."""
         return self.refused_ns is not None and now_ns - self.refused_ns < REFUSED_HOLD_NS
 
+    def _bind(self, engine: EngineClasses) -> None:
+        for camera, of_camera in self._recipes.items():
+            of_camera[engine.engine] = self._plans.bind(engine, self._seen[camera])
+        self._lowest_steps[engine.engine] = self._plans.lowest_step(engine)
+
     def _fresh(self) -> CameraLedger[Announcement, Inspection]:
         return CameraLedger(self._deadline_ns)
 
     def _maker(self, camera: str) -> VerdictMaker:
-        return VerdictMaker(camera, self._recipes, self._engine, Quota(self._defects_per_second))
+        return VerdictMaker(camera, self._recipes[camera], self._engine, Quota(self._defects_per_second))
 
     def resume_gaps(self, camera: str, gaps: list[tuple[int, int, int]]) -> None:
         """Settle frames, (ingest epoch, first id, one past the last), that an earlier decide left out."""
@@ -177,8 +195,8 @@ class Decide:
 
     def _foreign_recipe(self, sender: str, recipe: str) -> Uninspected | None:
         """Why a frame that passed `sender` cannot be judged; None when sender and decide use the same recipe."""
-        own = self._recipe.identity
-        if recipe in ("", own):
+        own = self._plans.identity
+        if recipe in ("", own) or (sender != WORKER_SENDER and recipe in self._plans.identities):
             self.foreign_recipes.pop(sender, None)
             return None
         self.foreign_recipes[sender] = recipe
@@ -191,7 +209,7 @@ class Decide:
         refused: WireError | None = None
         answers = decode_results(parts)
         engine = answers.engine
-        if engine.engine not in self._recipes:
+        if engine.engine not in self._lowest_steps:
             self._meet(engine)
         self._engine = engine.engine
         self.worker_heard_ns = now_ns
@@ -200,8 +218,8 @@ class Decide:
         if self._meters is not None:
             self._meters.worker(engine.engine, answers.worker)
         # One name for all workers: one that is gone cannot leave the line unhealthy.
-        fault = self._foreign_recipe("worker", answers.filter.recipe)
-        lowest = self._recipes[engine.engine].lowest_step
+        fault = self._foreign_recipe(WORKER_SENDER, answers.filter.recipe)
+        lowest = self._lowest_steps[engine.engine]
         if fault is None and answers.filter.lowest_step > lowest:
             # The same recipe and engine give the same step, so one of the two computes it differently.
             fault = Uninspected(
@@ -224,7 +242,7 @@ class Decide:
                 f"results of {engine.engine}, whose classes are {', '.join(engine.names)}: "
                 f"this line's are {', '.join(self._names)}"
             )
-        self._recipes[engine.engine] = self._recipe.bind(engine)
+        self._bind(engine)
         log.info("results come from another engine", engine=engine.engine)
 
     def _take(self, result: Result, fault: Uninspected | None) -> None:

@@ -11,7 +11,6 @@ import structlog
 import zmq
 
 from inspector.config.line import CameraSettings, LineConfig, LoadedConfig
-from inspector.config.recipe import load_recipe
 from inspector.core.verdicts import DEFECTS_PER_SECOND, Outcome
 from inspector.decide.decide import Decide
 from inspector.decide.monitor import Watch
@@ -56,8 +55,9 @@ def main(config: LoadedConfig) -> None:
     line = config.line
     make_own_folder(line.links)
     folder = open_trusted(line.engine, line.trusted_keys)
-    recipe = load_recipe(line.recipe)
-    bound = recipe.bind(folder.classes)
+    plans = config.plans()
+    recipe = plans.default
+    bound = plans.for_sinks(folder.classes)
     notifier = Notifier()
     watch = Watch(line.health, config, bound, folder.identity) if line.health is not None else None
     meters = watch.meters if watch is not None else None
@@ -70,6 +70,8 @@ def main(config: LoadedConfig) -> None:
         None if line.replay else DEFECTS_PER_SECOND,
         stated_rates(line),
         (lambda _: []) if line.replay else partial(captured_by_ingests, line.links),
+        plans,
+        {} if line.strip is None else {camera: line.strip.camera(camera).seen() for camera in line.cameras},
     )
     with (
         hold_place("decide", line.links),

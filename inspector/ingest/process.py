@@ -33,6 +33,7 @@ from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_p
 from inspector.wire.messages import Begin, End, Fault, Idle, News, Readings, encode
 from inspector.wire.pixel_ring import PixelRing
 from inspector.wire.positions import PlaceFile
+from inspector.wire.strip_files import StripReader
 
 FRAMES_LINGER_MS: Final = 500
 """How long to keep unsent frames for a missing worker at the end, ms; decide already knows their ids."""
@@ -69,6 +70,18 @@ log = structlog.get_logger()
 Socket = zmq.Socket[bytes]
 
 
+OLDEST_CAPTURE_NS: Final = 10_000_000_000
+"""A capture time further back than this is of another clock."""
+
+
+def _age_ns(captured_ns: int | None) -> int:
+    """How long ago a source captured a frame; 0 if it does not say, or the PC's clock was set meanwhile."""
+    if captured_ns is None:
+        return 0
+    age_ns = time.time_ns() - captured_ns
+    return age_ns if 0 < age_ns < OLDEST_CAPTURE_NS else 0
+
+
 class Announcer:
     """Numbers a camera's captures, and announces each to decide before its pixels are sent."""
 
@@ -87,19 +100,24 @@ class Announcer:
         learned: LearnedLimits | None = None,
         count: CaptureCount | None = None,
         measured: Measured | None = None,
+        strip: StripReader | None = None,
+        mm_per_px_along: float | None = None,
     ) -> None:
         """`height` is the assumed frame height, px, until the first frame is read. `places` stores a live
         camera's positions, `learned` its picture limits, `count` how many frames it captured; `measured` measures
-        the camera itself."""
+        the camera itself. `strip` says where a frame lies and on which coil. `mm_per_px_along` is the camera's, if
+        it differs from the recipe's."""
         self._count = count
         self._measured, self._readings = measured, dict[str, float]()
+        self._strip = strip
         self._picture, self._learned = picture, learned
         self._camera = camera
         self._pulse = pulse
         self._news_s = time.monotonic()
         self._news = news
         self._stop = stop
-        self._mm_per_px, self._recipe = recipe.recipe.mm_per_px_along, recipe.identity
+        self._mm_per_px = mm_per_px_along or recipe.recipe.mm_per_px_along
+        self._recipe = recipe.identity
         self._coil = coil
         self._places = places
         self._next_mm, self._next_ns = 0.0, time.time_ns()
@@ -133,9 +151,16 @@ class Announcer:
         if self._places is not None and frame_id == 0:
             # At the first frame, not at the start: a camera may take seconds to give one.
             self._next_mm = self._places.start_mm(captured_monotonic_ns)
-        position_mm = self._next_mm if capture.position_mm is None else capture.position_mm
         if capture.pixels is not None:
             self._height = capture.pixels.shape[0]
+        position_mm = self._next_mm if capture.position_mm is None else capture.position_mm
+        coil = self._coil if capture.coil is None else capture.coil
+        place, recipe = None, self._recipe
+        if self._strip is not None and capture.position_mm is None:
+            at_ns = captured_monotonic_ns - _age_ns(capture.captured_ns)
+            length_mm = self._height * self._mm_per_px
+            position_mm, place, of_book, plan = self._strip.locate(at_ns, length_mm, position_mm)
+            coil, recipe = of_book or coil, plan or recipe
         self._next_mm, self._next_ns = position_mm + self._height * self._mm_per_px, captured_ns
         if self._places is not None:
             self._places.keep(position_mm, captured_monotonic_ns)
@@ -150,10 +175,11 @@ class Announcer:
                 captured_monotonic_ns,
                 position_mm,
                 self._height,
-                self._coil if capture.coil is None else capture.coil,
+                coil,
                 fault,
                 capture.file,
-                self._recipe,
+                recipe,
+                place,
             )
         )
         if capture.pixels is None:
@@ -284,6 +310,8 @@ def main(config: LoadedConfig, camera: str) -> None:
                 learned,
                 count,
                 source if isinstance(source, Measured) else None,
+                _open_strip(config, camera),
+                None if line.strip is None else line.strip.camera(camera).mm_per_px_along,
             )
             dispatch = Dispatch(
                 frames,
@@ -314,6 +342,13 @@ def _first_height_px(source: Source, of_engine_px: int) -> int:
     engine's."""
     _, (height, _) = next(source.sizes(), ("", (of_engine_px, 0)))
     return height
+
+
+def _open_strip(config: LoadedConfig, camera: str) -> StripReader | None:
+    line = config.line
+    if line.strip is None:
+        return None
+    return StripReader(line.links, line.strip.speeds(), line.strip.camera(camera).offset_along_mm)
 
 
 def slots_for(frame_bytes: int, batch: int) -> int:

@@ -19,6 +19,7 @@ from inspector.render.colours import kind_colour, kind_dashes
 from inspector.render.local_time import moment
 from inspector.render.numbers import frames, metres
 from inspector.render.page import page_environment
+from inspector.report.coil_card import CoilCard, coil_card, find_coil, span_of
 from inspector.report.coil_map import CoilMap, draw_coil_map
 from inspector.report.latency_chart import TOTAL, LatencyChart, StageTimes, chart_latency
 from inspector.report.map_marks import TILES, mark_path
@@ -57,6 +58,7 @@ class Report:
     notes: tuple[str, ...]
     maps: tuple[CoilMap, ...]
     maps_left: int
+    coil: CoilCard | None
     kinds: tuple[KindLine, ...]
     rules: RunRules | None
     recorded_only: bool
@@ -85,6 +87,8 @@ def write_report(
     Raises InputError if no verdict can be read or selected, WorkError if the report cannot be written.
     """
     selection = selection or Selection()
+    coil = find_coil(folder, config, selection.coil)
+    selection.span = None if coil is None else span_of(coil)
     files = VerdictFiles(folder, selection)
     rejects = folder / REJECTS_FOLDER
     pictured = rejects.is_dir()
@@ -101,7 +105,7 @@ def write_report(
         raise InputError(f"{error.filename or folder}: {error.strerror}: no report can be made of it") from error
     if not figures.captured and not selection.everything:
         raise InputError(f"{folder}: {selection.nothing()}")
-    report = _compose(figures, folder, selection, config, files)
+    report = _compose(figures, folder, selection, config, files, None if coil is None else coil_card(coil))
     name = quote(f"report-{selection.name()}" if selection.name() else "report", safe=" ")
     path = to or folder / f"{name}.html"
     try:
@@ -113,7 +117,12 @@ def write_report(
 
 
 def _compose(
-    figures: RunFigures, folder: Path, selection: Selection, config: LoadedConfig | None, files: VerdictFiles
+    figures: RunFigures,
+    folder: Path,
+    selection: Selection,
+    config: LoadedConfig | None,
+    files: VerdictFiles,
+    coil: CoilCard | None,
 ) -> Report:
     whole_run = selection.everything and not files.rotated and config is None
     summary, notes = _summary(folder, figures) if whole_run else (None, [])
@@ -151,6 +160,7 @@ def _compose(
         notes=tuple(notes),
         maps=maps,
         maps_left=len(strips) - len(maps),
+        coil=coil,
         kinds=kind_lines(kinds, rules),
         rules=rules,
         recorded_only=any(0 in strip.defects.rejected for strip in strips),

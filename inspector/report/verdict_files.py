@@ -22,6 +22,25 @@ COILS_TOLD: Final = 12
 """Most coils named when the requested one is not there."""
 
 
+SPAN_SLACK_NS: Final = 60_000_000_000
+"""A coil's frames are captured at most this long before its start was said, and after its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoilSpan:
+    """A coil's place on the strip, and its time."""
+
+    start_mm: float
+    end_mm: float
+    started_ns: int
+    ended_ns: int
+
+    def holds(self, verdict: Verdict) -> bool:
+        """Whether the frame's first row is on the coil."""
+        in_time = self.started_ns - SPAN_SLACK_NS <= verdict.captured_ns <= self.ended_ns + SPAN_SLACK_NS
+        return in_time and self.start_mm <= verdict.position_mm < self.end_mm
+
+
 @dataclass(slots=True)
 class Selection:
     """The verdicts to report, all by default. It also notes what else was read, for the error if none fits."""
@@ -31,6 +50,8 @@ class Selection:
     """As the user wrote it, such as 8h."""
     since_ns: int | None = None
     """Start of `last`."""
+    span: CoilSpan | None = None
+    """Where `coil` lies, if its result is on record: then its frames are found by their place, not their label."""
     coils_met: set[str] = field(default_factory=set)
     newest_ns: int = 0
 
@@ -46,7 +67,9 @@ class Selection:
             self.coils_met.add(verdict.coil)
         if self.since_ns is not None and verdict.captured_ns < self.since_ns:
             return False
-        return self.coil is None or verdict.coil == self.coil
+        if self.coil is None:
+            return True
+        return verdict.coil == self.coil if self.span is None else self.span.holds(verdict)
 
     def nothing(self) -> str:
         """Return why no verdict fits, and what would."""

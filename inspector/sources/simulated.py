@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
 
+import numpy as np
 import structlog
 
 from inspector.config.line import SimulatorSettings
 from inspector.sources.base import WhenBehind
 from inspector.sources.simulator import SimulatedFrame, StripSettings, strip
-from inspector.values import Capture
+from inspector.values import Capture, Pixels
 
 SLOW_S: Final = 2.0
 """Delay behind the pace at which the simulator counts as too slow, seconds; a merely busy PC catches up
@@ -38,7 +39,9 @@ class SimulatorSource:
             StripSettings(
                 seed=settings.seed,
                 height=settings.height,
-                width=settings.width,
+                width=settings.strip_width or settings.width,
+                roll_period_px=settings.roll_period_px,
+                roll_missed_share=settings.roll_missed_share,
                 defective_share=settings.defective_share,
                 coil_frames=settings.coil_frames,
             )
@@ -83,7 +86,15 @@ class SimulatorSource:
                         frames_per_second=rate,
                         rendered_per_second=round(index / (time.monotonic() - started_s), 1),
                     )
-            yield Capture(frame.pixels, coil=frame.coil)
+            yield Capture(self._seen(frame.pixels), coil=frame.coil)
+
+    def _seen(self, strip: Pixels) -> Pixels:
+        """The part of the strip that this camera sees."""
+        settings = self._settings
+        if settings.strip_width is None and not settings.mirrored:
+            return strip
+        part = strip[:, settings.first_column : settings.first_column + settings.width]
+        return np.ascontiguousarray(part[:, ::-1] if settings.mirrored else part)
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """Yield the common size of all frames."""

@@ -16,7 +16,7 @@ from inspector.runtime.notify import PROGRESS, SETTLED
 from inspector.runtime.stop import StopRequest
 from inspector.supervisor.children import Child, Children
 from inspector.supervisor.swap import Swaps
-from inspector.supervisor.table import DECIDE, INGEST, PROCESSES, WORKER, Process
+from inspector.supervisor.table import DECIDE, INGEST, PROCESSES, STRIP, WORKER, Process
 
 START_TIMEOUT_S: Final = 120.0
 """Longest start of a process, seconds: a large engine compiles for tens of seconds the first time."""
@@ -42,7 +42,8 @@ class Line:
     """Runs a line from start to end.
 
     `config` is a resolved config file; `identity` is the name and hash of the original. `folder` is private to
-    this run. `control` is the socket for `inspector swap`; None takes no orders.
+    this run. `control` is the socket for `inspector swap`; None takes no orders. `with_strip` starts the strip
+    process, too.
     """
 
     def __init__(
@@ -53,7 +54,10 @@ class Line:
         folder: Path,
         on_progress: OnProgress,
         control: Path | None = None,
+        *,
+        with_strip: bool = False,
     ) -> None:
+        self._with_strip = with_strip
         self._cameras, self._on_progress = cameras, on_progress
         self._children = Children(config, identity, folder)
         self._swaps = None if control is None else Swaps(self._children, control, START_TIMEOUT_S)
@@ -67,6 +71,10 @@ class Line:
         """
         self._children.wake_once(stop)
         try:
+            if self._with_strip:
+                self._start_ready([STRIP], stop)
+                # The line inspects without it.
+                self._children.of(STRIP)[0].vital = False
             self._start_ready([DECIDE, WORKER], stop)
             if not stop:
                 self._start_ready([INGEST], stop)

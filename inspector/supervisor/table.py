@@ -26,5 +26,8 @@ INGEST: Final = Process("ingest", "inspector.ingest.process", True, "the source 
 WORKER: Final = Process("worker", "inspector.worker.process", False, "the golden frames passed")
 DECIDE: Final = Process("decide", "inspector.decide.process", False, "its links are bound and its sinks open")
 
-PROCESSES: Final = (DECIDE, WORKER, INGEST)
+STRIP: Final = Process("strip", "inspector.strip.process", False, "it follows the strip")
+"""Only on a line with a `[strip]` table."""
+
+PROCESSES: Final = (STRIP, DECIDE, WORKER, INGEST)
 """In start order; a line stops in reverse order."""

@@ -8,7 +8,6 @@ import zmq
 
 from inspector.backends import Backend, open_backend
 from inspector.config.line import LoadedConfig
-from inspector.config.recipe import load_recipe
 from inspector.core.batching import Batcher
 from inspector.engine.signature import open_trusted
 from inspector.errors import DeviceError
@@ -36,7 +35,7 @@ def main(config: LoadedConfig) -> None:
     line = config.line
     make_own_folder(line.links)
     folder = open_trusted(line.engine, line.trusted_keys)
-    recipe = load_recipe(line.recipe).bind(folder.classes)
+    plans = config.plans()
     structlog.contextvars.bind_contextvars(engine=folder.identity)
     notifier = Notifier()
     backend = open_backend(
@@ -59,7 +58,7 @@ def main(config: LoadedConfig) -> None:
             for camera in line.cameras
         ]
         pulse = Pulse(notifier, "frames")
-        clean = Filter(recipe.identity, recipe.lowest_step)
+        clean = Filter(plans.identity, plans.lowest_step(folder.classes))
         fit = line.frames.fit(folder.manifest.height, folder.manifest.width, folder.manifest.map_stride)
         worker = Worker(backend, clean, batcher, results, stop, int(line.deadline_ms * 1e6), pulse, fit)
         notifier.tell(**{READY: "1"})

@@ -177,6 +177,39 @@ CLOCKS: Final = Table(
     Column("hold_why", Text),
 )
 
+COILS: Final = Table(
+    "coils",
+    METADATA,
+    # A coil on a line's strip. It is written at its start and again, with the verdict, when it is judged.
+    Column("id", RowId, Identity(), primary_key=True),
+    Column("strip_key", String(36), nullable=False),  # the strip's folder: coils are numbered within it
+    Column("number", Integer, nullable=False),  # 1, 2, 3, … in the order of their starts
+    Column("line", Text, nullable=False),  # config: name and content hash
+    Column("coil", Text, nullable=False),
+    Column("grade", Text, nullable=False),  # empty if it was not stated, as customer
+    Column("customer", Text, nullable=False),
+    Column("width_mm", Double),  # as stated, as the next two
+    Column("thickness_mm", Double),
+    Column("stated_length_mm", Double),
+    Column("started_ns", BigInteger, nullable=False),
+    Column("ended_ns", BigInteger),
+    Column("start_mm", Double, nullable=False),  # position of the head on the strip
+    Column("end_mm", Double),
+    Column("length_mm", Double),  # by the encoder
+    Column("plan", Text, nullable=False),  # name; empty for the default
+    Column("plan_why", Text, nullable=False),
+    Column("recipe", Text, nullable=False),  # name and content hash
+    Column("verdict", String(16)),  # release, downgrade, hold; NULL until it is judged
+    Column("reasons", Text),  # a JSON list
+    Column("defects", Integer),
+    Column("counts", Text),  # JSON: class → defects
+    Column("uninspected_mm", Double),
+    Column("roll_marks", Text),  # a JSON list of texts
+    UniqueConstraint("strip_key", "number"),
+    Index("coils_by_coil", "coil"),
+    Index("coils_by_start", "started_ns"),
+)
+
 STRIP_DEFECTS: Final = "strip_defects"
 """View with one row per defect on the strip, over all frames that show it."""
 

@@ -49,7 +49,10 @@ MIN_ROWS: Final = 24
 LARGEST_SHARE: Final = 0.8
 """Largest width of a mark, as a share of the frame's width."""
 
-_DEFECT_STREAM, _BLEMISH_STREAM, _PROBE_STREAM = 3, 4, 5
+ROLL_MARK_PX: Final = 56
+"""Rows and columns of a roll's mark."""
+
+_DEFECT_STREAM, _BLEMISH_STREAM, _PROBE_STREAM, _ROLL_STREAM = 3, 4, 5, 6
 
 
 def _box(rng: np.random.Generator, kind: int, settings: StripSettings) -> tuple[int, int]:
@@ -182,7 +185,11 @@ class CoilPlan:
             first_row=edges.head_rows + EDGE_CLEARANCE_PX * (edges.head_rows > 0),
             end_row=surface.rows - edges.tail_rows - EDGE_CLEARANCE_PX * (edges.tail_rows > 0),
         )
-        self.defects = tuple(sorted(_defects(settings, steel, coil), key=lambda mark: mark.top))
+        marks = _roll_marks(settings, steel)
+        marks += [
+            mark for mark in _defects(settings, steel, coil) if not any(_overlap(mark, other) for other in marks)
+        ]
+        self.defects = tuple(sorted(marks, key=lambda mark: mark.top))
         self.blemishes = tuple(sorted(_blemishes(settings, coil), key=lambda mark: mark.top))
 
 
@@ -200,6 +207,22 @@ def _defects(settings: StripSettings, steel: _Steel, coil: int) -> list[Mark]:
                 if not any(_overlap(mark, other) for other in near)
             ]
     return marks
+
+
+def _roll_marks(settings: StripSettings, steel: _Steel) -> list[Mark]:
+    """The marks of the roll: one shape at one place across, after each turn, but for those that are missed."""
+    if settings.roll_period_px is None:
+        return []
+    rng = np.random.default_rng([settings.seed, _ROLL_STREAM])
+    left = int(rng.uniform(steel.left, steel.right - ROLL_MARK_PX))
+    first = steel.first_row + rng.uniform(0, settings.roll_period_px)
+    turns = int((steel.end_row - ROLL_MARK_PX - first) // settings.roll_period_px) + 1
+    seed = (settings.seed, _ROLL_STREAM, 1)
+    return [
+        Mark(round(first + turn * settings.roll_period_px), left, ROLL_MARK_PX, ROLL_MARK_PX, DEFECTS[PITS], seed)
+        for turn in range(turns)
+        if rng.random() >= settings.roll_missed_share
+    ]
 
 
 def _blemishes(settings: StripSettings, coil: int) -> list[Mark]:

@@ -29,6 +29,10 @@ class StripSettings:
     """Frames of one coil; grey level, texture, edges and stains change between coils."""
     blemishes_per_frame: float = 0.5
     """Expected number of harmless single marks on a frame (see blemishes.py), at least 0."""
+    roll_period_px: float | None = None
+    """Rows after which a roll leaves its mark again; None has no such roll."""
+    roll_missed_share: float = 0.3
+    """Share of turns without a mark."""
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -41,6 +45,10 @@ class StripSettings:
             raise ValueError(f"defective_share must lie in 0..1, got {self.defective_share}")
         if self.coil_frames < 1:
             raise ValueError(f"coil_frames must be at least 1, got {self.coil_frames}")
+        if self.roll_period_px is not None and self.roll_period_px < MIN_FRAME_PX:
+            raise ValueError(f"roll_period_px must be at least {MIN_FRAME_PX}, got {self.roll_period_px}")
+        if not 0.0 <= self.roll_missed_share < 1.0:
+            raise ValueError(f"roll_missed_share must lie in 0..1, got {self.roll_missed_share}")
         if not self.blemishes_per_frame >= 0.0:
             raise ValueError(f"blemishes_per_frame must not be negative, got {self.blemishes_per_frame}")
 

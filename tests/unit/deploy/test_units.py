@@ -13,7 +13,7 @@ from inspector.wire.links import LINKS
 DEPLOY = Path(__file__).parents[3] / "deploy"
 UNITS = "usr/local/lib/systemd/system"
 
-STAGES = ("inspector-decide", "inspector-worker@demo", "inspector-ingest@top")
+STAGES = ("inspector-decide", "inspector-worker@demo", "inspector-ingest@top", "inspector-strip")
 EXAMPLES = {"inspector-worker@demo": "worker-gpu.conf", "inspector-ingest@top": "ingest-realtime.conf"}
 
 MOST_EXPOSED = 2.5

@@ -173,7 +173,7 @@ def announcement(frame_id: int, **changes: Any) -> Announcement:
 
 def test_verdict_maker_covers_clean_reject_fault_and_lost() -> None:
     """Every settled frame has a verdict, also one whose announcement was lost: its place is worked out."""
-    maker = VerdictMaker("top", {"e@1": recipe(), "e@2": recipe()}, "e@1")
+    maker = VerdictMaker("top", {engine: {"": recipe()} for engine in ("e@1", "e@2")}, "e@1")
     clean = maker.make(Settled(0, announcement(0), Inspection("e@2", 1, 2, 3), None), 5_000_000).verdict
     assert (clean.decision, clean.engine, clean.stage_ms["total"]) == (Decision.ACCEPT, "e@2", 5.0)
     mask = mask_with((1, 10, 10, 40, 40))

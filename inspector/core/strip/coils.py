@@ -1,0 +1,145 @@
+"""The coils of a strip as intervals of its position. Each event is checked before it is taken."""
+
+from typing import Final
+
+import msgspec
+
+SAME_PLACE_MM: Final = 1.0
+"""Starts and ends nearer than this are at one place."""
+
+
+REMEMBERED: Final = 8
+"""Newest coils whose events are recognised when they are said again."""
+
+
+class CoilData(msgspec.Struct, frozen=True):
+    """What Level 2, the PLC or an operator says of a coil."""
+
+    id: str
+    grade: str = ""
+    customer: str = ""
+    width_mm: float | None = None
+    thickness_mm: float | None = None
+    length_mm: float | None = None
+    """The stated length."""
+    plan: str = ""
+    """Name of the plan that is asked for; empty leaves it to grade and customer."""
+
+
+class CoilStarted(msgspec.Struct, frozen=True, tag="start", tag_field="event"):
+    """A coil's head is at `position_mm`."""
+
+    coil: CoilData
+    position_mm: float
+    at_ns: int
+    """ns since 1970."""
+    plan: str
+    """Name of the plan that judges it; empty for the default."""
+    recipe: str
+    """That plan's name and content hash."""
+    plan_why: str
+    said_by: str
+    """Where the event came from: `command`, `level2`, `modbus`."""
+
+
+class CoilEnded(msgspec.Struct, frozen=True, tag="end", tag_field="event"):
+    """The open coil's tail is at `position_mm`."""
+
+    id: str
+    position_mm: float
+    at_ns: int
+    said_by: str
+
+
+CoilEvent = CoilStarted | CoilEnded
+
+
+class Coil(msgspec.Struct, frozen=True):
+    """One coil on the strip."""
+
+    number: int
+    """1, 2, 3, … in the order of their starts, never used again."""
+    start: CoilStarted
+    end_mm: float | None = None
+    end_ns: int | None = None
+    end_why: str = ""
+    """Empty for an end that was said; else why it is assumed."""
+
+    @property
+    def id(self) -> str:
+        """The coil's name; the same coil may come twice."""
+        return self.start.coil.id
+
+    @property
+    def start_mm(self) -> float:
+        """Position of its head."""
+        return self.start.position_mm
+
+
+class EventRefusedError(Exception):
+    """An event that cannot be; its text is one line for the log and for the sender."""
+
+    def __init__(self, text: str, *, again: bool = False) -> None:
+        """`again`: the event was taken before, so its sender can be told that it is done."""
+        super().__init__(text)
+        self.again = again
+
+
+class CoilBook:
+    """All coils since the journal began, oldest first."""
+
+    def __init__(self) -> None:
+        self.coils: list[Coil] = []
+
+    @property
+    def open(self) -> Coil | None:
+        """The coil that has no end yet."""
+        return self.coils[-1] if self.coils and self.coils[-1].end_mm is None else None
+
+    def check(self, event: CoilEvent) -> None:
+        """Raise EventRefusedError for an event that cannot follow."""
+        now_open = self.open
+        last = self.coils[-1] if self.coils else None
+        if isinstance(event, CoilStarted):
+            if not event.coil.id:
+                raise EventRefusedError("coil start without an id: refused")
+            if now_open is not None and now_open.id == event.coil.id:
+                raise EventRefusedError(f"coil {event.coil.id} is on the line already: start ignored", again=True)
+            first_mm = None if last is None else (last.start_mm if last.end_mm is None else last.end_mm)
+            if first_mm is not None and event.position_mm < first_mm - SAME_PLACE_MM:
+                raise EventRefusedError(
+                    f"coil {event.coil.id} starts at {event.position_mm / 1000:.3f} m, before the end of coil "
+                    f"{last.id if last else ''} at {first_mm / 1000:.3f} m: refused"
+                )
+            return
+        if now_open is None:
+            ended_before = last is not None and last.id == event.id
+            told = "has ended already" if ended_before else "has not started"
+            raise EventRefusedError(f"coil {event.id or '?'} {told}: end ignored", again=ended_before)
+        if event.id and event.id != now_open.id:
+            if any(coil.id == event.id for coil in self.coils[-REMEMBERED:]):
+                raise EventRefusedError(f"coil {event.id} has ended already: end ignored", again=True)
+            raise EventRefusedError(f"end of coil {event.id}, but coil {now_open.id} is on the line: end ignored")
+        if event.position_mm < now_open.start_mm:
+            raise EventRefusedError(
+                f"coil {now_open.id} ends at {event.position_mm / 1000:.3f} m, before its head at "
+                f"{now_open.start_mm / 1000:.3f} m: refused"
+            )
+
+    def apply(self, event: CoilEvent) -> Coil:
+        """Take a checked event; returns its coil. A start ends the coil before it."""
+        now_open = self.open
+        if isinstance(event, CoilEnded):
+            if now_open is None:
+                raise EventRefusedError("end without a coil")
+            self.coils[-1] = msgspec.structs.replace(now_open, end_mm=event.position_mm, end_ns=event.at_ns)
+            return self.coils[-1]
+        if now_open is not None:
+            self.coils[-1] = msgspec.structs.replace(
+                now_open,
+                end_mm=max(event.position_mm, now_open.start_mm),
+                end_ns=event.at_ns,
+                end_why=f"no end was said before coil {event.coil.id} started",
+            )
+        self.coils.append(Coil(len(self.coils) + 1, event))
+        return self.coils[-1]

@@ -1,0 +1,222 @@
+"""Turns an encoder's counter and speed into the strip's position. Wraps, jumps and freezes do not stop it."""
+
+from collections import deque
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from inspector.values import Motion
+
+FIT_NS: Final = 120_000_000
+"""Time over which the speed is fitted: a reading's time is known to a millisecond or two, which over one poll of
+20 ms would be 10 % of the speed."""
+
+JITTER_S: Final = 0.1
+"""How far a counter may be off its reading's time, seconds: the PLC's scan and the network."""
+
+FREEZE_NS: Final = 500_000_000
+"""A counter that has not moved for this long although the strip runs is frozen: 25 scans of a slow PLC."""
+
+TRUSTED_SHARE: Final = 0.25
+"""How far a counter that moves again may be off the distance by speed, as a share of it, to be believed."""
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One answer of the position source."""
+
+    clock_ns: int
+    """Monotonic clock."""
+    count: float | None
+    """The counter as it is sent; None for a source with a speed only."""
+    speed_mm_s: float | None
+    """None for a source without a speed."""
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """The strip at one time."""
+
+    clock_ns: int
+    """Monotonic clock."""
+    position_mm: float
+    speed_mm_s: float
+    """Negative in reverse travel."""
+
+
+class Speeds(msgspec.Struct, frozen=True):
+    """Limits that tell the states of the strip apart."""
+
+    standstill_mm_s: float = 10.0
+    threading_mm_s: float = 2000.0
+    max_mm_s: float = 35_000.0
+
+    def motion(self, speed_mm_s: float) -> Motion:
+        """The state at this speed."""
+        if abs(speed_mm_s) < self.standstill_mm_s:
+            return Motion.STANDING
+        if speed_mm_s < 0:
+            return Motion.REVERSE
+        return Motion.THREADING if speed_mm_s < self.threading_mm_s else Motion.RUNNING
+
+
+class Scale(msgspec.Struct, frozen=True):
+    """How a counter counts."""
+
+    mm_per_count: float = 1.0
+    """Negative for a counter that counts down while the strip runs forward."""
+    counter_range: float | None = None
+    """Counts after which it begins at 0 again, 2**16 or 2**32; None never wraps."""
+
+
+class Odometer:
+    """Follows one counter. `notes` collects one line for each fault that begins or ends."""
+
+    def __init__(
+        self, scale: Scale, speeds: Speeds, start: Sample | None = None, start_count: float | None = None
+    ) -> None:
+        """`start` and `start_count` are where an earlier process left off; without them the strip is at 0."""
+        self._scale, self._speeds, self._start = scale, speeds, start
+        self._position_mm, self._count = (0.0 if start is None else start.position_mm), start_count
+        self._before: Reading | None = None
+        self._moved_ns = 0
+        """When the counter changed last."""
+        self._frozen_mm: float | None = None
+        """Distance by speed since the counter froze; None while it moves."""
+        self._fit: deque[tuple[int, float]] = deque()
+        self._speed_mm_s = 0.0
+        self._against = False
+        self.notes: list[str] = []
+
+    @property
+    def count(self) -> float | None:
+        """The newest counter."""
+        return self._count
+
+    def add(self, reading: Reading) -> Sample | None:
+        """Take one reading; None when it is older than the one before."""
+        before, self._before = self._before, reading
+        if before is None:
+            self._begin(reading)
+        elif reading.clock_ns <= before.clock_ns:
+            self._before = before
+            return None
+        else:
+            self._position_mm += self._moved_mm(reading, (reading.clock_ns - before.clock_ns) / 1e9)
+        self._measure_speed(reading)
+        return Sample(reading.clock_ns, self._position_mm, self._speed_mm_s)
+
+    def _begin(self, reading: Reading) -> None:
+        self._moved_ns = reading.clock_ns
+        start = self._start
+        if reading.count is not None and self._count is not None and start is not None:
+            # The strip ran on while nothing read the counter. Of a wrapped one the least distance is taken.
+            moved_mm = self._counted_mm(reading.count, 0.0)
+            away_s = (reading.clock_ns - start.clock_ns) / 1e9
+            if abs(moved_mm) <= self._speeds.max_mm_s * (away_s + JITTER_S):
+                self._position_mm += moved_mm
+            else:
+                self.notes.append(
+                    f"the counter went from {self._count:g} to {reading.count:g} in {away_s:.1f} s, unread: "
+                    "the position goes on from the last one"
+                )
+        self._count = reading.count
+
+    def _counted_mm(self, count: float, expected_mm: float) -> float:
+        """Distance since the last count, of all that a wrapped counter allows the one next to `expected_mm`."""
+        counts = count - (self._count or 0.0)
+        if self._scale.counter_range is not None:
+            wraps = round((expected_mm / self._scale.mm_per_count - counts) / self._scale.counter_range)
+            counts += wraps * self._scale.counter_range
+        return counts * self._scale.mm_per_count
+
+    def _moved_mm(self, reading: Reading, elapsed_s: float) -> float:
+        by_speed_mm = (self._speed_mm_s if reading.speed_mm_s is None else reading.speed_mm_s) * elapsed_s
+        if reading.count is None:
+            return by_speed_mm
+        if reading.count == self._count:
+            return self._stuck(reading, by_speed_mm)
+        moved_mm = self._counted_mm(reading.count, self._expected_mm(reading, elapsed_s))
+        stood_s = (reading.clock_ns - self._moved_ns) / 1e9
+        count_before, self._count, self._moved_ns = self._count, reading.count, reading.clock_ns
+        if abs(moved_mm) > self._speeds.max_mm_s * (max(elapsed_s, stood_s) + JITTER_S):
+            self.notes.append(
+                f"the counter jumped from {count_before:g} to {reading.count:g}, {moved_mm / 1000:+.3f} m in "
+                f"{elapsed_s:.2f} s: the position goes on by speed; was the PLC restarted or the counter set?"
+            )
+            self._frozen_mm = None
+            return by_speed_mm
+        if self._frozen_mm is not None:
+            moved_mm = self._thawed(moved_mm, by_speed_mm)
+        self._compare_directions(reading, moved_mm)
+        return moved_mm
+
+    def _expected_mm(self, reading: Reading, elapsed_s: float) -> float:
+        speed_mm_s = self._speed_mm_s if reading.speed_mm_s is None else reading.speed_mm_s
+        return (self._frozen_mm or 0.0) + speed_mm_s * elapsed_s
+
+    def _stuck(self, reading: Reading, by_speed_mm: float) -> float:
+        """The counter has not changed: the strip stands, or the counter is frozen."""
+        speed_mm_s = reading.speed_mm_s
+        # One count may take long on a slow strip.
+        slow_mm_s = max(self._speeds.standstill_mm_s, 4 * abs(self._scale.mm_per_count) / (FREEZE_NS / 1e9))
+        if speed_mm_s is None or abs(speed_mm_s) < slow_mm_s:
+            if self._frozen_mm is not None:
+                self.notes.append("the strip stands: the counter that was frozen is right again")
+                self._frozen_mm = None
+            self._moved_ns = reading.clock_ns
+            return 0.0
+        if reading.clock_ns - self._moved_ns < FREEZE_NS:
+            return 0.0
+        if self._frozen_mm is None:
+            self.notes.append(
+                f"the counter is frozen at {reading.count:g} while the speed is {speed_mm_s / 1000:.2f} m/s: the "
+                "position goes on by speed; look at the encoder and its cable"
+            )
+            by_speed_mm = speed_mm_s * (reading.clock_ns - self._moved_ns) / 1e9
+            self._frozen_mm = 0.0
+        self._frozen_mm += by_speed_mm
+        return by_speed_mm
+
+    def _thawed(self, counted_mm: float, by_speed_mm: float) -> float:
+        """The counter moves again: believe it where it agrees with the speed, else go on from here."""
+        shown_mm, self._frozen_mm = self._frozen_mm or 0.0, None
+        far_mm = shown_mm + by_speed_mm
+        if abs(counted_mm - far_mm) <= TRUSTED_SHARE * abs(far_mm):
+            self.notes.append("the counter moves again and agrees with the speed: the position is the counter's")
+            return counted_mm - shown_mm
+        self.notes.append(
+            f"the counter moves again, {(counted_mm - far_mm) / 1000:+.3f} m off: the position stays the speed's"
+        )
+        return by_speed_mm
+
+    def _compare_directions(self, reading: Reading, moved_mm: float) -> None:
+        limit_mm_s = self._speeds.threading_mm_s
+        speed_mm_s = reading.speed_mm_s
+        against = speed_mm_s is not None and abs(speed_mm_s) > limit_mm_s and (speed_mm_s < 0) != (moved_mm < 0)
+        if against and not self._against:
+            self.notes.append(
+                f"the speed is {(speed_mm_s or 0) / 1000:+.2f} m/s but the counter counts the other way: the "
+                "counter decides; check the sign of mm_per_count and of the speed's scale"
+            )
+        self._against = against
+
+    def _measure_speed(self, reading: Reading) -> None:
+        fit = self._fit
+        fit.append((reading.clock_ns, self._position_mm))
+        while len(fit) > 3 and reading.clock_ns - fit[0][0] > FIT_NS:
+            fit.popleft()
+        if reading.count is None or len(fit) < 3:
+            self._speed_mm_s = reading.speed_mm_s or 0.0
+        elif fit[0][1] == fit[-1][1]:
+            self._speed_mm_s = 0.0
+        else:
+            self._speed_mm_s = _slope(fit)
+
+
+def _slope(points: "deque[tuple[int, float]]") -> float:
+    """Least-squares speed, mm/s."""
+    origin_ns, origin_mm = points[-1]
+    seconds = np.array([(clock_ns - origin_ns) / 1e9 for clock_ns, _ in points])
+    places_mm = np.array([position_mm - origin_mm for _, position_mm in points])
+    seconds -= seconds.mean()
+    return float((seconds * (places_mm - places_mm.mean())).sum() / (seconds * seconds).sum())

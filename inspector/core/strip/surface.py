@@ -1,0 +1,256 @@
+"""The surface of a strip from the verdicts on its frames: each defect once, and the steel that nobody inspected.
+
+A defect is one if its frames say so (same id), and if two cameras, or one camera twice, show it at one place.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from inspector.values import Decision, Defect, Verdict
+
+ACROSS_MM: Final = 5.0
+"""Places across that differ less are one: the calibration of two cameras."""
+
+TWICE_SHARE: Final = 0.5
+"""Share of the smaller of two boxes within the other from which both show the whole defect."""
+
+_BUCKET_MM: Final = 1000.0
+
+_TOUCH_SHARE: Final = 0.05
+"""Inspected stretches nearer than this share of a frame are one: positions are interpolated."""
+
+
+class View(msgspec.Struct, frozen=True):
+    """How one camera sees the strip."""
+
+    mm_per_px_across: float
+    mm_per_px_along: float
+    frame_mm: float
+    """Length of a frame on the strip."""
+    width_px: int
+    """Width of a frame."""
+    offset_across_mm: float = 0.0
+    mirrored: bool = False
+    side: str = "top"
+
+    def across(self, x: int, width: int) -> tuple[float, float]:
+        """Where columns `x` to `x + width` lie across the strip."""
+        near, far = x * self.mm_per_px_across, (x + width) * self.mm_per_px_across
+        if self.mirrored:
+            return self.offset_across_mm - far, self.offset_across_mm - near
+        return self.offset_across_mm + near, self.offset_across_mm + far
+
+
+class Box(msgspec.Struct, frozen=True):
+    """A rectangle on the strip, mm."""
+
+    start_mm: float
+    end_mm: float
+    left_mm: float
+    right_mm: float
+
+    def joined(self, other: "Box") -> "Box":
+        """The rectangle around both."""
+        return Box(
+            min(self.start_mm, other.start_mm),
+            max(self.end_mm, other.end_mm),
+            min(self.left_mm, other.left_mm),
+            max(self.right_mm, other.right_mm),
+        )
+
+    def touches(self, other: "Box", along_mm: float) -> bool:
+        """Whether they overlap, or lie within the tolerances."""
+        return (
+            self.start_mm - along_mm <= other.end_mm
+            and other.start_mm - along_mm <= self.end_mm
+            and self.left_mm - ACROSS_MM <= other.right_mm
+            and other.left_mm - ACROSS_MM <= self.right_mm
+        )
+
+    def shared(self, other: "Box") -> float:
+        """Overlap as a share of the smaller one."""
+        along = min(self.end_mm, other.end_mm) - max(self.start_mm, other.start_mm)
+        across = min(self.right_mm, other.right_mm) - max(self.left_mm, other.left_mm)
+        smaller = min((box.end_mm - box.start_mm) * (box.right_mm - box.left_mm) for box in (self, other))
+        return max(0.0, along) * max(0.0, across) / smaller if smaller else 1.0
+
+
+class SurfaceDefect:
+    """One defect on the strip."""
+
+    def __init__(
+        self, name: str, side: str, key: tuple[str, int, str], box: Box, area_mm2: float, score: float
+    ) -> None:
+        self.name, self.side, self.box, self.score = name, side, box, score
+        self._areas = {key: area_mm2}
+        self._boxes = {key: box}
+        self._twice = False
+        self.cameras = {key[0]}
+
+    @property
+    def area_mm2(self) -> float:
+        """Its area: what two views share is counted once."""
+        return max(self._areas.values()) if self._twice else sum(self._areas.values())
+
+    @property
+    def along_mm(self) -> float:
+        """Centre along the strip, absolute."""
+        return (self.box.start_mm + self.box.end_mm) / 2
+
+    @property
+    def across_mm(self) -> float:
+        """Centre across the strip."""
+        return (self.box.left_mm + self.box.right_mm) / 2
+
+    @property
+    def length_mm(self) -> float:
+        """Along the strip."""
+        return self.box.end_mm - self.box.start_mm
+
+    @property
+    def width_mm(self) -> float:
+        """Across the strip."""
+        return self.box.right_mm - self.box.left_mm
+
+    def add(self, key: tuple[str, int, str], box: Box, area_mm2: float, score: float) -> None:
+        """One more part, of the same view or another."""
+        if key not in self._areas:
+            self._twice |= any(box.shared(other) >= TWICE_SHARE for other in self._boxes.values())
+            self._boxes[key] = box
+        else:
+            self._boxes[key] = self._boxes[key].joined(box)
+        self._areas[key] = self._areas.get(key, 0.0) + area_mm2
+        self.box, self.score = self.box.joined(box), max(self.score, score)
+        self.cameras.add(key[0])
+
+
+class FrameOnStrip(msgspec.Struct, frozen=True):
+    """What is kept of a frame."""
+
+    start_mm: float
+    end_mm: float
+    inspected: bool
+    rejected: bool
+
+
+class Surface:
+    """Takes verdicts in the order of the log, and answers for a stretch of the strip."""
+
+    def __init__(self, views: dict[str, View], join_along_mm: float) -> None:
+        """`join_along_mm`: places along that differ less are one, which depends on the encoder."""
+        self._views, self._join_mm = views, join_along_mm
+        self._frames: dict[str, list[FrameOnStrip]] = {camera: [] for camera in views}
+        self._buckets: dict[tuple[str, int], list[SurfaceDefect]] = {}
+        self._by_key: dict[tuple[str, int, str], SurfaceDefect] = {}
+        self.defects: list[SurfaceDefect] = []
+        self.newest_mm: dict[str, float] = {}
+
+    def add(self, verdict: Verdict) -> list[SurfaceDefect]:
+        """Take one verdict; returns the defects that are new on the strip."""
+        view = self._views.get(verdict.camera)
+        if view is None:
+            return []
+        start_mm = verdict.position_mm
+        self._frames[verdict.camera].append(
+            FrameOnStrip(
+                start_mm,
+                start_mm + view.frame_mm,
+                verdict.decision is not Decision.UNINSPECTED,
+                verdict.decision is Decision.REJECT,
+            )
+        )
+        self.newest_mm[verdict.camera] = max(start_mm, self.newest_mm.get(verdict.camera, start_mm))
+        place = verdict.strip
+        again = not isinstance(place, msgspec.UnsetType) and place.overlap_mm > 0
+        found = [self._add_defect(verdict, defect, view, again=again) for defect in verdict.defects]
+        return [defect for defect in found if defect is not None]
+
+    def _add_defect(self, verdict: Verdict, defect: Defect, view: View, *, again: bool) -> SurfaceDefect | None:
+        x, y, width, height = defect.box
+        start_mm = verdict.position_mm + y * view.mm_per_px_along
+        box = Box(start_mm, start_mm + height * view.mm_per_px_along, *view.across(x, width))
+        key = (verdict.camera, verdict.ingest_epoch, defect.id)
+        known = self._by_key.get(key)
+        if known is None:
+            known = self._elsewhere(defect.name, view.side, verdict.camera, box, again=again)
+        if known is not None:
+            known.add(key, box, defect.area_mm2, defect.score)
+            self._by_key[key] = known
+            self._register(known, box)
+            return None
+        made = SurfaceDefect(defect.name, view.side, key, box, defect.area_mm2, defect.score)
+        self.defects.append(made)
+        self._by_key[key] = made
+        self._register(made, box)
+        return made
+
+    def _elsewhere(self, name: str, side: str, camera: str, box: Box, *, again: bool) -> SurfaceDefect | None:
+        """The defect that another camera, or an earlier frame of this one, shows at this place."""
+        for bucket in _buckets(box, self._join_mm):
+            for known in self._buckets.get((side, bucket), ()):
+                if known.name != name or not (again or known.cameras != {camera}):
+                    continue
+                if known.box.touches(box, self._join_mm):
+                    return known
+        return None
+
+    def _register(self, defect: SurfaceDefect, box: Box) -> None:
+        for bucket in _buckets(box, 0.0):
+            there = self._buckets.setdefault((defect.side, bucket), [])
+            if defect not in there:
+                there.append(defect)
+
+    def between(self, start_mm: float, end_mm: float) -> list[SurfaceDefect]:
+        """Defects whose centre lies in this stretch, in order."""
+        found = [each for each in self.defects if start_mm <= each.along_mm < end_mm]
+        return sorted(found, key=lambda each: each.along_mm)
+
+    def frames(self, start_mm: float, end_mm: float) -> Iterator[FrameOnStrip]:
+        """Frames of all cameras whose first row lies in this stretch."""
+        for frames in self._frames.values():
+            yield from (frame for frame in frames if start_mm <= frame.start_mm < end_mm)
+
+    def uninspected(self, start_mm: float, end_mm: float) -> list[tuple[float, float]]:
+        """Stretches that at least one camera has not inspected, in order."""
+        missing: list[tuple[float, float]] = []
+        for camera, frames in self._frames.items():
+            touch_mm = _TOUCH_SHARE * self._views[camera].frame_mm
+            seen = sorted((each.start_mm, each.end_mm) for each in frames if each.inspected)
+            at_mm = start_mm
+            for first, last in seen:
+                if last <= at_mm or first >= end_mm:
+                    continue
+                if first - at_mm > touch_mm:
+                    missing.append((at_mm, first))
+                at_mm = max(at_mm, last)
+            if end_mm - at_mm > touch_mm:
+                missing.append((at_mm, end_mm))
+        return union(missing)
+
+    def forget(self, before_mm: float) -> None:
+        """Drop what lies before a position: it has been reported."""
+        self.defects = [each for each in self.defects if each.box.end_mm >= before_mm]
+        kept = set(map(id, self.defects))
+        self._by_key = {key: each for key, each in self._by_key.items() if id(each) in kept}
+        self._buckets = {}
+        for each in self.defects:
+            self._register(each, each.box)
+        for camera, frames in self._frames.items():
+            self._frames[camera] = [frame for frame in frames if frame.end_mm >= before_mm]
+
+
+def union(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The stretches joined where they touch, in order."""
+    joined: list[tuple[float, float]] = []
+    for start_mm, end_mm in sorted(stretches):
+        if joined and start_mm <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end_mm))
+        else:
+            joined.append((start_mm, end_mm))
+    return joined
+
+
+def _buckets(box: Box, reach_mm: float) -> range:
+    return range(int((box.start_mm - reach_mm) // _BUCKET_MM), int((box.end_mm + reach_mm) // _BUCKET_MM) + 1)

@@ -1,0 +1,69 @@
+"""The strip's newest samples, and its place at the time of a frame."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Final
+
+from inspector.core.strip.odometer import Sample, Speeds
+from inspector.values import Motion, StripPlace
+
+TRACK_SAMPLES: Final = 64
+"""Samples that are handed over: over a second at 20 ms, more than a frame's way through ingest."""
+
+STALE_NS: Final = 1_000_000_000
+"""Longest time that the newest sample is carried on at its speed. Then the place of the strip is not known."""
+
+NOISE_SHARE: Final = 0.05
+"""Overlaps and gaps smaller than this share of a frame are noise of the interpolation."""
+
+
+def place_at(samples: Sequence[Sample], clock_ns: int) -> tuple[float, float] | None:
+    """(position mm, speed mm/s) at a time: between two samples, or up to STALE_NS after the last one."""
+    if not samples:
+        return None
+    after = bisect_right(samples, clock_ns, key=lambda sample: sample.clock_ns)
+    if after == 0:
+        first = samples[0]
+        early_ns = first.clock_ns - clock_ns
+        if early_ns > STALE_NS:
+            return None
+        return first.position_mm - first.speed_mm_s * early_ns / 1e9, first.speed_mm_s
+    before = samples[after - 1]
+    age_ns = clock_ns - before.clock_ns
+    if after == len(samples):
+        if age_ns > STALE_NS:
+            return None
+        return before.position_mm + before.speed_mm_s * age_ns / 1e9, before.speed_mm_s
+    later = samples[after]
+    share = age_ns / (later.clock_ns - before.clock_ns)
+    return (
+        before.position_mm + share * (later.position_mm - before.position_mm),
+        before.speed_mm_s + share * (later.speed_mm_s - before.speed_mm_s),
+    )
+
+
+class Coverage:
+    """Marks what one camera's frames show twice or not at all, in the order of its frames."""
+
+    def __init__(self, speeds: Speeds) -> None:
+        self._speeds = speeds
+        self._seen_mm: float | None = None
+        """End of the steel that frames have shown."""
+
+    def mark(self, position_mm: float, length_mm: float, speed_mm_s: float) -> StripPlace:
+        """The mark of the next frame, whose first row is at `position_mm`."""
+        seen_mm, end_mm = self._seen_mm, position_mm + length_mm
+        overlap_mm = gap_mm = 0.0
+        if seen_mm is not None:
+            overlap_mm = min(max(seen_mm - position_mm, 0.0), length_mm)
+            gap_mm = max(position_mm - seen_mm, 0.0)
+            noise_mm = NOISE_SHARE * length_mm
+            overlap_mm = 0.0 if overlap_mm < noise_mm else round(overlap_mm, 1)
+            gap_mm = 0.0 if gap_mm < noise_mm else round(gap_mm, 1)
+        self._seen_mm = end_mm if seen_mm is None else max(seen_mm, end_mm)
+        return StripPlace(self._speeds.motion(speed_mm_s), round(speed_mm_s, 1), overlap_mm, gap_mm)
+
+    def unknown(self) -> StripPlace:
+        """The mark of a frame whose place is counted."""
+        self._seen_mm = None
+        return StripPlace(Motion.UNKNOWN)

@@ -1,0 +1,105 @@
+"""The coil's own part of its report: verdict, reasons, plan, roll marks, worst defects."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from inspector.config.line import LoadedConfig, load_config
+from inspector.core.strip.quality import CoilVerdict, RatedDefect
+from inspector.errors import InspectorError
+from inspector.numbers import thousands
+from inspector.render.local_time import moment
+from inspector.render.numbers import length, metres
+from inspector.report.run_rules import CONFIG_NAME
+from inspector.report.verdict_files import CoilSpan
+from inspector.sinks.coil_results import CoilResult, find_result
+
+WORST: Final = 20
+"""Defects in the table."""
+
+MOST_BLIND: Final = 12
+"""Uninspected stretches that are named."""
+
+TONES: Final = {CoilVerdict.RELEASE: "good", CoilVerdict.DOWNGRADE: "warn", CoilVerdict.HOLD: "bad"}
+
+
+@dataclass(frozen=True, slots=True)
+class CoilCard:
+    """What the template shows of one coil."""
+
+    id: str
+    verdict: str
+    tone: str
+    reasons: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    roll_marks: tuple[str, ...]
+    defects: tuple[RatedDefect, ...]
+    """The worst ones, the worst first."""
+    blind: str
+
+
+def find_coil(folder: Path, config: LoadedConfig | None, coil: str | None) -> CoilResult | None:
+    """The newest result of this coil; None for a line without a strip, or a coil that is not judged yet."""
+    if coil is None:
+        return None
+    if config is None:
+        resolved = folder / CONFIG_NAME
+        if not resolved.exists():
+            return None
+        try:
+            config = load_config(resolved)
+        except InspectorError:
+            return None  # the report says why the run's config cannot be read, where it shows its rules
+    return None if config.line.strip is None else find_result(config.line.strip.folder, coil)
+
+
+def span_of(result: CoilResult) -> CoilSpan:
+    """Where the coil lies."""
+    return CoilSpan(result.start_mm, result.end_mm, result.started_ns, result.ended_ns)
+
+
+def coil_card(result: CoilResult) -> CoilCard:
+    """Put the result into words."""
+    facts = [
+        ("grade", result.grade or "not stated"),
+        ("customer", result.customer or "not stated"),
+        ("length", _length(result)),
+        ("stated size", _size(result)),
+        ("from", f"{moment(result.started_ns)} at {metres(result.start_mm)}"),
+        ("to", f"{moment(result.ended_ns)} at {metres(result.end_mm)}"),
+        ("plan", f"{result.plan or 'default'}, {result.recipe} ({result.plan_why})"),
+        ("judged by", ", ".join((*result.recipes, *result.engines)) or "no frame"),
+        ("defects", _counts(result)),
+        ("not inspected", length(result.uninspected_mm)),
+    ]
+    if result.end_why:
+        facts.append(("its end", result.end_why))
+    worst = sorted(result.defects, key=lambda each: (-each.severity, -each.area_mm2))[:WORST]
+    blind = [f"{metres(first)} to {metres(last)}" for first, last in result.uninspected[:MOST_BLIND]]
+    left = len(result.uninspected) - len(blind)
+    return CoilCard(
+        result.id,
+        result.verdict,
+        TONES.get(CoilVerdict(result.verdict), "none"),
+        result.reasons,
+        tuple(facts),
+        tuple(mark.text for mark in result.roll_marks),
+        tuple(worst),
+        ", ".join(blind) + (f" and {left} more" if left else ""),
+    )
+
+
+def _length(result: CoilResult) -> str:
+    stated = f" ({length(result.stated_length_mm)} stated)" if result.stated_length_mm else ""
+    return length(result.length_mm) + stated
+
+
+def _size(result: CoilResult) -> str:
+    parts = [f"{value:g}" for value in (result.width_mm, result.thickness_mm) if value is not None]
+    return " × ".join(parts) + " mm" if parts else "not stated"
+
+
+def _counts(result: CoilResult) -> str:
+    by_name = ", ".join(f"{thousands(count)} {name}" for name, count in sorted(result.counts.items()))
+    severe = ", ".join(f"{count} of severity {each}" for each, count in sorted(result.severities.items()))
+    return f"{by_name}; {severe}" if by_name else "none"

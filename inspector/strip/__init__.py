@@ -1,0 +1,1 @@
+"""The strip process: position, coils, Level 2, coil verdicts. No verdict of a frame waits for it."""

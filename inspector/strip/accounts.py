@@ -1,0 +1,179 @@
+"""Follows the verdicts of the running coil, and concludes a coil when all verdicts on it are in the log."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from inspector.config.plans import PlanSet
+from inspector.core.strip.coils import SAME_PLACE_MM, Coil
+from inspector.core.strip.periodic import RollMark, RollMarks, Spot
+from inspector.core.strip.quality import CoilShape, CoilVerdict, RatedDefect, counts, judge_coil
+from inspector.core.strip.surface import Surface, View
+from inspector.sinks.coil_results import CoilResult, RollMarkResult
+from inspector.strip.log_tail import LogTail
+from inspector.strip.results import KEPT_DEFECTS, Results
+from inspector.values import Verdict
+
+LEAST_WAIT_S: Final = 1.5
+"""From a frame's deadline to its line in the log, seconds: the log's thread writes once a second at the latest."""
+
+FORGET_MM: Final = 50_000.0
+"""Strip kept before the oldest coil that is not concluded: telegrams may come late."""
+
+log = structlog.get_logger()
+
+
+class Accounts:
+    """The surface of the strip, and the coils on it. Not thread-safe: the process's main thread uses it."""
+
+    def __init__(
+        self,
+        tails: Sequence[LogTail],
+        surface: Surface,
+        roll_marks: RollMarks,
+        views: dict[str, View],
+        plans: PlanSet,
+        results: Results,
+        wait_s: float,
+        centre_across_mm: float | None,
+    ) -> None:
+        """`tails` are the logs to read, oldest first; `wait_s` is the time from a coil's tail to its verdict."""
+        self._tails, self._surface, self._marks = list(tails), surface, roll_marks
+        self._views, self._plans, self._results = views, plans, results
+        self._wait_ns = int(wait_s * 1e9)
+        self._centre_mm = centre_across_mm
+        self._passed_ns: dict[int, int] = {}
+        """Coil's number → when its tail had passed and the log was read, monotonic ns."""
+        self._judged_by: list[tuple[float, str, str]] = []
+        """(position, engine, recipe) of each frame."""
+
+    @property
+    def roll_marks(self) -> list[RollMark]:
+        """All marks since the start."""
+        return self._marks.marks
+
+    def read(self) -> bool:
+        """Take what the log holds, a piece of it; returns whether there was anything."""
+        taken = 0
+        for verdict in self._tails[0].read():
+            taken += 1
+            self._take(verdict)
+        if not taken and len(self._tails) > 1:
+            self._tails.pop(0).close()
+            return True
+        return taken > 0
+
+    def _take(self, verdict: Verdict) -> None:
+        self._judged_by.append((verdict.position_mm, verdict.engine, verdict.recipe))
+        for defect in self._surface.add(verdict):
+            spot = Spot(defect.along_mm, defect.across_mm, defect.area_mm2)
+            mark = self._marks.add(defect.side, defect.name, spot)
+            if mark is not None:
+                log.warning("roll mark", what=mark.text())
+
+    def conclude(self, coils: Sequence[Coil], now_mm: float, on_result: Callable[[CoilResult], None]) -> None:
+        """Conclude every coil whose tail has passed long enough ago. Raises OSError when the disk refuses it."""
+        for coil in coils:
+            if coil.end_mm is None or coil.number in self._results.numbers:
+                continue
+            if now_mm < coil.end_mm - SAME_PLACE_MM:
+                self._passed_ns.pop(coil.number, None)
+                continue
+            since_ns = self._passed_ns.setdefault(coil.number, time.monotonic_ns())
+            if time.monotonic_ns() - since_ns < self._wait_ns or len(self._tails) > 1:
+                continue
+            result = self._result(coil, coil.end_mm)
+            self._results.keep(result)
+            log.info("coil judged", coil=coil.id, verdict=result.verdict, reasons=len(result.reasons))
+            on_result(result)
+            self._forget(coils)
+
+    def _forget(self, coils: Sequence[Coil]) -> None:
+        due = [coil.start_mm for coil in coils if coil.number not in self._results.numbers]
+        last_mm = max((coil.end_mm or coil.start_mm for coil in coils), default=0.0)
+        before_mm = min([*due, last_mm]) - FORGET_MM
+        self._surface.forget(before_mm)
+        self._judged_by = [each for each in self._judged_by if each[0] >= before_mm]
+
+    def _shape(self, coil: Coil, end_mm: float) -> CoilShape:
+        edges = [edge for view in self._views.values() for edge in view.across(0, view.width_px)]
+        left_mm, right_mm = min(edges), max(edges)
+        width_mm = coil.start.coil.width_mm
+        if width_mm is not None:
+            centre_mm = (left_mm + right_mm) / 2 if self._centre_mm is None else self._centre_mm
+            left_mm, right_mm = centre_mm - width_mm / 2, centre_mm + width_mm / 2
+        return CoilShape(coil.start_mm, end_mm, left_mm, right_mm)
+
+    def _result(self, coil: Coil, end_mm: float) -> CoilResult:
+        start_mm, data = coil.start_mm, coil.start.coil
+        settings = self._plans.recipe(coil.start.recipe).recipe.coil
+        defects = self._surface.between(start_mm, end_mm)
+        missing = self._surface.uninspected(start_mm, end_mm)
+        uninspected_mm = sum(last - first for first, last in missing)
+        marks = [mark for mark in self._marks.marks if mark.last_mm >= start_mm and mark.first_mm < end_mm]
+        also = [(CoilVerdict.HOLD, mark.text(start_mm)) for mark in marks] if settings.hold_roll_marks else []
+        judged = judge_coil(defects, settings.bind(), self._shape(coil, end_mm), uninspected_mm, also)
+        frames = list(self._surface.frames(start_mm, end_mm))
+        by = [each for each in self._judged_by if start_mm <= each[0] < end_mm]
+        return CoilResult(
+            number=coil.number,
+            id=coil.id,
+            grade=data.grade,
+            customer=data.customer,
+            width_mm=data.width_mm,
+            thickness_mm=data.thickness_mm,
+            stated_length_mm=data.length_mm,
+            start_mm=round(start_mm, 1),
+            end_mm=round(end_mm, 1),
+            length_mm=round(end_mm - start_mm, 1),
+            started_ns=coil.start.at_ns,
+            ended_ns=coil.end_ns or coil.start.at_ns,
+            end_why=coil.end_why,
+            plan=coil.start.plan,
+            plan_why=coil.start.plan_why,
+            recipe=coil.start.recipe,
+            verdict=judged.verdict.value,
+            reasons=judged.reasons,
+            frames=len(frames),
+            frames_rejected=sum(frame.rejected for frame in frames),
+            frames_uninspected=sum(not frame.inspected for frame in frames),
+            uninspected_mm=round(uninspected_mm, 1),
+            uninspected=tuple((round(first - start_mm, 1), round(last - start_mm, 1)) for first, last in missing),
+            count=len(judged.defects),
+            counts=counts(judged.defects),
+            severities=dict(Counter(str(each.severity) for each in judged.defects)),
+            engines=tuple(sorted({engine for _, engine, _ in by})),
+            recipes=tuple(sorted({recipe for _, _, recipe in by})),
+            roll_marks=tuple(_in_coil(mark, start_mm, end_mm) for mark in marks),
+            defects=_largest(judged.defects),
+        )
+
+    def close(self) -> None:
+        """Close the logs."""
+        for tail in self._tails:
+            tail.close()
+
+
+def _largest(defects: Sequence[RatedDefect]) -> tuple[RatedDefect, ...]:
+    if len(defects) <= KEPT_DEFECTS:
+        return tuple(defects)
+    least_mm2 = sorted((each.area_mm2 for each in defects), reverse=True)[KEPT_DEFECTS - 1]
+    return tuple(each for each in defects if each.area_mm2 >= least_mm2)[:KEPT_DEFECTS]
+
+
+def _in_coil(mark: RollMark, start_mm: float, end_mm: float) -> RollMarkResult:
+    return RollMarkResult(
+        mark.text(start_mm),
+        mark.roll,
+        mark.side,
+        mark.name,
+        round(mark.period_mm, 1),
+        round(mark.across_mm, 1),
+        round(max(mark.first_mm, start_mm) - start_mm, 1),
+        round(min(mark.last_mm, end_mm) - start_mm, 1),
+        mark.hits,
+        mark.turns,
+    )

@@ -1,0 +1,99 @@
+"""Coils from a PLC's holding registers, polled in a thread of their own."""
+
+import threading
+from typing import Any, Final
+
+import structlog
+
+from inspector.config.strip import CoilRegisters
+from inspector.core.strip.coils import EventRefusedError
+from inspector.core.strip.telegram import Codec, TelegramError, size_of
+from inspector.errors import WorkError
+from inspector.repeated import Repeated
+from inspector.strip.desk import CoilDesk
+from inspector.strip.level2 import coil_data
+from inspector.strip.plc import PlcReader
+
+PAUSE_S: Final = 1.0
+"""Pause before a PLC that did not answer is asked again, seconds."""
+
+log = structlog.get_logger()
+
+
+class CoilRegistersThread:
+    """Starts a coil when `counter` or `id` changes; ends it when the id is empty."""
+
+    def __init__(self, settings: CoilRegisters, desk: CoilDesk) -> None:
+        """Raises InputError if pymodbus is missing."""
+        self._settings, self._desk = settings, desk
+        self._fields = tuple(field.spec() for field in settings.fields_)
+        self._codec = Codec(settings.byte_order == "big", settings.encoding)
+        self._bytes = size_of(self._fields)
+        self._plc = PlcReader(settings)
+        self._before: bytes | None = None
+        self._done: bytes | None = None
+        """Registers whose coil is taken or refused."""
+        self._gone, self._bad = Repeated(), Repeated()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="coil-registers", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._stop.set()
+        self._thread.join(timeout=1.0)
+
+    def _run(self) -> None:
+        wait_s = self._settings.interval_ms / 1000
+        while not self._stop.wait(wait_s):
+            wait_s = self._settings.interval_ms / 1000
+            try:
+                _, words = self._plc.read(self._settings.first_register, (self._bytes + 1) // 2)
+                self.look(b"".join(word.to_bytes(2, self._settings.byte_order) for word in words)[: self._bytes])
+            except WorkError as error:
+                wait_s = PAUSE_S
+                if (count := self._gone.due()) is not None:
+                    log.warning(
+                        "coil registers cannot be read", plc=self._plc.address, why=str(error), count=count
+                    )
+            except Exception:
+                log.exception("coil registers are off: their thread failed")
+                break
+        self._plc.close()
+
+    def look(self, content: bytes) -> None:
+        """Take what the registers hold; a PLC writes them one by one, so the same must be there twice."""
+        if content != self._before or content == self._done:
+            self._before = content
+            return
+        self._done = content
+        try:
+            values = self._codec.decode(self._fields, content)
+        except TelegramError as error:
+            if (count := self._bad.due()) is not None:
+                log.warning("coil registers not understood", why=str(error), count=count)
+            return
+        try:
+            self._take(values)
+        except EventRefusedError:
+            return  # the desk has said why
+        except OSError as error:
+            log.error("coil event cannot be written down: tried again", error=error.strerror)
+            self._done = None
+
+    def _take(self, values: dict[str, Any]) -> None:
+        coil = coil_data(values)
+        newest = self._desk.coils[-1:]
+        open_coil = newest[0] if newest and newest[0].end_mm is None else None
+        if not coil.id:
+            if open_coil is not None:
+                self._desk.end("", "modbus", values.get("position_mm"))
+            return
+        counter = values.get("counter")
+        said_by = f"modbus:{0 if counter is None else int(counter)}:{coil.id}"
+        if newest and newest[0].start.said_by == said_by:
+            return  # after a restart: it is known
+        self._desk.start(coil, said_by, values.get("position_mm"))

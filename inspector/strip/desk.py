@@ -1,0 +1,117 @@
+"""Takes coil events from every side, checks them, and hands the coils to ingest."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from inspector.core.strip.choice import PlanChoice, choose
+from inspector.core.strip.coils import (
+    REMEMBERED,
+    Coil,
+    CoilData,
+    CoilEnded,
+    CoilEvent,
+    CoilStarted,
+    EventRefusedError,
+)
+from inspector.strip.journal import Journal
+from inspector.wire.strip_files import KNOWN_COILS, CoilPlace, TrackWriter
+
+Position = Callable[[], float]
+
+log = structlog.get_logger()
+
+
+class CoilDesk:
+    """The coils. Every thread may call it; an event is on the disk when the call returns."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        track: TrackWriter,
+        position_mm: Position,
+        plans: Sequence[PlanChoice],
+        default_plan: str,
+        head_offset_mm: float,
+    ) -> None:
+        """`position_mm` gives the strip's position now."""
+        self._journal, self._track, self._now_mm = journal, track, position_mm
+        self._plans, self._default, self._offset_mm = plans, default_plan, head_offset_mm
+        self._lock = threading.Lock()
+        self._hand_over()
+
+    @property
+    def coils(self) -> list[Coil]:
+        """All coils, oldest first."""
+        with self._lock:
+            return list(self._journal.book.coils)
+
+    def start(self, coil: CoilData, said_by: str, position_mm: float | None = None) -> Coil:
+        """A coil's head passes. Raises EventRefusedError with the reason, OSError when the disk refuses it."""
+        chosen = choose(coil, self._plans, self._default)
+        at_mm = self._place(position_mm)
+        event = CoilStarted(coil, at_mm, time.time_ns(), chosen.name, chosen.recipe, chosen.why, said_by)
+        made = self._take(event)
+        place = {"at_m": round(at_mm / 1000, 3), "plan": chosen.name or "default", "why": chosen.why}
+        log.info("coil starts", coil=coil.id, **place, said_by=said_by)
+        return made
+
+    def end(self, coil_id: str, said_by: str, position_mm: float | None = None) -> Coil:
+        """The coil's tail passes; an empty id means the one on the line. Raises as `start` does."""
+        at_mm = self._place(position_mm)
+        ended = self._take(CoilEnded(coil_id, at_mm, time.time_ns(), said_by))
+        log.info("coil ends", coil=ended.id, at_m=round(at_mm / 1000, 3), said_by=said_by)
+        return ended
+
+    def _place(self, position_mm: float | None) -> float:
+        return self._now_mm() + self._offset_mm if position_mm is None else position_mm
+
+    def _take(self, event: CoilEvent) -> Coil:
+        with self._lock:
+            try:
+                self._refuse_repeated(event)
+                self._journal.book.check(event)
+            except EventRefusedError as refused:
+                log.warning("coil event not taken", why=str(refused), said_by=event.said_by)
+                raise
+            self._journal.write(event)
+            self._hand_over()
+            return self._journal.book.coils[-1]
+
+    def _refuse_repeated(self, event: CoilEvent) -> None:
+        """A telegram that is sent again because its acknowledgement was lost."""
+        if not isinstance(event, CoilStarted) or ":" not in event.said_by:
+            return
+        for coil in self._journal.book.coils[-REMEMBERED:]:
+            if coil.start.said_by == event.said_by:
+                raise EventRefusedError(f"coil {coil.id}: the same telegram again", again=True)
+
+    def _hand_over(self) -> None:
+        newest = self._journal.book.coils[-KNOWN_COILS:]
+        self._track.coils([CoilPlace(each.id, each.start_mm, each.end_mm, each.start.recipe) for each in newest])
+
+    def status(self) -> dict[str, Any]:
+        """The newest coils and the position, for `inspector coil status`."""
+        now_mm = self._now_mm()
+        return {
+            "position_mm": round(now_mm, 1),
+            "coils": [_told(coil, now_mm) for coil in self.coils[-5:]],
+        }
+
+
+def _told(coil: Coil, now_mm: float) -> dict[str, Any]:
+    end_mm = now_mm if coil.end_mm is None else coil.end_mm
+    return {
+        "number": coil.number,
+        "id": coil.id,
+        "grade": coil.start.coil.grade,
+        "plan": coil.start.plan,
+        "plan_why": coil.start.plan_why,
+        "recipe": coil.start.recipe,
+        "start_mm": round(coil.start_mm, 1),
+        "end_mm": None if coil.end_mm is None else round(coil.end_mm, 1),
+        "length_mm": round(end_mm - coil.start_mm, 1),
+    }

@@ -1,0 +1,88 @@
+"""coils.jsonl: what happened to the coils, one event per line, on the disk before it is acknowledged."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from inspector.core.strip.coils import CoilBook, CoilEnded, CoilEvent, CoilStarted, EventRefusedError
+
+JOURNAL_NAME: Final = "coils.jsonl"
+
+log = structlog.get_logger()
+
+
+class ResultTaken(msgspec.Struct, frozen=True, tag="taken", tag_field="event"):
+    """Level 2 has acknowledged a coil's result."""
+
+    number: int
+
+
+class RunBegan(msgspec.Struct, frozen=True, tag="run", tag_field="event"):
+    """A line began to write its verdicts into this folder."""
+
+    folder: str
+    at_ns: int
+    position_mm: float = 0.0
+
+
+Entry = CoilStarted | CoilEnded | ResultTaken | RunBegan
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(Entry)
+
+
+class Journal:
+    """Reads the file once, then appends. Raises OSError."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / JOURNAL_NAME
+        self.book = CoilBook()
+        self.taken: set[int] = set()
+        """Numbers of the coils whose results Level 2 has."""
+        self.runs: list[RunBegan] = []
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        self._read()
+
+    def _read(self) -> None:
+        content = self.path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):
+            # A power cut while an event was written: it was not acknowledged, so its sender says it again.
+            os.ftruncate(self._file, whole)
+        for number, line in enumerate(content[:whole].splitlines(), 1):
+            try:
+                self._apply(_decode.decode(line))
+            except (msgspec.DecodeError, EventRefusedError) as error:
+                log.error(
+                    "a line of the coils' journal is left out", path=str(self.path), line=number, error=str(error)
+                )
+
+    def _apply(self, entry: Entry) -> None:
+        if isinstance(entry, ResultTaken):
+            self.taken.add(entry.number)
+        elif isinstance(entry, RunBegan):
+            self.runs.append(entry)
+        else:
+            self.book.apply(entry)
+
+    def write(self, entry: Entry) -> None:
+        """Append and apply; once this returns, a power cut cannot undo it. Raises OSError."""
+        size = os.fstat(self._file).st_size
+        try:
+            os.write(self._file, _encode(entry) + b"\n")
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, size)
+            raise
+        self._apply(entry)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+__all__ = ["CoilEvent", "Journal", "ResultTaken", "RunBegan"]

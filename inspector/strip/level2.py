@@ -1,0 +1,253 @@
+"""The link to Level 2: one TCP connection, telegrams both ways, each acknowledged, resent after a break.
+
+A received telegram is acknowledged when its event is on the disk. A result stays to be sent until it is
+acknowledged: it is that of the oldest coil whose result Level 2 does not have. A kill of
+either side loses none.
+"""
+
+import select
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import structlog
+
+from inspector.config.strip import Level2Settings
+from inspector.core.strip.coils import CoilData, EventRefusedError
+from inspector.core.strip.telegram import Stream, Telegram, TelegramError
+from inspector.repeated import Repeated
+from inspector.strip.desk import CoilDesk
+
+TURN_S: Final = 0.1
+CONNECT_S: Final = 2.0
+PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Pauses before connecting again, seconds; the last one repeats."""
+
+SEND_S: Final = 2.0
+"""Longest time for a telegram to leave, seconds: a partner that reads nothing is given up."""
+
+SEQUENCES: Final = 10_000
+"""Our telegrams are numbered 1 to 9999, which four digits hold."""
+
+TAKEN, REFUSED = 0, 1
+"""Codes of an acknowledgement."""
+
+log = structlog.get_logger()
+
+
+class Outbox(Protocol):
+    """The results that Level 2 does not have yet."""
+
+    def oldest(self) -> tuple[int, Mapping[str, Any]] | None:
+        """(coil's number, values of its result telegram); None when there is none."""
+        ...
+
+    def taken(self, number: int) -> None:
+        """Level 2 has it. Raises OSError when that cannot be written down."""
+        ...
+
+
+class Level2Link:
+    """Talks to Level 2 in a thread of its own."""
+
+    def __init__(self, settings: Level2Settings, desk: CoilDesk, outbox: Outbox) -> None:
+        self._settings, self._desk, self._outbox = settings, desk, outbox
+        self._layout = settings.layout()
+        self._connection: socket.socket | None = None
+        self._listener: socket.socket | None = None
+        self._stream = Stream(self._layout)
+        self._sequence = 0
+        self._waits: tuple[int, int, float] | None = None
+        """(sequence, coil's number, when to send again) of the result that is not acknowledged."""
+        self._heard_s = self._told_s = 0.0
+        self._failures = 0
+        self._next_try_s = 0.0
+        self._bad, self._gone = Repeated(), Repeated()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="level2", daemon=True)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a partner is there."""
+        return self._connection is not None
+
+    @property
+    def address(self) -> str:
+        """Where the partner is, or where this listens."""
+        return str(self._settings.connect or self._settings.listen)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._stop.set()
+        self._thread.join(timeout=SEND_S + CONNECT_S)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._turn()
+            except (OSError, TelegramError) as error:
+                self._lose(str(error))
+            except Exception:
+                log.exception("Level 2 is off: its thread failed")
+                return
+        self._lose("", told=False)
+        if self._listener is not None:
+            self._listener.close()
+
+    def _turn(self) -> None:
+        connection = self._connection or self._meet()
+        if connection is None:
+            return
+        self._hear(connection)
+        self._speak()
+
+    def _meet(self) -> socket.socket | None:
+        """Accept or make a connection; None when there is none yet."""
+        made = self._accept() if self._settings.listen is not None else self._connect()
+        if made is None:
+            return None
+        made.settimeout(SEND_S)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connection, self._stream, self._waits = made, Stream(self._layout), None
+        self._heard_s, self._told_s, self._failures = time.monotonic(), 0.0, 0
+        log.info("Level 2 is connected", partner=self.address)
+        return made
+
+    def _accept(self) -> socket.socket | None:
+        if self._listener is None:
+            if time.monotonic() < self._next_try_s:
+                self._stop.wait(TURN_S)
+                return None
+            self._listener = socket.create_server(_address(str(self._settings.listen)), reuse_port=False)
+            self._listener.settimeout(TURN_S)
+        try:
+            return self._listener.accept()[0]
+        except TimeoutError:
+            return None
+
+    def _connect(self) -> socket.socket | None:
+        if time.monotonic() < self._next_try_s:
+            self._stop.wait(TURN_S)
+            return None
+        return socket.create_connection(_address(str(self._settings.connect)), timeout=CONNECT_S)
+
+    def _lose(self, why: str, *, told: bool = True) -> None:
+        unfinished = self._stream.unfinished
+        self._stream = Stream(self._layout)
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._next_try_s = time.monotonic() + PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
+        self._failures += 1
+        if told and (count := self._gone.due()) is not None:
+            short = f", in the middle of a telegram: {unfinished} bytes of it came" if unfinished else ""
+            log.warning(
+                "Level 2 is not connected: coils go on", partner=self.address, why=why + short, count=count
+            )
+
+    def _hear(self, connection: socket.socket) -> None:
+        ready, _, _ = select.select([connection], [], [], TURN_S)
+        if ready:
+            content = connection.recv(65_536)
+            if not content:
+                raise ConnectionResetError("the partner has closed the connection")
+            self._heard_s = time.monotonic()
+            for telegram in self._stream.feed(content):
+                if isinstance(telegram, TelegramError):
+                    self._complain(str(telegram))
+                else:
+                    self._take(telegram)
+        elif time.monotonic() - self._heard_s > self._settings.timeout_s:
+            raise ConnectionResetError(f"the partner has sent nothing for {self._settings.timeout_s:g} s")
+
+    def _complain(self, why: str) -> None:
+        if (count := self._bad.due()) is not None:
+            log.warning("telegram not taken", why=why, partner=self.address, count=count)
+
+    def _take(self, telegram: Telegram) -> None:
+        if telegram.name in ("coil_start", "coil_end"):
+            code, text = self._coil(telegram)
+            if "ack" in self._layout.telegrams:
+                self._send("ack", {"of_sequence": telegram.sequence or 0, "code": code, "text": text})
+        elif telegram.name == "ack":
+            self._acknowledged(telegram.values)
+
+    def _coil(self, telegram: Telegram) -> tuple[int, str]:
+        values = telegram.values
+        # The whole telegram is its mark: one that is sent again has the same bytes.
+        said_by = f"level2:{telegram.sequence or 0}:{zlib.crc32(telegram.raw):08x}"
+        position_mm = values.get("position_mm")
+        try:
+            if telegram.name == "coil_start":
+                self._desk.start(coil_data(values), said_by, position_mm)
+            else:
+                self._desk.end(str(values.get("id") or ""), said_by, position_mm)
+        except EventRefusedError as refused:
+            return (TAKEN if refused.again else REFUSED), str(refused)
+        return TAKEN, ""
+
+    def _acknowledged(self, values: Mapping[str, Any]) -> None:
+        waits = self._waits
+        if waits is None:
+            return
+        sequence, number, _ = waits
+        of = values.get("of_sequence")
+        if of is not None and int(of) != sequence:
+            return
+        if int(values.get("code") or 0) != TAKEN:
+            # It would be refused again for ever: a person must look, and the result is in the folder.
+            log.error("Level 2 refuses a coil's result", coil_number=number, code=values.get("code"))
+        self._outbox.taken(number)
+        self._waits = None
+
+    def _speak(self) -> None:
+        now_s = time.monotonic()
+        if self._waits is not None and now_s >= self._waits[2]:
+            log.warning("Level 2 has not acknowledged a result: sent again", coil_number=self._waits[1])
+            self._waits = None
+        if self._waits is None and "result" in self._layout.telegrams:
+            due = self._outbox.oldest()
+            if due is not None:
+                sequence = self._send("result", due[1])
+                self._waits = (sequence, due[0], now_s + self._settings.resend_s)
+        if "alive" in self._layout.telegrams and now_s - self._told_s >= self._settings.alive_s:
+            self._send("alive", {})
+
+    def _send(self, name: str, values: Mapping[str, Any]) -> int:
+        self._sequence = self._sequence % (SEQUENCES - 1) + 1
+        content = self._layout.build(name, {"time": _time_text(), **values}, self._sequence)
+        assert self._connection is not None  # noqa: S101  # only called while connected
+        self._connection.sendall(content)
+        self._told_s = time.monotonic()
+        return self._sequence
+
+
+def coil_data(values: Mapping[str, Any]) -> CoilData:
+    """A coil as a telegram or registers describe it."""
+    texts: dict[str, Any] = {name: _text(values.get(name)) for name in ("id", "grade", "customer", "plan")}
+    numbers: dict[str, Any] = {
+        name: float(value) for name in ("width_mm", "thickness_mm", "length_mm") if (value := values.get(name))
+    }
+    return CoilData(**texts, **numbers)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _time_text() -> str:
+    return time.strftime("%Y%m%d%H%M%S")
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,124 @@
+"""Follows verdicts.jsonl while decide writes and rotates it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+import structlog
+
+from inspector.repeated import Repeated
+from inspector.results import VERDICTS_NAME
+from inspector.sinks.log.log_file import full_files
+from inspector.values import Verdict
+
+CHUNK_VERDICTS: Final = 500
+"""Verdicts read in a turn: some milliseconds, so that orders are answered meanwhile."""
+
+CLOCK_SLACK_S: Final = 3600.0
+"""A log last written earlier than this before the wanted time is not read, even if the clock was set back."""
+
+log = structlog.get_logger()
+
+
+class LogTail:
+    """The verdicts of one folder from a time on, oldest first, and then each new one."""
+
+    def __init__(self, folder: Path, since_ns: int | None) -> None:
+        """`since_ns` is the capture time of the oldest verdict that matters; None begins with what comes next."""
+        self._path = folder / VERDICTS_NAME
+        self._since_ns = since_ns
+        self._decoder = msgspec.json.Decoder(Verdict)
+        self._file: BinaryIO | None = None
+        self._inode = 0
+        self._rest = b""
+        self._last_look = False
+        self._done: set[int] = set()
+        """Inodes of logs that are read to their end."""
+        self._bad = Repeated()
+        if since_ns is None:
+            self._skip()
+
+    def _full(self) -> list[Path]:
+        """The full logs; none while decide has not made the folder."""
+        return full_files(self._path) if self._path.parent.is_dir() else []
+
+    def _skip(self) -> None:
+        self._done = {path.stat().st_ino for path in self._full()}
+        if self._path.exists():
+            self._open(self._path)
+            if self._file is not None:
+                self._file.seek(0, os.SEEK_END)
+
+    def _open(self, path: Path) -> bool:
+        try:
+            self._file = path.open("rb")
+        except FileNotFoundError:
+            return False
+        self._inode = os.fstat(self._file.fileno()).st_ino
+        return True
+
+    def _next_file(self) -> bool:
+        """Open the oldest log that is not read yet."""
+        for path in [*self._full(), self._path]:
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            if status.st_ino in self._done:
+                continue
+            if self._since_ns is not None and status.st_mtime < self._since_ns / 1e9 - CLOCK_SLACK_S:
+                self._done.add(status.st_ino)
+                continue
+            return self._open(path)
+        return False
+
+    def read(self) -> Iterator[Verdict]:
+        """Yield at most CHUNK_VERDICTS verdicts that are there now."""
+        given = 0
+        while given < CHUNK_VERDICTS:
+            if self._file is None and not self._next_file():
+                return
+            assert self._file is not None  # noqa: S101  # for mypy: opened above
+            line = self._file.readline()
+            if line.endswith(b"\n"):
+                verdict = self._decode(self._rest + line)
+                self._rest = b""
+                if verdict is not None:
+                    given += 1
+                    yield verdict
+                continue
+            self._rest += line
+            if not self._rotated():
+                return
+            if not self._last_look:
+                # It may have been written to between the end that was read and its rotation.
+                self._last_look = True
+                continue
+            self._file.close()
+            self._file, self._rest, self._last_look = None, b"", False
+            self._done.add(self._inode)
+
+    def _rotated(self) -> bool:
+        """Whether the log in hand is full, so that a newer one is there."""
+        try:
+            return self._path.stat().st_ino != self._inode
+        except FileNotFoundError:
+            return False
+
+    def _decode(self, line: bytes) -> Verdict | None:
+        try:
+            verdict = self._decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if (count := self._bad.due()) is not None:
+                log.warning("a line of the verdict log cannot be read", error=str(error), count=count)
+            return None
+        if self._since_ns is not None and verdict.captured_ns < self._since_ns:
+            return None
+        return verdict
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,251 @@
+"""Follows the strip's position in a thread: Modbus registers, or lines of text over UDP or TCP."""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+import structlog
+
+from inspector.config.strip import ModbusPosition, PositionSettings, TextPosition
+from inspector.core.strip.odometer import Odometer, Reading
+from inspector.errors import WorkError
+from inspector.repeated import Repeated
+from inspector.strip.plc import PlcReader, number, registers_of
+from inspector.wire.strip_files import TrackWriter
+
+WAIT_S: Final = 0.2
+"""Longest wait for a line of text, seconds, so that a stop is noticed."""
+
+PAUSES_S: Final = (0.1, 0.2, 0.5, 1.0)
+"""Pauses before connecting again, seconds; the last one repeats."""
+
+QUIET_S: Final = 1.0
+"""A text source that has sent nothing for this long is silent."""
+
+LONGEST_LINE: Final = 4096
+"""Longest line of text, bytes; more without an end is no position."""
+
+log = structlog.get_logger()
+
+
+class PositionSource(Protocol):
+    """Gives readings until it is closed."""
+
+    def readings(self) -> Iterator[Reading | None]:
+        """Yield readings; None where there is none yet, at least every WAIT_S. Raises WorkError when it breaks."""
+        ...
+
+    def close(self) -> None:
+        """Release what is open; `readings` may be called again."""
+        ...
+
+
+class ModbusSource:
+    """Polls a PLC's registers."""
+
+    def __init__(self, settings: ModbusPosition) -> None:
+        self._settings, self._plc = settings, PlcReader(settings)
+        parts = [
+            (register, registers_of(kind))
+            for register, kind in (
+                (settings.counter_register, settings.counter_type),
+                (settings.speed_register, settings.speed_type),
+            )
+            if register is not None
+        ]
+        self._first = min(register for register, _ in parts)
+        self._count = max(register + size for register, size in parts) - self._first
+
+    def readings(self) -> Iterator[Reading | None]:
+        """Yield one reading per interval, from one request, so that counter and speed are of one scan."""
+        settings = self._settings
+        due_s = time.monotonic()
+        while True:
+            clock_ns, words = self._plc.read(self._first, self._count)
+            count = self._number(words, settings.counter_register, settings.counter_type)
+            speed = self._number(words, settings.speed_register, settings.speed_type)
+            yield Reading(clock_ns, count, None if speed is None else speed * settings.speed_mm_s_per_count)
+            due_s = max(due_s + settings.interval_ms / 1000, time.monotonic())
+            time.sleep(due_s - time.monotonic() if due_s > time.monotonic() else 0)
+
+    def _number(self, words: list[int], register: int | None, kind: str) -> float | None:
+        if register is None:
+            return None
+        start = register - self._first
+        part = words[start : start + registers_of(kind)]  # type: ignore[arg-type]  # a NumberType
+        return number(part, kind, low_first=self._settings.word_order == "low_first")  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._plc.close()
+
+
+class TextSource:
+    """Lines of text: datagrams sent here, or a server that this connects to."""
+
+    def __init__(self, settings: TextPosition) -> None:
+        self._settings = settings
+        host, _, port = settings.address.rpartition(":")
+        self._where = (host.strip("[]"), int(port))
+        self._pattern = re.compile(settings.pattern)
+        self._socket: socket.socket | None = None
+        self._unread = Repeated()
+
+    def _open(self) -> socket.socket:
+        try:
+            if self._settings.type == "tcp":
+                made = socket.create_connection(self._where, timeout=2.0)
+            else:
+                family = socket.AF_INET6 if ":" in self._where[0] else socket.AF_INET
+                made = socket.socket(family, socket.SOCK_DGRAM)
+                made.bind(self._where)
+        except OSError as error:
+            raise WorkError(f"cannot be opened: {error.strerror or error}") from None
+        made.settimeout(WAIT_S)
+        self._socket = made
+        return made
+
+    def readings(self) -> Iterator[Reading | None]:
+        """Yield a reading per line; the time is that of its arrival."""
+        connection = self._socket or self._open()
+        rest = b""
+        while True:
+            try:
+                chunk = connection.recv(LONGEST_LINE)
+            except TimeoutError:
+                yield None
+                continue
+            except OSError as error:
+                raise WorkError(f"is gone: {error.strerror or error}") from None
+            now_ns = time.monotonic_ns()
+            if not chunk and self._settings.type == "tcp":
+                raise WorkError("has closed the connection")
+            lines = (rest + chunk if self._settings.type == "tcp" else chunk + b"\n").split(b"\n")
+            rest = lines.pop()[-LONGEST_LINE:]
+            for index, line in enumerate(lines):
+                # Of several lines that arrive at once only the newest is as old as its arrival.
+                reading = self._reading(line, now_ns) if index == len(lines) - 1 else None
+                if reading is not None:
+                    yield reading
+
+    def _reading(self, line: bytes, now_ns: int) -> Reading | None:
+        text = line.decode("ascii", "replace").strip()
+        if not text:
+            return None
+        found = self._pattern.search(text)
+        if found is None:
+            if (count := self._unread.due()) is not None:
+                log.warning("position line not understood: see strip.position", line=text[:80], count=count)
+            return None
+        values: dict[str, Any] = found.groupdict()
+        counted = values.get("count")
+        speed = values.get("speed")
+        try:
+            return Reading(
+                now_ns,
+                None if counted is None else float(counted),
+                None if speed is None else float(speed) * self._settings.speed_mm_s_per_count,
+            )
+        except ValueError:
+            if (times := self._unread.due()) is not None:
+                log.warning("position line has no number where its pattern says", line=text[:80], count=times)
+            return None
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def open_position(settings: PositionSettings) -> PositionSource:
+    """The source that the settings describe. Raises InputError if a library is missing."""
+    return ModbusSource(settings) if isinstance(settings, ModbusPosition) else TextSource(settings)
+
+
+class PositionThread:
+    """Reads the source, and writes each sample into the track at once."""
+
+    def __init__(self, source: PositionSource, odometer: Odometer, track: TrackWriter, name: str) -> None:
+        """`name` is the source as the log calls it."""
+        self._source, self._odometer, self._track, self._name = source, odometer, track, name
+        self._notes: dict[str, Repeated] = {}
+        self._stop = threading.Event()
+        self.answers = False
+        """Whether the source answers now."""
+        self.readings = 0
+        self._newest_ns = 0
+        self._thread = threading.Thread(target=self._run, name="position", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; waits for a question under way."""
+        self._stop.set()
+        self._thread.join(timeout=1.0)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                for reading in self._source.readings():
+                    if self._stop.is_set():
+                        break
+                    if self._take(reading):
+                        failures = 0
+            except WorkError as error:
+                self._lost(str(error), failures)
+                self._source.close()
+                self._stop.wait(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
+                failures += 1
+            except Exception:
+                # Without the position, ingest counts frames; the reason must be in the log.
+                log.exception("position is lost: its thread failed")
+                self.answers = False
+                return
+        self._source.close()
+
+    def _take(self, reading: Reading | None) -> bool:
+        if reading is None:
+            if self.answers and time.monotonic_ns() - self._newest_ns > QUIET_S * 1e9:
+                self._lost(f"has sent nothing for {QUIET_S:g} s", 0)
+            return False
+        self._newest_ns = reading.clock_ns
+        sample = self._odometer.add(reading)
+        if sample is not None:
+            self._track.add(sample, self._odometer.count)
+        self.readings += 1
+        self._tell_notes()
+        if not self.answers:
+            self.answers = True
+            log.info("position source answers", source=self._name)
+        return True
+
+    def _tell_notes(self) -> None:
+        for note in self._odometer.notes:
+            # A counter that jumps all the time must not fill the log; kinds of faults are told apart.
+            kind = self._notes.setdefault(note[:24], Repeated())
+            if (count := kind.due()) is not None:
+                log.warning("position", note=note, source=self._name, count=count)
+        self._odometer.notes.clear()
+
+    def _lost(self, why: str, failures: int) -> None:
+        if self.answers or failures == 0:
+            log.warning(
+                "position source does not answer: positions are counted",
+                source=self._name,
+                why=why,
+            )
+        self.answers = False
+
+
+def described(settings: PositionSettings) -> str:
+    """The source in words, for logs and checks."""
+    if isinstance(settings, ModbusPosition):
+        return f"modbus {settings.host}:{settings.port}"
+    return f"{settings.type} {settings.address}"

@@ -1,0 +1,265 @@
+"""strip: follows position and coils, hands them to ingest, and judges coils from the verdict log."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from inspector.config.line import LoadedConfig
+from inspector.config.plans import PlanSet
+from inspector.config.strip import StripSettings
+from inspector.core.strip.coils import Coil
+from inspector.core.strip.odometer import Odometer, Sample
+from inspector.core.strip.periodic import Roll, RollMarks, period_mm
+from inspector.core.strip.surface import Surface, View
+from inspector.core.strip.track import place_at
+from inspector.engine.manifest import read_manifest
+from inspector.errors import ConfigError
+from inspector.folders import make_own_folder
+from inspector.runtime.lock import hold_place
+from inspector.runtime.notify import READY, Notifier, Pulse
+from inspector.runtime.stop import StopRequest
+from inspector.strip.accounts import LEAST_WAIT_S, Accounts
+from inspector.strip.coil_records import CoilRecords, strip_key
+from inspector.strip.coil_registers import CoilRegistersThread
+from inspector.strip.desk import CoilDesk
+from inspector.strip.journal import Journal, RunBegan
+from inspector.strip.level2 import Level2Link
+from inspector.strip.log_tail import LogTail
+from inspector.strip.orders import Orders
+from inspector.strip.position import PositionThread, described, open_position
+from inspector.strip.results import Results
+from inspector.wire.positions import PlaceFile, newest_place
+from inspector.wire.strip_files import TrackWriter, read_track
+
+LAST_READ_S: Final = 0.8
+"""Time after a stop request to read what decide still writes, seconds; `inspector run` waits longer."""
+
+RECORDED_AGAIN: Final = 50
+"""Newest coils that a start writes into the database again: it may have been away."""
+
+EARLIER_NS: Final = 60_000_000_000
+"""Verdicts from before a coil's start that are read, too: its head may have been said to lie further back."""
+
+log = structlog.get_logger()
+
+
+def main(config: LoadedConfig) -> None:
+    """Run until a stop request. Raises InputError before the start."""
+    settings = config.line.strip
+    if settings is None:
+        raise ConfigError(f"{config.path}: strip: there is no such table: add one, or do not start this stage")
+    make_own_folder(config.line.links)
+    plans = config.plans()
+    with (
+        hold_place("strip", config.line.links),
+        hold_place("strip", settings.folder),
+        StopRequest() as stop,
+        ExitStack() as stack,
+    ):
+        strip = Strip(config, settings, plans, stack)
+        notifier = Notifier()
+        notifier.tell(**{READY: "1"})
+        log.info("strip started", folder=str(settings.folder), plans=plans.identity)
+        pulse = Pulse(notifier, "readings")
+        while not stop:
+            strip.turn()
+            pulse.turn(strip.readings, pending=False, say=strip.state)
+        until_s = time.monotonic() + LAST_READ_S
+        while time.monotonic() < until_s:
+            strip.turn()
+
+
+class Strip:
+    """Everything that the process holds."""
+
+    def __init__(self, config: LoadedConfig, settings: StripSettings, plans: PlanSet, stack: ExitStack) -> None:
+        """`stack` closes what is opened here. Raises InputError, OSError."""
+        line = config.line
+        self._config, self._settings = config, settings
+        self._journal = Journal(settings.folder)
+        stack.callback(self._journal.close)
+        self._track = TrackWriter(line.links)
+        stack.callback(self._track.close)
+        self._start_mm = _start_mm(self._journal)
+        self._position = self._follow(stack)
+        self._journal.write(RunBegan(str(line.sinks.out), time.time_ns(), self.position_mm()))
+        self.results = Results(settings.folder, self._journal)
+        self.desk = CoilDesk(
+            self._journal,
+            self._track,
+            self.position_mm,
+            plans.choices,
+            plans.default.identity,
+            settings.head_offset_mm,
+        )
+        self._accounts = self._open_accounts(plans)
+        stack.callback(self._accounts.close)
+        self._records = CoilRecords(config, strip_key(settings.folder)) if line.records.enabled else None
+        if self._records is not None:
+            stack.callback(self._records.close)
+        self._recorded: dict[int, tuple[object, ...]] = {}
+        self._orders = Orders(settings.folder, self.desk, self.status)
+        stack.callback(self._orders.close)
+        self._level2: Level2Link | None = None
+        if settings.level2 is not None:
+            self._level2 = Level2Link(settings.level2, self.desk, self.results)
+            self._level2.start()
+            stack.callback(self._level2.close)
+        if settings.coil_registers is not None:
+            registers = CoilRegistersThread(settings.coil_registers, self.desk)
+            registers.start()
+            stack.callback(registers.close)
+
+    def _follow(self, stack: ExitStack) -> PositionThread | None:
+        """Begin to read the encoder; without one, tell ingest where to begin counting."""
+        settings, links = self._settings, self._config.line.links
+        before = read_track(links)
+        if settings.position is None:
+            cameras = list(self._config.line.cameras)
+            if self._start_mm and newest_place(links, cameras, time.monotonic_ns()) is None:
+                place = PlaceFile(links, cameras[0], cameras)
+                place.keep(self._start_mm, time.monotonic_ns())
+                place.close()
+            return None
+        start: Sample | None = Sample(time.monotonic_ns(), self._start_mm, 0.0)
+        count = None
+        if before is not None and before.samples:
+            start, count = before.samples[-1], before.count
+        odometer = Odometer(settings.position.scale(), settings.speeds(), start, count)
+        thread = PositionThread(
+            open_position(settings.position), odometer, self._track, described(settings.position)
+        )
+        thread.start()
+        stack.callback(thread.close)
+        return thread
+
+    def _open_accounts(self, plans: PlanSet) -> Accounts:
+        settings, line = self._settings, self._config.line
+        views = _views(self._config, plans)
+        edges = [edge for view in views.values() for edge in view.across(0, view.width_px)]
+        rolls = [
+            Roll(roll.name, period_mm(roll.diameter_mm, roll.elongation), roll.stand, roll.side)
+            for roll in settings.rolls
+        ]
+        wait_s = max(settings.result_wait_s, line.deadline_ms / 1000 + LEAST_WAIT_S)
+        return Accounts(
+            self._tails(),
+            Surface(views, settings.join_along_mm),
+            RollMarks(rolls, settings.roll_tolerance, max(edges) - min(edges)),
+            views,
+            plans,
+            self.results,
+            wait_s,
+            settings.centre_across_mm,
+        )
+
+    def _tails(self) -> list[LogTail]:
+        """The logs since the head of the oldest coil that has no result."""
+        due = [coil for coil in self.desk.coils if coil.number not in self.results.numbers]
+        now_folder = self._config.line.sinks.out
+        if not due:
+            return [LogTail(now_folder, None)]
+        since_ns = due[0].start.at_ns - EARLIER_NS
+        folders: list[Path] = []
+        for begun, following in zip(self._journal.runs, self._journal.runs[1:], strict=False):
+            if following.at_ns > since_ns and Path(begun.folder) not in (*folders, now_folder):
+                folders.append(Path(begun.folder))
+        return [LogTail(folder, since_ns) for folder in (*folders, now_folder)]
+
+    @property
+    def readings(self) -> int:
+        """Answers of the position source so far."""
+        return self._position.readings if self._position is not None else 0
+
+    def position_mm(self) -> float:
+        """Where the strip is now; where it was last, if nothing says."""
+        now_ns = time.monotonic_ns()
+        samples = self._track.samples
+        if samples:
+            found = place_at(samples, now_ns)
+            if found is not None:
+                return found[0]
+        place = newest_place(self._config.line.links, list(self._config.line.cameras), now_ns)
+        if place is not None and (not samples or place.clock_ns > samples[-1].clock_ns):
+            return place.at(now_ns)
+        return samples[-1].position_mm if samples else self._start_mm
+
+    def turn(self) -> None:
+        """One turn: an order, a piece of the log, coils that are due."""
+        busy = self._accounts.read()
+        if not busy:
+            self._orders.turn()
+            try:
+                self._accounts.conclude(self.desk.coils[-RECORDED_AGAIN:], self.position_mm(), lambda _: None)
+            except OSError as error:
+                log.error("a coil's result cannot be written: tried again", error=error.strerror)
+                time.sleep(1.0)
+        if self._records is not None:
+            self._record(self.desk.coils[-RECORDED_AGAIN:], self._records)
+
+    def _record(self, coils: Sequence[Coil], records: CoilRecords) -> None:
+        for coil in coils:
+            judged = coil.number in self.results.numbers
+            state = (coil.end_mm, judged)
+            if self._recorded.get(coil.number) != state:
+                self._recorded[coil.number] = state
+                records.put(coil, self.results.read(coil.number) if judged else None)
+
+    def state(self) -> str:
+        """For `systemctl status`."""
+        coils = self.desk.coils
+        newest = coils[-1] if coils else None
+        coil = "no coil" if newest is None or newest.end_mm is not None else f"coil {newest.id}"
+        return f"at {self.position_mm() / 1000:.3f} m, {coil}, {self.results.unsent} results not sent"
+
+    def _source(self) -> str:
+        if self._position is None or self._settings.position is None:
+            return "counted from the frames"
+        stands = "answers" if self._position.answers else "DOES NOT ANSWER"
+        return f"{described(self._settings.position)}: {stands}"
+
+    def status(self) -> dict[str, Any]:
+        """For `inspector coil status`."""
+        told = self.desk.status()
+        for coil in told["coils"]:
+            if coil["number"] in self.results.numbers:
+                result = self.results.read(coil["number"])
+                coil |= {"verdict": result.verdict, "reasons": list(result.reasons), "defects": result.count}
+        told["position_source"] = self._source()
+        if self._level2 is not None:
+            told["level2"] = (
+                f"{self._level2.address}: {'connected' if self._level2.connected else 'NOT CONNECTED'}"
+            )
+            told["results_not_sent"] = self.results.unsent
+        told["roll_marks"] = [mark.text() for mark in self._accounts.roll_marks[-5:]]
+        return told
+
+
+def _start_mm(journal: Journal) -> float:
+    """Where the strip was last: positions go on over a restart of the PC."""
+    places = [run.position_mm for run in journal.runs]
+    places += [coil.start_mm if coil.end_mm is None else coil.end_mm for coil in journal.book.coils[-1:]]
+    return max(places, default=0.0)
+
+
+def _views(config: LoadedConfig, plans: PlanSet) -> dict[str, View]:
+    line, recipe = config.line, plans.default.recipe
+    manifest = read_manifest(line.engine)
+    views = {}
+    for name in line.cameras:
+        place = (line.strip or StripSettings()).camera(name)
+        along = place.mm_per_px_along or recipe.mm_per_px_along
+        views[name] = View(
+            place.mm_per_px_across or recipe.mm_per_px_across,
+            along,
+            manifest.height * along,
+            manifest.width,
+            place.offset_across_mm,
+            place.mirrored,
+            place.side,
+        )
+    return views

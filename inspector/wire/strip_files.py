@@ -1,0 +1,189 @@
+"""What the strip process hands to ingest: two small files in the links folder, read without waiting.
+
+`strip-track` holds the newest samples of the encoder and the generation of `strip-coils`, which is read again only
+when that changes. A reader may meet a half-written track: the checksum says so, and it keeps what it had.
+"""
+
+import math
+import os
+import struct
+import time
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from inspector.core.strip.odometer import Sample, Speeds
+from inspector.core.strip.track import TRACK_SAMPLES, Coverage, place_at
+from inspector.files import write_whole
+from inspector.values import StripPlace
+
+TRACK_NAME: Final = "strip-track"
+COILS_NAME: Final = "strip-coils"
+
+_HEAD: Final = struct.Struct("<IIQd")
+"""Version, samples, generation of the coils, newest counter (NaN without one)."""
+_SAMPLE: Final = struct.Struct("<qdd")
+_CHECK: Final = struct.Struct("<I")
+_VERSION: Final = 1
+_LONGEST: Final = _HEAD.size + TRACK_SAMPLES * _SAMPLE.size + _CHECK.size
+
+KNOWN_COILS: Final = 32
+"""Newest coils that ingest knows: reverse travel may bring back the one before."""
+
+log = structlog.get_logger()
+
+
+class CoilPlace(msgspec.Struct, frozen=True, array_like=True):
+    """One coil, as ingest needs it."""
+
+    id: str
+    start_mm: float
+    end_mm: float | None
+    """None while it runs."""
+    plan: str
+    """Identity of the recipe that judges it."""
+
+
+class Track(msgspec.Struct, frozen=True):
+    """What `strip-track` holds."""
+
+    samples: tuple[Sample, ...] = ()
+    generation: int = 0
+    count: float | None = None
+
+
+class TrackWriter:
+    """Writes both files; only the strip process does."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create the track; raises OSError."""
+        self._folder = folder
+        self._file = os.open(folder / TRACK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._samples: list[Sample] = []
+        self._count: float | None = None
+        # A generation that no earlier process used, so that ingest reads the coils again.
+        self._generation = time.monotonic_ns()
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The newest samples."""
+        return self._samples
+
+    def add(self, sample: Sample, count: float | None) -> None:
+        """Hand over one more sample."""
+        self._samples = [*self._samples[-(TRACK_SAMPLES - 1) :], sample]
+        self._count = count
+        self._write()
+
+    def coils(self, coils: Sequence[CoilPlace]) -> None:
+        """Hand over the coils, oldest first. Raises OSError."""
+        write_whole(self._folder / COILS_NAME, msgspec.msgpack.encode(coils[-KNOWN_COILS:]), sync=False)
+        self._generation += 1
+        self._write()
+
+    def _write(self) -> None:
+        count = float("nan") if self._count is None else self._count
+        content = _HEAD.pack(_VERSION, len(self._samples), self._generation, count)
+        content += b"".join(_SAMPLE.pack(*msgspec.structs.astuple(each)) for each in self._samples)
+        os.pwrite(self._file, content + _CHECK.pack(zlib.crc32(content)), 0)
+
+    def close(self) -> None:
+        """Close the files, which stay for the next process."""
+        os.close(self._file)
+
+
+def decode_track(content: bytes) -> Track | None:
+    """The track; None for a half-written or foreign one."""
+    if len(content) < _HEAD.size:
+        return None
+    version, samples, generation, count = _HEAD.unpack_from(content)
+    size = _HEAD.size + samples * _SAMPLE.size
+    if version != _VERSION or samples > TRACK_SAMPLES or len(content) < size + _CHECK.size:
+        return None
+    if zlib.crc32(content[:size]) != _CHECK.unpack_from(content, size)[0]:
+        return None
+    found = tuple(Sample(*each) for each in _SAMPLE.iter_unpack(content[_HEAD.size : size]))
+    return Track(found, generation, None if math.isnan(count) else count)
+
+
+def read_track(folder: Path) -> Track | None:
+    """The track that a process before this one left; None without one or of before a restart of the PC."""
+    try:
+        track = decode_track((folder / TRACK_NAME).read_bytes())
+    except FileNotFoundError:
+        return None
+    if track is None or (track.samples and track.samples[-1].clock_ns > time.monotonic_ns()):
+        return None
+    return track
+
+
+class StripReader:
+    """One camera's end in ingest: where a frame lies, and on which coil."""
+
+    def __init__(self, folder: Path, speeds: Speeds, offset_along_mm: float = 0.0) -> None:
+        """The files may not be there yet. `offset_along_mm` is the camera's place after the line's zero."""
+        self._folder, self._offset_mm = folder, offset_along_mm
+        self._file: int | None = None
+        self._inode = 0
+        self._track = Track()
+        self._coils: list[CoilPlace] = []
+        self._generation = 0
+        self._coverage = Coverage(speeds)
+
+    def locate(
+        self, clock_ns: int, length_mm: float, counted_mm: float
+    ) -> tuple[float, StripPlace, str | None, str]:
+        """(position of the first row, mark, coil, plan) of the frame captured at this time.
+
+        `counted_mm` is where the frame lies if the strip process does not say. The plan is empty without a coil.
+        """
+        self._refresh()
+        found = place_at(self._track.samples, clock_ns)
+        if found is None:
+            position_mm, place = counted_mm, self._coverage.unknown()
+        else:
+            position_mm = found[0] - self._offset_mm
+            place = self._coverage.mark(position_mm, length_mm, found[1])
+        coil = self._coil_at(position_mm)
+        if coil is None:
+            return position_mm, place, None, ""
+        place = msgspec.structs.replace(place, coil_mm=round(position_mm - coil.start_mm, 1))
+        return position_mm, place, coil.id, coil.plan
+
+    def _coil_at(self, position_mm: float) -> CoilPlace | None:
+        for coil in reversed(self._coils):
+            if coil.start_mm <= position_mm:
+                return coil if coil.end_mm is None or position_mm < coil.end_mm else None
+        return None
+
+    def _refresh(self) -> None:
+        if self._file is None:
+            try:
+                self._file = os.open(self._folder / TRACK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return
+        track = decode_track(os.pread(self._file, _LONGEST, 0))
+        if track is None:
+            return
+        self._track = track
+        if track.generation != self._generation:
+            self._read_coils()
+
+    def _read_coils(self) -> None:
+        try:
+            content = (self._folder / COILS_NAME).read_bytes()
+            self._coils = msgspec.msgpack.decode(content, type=list[CoilPlace])
+        except FileNotFoundError:
+            self._coils = []
+        except (OSError, msgspec.DecodeError) as error:
+            log.warning("the coils cannot be read: frames get the coil known last", error=str(error))
+        self._generation = self._track.generation
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)

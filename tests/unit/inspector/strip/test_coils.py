@@ -1,0 +1,159 @@
+"""Coils, their journal, the choice of plans, and what may not be said of a coil."""
+
+from typing import Any
+
+import pytest
+
+from inspector.config.strip import CoilRegisters
+from inspector.core.strip.choice import PlanChoice, choose
+from inspector.core.strip.coils import CoilData, EventRefusedError
+from inspector.core.strip.odometer import Speeds
+from inspector.strip.coil_registers import CoilRegistersThread
+from inspector.strip.desk import CoilDesk
+from inspector.strip.journal import Journal
+from inspector.wire.strip_files import StripReader, TrackWriter
+
+PLANS = (
+    PlanChoice("deep-drawing", "dd@1", grades=("DC0*", "DX5*")),
+    PlanChoice("acme", "acme@1", grades=("S355*",), customers=("ACME",)),
+    PlanChoice("trial", "trial@1"),
+)
+
+
+@pytest.fixture
+def made(tmp_path: Any) -> Any:
+    """A desk, what ingest reads of it, and where the strip is."""
+    place = {"mm": 0.0}
+    folder = tmp_path / "strip"
+    track = TrackWriter(tmp_path)
+    journal = Journal(folder)
+    desk = CoilDesk(journal, track, lambda: place["mm"], PLANS, "default@1", 0.0)
+    return desk, StripReader(tmp_path, Speeds()), place, folder
+
+
+def test_a_frame_gets_the_coil_of_its_place(made: Any) -> None:
+    """Two coils in a row, then none; the place counts from the head."""
+    desk, reader, place, _ = made
+    desk.start(CoilData("A", grade="DC04"), "command")
+    place["mm"] = 1000.0
+    desk.start(CoilData("B"), "command")
+    place["mm"] = 1500.0
+    desk.end("B", "command")
+    found = [reader.locate(0, 100.0, at_mm) for at_mm in (0.0, 999.0, 1000.0, 1499.0, 1500.0, -1.0)]
+    assert [coil for _, _, coil, _ in found] == ["A", "A", "B", "B", None, None]
+    assert [plan for *_, plan in found] == ["dd@1", "dd@1", "default@1", "default@1", "", ""]
+    assert found[3][1].coil_mm == 499.0
+
+
+@pytest.mark.parametrize(
+    ("event", "why", "again"),
+    [
+        (("start", "A", 2000.0), "on the line already", True),
+        (("start", "", 2000.0), "without an id", False),
+        (("start", "B", 500.0), "before the end", False),
+        (("end", "X", 2000.0), "but coil A is on the line", False),
+        (("end", "Z", 2000.0), "has ended already", True),
+        (("end", "A", 900.0), "before its head", False),
+    ],
+)
+def test_an_event_that_cannot_be_is_one_line_and_changes_nothing(
+    made: Any, event: Any, why: Any, again: Any
+) -> None:
+    """Same id twice, another id, positions that run backwards, and a telegram that is said again."""
+    desk, _, place, _ = made
+    desk.start(CoilData("Z"), "command")
+    place["mm"] = 1000.0
+    desk.start(CoilData("A"), "command")
+    kind, coil, at_mm = event
+    before = desk.coils
+    with pytest.raises(EventRefusedError, match=why) as refused:
+        desk.start(CoilData(coil), "level2", at_mm) if kind == "start" else desk.end(coil, "level2", at_mm)
+    assert refused.value.again is again
+    assert desk.coils == before
+
+
+def test_an_end_without_a_start_is_refused(made: Any) -> None:
+    """Nothing is on the line."""
+    with pytest.raises(EventRefusedError, match="has not started"):
+        made[0].end("A", "command")
+
+
+def test_a_start_without_an_end_before_it_ends_the_coil_and_says_so(made: Any) -> None:
+    """Level 2 has lost a telegram."""
+    desk, _, place, _ = made
+    desk.start(CoilData("A"), "command")
+    place["mm"] = 700.0
+    desk.start(CoilData("B"), "command")
+    first = desk.coils[0]
+    assert first.end_mm == 700.0
+    assert "before coil B started" in first.end_why
+
+
+def test_a_restart_knows_the_coils_and_a_torn_line_is_left_out(made: Any, tmp_path: Any) -> None:
+    """What was acknowledged is there; what a power cut tore was not acknowledged."""
+    desk, _, _, folder = made
+    desk.start(CoilData("A", grade="S355", width_mm=1500.0), "level2:7:abc")
+    with (folder / "coils.jsonl").open("a") as journal:
+        journal.write('{"event":"end","id":"A","posi')
+    again = Journal(folder)
+    assert [coil.id for coil in again.book.coils] == ["A"]
+    assert again.book.open is not None
+    assert again.book.open.start.coil.width_mm == 1500.0
+    second = CoilDesk(again, TrackWriter(tmp_path), lambda: 10.0, PLANS, "default@1", 0.0)
+    with pytest.raises(EventRefusedError) as refused:
+        second.start(CoilData("A"), "level2:7:abc")
+    assert refused.value.again
+    second.end("A", "command")
+    assert Journal(folder).book.open is None
+
+
+def test_the_same_coil_may_come_again_later(made: Any) -> None:
+    """A coil that is inspected twice is two entries with two numbers."""
+    desk, _, place, _ = made
+    desk.start(CoilData("A"), "level2:1:a")
+    place["mm"] = 10.0
+    desk.end("A", "level2:2:b")
+    place["mm"] = 20.0
+    assert desk.start(CoilData("A"), "level2:3:c").number == 2
+
+
+@pytest.mark.parametrize(
+    ("coil", "plan", "why"),
+    [
+        (CoilData("A", grade="dc04"), "deep-drawing", "grade dc04"),
+        (CoilData("A", grade="S355MC", customer="ACME"), "acme", "grade S355MC and customer ACME"),
+        (CoilData("A", grade="S355MC", customer="other"), "", "no plan for grade S355MC: the default is used"),
+        (CoilData("A"), "", "no grade is stated: the default is used"),
+        (CoilData("A", grade="DC04", plan="trial"), "trial", "by name"),
+        (CoilData("A", grade="DC04", plan="nope"), "deep-drawing", "plan nope is not known; grade DC04"),
+    ],
+)
+def test_the_plan_of_a_coil(coil: Any, plan: Any, why: Any) -> None:
+    """By name, by grade and customer, else the default, which says so."""
+    chosen = choose(coil, PLANS, "default@1")
+    assert chosen.name == plan
+    assert why in chosen.why
+
+
+def registers(counter: int, coil: str) -> bytes:
+    return counter.to_bytes(2, "big") + coil.encode().ljust(8)
+
+
+def test_registers_start_and_end_coils_once(made: Any) -> None:
+    """A PLC writes its registers one by one: what is there only once is not taken."""
+    desk, _, place, _ = made
+    settings = CoilRegisters.model_validate(
+        {
+            "host": "127.0.0.1",
+            "first_register": 0,
+            "fields": [{"name": "counter", "type": "uint16"}, {"name": "id", "type": "text", "length": 8}],
+        }
+    )
+    thread = CoilRegistersThread(settings, desk)
+    for at_mm, content in enumerate(
+        [registers(0, "")] * 3 + [registers(1, "")] + [registers(1, "A")] * 3
+        + [registers(2, "A"), registers(2, "B")] + [registers(2, "B")] * 2 + [registers(2, "")] * 2
+    ):  # fmt: skip
+        place["mm"] = float(at_mm)
+        thread.look(content)
+    assert [(coil.id, coil.start_mm, coil.end_mm) for coil in desk.coils] == [("A", 5.0, 9.0), ("B", 9.0, 12.0)]

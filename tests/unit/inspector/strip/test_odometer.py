@@ -1,0 +1,143 @@
+"""The odometer and the track, held against a simulated mill without clocks or sockets."""
+
+from bisect import bisect_right
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inspector.core.strip.odometer import Odometer, Reading, Sample, Scale, Speeds
+from inspector.core.strip.track import Coverage, place_at
+from inspector.sources.simulator.mill import Encoder, SpeedProfile
+from inspector.values import Motion
+
+PROFILE = SpeedProfile(((0, 0), (1, 0), (6, 20), (8, 20), (12, 0), (13, 0), (15, -3), (17, -3), (18, 0), (19, 5)))
+
+FRAME_MM = 256.0
+
+
+def drive(
+    encoder: Encoder,
+    profile: SpeedProfile = PROFILE,
+    *,
+    seconds: float = 19.0,
+    with_speed: bool = True,
+    jitter_s: float = 0.002,
+    change: Any = lambda _, count, speed: (count, speed),
+) -> tuple[Odometer, list[Sample]]:
+    """Read the encoder every 20 ms, with times that are off by up to `jitter_s`."""
+    counter_range = None if encoder.bits > 40 else 2.0**encoder.bits
+    odometer = Odometer(Scale(encoder.mm_per_count, counter_range), Speeds())
+    random = np.random.default_rng(3)
+    samples = []
+    for at_s in np.arange(0.0, seconds, 0.02):
+        count, speed = change(at_s, float(encoder.count(profile.position_mm(at_s))), profile.speed_mm_s(at_s))
+        told_ns = 10**12 + int((at_s + random.uniform(-jitter_s, jitter_s)) * 1e9)
+        sample = odometer.add(Reading(told_ns, count, speed if with_speed else None))
+        if sample is not None:
+            samples.append(sample)
+    return odometer, samples
+
+
+def worst_mm(samples: list[Sample], profile: SpeedProfile = PROFILE, seconds: float = 19.0) -> float:
+    """Largest error of a frame's place, taken as ingest does: without later samples."""
+    worst = 0.0
+    for at_s in np.arange(0.1, seconds - 0.05, 0.0128):
+        clock_ns = 10**12 + int(at_s * 1e9)
+        after = bisect_right(samples, clock_ns, key=lambda sample: sample.clock_ns)
+        known = samples[max(0, after - 64) : after]
+        place = place_at(known, clock_ns)
+        assert place is not None
+        worst = max(worst, abs(place[0] - profile.position_mm(at_s)))
+    return worst
+
+
+@pytest.mark.parametrize("with_speed", [True, False])
+@pytest.mark.parametrize(("mm_per_count", "bits"), [(1.0, 32), (1.0, 16), (0.1, 16), (10.0, 12), (-1.0, 32)])
+def test_a_frame_is_placed_within_a_frame_and_the_length_is_the_encoders(
+    mm_per_count: Any, bits: Any, with_speed: Any
+) -> None:
+    """Through 0→20 m/s→0→reverse, wraps of a 16-bit counter included."""
+    odometer, samples = drive(Encoder(mm_per_count, bits), with_speed=with_speed)
+    assert worst_mm(samples) < FRAME_MM / 2
+    true_mm = PROFILE.position_mm(18.98)
+    assert samples[-1].position_mm == pytest.approx(true_mm, abs=abs(mm_per_count) + 1)
+    assert odometer.notes == []
+
+
+def test_states_follow_the_profile() -> None:
+    """Standstill and threading are states, reverse travel is marked."""
+    _, samples = drive(Encoder())
+    speeds = Speeds()
+    states = {at_s: speeds.motion(samples[int(at_s / 0.02)].speed_mm_s) for at_s in (0.5, 1.3, 5, 12.5, 16)}
+    assert list(states.values()) == [
+        Motion.STANDING, Motion.THREADING, Motion.RUNNING, Motion.STANDING, Motion.REVERSE,
+    ]  # fmt: skip
+
+
+def test_a_jump_of_the_counter_is_one_line_and_moves_nothing() -> None:
+    """A restarted PLC counts from 0 again: the position goes on by speed."""
+    odometer, samples = drive(
+        Encoder(), change=lambda at_s, count, speed: (count if at_s < 7 else count - 60_000, speed)
+    )
+    assert len(odometer.notes) == 1
+    assert "jumped" in odometer.notes[0]
+    assert worst_mm(samples) < FRAME_MM / 2
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_frozen_counter_is_noticed_and_the_speed_carries_on(goes_on: Any) -> None:
+    """Frozen for two seconds at 20 m/s; afterwards it is right again, or it has missed that way."""
+    frozen = float(Encoder().count(PROFILE.position_mm(6.0)))
+    missed = PROFILE.position_mm(8.0) - PROFILE.position_mm(6.0)
+
+    def change(at_s: Any, count: Any, speed: Any) -> Any:
+        if 6 <= at_s < 8:
+            return frozen, speed
+        return (count if at_s < 6 or goes_on else count - missed), speed
+
+    odometer, samples = drive(Encoder(), change=change)
+    assert "frozen" in odometer.notes[0]
+    assert len(odometer.notes) == 2
+    end_mm = samples[-1].position_mm
+    assert end_mm == pytest.approx(PROFILE.position_mm(18.98), abs=FRAME_MM if not goes_on else 2)
+
+
+def test_a_speed_of_the_wrong_sign_is_one_line_and_the_counter_decides() -> None:
+    """A sign error in the scale must not turn the strip round."""
+    odometer, samples = drive(Encoder(), change=lambda _, count, speed: (count, -speed))
+    assert "the other way" in odometer.notes[0]
+    assert worst_mm(samples) < FRAME_MM / 2
+
+
+def test_a_speed_alone_gives_the_length_to_a_percent() -> None:
+    """Without a counter the speed is summed up."""
+    _, samples = drive(Encoder(), change=lambda _, __, speed: (None, speed))
+    assert samples[-1].position_mm == pytest.approx(PROFILE.position_mm(18.98), rel=0.01)
+
+
+def test_a_restart_goes_on_where_the_strip_is() -> None:
+    """The counter ran 12 m while nobody read it, over its wrap."""
+    start = Sample(10**12, 500_000.0, 6000.0)
+    odometer = Odometer(Scale(1.0, 2.0**16), Speeds(), start, 60_000.0)
+    sample = odometer.add(Reading(10**12 + 2 * 10**9, float((60_000 + 12_000) % 2**16), 6000.0))
+    assert sample is not None
+    assert sample.position_mm == 512_000.0
+    assert odometer.notes == []
+
+
+def test_a_restart_with_a_counter_set_anew_stays_where_it_was() -> None:
+    """Both were off: the counter begins at 0, the position does not."""
+    odometer = Odometer(Scale(1.0, 2.0**32), Speeds(), Sample(10**12, 500_000.0, 0.0), 7_000_000.0)
+    sample = odometer.add(Reading(10**12 + 10**9, 0.0, 0.0))
+    assert sample is not None
+    assert sample.position_mm == 500_000.0
+    assert "unread" in odometer.notes[0]
+
+
+def test_overlap_and_gaps_are_marked() -> None:
+    """Half a frame twice, then nothing for a frame, then back over what was seen."""
+    coverage = Coverage(Speeds())
+    marks = [coverage.mark(at_mm, 100.0, 5000.0) for at_mm in (0, 50, 250, 240, 260, 352)]
+    assert [mark.overlap_mm for mark in marks] == [0, 50, 0, 100, 90, 8]
+    assert [mark.gap_mm for mark in marks] == [0, 0, 100, 0, 0, 0]
