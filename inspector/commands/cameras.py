@@ -10,7 +10,7 @@ from inspector.commands.options import add_json
 from inspector.errors import SourceError
 from inspector.sources.genicam_search import Found, found_cameras
 
-EXAMPLE: Final = "example: inspector cameras"
+EXAMPLE: Final = "example: inspector cameras --json"
 
 V4L2_NAMES: Final = Path("/sys/class/video4linux")
 

@@ -11,10 +11,7 @@ from inspector.errors import InputError, WorkError
 from inspector.strip.orders import orders_path
 from inspector.supervisor.control import give_order
 
-EXAMPLE: Final = """examples:
-  inspector coil start C-48213 --grade S355 --config line.toml
-  inspector coil end --config line.toml
-  inspector coil status --config line.toml"""
+EXAMPLE: Final = "example: inspector coil start C-48213 --grade S355 --config line.toml"
 
 TEXTS: Final = ("grade", "customer", "plan")
 SIZES_MM: Final = ("width", "thickness", "length")
