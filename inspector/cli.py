@@ -28,7 +28,9 @@ CONFIG_VARIABLE: Final = "INSPECTOR_CONFIG"
 INSTALLED_CONFIG: Final = Path("/etc/inspector/line.toml")
 """Config of the installed service."""
 
-LOOKING: Final = ("status", "check", "export", "mark", "unmark", "report")
+LOOKING: Final = (
+    "status", "check", "export", "mark", "unmark", "report", "serve", "user", "ack", "event", "review",
+)
 """Commands that start no line: without --config they read the service's config."""
 
 
@@ -112,6 +114,10 @@ def _run(options: argparse.Namespace) -> int:
             from inspector.commands.status import status
 
             return status(options.config, wait_s=options.wait, as_json=options.json)
+        case "serve" | "user" | "ack" | "event" | "review":
+            from inspector.commands.serve import run_page
+
+            return run_page(options)
         case _:
             return _run_process(options)
 
@@ -336,6 +342,7 @@ def _parser() -> argparse.ArgumentParser:
     sign.add_argument("engine", type=_path, metavar="DIR", help="engine folder")
     sign.add_argument("--key", type=_path, required=True, help="made by `inspector keys signing`")
 
+    _page(commands)
     for process in PROCESSES:
         example = f"inspector {process.name} --config line.toml" + (" --camera top" if process.per_camera else "")
         stage = _command(
@@ -412,6 +419,29 @@ def _records(commands: Any) -> None:
         command.add_argument(
             "--run", help="run of the frame, by its folder's name, where several have such a frame"
         )
+
+
+def _page(commands: Any) -> None:
+    """Add the commands of the operator's page."""
+    _command(commands, "serve", "serve the operator's page of a line", "inspector serve --config line.toml")
+    user = _command(
+        commands, "user", "add, remove or list accounts of the page", "inspector user add kim --role operator"
+    )
+    user.add_argument("action", choices=("add", "remove", "list"))
+    user.add_argument("name", nargs="?", help="of the account")
+    user.add_argument("--role", choices=("viewer", "operator", "quality", "admin"), default="viewer")
+    ack = _command(commands, "ack", "acknowledge alarms of a line", "inspector ack 12 --note 'lamp replaced'")
+    ack.add_argument("alarm", nargs="*", type=_positive, help="number of an alarm (default: list those that stand)")
+    ack.add_argument("--note", default="", help="why")
+    event = _command(commands, "event", "note an event", "inspector event 'roll change' --text 'stand 4'")
+    event.add_argument("kind", choices=("note", "roll change", "coil change", "cleaning", "maintenance"))
+    event.add_argument("--text", default="", help="what happened")
+    event.add_argument("--coil", help="coil that it concerns")
+    review = _command(
+        commands, "review", "write reviewed frames as a data set", "inspector review export --out data/reviewed"
+    )
+    review.add_argument("action", choices=("export",))
+    review.add_argument("--out", type=_path, required=True, help="folder to write, which must be new or empty")
 
 
 def _command(

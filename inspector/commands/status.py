@@ -1,21 +1,15 @@
 """`inspector status`: shows the state of the running line in one table."""
 
-import http.client
 import json
 import time
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from inspector.commands.units import unit_findings
 from inspector.config.line import load_config
 from inspector.errors import InputError, WorkError
-from inspector.monitoring.http import LOOPBACK
+from inspector.monitoring.client import Status, ask
 from inspector.monitoring.state import CameraState, HistogramState, LineState
-
-ANSWER_S: Final = 5.0
-"""Time-out of a health request, seconds. decide answers from memory; a slower one is dead or overloaded."""
 
 UNANSWERED_S: Final = 1.0
 """Shortest wait for a worker's answer that is reported, seconds; a healthy worker needs less."""
@@ -27,16 +21,6 @@ START_S: Final = 60.0
 LOOK_AGAIN_S: Final = 0.3
 
 HEALTHY, STARTING, NOT_HEALTHY = "healthy", "starting", "NOT HEALTHY"
-
-
-class Status(msgspec.Struct, frozen=True):
-    """The answer of /status."""
-
-    healthy: bool
-    findings: list[str]
-    age_s: float | None
-    disk_free_bytes: int | None
-    line: LineState | None
 
 
 def status(config_path: Path, *, wait_s: float = 0.0, as_json: bool) -> int:
@@ -53,7 +37,7 @@ def status(config_path: Path, *, wait_s: float = 0.0, as_json: bool) -> int:
     while True:
         last = time.monotonic() >= until_s
         try:
-            raw, answer = _ask(config.line.health.port)
+            raw, answer = ask(config.line.health.port)
         except WorkError as error:
             if last:
                 raise WorkError("; ".join([str(error), *unit_findings()])) from None
@@ -79,25 +63,6 @@ def stands(answer: Status) -> str:
         return STARTING
     incomplete = line.worker.starts == 0 or any(camera.begins == 0 for camera in line.cameras.values())
     return STARTING if incomplete and time.time() - line.started_s < START_S else NOT_HEALTHY
-
-
-def _ask(port: int) -> tuple[bytes, Status]:
-    """Return the raw answer and its decoded content. Raises WorkError."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_S)
-    try:
-        connection.request("GET", "/status")
-        raw = connection.getresponse().read()
-        return raw, msgspec.json.decode(raw, type=Status)
-    except msgspec.MsgspecError as error:
-        raise WorkError(
-            f"what answers on {LOOPBACK}:{port} is no decide of this version ({error}): another program's port?"
-        ) from None
-    except ConnectionRefusedError:
-        raise WorkError(f"no line is running: nothing listens on {LOOPBACK}:{port}") from None
-    except (OSError, http.client.HTTPException) as error:
-        raise WorkError(f"decide does not answer on {LOOPBACK}:{port} ({error or type(error).__name__})") from None
-    finally:
-        connection.close()
 
 
 def table(answer: Status, units: list[str]) -> list[str]:

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from inspector.config.page import PageSettings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.errors import ConfigError
 from inspector.passwords import PLACE, check_source, has_place, masked, with_password
@@ -296,6 +297,7 @@ class LineConfig(BaseSettings):
     """The gate; None only records verdicts. A replay never has one."""
     health: HealthSettings | None = None
     """The health server; None starts none. A replay never has one."""
+    page: PageSettings = PageSettings()
     links: Path = Field(default_factory=_runtime_folder)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; created for its owner only."""
     replay: bool = False
@@ -439,5 +441,12 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
             ),
             "links": base / line.links,
             "view": line.view.model_copy(update={"keys": line.view.keys and base / line.view.keys}),
+            "page": line.page.model_copy(
+                update={
+                    "folder": base / (line.page.folder or base / line.sinks.out / "page"),
+                    "certificate": line.page.certificate and base / line.page.certificate,
+                    "key": line.page.key and base / line.page.key,
+                }
+            ),
         }
     )

@@ -1,0 +1,42 @@
+"""Asks the health server of a running line for its state."""
+
+import http.client
+from typing import Final
+
+import msgspec
+
+from inspector.errors import WorkError
+from inspector.monitoring.http import LOOPBACK
+from inspector.monitoring.state import LineState
+
+ANSWER_S: Final = 5.0
+"""Time-out of a health request, seconds. decide answers from memory; a slower one is dead or overloaded."""
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The answer of /status."""
+
+    healthy: bool
+    findings: list[str]
+    age_s: float | None
+    disk_free_bytes: int | None
+    line: LineState | None
+
+
+def ask(port: int, answer_s: float = ANSWER_S) -> tuple[bytes, Status]:
+    """Return the raw answer and its decoded content. Raises WorkError."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=answer_s)
+    try:
+        connection.request("GET", "/status")
+        raw = connection.getresponse().read()
+        return raw, msgspec.json.decode(raw, type=Status)
+    except msgspec.MsgspecError as error:
+        raise WorkError(
+            f"what answers on {LOOPBACK}:{port} is no decide of this version ({error}): another program's port?"
+        ) from None
+    except ConnectionRefusedError:
+        raise WorkError(f"no line is running: nothing listens on {LOOPBACK}:{port}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise WorkError(f"decide does not answer on {LOOPBACK}:{port} ({error or type(error).__name__})") from None
+    finally:
+        connection.close()
