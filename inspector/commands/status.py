@@ -8,15 +8,12 @@ from typing import Final
 from inspector.commands.units import unit_findings
 from inspector.config.line import load_config
 from inspector.errors import InputError, WorkError
-from inspector.monitoring.client import Status, ask
+from inspector.monitoring.client import Status, ask, is_starting
 from inspector.monitoring.state import CameraState, HistogramState, LineState
 
 UNANSWERED_S: Final = 1.0
 """Shortest wait for a worker's answer that is reported, seconds; a healthy worker needs less."""
 
-
-START_S: Final = 60.0
-"""How long an incomplete line counts as starting, seconds; after that, what is missing is a fault."""
 
 LOOK_AGAIN_S: Final = 0.3
 
@@ -52,17 +49,10 @@ def status(config_path: Path, *, wait_s: float = 0.0, as_json: bool) -> int:
 
 
 def stands(answer: Status) -> str:
-    """Return the line's state in one word.
-
-    For START_S after its start, a line is starting until each camera's ingest and a worker have reported.
-    """
+    """Return the line's state in one word."""
     if answer.healthy:
         return HEALTHY
-    line = answer.line
-    if line is None:
-        return STARTING
-    incomplete = line.worker.starts == 0 or any(camera.begins == 0 for camera in line.cameras.values())
-    return STARTING if incomplete and time.time() - line.started_s < START_S else NOT_HEALTHY
+    return STARTING if is_starting(answer) else NOT_HEALTHY
 
 
 def table(answer: Status, units: list[str]) -> list[str]:

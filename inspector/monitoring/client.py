@@ -1,6 +1,7 @@
 """Asks the health server of a running line for its state."""
 
 import http.client
+import time
 from typing import Final
 
 import msgspec
@@ -11,6 +12,9 @@ from inspector.monitoring.state import LineState
 
 ANSWER_S: Final = 5.0
 """Time-out of a health request, seconds. decide answers from memory; a slower one is dead or overloaded."""
+
+START_S: Final = 60.0
+"""How long an incomplete line counts as starting, seconds; after that, what is missing is a fault."""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -40,3 +44,12 @@ def ask(port: int, answer_s: float = ANSWER_S) -> tuple[bytes, Status]:
         raise WorkError(f"decide does not answer on {LOOPBACK}:{port} ({error or type(error).__name__})") from None
     finally:
         connection.close()
+
+
+def is_starting(answer: Status) -> bool:
+    """Whether a line is starting: for START_S, until each camera's ingest and a worker have reported."""
+    line = answer.line
+    if line is None:
+        return True
+    incomplete = line.worker.starts == 0 or any(camera.begins == 0 for camera in line.cameras.values())
+    return incomplete and time.time() - line.started_s < START_S

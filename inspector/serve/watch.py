@@ -13,7 +13,7 @@ import structlog
 
 from inspector.config.line import LineConfig
 from inspector.errors import InspectorError, WorkError
-from inspector.monitoring.client import Status, ask
+from inspector.monitoring.client import Status, ask, is_starting
 from inspector.repeated import Repeated
 from inspector.serve.alarms import Alarms
 from inspector.serve.live import Live
@@ -84,7 +84,7 @@ class Watch:
             age_s = status.age_s + time.monotonic() - self._asked_s
         if error is not None:
             word = "down"
-        elif status is None or status.line is None:
+        elif status is None or (not status.healthy and is_starting(status)):
             word = "starting"
         else:
             word = "old" if age_s is not None and age_s > OLD_S else "up"
@@ -106,6 +106,13 @@ class Watch:
             return [self._error]
         return self._status.findings if self._status is not None else []
 
+    def _alarming(self) -> list[str]:
+        """Findings that are alarms: not that a line which starts is incomplete, nor that none runs yet."""
+        status = self._status
+        if status is None or (self._error is None and is_starting(status)):
+            return []
+        return self.findings()
+
     def _run(self) -> None:
         while not self._stopped.wait(ASK_EVERY_S):
             try:
@@ -117,7 +124,7 @@ class Watch:
             except WorkError as error:
                 self._error = str(error)
             try:
-                self._alarms.update(self.findings())
+                self._alarms.update(self._alarming())
             except InspectorError as error:
                 if self._troubles.due() is not None:
                     log.warning("alarms are not written down", error=str(error))

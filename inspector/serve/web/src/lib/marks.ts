@@ -78,3 +78,22 @@ export function tickStep(span: number, most: number): number {
   const power = 10 ** Math.floor(Math.log10(rough));
   return ([1, 2, 5, 10].find((each) => each * power >= rough) ?? 10) * power;
 }
+
+/** The pattern of what was not inspected. */
+export function hatched(context: CanvasRenderingContext2D, line: string, back: string): CanvasPattern | string {
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = 8;
+  const on = tile.getContext("2d");
+  if (!on) return back;
+  on.fillStyle = back;
+  on.fillRect(0, 0, 8, 8);
+  on.strokeStyle = line;
+  on.lineWidth = 1.6;
+  for (const shift of [-8, 0, 8]) {
+    on.beginPath();
+    on.moveTo(shift, 8);
+    on.lineTo(shift + 8, 0);
+    on.stroke();
+  }
+  return context.createPattern(tile, "repeat") ?? back;
+}
