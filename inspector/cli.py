@@ -29,7 +29,17 @@ INSTALLED_CONFIG: Final = Path("/etc/inspector/line.toml")
 """Config of the installed service."""
 
 LOOKING: Final = (
-    "status", "check", "export", "mark", "unmark", "report", "serve", "user", "ack", "event", "review",
+    "status",
+    "check",
+    "export",
+    "mark",
+    "unmark",
+    "report",
+    "serve",
+    "user",
+    "ack",
+    "event",
+    "review",
 )
 """Commands that start no line: without --config they read the service's config."""
 
@@ -431,7 +441,9 @@ def _page(commands: Any) -> None:
     user.add_argument("name", nargs="?", help="of the account")
     user.add_argument("--role", choices=("viewer", "operator", "quality", "admin"), default="viewer")
     ack = _command(commands, "ack", "acknowledge alarms of a line", "inspector ack 12 --note 'lamp replaced'")
-    ack.add_argument("alarm", nargs="*", type=_positive, help="number of an alarm (default: list those that stand)")
+    ack.add_argument(
+        "alarm", nargs="*", type=_positive, help="number of an alarm (default: list those that stand)"
+    )
     ack.add_argument("--note", default="", help="why")
     event = _command(commands, "event", "note an event", "inspector event 'roll change' --text 'stand 4'")
     event.add_argument("kind", choices=("note", "roll change", "coil change", "cleaning", "maintenance"))

@@ -50,7 +50,8 @@ class PageUnderTest:
         )  # fmt: skip
         quoted = json.dumps(kind)
         (folder / "recipe.toml").write_text(
-            f'name = "steel"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n[classes.{quoted}]\nmin_area_mm2 = 4\n'
+            f'name = "steel"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n'
+            f"[classes.{quoted}]\nmin_area_mm2 = 4\n"
             "[picture]\nchecks = false\n"
         )
         source = source or (
@@ -115,13 +116,14 @@ class PageUnderTest:
         done = self.command("user", "add", name, "--role", role, text=f"{password}\n")
         assert done.returncode == 0, done.stderr
 
-    def client(self, name: str | None = None, password: str = PASSWORD) -> httpx.Client:
+    @contextmanager
+    def client(self, name: str | None = None, password: str = PASSWORD) -> Iterator[httpx.Client]:
         """A client of the routes, logged in as `name`."""
-        client = httpx.Client(base_url=self.url, timeout=30)
-        if name is not None:
-            answer = client.post("/api/session", json={"name": name, "password": password})
-            assert answer.status_code == 200, answer.text
-        return client
+        with httpx.Client(base_url=self.url, timeout=30) as client:
+            if name is not None:
+                answer = client.post("/api/session", json={"name": name, "password": password})
+                assert answer.status_code == 200, answer.text
+            yield client
 
     def wait(self, condition: Any, what: str, timeout_s: float = PATIENCE_S) -> Any:
         """Until it is true; its value."""

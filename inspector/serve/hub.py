@@ -25,10 +25,8 @@ SEND_S: Final = 10.0
 """How long one message may take to leave, seconds; then the page is gone."""
 
 
-
 def _encode(values: dict[str, Any]) -> str:
     return msgspec.json.encode(values).decode()
-
 
 
 class _Page:

@@ -75,11 +75,11 @@ class _Camera:
 class Live:
     """Collects the view's messages; every method may be called from any thread."""
 
-    def __init__(self, cameras: list[str], frame_length_mm: float, woken: Callable[[], None]) -> None:
-        """`woken` is called when a new live frame is ready."""
+    def __init__(self, cameras: list[str], frame_length_mm: float) -> None:
         self._cameras = {name: _Camera() for name in cameras}
         self._length_mm = frame_length_mm
-        self._woken = woken
+        self.woken: Callable[[], None] = lambda: None
+        """Called when a new live frame is ready."""
         self._lock = threading.Lock()
         self._defects: deque[dict[str, Any]] = deque(maxlen=MOST_DEFECTS)
         self._rejects: deque[dict[str, Any]] = deque(maxlen=MOST_REJECTS)
@@ -137,7 +137,7 @@ class Live:
         )
         message = len(header).to_bytes(4, "little") + header + jpeg(seen.pixels, LIVE_QUALITY)
         camera.frame = LiveFrame(verdict.camera, self._number, message)
-        self._woken()
+        self.woken()
 
     def _stretch(self, camera: _Camera, verdict: Verdict) -> None:
         """Add the frame to the map: the last stretch grows, or a new one begins."""

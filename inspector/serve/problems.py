@@ -22,9 +22,7 @@ class Problem(Exception):  # noqa: N818  # RFC 9457 calls it so
         self.status, self.detail, self.headers = status, detail, headers
 
 
-def problem(
-    status: int, detail: str, headers: dict[str, str] | None = None, **more: Any
-) -> JSONResponse:
+def problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
     """Return the response of a problem."""
     content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return JSONResponse(content | more, status, headers, media_type="application/problem+json")

@@ -2,12 +2,12 @@
 
 import sqlite3
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, RowMapping, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -105,7 +105,7 @@ class Results:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a connection within one snapshot. Raises WorkError if there are no records or the database fails."""
+        """Open a connection within one snapshot. Raises WorkError if there are none or the database fails."""
         if self._file is not None and not self._file.exists():
             raise WorkError("nothing was recorded yet: [records] enabled = true in the line's config records it")
         try:
@@ -228,7 +228,7 @@ def _summaries(connection: Connection, coil: str | None) -> list[dict[str, Any]]
     return list(runs.values())
 
 
-def _strip_defects(parts: Iterator[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _strip_defects(parts: Iterable[RowMapping]) -> list[dict[str, Any]]:
     """Put the parts of each defect together; its picture is that of its largest part."""
     whole: dict[tuple[Any, ...], dict[str, Any]] = {}
     for part in parts:

@@ -73,7 +73,8 @@ def runs_of(mask: Pixels) -> list[list[int]]:
     lengths = np.diff(np.concatenate((starts, [flat.size])))
     kinds = flat[starts]
     marked = kinds > 0
-    return np.stack((kinds[marked], starts[marked], lengths[marked]), axis=1).astype(int).tolist()
+    found: list[list[int]] = np.stack((kinds[marked], starts[marked], lengths[marked]), axis=1).tolist()
+    return found
 
 
 def mask_of(runs: list[tuple[int, int, int]], height: int, width: int, kinds: int) -> Pixels:
@@ -104,7 +105,8 @@ def answer(
         mask = _truth(store, dict(row), given, runs)
         decision = "reject" if mask.any() else "accept"
         made = connection.execute(
-            "INSERT INTO reviews (sample_id, answer, decision, mask, who, at_ns, why) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO reviews (sample_id, answer, decision, mask, who, at_ns, why) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (sample, given, decision, mask_png(mask), who, time.time_ns(), why),
         )
         note(connection, who, "frame reviewed", f"{row['camera']}:{row['frame_id']}", f"{given} {why}".strip())

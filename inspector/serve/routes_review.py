@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from inspector.errors import InputError
 from inspector.serve import review
@@ -79,5 +79,3 @@ def _kept(request: Request, sample: int, *, mask: bool) -> Any:
         return review.kept_file(of(request).store, sample, mask=mask)
     except InputError as error:
         raise Problem(HTTPStatus.NOT_FOUND, str(error)) from None
-
-

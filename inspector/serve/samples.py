@@ -108,8 +108,8 @@ def keep(store: Store, source: str, seen: Seen, classes: tuple[str, ...]) -> int
     height, width = seen.pixels.shape
     with store.changing() as connection:
         made = connection.execute(
-            "INSERT OR IGNORE INTO samples (source, camera, ingest_epoch, frame_id, captured_ns, position_mm, coil,"
-            " decision, reasons, defects, classes, recipe, engine, width, height)"
+            "INSERT OR IGNORE INTO samples (source, camera, ingest_epoch, frame_id, captured_ns, position_mm,"
+            " coil, decision, reasons, defects, classes, recipe, engine, width, height)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 source, verdict.camera, verdict.ingest_epoch, verdict.frame_id, verdict.captured_ns,
@@ -135,7 +135,7 @@ def _make_room(connection: sqlite3.Connection) -> list[int]:
     """Forget the oldest frames without a review beyond MOST_OPEN; returns their numbers."""
     open_samples = "SELECT id FROM samples WHERE id NOT IN (SELECT sample_id FROM reviews)"
     found = connection.execute(
-        f"{open_samples} ORDER BY source = 'uncertain', id DESC LIMIT -1 OFFSET ?",  # noqa: S608
+        f"{open_samples} ORDER BY source = 'uncertain', id DESC LIMIT -1 OFFSET ?",
         (MOST_OPEN,),
     )
     gone = [int(row["id"]) for row in found]

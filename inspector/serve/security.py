@@ -4,7 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from fastapi import Request, WebSocket
+from fastapi import HTTPException, Request, WebSocket
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -95,7 +95,10 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if message["type"] == "http.request" and taken > MAX_BODY_BYTES:
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has at most {MAX_BODY_BYTES} bytes")
+            # Not a Problem: FastAPI makes a 400 of any other error while it reads the body.
+            raise HTTPException(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has at most {MAX_BODY_BYTES} bytes"
+            )
         return message
 
     return limited
@@ -144,5 +147,3 @@ def needs(role: Role) -> Callable[[Request], Account]:
 def may_see(websocket: WebSocket) -> bool:
     """Whether the account behind a WebSocket may see the page."""
     return account_of(websocket) is not None
-
-

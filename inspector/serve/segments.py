@@ -18,7 +18,7 @@ def join_segments(frames: Iterable[Any], decisions: Mapping[str, int]) -> list[l
     start_mm = length_mm = 0.0
     for camera, position_mm, decision, epoch in frames:
         step_mm = position_mm - start_mm
-        follows = ingest == (camera, epoch) and 0 < step_mm and (not length_mm or step_mm < GAP * length_mm)
+        follows = ingest == (camera, epoch) and step_mm > 0 and (not length_mm or step_mm < GAP * length_mm)
         if follows:
             length_mm = step_mm
         if segments:

@@ -1,7 +1,10 @@
 """Starts the page: checks what it needs, then serves until it is told to stop."""
 
+import contextlib
 import os
+import signal
 import socket
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Final
 
@@ -42,7 +45,9 @@ def serve(config: LoadedConfig, store: Store) -> None:
     line = config.line
     settings = line.page
     if line.health is None:
-        raise InputError(f"{config.path}: has no [health] table: the page asks decide there: give it one with a port")
+        raise InputError(
+            f"{config.path}: has no [health] table: the page asks decide there: give it one with a port"
+        )
     accounts = Accounts(store)
     if not settings.is_loopback and not accounts.exist():
         raise InputError(
@@ -52,19 +57,17 @@ def serve(config: LoadedConfig, store: Store) -> None:
     folder = open_trusted(line.engine, line.trusted_keys)
     manifest, recipe = folder.manifest, load_recipe(line.recipe).bind(folder.classes)
     os.nice(NICE)
-    hub: Hub
     sampler = Sampler(store, recipe.names)
 
     def take(seen: Seen) -> None:
         live.take(seen)
         sampler.take(seen)
 
-    live = Live(list(line.cameras), manifest.height * recipe.mm_per_px_along, lambda: hub.frame_ready())
+    live = Live(list(line.cameras), manifest.height * recipe.mm_per_px_along)
     watch = Watch(line, line.health.port, live, take, Alarms(store))
     hub = Hub(watch, store)
-    page = Page(
-        config, manifest, recipe, store, accounts, Attempts(), watch, hub, Results(str(line.records.url))
-    )
+    live.woken = hub.frame_ready
+    page = Page(config, manifest, recipe, store, accounts, Attempts(), watch, hub, Results(str(line.records.url)))
     with closing(_listen(config)) as listener:
         sampler.start()
         try:
@@ -110,4 +113,15 @@ def _run(page: Page, listener: socket.socket) -> None:
     scheme = "http" if settings.certificate is None else "https"
     log.info("page started", address=f"{scheme}://{settings.address}")
     Notifier().tell(**{READY: "1"})
-    uvicorn.Server(options).run(sockets=[listener])
+    _Server(options).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that a stop request ends with exit code 0, as it does the stages of the line."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take stop requests; uvicorn's own would send itself the signal again in the end."""
+        for request in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(request, self.handle_exit)
+        yield

@@ -1,5 +1,6 @@
 """The operator's page over HTTP, in front of a real line on the simulator."""
 
+import contextlib
 import json
 import signal
 import sqlite3
@@ -66,7 +67,13 @@ def test_nothing_is_shown_before_a_login(page: PageUnderTest, route: str):
     ],
 )
 def test_a_role_may_do_what_is_its(
-    page: PageUnderTest, sessions: dict[str, httpx.Client], role: str, needed: str, method: str, route: str, body: object
+    page: PageUnderTest,
+    sessions: dict[str, httpx.Client],
+    role: str,
+    needed: str,
+    method: str,
+    route: str,
+    body: object,
 ):
     """What a role may not do is refused with 403; what it may gets to the work itself."""
     answer = sessions[role].request(method, f"/api/{route}", json=body)
@@ -77,8 +84,9 @@ def test_a_role_may_do_what_is_its(
 
 
 @pytest.fixture(scope="module")
-def sessions(page: PageUnderTest) -> dict[str, httpx.Client]:
-    return {role: page.client(role) for role in ROLES}
+def sessions(page: PageUnderTest) -> Iterator[dict[str, httpx.Client]]:
+    with contextlib.ExitStack() as open_clients:
+        yield {role: open_clients.enter_context(page.client(role)) for role in ROLES}
 
 
 def test_the_state_is_what_inspector_status_says(page: PageUnderTest, admin: httpx.Client):
@@ -102,7 +110,7 @@ def test_coils_can_be_searched_and_opened(page: PageUnderTest, admin: httpx.Clie
     assert admin.get("/api/coils", params={"to_ms": 1000}).json() == []
     whole = admin.get("/api/coil", params={"run": coil["run"], "coil": name}).json()
     assert whole["reject"] >= coil["reject"]
-    assert {segment[3] for segment in whole["segments"]} >= {0, 1}
+    assert 1 in {segment[3] for segment in whole["segments"]}
     areas = [each["area_mm2"] for each in whole["defects"] if each["rejected"]]
     assert areas == sorted(areas, reverse=True)
     assert "not in the records" in problem(admin.get("/api/coil", params={"run": 999, "coil": name}), 503)
@@ -220,7 +228,6 @@ def test_accounts_are_made_and_removed(page: PageUnderTest, admin: httpx.Client)
         ("POST", "/api/events", b'{"kind": "note", "position_mm": Infinity}'),
         ("POST", "/api/events", b'{"kind": "note", "position_mm": NaN}'),
         ("POST", "/api/events", b'{"kind": "note", "text": "' + b"x" * 501 + b'"}'),
-        ("POST", "/api/events", b"[" * 100_000),
         ("POST", "/api/review/1", b'{"answer": "maybe"}'),
         ("POST", "/api/review/1", b'{"answer": "redraw", "mask": [[1, 2]]}'),
         ("POST", "/api/review/1", b'{"answer": "redraw", "mask": [[0, 0, 1]]}'),
@@ -236,6 +243,19 @@ def test_bad_input_is_a_problem_that_says_what_and_where(
     assert answer.json()["errors"][0]["where"]
 
 
+def test_json_that_is_none_is_a_problem(admin: httpx.Client):
+    """Nested without an end, which no parser takes."""
+    answer = admin.post("/api/events", content=b"[" * 100_000, headers={"Content-Type": "application/json"})
+    assert problem(answer, 400)
+
+
+def test_a_body_has_an_end(admin: httpx.Client):
+    """With its length said before, and in pieces."""
+    problem(admin.post("/api/events", content=b" " * 4_100_000, headers={"Content-Type": "application/json"}), 413)
+    pieces = (b" " * 100_000 for _ in range(50))
+    problem(admin.post("/api/events", content=pieces, headers={"Content-Type": "application/json"}), 413)
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -245,7 +265,6 @@ def test_bad_input_is_a_problem_that_says_what_and_where(
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Content-Type": "text/plain"}, 415),
         ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
-        ({"Content-Length": "5000000"}, 413),
     ],
 )
 def test_another_site_cannot_act(admin: httpx.Client, headers: dict[str, str], status: int):
@@ -326,7 +345,9 @@ def test_the_page_writes_nothing_into_the_results(tmp_path: Path):
     with running(page, "serve"), page.client() as client:
         [coil] = client.get("/api/coils").json()
         assert (coil["coil"], coil["reject"]) == ("C-1", 12)
-    after = {path: path.stat().st_mtime_ns for path in page.out.rglob("*") if not path.name.endswith(("-shm", "-wal"))}
+    after = {
+        path: path.stat().st_mtime_ns for path in page.out.rglob("*") if not path.name.endswith(("-shm", "-wal"))
+    }
     assert after.items() <= before.items()
 
 
@@ -376,7 +397,7 @@ def test_what_cannot_start_is_one_clear_line(tmp_path: Path):
 
     assert "no [health] table" in said(text.replace(f"[health]\nport = {page.health}\n", ""))
     pem = f"certificate = '{page.config}'\nkey = '{page.config}'\n"
-    assert "there is no account" in said(text.replace("127.0.0.1", "0.0.0.0") + pem)
+    assert "there is no account" in said(text.replace("127.0.0.1", "0.0.0.0") + pem)  # noqa: S104  # refused
     assert "page.certificate" in said(text + pem)
     with running(page, "serve"):
         pass
@@ -388,6 +409,12 @@ def test_what_cannot_start_is_one_clear_line(tmp_path: Path):
 
 def test_the_runtime_never_imports_the_page():
     """A line runs without the extra that brings the page."""
-    code = "import sys, inspector.cli, inspector.decide.process, inspector.worker.process, inspector.ingest.process\n"
-    code += "print([m for m in ('fastapi', 'uvicorn', 'starlette', 'argon2', 'inspector.serve') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    code = (
+        "import sys, inspector.cli, inspector.decide.process, inspector.worker.process, inspector.ingest.process\n"
+    )
+    code += (
+        "print([m for m in ('fastapi', 'uvicorn', 'starlette', 'argon2', 'inspector.serve') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    )

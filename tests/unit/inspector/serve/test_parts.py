@@ -23,7 +23,7 @@ from inspector.serve.view import Seen, decode
 
 CODES = {"accept": 0, "reject": 1, "uninspected": 2}
 CLASSES = ("normal", "pits", "cracks")
-PASSWORD = "correct horse battery"
+PASSWORD = "correct horse battery"  # noqa: S105  # of the accounts made here
 
 
 @pytest.fixture
@@ -145,7 +145,9 @@ def test_each_role_may_what_those_before_it_may(role: Role):
     assert [role.may(each) for each in order] == [order.index(role) >= n for n in range(4)]
 
 
-@pytest.mark.parametrize(("name", "password"), [("", PASSWORD), (" kim", PASSWORD), ("k\n", PASSWORD), ("kim", "short")])
+@pytest.mark.parametrize(
+    ("name", "password"), [("", PASSWORD), (" kim", PASSWORD), ("k\n", PASSWORD), ("kim", "short")]
+)
 def test_a_bad_name_or_password_makes_no_account(store: Store, name: str, password: str):
     """One clear line each."""
     with pytest.raises(InputError):
@@ -223,7 +225,7 @@ def test_an_outline_goes_round_each_defect():
 
 def test_live_joins_frames_and_begins_again_with_the_ingest():
     """The map grows by frames of one decision; a new ingest counts positions from 0."""
-    live = Live(["top"], 10.0, lambda: None)
+    live = Live(["top"], 10.0)
     for n in range(3):
         live.take(Seen(verdict(n, position_mm=10.0 * n, captured_ns=n * 10**8)))
     assert [each[1:4] for each in live.history()["frames"]] == [[0.0, 30.0, 0]]
@@ -236,7 +238,7 @@ def test_live_joins_frames_and_begins_again_with_the_ingest():
 
 def test_a_reject_keeps_its_picture_and_no_page_no_live_frame():
     """Without an open page no frame is encoded; a reject's picture is kept for the next page."""
-    live = Live(["top"], 10.0, lambda: None)
+    live = Live(["top"], 10.0)
     live.take(seen(camera="top"))
     assert live.frames() == []
     reject = live.history()["rejects"][0]
@@ -255,7 +257,7 @@ def test_a_store_that_cannot_be_is_one_clear_line(tmp_path: Path):
         Store(tmp_path / "file" / "page")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "page.sqlite").write_bytes(b"no database" * 1000)
-    with pytest.raises(WorkError, match="page.sqlite"):
+    with pytest.raises(WorkError, match=r"page\.sqlite"):
         Store(tmp_path / "bad")
     newer = Store(tmp_path / "newer")
     with sqlite3.connect(newer.file) as connection:
