@@ -8,10 +8,12 @@ TEST_WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
 # CPU builds of torch, a tenth of the size of the CUDA builds on PyPI.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help demo test test-all test-gpu test-system bindings check docs bench clean
+.PHONY: help demo demo-live page test test-all test-gpu test-system bindings check docs bench clean
 
 help:
 	@echo "make demo         simulate a coil, inspect it, write a report (installs what it needs into $(VENV))"
+	@echo "make demo-live    run a simulated line with the operator's page, and print its address"
+	@echo "make page         build the operator's page from its source (needs npm)"
 	@echo "make test         the tests that take seconds each: something of everything"
 	@echo "make test-all     these and the slow ones (long trainings, long fuzzing), as CI runs them"
 	@echo "make test-gpu     what needs an NVIDIA GPU; prints its figures"
@@ -40,6 +42,10 @@ $(VENV)/.dev: $(VENV)/.runtime
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(VENV)/.serve: $(VENV)/.runtime
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[serve]'
+	@touch $@
+
 $(VENV)/.docs: $(VENV)/.runtime
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
@@ -55,6 +61,12 @@ demo: $(VENV)/.runtime configs/demo/engine/manifest.json
 	$(BIN)/inspector replay $(DEMO)/coil/train_images --config configs/demo/line.toml --out $(DEMO)/run
 	@$(BIN)/trainer compare $(DEMO)/run --data $(DEMO)/coil
 	@echo "see it   open $(DEMO)/run/report.html in a browser; all pictures of rejects: $(DEMO)/run/rejects"
+
+demo-live: $(VENV)/.serve configs/demo/engine/manifest.json
+	@configs/demo/live.sh $(BIN)/inspector
+
+page:
+	inspector/serve/web/build.sh
 
 # TensorRT's genuine bindings, without the library: what our calls are checked against. Skips where it cannot.
 bindings: $(VENV)/.dev
@@ -79,6 +91,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	inspector/serve/web/build.sh --check
 
 # The variable switches off what Material prints about its makers' plans. Never with --quiet: warnings would not count.
 docs: $(VENV)/.docs

@@ -13,6 +13,10 @@ EXTRAS: Final = {
     "prometheus_client": "service",
     "psycopg": "postgres",
     "pyarrow": "parquet",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "websockets": "serve",
+    "argon2": "serve",
 }
 """Library → the extra that installs it."""
 

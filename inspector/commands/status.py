@@ -1,14 +1,11 @@
 """Show the state of the running line in one table; exit code 0 if it is healthy, else 1."""
 
 import argparse
-import http.client
 import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from inspector.commands.limits import learned_limits, limits_text
 from inspector.commands.options import add_config, add_json, config_path, seconds
@@ -17,35 +14,18 @@ from inspector.commands.units import unit_findings
 from inspector.config.line import LineConfig, load_config
 from inspector.config.recipe import LoadedRecipe, load_recipe
 from inspector.errors import InputError, InspectorError, WorkError
-from inspector.monitoring.http import LOOPBACK
+from inspector.monitoring.client import Status, ask, is_starting
 from inspector.monitoring.state import CameraState, HistogramState, LineState
 from inspector.numbers import thousands
 
 EXAMPLE: Final = "example: inspector status --config line.toml"
 
-ANSWER_S: Final = 5.0
-"""Time-out of a health request, seconds. decide answers from memory; a slower one is dead or overloaded."""
-
 UNANSWERED_S: Final = 1.0
 """Shortest wait for a worker's answer that is reported, seconds; a healthy worker needs less."""
-
-
-START_S: Final = 60.0
-"""How long an incomplete line counts as starting, seconds; after that, what is missing is a fault."""
 
 LOOK_AGAIN_S: Final = 0.3
 
 HEALTHY, STARTING, NOT_HEALTHY = "healthy", "starting", "NOT HEALTHY"
-
-
-class Status(msgspec.Struct, frozen=True):
-    """The answer of /status."""
-
-    healthy: bool
-    findings: list[str]
-    age_s: float | None
-    disk_free_bytes: int | None
-    line: LineState | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +54,7 @@ def status(path: Path, *, wait_s: float = 0.0, as_json: bool) -> int:
     while True:
         last = time.monotonic() >= until_s
         try:
-            raw, answer = _ask(config.line.health.port)
+            raw, answer = ask(config.line.health.port)
         except WorkError as error:
             if last:
                 raise WorkError("; ".join([str(error), *unit_findings()])) from None
@@ -113,37 +93,10 @@ def _recipe(line: LineConfig, state: LineState | None) -> LoadedRecipe | None:
 
 
 def stands(answer: Status) -> str:
-    """Return the line's state in one word.
-
-    For START_S after its start, a line is starting until each camera's ingest and a worker have reported.
-    """
+    """Return the line's state in one word."""
     if answer.healthy:
         return HEALTHY
-    line = answer.line
-    if line is None:
-        return STARTING
-    incomplete = line.worker.starts == 0 or any(camera.begins == 0 for camera in line.cameras.values())
-    return STARTING if incomplete and time.time() - line.started_s < START_S else NOT_HEALTHY
-
-
-def _ask(port: int) -> tuple[bytes, Status]:
-    """Return the raw answer and its decoded content. Raises WorkError."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_S)
-    try:
-        connection.request("GET", "/status")
-        raw = connection.getresponse().read()
-        return raw, msgspec.json.decode(raw, type=Status)
-    except msgspec.MsgspecError as error:
-        raise WorkError(
-            f"the program on {LOOPBACK}:{port} is not this version of decide ({error}): "
-            "does another one use the port?"
-        ) from None
-    except ConnectionRefusedError:
-        raise WorkError(f"no line is running: nothing listens on {LOOPBACK}:{port}") from None
-    except (OSError, http.client.HTTPException) as error:
-        raise WorkError(f"decide does not answer on {LOOPBACK}:{port} ({error or type(error).__name__})") from None
-    finally:
-        connection.close()
+    return STARTING if is_starting(answer) else NOT_HEALTHY
 
 
 def table(answer: Status, units: list[str], limits: Mapping[str, str]) -> list[str]:

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
 from inspector.config.strip import StripSettings
 from inspector.config.toml import parse, read_bytes, validate
@@ -439,6 +440,7 @@ class LineConfig(BaseSettings):
     """The health server; None starts none. A replay never has one."""
     strip: StripSettings | None = None
     """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
+    page: PageSettings = PageSettings()
     links: Path = Field(default_factory=default_links)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; created for its owner only."""
     replay: bool = False
@@ -625,5 +627,12 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
             "strip": line.strip and line.strip.model_copy(update={"folder": base / line.strip.folder}),
             "links": base / line.links,
             "view": line.view.model_copy(update={"keys": line.view.keys and base / line.view.keys}),
+            "page": line.page.model_copy(
+                update={
+                    "folder": base / (line.page.folder or base / line.sinks.out / "page"),
+                    "certificate": line.page.certificate and base / line.page.certificate,
+                    "key": line.page.key and base / line.page.key,
+                }
+            ),
         }
     )

@@ -1,0 +1,56 @@
+"""Asks the health server of a running line for its state."""
+
+import http.client
+import time
+from typing import Final
+
+import msgspec
+
+from inspector.errors import WorkError
+from inspector.monitoring.http import LOOPBACK
+from inspector.monitoring.state import LineState
+
+ANSWER_S: Final = 5.0
+"""Time-out of a health request, seconds. decide answers from memory; a slower one is dead or overloaded."""
+
+START_S: Final = 60.0
+"""How long an incomplete line counts as starting, seconds; after that, what is missing is a fault."""
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The answer of /status."""
+
+    healthy: bool
+    findings: list[str]
+    age_s: float | None
+    disk_free_bytes: int | None
+    line: LineState | None
+
+
+def ask(port: int, answer_s: float = ANSWER_S) -> tuple[bytes, Status]:
+    """Return the raw answer and its decoded content. Raises WorkError."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=answer_s)
+    try:
+        connection.request("GET", "/status")
+        raw = connection.getresponse().read()
+        return raw, msgspec.json.decode(raw, type=Status)
+    except msgspec.MsgspecError as error:
+        raise WorkError(
+            f"the program on {LOOPBACK}:{port} is not this version of decide ({error}): "
+            "does another one use the port?"
+        ) from None
+    except ConnectionRefusedError:
+        raise WorkError(f"no line is running: nothing listens on {LOOPBACK}:{port}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise WorkError(f"decide does not answer on {LOOPBACK}:{port} ({error or type(error).__name__})") from None
+    finally:
+        connection.close()
+
+
+def is_starting(answer: Status) -> bool:
+    """Whether a line is starting: for START_S, until each camera's ingest and a worker have reported."""
+    line = answer.line
+    if line is None:
+        return True
+    incomplete = line.worker.starts == 0 or any(camera.begins == 0 for camera in line.cameras.values())
+    return incomplete and time.time() - line.started_s < START_S

@@ -1,0 +1,114 @@
+"""Alarms: the line's findings, from when to when, and who acknowledged them; and the events that people note."""
+
+import re
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from inspector.errors import InputError
+from inspector.serve.audit import note
+from inspector.serve.store import Store, rows
+
+_NUMBERS: Final = re.compile(r"\d[\d.,]*")
+
+EVENT_KINDS: Final = ("note", "roll change", "coil change", "cleaning", "maintenance")
+
+_COLUMNS: Final = (
+    "id, text, began_ns / 1000000 AS began_ms, ended_ns / 1000000 AS ended_ms, acknowledged_by, "
+    "acknowledged_ns / 1000000 AS acknowledged_ms, note"
+)
+
+
+def alarm_key(finding: str) -> str:
+    """Return a finding without its numbers, which change while it stays the same alarm."""
+    return _NUMBERS.sub("#", finding)
+
+
+class Alarms:
+    """Turns findings into alarms that begin and end."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        with store.reading() as connection:
+            found = connection.execute("SELECT key, text FROM alarms WHERE ended_ns IS NULL ORDER BY id")
+            self._open = {row["key"]: row["text"] for row in found}
+
+    def update(self, findings: Sequence[str]) -> None:
+        """Begin an alarm for each new finding, and end those of findings that are gone. Raises WorkError."""
+        now = {alarm_key(finding): finding for finding in findings}
+        if now.keys() == self._open.keys():
+            return
+        at_ns = time.time_ns()
+        with self._store.changing() as connection:
+            for key in self._open.keys() - now.keys():
+                connection.execute(
+                    "UPDATE alarms SET ended_ns = ? WHERE key = ? AND ended_ns IS NULL", (at_ns, key)
+                )
+            for key in now.keys() - self._open.keys():
+                connection.execute(
+                    "INSERT INTO alarms (key, text, began_ns) VALUES (?, ?, ?)", (key, now[key], at_ns)
+                )
+        self._open = now
+
+
+def shown_alarms(store: Store) -> list[dict[str, Any]]:
+    """Return the alarms that stand, and those that ended without being acknowledged, newest first."""
+    with store.reading() as connection:
+        return rows(
+            connection.execute(
+                f"SELECT {_COLUMNS} FROM alarms WHERE ended_ns IS NULL OR acknowledged_ns IS NULL "  # noqa: S608
+                "ORDER BY ended_ns IS NOT NULL, id DESC LIMIT 50"
+            )
+        )
+
+
+def past_alarms(store: Store, count: int) -> list[dict[str, Any]]:
+    """Return the newest alarms, newest first."""
+    with store.reading() as connection:
+        return rows(
+            connection.execute(f"SELECT {_COLUMNS} FROM alarms ORDER BY id DESC LIMIT ?", (count,))  # noqa: S608
+        )
+
+
+def acknowledge(store: Store, alarm: int, who: str, why: str) -> None:
+    """Acknowledge one alarm. Raises InputError for an unknown one, or one that somebody acknowledged before."""
+    with store.changing() as connection:
+        row = connection.execute("SELECT text, acknowledged_by FROM alarms WHERE id = ?", (alarm,)).fetchone()
+        if row is None:
+            raise InputError(f"alarm {alarm}: no such alarm")
+        if row["acknowledged_by"] is not None:
+            raise InputError(f"alarm {alarm}: {row['acknowledged_by']} has acknowledged it")
+        connection.execute(
+            "UPDATE alarms SET acknowledged_by = ?, acknowledged_ns = ?, note = ? WHERE id = ?",
+            (who, time.time_ns(), why, alarm),
+        )
+        note(connection, who, "alarm acknowledged", row["text"], why)
+
+
+def add_event(
+    store: Store, kind: str, text: str, who: str, coil: str | None = None, position_mm: float | None = None
+) -> int:
+    """Note an event at the present time; returns its number."""
+    with store.changing() as connection:
+        made = connection.execute(
+            "INSERT INTO events (at_ns, kind, text, who, coil, position_mm) VALUES (?, ?, ?, ?, ?, ?)",
+            (time.time_ns(), kind, text, who, coil, position_mm),
+        )
+        note(connection, who, "event noted", kind, text)
+        return int(made.lastrowid or 0)
+
+
+def events(store: Store, count: int, from_ns: int = 0, to_ns: int | None = None) -> list[dict[str, Any]]:
+    """Return the newest events within a time, newest first."""
+    last_ns = to_ns if to_ns is not None else 2**63 - 1
+    with store.reading() as connection:
+        return rows(_events(connection, count, from_ns, last_ns))
+
+
+def _events(connection: sqlite3.Connection, count: int, from_ns: int, to_ns: int) -> sqlite3.Cursor:
+    return connection.execute(
+        "SELECT id, at_ns / 1000000 AS at_ms, kind, text, who, coil, position_mm FROM events "
+        "WHERE at_ns BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
+        (from_ns, to_ns, count),
+    )

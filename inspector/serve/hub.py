@@ -1,0 +1,141 @@
+"""Sends the live page's data to every open page; a slow page misses frames and delays nobody."""
+
+import asyncio
+import contextlib
+import time
+from typing import Any, Final
+
+import msgspec
+from fastapi import WebSocket, WebSocketDisconnect
+
+from inspector.serve.alarms import shown_alarms
+from inspector.serve.store import Store
+from inspector.serve.watch import Watch
+
+TICK_S: Final = 0.2
+"""Time between two messages with figures, seconds."""
+
+QUEUED_TICKS: Final = 25
+"""Messages that wait for a slow page, five seconds; then it gets the whole state again."""
+
+MOST_PAGES: Final = 50
+"""Pages open at once."""
+
+SEND_S: Final = 10.0
+"""How long one message may take to leave, seconds; then the page is gone."""
+
+
+def _encode(values: dict[str, Any]) -> str:
+    return msgspec.json.encode(values).decode()
+
+
+class _Page:
+    """One open page."""
+
+    def __init__(self) -> None:
+        self.ticks: asyncio.Queue[str] = asyncio.Queue(QUEUED_TICKS)
+        self.behind = False
+        self.woken = asyncio.Event()
+        self.shown: dict[str, int] = {}
+        """Camera → number of the last frame sent."""
+
+
+class Hub:
+    """Holds the open pages, and gives each its messages."""
+
+    def __init__(self, watch: Watch, store: Store) -> None:
+        self._watch, self._store = watch, store
+        self._pages: set[_Page] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._alarms: list[dict[str, Any]] = []
+
+    def frame_ready(self) -> None:
+        """Send the new live frame; may be called from any thread."""
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the page is closing
+                loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for page in self._pages:
+            page.woken.set()
+
+    async def run(self) -> None:
+        """Make a message every TICK_S until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        count = 0
+        while True:
+            await asyncio.sleep(TICK_S)
+            news = self._watch.live.news()
+            if not self._pages:
+                continue
+            if count % 5 == 0:
+                self._alarms = await asyncio.to_thread(shown_alarms, self._store)
+            count += 1
+            message = _encode({"type": "tick", **self._state(), **news})
+            for page in self._pages:
+                try:
+                    page.ticks.put_nowait(message)
+                except asyncio.QueueFull:
+                    page.behind = True
+            self._wake()
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "now_ms": round(time.time() * 1000),
+            "state": self._watch.state(),
+            "alarms": self._alarms,
+            "trend": self._watch.trend[-1] if self._watch.trend else None,
+        }
+
+    def whole(self) -> str:
+        """Return the message that a page begins with."""
+        history = self._watch.live.history()
+        return _encode({"type": "whole", **self._state(), **history, "trends": list(self._watch.trend)})
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """Serve one page until it closes."""
+        if len(self._pages) >= MOST_PAGES:
+            await websocket.close(1013, "too many pages are open")
+            return
+        await websocket.accept()
+        page = _Page()
+        self._pages.add(page)
+        self._watch.live.pages = len(self._pages)
+        listening = asyncio.create_task(_until_closed(websocket))
+        sending = asyncio.create_task(self._send(websocket, page))
+        try:
+            await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._pages.discard(page)
+            self._watch.live.pages = len(self._pages)
+            for task in (listening, sending):
+                task.cancel()
+            await asyncio.gather(listening, sending, return_exceptions=True)
+
+    async def _send(self, websocket: WebSocket, page: _Page) -> None:
+        await _timely(websocket.send_text(self.whole()))
+        while True:
+            await page.woken.wait()
+            page.woken.clear()
+            if page.behind:
+                page.behind = False
+                page.ticks = asyncio.Queue(QUEUED_TICKS)
+                await _timely(websocket.send_text(self.whole()))
+            for frame in self._watch.live.frames():
+                if page.shown.get(frame.camera) != frame.number:
+                    page.shown[frame.camera] = frame.number
+                    await _timely(websocket.send_bytes(frame.message))
+            while not page.ticks.empty():
+                await _timely(websocket.send_text(page.ticks.get_nowait()))
+
+
+async def _timely(sending: Any) -> None:
+    async with asyncio.timeout(SEND_S):
+        await sending
+
+
+async def _until_closed(websocket: WebSocket) -> None:
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        while True:
+            await websocket.receive_text()  # a page sends nothing; this notices that it closes

@@ -1,0 +1,210 @@
+"""What the live page shows: the strip's last stretch, the newest frames and the newest rejects."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from inspector.serve.frames import LIVE_QUALITY, defect_values, jpeg, outlines, reject_jpeg
+from inspector.serve.view import Seen
+from inspector.values import Decision, Verdict
+
+FRAME_INTERVAL_S: Final = 0.19
+"""Least time between two live frames of a camera, seconds: five a second are enough for an eye, and each costs
+some ms of CPU that the line may need."""
+
+MOST_STRETCHES: Final = 3_000
+"""Stretches of strip with one decision that a new page gets per camera."""
+
+MOST_DEFECTS: Final = 1_500
+"""Defects of the last stretch that a new page gets."""
+
+MOST_REJECTS: Final = 40
+"""Rejects kept with their pictures, about 6 MB."""
+
+REJECT_INTERVAL_S: Final = 0.1
+"""Least time between two pictured rejects, seconds. On bad steel every frame is one."""
+
+SPEED_S: Final = 2.0
+"""Time over which the speed is measured, seconds."""
+
+DECISIONS: Final = {Decision.ACCEPT: 0, Decision.REJECT: 1, Decision.UNINSPECTED: 2}
+
+
+class LiveFrame(msgspec.Struct, frozen=True):
+    """One camera's newest frame, encoded once for all pages."""
+
+    camera: str
+    number: int
+    """Counts the live frames of all cameras."""
+    message: bytes
+    """Length of the JSON header (4 bytes, little-endian), the header, the JPEG."""
+
+
+class _Camera:
+    """What is known of one camera."""
+
+    def __init__(self) -> None:
+        self.stretches: deque[list[Any]] = deque(maxlen=MOST_STRETCHES)
+        self.frame: LiveFrame | None = None
+        self.frame_at_s = 0.0
+        self.places: deque[tuple[int, float]] = deque()
+        self.ingest_epoch = -1
+
+    def speed_mm_s(self) -> float | None:
+        """Strip speed over the last SPEED_S; None when it is not known."""
+        if len(self.places) < 2:
+            return None
+        (from_ns, from_mm), (to_ns, to_mm) = self.places[0], self.places[-1]
+        return (to_mm - from_mm) / ((to_ns - from_ns) / 1e9) if to_ns > from_ns else None
+
+    def place(self, verdict: Verdict) -> None:
+        """Note where the strip is."""
+        if verdict.ingest_epoch != self.ingest_epoch or (self.places and verdict.position_mm < self.places[-1][1]):
+            self.ingest_epoch = verdict.ingest_epoch
+            self.places.clear()
+            self.stretches.clear()
+        self.places.append((verdict.captured_ns, verdict.position_mm))
+        while len(self.places) > 2 and self.places[-1][0] - self.places[0][0] > SPEED_S * 1e9:
+            self.places.popleft()
+
+
+class Live:
+    """Collects the view's messages; every method may be called from any thread."""
+
+    def __init__(self, cameras: list[str], frame_length_mm: float) -> None:
+        self._cameras = {name: _Camera() for name in cameras}
+        self._length_mm = frame_length_mm
+        self.woken: Callable[[], None] = lambda: None
+        """Called when a new live frame is ready."""
+        self._lock = threading.Lock()
+        self._defects: deque[dict[str, Any]] = deque(maxlen=MOST_DEFECTS)
+        self._rejects: deque[dict[str, Any]] = deque(maxlen=MOST_REJECTS)
+        self._pictures: dict[int, bytes] = {}
+        self._reject_at_s = 0.0
+        self._number = 0
+        self._new: dict[str, list[Any]] = {"frames": [], "defects": [], "rejects": []}
+        self.pages = 0
+        """Open pages: without any, no frame is encoded."""
+        self.heard_s: float | None = None
+        """When the last message came, monotonic clock."""
+
+    def take(self, seen: Seen) -> None:
+        """Take one message of the view."""
+        now_s = time.monotonic()
+        self.heard_s = now_s
+        verdict = seen.verdict
+        camera = self._cameras.get(verdict.camera)
+        if camera is None:
+            return
+        self._encode(camera, seen, now_s)
+        picture = None
+        rejected = verdict.decision is Decision.REJECT
+        pictured = rejected and now_s - self._reject_at_s >= REJECT_INTERVAL_S
+        if pictured:
+            self._reject_at_s = now_s
+            picture = reject_jpeg(seen)
+        with self._lock:
+            camera.place(verdict)
+            self._stretch(camera, verdict)
+            self._note_defects(verdict)
+            if pictured:
+                self._note_reject(seen, picture)
+
+    def _encode(self, camera: _Camera, seen: Seen, now_s: float) -> None:
+        if not self.pages or seen.pixels is None or seen.mask is None:
+            return
+        if now_s - camera.frame_at_s < FRAME_INTERVAL_S:
+            return
+        camera.frame_at_s = now_s
+        verdict = seen.verdict
+        height, width = seen.pixels.shape
+        self._number += 1
+        header = msgspec.json.encode(
+            {
+                "camera": verdict.camera,
+                "frame_id": verdict.frame_id,
+                "captured_ms": verdict.captured_ns / 1e6,
+                "position_mm": verdict.position_mm,
+                "decision": DECISIONS[verdict.decision],
+                "reasons": verdict.reasons,
+                "size": (width, height),
+                "outlines": outlines(seen.mask),
+            }
+        )
+        message = len(header).to_bytes(4, "little") + header + jpeg(seen.pixels, LIVE_QUALITY)
+        camera.frame = LiveFrame(verdict.camera, self._number, message)
+        self.woken()
+
+    def _stretch(self, camera: _Camera, verdict: Verdict) -> None:
+        """Add the frame to the map: the last stretch grows, or a new one begins."""
+        start, decision = verdict.position_mm, DECISIONS[verdict.decision]
+        end = start + self._length_mm
+        captured_ms = verdict.captured_ns // 1_000_000
+        self._new["frames"].append([verdict.camera, start, end, decision, verdict.coil, captured_ms])
+        last = camera.stretches[-1] if camera.stretches else None
+        joins = last is not None and abs(last[2] - start) < self._length_mm / 2
+        if last is not None and joins and last[3] == decision and last[4] == verdict.coil:
+            last[2] = end
+        else:
+            camera.stretches.append([verdict.camera, start, end, decision, verdict.coil, captured_ms])
+
+    def _note_defects(self, verdict: Verdict) -> None:
+        for values in defect_values(verdict.defects):
+            values |= {"camera": verdict.camera, "rejected": verdict.decision is Decision.REJECT}
+            self._defects.append(values)
+            self._new["defects"].append(values)
+
+    def _note_reject(self, seen: Seen, picture: bytes | None) -> None:
+        verdict = seen.verdict
+        self._number += 1
+        reject = {
+            "number": self._number,
+            "camera": verdict.camera,
+            "frame_id": verdict.frame_id,
+            "captured_ms": verdict.captured_ns / 1e6,
+            "position_mm": verdict.position_mm,
+            "coil": verdict.coil,
+            "reasons": verdict.reasons,
+            "defects": defect_values(verdict.defects),
+            "size": None if seen.pixels is None else seen.pixels.shape[::-1],
+            "picture": picture is not None,
+        }
+        if len(self._rejects) == MOST_REJECTS:
+            self._pictures.pop(self._rejects[0]["number"], None)
+        self._rejects.append(reject)
+        if picture is not None:
+            self._pictures[self._number] = picture
+        self._new["rejects"].append(reject)
+
+    def news(self) -> dict[str, list[Any]]:
+        """Return what came since the last call: frames, defects and rejects."""
+        with self._lock:
+            news, self._new = self._new, {"frames": [], "defects": [], "rejects": []}
+        return news
+
+    def history(self) -> dict[str, Any]:
+        """Return the last stretch of strip, for a page that opens."""
+        with self._lock:
+            return {
+                "frames": [list(each) for camera in self._cameras.values() for each in camera.stretches],
+                "defects": list(self._defects),
+                "rejects": list(self._rejects),
+            }
+
+    def speeds_mm_s(self) -> dict[str, float | None]:
+        """Return each camera's strip speed."""
+        with self._lock:
+            return {name: camera.speed_mm_s() for name, camera in self._cameras.items()}
+
+    def frames(self) -> list[LiveFrame]:
+        """Return each camera's newest frame."""
+        return [camera.frame for camera in self._cameras.values() if camera.frame is not None]
+
+    def picture(self, number: int) -> bytes | None:
+        """Return the picture of a recent reject as JPEG."""
+        with self._lock:
+            return self._pictures.get(number)

@@ -1,0 +1,60 @@
+"""Errors of the page as RFC 9457 problems: what happened and what to do, as JSON."""
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from inspector.errors import InputError, InspectorError
+
+log = structlog.get_logger()
+
+
+class Problem(Exception):  # noqa: N818  # RFC 9457 calls it so
+    """A request that is refused."""
+
+    def __init__(self, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers = status, detail, headers
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
+    """Return the response of a problem."""
+    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse(content | more, status, headers, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the app with a problem."""
+
+    @app.exception_handler(Problem)
+    async def refused(_: Request, error: Problem) -> JSONResponse:
+        return problem(error.status, error.detail, error.headers)
+
+    @app.exception_handler(HTTPException)
+    async def failed(_: Request, error: HTTPException) -> JSONResponse:
+        return problem(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Not the input itself: it may be a password, or a number that JSON does not have.
+        wrong = [{"where": ".".join(map(str, each["loc"])), "what": str(each["msg"])} for each in error.errors()]
+        detail = "; ".join(f"{each['where']}: {each['what']}" for each in wrong)
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=wrong)
+
+    @app.exception_handler(InputError)
+    async def refused_input(_: Request, error: InputError) -> JSONResponse:
+        return problem(HTTPStatus.CONFLICT, str(error))
+
+    @app.exception_handler(InspectorError)
+    async def unavailable(_: Request, error: InspectorError) -> JSONResponse:
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+    @app.exception_handler(OSError)
+    async def no_disk(request: Request, error: OSError) -> JSONResponse:
+        log.warning("the disk failed", path=request.url.path, error=str(error))
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"the disk failed: {error.strerror or error}")

@@ -1,0 +1,89 @@
+"""Routes of the running line: live data, alarms, events."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Request, Response, WebSocket
+from pydantic import BaseModel, Field
+
+from inspector.serve.accounts import Account, Role
+from inspector.serve.alarms import acknowledge, add_event, events, past_alarms
+from inspector.serve.page import Name, Text, Whole, of
+from inspector.serve.problems import Problem
+from inspector.serve.security import may_see, needs
+
+router = APIRouter(prefix="/api")
+
+Viewer = Annotated[Account, Depends(needs(Role.VIEWER))]
+Operator = Annotated[Account, Depends(needs(Role.OPERATOR))]
+Count = Annotated[Whole, Field(le=1000)]
+
+
+class Why(BaseModel):
+    """Why something is done."""
+
+    why: Text = ""
+
+
+class Event(BaseModel):
+    """Something that happened at the line."""
+
+    kind: Literal["note", "roll change", "coil change", "cleaning", "maintenance"]
+    text: Text = ""
+    coil: Name | None = None
+    position_mm: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+
+@router.websocket("/live")
+async def live(websocket: WebSocket) -> None:
+    """Stream the live page's data: text messages are JSON, binary ones a header's length, a header and a JPEG."""
+    if not may_see(websocket):
+        await websocket.close(1008, "log in first")
+        return
+    await websocket.app.state.page.hub.serve(websocket)
+
+
+@router.get("/line")
+def line(request: Request, _: Viewer) -> dict[str, Any]:
+    """Return what does not change while the page runs: cameras, classes, scale."""
+    return of(request).line()
+
+
+@router.get("/state")
+def state(request: Request, _: Viewer) -> dict[str, Any]:
+    """Return the line's state, as `inspector status` says it."""
+    return of(request).watch.state()
+
+
+@router.get("/rejects/{number}", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
+def reject(number: Whole, request: Request, _: Viewer) -> Response:
+    """Return the picture of a recent reject, its defects outlined."""
+    picture = of(request).watch.live.picture(number)
+    if picture is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"reject {number}: its picture is not kept any more")
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+
+@router.get("/alarms")
+def alarms(request: Request, _: Viewer, count: Count = 100) -> list[dict[str, Any]]:
+    """Return the newest alarms, newest first."""
+    return past_alarms(of(request).store, count)
+
+
+@router.post("/alarms/{number}/acknowledgement")
+def acknowledge_alarm(number: Whole, why: Why, request: Request, who: Operator) -> dict[str, int]:
+    """Acknowledge an alarm."""
+    acknowledge(of(request).store, number, who.name, why.why)
+    return {"id": number}
+
+
+@router.get("/events")
+def list_events(request: Request, _: Viewer, count: Count = 100) -> list[dict[str, Any]]:
+    """Return the newest events, newest first."""
+    return events(of(request).store, count)
+
+
+@router.post("/events", status_code=HTTPStatus.CREATED)
+def note_event(event: Event, request: Request, who: Operator) -> dict[str, int]:
+    """Note that something happened."""
+    return {"id": add_event(of(request).store, event.kind, event.text, who.name, event.coil, event.position_mm)}

@@ -1,0 +1,79 @@
+"""Routes of the records: coils, their defects, their pictures."""
+
+import time
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+from pydantic import Field
+
+from inspector.serve.page import LARGEST, Name, Signed, Text, Whole, of
+from inspector.serve.problems import Problem
+from inspector.serve.routes_line import Viewer
+from inspector.sinks import REJECTS_FOLDER
+from inspector.sinks.pictures import picture_name
+
+router = APIRouter(prefix="/api")
+
+MOST_COILS: Final = 200
+MOST_SCORES: Final = 20_000
+LARGEST_MS: Final = LARGEST // 1_000_000
+LONGEST_HOURS: Final = 24 * 31
+
+Milliseconds = Annotated[int, Field(ge=0, le=LARGEST_MS)]
+
+
+@router.get("/coils")
+def coils(  # each is a filter of the search
+    request: Request,
+    _: Viewer,
+    search: Text = "",
+    kind: Text = "",
+    from_ms: Milliseconds = 0,
+    to_ms: Milliseconds = LARGEST_MS,
+    count: Annotated[int, Field(ge=1, le=MOST_COILS)] = 50,
+) -> list[dict[str, Any]]:
+    """Return the newest coils that match, newest first."""
+    limits = {"from_ns": from_ms * 1_000_000, "to_ns": to_ms * 1_000_000}
+    return of(request).results.coils(search=search, kind=kind, count=count, **limits)
+
+
+@router.get("/coil", response_class=Response, responses={200: {"content": {"application/json": {}}}})
+def coil(request: Request, _: Viewer, run: Whole, coil: Name | None = None) -> Response:
+    """Return a coil's map and defects; without a name, the frames of a run that belong to no coil."""
+    # Encoded here: FastAPI would look at each of some ten thousand numbers first.
+    found = msgspec.json.encode(of(request).results.coil(coil, run))
+    return Response(found, media_type="application/json")
+
+
+@router.get("/picture", response_class=FileResponse, responses={200: {"content": {"image/*": {}}}})
+def picture(  # the key of a frame
+    request: Request,
+    _: Viewer,
+    run: Whole,
+    camera: Name,
+    frame: Whole,
+    epoch: Signed,
+    crop: Annotated[int, Field(ge=0, le=100_000)] | None = None,
+) -> FileResponse:
+    """Return a reject's picture with outlines (JPEG), or with `crop` one defect without loss (PNG)."""
+    stem = picture_name(camera, frame, epoch)
+    name = f"{stem}.jpg" if crop is None else f"{stem}-{crop}.png"
+    path: Path = of(request).results.folder(run) / REJECTS_FOLDER / name
+    if not path.is_file():
+        raise Problem(
+            HTTPStatus.NOT_FOUND,
+            "there is no such picture on this PC: only rejects have one, and old ones are deleted",
+        )
+    return FileResponse(path, headers={"Cache-Control": "private, max-age=3600"})
+
+
+@router.get("/scores")
+def scores(
+    request: Request, _: Viewer, hours: Annotated[int, Field(ge=1, le=LONGEST_HOURS)] = 8
+) -> list[dict[str, Any]]:
+    """Return kind, score and area of the defects of the last hours, to hold a recipe's limits against."""
+    return of(request).results.scores(time.time_ns() - hours * 3600 * 10**9, MOST_SCORES)

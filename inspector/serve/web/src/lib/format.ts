@@ -1,0 +1,44 @@
+import { settings } from "./settings.svelte";
+
+const numbers = new Map<string, Intl.NumberFormat>();
+
+export function number(value: number | null | undefined, digits = 0): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  const key = `${settings.language} ${digits}`;
+  let format = numbers.get(key);
+  if (!format) {
+    format = new Intl.NumberFormat(settings.language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    numbers.set(key, format);
+  }
+  return format.format(value);
+}
+
+export function metres(mm: number | null | undefined, digits = 1): string {
+  return mm === null || mm === undefined ? "–" : `${number(mm / 1000, digits)} m`;
+}
+
+export function area(mm2: number): string {
+  return mm2 >= 10_000 ? `${number(mm2 / 100, 0)} cm²` : `${number(mm2, 0)} mm²`;
+}
+
+export function percent(share: number | null, digits = 1): string {
+  return share === null ? "–" : `${number(100 * share, digits)} %`;
+}
+
+export function clock(ms: number): string {
+  return new Intl.DateTimeFormat(settings.language, { timeStyle: "medium" }).format(ms);
+}
+
+export function moment(ms: number): string {
+  return new Intl.DateTimeFormat(settings.language, { dateStyle: "short", timeStyle: "medium" }).format(ms);
+}
+
+export function seconds(s: number): string {
+  if (s < 10) return `${number(s, 1)} s`;
+  if (s < 120) return `${number(s, 0)} s`;
+  return s < 7200 ? `${number(s / 60, 0)} min` : `${number(s / 3600, 1)} h`;
+}
+
+export function bytes(value: number | null): string {
+  return value === null ? "?" : `${number(value / 1e9, 1)} GB`;
+}

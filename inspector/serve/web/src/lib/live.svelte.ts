@@ -1,0 +1,147 @@
+// What the live page knows: filled by one WebSocket, which comes back by itself.
+import type { Alarm, MapDefect, Reject, State, Stretch, TrendPoint } from "./api";
+
+const MOST_STRETCHES = 6000;
+const MOST_DEFECTS = 2500;
+const MOST_REJECTS = 40;
+const MOST_TREND = 900;
+export const QUIET_MS = 900;
+const RETRY_MS = 700;
+
+export interface LiveFrame {
+  camera: string;
+  frame_id: number;
+  captured_ms: number;
+  position_mm: number;
+  decision: number;
+  reasons: string[];
+  size: [number, number];
+  outlines: [number, number[]][];
+  picture: ImageBitmap;
+}
+
+interface News {
+  type: "tick" | "whole";
+  now_ms: number;
+  state: State;
+  alarms: Alarm[];
+  trend: TrendPoint | null;
+  trends?: TrendPoint[];
+  frames: Stretch[];
+  defects: MapDefect[];
+  rejects: Reject[];
+}
+
+class Live {
+  state = $state.raw<State | null>(null);
+  alarms = $state.raw<Alarm[]>([]);
+  rejects = $state.raw<Reject[]>([]);
+  trend = $state.raw<TrendPoint[]>([]);
+  connected = $state(false);
+  /** Counts messages: what draws on a canvas draws again. */
+  version = $state(0);
+  /** ms since the last message; looked at five times a second. */
+  quiet_ms = $state(0);
+  frames = $state.raw<Record<string, LiveFrame>>({});
+  stretches = new Map<string, Stretch[]>();
+  defects: MapDefect[] = [];
+
+  #socket: WebSocket | null = null;
+  #heard = performance.now();
+  #clock: ReturnType<typeof setInterval> | undefined;
+  #decoding = new Map<string, ArrayBuffer | null>();
+
+  start() {
+    if (this.#clock) return;
+    this.#connect();
+    this.#clock = setInterval(() => (this.quiet_ms = performance.now() - this.#heard), 200);
+  }
+
+  stop() {
+    clearInterval(this.#clock);
+    this.#clock = undefined;
+    this.#socket?.close();
+    this.#socket = null;
+  }
+
+  /** Why the data is not to be trusted; null while it is. */
+  get stale(): "page" | "line" | null {
+    if (!this.connected || this.quiet_ms > QUIET_MS) return "page";
+    return this.state !== null && this.state.word !== "up" ? "line" : null;
+  }
+
+  #connect() {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const socket = new WebSocket(`${scheme}://${location.host}/api/live`);
+    socket.binaryType = "arraybuffer";
+    this.#socket = socket;
+    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
+      this.connected = true;
+      if (typeof event.data === "string") this.#take(JSON.parse(event.data) as News);
+      else this.#picture(event.data);
+    };
+    socket.onclose = () => {
+      this.connected = false;
+      if (this.#socket === socket) setTimeout(() => this.#clock && this.#connect(), RETRY_MS);
+    };
+  }
+
+  #take(news: News) {
+    this.#heard = performance.now();
+    this.quiet_ms = 0;
+    if (news.type === "whole") {
+      this.stretches.clear();
+      this.defects = [];
+      this.rejects = [];
+      this.trend = news.trends ?? [];
+    } else if (news.trend && news.trend.at_s !== this.trend.at(-1)?.at_s) {
+      this.trend = [...this.trend.slice(1 - MOST_TREND), news.trend];
+    }
+    this.state = news.state;
+    this.alarms = news.alarms;
+    for (const frame of news.frames) this.#stretch(frame);
+    if (news.defects.length) this.defects = [...this.defects, ...news.defects].slice(-MOST_DEFECTS);
+    if (news.rejects.length) this.rejects = [...news.rejects.toReversed(), ...this.rejects].slice(0, MOST_REJECTS);
+    this.version++;
+  }
+
+  #stretch(frame: Stretch) {
+    const [camera, start, end, decision, coil] = frame;
+    let all = this.stretches.get(camera);
+    if (!all) this.stretches.set(camera, (all = []));
+    const last = all.at(-1);
+    if (last && start < last[1]) {
+      // The camera's ingest began again, and with it the position.
+      all.length = 0;
+      this.defects = this.defects.filter((each) => each.camera !== camera);
+    } else if (last && Math.abs(last[2] - start) < (end - start) / 2 && last[3] === decision && last[4] === coil) {
+      last[2] = end;
+      last[5] = frame[5];
+      return;
+    }
+    all.push(frame);
+    if (all.length > MOST_STRETCHES) all.splice(0, all.length - MOST_STRETCHES);
+  }
+
+  async #picture(message: ArrayBuffer) {
+    const length = new DataView(message).getUint32(0, true);
+    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(message, 4, length))) as LiveFrame;
+    if (this.#decoding.has(header.camera)) {
+      // Only the newest one waits: a slow browser shows fewer frames, not older ones.
+      this.#decoding.set(header.camera, message);
+      return;
+    }
+    this.#decoding.set(header.camera, null);
+    try {
+      header.picture = await createImageBitmap(new Blob([new Uint8Array(message, 4 + length)], { type: "image/jpeg" }));
+      this.frames[header.camera]?.picture.close();
+      this.frames = { ...this.frames, [header.camera]: header };
+    } finally {
+      const next = this.#decoding.get(header.camera);
+      this.#decoding.delete(header.camera);
+      if (next) void this.#picture(next);
+    }
+  }
+}
+
+export const live = new Live();

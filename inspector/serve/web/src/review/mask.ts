@@ -1,0 +1,112 @@
+// A label map: 0 is normal, 1..K the kind, one byte a pixel in reading order.
+import type { Kind } from "../lib/api";
+
+export type Run = [number, number, number];
+
+export class Mask {
+  readonly pixels: Uint8Array;
+  constructor(
+    readonly width: number,
+    readonly height: number,
+    runs: Run[] = [],
+  ) {
+    this.pixels = new Uint8Array(width * height);
+    for (const [kind, start, length] of runs) this.pixels.fill(kind, start, start + length);
+  }
+
+  get empty(): boolean {
+    return !this.pixels.some((each) => each > 0);
+  }
+
+  runs(): Run[] {
+    const found: Run[] = [];
+    const { pixels } = this;
+    for (let start = 0; start < pixels.length; ) {
+      const kind = pixels[start]!;
+      let end = start + 1;
+      while (end < pixels.length && pixels[end] === kind) end++;
+      if (kind) found.push([kind, start, end - start]);
+      start = end;
+    }
+    return found;
+  }
+
+  /** Give every marked pixel this kind. */
+  relabel(kind: number) {
+    for (let n = 0; n < this.pixels.length; n++) if (this.pixels[n]) this.pixels[n] = kind;
+  }
+
+  /** Draw a line of discs. */
+  stroke(fromX: number, fromY: number, toX: number, toY: number, radius: number, kind: number) {
+    const steps = Math.max(1, Math.ceil(Math.hypot(toX - fromX, toY - fromY) / Math.max(1, radius / 2)));
+    for (let n = 0; n <= steps; n++) {
+      this.#disc(fromX + ((toX - fromX) * n) / steps, fromY + ((toY - fromY) * n) / steps, radius, kind);
+    }
+  }
+
+  #disc(x: number, y: number, radius: number, kind: number) {
+    for (let row = Math.max(0, Math.ceil(y - radius)); row <= Math.min(this.height - 1, y + radius); row++) {
+      const half = Math.sqrt(radius * radius - (row - y) ** 2);
+      const from = Math.max(0, Math.ceil(x - half));
+      const to = Math.min(this.width - 1, Math.floor(x + half));
+      if (to >= from) this.pixels.fill(kind, row * this.width + from, row * this.width + to + 1);
+    }
+  }
+
+  /** Unmark the connected region at this place; says whether there was one. */
+  remove(x: number, y: number): boolean {
+    const { width, height, pixels } = this;
+    const start = Math.floor(y) * width + Math.floor(x);
+    if (!(x >= 0 && y >= 0 && x < width && y < height) || !pixels[start]) return false;
+    const open = [start];
+    pixels[start] = 0;
+    while (open.length) {
+      const at = open.pop()!;
+      const column = at % width;
+      for (const next of [at - width, at + width, column ? at - 1 : -1, column < width - 1 ? at + 1 : -1]) {
+        if (next >= 0 && next < pixels.length && pixels[next]) {
+          pixels[next] = 0;
+          open.push(next);
+        }
+      }
+    }
+    return true;
+  }
+
+  copy(): Mask {
+    const copy = new Mask(this.width, this.height);
+    copy.pixels.set(this.pixels);
+    return copy;
+  }
+
+  /** The mask as a picture: its edge in the kind's colour, its inside `alpha` of it. */
+  picture(kinds: Kind[], alpha: number): ImageData {
+    const { width, height, pixels } = this;
+    const image = new ImageData(width, height);
+    const colours = new Map(kinds.map((each) => [each.kind, parseInt(each.colour.slice(1), 16)]));
+    for (let n = 0; n < pixels.length; n++) {
+      const kind = pixels[n]!;
+      if (!kind) continue;
+      const column = n % width;
+      const edge =
+        pixels[n - width] !== kind || pixels[n + width] !== kind || (column > 0 && pixels[n - 1] !== kind) || (column < width - 1 && pixels[n + 1] !== kind);
+      const colour = colours.get(kind) ?? 0xffffff;
+      image.data.set([colour >> 16, (colour >> 8) & 255, colour & 255, edge ? 255 : alpha], 4 * n);
+    }
+    return image;
+  }
+
+  /** Box of everything marked; null when nothing is. */
+  box(): [number, number, number, number] | null {
+    let [left, top, right, bottom] = [this.width, this.height, -1, -1];
+    for (const [, start, length] of this.runs()) {
+      const row = Math.floor(start / this.width);
+      const last = Math.floor((start + length - 1) / this.width);
+      left = Math.min(left, last > row ? 0 : start % this.width);
+      right = Math.max(right, last > row ? this.width - 1 : (start + length - 1) % this.width);
+      top = Math.min(top, row);
+      bottom = Math.max(bottom, last);
+    }
+    return right < 0 ? null : [left, top, right - left + 1, bottom - top + 1];
+  }
+}

@@ -1,0 +1,288 @@
+"""The page's parts, without a line: masks, stretches, accounts, alarms, the view's messages."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from inspector.config.page import PageSettings
+from inspector.errors import ConfigError, InputError, WireError, WorkError
+from inspector.serve import review
+from inspector.serve.accounts import Accounts, Attempts, Role
+from inspector.serve.alarms import Alarms, acknowledge, past_alarms, shown_alarms
+from inspector.serve.audit import newest
+from inspector.serve.frames import outlines
+from inspector.serve.live import Live
+from inspector.serve.samples import keep
+from inspector.serve.segments import join_segments
+from inspector.serve.store import Store
+from inspector.serve.view import Seen, decode
+from tests.support.recorded import defect, verdict
+
+CODES = {"accept": 0, "reject": 1, "uninspected": 2}
+CLASSES = ("normal", "pits", "cracks")
+PASSWORD = "correct horse battery"  # noqa: S105  # of the accounts made here
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "page")
+
+
+def seen(frame_id: int = 0, **more: Any) -> Seen:
+    pixels = np.full((32, 64), 100, np.uint8)
+    mask = np.zeros_like(pixels)
+    mask[4:12, 8:24] = 1
+    mask[20:24, 40:60] = 2
+    return Seen(verdict(frame_id, defect("a"), **more), pixels, mask)
+
+
+def test_a_mask_survives_as_runs() -> None:
+    """What a browser gets and sends back is the mask, pixel by pixel."""
+    mask = seen().mask
+    assert mask is not None
+    runs = [tuple(run) for run in review.runs_of(mask)]
+    assert (review.mask_of(runs, 32, 64, 2) == mask).all()  # type: ignore[arg-type]
+    assert review.runs_of(np.zeros((3, 4), np.uint8)) == []
+    full = np.full((3, 4), 2, np.uint8)
+    assert review.runs_of(full) == [[2, 0, 12]]
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [[(3, 0, 1)], [(0, 0, 1)], [(1, 2047, 2)], [(1, 10, 5), (1, 12, 5)], [(1, 5, 1), (1, 0, 1)], [(1, 2**40, 1)]],
+)
+def test_runs_that_do_not_fit_are_refused(runs: list[tuple[int, int, int]]) -> None:
+    """Another kind, outside of the frame, overlapping or out of order."""
+    with pytest.raises(InputError, match="does not fit"):
+        review.mask_of(runs, 32, 64, 2)
+
+
+def test_a_review_becomes_a_data_set(store: Store, tmp_path: Path) -> None:
+    """Accept, reject and redraw are exported with the masks that they mean, and undone ones are not."""
+    numbers = [keep(store, "reject", seen(n, captured_ns=n), CLASSES) for n in range(4)]
+    assert all(numbers)
+    assert keep(store, "reject", seen(0, captured_ns=0), CLASSES) is None
+    accepted, rejected, drawn, undone = (number or 0 for number in numbers)
+    review.answer(store, accepted, "accept", None, "kim", "scale")
+    review.answer(store, rejected, "reject", None, "kim", "")
+    review.answer(store, drawn, "redraw", [(2, 3, 5)], "kim", "")
+    number = review.answer(store, undone, "accept", None, "kim", "")
+    with pytest.raises(InputError, match="kim's"):
+        review.undo(store, number, "lee")
+    assert review.undo(store, number, "kim") == undone
+    with pytest.raises(InputError, match="kim has reviewed it"):
+        review.answer(store, accepted, "reject", None, "lee", "")
+    assert review.export(store, tmp_path / "set") == 3
+    import cv2
+
+    masks = {
+        int(path.stem.rpartition("-")[2]): cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        for path in (tmp_path / "set" / "masks").iterdir()
+    }
+    assert not masks[accepted].any()
+    assert (masks[rejected] == seen().mask).all()
+    assert masks[drawn].sum() == 10
+    assert (tmp_path / "set" / "classes.json").read_text() == '["normal","pits","cracks"]'
+    lines = (tmp_path / "set" / "reviews.jsonl").read_text().splitlines()
+    assert msgspec.json.decode(lines[0])["why"] == "scale"
+    with pytest.raises(InputError, match="not empty"):
+        review.export(store, tmp_path / "set")
+
+
+def test_an_empty_mask_is_no_reject(store: Store) -> None:
+    """A reject without a marked pixel would teach a network nothing."""
+    number = keep(store, "random", seen(), CLASSES) or 0
+    with pytest.raises(InputError, match="mask is empty"):
+        review.answer(store, number, "redraw", [], "kim", "")
+    with pytest.raises(InputError, match="needs a mask"):
+        review.answer(store, number, "kind", None, "kim", "")
+    assert len(review.waiting(store, 10)["frames"]) == 1
+
+
+def test_stretches_join_and_gaps_stay() -> None:
+    """Frames of one decision are one stretch; a frame that is missing leaves a hole."""
+    rows = [("top", 10.0 * n, "reject" if n == 3 else "accept", 1) for n in range(6) if n != 5]
+    rows += [("top", 70.0, "accept", 1), ("top", 80.0, "accept", 1), ("top", 0.0, "accept", 2)]
+    assert join_segments(rows, CODES) == [
+        ["top", 0.0, 30.0, 0],
+        ["top", 30.0, 40.0, 1],
+        ["top", 40.0, 50.0, 0],
+        ["top", 70.0, 90.0, 0],
+        ["top", 0.0, 10.0, 0],
+    ]
+    assert join_segments([], CODES) == []
+
+
+def test_a_password_is_checked_and_never_stored(store: Store) -> None:
+    """Right name and password give a session; the file holds only the hash."""
+    accounts = Accounts(store)
+    assert not accounts.exist()
+    accounts.add("kim", Role.OPERATOR, PASSWORD, "root")
+    assert accounts.log_in("kim", "wrong") is None
+    assert accounts.log_in("nobody", PASSWORD) is None
+    token = accounts.log_in("kim", PASSWORD)
+    assert token is not None
+    found = accounts.of_session(token)
+    assert found is not None
+    assert (found.name, found.role) == ("kim", Role.OPERATOR)
+    content = b"".join(path.read_bytes() for path in store.folder.glob("page.sqlite*"))
+    assert PASSWORD.encode() not in content
+    assert token.encode() not in content
+    accounts.remove("kim", "root")
+    assert accounts.of_session(token) is None
+    assert [entry["what"] for entry in newest(store, 10)] == [
+        "account removed", "logged in", "login refused", "login refused", "account added",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_each_role_may_what_those_before_it_may(role: Role) -> None:
+    """viewer, operator, quality, admin, in this order."""
+    order = list(Role)
+    assert [role.may(each) for each in order] == [order.index(role) >= n for n in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("", PASSWORD), (" kim", PASSWORD), ("k\n", PASSWORD), ("kim", "short")]
+)
+def test_a_bad_name_or_password_makes_no_account(store: Store, name: str, password: str) -> None:
+    """One clear line each."""
+    with pytest.raises(InputError):
+        Accounts(store).add(name, Role.VIEWER, password, "root")
+
+
+def test_failed_logins_must_wait() -> None:
+    """Five within five minutes, counted by name and by address."""
+    attempts = Attempts()
+    for _ in range(5):
+        assert attempts.wait_s("name kim", "address 1") == 0
+        attempts.failed("name kim", "address 1")
+    assert 290 < attempts.wait_s("name kim", "address 2") <= 300
+    assert 290 < attempts.wait_s("name lee", "address 1") <= 300
+    assert attempts.wait_s("name lee", "address 2") == 0
+    attempts.succeeded("name kim")
+    assert attempts.wait_s("name kim") == 0
+
+
+def test_an_alarm_begins_ends_and_is_acknowledged_once(store: Store) -> None:
+    """A finding whose numbers change stays one alarm; after a restart of the page, too."""
+    alarms = Alarms(store)
+    alarms.update(["camera top: its ingest was not heard of for 1.2 s", "gate: takes no verdicts, 3 missed"])
+    alarms = Alarms(store)
+    alarms.update(["camera top: its ingest was not heard of for 7.9 s"])
+    standing = shown_alarms(store)
+    assert [each["ended_ms"] is None for each in standing] == [True, False]
+    acknowledge(store, standing[0]["id"], "kim", "seen")
+    with pytest.raises(InputError, match="kim has acknowledged it"):
+        acknowledge(store, standing[0]["id"], "lee", "")
+    with pytest.raises(InputError, match="no such alarm"):
+        acknowledge(store, 99, "lee", "")
+    alarms.update([])
+    assert len(shown_alarms(store)) == 1
+    assert len(past_alarms(store, 10)) == 2
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"top"],
+        [b"top", b"{}"],
+        [b"top", b"no json"],
+        [b"top", b"VERDICT", b"[2,2]", b"1234"],
+        [b"top", b"VERDICT", b"[2,2]", b"1234", b"123"],
+        [b"top", b"VERDICT", b"[-2,-2]", b"1234", b"1234"],
+        [b"top", b"VERDICT", b"[0,0]", b"", b""],
+    ],
+)
+def test_a_message_that_is_none_is_refused(parts: list[bytes]) -> None:
+    """What a program of another version sends does not end the page."""
+    encoded = msgspec.json.encode(verdict(1))
+    with pytest.raises(WireError):
+        decode([encoded if part == b"VERDICT" else part for part in parts])
+
+
+def test_a_message_decodes() -> None:
+    """With and without a picture."""
+    encoded = msgspec.json.encode(verdict(1))
+    assert decode([b"top", encoded]).pixels is None
+    got = decode([b"top", encoded, b"[2,3]", bytes(range(6)), bytes(6)])
+    assert got.pixels is not None
+    assert got.pixels.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_an_outline_goes_round_each_defect() -> None:
+    """Kind and corners of both."""
+    mask = seen().mask
+    assert mask is not None
+    found = {kind: np.reshape(points, (-1, 2)) for kind, points in outlines(mask)}
+    assert found[1].min(axis=0).tolist() == [8, 4]
+    assert found[1].max(axis=0).tolist() == [23, 11]
+    assert found[2].max(axis=0).tolist() == [59, 23]
+
+
+def test_live_joins_frames_and_begins_again_with_the_ingest() -> None:
+    """The map grows by frames of one decision; a new ingest counts positions from 0."""
+    live = Live(["top"], 10.0)
+    for n in range(3):
+        live.take(Seen(verdict(n, position_mm=10.0 * n, captured_ns=n * 10**8)))
+    assert [each[1:4] for each in live.history()["frames"]] == [[0.0, 30.0, 0]]
+    assert live.speeds_mm_s() == {"top": pytest.approx(100.0)}
+    assert len(live.news()["frames"]) == 3
+    assert live.news()["frames"] == []
+    live.take(Seen(verdict(0, position_mm=0.0, captured_ns=10**9)))
+    assert [each[1:4] for each in live.history()["frames"]] == [[0.0, 10.0, 0]]
+
+
+def test_a_reject_keeps_its_picture_and_no_page_no_live_frame() -> None:
+    """Without an open page no frame is encoded; a reject's picture is kept for the next page."""
+    live = Live(["top"], 10.0)
+    live.take(seen(camera="top"))
+    assert live.frames() == []
+    reject = live.history()["rejects"][0]
+    picture = live.picture(reject["number"])
+    assert picture is not None
+    assert picture[:2] == b"\xff\xd8"
+    live.pages = 1
+    live.take(seen(1, camera="top"))
+    assert len(live.frames()) == 1
+
+
+def test_a_store_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
+    """A file in the way, and a database that is none."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="give another folder"):
+        Store(tmp_path / "file" / "page")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "page.sqlite").write_bytes(b"no database" * 1000)
+    with pytest.raises(WorkError, match=r"page\.sqlite"):
+        Store(tmp_path / "bad")
+    newer = Store(tmp_path / "newer")
+    with sqlite3.connect(newer.file) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(ConfigError, match="newer inspector"):
+        Store(tmp_path / "newer")
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        ({"address": "0.0.0.0:8470"}, "unencrypted"),
+        ({"address": "10.0.0.3:8470"}, "unencrypted"),
+        ({"address": "127.0.0.1:0"}, "port"),
+        ({"address": "127.0.0.1:99999"}, "port"),
+        ({"certificate": "a.pem"}, "need each other"),
+        ({"address": "somewhere"}, "pattern"),
+        ({"names": ["a b"]}, "pattern"),
+    ],
+)
+def test_an_address_on_the_network_needs_tls(values: dict[str, object], wrong: str) -> None:
+    """Loopback needs nothing; anything else a certificate."""
+    with pytest.raises(ValueError, match=wrong):
+        PageSettings.model_validate(values)
+    assert PageSettings().is_loopback
+    assert PageSettings(address="[::1]:8470").is_loopback
