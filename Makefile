@@ -61,6 +61,7 @@ demo: $(VENV)/.runtime configs/demo/engine/manifest.json
 	$(BIN)/inspector replay $(DEMO)/coil/train_images --config configs/demo/line.toml --out $(DEMO)/run
 	@$(BIN)/trainer compare $(DEMO)/run --data $(DEMO)/coil
 	@echo "see it   open $(DEMO)/run/report.html in a browser; all pictures of rejects: $(DEMO)/run/rejects"
+	@echo "live     $(BIN)/inspector run --config configs/demo/line.toml   (a simulated camera, until Ctrl-C)"
 
 demo-live: $(VENV)/.serve configs/demo/engine/manifest.json
 	@configs/demo/live.sh $(BIN)/inspector

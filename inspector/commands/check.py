@@ -240,6 +240,7 @@ def _links(config: LoadedConfig, *, stage: bool) -> str:
 
 
 def _disk(out: Path) -> str:
+    out = out.resolve()
     folder = next(parent for parent in (out, *out.parents) if parent.exists())
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE_BYTES:

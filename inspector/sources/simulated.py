@@ -84,7 +84,7 @@ class SimulatorSource:
                         "the simulator is too slow for frames_per_second: set `distinct` to render some frames"
                         " before the start and repeat them, or lower the rate",
                         frames_per_second=rate,
-                        rendered_per_second=round(index / (time.monotonic() - started_s), 1),
+                        drawn_per_second=round(index / (time.monotonic() - started_s), 1),
                     )
             yield Capture(self._seen(frame.pixels), coil=frame.coil)
 

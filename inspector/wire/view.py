@@ -75,7 +75,7 @@ def watch(
             socket.curve_serverkey = _keys(line_key)[0]
         socket.connect(address)
         while True:
-            if not socket.poll(int(silence_s * 1e3)):
+            if not socket.poll(round(silence_s * 1e3)):
                 raise WorkError(
                     f"{address}: no verdict for {silence_s:g} s: is the line running, with [view] "
                     "frames_per_second above 0, and does it know this viewer's key?"

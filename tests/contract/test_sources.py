@@ -17,6 +17,7 @@ from inspector.config.line import (
     FolderSettings,
     GenicamSettings,
     ListSettings,
+    PythonSettings,
     RecordingSettings,
     SimulatorSettings,
     SourceSettings,
@@ -115,6 +116,16 @@ def _simulator(path: Path) -> SourceSettings:
     return SimulatorSettings(type="simulator", seed=3, height=64, width=160, frames=COUNT)
 
 
+def _own(path: Path) -> SourceSettings:
+    np.save(path / "frames.npy", np.stack(list(FRAMES)))
+    return _own_of(path / "frames.npy")
+
+
+def _own_of(path: Path) -> SourceSettings:
+    factory = "tests.support.own_source:OwnSource"
+    return PythonSettings(type="python", factory=factory, options={"path": str(path)})
+
+
 KINDS = {
     "folder": Kind(_folder, lambda path: FolderSettings(type="folder", path=path / "none"), ends=True, faults=1),
     "video": Kind(_video, lambda path: VideoSettings(type="video", path=path / "none.mp4"), ends=True, faults=1),
@@ -140,6 +151,7 @@ KINDS = {
         faults=1,
     ),
     "simulator": Kind(_simulator, None, ends=True, faults=0),
+    "python": Kind(_own, lambda path: _own_of(path / "none.npy"), ends=True, faults=1),
 }
 
 

@@ -191,7 +191,7 @@ def test_check_looks_at_the_engine_that_is_named(line: LineUnderTest) -> None:
         (("mark", "C-1", "--run", "r", "--config", "CONFIG"), "a coil is marked in all runs"),
         (("mark", "C-1", "--list", "--config", "CONFIG"), "leave out what to mark"),
         (("mark", "top:99999999999999999999999", "--config", "CONFIG"), "no frame has such a number"),
-        (("export", "--from", "9999-12-31", "--out", "x.csv", "--config", "CONFIG"), "of the years 1970 to 2261"),
+        (("export", "--from", "9999-12-31", "--out", "x.csv", "--config", "CONFIG"), "in the years 1970 to 2261"),
         (("replay", "images", "--config", "CONFIG", "--out", ""), "must not be empty"),
         (("bench", "--frames", "0", "--config", "CONFIG"), "must be at least 1, got 0"),
         (("bench", "--seconds", "nan", "--config", "CONFIG"), "must be over 0 and at most 3600, got nan"),
