@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from inspector.errors import WorkError
 from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.sinks.log import log_writer
 from inspector.sinks.log.journal import JOURNAL_NAME, Journal
@@ -254,6 +255,13 @@ def test_a_damaged_journal_stops_no_start(tmp_path: Path) -> None:
     """It is said, and the log is what counts."""
     (tmp_path / JOURNAL_NAME).write_bytes(b"\x00\x00\x00\x09" + b"noise" * 100)
     assert Journal(tmp_path).places == {}
+
+
+def test_a_journal_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    """It is another user's, or no file: what it may hold is said, and what to do."""
+    (tmp_path / "links" / JOURNAL_NAME).mkdir(parents=True)
+    with pytest.raises(WorkError, match=r"journal: Is a directory: the journal must belong .* move it away"):
+        VerdictLog(tmp_path, links=tmp_path / "links")
 
 
 def test_a_journal_without_memory_costs_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
