@@ -126,7 +126,7 @@ class Components(msgspec.Struct, frozen=True):
     """The defects that one frame shows."""
 
     found: list[Component]
-    """Ordered by kind and first row; at most MAX_COMPONENTS of a kind, the largest."""
+    """Ordered by kind and first row, joined ones last; at most MAX_COMPONENTS of a kind, the largest."""
     crowded: dict[int, int] = {}
     """Kind → number of regions, for kinds with more than MAX_COMPONENTS."""
 
@@ -172,9 +172,13 @@ def find_components(
     for each in [*regions, *([whole] if whole is not None else [])]:
         counted = each.counted
         if whole is not None and each is not whole:
-            # What is part of a joined defect is no defect of its own.
-            first = np.array([_first_pixel(each, label) for label in counted], np.intp).reshape(-1, 2)
-            counted = counted[~np.isin(whole.labels[first[:, 0], first[:, 1]], whole.counted)]
+            # What is part of a joined defect is no defect of its own: small regions at a border.
+            parts = [
+                label
+                for label in np.intersect1d(counted, each.small)
+                if whole.labels[_first_pixel(each, label)] in whole.counted
+            ]
+            counted = np.setdiff1d(counted, parts)
         if len(counted) > MAX_COMPONENTS:
             crowded |= {each.kind: len(counted)} if each is not whole else {}
             largest = np.argsort(-each.stats[counted, cv2.CC_STAT_AREA], kind="stable")[:MAX_COMPONENTS]
@@ -198,25 +202,29 @@ def _regions(inside: Pixels, y0: int, height: int, min_area_px: Sequence[float])
 
 
 def _joined(inside: Pixels, pieces: list[_Regions], min_area_px: Sequence[float]) -> _Regions | None:
-    """The small regions of several kinds that touch, as regions of kind 0; None if none reaches a minimum."""
-    mask = np.zeros(inside.shape, np.uint8)
+    """The small regions of several kinds that touch, as regions of kind 0; None if none reaches a minimum.
+
+    Vectorised, because spray can leave thousands of regions.
+    """
+    kinds = np.zeros(inside.shape, np.uint8)
     for each in pieces:
-        is_small = np.zeros(len(each.stats), np.uint8)
-        is_small[each.small] = 1
-        mask |= is_small[each.labels]
-    _, labels, stats, centroids = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    lowest = min(min_area_px[each.kind] for each in pieces)
-    counted = []
-    for label in np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] > lowest - 1) + 1:
-        kinds = np.unique(inside[labels == label])
-        least = min(min_area_px[kind] for kind in kinds)
-        if len(kinds) > 1 and stats[label, cv2.CC_STAT_AREA] > least - 1:
-            counted.append(label)
-    if not counted:
+        of_label = np.zeros(len(each.stats), np.uint8)
+        of_label[each.small] = each.kind
+        kinds |= of_label[each.labels]
+    _, labels, stats, centroids = cv2.connectedComponentsWithStats((kinds > 0).view(np.uint8), connectivity=8)
+    count = np.zeros(len(stats), np.intp)
+    least = np.full(len(stats), np.inf)
+    for each in pieces:
+        shows = np.zeros(len(stats), np.bool_)
+        shows[labels[kinds == each.kind]] = True
+        count += shows
+        least[shows] = np.minimum(least[shows], min_area_px[each.kind])
+    counted = np.flatnonzero((count > 1) & (stats[:, cv2.CC_STAT_AREA] > least - 1))
+    if not counted.size:
         return None
     return _Regions(
-        0, np.asarray(labels, np.int32), np.asarray(stats, np.int32), np.asarray(centroids),
-        np.array(counted, np.intp), np.empty(0, np.intp),
+        0, np.asarray(labels, np.int32), np.asarray(stats, np.int32), np.asarray(centroids), counted,
+        np.empty(0, np.intp),
     )  # fmt: skip
 
 

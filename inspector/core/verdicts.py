@@ -26,8 +26,6 @@ DEFECTS_PER_SECOND: Final = 1_000.0
 LEAST_LISTED: Final = 4
 """Defects, the largest ones, that a verdict may always list, even on dirty steel."""
 
-_NS_PER_MS: Final = 1e6
-
 
 class Outcome(msgspec.Struct, frozen=True):
     """A verdict, and the picture that it was made from, if any."""
@@ -196,4 +194,5 @@ def _strip(announcement: Announcement) -> StripPlace | msgspec.UnsetType:
 
 
 def _ms(start_ns: int, end_ns: int) -> float:
-    return round((end_ns - start_ns) / _NS_PER_MS, 3)
+    """Whole microseconds, in ms. Called six times per frame: `round` would take five times as long."""
+    return (end_ns - start_ns) // 1000 / 1000

@@ -304,6 +304,7 @@ def test_a_kill_under_a_full_memory_leaves_no_accept_without_a_log(tmp_path: Pat
             line.start("ingest", rate=150)
             for _ in range(6):
                 line.wait(rng.randrange(20, 60))
+                time.sleep(rng.random() * 0.05)  # at any moment of the log's turn of 20 ms
                 line.end("decide", signal.SIGKILL)
                 line.start("decide", wait=False)
             line.wait(20)

@@ -14,6 +14,8 @@ from typing import Final
 import msgspec
 import structlog
 
+from inspector.errors import WorkError
+
 JOURNAL_NAME: Final = "journal"
 
 HEADER_BYTES: Final = 64 * 1024
@@ -43,9 +45,15 @@ class Journal:
     """Lines that are not in the log yet; decide's loop and the log's thread share it. Never waits for the disk."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the folder's journal, or create it; raises OSError."""
+        """Open the folder's journal, or create it; raises WorkError."""
         self.path = folder / JOURNAL_NAME
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise WorkError(
+                f"{self.path}: {error.strerror}: the journal must belong to this user and be a file; it may hold "
+                "verdicts that the log lacks, so give it to this user or move it away"
+            ) from None
         self._lock = threading.Lock()
         self._header = self._read_header()
         self._end = max(0, os.fstat(self._file).st_size - HEADER_BYTES)

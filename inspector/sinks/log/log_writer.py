@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from inspector.repeated import Repeated
 from inspector.sinks.log.journal import Journal
 from inspector.sinks.log.log_file import LogFile
 
@@ -44,8 +45,9 @@ class LogWriter:
         self._closing = threading.Event()
         self._unkept_to = 0
         """Queued lines up to and including the last one that is not in the journal."""
-        self._refused = False
-        """The last write or sync failed."""
+        self._refused = self._sync_failed = False
+        """The last write failed; the last sync, or putting the file back, failed."""
+        self._sync_failures = Repeated()
         self._unsynced = False
         self.lost = 0
         """Lines that could not be kept."""
@@ -55,7 +57,7 @@ class LogWriter:
     @property
     def unsafe(self) -> bool:
         """Whether new lines must wait for the disk before they survive a kill, or the disk refuses them."""
-        return self._refused or (self._journal is not None and self._journal.failed)
+        return self._refused or self._sync_failed or (self._journal is not None and self._journal.failed)
 
     @property
     def unkept(self) -> int:
@@ -164,7 +166,13 @@ class LogWriter:
             if self._unsynced:
                 self._file.sync()
                 self._unsynced = False
+            self._sync_failed = False
         except OSError as error:
-            if not self._refused:
-                log.error("log cannot be synced to the disk", path=str(self._file.path), error=error.strerror)
-            self._refused = True
+            self._sync_failed = True
+            if (times := self._sync_failures.due()) is not None:
+                log.error(
+                    "log cannot be synced to the disk",
+                    path=str(self._file.path),
+                    error=error.strerror,
+                    times=times,
+                )

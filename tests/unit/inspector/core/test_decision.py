@@ -1,5 +1,6 @@
 """From maps to verdict: mask, components, defects over frame borders, the recipe's rules, readable reasons."""
 
+import time
 from typing import Any
 
 import cv2
@@ -355,3 +356,22 @@ def test_joined_parts_at_a_border_continue_in_the_next_frame() -> None:
     below = mask_with((1, 20, 0, 1, 5))
     (rest,) = strip.follow(1, components(below, (0.0, 8.0, 8.0)))
     assert (part.component.kind, rest.defect_id, rest.area_so_far_px) == (1, part.defect_id, 15)
+
+
+def test_spray_of_two_kinds_costs_no_more_than_spray_of_one() -> None:
+    """Thousands of joined spots: as many as are listed, and no search through the frame for each."""
+    mask = np.zeros((256, 1600), np.uint8)
+    for row in range(2):
+        for column in range(2):
+            mask[row::6, column::6], mask[row + 2 :: 6, column::6] = 1, 2
+    candidates = Candidates(mask, mask * 100, 0, 0, mask.shape)
+    one_kind = Candidates((mask > 0).astype(np.uint8), mask * 100, 0, 0, mask.shape)
+    start_s = time.process_time()
+    alone = find_components(one_kind, (0.0, 5.0, 5.0))
+    alone_s = time.process_time() - start_s
+    joined = find_components(candidates, (0.0, 5.0, 5.0))
+    joined_s = time.process_time() - start_s - alone_s
+    assert alone.crowded[1] > 5000
+    assert len(joined.found) == MAX_COMPONENTS
+    assert all(each.joined == (1, 2) for each in joined.found)
+    assert joined_s < 10 * alone_s

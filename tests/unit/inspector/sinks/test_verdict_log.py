@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from inspector.errors import WorkError
 from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.sinks.log import log_writer
 from inspector.sinks.log.journal import JOURNAL_NAME, Journal
@@ -256,6 +258,13 @@ def test_a_damaged_journal_stops_no_start(tmp_path: Path) -> None:
     assert Journal(tmp_path).places == {}
 
 
+def test_a_journal_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    """It is another user's, or no file: what it may hold is said, and what to do."""
+    (tmp_path / "links" / JOURNAL_NAME).mkdir(parents=True)
+    with pytest.raises(WorkError, match=r"journal: Is a directory: the journal must belong .* move it away"):
+        VerdictLog(tmp_path, links=tmp_path / "links")
+
+
 def test_a_journal_without_memory_costs_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full tmpfs: lines go to the disk all the same, and the journal starts again once they are there."""
     (tmp_path / "links").mkdir()
@@ -346,3 +355,27 @@ def test_frames_of_a_gap_without_a_verdict_are_found(tmp_path: Path) -> None:
     log.close()
     assert len(moved_aside(tmp_path)) == 1
     assert last_places(tmp_path, ["top"]) == ({"top": {1: 55}}, {"top": [(1, 6, 7), (1, 8, 50)]})
+
+
+def test_a_log_that_cannot_be_put_back_is_told_once_and_stays_unsafe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process has no descriptors left and somebody removed the file: one line a minute, not one a second."""
+    monkeypatch.setattr(log_writer, "SYNC_S", 0.01)
+    log = VerdictLog(tmp_path, links=tmp_path)
+    with capture_logs() as logs:
+
+        def full(*_: object) -> str:
+            raise OSError(24, os.strerror(24))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(LogFile, "put_back", full)
+            for frame_id in range(10):
+                write(log, frame_id)
+                time.sleep(0.02)
+            until(lambda: log.unsafe)
+        until(lambda: not log.unsafe)
+    log.close()
+    own = [entry["event"] for entry in logs if entry.get("path") == str(log.path)]
+    assert own == ["log cannot be synced to the disk"]
+    assert frames_on_record(tmp_path) == list(range(10))
