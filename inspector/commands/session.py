@@ -17,7 +17,7 @@ from inspector.config.line import LineConfig, LoadedConfig
 from inspector.config.plans import PlanSettings
 from inspector.config.toml import read_bytes
 from inspector.engine.manifest import read_manifest
-from inspector.errors import InputError
+from inspector.errors import InputError, WorkError
 from inspector.ingest.process import slots_for
 from inspector.logs import STDERR
 from inspector.numbers import thousands
@@ -78,7 +78,7 @@ def run_session(
         line = line if resume is None else resume(line)
         # All processes of a run use one copy of the recipe: the file may be edited before a later one starts.
         recipe = out / RECIPE_NAME
-        recipe.write_bytes(read_bytes(line.recipe))
+        _write(recipe, read_bytes(line.recipe), 0o644)
         sinks = line.sinks.model_copy(update={"out": out})
         line = line.model_copy(
             update={
@@ -89,9 +89,9 @@ def run_session(
                 "identity": config.identity,
             }
         )
-        _write(out / CONFIG_NAME, line.json_for_people(), 0o640)
+        _write(out / CONFIG_NAME, f"{line.json_for_people()}\n".encode(), 0o640)
         resolved = links / CONFIG_NAME
-        _write(resolved, line.json_for_stages(), 0o600)
+        _write(resolved, f"{line.json_for_stages()}\n".encode(), 0o600)
         with Bar(quiet=quiet) as bar:
             process = Line(
                 resolved,
@@ -130,14 +130,14 @@ def _shared_bytes(line: LineConfig) -> int:
     return len(line.cameras) * slot_bytes * slots_for(manifest.height * manifest.width, batch)
 
 
-def _write(path: Path, text: str, mode: int) -> None:
-    """Write a new file that has `mode` from the start. Raises InputError."""
+def _write(path: Path, data: bytes, mode: int) -> None:
+    """Write a new file that has `mode` from the start. Raises WorkError."""
     try:
         path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(data)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+        raise WorkError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 @contextlib.contextmanager
