@@ -56,6 +56,7 @@ class GenicamSource:
                 settings.device,
                 settings.feature_groups(),
                 frames_per_second=settings.frames_per_second,
+                frame_rows=settings.frame_height,
                 triggered=triggered,
                 grey_window=settings.grey_window,
                 encoder_chunk=settings.encoder_chunk,
