@@ -23,7 +23,7 @@ cost, because it numbers only the frames that it took."""
 _BACK: Final = (2.0, 64)
 _FORTH: Final = (16.0, 4096)
 """Largest likely step: a multiple of the frames of the time passed, and some more. Lower ids are those of a 16-bit
-counter that ran over, if little is missing then; higher ones are hardly ever those of a counter that was restarted.
+counter that ran over, if little is missing then; higher ones are hardly ever those of a restarted counter.
 """
 
 _CLOCK_SET_S: Final = 2.0
