@@ -54,7 +54,7 @@ class GenicamSource:
         self._reader: CameraReader[Grab] = CameraReader(
             GenicamConnection(
                 settings.device,
-                settings.feature_groups(),
+                settings.features,
                 frames_per_second=settings.frames_per_second,
                 frame_rows=settings.frame_height,
                 triggered=triggered,
