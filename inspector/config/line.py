@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import math
 import os
 import re
 import tempfile
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     field_serializer,
@@ -153,6 +155,18 @@ class CameraSettings(BaseModel):
 FeatureValue = bool | int | float | str
 
 
+def _feature_tables(given: object) -> object:
+    """One table becomes a list of it; raises ValueError with one line, where pydantic has one per type."""
+    tables = [given] if isinstance(given, dict) else given
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ValueError("needs a table of names and values, or a list of such tables")
+    for table in tables:
+        for name, value in table.items():
+            if not isinstance(value, FeatureValue) or (isinstance(value, float) and not math.isfinite(value)):
+                raise ValueError(f"{name}: needs a number, text, true or false")
+    return tables
+
+
 class GenicamSettings(BaseModel):
     """A GigE Vision or USB3 Vision camera."""
 
@@ -170,13 +184,9 @@ class GenicamSettings(BaseModel):
     grey_window: GreyWindow | None = None
     encoder_chunk: Annotated[str, Field(min_length=1)] | None = None
     """Integer chunk feature with the encoder's count, for example ChunkEncoderValue."""
-    features: dict[str, FeatureValue] | list[dict[str, FeatureValue]] = {}
-    """The camera's features by their GenICam names, set in this order; a list of tables can set one again, with
-    another selector before it."""
-
-    def feature_groups(self) -> list[dict[str, FeatureValue]]:
-        """The features as a list of tables."""
-        return [self.features] if isinstance(self.features, dict) else self.features
+    features: Annotated[list[dict[str, FeatureValue]], BeforeValidator(_feature_tables)] = []
+    """The camera's features by their GenICam names, set in this order. One table in the file, or a list of tables,
+    which can set a feature again, with another selector before it."""
 
 
 class SimulatorSettings(BaseModel):

@@ -66,9 +66,16 @@ class Account(Protocol[Seen_contra]):
         """Measured frames per second; None until it is known."""
         ...
 
+    @property
+    def pictures_per_frame(self) -> int:
+        """How many of its pictures make a frame, rounded up; known once the camera is open."""
+        ...
+
 
 class ClockAccount:
     """The account of a camera without frame numbers: after a gap, the stated rate tells what it has cost."""
+
+    pictures_per_frame = 1
 
     def __init__(self, frames_per_second: float, *, triggered: bool = False) -> None:
         self._gaps = Gaps(frames_per_second, triggered=triggered)

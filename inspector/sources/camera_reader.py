@@ -167,7 +167,8 @@ class CameraReader(Generic[Seen]):
         with self._news:
             for entry in self._account.put(seen, time.monotonic(), arrived_ns):
                 self._append(entry)
-            while sum(isinstance(waiting, Shot) for waiting in self._queue) > _QUEUE_FRAMES:
+            room = _QUEUE_FRAMES * self._account.pictures_per_frame
+            while sum(isinstance(waiting, Shot) for waiting in self._queue) > room:
                 self._drop_oldest()
             self._news.notify()
 

@@ -54,8 +54,9 @@ class GenicamSource:
         self._reader: CameraReader[Grab] = CameraReader(
             GenicamConnection(
                 settings.device,
-                settings.feature_groups(),
+                settings.features,
                 frames_per_second=settings.frames_per_second,
+                frame_rows=settings.frame_height,
                 triggered=triggered,
                 grey_window=settings.grey_window,
                 encoder_chunk=settings.encoder_chunk,

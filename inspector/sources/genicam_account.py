@@ -1,5 +1,6 @@
 """Accounts for the frames of a GenICam camera, which numbers them: the numbers tell how many are missing."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -19,9 +20,11 @@ _STALL_S: Final = 1.0
 """A longer time between two frames of a free-running camera means that it paused: its clock then tells what that
 cost, because it numbers only the frames that it took."""
 
-_LIKELY_FACTOR: Final = 2.0
-_LIKELY_FRAMES: Final = 64
-"""Frame ids that jump further than twice the frames of the time passed, plus 64, were restarted."""
+_BACK: Final = (2.0, 64)
+_FORTH: Final = (16.0, 4096)
+"""Largest likely step: a multiple of the frames of the time passed, and some more. Lower ids are those of a 16-bit
+counter that ran over, if little is missing then; higher ones are hardly ever those of a restarted counter.
+"""
 
 _CLOCK_SET_S: Final = 2.0
 """Difference of two clocks that shows that one was set, seconds; a busy PC explains less."""
@@ -62,6 +65,7 @@ class FrameIdAccount:
     ) -> None:
         self._stated, self._triggered, self._frame_rows = frames_per_second, triggered, frame_rows
         self._per_second = frames_per_second
+        self.pictures_per_frame = 1
         self._gaps: Gaps | None = None
         self._rate = RateWatch(frames_per_second, triggered=triggered)
         self._ahead = 0
@@ -79,6 +83,7 @@ class FrameIdAccount:
         """Note that the camera is open, and how many of its pictures make a frame."""
         if self._frame_rows is not None and size is not None:
             self._per_second = self._stated * self._frame_rows / size[0]
+            self.pictures_per_frame = math.ceil(self._frame_rows / size[0])
         self._gaps = Gaps(self._per_second, triggered=self._triggered)
         self._rate = RateWatch(self._per_second, triggered=self._triggered)
         self._gaps.opened(now_s)
@@ -170,7 +175,8 @@ class FrameIdAccount:
             passed_s = (seen.camera_ns - last.camera_ns) / 1e9
         by_time = max(1, round(passed_s * self._per_second))
         step = _distance(last.frame_id, seen.frame_id)
-        if step is None or step > _LIKELY_FACTOR * by_time + _LIKELY_FRAMES:
+        factor, more = _FORTH if seen.frame_id > last.frame_id else _BACK
+        if step is None or step > factor * by_time + more:
             if (count := self._restarts.due()) is not None:
                 log.warning(
                     "the camera's frame ids were restarted", before=last.frame_id, now=seen.frame_id, times=count

@@ -28,6 +28,8 @@ _CONTROL_TURN_S: Final = 0.25
 _SILENT_S: Final = 5.0
 """Silence after which a free-running camera is opened again: one that was switched off and on streams no more."""
 
+_PACKET_SIZE: Final = "GevSCPSPacketSize"
+
 _STATUS: Final = {
     "timeout": "packets were lost and not sent again in time",
     "missing-packets": "packets were lost",
@@ -47,13 +49,14 @@ class GenicamConnection:
         features: Sequence[Mapping[str, FeatureValue]],
         *,
         frames_per_second: float,
+        frame_rows: int | None,
         triggered: bool,
         grey_window: GreyWindow | None,
         encoder_chunk: str | None,
         readings: Readings,
     ) -> None:
         self.device, self.features, self.grey_window = device, features, grey_window
-        self.frames_per_second, self.triggered = frames_per_second, triggered
+        self.frames_per_second, self.frame_rows, self.triggered = frames_per_second, frame_rows, triggered
         self.encoder_chunk, self.readings = encoder_chunk, readings
 
     def open(self) -> OpenCamera[Grab] | str:
@@ -98,7 +101,9 @@ class GenicamCamera:
         self._grey = self._format()
         self.size: tuple[int, int] | None = (self._grey.height, self._grey.width)
         self._chunks = self._chunk_parser(connection.encoder_chunk)
-        self._stream = open_stream(camera, connection.frames_per_second)
+        rows = self._grey.height if connection.frame_rows is None else connection.frame_rows
+        self._stream = open_stream(camera, connection.frames_per_second * rows / self._grey.height)
+        self._check_packets()
         connection.readings.opened(self._device, self._stream)
         camera.start_acquisition()
         self._heard_s = time.monotonic()
@@ -120,6 +125,18 @@ class GenicamCamera:
             )
         *_, width, height = self._camera.get_region()
         return Grey(number, height, width, window)
+
+    def _check_packets(self) -> None:
+        """Aravis sends test packets, and makes them smaller where the network does not carry them."""
+        for group in self._connection.features:
+            wanted = group.get(_PACKET_SIZE)
+            if wanted is not None and self._camera.is_gv_device():
+                found = self._device.get_integer_feature_value(_PACKET_SIZE)
+                if found != wanted:
+                    raise FeatureFault(
+                        f"features: {_PACKET_SIZE} = {wanted}: the network carries {found}: raise its MTU, or "
+                        f"write {found}"
+                    )
 
     def _chunk_parser(self, name: str | None) -> Any:
         if name is None:

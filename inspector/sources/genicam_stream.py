@@ -1,6 +1,6 @@
 """The stream of a GenICam camera: its buffers, and how long it waits for packets."""
 
-from pathlib import Path
+import socket
 from typing import Any, Final
 
 import structlog
@@ -20,6 +20,9 @@ _SOCKET_FRAMES: Final = 8
 """Frames that the kernel's socket buffer may hold, as far as net.core.rmem_max allows it: Aravis' default is one,
 of which the kernel's own overhead takes half."""
 
+_LEAST_SOCKET_BYTES: Final = 2 * 2**20
+"""Each packet costs the kernel some hundred bytes besides, which counts for blocks of a few rows."""
+
 _RETENTION_FRAMES: Final = 4
 _LEAST_RETENTION_US: Final = 10_000
 _MOST_RETENTION_US: Final = 100_000
@@ -27,7 +30,6 @@ _MOST_RETENTION_US: Final = 100_000
 for 8 of them."""
 
 _LEAST_SOCKET_FRAMES: Final = 2
-_RMEM_MAX: Final = Path("/proc/sys/net/core/rmem_max")
 
 log = structlog.get_logger()
 
@@ -36,8 +38,8 @@ class StreamFault(Exception):  # noqa: N818  # becomes the reason why a camera c
     """A camera that gives no stream; one line."""
 
 
-def open_stream(camera: Any, frames_per_second: float) -> Any:
-    """A stream with its buffers; raises StreamFault. The acquisition starts later."""
+def open_stream(camera: Any, per_second: float) -> Any:
+    """A stream with its buffers, for `per_second` pictures; raises StreamFault. The acquisition starts later."""
     kinds = aravis()
     is_gige = camera.is_gv_device()
     if is_gige:
@@ -50,10 +52,10 @@ def open_stream(camera: Any, frames_per_second: float) -> Any:
     if is_gige:
         _check_kernel_buffer(payload)
         stream.set_property("socket-buffer", kinds.GvStreamSocketBuffer.FIXED)
-        stream.set_property("socket-buffer-size", _SOCKET_FRAMES * payload)
-        wanted_us = int(_RETENTION_FRAMES / frames_per_second * 1e6)
+        stream.set_property("socket-buffer-size", max(_LEAST_SOCKET_BYTES, _SOCKET_FRAMES * payload))
+        wanted_us = int(_RETENTION_FRAMES / per_second * 1e6)
         stream.set_property("frame-retention", max(_LEAST_RETENTION_US, min(_MOST_RETENTION_US, wanted_us)))
-    for _ in range(max(_LEAST_BUFFERS, min(int(_POOL_S * frames_per_second) + 1, _POOL_BYTES // payload))):
+    for _ in range(max(_LEAST_BUFFERS, min(int(_POOL_S * per_second) + 1, _POOL_BYTES // payload))):
         hand_over(stream, kinds.Buffer.new_allocate(payload))
     return stream
 
@@ -66,7 +68,10 @@ def hand_over(stream: Any, buffer: Any) -> None:
 
 def _check_kernel_buffer(payload: int) -> None:
     """Warn when the kernel cannot hold the packets of two frames; it says nothing when it gives less."""
-    most = int(_RMEM_MAX.read_text())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_FRAMES * payload)
+        # The kernel doubles what it is asked for, for its own overhead (socket(7)).
+        most = probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
     if most < _LEAST_SOCKET_FRAMES * payload:
         log.warning(
             "the kernel's socket buffer is too small for this camera, packets get lost: raise net.core.rmem_max",

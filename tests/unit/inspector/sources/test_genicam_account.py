@@ -132,6 +132,16 @@ def test_ids_that_are_restarted_do_not_cost_a_coil() -> None:
     assert strip.places == [0, 1, 2]
 
 
+@pytest.mark.parametrize("stated_times_too_low", [1, 10])
+def test_a_long_loss_at_a_rate_that_is_stated_wrongly_is_still_a_loss(stated_times_too_low: int) -> None:
+    """The ids count, whatever the config says about the rate."""
+    strip = Strip()
+    fast = RATE * stated_times_too_low
+    strip.put(grab(1, 0.0), 0.0)
+    strip.put(grab(301, 300 / fast, pixel=9), 300 / fast)
+    assert strip.places == [0, *[Code.NO_FRAME] * 299, 9]
+
+
 def test_two_silences_in_a_row_are_not_counted_twice() -> None:
     """The second one counts from the frame between them."""
     strip = Strip()
