@@ -309,6 +309,22 @@ def test_turned_frames_arrive_upright_with_their_labels(tmp_path: Path, orientat
     _check(tmp_path / "d")
 
 
+@pytest.mark.parametrize("as_shown", [True, False])
+def test_masks_of_turned_frames_tell_how_they_were_drawn(tmp_path: Path, as_shown: bool) -> None:
+    """By their size: on the picture as viewers show it, or on the stored rows and columns."""
+    root = tmp_path / "labels"
+    (root / "images").mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for index in range(FRAMES):
+        image = Image.fromarray(make_labelled(index)[0])
+        stored = image.transpose(Image.Transpose.ROTATE_90) if as_shown else image
+        stored.save(root / "images" / f"{index:03}.png", exif=exif)
+    write_masks(root / "masks", lambda label: label)
+    _import("masks", root, tmp_path / "d")
+    _check(tmp_path / "d")
+
+
 @pytest.mark.parametrize("ending", [".tif", ".webp", ".bmp"])
 def test_other_image_files_are_taken(tmp_path: Path, ending: str) -> None:
     """As they are; those of 16 bits through a stated window."""

@@ -102,7 +102,7 @@ class Values:
 def _nearest(pixels: NDArray[np.int32], stated: Sequence[tuple[int, ...]]) -> NDArray[np.intp]:
     """Number of the nearest stated value or colour of each pixel, int [H, W]; pixels are [H, W, channels]."""
     distances = [np.square(pixels.astype(np.int64) - np.array(one)).sum(axis=-1) for one in stated]
-    return np.argmin(np.stack(distances), axis=0)
+    return np.asarray(np.argmin(np.stack(distances), axis=0), np.intp)
 
 
 def _filled(values: NDArray[np.int32], ignore: int | None) -> NDArray[np.int32]:
@@ -160,7 +160,7 @@ def _guess(counts: Counter[int], options: Options, where: Path) -> dict[int, str
             raise InputError(
                 f"{where}: masks hold {_listed(unknown)}, but the classes are {first}..{max(table)} "
                 f"({', '.join(options.classes)}): name all classes, or state "
-                f"--ignore {unknown[-1]} if such pixels have no class, or --first NUMBER if classes do not count from 0"
+                f"--ignore {unknown[-1]} for pixels without a class, or --first NUMBER if they do not count from 0"
             )
         return table
     others = [value for value in values if value != first]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from PIL import Image
 
 from inspector.errors import InputError
 from inspector.images import ImageFault
@@ -93,12 +94,21 @@ def read_masks(root: Path, options: Options) -> Source:
             image,
             found[image][0][1] if image in found else image,
             partial(_draw, found[image], values) if image in found else None,
-            None,
+            _size(found[image][0][1]) if image in found else None,
             part_of(image, root),
         )
         for image in images
     ]
     return Source(frames, [*(values.classes if values else ()), *kinds])
+
+
+def _size(mask: Path) -> Size | None:
+    """Height and width of a mask from its header; None if it cannot be read, which is reported as it is drawn."""
+    try:
+        with Image.open(mask) as image:
+            return image.height, image.width
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def _sorted_out(root: Path) -> tuple[list[Path], list[Path]]:
@@ -173,7 +183,7 @@ def read_voc(root: Path, options: Options) -> Source:
     if stated.ignore is None:
         stated = replace(stated, ignore=VOID)
     values = find_values(by_stem.values(), stated, root)
-    parts = {}
+    parts: dict[str, str] = {}
     for listed in sorted((root / "ImageSets" / "Segmentation").glob("*.txt")):
         if listed.stem.lower() in PARTS:
             parts |= {name: PARTS[listed.stem.lower()] for name in listed.read_text(encoding="utf-8-sig").split()}
@@ -181,7 +191,8 @@ def read_voc(root: Path, options: Options) -> Source:
     for path in images_below(images):
         mask = by_stem.get(path.stem)
         draw = None if mask is None else partial(_draw, [(None, mask)], values)
-        frames.append(SourceFrame(path, mask or path, draw, None, parts.get(path.stem)))
+        size = None if mask is None else _size(mask)
+        frames.append(SourceFrame(path, mask or path, draw, size, parts.get(path.stem)))
     if all(frame.draw is None for frame in frames):
         raise InputError(
             f"{root}: no image has a mask: images are such as {frames[0].image.name}, masks such as "

@@ -185,9 +185,8 @@ def _draw(frame: SourceFrame, policies: Policies) -> _Drawn:
             upright = pixels  # the tool did not turn the picture either
         pixels = upright
     size = (pixels.shape[0], pixels.shape[1])
-    if frame.size not in (None, size):
-        stated = frame.size or size
-        text = f"labels are of {stated[0]}×{stated[1]} px but {frame.image.name} is {size[0]}×{size[1]}"
+    if frame.size is not None and frame.size != size:
+        text = f"labels are of {frame.size[0]}×{frame.size[1]} px but {frame.image.name} is {size[0]}×{size[1]}"
         return _Drawn(None, False, [], [Fault("mask of another size", frame.file, text)])
     marks = [] if frame.draw is None else frame.draw(size, faults.append)
     copies = is_as_stored and policies.grey_window is None
