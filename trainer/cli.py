@@ -12,6 +12,7 @@ from inspector.program import Command, Program
 
 COMMANDS: Final = {
     "simulate": ("trainer.commands.simulate", "write simulated frames with known defects"),
+    "import": ("trainer.commands.import_labels", "import labels that another tool wrote"),
     "check-data": ("trainer.commands.check_data", "check labelled frames for faults, duplicates and odd labels"),
     "split": ("trainer.commands.split", "write a frozen split file that keeps look-alikes together"),
     "train": ("trainer.commands.train", "train a network on labelled frames"),

@@ -19,7 +19,7 @@ _READABLE: Final = 0o755
 def check_is_new(path: Path) -> None:
     """Raise InputError if `path` exists and is not an empty folder: nothing is overwritten."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path} is there already and not empty: name a new folder, or remove it first")
+        raise InputError(f"{path} exists and is not empty: name a new folder, or remove it first")
 
 
 @contextmanager

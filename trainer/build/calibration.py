@@ -60,7 +60,7 @@ def load_calibration(root: Path, card: Card, *, show_progress: bool = False) -> 
     )
     _check_size(dataset, judges[0], card)
     if not calibration.judges.present[:, 1:].any():
-        raise InputError(f"--calibration {root}: too few frames with a labelled defect, none is left to judge by")
+        raise InputError(f"--calibration {root}: too few frames with a labelled defect: none is left to measure the loss on")
     return calibration
 
 

@@ -114,6 +114,7 @@ def _pad(x: Inputs, a: Attributes) -> Any:
     if any(widths.get(axis, (0, 0)) != (0, 0) for axis in (0, 1)):
         raise WorkError("the torch backend pads rows and columns only")
     mode = a.get("mode", b"constant").decode()
+    mode = {"edge": "replicate"}.get(mode, mode)  # ONNX's word and torch's
     return functional.pad(x[0], [width for pair in last for width in pair], mode=mode)
 
 

@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> None:
         settings = resumed_settings(out, options)
     else:
         if (out / SETTINGS_NAME).exists() and (out / LAST_NAME).exists():
-            raise InputError(f"{out} holds a run already: add --resume to go on with it, or name another folder")
+            raise InputError(f"{out} holds a run: add --resume to continue it, or name another folder")
         if "data" not in options:
             raise InputError("--data is missing: the folder of labelled frames")
         if options.get("preset") == "cnn":

@@ -36,7 +36,9 @@ class _Image(BaseModel):
     height: int | None = None
 
 
-class _Category(BaseModel):
+class Category(BaseModel):
+    """One entry of the list of categories."""
+
     model_config = ConfigDict(extra="ignore")
 
     id: Id
@@ -44,7 +46,9 @@ class _Category(BaseModel):
     supercategory: str | None = None
 
 
-class _Annotation(BaseModel):
+class Annotation(BaseModel):
+    """One labelled region."""
+
     model_config = ConfigDict(extra="ignore")
 
     id: Id
@@ -54,12 +58,14 @@ class _Annotation(BaseModel):
     """Of any type here; `label` checks it."""
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """An annotation file."""
+
     model_config = ConfigDict(extra="ignore")
 
     images: list[_Image] = Field(min_length=1)
-    categories: list[_Category] = Field(min_length=1)
-    annotations: list[_Annotation]
+    categories: list[Category] = Field(min_length=1)
+    annotations: list[Annotation]
 
 
 class Coco(Dataset):
@@ -76,7 +82,7 @@ class Coco(Dataset):
         classes: tuple[str, ...],
         images: dict[str, _Image],
         paths: dict[str, Path],
-        annotations: dict[str, list[tuple[int, _Annotation]]],
+        annotations: dict[str, list[tuple[int, Annotation]]],
     ) -> None:
         super().__init__(root, classes, paths)
         self._file = file
@@ -102,7 +108,7 @@ class Coco(Dataset):
                 f"them with `trainer import coco {root} OUT`"
             )
         file = files[0]
-        document = _read(file)
+        document = read_document(file)
         classes, kinds = _classes(root, file, document, complain)
         images: dict[str, _Image] = {}
         paths: dict[str, Path] = {}
@@ -123,7 +129,7 @@ class Coco(Dataset):
                 "the images, or unzip it whole"
             )
         _report_unlisted(root, file, paths, complain)
-        annotations: dict[str, list[tuple[int, _Annotation]]] = defaultdict(list)
+        annotations: dict[str, list[tuple[int, Annotation]]] = defaultdict(list)
         listed = {str(image.id) for image in document.images}
         for annotation in document.annotations:
             name = names.get(str(annotation.image_id))
@@ -181,9 +187,10 @@ def _candidates(root: Path) -> list[Path]:
     return sorted((root / _FOLDER).glob("*.json"))
 
 
-def _read(file: Path) -> _Document:
+def read_document(file: Path) -> Document:
+    """Content of an annotation file; raises InputError for one that is not COCO."""
     try:
-        return _Document.model_validate_json(file.read_bytes().removeprefix(codecs.BOM_UTF8))
+        return Document.model_validate_json(file.read_bytes().removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}") from None
     except ValidationError as error:
@@ -196,13 +203,13 @@ def _read(file: Path) -> _Document:
 
 
 def _classes(
-    root: Path, file: Path, document: _Document, complain: Complain
+    root: Path, file: Path, document: Document, complain: Complain
 ) -> tuple[tuple[str, ...], dict[str, int]]:
     """Class names, normal first, and category id → class.
 
     Without classes.json, categories called normal or background are class 0.
     """
-    categories = _without_headings(document)
+    categories = without_headings(document)
     wanted = read_classes(root)
     names = wanted or (NORMAL, *(c.name for c in categories if c.name.lower() not in NORMAL_NAMES))
     if len(set(names)) != len(names) or len({c.id for c in categories}) != len(categories):
@@ -222,7 +229,7 @@ def _classes(
     return names, kinds
 
 
-def _without_headings(document: _Document) -> list[_Category]:
+def without_headings(document: Document) -> list[Category]:
     """The categories by id, without those that only group others: Roboflow lists its project as category 0."""
     used = {str(annotation.category_id) for annotation in document.annotations}
     groups = {category.supercategory for category in document.categories}
@@ -272,5 +279,5 @@ def _image_fault(file: Path, image: _Image, *, is_there: bool) -> Fault:
     return Fault("missing image", file, text, image.id, where, image.file_name)
 
 
-def _fault(kind: str, file: Path, text: str, annotation: _Annotation, frame: str | None = None) -> Fault:
+def _fault(kind: str, file: Path, text: str, annotation: Annotation, frame: str | None = None) -> Fault:
     return Fault(kind, file, text, annotation.id, f"annotation {annotation.id}", frame)

@@ -85,7 +85,7 @@ def _check(path: Path, content: dict[str, Any], dataset: Dataset) -> None:
     own = content.pop(_OWN, None)
     frames = content.get(FRAMES)
     if own != _digest(content) or not isinstance(frames, dict):
-        raise InputError(f"{path}: was changed after it was made: make it again with `trainer split`")
+        raise InputError(f"{path}: was edited after `trainer split` wrote it: write it again with `trainer split`")
     if content.get(_CLASSES) != list(dataset.classes):
         raise InputError(
             f"{path}: was made for the classes {', '.join(content.get(_CLASSES, []))} but {dataset.root} has "

@@ -76,7 +76,7 @@ def read_origin(what: Path) -> Origin:
         prints = {part: unpack(text) for part, text in (known.get(PRINTS) or {}).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{what}: its record of frames seen in training is damaged ({error}): make it again"
+            f"{what}: its record of frames seen in training is damaged ({error}): export or build it again"
         ) from None
     digests = {part: known[key] for part in (TRAIN, VAL) if (key := f"{part}_sha256") in known and known[key]}
     return Origin(prints, digests, names, stored_fit(known))

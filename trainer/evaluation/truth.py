@@ -61,7 +61,7 @@ def compare(run: Path, dataset: Dataset) -> Comparison:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}: name the folder of a replay") from None
     except msgspec.DecodeError as error:
-        raise InputError(f"{path}: holds a line that is no verdict ({error}): replay the frames again") from None
+        raise InputError(f"{path}: a line is not a verdict ({error}): replay the frames again") from None
     if kinds is None:
         raise InputError(f"{path}: holds no verdict: replay the frames again")
     return found

@@ -149,7 +149,7 @@ def _validation_frames(
     """The run's validation part, cut to the size of the export where that is smaller."""
     root = data or Path(checkpoint.facts["data"])
     if data is None and not root.is_dir():
-        raise InputError(f"{root}: the training data is not there any more: name it with --data")
+        raise InputError(f"{root}: the training data has moved: name its folder with --data")
     dataset: Dataset = open_dataset(root)
     match_classes(checkpoint.classes, dataset.classes, str(checkpoint.path), str(root))
     names = dataset.resolve(checkpoint.facts["split"]["val"], "the checkpoint's validation part")
@@ -166,7 +166,7 @@ def _validation_frames(
     if loaded.size[0] < height or loaded.size[1] < width:
         raise InputError(
             f"--height {height} --width {width}: the validation frames are only {loaded.size[0]}×"
-            f"{loaded.size[1]} px, nothing to choose thresholds and golden frames from"
+            f"{loaded.size[1]} px: export for their size or a smaller one"
         )
     frames, labels = loaded.frames[:, :height, :width], loaded.labels[:, :height, :width]
     present = np.stack([np.isin(range(len(checkpoint.classes)), label) for label in labels])

@@ -24,7 +24,7 @@ class VanillaCNN(Network):
     def __init__(self, classes: int, widths: Sequence[int], *, norm: str = "batch") -> None:
         super().__init__()
         if classes != DECISIONS:
-            raise InputError("the cnn only tells defective frames from normal ones: give --target binary")
+            raise InputError("the cnn only separates defective frames from normal ones: add --target binary")
         if not widths or min(widths) < 1:
             raise InputError(f"a cnn needs one or more widths, each at least 1, got {list(widths)}")
         self.map_stride = max(MAP_STRIDES)

@@ -122,6 +122,8 @@ def _crop(traits: Traits, names: tuple[str, ...]) -> tuple[tuple[int, int], str]
             width = max(width // 2, min(MIN_CROP_PX, traits.size[1]))
         else:
             height = max(height // 2, min(MIN_CROP_PX, traits.size[0]))
+    if max(height, width) <= 2 * MIN_CROP_PX and (height, width) != before:
+        height = width = min(height, width)  # square crops can be transposed, too
     if (height, width) == before:
         return before, f"the frame, up to {MAX_CROP[0]}×{MAX_CROP[1]}"
     covered = _share(area / (height * width))

@@ -80,6 +80,8 @@ def test_tiny_frames_become_an_engine(tmp_path: Path, one_thread: None, side: in
     )
     made("export", run / "best.ckpt", "--out", model)
     made("build-engine", model, "--out", tmp_path / "engine", "--precision", "fp32")
+    torch_options = ("--backend", "torch", "--device", "cpu", "--precision", "fp32")
+    made("build-engine", model, "--out", tmp_path / "torch", *torch_options)
 
 
 def test_narrow_networks_take_every_norm(data: Path, tmp_path: Path, one_thread: None) -> None:

@@ -197,3 +197,23 @@ def test_a_card_claims_no_share_of_frames_that_are_not_there(model_folder: Path)
     assert "| overkill | 0.00% (" in card_text(content)
     content["figures"] |= {"good_frames": 0, "overkill": 0.0, "overkill_interval": None}
     assert "| overkill | no such frame | no such frame |" in card_text(content)
+
+
+def test_where_no_frame_is_good_overkill_is_not_claimed(
+    engine_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither in the table nor on the page."""
+    root = write_label_maps(tmp_path / "d")
+    for path in sorted((root / "masks").iterdir()):
+        label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert label is not None
+        if not label.any():
+            path.unlink()
+            (root / "images" / path.name).unlink()
+    page = tmp_path / "page.html"
+    assert main(["evaluate", str(engine_folder), "--data", str(root), "--report", str(page)]) == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("overkill"))
+    assert row.split()[1:3] == ["–", "–"]
+    assert "no such frame" in row
+    baseline = page.read_text().split('<table id="baseline">')[1].split("</table>")[0]
+    assert baseline.count('<td class="n">–</td>') == 2

@@ -103,4 +103,4 @@ def test_a_frozen_split_may_not_be_edited(
     out.write_text(json.dumps(content))
     capsys.readouterr()
     assert main(["evaluate", str(engine_folder), "--data", str(data), "--split", str(out)]) == 2
-    assert "was changed after it was made" in capsys.readouterr().err
+    assert "was edited after `trainer split` wrote it" in capsys.readouterr().err

@@ -153,7 +153,7 @@ def _no_defect(data: Path, path: Path) -> None:
         (_empty, "no data set here"),
         (_few, "has 10 frames, needs 16"),
         (_all_smaller, "frame is 50×60 px but the model takes 72×100"),
-        (_other_classes, "its classes are normal, dent, streak"),
+        (_other_classes, "it does not know dent"),
         (_no_defect, "with a labelled defect"),
     ],
 )

@@ -131,7 +131,7 @@ def test_the_time_budget_ends_a_run_with_the_rate_run_down(data: Path, tmp_path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--data", "DATA"], "holds a run already: add --resume"),
+        (["--data", "DATA"], "holds a run: add --resume"),
         (["--resume", "--lr", "0.5"], "was started with lr 0.01, not 0.5"),
         (["--resume", "--preset", "paper"], "was started with model"),
     ],

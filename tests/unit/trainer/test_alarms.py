@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from trainer.evaluation.alarms import alarms
+from trainer.evaluation.intervals import measured, share_text
 
 
 def figures(**changes: Any) -> dict[str, Any]:
@@ -39,3 +40,13 @@ def test_what_makes_a_model_useless_is_said(changes: dict[str, Any], said: str) 
     """One sentence for each reason, with the figure."""
     (sentence,) = alarms(figures(**changes))
     assert sentence.startswith(said)
+
+
+def test_a_share_of_no_frame_is_not_measured() -> None:
+    """Where no frame is good, none can be rejected: that is no overkill of 0."""
+    told = {"escape": 0.25, "escape_interval": [0.1, 0.5], "overkill": 0.0, "overkill_interval": None, "miou": 0.5}
+    assert measured(told, "escape") == 0.25
+    assert measured(told, "overkill") is None
+    assert measured(told, "miou") == 0.5
+    assert share_text(told, "escape") == "25.00%"
+    assert share_text(told, "overkill") == "not measured (no such frame)"

@@ -82,7 +82,7 @@ def test_a_kind_that_is_only_recorded_is_no_miss(tmp_path: Path, capsys: pytest.
     [
         (lambda run: (run / "verdicts.jsonl").unlink(), "name the folder of a replay"),
         (lambda run: (run / "verdicts.jsonl").write_bytes(b""), "holds no verdict"),
-        (lambda run: (run / "verdicts.jsonl").write_bytes(b"{}\n"), "a line that is no verdict"),
+        (lambda run: (run / "verdicts.jsonl").write_bytes(b"{}\n"), "a line is not a verdict"),
         (
             lambda run: (run / "verdicts.jsonl").write_bytes(
                 (run / "verdicts.jsonl").read_bytes().replace(b'"file":"', b'"file":"other-')

@@ -1,0 +1,88 @@
+"""Reads Label Studio: one JSON file of tasks."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from inspector.errors import InputError
+from trainer.data.importing.brush import decode_brush
+from trainer.data.importing.outlines import ellipse, rectangle
+from trainer.data.importing.regions import (
+    NO_AREA,
+    Region,
+    draw_regions,
+    no_image,
+    outline,
+    refusal,
+    source_of,
+)
+from trainer.data.importing.source import (
+    ImageFinder,
+    Options,
+    Size,
+    Source,
+    SourceFrame,
+    part_of,
+    read_json,
+)
+
+
+def read_labelstudio(root: Path, options: Options) -> Source:
+    """Label Studio's JSON export: polygons, rectangles, ellipses and brushes."""
+    folder, files = (root.parent, [root]) if root.is_file() else (root, sorted(root.glob("*.json")))
+    tasks = [(file, task) for file in files for task in _tasks(file)]
+    if not tasks:
+        raise InputError(
+            f"{files[0] if files else root}: holds no task: in Label Studio, export the project as JSON after "
+            "labelling it"
+        )
+    finder = ImageFinder(folder)
+    frames = []
+    for file, task in tasks:
+        name = next((value for value in task["data"].values() if isinstance(value, str)), "")
+        name = name.rpartition("?d=")[2]  # a file that a local storage serves
+        image = finder.find(name, file)
+        if image is None:
+            raise InputError(no_image(file, name, finder))
+        answers = [one for one in task.get("annotations", ()) if not one.get("was_cancelled")]
+        size, regions = None, []
+        for number, region in enumerate(answers[0]["result"] if answers else (), start=1):
+            if "original_height" not in region:
+                continue  # a choice or a relation
+            size = (int(region["original_height"]), int(region["original_width"]))
+            value = region["value"]
+            label = next((names[0] for key, names in value.items() if key.endswith("labels") and names), None)
+            if label is None:
+                raise InputError(f"{file}: task {task.get('id')}: region {number} has no label: give it one")
+            where = f"task {task.get('id')}, region {number} ({label})"
+            regions.append((label, where, _labelstudio_region(value, region["type"], size, options)))
+        draw = partial(draw_regions, file, regions) if answers else None
+        frames.append(SourceFrame(image, file, draw, size, part_of(image, folder)))
+    return source_of(frames, finder, root, "Label Studio's .json of tasks")
+
+
+def _tasks(file: Path) -> Iterator[dict[str, Any]]:
+    content = read_json(file)
+    if not isinstance(content, list):
+        raise InputError(f"{file}: not Label Studio's JSON export, which is a list of tasks")
+    yield from content
+
+
+def _labelstudio_region(value: dict[str, Any], kind: str, size: Size, options: Options) -> Region:
+    height, width = size
+    sx, sy = width / 100, height / 100  # everything is in per cent of the frame
+    if kind == "brushlabels":
+        return lambda _: decode_brush(value["rle"], size)
+    if kind == "polygonlabels":
+        return outline([[x * sx, y * sy] for x, y in value["points"]], clip=options.clip)
+    if kind == "ellipselabels":
+        x, y, rx, ry = value["x"] * sx, value["y"] * sy, value["radiusX"] * sx, value["radiusY"] * sy
+        return outline(ellipse(x, y, rx, ry, value.get("rotation", 0.0)), clip=options.clip)
+    if kind == "rectanglelabels":
+        if value.get("rotation"):
+            return refusal("a turned rectangle: draw it as a polygon")
+        left, top = value["x"] * sx, value["y"] * sy
+        corners = rectangle(left, top, left + value["width"] * sx, top + value["height"] * sy)
+        return outline(corners, clip=options.clip)
+    return refusal(f"a region of type {kind} {NO_AREA}")

@@ -1,0 +1,159 @@
+"""Reads labels listed for many images in one file: COCO, in one or several files, and Kaggle's Severstal table."""
+
+import csv
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from inspector.errors import InputError
+from trainer.data.coco import Annotation, read_document, without_headings
+from trainer.data.coco_masks import MaskFault, decode_segmentation
+from trainer.data.dataset import NORMAL_NAMES, read_classes
+from trainer.data.faults import Complain, Fault
+from trainer.data.importing.outlines import fill
+from trainer.data.importing.regions import no_image, source_of
+from trainer.data.importing.source import (
+    PARTS,
+    ImageFinder,
+    Mark,
+    Options,
+    Size,
+    Source,
+    SourceFrame,
+    part_of,
+    read_json,
+)
+from trainer.data.rle import decode
+
+
+def read_coco(root: Path, options: Options) -> Source:
+    """COCO: every .json of the folder with images and annotations, whatever its name."""
+    folder, files = (root.parent, [root]) if root.is_file() else (root, sorted(root.rglob("*.json")))
+    finder = ImageFinder(folder)
+    frames: list[SourceFrame] = []
+    classes: list[str] = []
+    owner: dict[Path, Path] = {}
+    for file in files:
+        if not root.is_file() and not _is_coco(file):
+            continue
+        document = read_document(file)
+        categories = without_headings(document)
+        names = {str(category.id): category.name for category in categories}
+        classes += [category.name for category in categories]
+        by_image: dict[str, list[Annotation]] = {}
+        for annotation in document.annotations:
+            by_image.setdefault(str(annotation.image_id), []).append(annotation)
+        for image in document.images:
+            path = finder.find(image.file_name, file)
+            if path is None:
+                raise InputError(no_image(file, image.file_name, finder))
+            if path in owner:
+                raise InputError(
+                    f"{path}: listed twice, in {owner[path].name} and in {file.name}: remove one of its entries"
+                )
+            owner[path] = file
+            own = by_image.get(str(image.id), [])
+            size = (image.height, image.width) if image.height and image.width else None
+            draw = partial(_coco_marks, file, own, names, options)
+            part = part_of(path, folder) or part_of(file, folder) or _part_in(file.stem)
+            frames.append(SourceFrame(path, file, draw, size, part))
+    return source_of(
+        frames, finder, root, "COCO's .json with images and annotations", list(dict.fromkeys(classes))
+    )
+
+
+def _is_coco(file: Path) -> bool:
+    content = read_json(file)
+    return isinstance(content, dict) and "images" in content and "annotations" in content
+
+
+def _part_in(stem: str) -> str | None:
+    """Part that a file's name ends in, such as instances_val2017."""
+    for word in reversed(stem.lower().replace("-", "_").split("_")):
+        if (name := word.rstrip("0123456789")) in PARTS:
+            return PARTS[name]
+    return None
+
+
+def _coco_marks(
+    file: Path,
+    annotations: list[Annotation],
+    names: dict[str, str],
+    options: Options,
+    size: Size,
+    complain: Complain,
+) -> list[Mark]:
+    marks = []
+    for annotation in annotations:
+        label = names.get(str(annotation.category_id))
+        where = f"annotation {annotation.id} ({label})"
+        if label is None:
+            text = f"category {annotation.category_id} is not in the list of categories"
+            complain(Fault("unknown class", file, text, annotation.id, where))
+            continue
+        given = annotation.segmentation
+        try:
+            if options.clip and isinstance(given, list) and given:
+                shapes = [
+                    fill(np.array(one, np.float64).reshape(-1, 2).tolist(), size, clip=True) for one in given
+                ]
+                marks.append(Mark(label, np.logical_or.reduce(shapes), where, has_seam=True))
+            else:
+                pixels, is_polygon = decode_segmentation(given, size)
+                marks.append(Mark(label, pixels, where, has_seam=is_polygon))
+        except (MaskFault, ValueError, TypeError) as error:
+            complain(Fault("bad mask", file, str(error), annotation.id, where))
+    return marks
+
+
+def read_severstal(root: Path, options: Options) -> Source:
+    """Kaggle's table, train.csv, with run lengths down the columns, or along the rows if stated."""
+    file = root / "train.csv"
+    finder = ImageFinder(root)
+    first = 1 if options.first is None else options.first
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as opened:
+            rows = list(csv.DictReader(opened))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file}: not a readable table ({error})") from None
+    named = read_classes(root)
+    by_image: dict[Path, list[tuple[str, str, str]]] = {}
+    numbers = set()
+    for line, row in enumerate(rows, start=2):
+        name, number = row.get("ImageId"), row.get("ClassId")
+        if name is None:
+            name, _, number = (row.get("ImageId_ClassId") or "").rpartition("_")
+        runs = (row.get("EncodedPixels") or "").strip()
+        path = finder.find(name, file)
+        if path is None:
+            raise InputError(f"row {line}: {no_image(file, name, finder)}")
+        if not str(number).isdigit() or int(str(number)) < first:
+            raise InputError(f"{file}: row {line}: class {number!r}: must be a number from {first} (--first)")
+        kind = int(str(number)) - first + 1
+        if runs:
+            numbers.add(kind)
+            if named is not None and kind >= len(named):
+                raise InputError(f"{file}: row {line}: class {number} is not in classes.json ({', '.join(named)})")
+            label = f"class_{kind}" if named is None else named[kind]
+            by_image.setdefault(path, []).append((label, runs, f"row {line} ({name}, {label})"))
+    frames = [
+        SourceFrame(path, file, partial(_severstal_marks, file, by_image.get(path, []), options))
+        for path in [*by_image, *finder.others(set(by_image))]
+    ]
+    highest = max(numbers, default=1)
+    classes = named or [f"class_{kind}" for kind in range(1, highest + 1)]
+    return Source(frames, [name for name in classes if name.lower() not in NORMAL_NAMES])
+
+
+def _severstal_marks(
+    file: Path, rows: list[tuple[str, str, str]], options: Options, size: Size, complain: Complain
+) -> list[Mark]:
+    marks = []
+    for label, runs, where in rows:
+        try:
+            pixels = decode(runs, size[::-1]).T if options.row_major else decode(runs, size)
+            marks.append(Mark(label, np.ascontiguousarray(pixels), where))
+        except InputError as error:
+            complain(Fault("bad mask", file, str(error), where=where))
+    return marks

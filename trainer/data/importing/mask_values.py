@@ -1,0 +1,198 @@
+"""Reads pictures that are masks, of any depth, and finds out which value or colour is which class."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from inspector.errors import InputError
+from inspector.images import ImageFault
+from trainer.data.dataset import NORMAL_NAMES, default_classes
+from trainer.data.importing.source import Mark, Options
+from trainer.data.label_maps import MAX_GUESSED_KINDS
+
+Colour = tuple[int, int, int]
+BLACK: Final = (0, 0, 0)
+NORMAL: Final = "normal"
+ONE_KIND: Final = "defect"
+"""Name of the class of masks that know one."""
+_DEEP_WHITE: Final = 257
+"""A 16-bit mask saved from an 8-bit one holds its values times this: 255 becomes 65 535."""
+_SHOWN: Final = 6
+"""Most values or colours that a message lists."""
+
+
+def read_picture(path: Path) -> NDArray[Any]:
+    """A mask as stored: values int32 [H, W], or colours uint8 [H, W, 3] if its channels differ.
+
+    A palette image gives its indices. Transparent pixels count as black. Raises ImageFault.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode in {"L", "P", "1", "I", "I;16", "I;16B", "I;16L"}:
+                return np.asarray(image).astype(np.int32)
+            return _without_colour(np.array(image.convert("RGBA")))
+    except UnidentifiedImageError:
+        raise ImageFault("not an image") from None
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise ImageFault(f"damaged mask: {error}") from None
+
+
+def read_colours(path: Path) -> NDArray[np.uint8]:
+    """Colours of a mask, uint8 [H, W, 3], a palette's looked up; raises ImageFault."""
+    try:
+        with Image.open(path) as image:
+            return _rgb(np.array(image.convert("RGBA")))
+    except UnidentifiedImageError:
+        raise ImageFault("not an image") from None
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise ImageFault(f"damaged mask: {error}") from None
+
+
+def _rgb(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.where(rgba[..., 3:] > 0, rgba[..., :3], 0).astype(np.uint8)
+
+
+def _without_colour(rgba: NDArray[np.uint8]) -> NDArray[Any]:
+    rgb = _rgb(rgba)
+    if (rgb == rgb[..., :1]).all():
+        return rgb[..., 0].astype(np.int32)
+    return rgb
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Which value or colour of a mask is which class; a value between two takes the nearest."""
+
+    by_value: Mapping[int, str]
+    by_colour: Mapping[Colour, str]
+    ignore: int | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the defects, in the order of their values."""
+        names = [*self.by_value.values(), *self.by_colour.values()]
+        return list(dict.fromkeys(name for name in names if name.lower() not in NORMAL_NAMES))
+
+    def marks(self, path: Path) -> list[Mark]:
+        """One mark for each class that the mask shows; raises ImageFault."""
+        if self.by_colour:
+            nearest = _nearest(read_colours(path).astype(np.int32), list(self.by_colour))
+            names = list(self.by_colour.values())
+        else:
+            values = read_picture(path)
+            if values.ndim == 3:
+                raise ImageFault("is in colour, other masks are not: --colour RRGGBB=NAME names the colours")
+            values = _filled(values, self.ignore)
+            nearest = _nearest(values[..., None], [(value,) for value in self.by_value])
+            names = list(self.by_value.values())
+        return [
+            Mark(name, nearest == number, path.name)
+            for number, name in enumerate(names)
+            if name.lower() not in NORMAL_NAMES and (nearest == number).any()
+        ]
+
+
+def _nearest(pixels: NDArray[np.int32], stated: Sequence[tuple[int, ...]]) -> NDArray[np.intp]:
+    """Number of the nearest stated value or colour of each pixel, int [H, W]; pixels are [H, W, channels]."""
+    distances = [np.square(pixels.astype(np.int64) - np.array(one)).sum(axis=-1) for one in stated]
+    return np.asarray(np.argmin(np.stack(distances), axis=0), np.intp)
+
+
+def _filled(values: NDArray[np.int32], ignore: int | None) -> NDArray[np.int32]:
+    """Pixels without a class get the value of the nearest pixel that has one; raises ImageFault if none has."""
+    if ignore is None or not (holes := values == ignore).any():
+        return values
+    if holes.all():
+        raise ImageFault(f"holds nothing but {ignore}, the value without a class")
+    _, nearest = cv2.distanceTransformWithLabels(
+        holes.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    table = np.zeros(int(nearest.max()) + 1, np.int32)
+    table[nearest[~holes]] = values[~holes]
+    return np.asarray(table[nearest], np.int32)
+
+
+def find_values(paths: Iterable[Path], options: Options, where: Path) -> Values:
+    """The table of a folder of masks: as stated, else as their values allow only one reading.
+
+    Raises InputError for values that could mean several things, with the options that state it.
+    """
+    if options.colours:
+        return Values({}, {BLACK: NORMAL, **options.colours})
+    if options.values:
+        return Values({0: NORMAL, **options.values}, {}, options.ignore)
+    counts: Counter[int] = Counter()
+    colours: Counter[Colour] = Counter()
+    for path in paths:
+        try:
+            picture = read_picture(path)
+        except ImageFault as error:
+            raise InputError(f"{path}: {error}: replace it, or remove it and its image") from None
+        if picture.ndim == 3:
+            found, number = np.unique(picture.reshape(-1, 3), axis=0, return_counts=True)
+            colours.update({(int(r), int(g), int(b)): int(n) for (r, g, b), n in zip(found, number, strict=True)})
+        else:
+            found, number = np.unique(picture, return_counts=True)
+            counts.update(dict(zip(found.tolist(), number.tolist(), strict=True)))
+    if colours:
+        raise InputError(_unnamed_colours(colours, where))
+    if options.ignore is not None:
+        counts.pop(options.ignore, None)
+    return Values(_guess(counts, options, where), {}, options.ignore)
+
+
+def _guess(counts: Counter[int], options: Options, where: Path) -> dict[int, str]:
+    first = options.first or 0
+    values = sorted(counts)
+    if len(options.classes) == 2 and len(set(values) - {first}) == 1:  # one kind, in whatever grey it is drawn
+        return {first: options.classes[0], max(set(values) - {first}): options.classes[1]}
+    if options.classes:
+        table = {first + number: name for number, name in enumerate(options.classes)}
+        unknown = [value for value in values if value not in table]
+        if unknown:
+            raise InputError(
+                f"{where}: masks hold {_listed(unknown)}, but the classes are {first}..{max(table)} "
+                f"({', '.join(options.classes)}): name all classes, or state "
+                f"--ignore {unknown[-1]} for pixels without a class, or --first NUMBER if they do not count from 0"
+            )
+        return table
+    others = [value for value in values if value != first]
+    if len(others) == 1 and (others[0] == first + 1 or first == 0):
+        return {first: NORMAL, others[0]: ONE_KIND}
+    if values and values[-1] > 255 and all(value % _DEEP_WHITE == 0 for value in values):
+        table = _guess(Counter({value // _DEEP_WHITE: counts[value] for value in values}), options, where)
+        return {value * _DEEP_WHITE: name for value, name in table.items()}
+    if others == list(range(first + 1, first + 1 + len(others))) and len(others) <= MAX_GUESSED_KINDS:
+        return {first + number: name for number, name in enumerate(default_classes(len(others)))}
+    if not others:
+        raise InputError(f"{where}: masks hold nothing but {first}: none shows a defect")
+    total = counts.total()
+    shown = [f"{value} ({count / total:.2%})" for value, count in counts.most_common(_SHOWN)]
+    many = f"{len(values)} different values, such as " if len(values) > _SHOWN else ""
+    raise InputError(
+        f"{where}: masks hold {many}{', '.join(shown)}: state the classes, such as --value {values[-1]}=scratch "
+        "(values between two take the nearest), and --ignore VALUE for pixels without a class"
+    )
+
+
+def _unnamed_colours(colours: Counter[Colour], where: Path) -> str:
+    total = colours.total()
+    most = colours.most_common(_SHOWN)
+    shown = [f"{r:02x}{g:02x}{b:02x} ({count / total:.2%})" for (r, g, b), count in most]
+    example = next((shown[at].split()[0] for at, (colour, _) in enumerate(most) if colour != BLACK), "ff0000")
+    more = f" and {len(colours) - _SHOWN} more" if len(colours) > _SHOWN else ""
+    return (
+        f"{where}: masks hold the colours {', '.join(shown)}{more}: name them, such as --colour {example}=scratch "
+        "(black is normal, others take the nearest)"
+    )
+
+
+def _listed(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values[:_SHOWN])) + (" …" if len(values) > _SHOWN else "")

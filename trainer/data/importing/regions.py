@@ -1,0 +1,95 @@
+"""Regions that drawing tools store, as masks."""
+
+import base64
+import binascii
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.errors import InputError
+from inspector.images import ImageFault, decode_mono
+from trainer.data.coco_masks import MaskFault
+from trainer.data.faults import Complain, Fault
+from trainer.data.importing.outlines import Points, fill
+from trainer.data.importing.source import ImageFinder, Mark, Size, Source, SourceFrame, part_of
+
+Region = Callable[[Size], NDArray[np.bool_]]
+"""Draws one region; raises MaskFault."""
+
+NO_AREA: Final = "has no area: draw an outline around it"
+"""What is wrong with a line or a point."""
+
+
+def draw_regions(
+    file: Path, regions: Sequence[tuple[str, str, Region]], size: Size, complain: Complain
+) -> list[Mark]:
+    """Marks of regions (class, place, drawing); those at fault go to `complain`."""
+    marks = []
+    for label, where, region in regions:
+        try:
+            marks.append(Mark(label, region(size), where, has_seam=True))
+        except (MaskFault, ValueError, TypeError, IndexError, KeyError) as error:
+            text = str(error) if isinstance(error, MaskFault) else f"cannot be drawn ({error!r})"
+            complain(Fault("bad mask", file, text, where=where))
+    return marks
+
+
+def outline(points: Points, *, clip: bool, holes: Sequence[Points] = ()) -> Region:
+    """A region inside a polygon."""
+    return lambda size: fill(points, size, clip=clip, holes=holes)
+
+
+def refusal(text: str) -> Region:
+    """A region that cannot be drawn, with the reason."""
+
+    def refuse(_: Size) -> NDArray[np.bool_]:
+        raise MaskFault(text)
+
+    return refuse
+
+
+def pasted(mask: NDArray[np.bool_], left: int, top: int) -> Region:
+    """A small mask at its place in the frame; raises MaskFault if it does not fit."""
+
+    def paste(size: Size) -> NDArray[np.bool_]:
+        whole = np.zeros(size, np.bool_)
+        inside = whole[top : top + mask.shape[0], left : left + mask.shape[1]]
+        if top < 0 or left < 0 or inside.shape != mask.shape:
+            raise MaskFault(f"its bitmap of {mask.shape[0]}×{mask.shape[1]} px at {left}, {top} leaves the frame")
+        inside |= mask
+        return whole
+
+    return paste
+
+
+def bitmap(data: str, *, packed: bool) -> NDArray[np.bool_]:
+    """Pixels that are not 0 in a PNG written as base64, `packed` by zlib; raises MaskFault."""
+    try:
+        content = base64.b64decode(data)
+        return decode_mono(zlib.decompress(content) if packed else content) > 0
+    except (binascii.Error, ValueError, zlib.error, ImageFault) as error:
+        raise MaskFault(f"its bitmap cannot be decoded: {error}") from None
+
+
+def no_image(file: Path, name: str, finder: ImageFinder) -> str:
+    """What to say of a label file whose image is missing."""
+    return (
+        f"{file}: its image {name!r} is not there; the folder holds {finder.example()}: copy the images beside "
+        "the labels, under the names that the labels have"
+    )
+
+
+def source_of(
+    frames: list[SourceFrame], finder: ImageFinder, root: Path, expected: str, classes: Sequence[str] = ()
+) -> Source:
+    """The source, with the images that no label names; raises InputError if there are no labels at all."""
+    if not frames:
+        raise InputError(f"{root}: no labels here: looked for {expected}; the folder holds {finder.example()}")
+    used = {frame.image for frame in frames}
+    folder = root.parent if root.is_file() else root
+    rest = [SourceFrame(path, path, None, None, part_of(path, folder)) for path in finder.others(used)]
+    return Source([*frames, *rest], classes)
