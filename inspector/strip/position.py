@@ -4,6 +4,7 @@ import re
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Final, Protocol
 
@@ -13,7 +14,7 @@ from inspector.config.strip import ModbusPosition, PositionSettings, TextPositio
 from inspector.core.strip.odometer import Odometer, Reading
 from inspector.errors import WorkError
 from inspector.repeated import Repeated
-from inspector.strip.plc import PlcReader, number, registers_of
+from inspector.strip.plc import Answer, PlcReader, number, registers_of
 from inspector.wire.strip_files import TrackWriter
 
 WAIT_S: Final = 0.2
@@ -24,6 +25,14 @@ PAUSES_S: Final = (0.1, 0.2, 0.5, 1.0)
 
 QUIET_S: Final = 1.0
 """A text source that has sent nothing for this long is silent."""
+
+PROMPT_ANSWERS: Final = 50
+"""Newest answers that a late one is held against."""
+
+LATE_FACTOR: Final = 3
+LATE_NS: Final = 10_000_000
+"""An answer that takes LATE_FACTOR times as long as the quickest one, and LATE_NS more, gives no position: at
+20 m/s it may be off by half a frame."""
 
 LONGEST_LINE: Final = 4096
 """Longest line of text, bytes; more without an end is no position."""
@@ -56,6 +65,7 @@ class ModbusSource:
             )
             if register is not None
         ]
+        self._took_ns: deque[int] = deque(maxlen=PROMPT_ANSWERS)
         self._first = min(register for register, _ in parts)
         self._count = max(register + size for register, size in parts) - self._first
 
@@ -64,12 +74,24 @@ class ModbusSource:
         settings = self._settings
         due_s = time.monotonic()
         while True:
-            clock_ns, words = self._plc.read(self._first, self._count)
-            count = self._number(words, settings.counter_register, settings.counter_type)
-            speed = self._number(words, settings.speed_register, settings.speed_type)
-            yield Reading(clock_ns, count, None if speed is None else speed * settings.speed_mm_s_per_count)
+            answer = self._plc.read(self._first, self._count)
+            yield self._reading(answer) if self._is_prompt(answer) else None
             due_s = max(due_s + settings.interval_ms / 1000, time.monotonic())
             time.sleep(due_s - time.monotonic() if due_s > time.monotonic() else 0)
+
+    def _is_prompt(self, answer: Answer) -> bool:
+        """Whether the time of the answer is known well enough. Of a late one nobody knows whether the question or
+        the answer was held up."""
+        took_ns = answer.answered_ns - answer.asked_ns
+        self._took_ns.append(took_ns)
+        return took_ns <= LATE_FACTOR * min(self._took_ns) + LATE_NS
+
+    def _reading(self, answer: Answer) -> Reading:
+        settings = self._settings
+        count = self._number(answer.words, settings.counter_register, settings.counter_type)
+        speed = self._number(answer.words, settings.speed_register, settings.speed_type)
+        clock_ns = (answer.asked_ns + answer.answered_ns) // 2
+        return Reading(clock_ns, count, None if speed is None else speed * settings.speed_mm_s_per_count)
 
     def _number(self, words: list[int], register: int | None, kind: str) -> float | None:
         if register is None:
@@ -125,11 +147,9 @@ class TextSource:
                 raise WorkError("has closed the connection")
             lines = (rest + chunk if self._settings.type == "tcp" else chunk + b"\n").split(b"\n")
             rest = lines.pop()[-LONGEST_LINE:]
-            for index, line in enumerate(lines):
-                # Of several lines that arrive at once only the newest is as old as its arrival.
-                reading = self._reading(line, now_ns) if index == len(lines) - 1 else None
-                if reading is not None:
-                    yield reading
+            whole = [line for line in lines if line.strip()]
+            # Of several lines that arrive at once only the newest is as old as its arrival.
+            yield self._reading(whole[-1], now_ns) if whole else None
 
     def _reading(self, line: bytes, now_ns: int) -> Reading | None:
         text = line.decode("ascii", "replace").strip()

@@ -98,7 +98,7 @@ def test_results_round_trip() -> None:
 def test_another_wire_version_is_refused_by_name() -> None:
     """The error says both versions and what to do."""
     message = b"\x63" + encode([ANNOUNCEMENT])[1:]
-    with pytest.raises(WireError, match="wire version 99, this stage speaks 4: update both sides"):
+    with pytest.raises(WireError, match="wire version 99, this stage speaks 5: update both sides"):
         decode_news([message])
 
 
