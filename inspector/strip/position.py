@@ -2,6 +2,7 @@
 
 import re
 import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -33,6 +34,14 @@ LATE_FACTOR: Final = 3
 LATE_NS: Final = 10_000_000
 """An answer that takes LATE_FACTOR times as long as the quickest one, and LATE_NS more, gives no position: at
 20 m/s it may be off by half a frame."""
+
+SO_TIMESTAMPNS: Final = 35
+"""From asm-generic/socket.h: the kernel notes when a datagram arrived. Python has no name for it."""
+
+_TIMESPEC: Final = struct.Struct("@ll")
+
+LONGEST_WAIT_NS: Final = 1_000_000_000
+"""A datagram did not wait longer: the PC's clock was set meanwhile."""
 
 LONGEST_LINE: Final = 4096
 """Longest line of text, bytes; more without an end is no position."""
@@ -124,6 +133,7 @@ class TextSource:
                 family = socket.AF_INET6 if ":" in self._where[0] else socket.AF_INET
                 made = socket.socket(family, socket.SOCK_DGRAM)
                 made.bind(self._where)
+                made.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         except OSError as error:
             raise WorkError(f"cannot be opened: {error.strerror or error}") from None
         made.settimeout(WAIT_S)
@@ -136,20 +146,33 @@ class TextSource:
         rest = b""
         while True:
             try:
-                chunk = connection.recv(LONGEST_LINE)
+                chunk, arrived_ns = self._receive(connection)
             except TimeoutError:
                 yield None
                 continue
             except OSError as error:
                 raise WorkError(f"is gone: {error.strerror or error}") from None
-            now_ns = time.monotonic_ns()
             if not chunk and self._settings.type == "tcp":
                 raise WorkError("has closed the connection")
             lines = (rest + chunk if self._settings.type == "tcp" else chunk + b"\n").split(b"\n")
             rest = lines.pop()[-LONGEST_LINE:]
             whole = [line for line in lines if line.strip()]
             # Of several lines that arrive at once only the newest is as old as its arrival.
-            yield self._reading(whole[-1], now_ns) if whole else None
+            yield self._reading(whole[-1], arrived_ns) if whole else None
+
+    def _receive(self, connection: socket.socket) -> tuple[bytes, int]:
+        """What arrived, and when, on the monotonic clock. The kernel knows it for a datagram, however late this
+        process gets its turn. Raises OSError."""
+        if self._settings.type == "tcp":
+            return connection.recv(LONGEST_LINE), time.monotonic_ns()
+        chunk, extra, _, _ = connection.recvmsg(LONGEST_LINE, socket.CMSG_SPACE(_TIMESPEC.size))
+        now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        for level, kind, content in extra:
+            if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(content) == _TIMESPEC.size:
+                seconds, rest_ns = _TIMESPEC.unpack(content)
+                waited_ns = wall_ns - (seconds * 1_000_000_000 + rest_ns)
+                return chunk, now_ns - min(max(waited_ns, 0), LONGEST_WAIT_NS)
+        return chunk, now_ns
 
     def _reading(self, line: bytes, now_ns: int) -> Reading | None:
         text = line.decode("ascii", "replace").strip()
