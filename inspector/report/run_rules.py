@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from inspector.config.line import LoadedConfig, load_config
-from inspector.config.recipe import Recipe, load_recipe
+from inspector.config.recipe import LoadedRecipe, Recipe, load_recipe
 from inspector.engine.manifest import Manifest, read_manifest
 from inspector.errors import InspectorError
 
@@ -61,7 +61,7 @@ def read_rules(
     line = loaded.line
     rules = RunRules(line.name, config.identity if config else None, line.coil, line.deadline_ms)
     try:
-        recipe = load_recipe(line.recipe)
+        recipe = _judging(loaded, recipes)
     except InspectorError as error:
         return rules, f"Thresholds and actions are not shown: {error}."
     if recipe.identity not in recipes:
@@ -83,6 +83,15 @@ def read_rules(
         return rules, None
     across, along = recipe.recipe.mm_per_px_across, recipe.recipe.mm_per_px_along
     return replace(rules, frame_mm=(manifest.height * along, manifest.width * across)), None
+
+
+def _judging(config: LoadedConfig, recipes: Container[str]) -> LoadedRecipe:
+    """The plan that gave the verdicts, if one of the config's did; else its default. Raises ConfigError."""
+    if not config.line.plans:
+        return load_recipe(config.line.recipe)
+    plans = config.plans()
+    known = [identity for identity in sorted(plans.identities) if identity in recipes]
+    return plans.recipe(known[0]) if len(known) == 1 else plans.default
 
 
 def _kinds(recipe: Recipe, manifest: Manifest | None) -> tuple[KindRule, ...]:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -15,13 +15,19 @@ from inspector.core.strip.surface import Surface, View
 from inspector.sinks.coil_results import CoilResult, RollMarkResult
 from inspector.strip.log_tail import LogTail
 from inspector.strip.results import KEPT_DEFECTS, Results
-from inspector.values import Verdict
+from inspector.values import Decision, Verdict
 
 LEAST_WAIT_S: Final = 1.5
 """From a frame's deadline to its line in the log, seconds: the log's thread writes once a second at the latest."""
 
 FORGET_MM: Final = 50_000.0
 """Strip kept before the oldest coil that is not concluded: telegrams may come late."""
+
+LONGEST_COIL_MM: Final = 100e6
+"""Strip kept at most: nobody has ended a coil that is longer. 100 km are 4 MB for a camera."""
+
+TIDY_FRAMES: Final = 5000
+"""Frames between two looks for what can be forgotten."""
 
 log = structlog.get_logger()
 
@@ -47,8 +53,9 @@ class Accounts:
         self._centre_mm = centre_across_mm
         self._passed_ns: dict[int, int] = {}
         """Coil's number → when its tail had passed and the log was read, monotonic ns."""
-        self._judged_by: list[tuple[float, str, str]] = []
-        """(position, engine, recipe) of each frame."""
+        self._judged_by: dict[tuple[str, str], tuple[float, float]] = {}
+        """(engine, recipe) → first and last position that they judged."""
+        self._since_tidy = 0
 
     @property
     def roll_marks(self) -> list[RollMark]:
@@ -61,20 +68,23 @@ class Accounts:
         for verdict in self._tails[0].read():
             taken += 1
             self._take(verdict)
+        self._since_tidy += taken
         if not taken and len(self._tails) > 1:
             self._tails.pop(0).close()
             return True
         return taken > 0
 
     def _take(self, verdict: Verdict) -> None:
-        self._judged_by.append((verdict.position_mm, verdict.engine, verdict.recipe))
+        by, at_mm = (verdict.engine, verdict.recipe), verdict.position_mm
+        first_mm, last_mm = self._judged_by.get(by, (at_mm, at_mm))
+        self._judged_by[by] = (min(first_mm, at_mm), max(last_mm, at_mm))
         for defect in self._surface.add(verdict):
             spot = Spot(defect.along_mm, defect.across_mm, defect.area_mm2)
             mark = self._marks.add(defect.side, defect.name, spot)
             if mark is not None:
                 log.warning("roll mark", what=mark.text())
 
-    def conclude(self, coils: Sequence[Coil], now_mm: float, on_result: Callable[[CoilResult], None]) -> None:
+    def conclude(self, coils: Sequence[Coil], now_mm: float) -> None:
         """Conclude every coil whose tail has passed long enough ago. Raises OSError when the disk refuses it."""
         for coil in coils:
             if coil.end_mm is None or coil.number in self._results.numbers:
@@ -88,15 +98,12 @@ class Accounts:
             result = self._result(coil, coil.end_mm)
             self._results.keep(result)
             log.info("coil judged", coil=coil.id, verdict=result.verdict, reasons=len(result.reasons))
-            on_result(result)
-            self._forget(coils)
-
-    def _forget(self, coils: Sequence[Coil]) -> None:
-        due = [coil.start_mm for coil in coils if coil.number not in self._results.numbers]
-        last_mm = max((coil.end_mm or coil.start_mm for coil in coils), default=0.0)
-        before_mm = min([*due, last_mm]) - FORGET_MM
-        self._surface.forget(before_mm)
-        self._judged_by = [each for each in self._judged_by if each[0] >= before_mm]
+        if self._since_tidy >= TIDY_FRAMES:
+            self._since_tidy = 0
+            due = [coil.start_mm for coil in coils if coil.number not in self._results.numbers]
+            before_mm = max(min([*due, now_mm]) - FORGET_MM, now_mm - LONGEST_COIL_MM)
+            self._surface.forget(before_mm)
+            self._judged_by = {by: span for by, span in self._judged_by.items() if span[1] >= before_mm}
 
     def _shape(self, coil: Coil, end_mm: float) -> CoilShape:
         edges = [edge for view in self._views.values() for edge in view.across(0, view.width_px)]
@@ -116,8 +123,8 @@ class Accounts:
         marks = [mark for mark in self._marks.marks if mark.last_mm >= start_mm and mark.first_mm < end_mm]
         also = [(CoilVerdict.HOLD, mark.text(start_mm)) for mark in marks] if settings.hold_roll_marks else []
         judged = judge_coil(defects, settings.bind(), self._shape(coil, end_mm), uninspected_mm, also)
-        frames = list(self._surface.frames(start_mm, end_mm))
-        by = [each for each in self._judged_by if start_mm <= each[0] < end_mm]
+        frames = self._surface.frames(start_mm, end_mm)
+        by = [by for by, (first, last) in self._judged_by.items() if last >= start_mm and first < end_mm]
         return CoilResult(
             number=coil.number,
             id=coil.id,
@@ -137,16 +144,16 @@ class Accounts:
             recipe=coil.start.recipe,
             verdict=judged.verdict.value,
             reasons=judged.reasons,
-            frames=len(frames),
-            frames_rejected=sum(frame.rejected for frame in frames),
-            frames_uninspected=sum(not frame.inspected for frame in frames),
+            frames=frames.total(),
+            frames_rejected=frames[Decision.REJECT],
+            frames_uninspected=frames[Decision.UNINSPECTED],
             uninspected_mm=round(uninspected_mm, 1),
             uninspected=tuple((round(first - start_mm, 1), round(last - start_mm, 1)) for first, last in missing),
             count=len(judged.defects),
             counts=counts(judged.defects),
             severities=dict(Counter(str(each.severity) for each in judged.defects)),
-            engines=tuple(sorted({engine for _, engine, _ in by})),
-            recipes=tuple(sorted({recipe for _, _, recipe in by})),
+            engines=tuple(sorted({engine for engine, _ in by})),
+            recipes=tuple(sorted({recipe for _, recipe in by})),
             roll_marks=tuple(_in_coil(mark, start_mm, end_mm) for mark in marks),
             defects=_largest(judged.defects),
         )

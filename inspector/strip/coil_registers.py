@@ -51,7 +51,7 @@ class CoilRegistersThread:
         while not self._stop.wait(wait_s):
             wait_s = self._settings.interval_ms / 1000
             try:
-                _, words = self._plc.read(self._settings.first_register, (self._bytes + 1) // 2)
+                words = self._plc.read(self._settings.first_register, (self._bytes + 1) // 2).words
                 self.look(b"".join(word.to_bytes(2, self._settings.byte_order) for word in words)[: self._bytes])
             except WorkError as error:
                 wait_s = PAUSE_S

@@ -3,7 +3,7 @@
 import struct
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspector.config.strip import NumberType, PlcSettings
 from inspector.errors import WorkError
@@ -32,6 +32,14 @@ def number(words: Sequence[int], kind: NumberType, *, low_first: bool) -> float:
     return value
 
 
+class Answer(NamedTuple):
+    """Registers, and between which times of the monotonic clock the PLC had them."""
+
+    asked_ns: int
+    answered_ns: int
+    words: list[int]
+
+
 class PlcReader:
     """One connection to a PLC; `read` opens it when there is none."""
 
@@ -50,8 +58,8 @@ class PlcReader:
         """Where the PLC is."""
         return f"{self._settings.host}:{self._settings.port}"
 
-    def read(self, first: int, count: int) -> tuple[int, list[int]]:
-        """(monotonic time ns, registers from `first` on): the time is half-way between question and answer.
+    def read(self, first: int, count: int) -> Answer:
+        """Read registers from `first` on.
 
         Raises WorkError with the reason; the next call connects again.
         """
@@ -65,7 +73,7 @@ class PlcReader:
         if answer.isError() or len(answer.registers) != count:
             self.close()
             raise WorkError(f"refuses to read {count} registers from {first}: {answer}")
-        return (asked_ns + time.monotonic_ns()) // 2, list(answer.registers)
+        return Answer(asked_ns, time.monotonic_ns(), list(answer.registers))
 
     def _connect(self) -> "BoundedClient":
         from inspector.sinks.gate.modbus_client import BoundedClient

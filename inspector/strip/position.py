@@ -2,8 +2,10 @@
 
 import re
 import socket
+import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
@@ -13,7 +15,7 @@ from inspector.config.strip import ModbusPosition, PositionSettings, TextPositio
 from inspector.core.strip.odometer import Odometer, Reading
 from inspector.errors import WorkError
 from inspector.repeated import Repeated
-from inspector.strip.plc import PlcReader, number, registers_of
+from inspector.strip.plc import Answer, PlcReader, number, registers_of
 from inspector.wire.strip_files import TrackWriter
 
 WAIT_S: Final = 0.2
@@ -24,6 +26,22 @@ PAUSES_S: Final = (0.1, 0.2, 0.5, 1.0)
 
 QUIET_S: Final = 1.0
 """A text source that has sent nothing for this long is silent."""
+
+PROMPT_ANSWERS: Final = 50
+"""Newest answers that a late one is held against."""
+
+LATE_FACTOR: Final = 3
+LATE_NS: Final = 10_000_000
+"""An answer that takes LATE_FACTOR times as long as the quickest one, and LATE_NS more, gives no position: at
+20 m/s it may be off by half a frame."""
+
+SO_TIMESTAMPNS: Final = 35
+"""From asm-generic/socket.h: the kernel notes when a datagram arrived. Python has no name for it."""
+
+_TIMESPEC: Final = struct.Struct("@ll")
+
+LONGEST_WAIT_NS: Final = 1_000_000_000
+"""A datagram did not wait longer: the PC's clock was set meanwhile."""
 
 LONGEST_LINE: Final = 4096
 """Longest line of text, bytes; more without an end is no position."""
@@ -56,6 +74,7 @@ class ModbusSource:
             )
             if register is not None
         ]
+        self._took_ns: deque[int] = deque(maxlen=PROMPT_ANSWERS)
         self._first = min(register for register, _ in parts)
         self._count = max(register + size for register, size in parts) - self._first
 
@@ -64,12 +83,24 @@ class ModbusSource:
         settings = self._settings
         due_s = time.monotonic()
         while True:
-            clock_ns, words = self._plc.read(self._first, self._count)
-            count = self._number(words, settings.counter_register, settings.counter_type)
-            speed = self._number(words, settings.speed_register, settings.speed_type)
-            yield Reading(clock_ns, count, None if speed is None else speed * settings.speed_mm_s_per_count)
+            answer = self._plc.read(self._first, self._count)
+            yield self._reading(answer) if self._is_prompt(answer) else None
             due_s = max(due_s + settings.interval_ms / 1000, time.monotonic())
             time.sleep(due_s - time.monotonic() if due_s > time.monotonic() else 0)
+
+    def _is_prompt(self, answer: Answer) -> bool:
+        """Whether the time of the answer is known well enough. Of a late one nobody knows whether the question or
+        the answer was held up."""
+        took_ns = answer.answered_ns - answer.asked_ns
+        self._took_ns.append(took_ns)
+        return took_ns <= LATE_FACTOR * min(self._took_ns) + LATE_NS
+
+    def _reading(self, answer: Answer) -> Reading:
+        settings = self._settings
+        count = self._number(answer.words, settings.counter_register, settings.counter_type)
+        speed = self._number(answer.words, settings.speed_register, settings.speed_type)
+        clock_ns = (answer.asked_ns + answer.answered_ns) // 2
+        return Reading(clock_ns, count, None if speed is None else speed * settings.speed_mm_s_per_count)
 
     def _number(self, words: list[int], register: int | None, kind: str) -> float | None:
         if register is None:
@@ -102,6 +133,7 @@ class TextSource:
                 family = socket.AF_INET6 if ":" in self._where[0] else socket.AF_INET
                 made = socket.socket(family, socket.SOCK_DGRAM)
                 made.bind(self._where)
+                made.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         except OSError as error:
             raise WorkError(f"cannot be opened: {error.strerror or error}") from None
         made.settimeout(WAIT_S)
@@ -114,22 +146,33 @@ class TextSource:
         rest = b""
         while True:
             try:
-                chunk = connection.recv(LONGEST_LINE)
+                chunk, arrived_ns = self._receive(connection)
             except TimeoutError:
                 yield None
                 continue
             except OSError as error:
                 raise WorkError(f"is gone: {error.strerror or error}") from None
-            now_ns = time.monotonic_ns()
             if not chunk and self._settings.type == "tcp":
                 raise WorkError("has closed the connection")
             lines = (rest + chunk if self._settings.type == "tcp" else chunk + b"\n").split(b"\n")
             rest = lines.pop()[-LONGEST_LINE:]
-            for index, line in enumerate(lines):
-                # Of several lines that arrive at once only the newest is as old as its arrival.
-                reading = self._reading(line, now_ns) if index == len(lines) - 1 else None
-                if reading is not None:
-                    yield reading
+            whole = [line for line in lines if line.strip()]
+            # Of several lines that arrive at once only the newest is as old as its arrival.
+            yield self._reading(whole[-1], arrived_ns) if whole else None
+
+    def _receive(self, connection: socket.socket) -> tuple[bytes, int]:
+        """What arrived, and when, on the monotonic clock. The kernel knows it for a datagram, however late this
+        process gets its turn. Raises OSError."""
+        if self._settings.type == "tcp":
+            return connection.recv(LONGEST_LINE), time.monotonic_ns()
+        chunk, extra, _, _ = connection.recvmsg(LONGEST_LINE, socket.CMSG_SPACE(_TIMESPEC.size))
+        now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        for level, kind, content in extra:
+            if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(content) == _TIMESPEC.size:
+                seconds, rest_ns = _TIMESPEC.unpack(content)
+                waited_ns = wall_ns - (seconds * 1_000_000_000 + rest_ns)
+                return chunk, now_ns - min(max(waited_ns, 0), LONGEST_WAIT_NS)
+        return chunk, now_ns
 
     def _reading(self, line: bytes, now_ns: int) -> Reading | None:
         text = line.decode("ascii", "replace").strip()

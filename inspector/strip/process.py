@@ -194,7 +194,7 @@ class Strip:
         if not busy:
             self._orders.turn()
             try:
-                self._accounts.conclude(self.desk.coils[-RECORDED_AGAIN:], self.position_mm(), lambda _: None)
+                self._accounts.conclude(self.desk.coils[-RECORDED_AGAIN:], self.position_mm())
             except OSError as error:
                 log.error("a coil's result cannot be written: tried again", error=error.strerror)
                 time.sleep(1.0)

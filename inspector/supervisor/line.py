@@ -116,6 +116,9 @@ class Line:
                 if how is not None and child.vital:
                     self._failure = how
                     return
+                if how is not None and child.process is STRIP and not child.asked_to_stop:
+                    child.asked_to_stop = True
+                    log.error("the line goes on without the strip process: positions are counted", how=how)
             if self._swaps is not None:
                 self._swaps.turn()
             if self._children.ended(INGEST) and self._settled():

@@ -25,13 +25,16 @@ LOOK_BACK_TURNS: Final = 8
 
 LEAST_HITS: Final = 3
 
-FALSE_PER_COIL: Final = 0.02
+FALSE_PER_COIL: Final = 0.005
 """Expected chains by chance in a coil of COIL_MM, over all rolls."""
 
 COIL_MM: Final = 2e6
 
 DENSITY_MM: Final = 40_000.0
 """Length over which the density of defects is counted."""
+
+LEAST_DENSITY_MM: Final = 10_000.0
+"""Shortest length over which it is counted: a strip that has just begun is not dense by its first defects."""
 
 LOST_TURNS: Final = 10
 """A mark that was not seen for so many turns has ended."""
@@ -166,7 +169,7 @@ class RollMarks:
     def _density(self, spot: Spot, alike: Sequence[Spot], spots: Sequence[Spot]) -> float:
         """Defects like this one per mm along, within reach across: there, or on the whole width."""
         from_mm = spot.along_mm - DENSITY_MM
-        length_mm = min(DENSITY_MM, spot.along_mm - spots[0].along_mm + 1000.0)
+        length_mm = min(DENSITY_MM, max(LEAST_DENSITY_MM, spot.along_mm - spots[0].along_mm))
         here = sum(each.along_mm >= from_mm for each in alike)
         everywhere = sum(each.along_mm >= from_mm and _alike_area(each, spot) for each in spots) * (
             2 * ACROSS_MM / self._width_mm

@@ -3,10 +3,13 @@
 A defect is one if its frames say so (same id), and if two cameras, or one camera twice, show it at one place.
 """
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from inspector.values import Decision, Defect, Verdict
 
@@ -17,6 +20,8 @@ TWICE_SHARE: Final = 0.5
 """Share of the smaller of two boxes within the other from which both show the whole defect."""
 
 _BUCKET_MM: Final = 1000.0
+
+_DECISIONS: Final = (Decision.ACCEPT, Decision.REJECT, Decision.UNINSPECTED)
 
 _TOUCH_SHARE: Final = 0.05
 """Inspected stretches nearer than this share of a frame are one: positions are interpolated."""
@@ -126,13 +131,37 @@ class SurfaceDefect:
         self.cameras.add(key[0])
 
 
-class FrameOnStrip(msgspec.Struct, frozen=True):
-    """What is kept of a frame."""
+class Frames:
+    """The frames of one camera: nine bytes each, because a coil may stay open for days."""
 
-    start_mm: float
-    end_mm: float
-    inspected: bool
-    rejected: bool
+    def __init__(self) -> None:
+        self._starts_mm = array("d")
+        self._decisions = array("B")
+
+    def add(self, start_mm: float, decision: Decision) -> None:
+        """Note one frame."""
+        self._starts_mm.append(start_mm)
+        self._decisions.append(_DECISIONS.index(decision))
+
+    def counts(self, start_mm: float, end_mm: float) -> "Counter[Decision]":
+        """Frames whose first row lies in this stretch, by decision."""
+        starts = np.frombuffer(self._starts_mm) if self._starts_mm else np.empty(0)
+        inside = (starts >= start_mm) & (starts < end_mm)
+        found = np.bincount(np.frombuffer(self._decisions, np.uint8)[inside], minlength=len(_DECISIONS))
+        return Counter({decision: int(count) for decision, count in zip(_DECISIONS, found, strict=True)})
+
+    def inspected(self) -> list[float]:
+        """Positions of the inspected frames, sorted."""
+        starts = np.frombuffer(self._starts_mm) if self._starts_mm else np.empty(0)
+        seen = np.frombuffer(self._decisions, np.uint8) != _DECISIONS.index(Decision.UNINSPECTED)
+        positions: list[float] = np.sort(starts[seen]).tolist()
+        return positions
+
+    def forget(self, before_mm: float) -> None:
+        """Drop the frames before a position."""
+        kept = [index for index, start_mm in enumerate(self._starts_mm) if start_mm >= before_mm]
+        self._starts_mm = array("d", (self._starts_mm[index] for index in kept))
+        self._decisions = array("B", (self._decisions[index] for index in kept))
 
 
 class Surface:
@@ -141,7 +170,7 @@ class Surface:
     def __init__(self, views: dict[str, View], join_along_mm: float) -> None:
         """`join_along_mm`: places along that differ less are one, which depends on the encoder."""
         self._views, self._join_mm = views, join_along_mm
-        self._frames: dict[str, list[FrameOnStrip]] = {camera: [] for camera in views}
+        self._frames = {camera: Frames() for camera in views}
         self._buckets: dict[tuple[str, int], list[SurfaceDefect]] = {}
         self._by_key: dict[tuple[str, int, str], SurfaceDefect] = {}
         self.defects: list[SurfaceDefect] = []
@@ -153,14 +182,7 @@ class Surface:
         if view is None:
             return []
         start_mm = verdict.position_mm
-        self._frames[verdict.camera].append(
-            FrameOnStrip(
-                start_mm,
-                start_mm + view.frame_mm,
-                verdict.decision is not Decision.UNINSPECTED,
-                verdict.decision is Decision.REJECT,
-            )
-        )
+        self._frames[verdict.camera].add(start_mm, verdict.decision)
         self.newest_mm[verdict.camera] = max(start_mm, self.newest_mm.get(verdict.camera, start_mm))
         place = verdict.strip
         again = not isinstance(place, msgspec.UnsetType) and place.overlap_mm > 0
@@ -207,19 +229,19 @@ class Surface:
         found = [each for each in self.defects if start_mm <= each.along_mm < end_mm]
         return sorted(found, key=lambda each: each.along_mm)
 
-    def frames(self, start_mm: float, end_mm: float) -> Iterator[FrameOnStrip]:
-        """Frames of all cameras whose first row lies in this stretch."""
-        for frames in self._frames.values():
-            yield from (frame for frame in frames if start_mm <= frame.start_mm < end_mm)
+    def frames(self, start_mm: float, end_mm: float) -> "Counter[Decision]":
+        """Frames of all cameras whose first row lies in this stretch, by decision."""
+        return sum((frames.counts(start_mm, end_mm) for frames in self._frames.values()), Counter[Decision]())
 
     def uninspected(self, start_mm: float, end_mm: float) -> list[tuple[float, float]]:
         """Stretches that at least one camera has not inspected, in order."""
         missing: list[tuple[float, float]] = []
         for camera, frames in self._frames.items():
-            touch_mm = _TOUCH_SHARE * self._views[camera].frame_mm
-            seen = sorted((each.start_mm, each.end_mm) for each in frames if each.inspected)
+            frame_mm = self._views[camera].frame_mm
+            touch_mm = _TOUCH_SHARE * frame_mm
             at_mm = start_mm
-            for first, last in seen:
+            for first in frames.inspected():
+                last = first + frame_mm
                 if last <= at_mm or first >= end_mm:
                     continue
                 if first - at_mm > touch_mm:
@@ -237,8 +259,8 @@ class Surface:
         self._buckets = {}
         for each in self.defects:
             self._register(each, each.box)
-        for camera, frames in self._frames.items():
-            self._frames[camera] = [frame for frame in frames if frame.end_mm >= before_mm]
+        for frames in self._frames.values():
+            frames.forget(before_mm)
 
 
 def union(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

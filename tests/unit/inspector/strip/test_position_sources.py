@@ -1,0 +1,126 @@
+"""Position sources against real sockets: text over UDP and TCP, a PLC that answers late or not at all."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from inspector.config.strip import ModbusPosition, TextPosition
+from inspector.core.strip.odometer import Odometer, Reading, Speeds
+from inspector.errors import WorkError
+from inspector.strip.plc import number
+from inspector.strip.position import ModbusSource, PositionThread, TextSource
+from inspector.wire.strip_files import TrackWriter, read_track
+from tests.support.mill import COUNTER, SPEED, Mill
+from tests.support.ports import free_port
+
+
+def first(readings: Iterator[Reading | None], within_s: float = 5.0) -> Reading:
+    until_s = time.monotonic() + within_s
+    for reading in readings:
+        if reading is not None:
+            return reading
+        assert time.monotonic() < until_s
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("sent", "count", "speed"),
+    [
+        (b"4711;2500\r\n", 4711.0, 2500.0),
+        (b"4711.5 -12.5", 4711.5, -12.5),
+        (b"1;1\n2;2\n3;3\n", 3.0, 3.0),
+        (b"4711\n", 4711.0, None),
+    ],
+)
+def test_a_datagram_is_a_reading(sent, count, speed) -> None:
+    """With or without a line's end, several lines, no speed: the newest line counts."""
+    port = free_port()
+    source = TextSource(TextPosition(type="udp", address=f"127.0.0.1:{port}"))
+    readings = source.readings()
+    assert next(readings) is None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"no number\n", ("127.0.0.1", port))
+        sender.sendto(sent, ("127.0.0.1", port))
+        reading = first(readings)
+    source.close()
+    assert (reading.count, reading.speed_mm_s) == (count, speed)
+
+
+def test_lines_over_tcp_may_arrive_in_pieces_and_the_server_may_go() -> None:
+    """Half a line is kept for its other half; a closed connection is one reason."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        source = TextSource(
+            TextPosition(
+                type="tcp", address=f"127.0.0.1:{port}", pattern=r"P=(?P<count>\d+) V=(?P<speed>[\d.]+)",
+                speed_mm_s_per_count=1000.0,
+            )
+        )  # fmt: skip
+        readings = source.readings()
+        told = threading.Thread(target=lambda: next(readings), daemon=True)
+        told.start()
+        connection, _ = server.accept()
+        told.join()
+        connection.sendall(b"P=100 V=2")
+        time.sleep(0.3)
+        connection.sendall(b".5\nP=2")
+        reading = first(readings)
+        assert (reading.count, reading.speed_mm_s) == (100.0, 2500.0)
+        connection.close()
+        with pytest.raises(WorkError, match="closed"):
+            first(readings)
+        source.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "low_first", "value"),
+    [
+        ([0x0001, 0x0002], "uint32", False, 65_538),
+        ([0x0001, 0x0002], "uint32", True, 131_073),
+        ([0xFFFF, 0xFFFE], "int32", False, -2),
+        ([0xFFFE], "int16", False, -2),
+        ([0x4148, 0x0000], "float32", False, 12.5),
+    ],
+)
+def test_registers_become_numbers(words, kind, low_first, value) -> None:
+    """16 and 32 bits, signs, floats, both orders of words."""
+    assert number(words, kind, low_first=low_first) == value
+
+
+def test_a_plc_that_goes_away_is_asked_again(tmp_path) -> None:
+    """The track stands still while it is away, and goes on with its counter when it is back."""
+    mill = Mill(tmp_path, ((0.0, 5.0),))
+    settings = ModbusPosition(
+        type="modbus", host="127.0.0.1", port=mill.port, counter_register=COUNTER, speed_register=SPEED
+    )
+    thread = PositionThread(
+        ModbusSource(settings), Odometer(settings.scale(), Speeds()), TrackWriter(tmp_path), "test"
+    )
+    try:
+        mill.start()
+        mill.begin()
+        thread.start()
+        until_s = time.monotonic() + 20
+        while not thread.answers and time.monotonic() < until_s:
+            time.sleep(0.02)
+        before = read_track(tmp_path)
+        assert before is not None
+        mill.hang()
+        while thread.answers and time.monotonic() < until_s:
+            time.sleep(0.02)
+        assert not thread.answers
+        mill.go_on()
+        while not thread.answers and time.monotonic() < until_s:
+            time.sleep(0.02)
+        time.sleep(0.5)
+        after = read_track(tmp_path)
+    finally:
+        thread.close()
+        mill.stop()
+    assert after is not None
+    passed_s = (after.samples[-1].clock_ns - before.samples[-1].clock_ns) / 1e9
+    moved_mm = after.samples[-1].position_mm - before.samples[-1].position_mm
+    assert moved_mm == pytest.approx(5000.0 * passed_s, rel=0.05)
