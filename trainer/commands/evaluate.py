@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of labelled frames")
     parser.add_argument("--split", type=Path, help="take one part of this split file (default: all frames)")
     parser.add_argument("--part", choices=PARTS, help="of the split (default test)")
-    parser.add_argument("--tile", action="store_true", help="frames larger than it takes: in tiles, as a line does")
+    parser.add_argument("--tile", action="store_true", help="larger frames: in tiles, as a line does")
     parser.add_argument("--pad", action="store_true", help="smaller frames: padded, as a line does")
     parser.add_argument("--overlap-px", type=int, default=128, help="of tiles, at least (default 128)")
     parser.add_argument("--threads", type=int, help="CPU threads")

@@ -11,6 +11,7 @@ import numpy as np
 
 from inspector.errors import InputError
 from inspector.images import IMAGE_ENDINGS, ImageFault, read_mono
+from inspector.names import printable
 from inspector.values import Pixels
 from trainer.data.faults import Complain, DataError, Fault, refuse
 
@@ -82,13 +83,20 @@ class Dataset(ABC):
 
 
 def find_images(folder: Path) -> dict[str, Path]:
-    """File name → path of every image in `folder`, sorted; raises InputError if the folder has none."""
+    """File name → path of every image in `folder`, sorted.
+
+    Raises InputError if the folder has none, or one whose name is not UTF-8.
+    """
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS)
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}") from None
     if not paths:
         raise InputError(f"{folder}: no images here (looked for {', '.join(sorted(IMAGE_ENDINGS))})")
+    for path in paths:
+        if printable(path.name) != path.name:
+            text = "its name is not UTF-8, which split files and cards could not hold: rename it and its label"
+            raise InputError(f"{folder}/{printable(path.name)}: {text}")
     return {path.name: path for path in paths}
 
 

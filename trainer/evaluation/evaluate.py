@@ -85,8 +85,8 @@ def check_size(predictor: Predictor, size: tuple[int, int], name: str) -> None:
     if size != (predictor.height, predictor.width):
         raise InputError(
             f"{name}: frame is {size[0]}×{size[1]} px but {predictor.identity} takes "
-            f"{predictor.height}×{predictor.width}: export it for this size with --height and --width, or evaluate with "
-            "--tile and --pad"
+            f"{predictor.height}×{predictor.width}: export it for this size with --height and --width, or "
+            "evaluate with --tile and --pad"
         )
 
 
