@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def first(readings: Iterator[Reading | None], within_s: float = 5.0) -> Reading:
         (b"4711\n", 4711.0, None),
     ],
 )
-def test_a_datagram_is_a_reading(sent, count, speed) -> None:
+def test_a_datagram_is_a_reading(sent: Any, count: Any, speed: Any) -> None:
     """With or without a line's end, several lines, no speed: the newest line counts."""
     port = free_port()
     source = TextSource(TextPosition(type="udp", address=f"127.0.0.1:{port}"))
@@ -85,12 +86,12 @@ def test_lines_over_tcp_may_arrive_in_pieces_and_the_server_may_go() -> None:
         ([0x4148, 0x0000], "float32", False, 12.5),
     ],
 )
-def test_registers_become_numbers(words, kind, low_first, value) -> None:
+def test_registers_become_numbers(words: Any, kind: Any, low_first: Any, value: Any) -> None:
     """16 and 32 bits, signs, floats, both orders of words."""
     assert number(words, kind, low_first=low_first) == value
 
 
-def test_a_plc_that_goes_away_is_asked_again(tmp_path) -> None:
+def test_a_plc_that_goes_away_is_asked_again(tmp_path: Any) -> None:
     """The track stands still while it is away, and goes on with its counter when it is back."""
     mill = Mill(tmp_path, ((0.0, 5.0),))
     settings = ModbusPosition(
