@@ -6,8 +6,10 @@ import time
 from typing import Any, Final
 
 import msgspec
+import structlog
 from fastapi import WebSocket, WebSocketDisconnect
 
+from inspector.errors import WorkError
 from inspector.serve.alarms import shown_alarms
 from inspector.serve.store import Store
 from inspector.serve.watch import Watch
@@ -18,11 +20,16 @@ TICK_S: Final = 0.2
 QUEUED_TICKS: Final = 25
 """Messages that wait for a slow page, five seconds; then it gets the whole state again."""
 
+ALARM_TICKS: Final = 5
+"""The alarms are read again every so many messages: once a second."""
+
 MOST_PAGES: Final = 50
 """Pages open at once."""
 
 SEND_S: Final = 10.0
 """How long one message may take to leave, seconds; then the page is gone."""
+
+log = structlog.get_logger()
 
 
 def _encode(values: dict[str, Any]) -> str:
@@ -48,6 +55,7 @@ class Hub:
         self._pages: set[_Page] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alarms: list[dict[str, Any]] = []
+        self._count = 0
 
     def frame_ready(self) -> None:
         """Send the new live frame; may be called from any thread."""
@@ -63,22 +71,27 @@ class Hub:
     async def run(self) -> None:
         """Make a message every TICK_S until cancelled."""
         self._loop = asyncio.get_running_loop()
-        count = 0
         while True:
             await asyncio.sleep(TICK_S)
-            news = self._watch.live.news()
-            if not self._pages:
-                continue
-            if count % 5 == 0:
-                self._alarms = await asyncio.to_thread(shown_alarms, self._store)
-            count += 1
-            message = _encode({"type": "tick", **self._state(), **news})
-            for page in self._pages:
+            if self._count % ALARM_TICKS == 0:
                 try:
-                    page.ticks.put_nowait(message)
-                except asyncio.QueueFull:
-                    page.behind = True
-            self._wake()
+                    self._alarms = await asyncio.to_thread(shown_alarms, self._store)
+                except WorkError as error:
+                    log.warning("alarms are not shown", error=str(error))
+            self._count += 1
+            self._tell(self._watch.live.news())
+
+    def _tell(self, news: dict[str, list[Any]]) -> None:
+        """Queue a message for every open page."""
+        if not self._pages:
+            return
+        message = _encode({"type": "tick", **self._state(), **news})
+        for page in self._pages:
+            try:
+                page.ticks.put_nowait(message)
+            except asyncio.QueueFull:
+                page.behind = True
+        self._wake()
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -88,10 +101,18 @@ class Hub:
             "trend": self._watch.trend[-1] if self._watch.trend else None,
         }
 
-    def whole(self) -> str:
-        """Return the message that a page begins with."""
-        history = self._watch.live.history()
-        return _encode({"type": "whole", **self._state(), **history, "trends": list(self._watch.trend)})
+    def _begin(self, page: _Page) -> None:
+        """Queue the message that a page begins with; the others get the news that it contains."""
+        news, history = self._watch.live.news_and_history()
+        self._pages.discard(page)
+        self._tell(news)
+        page.ticks = asyncio.Queue(QUEUED_TICKS)
+        page.ticks.put_nowait(
+            _encode({"type": "whole", **self._state(), **history, "trends": list(self._watch.trend)})
+        )
+        page.behind = False
+        page.woken.set()
+        self._pages.add(page)
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one page until it closes."""
@@ -100,7 +121,7 @@ class Hub:
             return
         await websocket.accept()
         page = _Page()
-        self._pages.add(page)
+        self._begin(page)
         self._watch.live.pages = len(self._pages)
         listening = asyncio.create_task(_until_closed(websocket))
         sending = asyncio.create_task(self._send(websocket, page))
@@ -114,20 +135,17 @@ class Hub:
             await asyncio.gather(listening, sending, return_exceptions=True)
 
     async def _send(self, websocket: WebSocket, page: _Page) -> None:
-        await _timely(websocket.send_text(self.whole()))
         while True:
             await page.woken.wait()
             page.woken.clear()
             if page.behind:
-                page.behind = False
-                page.ticks = asyncio.Queue(QUEUED_TICKS)
-                await _timely(websocket.send_text(self.whole()))
+                self._begin(page)
+            while not page.ticks.empty():
+                await _timely(websocket.send_text(page.ticks.get_nowait()))
             for frame in self._watch.live.frames():
                 if page.shown.get(frame.camera) != frame.number:
                     page.shown[frame.camera] = frame.number
                     await _timely(websocket.send_bytes(frame.message))
-            while not page.ticks.empty():
-                await _timely(websocket.send_text(page.ticks.get_nowait()))
 
 
 async def _timely(sending: Any) -> None:

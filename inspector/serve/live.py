@@ -183,17 +183,24 @@ class Live:
     def news(self) -> dict[str, list[Any]]:
         """Return what came since the last call: frames, defects and rejects."""
         with self._lock:
-            news, self._new = self._new, {"frames": [], "defects": [], "rejects": []}
-        return news
+            return self._take_news()
 
-    def history(self) -> dict[str, Any]:
-        """Return the last stretch of strip, for a page that opens."""
+    def news_and_history(self) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+        """Return what came since the last call, and with it the last stretch of strip, for a page that opens.
+
+        Both at once: a page that has the history must not get any of it again as news.
+        """
         with self._lock:
-            return {
+            history: dict[str, list[Any]] = {
                 "frames": [list(each) for camera in self._cameras.values() for each in camera.stretches],
                 "defects": list(self._defects),
                 "rejects": list(self._rejects),
             }
+            return self._take_news(), history
+
+    def _take_news(self) -> dict[str, list[Any]]:
+        news, self._new = self._new, {"frames": [], "defects": [], "rejects": []}
+        return news
 
     def speeds_mm_s(self) -> dict[str, float | None]:
         """Return each camera's strip speed."""

@@ -59,7 +59,7 @@ WHERE {coil} AND verdicts.defects > 0 GROUP BY defects.run_id, defects.kind, def
 
 _FRAMES: Final = """
 SELECT camera, position_mm, decision, ingest_epoch FROM verdicts
-WHERE {coil} AND run_id = :run ORDER BY camera, ingest_epoch, frame_id LIMIT :most
+WHERE {coil} AND run_id = :run ORDER BY camera, captured_ns, frame_id LIMIT :most
 """
 
 _PARTS: Final = """
@@ -85,9 +85,10 @@ class Results:
         self._file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
         if self._file is not None:
             self._engine = create_engine("sqlite://", creator=self._open, poolclass=NullPool)
+            # The driver itself would begin no transaction for a read, and so take no snapshot.
+            event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
         else:
             self._engine = create_engine(parsed, connect_args=_SERVER_OPTIONS, poolclass=NullPool)
-        event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
 
     def _open(self) -> sqlite3.Connection:
         """Open SQLite's file for reading only.

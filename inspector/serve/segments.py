@@ -18,14 +18,16 @@ def join_segments(frames: Iterable[Any], decisions: Mapping[str, int]) -> list[l
     start_mm = length_mm = 0.0
     for camera, position_mm, decision, epoch in frames:
         step_mm = position_mm - start_mm
-        follows = ingest == (camera, epoch) and step_mm > 0 and (not length_mm or step_mm < GAP * length_mm)
+        # Records of older versions have a negative number of each frame's own in place of the ingest.
+        of = (camera, max(epoch, 0))
+        follows = ingest == of and step_mm > 0 and (not length_mm or step_mm < GAP * length_mm)
         if follows:
             length_mm = step_mm
         if segments:
             segments[-1][2] = start_mm + length_mm
         if not follows or segments[-1][3] != decisions[decision]:
             segments.append([camera, position_mm, position_mm, decisions[decision]])
-        ingest, start_mm = (camera, epoch), position_mm
+        ingest, start_mm = of, position_mm
     if segments:
         segments[-1][2] = start_mm + length_mm
     return segments

@@ -48,6 +48,10 @@ def serve(config: LoadedConfig, store: Store) -> None:
         raise InputError(
             f"{config.path}: has no [health] table: the page asks decide there: give it one with a port"
         )
+    if line.view.address is not None:
+        raise InputError(
+            f"{config.path}: view.address: the page reads the view by a socket of this PC: remove address and keys"
+        )
     accounts = Accounts(store)
     if not settings.is_loopback and not accounts.exist():
         raise InputError(

@@ -3,7 +3,7 @@
 import sys
 from functools import partial
 
-from tests.benchmarks import demo_engine, gate_faults, line, records, soak, swaps, verdict_costs
+from tests.benchmarks import demo_engine, gate_faults, line, page, records, soak, swaps, verdict_costs
 
 SOAK_FRAMES = (50_000, 2_000)
 """Minutes instead of the better part of an hour; `python -m tests.benchmarks.soak` is the long one."""
@@ -15,6 +15,7 @@ for benchmark, run in (
     (records, records.main),
     (verdict_costs, verdict_costs.main),
     (gate_faults, gate_faults.main),
+    (page, page.main),
     (soak, partial(soak.main, *SOAK_FRAMES)),
 ):
     print(f"\n== {(benchmark.__doc__ or '').splitlines()[0]}", flush=True)

@@ -46,7 +46,7 @@ class Tab:
     def __init__(self, browser: "Browser", server: PageUnderTest, **options: Any) -> None:
         self.server = server
         self.context = browser.new_context(
-            **{"viewport": {"width": 1440, "height": 900}, "locale": "en-GB"} | options
+            **{"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark", "locale": "en-GB"} | options
         )
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(20_000)
@@ -81,6 +81,19 @@ class Tab:
         assert self.wrong == []
 
 
+def serious_faults(page: "Page") -> list[str]:
+    """What axe-core finds that keeps people from using the page."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {node['html'][:200]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
 def test_a_wrong_password_says_so_and_the_right_one_opens_the_page(
     browser: "Browser", page: PageUnderTest
 ) -> None:
@@ -105,6 +118,7 @@ def test_live_shows_the_frame_the_map_and_the_rejects(browser: "Browser", page: 
         assert tab.page.eval_on_selector("figure canvas", drawn) > 20
         assert tab.page.eval_on_selector(".lanes canvas", drawn) > 4
         tab.page.wait_for_selector("text=balances")
+        assert serious_faults(tab.page) == []
         tab.page.click("aside ol button")
         tab.page.wait_for_selector("dialog[open] img")
         tab.page.keyboard.press("Escape")
@@ -124,6 +138,7 @@ def test_each_screen_opens_on_a_desktop_and_a_tablet(
         tab.log_in("admin").wait_for_selector("nav")
         tab.open(screen).wait_for_selector(".panel")
         time.sleep(0.5)
+        assert serious_faults(tab.page) == []
         wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert tab.page.evaluate(wide) <= 0
         assert tab.page.evaluate("document.documentElement.dataset.theme") == ("light" if look else "dark")

@@ -229,12 +229,13 @@ def test_live_joins_frames_and_begins_again_with_the_ingest() -> None:
     live = Live(["top"], 10.0)
     for n in range(3):
         live.take(Seen(verdict(n, position_mm=10.0 * n, captured_ns=n * 10**8)))
-    assert [each[1:4] for each in live.history()["frames"]] == [[0.0, 30.0, 0]]
+    news, history = live.news_and_history()
+    assert [each[1:4] for each in history["frames"]] == [[0.0, 30.0, 0]]
+    assert len(news["frames"]) == 3
     assert live.speeds_mm_s() == {"top": pytest.approx(100.0)}
-    assert len(live.news()["frames"]) == 3
     assert live.news()["frames"] == []
     live.take(Seen(verdict(0, position_mm=0.0, captured_ns=10**9)))
-    assert [each[1:4] for each in live.history()["frames"]] == [[0.0, 10.0, 0]]
+    assert [each[1:4] for each in live.news_and_history()[1]["frames"]] == [[0.0, 10.0, 0]]
 
 
 def test_a_reject_keeps_its_picture_and_no_page_no_live_frame() -> None:
@@ -242,7 +243,7 @@ def test_a_reject_keeps_its_picture_and_no_page_no_live_frame() -> None:
     live = Live(["top"], 10.0)
     live.take(seen(camera="top"))
     assert live.frames() == []
-    reject = live.history()["rejects"][0]
+    reject = live.news_and_history()[1]["rejects"][0]
     picture = live.picture(reject["number"])
     assert picture is not None
     assert picture[:2] == b"\xff\xd8"
