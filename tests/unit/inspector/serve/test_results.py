@@ -14,7 +14,7 @@ from inspector.serve.results import Results
 from inspector.values import Decision
 from tests.support.recorded import SECOND_NS, STARTED_NS, Postgres, RunOnRecord, defect, verdict
 
-ALL = {"search": "", "kind": "", "from_ns": 0, "to_ns": 2**62, "count": 50}
+ALL: dict[str, Any] = {"search": "", "kind": "", "from_ns": 0, "to_ns": 2**62, "count": 50}
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -43,10 +43,10 @@ def written(folder: Path, url: str | None) -> str:
     for n in range(10, 20):
         # One defect in two frames; it is recorded only in the first.
         found = [defect("top-x", area_px=50 + n, along_mm=128.0 * n)] if n in (14, 15) else []
-        more = {"decision": Decision.ACCEPT, "reasons": ()} if n == 14 else {}
+        more: dict[str, Any] = {"decision": Decision.ACCEPT, "reasons": ()} if n == 14 else {}
         run.write(verdict(n, *found, coil="C-2", **more))
     for n in range(20, 23):
-        gone = {"decision": Decision.UNINSPECTED, "reasons": ("no result",), "codes": ("overdue",)}
+        gone: dict[str, Any] = {"decision": Decision.UNINSPECTED, "reasons": ("no result",), "codes": ("overdue",)}
         run.write(verdict(n, coil=None, **gone))
     run.settle()
     run.close()
@@ -79,7 +79,7 @@ def test_coils_come_newest_first_with_their_counts(url: str) -> None:
 )
 def test_a_search_narrows_the_list(url: str, limits: dict[str, Any], found: list[str | None]) -> None:
     """By part of the name as text, by kind, by time, by number."""
-    assert [each["coil"] for each in Results(url).coils(**ALL | limits)] == found  # type: ignore[arg-type]
+    assert [each["coil"] for each in Results(url).coils(**ALL | limits)] == found
 
 
 def test_a_coil_has_its_stretches_and_its_defects_by_severity(url: str) -> None:
@@ -111,7 +111,7 @@ def test_nothing_can_be_written(url: str, statement: str) -> None:
     """The connection itself refuses."""
     with pytest.raises((WorkError, DBAPIError)), Results(url).reading() as connection:
         connection.execute(text(statement))
-    assert len(Results(url).coils(**ALL)) == 3  # type: ignore[arg-type]
+    assert len(Results(url).coils(**ALL)) == 3
 
 
 def test_no_records_and_other_records_are_one_clear_line(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_no_records_and_other_records_are_one_clear_line(tmp_path: Path) -> None
 
     def said(name: str) -> str:
         with pytest.raises((WorkError, ConfigError)) as raised:
-            Results(f"sqlite:///{tmp_path / name}").coils(**ALL)  # type: ignore[arg-type]
+            Results(f"sqlite:///{tmp_path / name}").coils(**ALL)
         return str(raised.value)
 
     assert "nothing was recorded yet" in said("none.sqlite")
