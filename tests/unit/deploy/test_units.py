@@ -129,7 +129,12 @@ def test_the_installer_gives_workers_the_gpu_where_an_extra_needs_one(
 
 
 @pytest.mark.parametrize(
-    ("stage", "example"), [*((stage, None) for stage in (*STAGES, "inspector-alarm@x")), *EXAMPLES.items()]
+    ("stage", "example"),
+    [
+        *((stage, None) for stage in (*STAGES, "inspector-alarm@x")),
+        *EXAMPLES.items(),
+        ("inspector-ingest@top", "ingest-genicam.conf"),
+    ],
 )
 def test_little_is_exposed(root: Path, stage: str, example: str | None):
     """`systemd-analyze security` at most 2.5, also with what an example gives to a stage."""
