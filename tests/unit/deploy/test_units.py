@@ -146,11 +146,6 @@ def test_little_is_exposed(root: Path, stage: str, example: str | None):
     assert "System call deny list defined" not in said
 
 
-def test_what_a_genicam_camera_needs_exposes_little(root: Path) -> None:
-    """Its drop-in opens ingest to netlink and to the camera's address, and is read without a complaint."""
-    test_little_is_exposed(root, "inspector-ingest@top", "ingest-genicam.conf")
-
-
 def test_files_that_the_example_config_names_are_installed():
     """A comment that sends the reader to a file that is nowhere helps nobody."""
     installer = (DEPLOY / "install.sh").read_text()
@@ -199,3 +194,8 @@ def test_a_group_for_each_link_and_a_user_for_each_stage():
         assert re.search(
             rf"^d /run/inspector/{link.name} +3770 root +inspector-{link.name} ", folders, re.MULTILINE
         )
+
+
+def test_what_a_genicam_camera_needs_exposes_little(root: Path) -> None:
+    """Its drop-in opens ingest to netlink and to the camera's address, and is read without a complaint."""
+    test_little_is_exposed(root, "inspector-ingest@top", "ingest-genicam.conf")
