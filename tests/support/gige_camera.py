@@ -33,6 +33,7 @@ TRIGGER_MODE, TRIGGER_SOURCE, DIVIDER, TEMPERATURE, CHUNKS = 0x2020, 0x2028, 0x2
 USER_SET = 0x2038
 
 DISCOVER, READ, WRITE, READ_MEMORY, WRITE_MEMORY = 0x02, 0x80, 0x82, 0x84, 0x86
+FIRE = 1 << 31
 OK, ACCESS_DENIED = 0, 0x8006
 ENCODER_CHUNK, PICTURE_CHUNK = 0x0E0C0DE0, 1
 OVERHEAD = 20 + 8 + 8
@@ -71,6 +72,8 @@ class GigeCamera:
         }.items():
             self._put(address, value)
         self._memory[TEMPERATURE : TEMPERATURE + 4] = struct.pack(">f", 41.5)
+        self.carries = 9000
+        """Largest packet that the network carries, bytes."""
         self.written: list[tuple[int, int]] = []
         """Registers written, in order."""
         self._socket: Any = None
@@ -148,7 +151,9 @@ class GigeCamera:
         if command == WRITE:
             pairs = list(struct.iter_unpack(">II", body))
             for address, value in pairs:
-                self._put(address, value)
+                self._put(address, value & ~FIRE if address == PACKET_SIZE else value)
+                if address == PACKET_SIZE and value & FIRE:
+                    self._fire(value & 0xFFFF)
             self.written += pairs
             return struct.pack(">I", len(pairs))
         if command == READ_MEMORY:
@@ -166,6 +171,14 @@ class GigeCamera:
     def streams(self) -> bool:
         """Whether a program has started the acquisition."""
         return bool(self.register(CONTROL) and self.register(RUNNING) and self.register(STREAM_PORT) & 0xFFFF)
+
+    def _fire(self, size: int) -> None:
+        """Send the test packet by which a program learns what the network carries."""
+        if size <= self.carries:
+            self._stream.sendto(bytes(size - 28), self._receiver())
+
+    def _receiver(self) -> tuple[str, int]:
+        return socket.inet_ntoa(self._memory[STREAM_TO : STREAM_TO + 4]), self.register(STREAM_PORT) & 0xFFFF
 
     def wait_for_stream(self) -> None:
         """Return once the acquisition runs."""
@@ -199,7 +212,7 @@ class GigeCamera:
         blocks = [data[start : start + size] for start in range(0, len(data), size)]
         packets = [(1, leader), *((3, block) for block in blocks), (2, struct.pack(">II", kind, rows))]
         lost = {0 if each == LEADER else len(packets) - 1 if each == TRAILER else each for each in lose}
-        to = (socket.inet_ntoa(self._memory[STREAM_TO : STREAM_TO + 4]), self.register(STREAM_PORT) & 0xFFFF)
+        to = self._receiver()
         for number, (form, body) in enumerate(packets):
             if number not in lost:
                 self._stream.sendto(struct.pack(">HHI", 0, frame_id, form << 24 | number) + body, to)

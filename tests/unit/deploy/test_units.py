@@ -195,3 +195,8 @@ def test_a_group_for_each_link_and_a_user_for_each_stage() -> None:
         assert re.search(
             rf"^d /run/inspector/{link.name} +3770 root +inspector-{link.name} ", folders, re.MULTILINE
         )
+
+
+def test_what_a_genicam_camera_needs_exposes_little(root: Path) -> None:
+    """Its drop-in opens ingest to netlink and to the camera's address, and is read without a complaint."""
+    test_little_is_exposed(root, "inspector-ingest@top", "ingest-genicam.conf")

@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,6 +171,16 @@ def test_a_chunk_that_the_camera_does_not_have_is_one_clear_line(camera: GigeCam
         pass
 
 
+def test_packets_that_the_network_does_not_carry_are_one_clear_line(camera: GigeCamera) -> None:
+    """Aravis would make them smaller and go on, with ten times the packets that were planned."""
+    camera.carries = 1500
+    with source(camera, features={"GevSCPSPacketSize": 1500}):
+        camera.wait_for_stream()
+    says = r"GevSCPSPacketSize = 8000: the network carries \d+: raise its MTU, or write"
+    with pytest.raises(SourceError, match=says), source(camera, features={"GevSCPSPacketSize": 8000}):
+        pass
+
+
 def test_a_camera_that_another_program_controls_is_one_clear_line(
     camera: GigeCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,11 +206,17 @@ def test_every_lost_packet_costs_its_own_frame_and_no_other(camera: GigeCamera, 
     }
     with source(camera, features={"GevSCPSPacketSize": 576}) as opened:
         camera.wait_for_stream()
-        for number in range(20):
-            frame_id = first + number - (65_535 if first + number > 65_535 else 0)
-            camera.send(frame_id, picture(number), lose=lose.get(number, ()))
-            time.sleep(0.005)
+
+        def send() -> None:
+            for number in range(20):
+                frame_id = first + number - (65_535 if first + number > 65_535 else 0)
+                camera.send(frame_id, picture(number), lose=lose.get(number, ()))
+                time.sleep(0.02)
+
+        sender = threading.Thread(target=send)
+        sender.start()
         found = take(opened.captures(), 20)
+        sender.join()
     expected: list[int | Code] = list(range(20))
     for number, packets in lose.items():
         expected[number] = Code.NO_FRAME if len(list(packets)) > 3 else Code.INCOMPLETE

@@ -110,6 +110,22 @@ def test_a_camera_that_comes_back_goes_on_after_the_time_that_it_was_away() -> N
     assert strip.places[-2:] == [7, 8]
 
 
+@pytest.mark.parametrize(("noticed_s", "lost"), [(3.0, 399), (60.0, 99)])
+def test_a_triggered_camera_that_goes_has_lost_what_it_did_not_send_while_the_strip_moved(
+    noticed_s: float, lost: int
+) -> None:
+    """Aravis notices some seconds late; a camera that was silent for longer than that stood with the strip."""
+    strip = Strip(triggered=True)
+    strip.put(grab(1, 0.0), 0.0)
+    strip.due(noticed_s - 0.01)
+    assert strip.places == [0]
+    strip.account.failed("the camera is gone", noticed_s)
+    back_s = noticed_s + 1.0
+    strip.due(back_s - 0.5)
+    strip.put(grab(1, back_s, pixel=9), back_s)
+    assert strip.places == [0, *[Code.NO_FRAME] * lost, 9]
+
+
 def test_a_thread_that_is_late_does_not_shift_a_camera_that_is_back() -> None:
     """Frames taken before they were reported lost are left out, and the next ones are at their places."""
     strip = Strip()
