@@ -96,18 +96,42 @@ class TrackWriter:
         os.close(self._file)
 
 
-def decode_track(content: bytes) -> Track | None:
-    """The track; None for a half-written or foreign one."""
+def _head(content: bytes) -> tuple[int, int, float] | None:
+    """(samples, generation, counter); None for a half-written or foreign track."""
     if len(content) < _HEAD.size:
         return None
     version, samples, generation, count = _HEAD.unpack_from(content)
     size = _HEAD.size + samples * _SAMPLE.size
     if version != _VERSION or samples > TRACK_SAMPLES or len(content) < size + _CHECK.size:
         return None
-    if zlib.crc32(content[:size]) != _CHECK.unpack_from(content, size)[0]:
+    if zlib.crc32(memoryview(content)[:size]) != _CHECK.unpack_from(content, size)[0]:
         return None
-    found = tuple(Sample(*each) for each in _SAMPLE.iter_unpack(content[_HEAD.size : size]))
+    return samples, generation, count
+
+
+def decode_track(content: bytes) -> Track | None:
+    """The whole track; None for a half-written or foreign one."""
+    head = _head(content)
+    if head is None:
+        return None
+    samples, generation, count = head
+    found = tuple(_sample(content, index) for index in range(samples))
     return Track(found, generation, None if math.isnan(count) else count)
+
+
+def _sample(content: bytes, index: int) -> Sample:
+    return Sample(*_SAMPLE.unpack_from(content, _HEAD.size + index * _SAMPLE.size))
+
+
+def _around(content: bytes, samples: int, clock_ns: int) -> list[Sample]:
+    """The samples before and after a time. It is near the newest one, so they are read from there."""
+    later: list[Sample] = []
+    for index in range(samples - 1, -1, -1):
+        sample = _sample(content, index)
+        if sample.clock_ns <= clock_ns:
+            return [sample, *later]
+        later = [sample]
+    return later
 
 
 def read_track(folder: Path) -> Track | None:
@@ -129,7 +153,8 @@ class StripReader:
         self._folder, self._offset_mm = folder, offset_along_mm
         self._file: int | None = None
         self._inode = 0
-        self._track = Track()
+        self._content, self._samples = b"", 0
+        """The newest whole track, and how many samples it has."""
         self._coils: list[CoilPlace] = []
         self._generation = 0
         self._coverage = Coverage(speeds)
@@ -142,7 +167,7 @@ class StripReader:
         `counted_mm` is where the frame lies if the strip process does not say. The plan is empty without a coil.
         """
         self._refresh()
-        found = place_at(self._track.samples, clock_ns)
+        found = place_at(_around(self._content, self._samples, clock_ns), clock_ns)
         if found is None:
             position_mm, place = counted_mm, self._coverage.unknown()
         else:
@@ -166,14 +191,16 @@ class StripReader:
                 self._file = os.open(self._folder / TRACK_NAME, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
                 return
-        track = decode_track(os.pread(self._file, _LONGEST, 0))
-        if track is None:
+        content = os.pread(self._file, _LONGEST, 0)
+        head = _head(content)
+        if head is None:
             return
-        self._track = track
-        if track.generation != self._generation:
-            self._read_coils()
+        self._content = content
+        self._samples, generation, _ = head
+        if generation != self._generation:
+            self._read_coils(generation)
 
-    def _read_coils(self) -> None:
+    def _read_coils(self, generation: int) -> None:
         try:
             content = (self._folder / COILS_NAME).read_bytes()
             self._coils = msgspec.msgpack.decode(content, type=list[CoilPlace])
@@ -181,7 +208,7 @@ class StripReader:
             self._coils = []
         except (OSError, msgspec.DecodeError) as error:
             log.warning("the coils cannot be read: frames get the coil known last", error=str(error))
-        self._generation = self._track.generation
+        self._generation = generation
 
     def close(self) -> None:
         """Close the file."""
