@@ -4,6 +4,7 @@ from pathlib import Path
 
 from inspector.engine.manifest import Manifest, read_manifest
 from inspector.errors import InputError
+from inspector.files import write_new
 
 
 def recipe(engine: Path, out: Path | None) -> int:
@@ -13,8 +14,7 @@ def recipe(engine: Path, out: Path | None) -> int:
         print(text, end="")
         return 0
     try:
-        with out.open("x", encoding="utf-8") as file:
-            file.write(text)
+        write_new(out, text.encode(), 0o666)
     except OSError as error:
         raise InputError(f"{out}: cannot be made: {error.strerror}") from None
     print(f"{out}: set the mm per pixel, and look at each class")
