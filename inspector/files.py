@@ -9,6 +9,20 @@ from typing import Final
 PART_SUFFIX: Final = ".part"
 
 
+def write_new(path: Path, content: bytes, mode: int) -> None:
+    """Write a file that must not exist and has `mode` from the start; one that cannot be written whole is removed.
+
+    Raises OSError, which names the file: a full disk shows only when bytes are written, and then Python does not.
+    """
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(file, "wb") as out:
+            out.write(content)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
 def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
     """Write `content` to a temporary file and rename it to `path`, so that no reader sees half a file.
 

@@ -7,6 +7,7 @@ from typing import Final
 from inspector.commands.options import path
 from inspector.engine.manifest import Manifest, read_manifest
 from inspector.errors import InputError
+from inspector.files import write_new
 
 EXAMPLE: Final = "example: inspector recipe engines/strip-fast --out recipe.toml"
 
@@ -29,8 +30,7 @@ def recipe(engine: Path, out: Path | None) -> int:
         print(text, end="")
         return 0
     try:
-        with out.open("x", encoding="utf-8") as file:
-            file.write(text)
+        write_new(out, text.encode(), 0o666)
     except OSError as error:
         raise InputError(f"{out}: cannot be made: {error.strerror}") from None
     print(f"{out}: set both mm_per_px, and check the rule of each class")

@@ -18,6 +18,7 @@ from inspector.config.plans import PlanSettings
 from inspector.config.toml import read_bytes
 from inspector.engine.manifest import read_manifest
 from inspector.errors import InputError, WorkError
+from inspector.files import write_new
 from inspector.ingest.process import slots_for
 from inspector.logs import STDERR
 from inspector.numbers import thousands
@@ -134,8 +135,7 @@ def _write(path: Path, data: bytes, mode: int) -> None:
     """Write a new file that has `mode` from the start. Raises WorkError."""
     try:
         path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(data)
+        write_new(path, data, mode)
     except OSError as error:
         raise WorkError(f"{path}: cannot be written: {error.strerror}") from None
 

@@ -52,7 +52,8 @@ class Fit(msgspec.Struct, frozen=True):
     def refusal(self, frame: Size) -> str:
         """Why a frame without tiles cannot be inspected, for people."""
         told = f"frame is {frame[0]}×{frame[1]}, the engine takes {self.engine[0]}×{self.engine[1]}"
-        return f"{told}; frames under {LEAST_SIDE_PX} px are not padded" if min(frame) < LEAST_SIDE_PX else told
+        too_short = self.pad and min(frame) < LEAST_SIDE_PX
+        return f"{told}; sides under {LEAST_SIDE_PX} px are not padded" if too_short else told
 
 
 class Span(msgspec.Struct, frozen=True):

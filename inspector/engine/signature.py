@@ -6,13 +6,13 @@ accepts any engine with correct hashes.
 
 import base64
 import binascii
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from inspector.engine.manifest import MANIFEST_NAME, EngineFolder, open_folder, read_manifest_bytes
 from inspector.errors import EngineError, InputError
 from inspector.extras import needs_extra
+from inspector.files import write_new, write_whole
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -42,11 +42,9 @@ def make_key(path: Path) -> str:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_new(path, text, 0o600)
     except OSError as error:
         raise InputError(f"{path}: cannot be made: {error.strerror}") from None
-    with os.fdopen(file, "wb") as out:
-        out.write(text)
     return public_key(key)
 
 
@@ -57,7 +55,7 @@ def sign(path: Path, key_path: Path) -> str:
     open_folder(path, raw)
     signature = base64.b64encode(key.sign(raw))
     try:
-        (path / SIGNATURE_NAME).write_bytes(signature + b"\n")
+        write_whole(path / SIGNATURE_NAME, signature + b"\n")
     except OSError as error:
         raise InputError(f"{path / SIGNATURE_NAME}: cannot be written: {error.strerror}") from None
     return public_key(key)

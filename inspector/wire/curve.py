@@ -5,7 +5,7 @@ mean nothing on another PC.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -93,6 +93,9 @@ def _make(folder: Path, name: str) -> Path:
         secret.touch(mode=0o640)
         create_certificates(folder, name)
     except OSError as error:
+        for half in (secret, folder / f"{name}.key"):
+            with suppress(OSError):  # the first error is the one to report
+                half.unlink()
         raise InputError(f"{folder}: keys cannot be written: {error.strerror}") from None
     return secret
 
