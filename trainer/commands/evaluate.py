@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print the figures."""
     from trainer.data.class_order import in_classes
+    from trainer.data.faults import Remarks
     from trainer.data.formats import open_dataset
     from trainer.data.frames import load_frames
     from trainer.evaluation.alarms import alarms
@@ -55,7 +56,9 @@ def run(arguments: argparse.Namespace) -> None:
     if report is not None and not report.resolve().parent.is_dir():
         raise InputError(f"--report {report}: there is no folder {report.resolve().parent}: make it first")
     predictor = open_predictor(arguments.what, arguments.threads)
-    dataset = open_dataset(arguments.data)
+    remarks = Remarks()
+    dataset = open_dataset(arguments.data, remarks)
+    remarks.tell()
     names = part_names(dataset, arguments.split, part)
     warnings = [check_classes(predictor, dataset)]
     fit = fit_for(predictor, dataset, names, arguments.fit, arguments.what)

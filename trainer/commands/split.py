@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Split the data, write the file and print the parts."""
+    from trainer.data.faults import Remarks
     from trainer.data.formats import open_dataset
     from trainer.data.split import split_dataset
     from trainer.data.split_file import freeze
@@ -46,7 +47,9 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"{out} exists, and a split is frozen: name another file, or remove it first")
     if not out.absolute().parent.is_dir():
         raise InputError(f"{out}: there is no folder {out.absolute().parent}")
-    dataset = open_dataset(arguments.data)
+    remarks = Remarks()
+    dataset = open_dataset(arguments.data, remarks)
+    remarks.tell()
     dealt = split_dataset(dataset, arguments.val, arguments.test, arguments.seed, show_progress=True)
     sizes = np.bincount(dealt.groups)
     about = {

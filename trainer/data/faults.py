@@ -49,10 +49,22 @@ def refuse(fault: Fault) -> None:
         raise DataError(fault)
 
 
-def refuse_aloud(fault: Fault) -> None:
-    """Raise DataError for a fault that training refuses; print any other as a warning."""
-    refuse(fault)
-    print(f"trainer: warning: {fault}", file=sys.stderr)
+class Remarks:
+    """Refuses what training refuses; keeps the rest, and prints one line for each kind."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def __call__(self, fault: Fault) -> None:
+        """Raise DataError for a fault that training refuses; keep any other."""
+        refuse(fault)
+        self._faults.append(fault)
+
+    def tell(self) -> None:
+        """Print the first remark of each kind as a warning, with the number of the others."""
+        for first, count in by_kind(self._faults):
+            more = f" (and {count - 1} more of this kind)" if count > 1 else ""
+            print(f"trainer: warning: {first}{more}", file=sys.stderr)
 
 
 def by_kind(faults: Sequence[Fault]) -> list[tuple[Fault, int]]:

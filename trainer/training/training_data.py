@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from inspector.errors import InputError
 from trainer.data.dataset import Dataset
-from trainer.data.faults import refuse, refuse_aloud
+from trainer.data.faults import Remarks
 from trainer.data.fit import Fit, check_side, usual_size
 from trainer.data.formats import open_dataset
 from trainer.data.frames import LoadedFrames, load_frames
@@ -44,7 +44,10 @@ def load_training_data(settings: TrainSettings, *, resume: bool) -> TrainingData
 
     Raises InputError for a fault in the data set or split.
     """
-    dataset = open_dataset(settings.data, refuse_aloud if processes_here().is_first else refuse)
+    remarks = Remarks()
+    dataset = open_dataset(settings.data, remarks)
+    if processes_here().is_first:
+        remarks.tell()
     stored = settings.out / SPLIT_NAME
     given = stored if resume and stored.exists() else settings.split
     split = None if given is None else read_split(given, dataset)

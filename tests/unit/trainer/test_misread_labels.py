@@ -24,6 +24,8 @@ from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
 from trainer.data.mask_order import looks_row_major, smoothed_class
 from trainer.data.rle import encode
+from trainer.training.settings import TrainSettings
+from trainer.training.training_data import load_training_data
 
 
 def _masks(root: Path) -> list[Path]:
@@ -126,6 +128,11 @@ def test_images_that_a_coco_file_does_not_list_are_said(
     shown = capsys.readouterr().out
     assert said in shown
     assert "--unlisted normal" in shown
+    assert main(["split", str(root), "--out", str(tmp_path / "s.json"), "--val", "0.3"]) == 0
+    assert said in capsys.readouterr().err
+    settings = TrainSettings(data=root, out=tmp_path, model={}, epochs=1, val=0.3)
+    load_training_data(settings, resume=False)
+    assert said in capsys.readouterr().err
 
 
 def test_runs_along_the_rows_are_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
