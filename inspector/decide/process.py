@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 import zmq
 
-from inspector.config.line import CameraSettings, LineConfig, LoadedConfig
+from inspector.config.line import CameraSettings, GenicamSettings, LineConfig, LoadedConfig
 from inspector.core.verdicts import DEFECTS_PER_SECOND, Outcome
 from inspector.decide.decide import Decide
 from inspector.decide.monitor import Watch
@@ -111,7 +111,7 @@ def stated_rates(line: LineConfig) -> dict[str, float]:
     return {
         name: camera.frames_per_second
         for name, camera in line.cameras.items()
-        if isinstance(camera, CameraSettings) and camera.trigger == "free"
+        if isinstance(camera, CameraSettings | GenicamSettings) and camera.trigger == "free"
     }
 
 
