@@ -77,7 +77,6 @@ def test_a_disk_that_takes_nothing_is_said_at_the_start(line: LineUnderTest, dis
         ("keys", "line", "--out", disk / "keys"),
         ("keys", "signing", "--out", disk / "signing.key"),
         ("recipe", engine, "--out", disk / "recipe.toml"),
-        ("decide", *config),
     ):
         text = said(line, *arguments)
         assert any(each in text for each in why), text

@@ -24,9 +24,9 @@ SLOW_MS = 5.0
 
 
 def frame(number: int) -> np.ndarray:
-    """Steel; a scratch runs through every 40 frames of 80, single spots lie in others."""
+    """Steel; a scratch runs through 90 frames of every 100, single spots lie in others."""
     pixels = np.minimum(make_frame(number, *SIZE), 200)
-    if number % 80 < 40:
+    if number % 100 < 90:
         pixels[:, 30:36] = 255
     if number % 7 == 0:
         pixels[20:30, 80:90] = 255
@@ -79,7 +79,7 @@ def resume(line: LineUnderTest, out: Path, *arguments: object) -> Run:
     return line.finish(line.start("replay", "--resume", out, *arguments), out)
 
 
-@pytest.mark.parametrize(("how", "after"), [(signal.SIGKILL, 3), (signal.SIGKILL, 100), (signal.SIGINT, 60)])
+@pytest.mark.parametrize(("how", "after"), [(signal.SIGKILL, 3), (signal.SIGKILL, 105), (signal.SIGINT, 20)])
 def test_a_replay_that_broke_off_ends_as_one_that_did_not(
     line: LineUnderTest,
     images: Path,
