@@ -15,8 +15,8 @@ RESULT = CoilResult(
     number=7, id="C-7", grade="DC04", customer="ACME", width_mm=1500.0, thickness_mm=2.5, stated_length_mm=2000.0,
     start_mm=1000.0, end_mm=3000.0, length_mm=2000.0, started_ns=10**9, ended_ns=10**12, end_why="", plan="strict",
     plan_why="grade DC04", recipe="strict@1", verdict="hold", reasons=("hold: 3 pits: over 2 in a coil",),
-    frames=2, frames_rejected=1, frames_uninspected=0, uninspected_mm=250.0, uninspected=((100.0, 350.0),), count=1,
-    counts={"pits": 1}, severities={"2": 1}, engines=("e@1",), recipes=("strict@1",),
+    frames=2, frames_rejected=1, frames_uninspected=0, uninspected_mm=250.0, uninspected=((100.0, 350.0),),
+    count=1, counts={"pits": 1}, severities={"2": 1}, engines=("e@1",), recipes=("strict@1",),
     roll_marks=(RollMarkResult("roll mark, work roll", "work roll", "top", "pits", 2073.0, 800.0, 0, 1, 3, 3),),
     defects=(RatedDefect("pits", "top", 412.0, 800.0, 20.0, 10.0, 150.0, 2, 0.9, ("cam", "cam2")),),
 )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from inspector.config.strip import ModbusPosition, TextPosition
-from inspector.core.strip.odometer import Odometer, Reading, Speeds
+from inspector.core.strip.odometer import Odometer, Reading, Scale, Speeds
 from inspector.errors import WorkError
 from inspector.strip.plc import number
 from inspector.strip.position import ModbusSource, PositionThread, TextSource
@@ -88,6 +88,34 @@ def test_lines_over_tcp_may_arrive_in_pieces_and_the_server_may_go() -> None:
 def test_registers_become_numbers(words, kind, low_first, value) -> None:
     """16 and 32 bits, signs, floats, both orders of words."""
     assert number(words, kind, low_first=low_first) == value
+
+
+class NoNumbers:
+    """A source whose float register holds no number, then one."""
+
+    def readings(self) -> Iterator[Reading | None]:
+        now_ns = time.monotonic_ns()
+        yield Reading(now_ns, float("nan"), 5000.0)
+        yield Reading(now_ns + 1, 10.0, float("inf"))
+        while True:
+            yield Reading(time.monotonic_ns(), 100.0, 0.0)
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_is_no_number_is_left_out(tmp_path) -> None:
+    """It must not make the position one for ever."""
+    thread = PositionThread(NoNumbers(), Odometer(Scale(), Speeds()), TrackWriter(tmp_path), "test")
+    thread.start()
+    until_s = time.monotonic() + 10
+    while thread.readings < 5 and time.monotonic() < until_s:
+        time.sleep(0.02)
+    thread.close()
+    track = read_track(tmp_path)
+    assert track is not None
+    assert track.samples[-1].position_mm == 0.0
 
 
 def test_a_plc_that_goes_away_is_asked_again(tmp_path) -> None:
