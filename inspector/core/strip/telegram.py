@@ -174,7 +174,7 @@ class Layout(msgspec.Struct, frozen=True):
             return 0
         bits = {"uint8": 8, "int8": 7, "uint16": 16, "int16": 15}.get(field.type, 32)
         largest = 10**field.length - 1 if field.type in ("number", "text") else 2**bits - 1
-        return min(MOST_SEQUENCES, largest)
+        return int(min(MOST_SEQUENCES, largest))
 
     def build(self, name: str, values: Values, sequence: int) -> bytes:
         """A whole telegram."""

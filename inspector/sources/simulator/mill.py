@@ -50,4 +50,4 @@ class Encoder:
 
     def count(self, position_mm: float) -> int:
         """The counter at a position; it begins at 0 again after its last value."""
-        return math.floor(position_mm / self.mm_per_count) % 2**self.bits
+        return math.floor(position_mm / self.mm_per_count) % int(2**self.bits)

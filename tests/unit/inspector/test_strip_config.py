@@ -9,6 +9,7 @@ from inspector.errors import ConfigError
 
 HEAD = 'name = "x"\nengine = "engine"\nrecipe = "recipe.toml"\n[cameras.top]\ntype = "simulator"\n[strip]\n'
 MODBUS = '[strip.position]\ntype = "modbus"\nhost = "plc"\n'
+REGISTERS = '[strip.coil_registers]\nhost = "plc"\nfirst_register = 1\n'
 ID = 'fields = [{ name = "id", type = "text", length = 4 }]\n'
 LEVEL2 = (
     '[strip.level2]\nconnect = "10.0.0.1:7100"\nheader = [{ name = "type", type = "text", length = 4 }]\n'
@@ -37,8 +38,7 @@ RECIPE = 'name = "r"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n[classes.pi
          "length = 5 }]\n", "width_mm is a number"),
         (LEVEL2 + ID + '[strip.level2.telegrams.alive]\ncode = "S"\n', "two have the same code"),
         (LEVEL2.replace('connect = "10.0.0.1:7100"', "") + ID, "give connect or listen"),
-        ('[strip.coil_registers]\nhost = "plc"\nfirst_register = 1\n'
-         'fields = [{ name = "counter", type = "uint16" }]\n', "needs a field `id`"),
+        (REGISTERS + 'fields = [{ name = "counter", type = "uint16" }]\n', "needs a field `id`"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_its_key(tmp_path: Path, text: str, why: str) -> None:
