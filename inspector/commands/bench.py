@@ -143,6 +143,7 @@ def run_line(config: LoadedConfig, source: SimulatorSettings, out: Path, **overr
             "cameras": {CAMERA: source},
             "gate": None,
             "health": None,
+            "strip": None,
             "sinks": config.line.sinks.model_copy(update={"pictures": False}),
             "records": config.line.records.model_copy(update={"enabled": False}),
             **overrides,

@@ -143,6 +143,18 @@ class TelegramSettings(BaseModel):
     fields_: Annotated[tuple[FieldSettings, ...], Field(alias="fields")] = ()
 
 
+NUMBERS: Final = frozenset(
+    {"width_mm", "thickness_mm", "length_mm", "position_mm", "of_sequence", "code", "number", "sequence", "length"}
+)
+"""Fields that are numbers here."""
+
+
+def _refuse_texts(where: str, fields: "tuple[FieldSettings, ...]") -> None:
+    for field in fields:
+        if field.name in NUMBERS and field.type == "text":
+            raise ValueError(f"{where}: {field.name} is a number: give it the type number, or a packed one")
+
+
 class Level2Settings(BaseModel):
     """The mill's automation, over TCP."""
 
@@ -178,6 +190,8 @@ class Level2Settings(BaseModel):
                 raise ValueError(
                     f"telegrams.coil_start: no field {', '.join(sorted(unknown))}: give {allowed}, or type filler"
                 )
+        for where, each in (("header", self.header), *((name, t.fields_) for name, t in self.telegrams.items())):
+            _refuse_texts(where, each)
         codes = [each.code for each in self.telegrams.values()]
         if len(set(codes)) != len(codes):
             raise ValueError("telegrams: two have the same code")
@@ -218,6 +232,7 @@ class CoilRegisters(PlcSettings):
         names = {field.name for field in self.fields_ if field.type != "filler"}
         if "id" not in names:
             raise ValueError("fields: needs a field `id`, best a `counter` too")
+        _refuse_texts("fields", self.fields_)
         if unknown := names - COIL_FIELDS - {"counter"}:
             allowed = ", ".join(sorted(COIL_FIELDS | {"counter"}))
             raise ValueError(f"fields: no field {', '.join(sorted(unknown))}: give {allowed}, or type filler")

@@ -45,8 +45,11 @@ class Accounts:
         results: Results,
         wait_s: float,
         centre_across_mm: float | None,
+        farthest_mm: float,
     ) -> None:
-        """`tails` are the logs to read, oldest first; `wait_s` is the time from a coil's tail to its verdict."""
+        """`tails` are the logs to read, oldest first; `wait_s` is the time from a coil's tail to its verdict.
+        `farthest_mm` is the way from the zero of the positions to the last camera."""
+        self._farthest_mm = farthest_mm
         self._tails, self._surface, self._marks = list(tails), surface, roll_marks
         self._views, self._plans, self._results = views, plans, results
         self._wait_ns = int(wait_s * 1e9)
@@ -89,7 +92,7 @@ class Accounts:
         for coil in coils:
             if coil.end_mm is None or coil.number in self._results.numbers:
                 continue
-            if now_mm < coil.end_mm - SAME_PLACE_MM:
+            if now_mm - self._farthest_mm < coil.end_mm - SAME_PLACE_MM:
                 self._passed_ns.pop(coil.number, None)
                 continue
             since_ns = self._passed_ns.setdefault(coil.number, time.monotonic_ns())

@@ -1,5 +1,6 @@
 """coils.jsonl: what happened to the coils, one event per line, on the disk before it is acknowledged."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -73,7 +74,9 @@ class Journal:
         """Append and apply; once this returns, a power cut cannot undo it. Raises OSError."""
         size = os.fstat(self._file).st_size
         try:
-            os.write(self._file, _encode(entry) + b"\n")
+            line = _encode(entry) + b"\n"
+            if os.write(self._file, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             os.fsync(self._file)
         except OSError:
             os.ftruncate(self._file, size)

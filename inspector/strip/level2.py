@@ -29,9 +29,6 @@ PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 SEND_S: Final = 2.0
 """Longest time for a telegram to leave, seconds: a partner that reads nothing is given up."""
 
-SEQUENCES: Final = 10_000
-"""Our telegrams are numbered 1 to 9999, which four digits hold."""
-
 TAKEN, REFUSED = 0, 1
 """Codes of an acknowledgement."""
 
@@ -94,9 +91,10 @@ class Level2Link:
                 self._turn()
             except (OSError, TelegramError) as error:
                 self._lose(str(error))
-            except Exception:
-                log.exception("Level 2 is off: its thread failed")
-                return
+            except Exception as error:
+                # One telegram must not end the link for ever.
+                log.exception("Level 2: a telegram cannot be handled")
+                self._lose(str(error))
         self._lose("", told=False)
         if self._listener is not None:
             self._listener.close()
@@ -199,7 +197,7 @@ class Level2Link:
             return
         sequence, number, _ = waits
         of = values.get("of_sequence")
-        if of is not None and int(of) != sequence:
+        if of is not None and self._layout.sequences and int(of) != sequence:
             return
         if int(values.get("code") or 0) != TAKEN:
             # It would be refused again for ever: a person must look, and the result is in the folder.
@@ -221,7 +219,7 @@ class Level2Link:
             self._send("alive", {})
 
     def _send(self, name: str, values: Mapping[str, Any]) -> int:
-        self._sequence = self._sequence % (SEQUENCES - 1) + 1
+        self._sequence = self._sequence % max(1, self._layout.sequences) + 1
         content = self._layout.build(name, {"time": _time_text(), **values}, self._sequence)
         assert self._connection is not None  # noqa: S101  # only called while connected
         self._connection.sendall(content)

@@ -1,5 +1,6 @@
 """Follows the strip's position in a thread: Modbus registers, or lines of text over UDP or TCP."""
 
+import math
 import re
 import socket
 import struct
@@ -254,6 +255,12 @@ class PositionThread:
         self._source.close()
 
     def _take(self, reading: Reading | None) -> bool:
+        if reading is not None and not all(map(math.isfinite, (reading.count or 0.0, reading.speed_mm_s or 0.0))):
+            self._odometer.notes.append(
+                "no number: the counter or the speed is not a number; the reading is left out"
+            )
+            self._tell_notes()
+            reading = None
         if reading is None:
             if self.answers and time.monotonic_ns() - self._newest_ns > QUIET_S * 1e9:
                 self._lost(f"has sent nothing for {QUIET_S:g} s", 0)

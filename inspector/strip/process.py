@@ -14,7 +14,7 @@ from inspector.config.strip import StripSettings
 from inspector.core.strip.coils import Coil
 from inspector.core.strip.odometer import Odometer, Sample
 from inspector.core.strip.periodic import Roll, RollMarks, period_mm
-from inspector.core.strip.surface import Surface, View
+from inspector.core.strip.surface import Surface, View, gaps_across
 from inspector.core.strip.track import place_at
 from inspector.engine.manifest import read_manifest
 from inspector.errors import ConfigError
@@ -141,6 +141,11 @@ class Strip:
         settings, line = self._settings, self._config.line
         views = _views(self._config, plans)
         edges = [edge for view in views.values() for edge in view.across(0, view.width_px)]
+        for side, from_mm, to_mm in gaps_across(views):
+            log.warning(
+                "no camera sees part of the strip: see offset_across_mm in strip.cameras",
+                side=side, from_mm=round(from_mm, 1), to_mm=round(to_mm, 1),
+            )  # fmt: skip
         rolls = [
             Roll(roll.name, period_mm(roll.diameter_mm, roll.elongation), roll.stand, roll.side)
             for roll in settings.rolls
@@ -155,6 +160,7 @@ class Strip:
             self.results,
             wait_s,
             settings.centre_across_mm,
+            max(settings.camera(name).offset_along_mm for name in line.cameras),
         )
 
     def _tails(self) -> list[LogTail]:

@@ -63,8 +63,9 @@ class TrackWriter:
         """Open or create the track; raises OSError."""
         self._folder = folder
         self._file = os.open(folder / TRACK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        self._samples: list[Sample] = []
-        self._count: float | None = None
+        # What an earlier process left: a restart must not make the place unknown before the first reading.
+        before = read_track(folder) or Track()
+        self._samples, self._count = list(before.samples), before.count
         # A generation that no earlier process used, so that ingest reads the coils again.
         self._generation = time.monotonic_ns()
 

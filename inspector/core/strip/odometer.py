@@ -84,7 +84,7 @@ class Odometer:
         """Distance by speed since the counter froze; None while it moves."""
         self._fit: deque[tuple[int, float]] = deque()
         self._speed_mm_s = 0.0
-        self._against = False
+        self._against = self._absurd = False
         self.notes: list[str] = []
 
     @property
@@ -94,6 +94,7 @@ class Odometer:
 
     def add(self, reading: Reading) -> Sample | None:
         """Take one reading; None when it is older than the one before."""
+        reading = self._sane(reading)
         before, self._before = self._before, reading
         if before is None:
             self._begin(reading)
@@ -104,6 +105,20 @@ class Odometer:
             self._position_mm += self._moved_mm(reading, (reading.clock_ns - before.clock_ns) / 1e9)
         self._measure_speed(reading)
         return Sample(reading.clock_ns, self._position_mm, self._speed_mm_s)
+
+    def _sane(self, reading: Reading) -> Reading:
+        """Without its speed where that cannot be."""
+        speed_mm_s = reading.speed_mm_s
+        if speed_mm_s is None or abs(speed_mm_s) <= self._speeds.max_mm_s:
+            self._absurd = False
+            return reading
+        if not self._absurd:
+            self.notes.append(
+                f"the speed is {speed_mm_s / 1000:.1f} m/s, over max_speed_mm_s: it is left out; check its type, "
+                "scale and word order"
+            )
+        self._absurd = True
+        return msgspec.structs.replace(reading, speed_mm_s=None if reading.count is not None else self._speed_mm_s)
 
     def _begin(self, reading: Reading) -> None:
         self._moved_ns = reading.clock_ns

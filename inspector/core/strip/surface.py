@@ -5,7 +5,8 @@ A defect is one if its frames say so (same id), and if two cameras, or one camer
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -261,6 +262,15 @@ class Surface:
             self._register(each, each.box)
         for frames in self._frames.values():
             frames.forget(before_mm)
+
+
+def gaps_across(views: Mapping[str, View]) -> list[tuple[str, float, float]]:
+    """(side, from, to) of each stretch across that lies between two cameras and that none of them sees, mm."""
+    gaps: list[tuple[str, float, float]] = []
+    for side in sorted({view.side for view in views.values()}):
+        seen = union([view.across(0, view.width_px) for view in views.values() if view.side == side])
+        gaps += [(side, before[1], after[0]) for before, after in pairwise(seen)]
+    return gaps
 
 
 def union(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -109,9 +109,9 @@ class Codec(msgspec.Struct, frozen=True):
             return [self.decode(field.fields, part[at * size : (at + 1) * size]) for at in range(field.count)]
         value: Any
         if field.type == "text":
-            value = part.decode(self.encoding).strip(" \0")
+            value = part.decode(self.encoding, "replace").strip(" \0")
         elif field.type == "number":
-            text = part.decode(self.encoding).strip(" \0")
+            text = part.decode(self.encoding, "replace").strip(" \0")
             try:
                 value = float(text) * field.scale if text else None
             except ValueError:
@@ -146,6 +146,10 @@ def _digits(number: float, field: FieldSpec) -> str:
     return sign + text.zfill(field.length - len(sign))
 
 
+MOST_SEQUENCES: Final = 9999
+"""Telegrams are numbered from 1 to this, and from 1 again."""
+
+
 class TelegramSpec(msgspec.Struct, frozen=True):
     """One kind of telegram."""
 
@@ -161,6 +165,16 @@ class Layout(msgspec.Struct, frozen=True):
     telegrams: dict[str, TelegramSpec]
     codec: Codec = Codec()
     terminator: bytes = b""
+
+    @property
+    def sequences(self) -> int:
+        """The largest sequence that the header can hold, at most MOST_SEQUENCES; 0 without such a field."""
+        field = next((each for each in self.header if each.name == "sequence"), None)
+        if field is None:
+            return 0
+        bits = {"uint8": 8, "int8": 7, "uint16": 16, "int16": 15}.get(field.type, 32)
+        largest = 10**field.length - 1 if field.type in ("number", "text") else 2**bits - 1
+        return int(min(MOST_SEQUENCES, largest))
 
     def build(self, name: str, values: Values, sequence: int) -> bytes:
         """A whole telegram."""

@@ -110,6 +110,14 @@ def test_a_speed_of_the_wrong_sign_is_one_line_and_the_counter_decides() -> None
     assert worst_mm(samples) < FRAME_MM / 2
 
 
+def test_an_absurd_speed_is_one_line_and_left_out() -> None:
+    """A float read as an integer: the counter alone places the frames."""
+    odometer, samples = drive(Encoder(), change=lambda _, count, speed: (count, 1_140_457_472.0 + speed))
+    assert len(odometer.notes) == 1
+    assert "word order" in odometer.notes[0]
+    assert worst_mm(samples) < FRAME_MM / 2
+
+
 def test_a_speed_alone_gives_the_length_to_a_percent() -> None:
     """Without a counter the speed is summed up."""
     _, samples = drive(Encoder(), change=lambda _, __, speed: (None, speed))

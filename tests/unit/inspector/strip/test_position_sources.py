@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from inspector.config.strip import ModbusPosition, TextPosition
-from inspector.core.strip.odometer import Odometer, Reading, Speeds
+from inspector.core.strip.odometer import Odometer, Reading, Scale, Speeds
 from inspector.errors import WorkError
 from inspector.strip.plc import number
 from inspector.strip.position import ModbusSource, PositionThread, TextSource
@@ -91,6 +92,34 @@ def test_registers_become_numbers(words: Any, kind: Any, low_first: Any, value: 
     assert number(words, kind, low_first=low_first) == value
 
 
+class NoNumbers:
+    """A source whose float register holds no number, then one."""
+
+    def readings(self) -> Iterator[Reading | None]:
+        now_ns = time.monotonic_ns()
+        yield Reading(now_ns, float("nan"), 5000.0)
+        yield Reading(now_ns + 1, 10.0, float("inf"))
+        while True:
+            yield Reading(time.monotonic_ns(), 100.0, 0.0)
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_is_no_number_is_left_out(tmp_path: Any) -> None:
+    """It must not make the position one for ever."""
+    thread = PositionThread(NoNumbers(), Odometer(Scale(), Speeds()), TrackWriter(tmp_path), "test")
+    thread.start()
+    until_s = time.monotonic() + 10
+    while thread.readings < 5 and time.monotonic() < until_s:
+        time.sleep(0.02)
+    thread.close()
+    track = read_track(tmp_path)
+    assert track is not None
+    assert track.samples[-1].position_mm == 0.0
+
+
 def test_a_plc_that_goes_away_is_asked_again(tmp_path: Any) -> None:
     """The track stands still while it is away, and goes on with its counter when it is back."""
     mill = Mill(tmp_path, ((0.0, 5.0),))
@@ -125,3 +154,36 @@ def test_a_plc_that_goes_away_is_asked_again(tmp_path: Any) -> None:
     passed_s = (after.samples[-1].clock_ns - before.samples[-1].clock_ns) / 1e9
     moved_mm = after.samples[-1].position_mm - before.samples[-1].position_mm
     assert moved_mm == pytest.approx(5000.0 * passed_s, rel=0.05)
+
+
+def test_a_real_plc_whose_encoder_jumps_and_freezes(tmp_path: Any) -> None:
+    """At 5 m/s the counter freezes for 1.5 s, then is set back: one line each, and the strip goes on."""
+    faults = [
+        {"kind": "freeze", "from_s": 1.0, "to_s": 2.5},
+        {"kind": "jump", "from_s": 3.5, "to_s": 0.0, "counts": 900_000},
+    ]
+    mill = Mill(tmp_path, ((0.0, 5.0),), faults=faults)
+    settings = ModbusPosition(
+        type="modbus", host="127.0.0.1", port=mill.port, counter_register=COUNTER, speed_register=SPEED
+    )
+    thread = PositionThread(
+        ModbusSource(settings), Odometer(settings.scale(), Speeds()), TrackWriter(tmp_path), "test"
+    )
+    with capture_logs() as logged:
+        try:
+            mill.start()
+            thread.start()
+            until_s = time.monotonic() + 20
+            while not thread.answers and time.monotonic() < until_s:
+                time.sleep(0.02)
+            mill.begin()
+            time.sleep(5.0)
+        finally:
+            thread.close()
+            mill.stop()
+    track = read_track(tmp_path)
+    assert track is not None
+    newest = track.samples[-1]
+    assert newest.position_mm == pytest.approx(mill.position_mm(newest.clock_ns), rel=0.03)
+    notes = [line["note"] for line in logged if line["event"] == "position"]
+    assert [note.split(" ")[2] for note in notes] == ["is", "moves", "jumped"]

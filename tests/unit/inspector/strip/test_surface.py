@@ -8,7 +8,7 @@ import pytest
 
 from inspector.core.ledger import Settled
 from inspector.core.rules import BoundRecipe, Seen, score_thresholds
-from inspector.core.strip.surface import Surface, SurfaceDefect, View
+from inspector.core.strip.surface import Surface, SurfaceDefect, View, gaps_across
 from inspector.core.verdicts import VerdictMaker
 from inspector.values import Announcement, Code, Inspection, Motion, Segmentation, StripPlace, Uninspected, Verdict
 
@@ -140,6 +140,16 @@ def test_uninspected_steel_is_what_any_camera_has_not_seen() -> None:
     assert surface.uninspected(-100.0, 640.0) == [(-100.0, 0.0), (192.0, 256.0)]
     assert surface.uninspected(300.0, 640.0) == []
     assert surface.uninspected(600.0, 700.0) == [(640.0, 700.0)]
+
+
+def test_a_gap_between_cameras_is_told() -> None:
+    """Two cameras on the top that leave 30 mm, one at the bottom that is alone."""
+    views = {
+        "left": View(0.5, 0.5, 64.0, 200),
+        "right": View(0.5, 0.5, 64.0, 200, 230.0, mirrored=True),
+        "below": View(0.5, 0.5, 64.0, 200, 500.0, side="bottom"),
+    }
+    assert gaps_across(views) == [("top", 100.0, 130.0)]
 
 
 def test_the_same_steel_twice_gives_each_defect_once() -> None:

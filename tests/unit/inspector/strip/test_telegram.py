@@ -140,6 +140,26 @@ def test_a_length_that_cannot_be_ends_the_connection(raw: Any) -> None:
         Stream(TEXT).feed(raw)
 
 
+@pytest.mark.parametrize(
+    ("field", "most"),
+    [
+        (FieldSpec("sequence", "number", 3), 999),
+        (FieldSpec("sequence", "uint8"), 255),
+        (FieldSpec("sequence", "uint32"), 9999),
+        (FieldSpec("other", "uint32"), 0),
+    ],
+)
+def test_sequences_fit_into_their_field(field: Any, most: Any) -> None:
+    """A number that does not fit would be cut, and its acknowledgement would name another telegram."""
+    assert Layout((FieldSpec("type", "uint16"), field), {}).sequences == most
+
+
+def test_bytes_of_another_code_page_do_not_end_the_link() -> None:
+    """Whatever a partner sends as text is text."""
+    codec = Codec(encoding="ascii")
+    assert codec.decode((FieldSpec("id", "text", 3),), b"A\xe4B") == {"id": "A\ufffdB"}
+
+
 def test_not_a_number_is_refused() -> None:
     """A float of all ones is no length."""
     raw = struct.pack("<HI8sHI2s", 101, 1, b"A", 1, 0x7FC00000, b"")

@@ -1,0 +1,84 @@
+"""Mistakes in `[strip]` and `[plans]`: one line each, with the key."""
+
+from pathlib import Path
+
+import pytest
+
+from inspector.config.line import load_config
+from inspector.errors import ConfigError
+
+HEAD = 'name = "x"\nengine = "engine"\nrecipe = "recipe.toml"\n[cameras.top]\ntype = "simulator"\n[strip]\n'
+MODBUS = '[strip.position]\ntype = "modbus"\nhost = "plc"\n'
+REGISTERS = '[strip.coil_registers]\nhost = "plc"\nfirst_register = 1\n'
+ID = 'fields = [{ name = "id", type = "text", length = 4 }]\n'
+LEVEL2 = (
+    '[strip.level2]\nconnect = "10.0.0.1:7100"\nheader = [{ name = "type", type = "text", length = 4 }]\n'
+    '[strip.level2.telegrams.coil_start]\ncode = "S"\n'
+)
+RECIPE = 'name = "r"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n[classes.pits]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("standstill_mm_s = 9000\n", "needs standstill_mm_s < threading_mm_s"),
+        ("[strip.cameras.left]\n", "strip.cameras.left: no such camera; there is top"),
+        (MODBUS, "needs counter_register or speed_register"),
+        (MODBUS + "counter_register = 1\nmm_per_count = 0\n", "must not be 0"),
+        ('[strip.position]\ntype = "udp"\naddress = "7200"\n', "strip.position.address"),
+        ('[strip.position]\ntype = "udp"\naddress = "x:1"\npattern = "("\n', "no regular expression"),
+        ('[strip.position]\ntype = "udp"\naddress = "x:1"\npattern = "(a)"\n', "needs a group"),
+        ('[strip.position]\ntype = "laser"\n', "strip.position"),
+        ('[[strip.rolls]]\nname = "r"\ndiameter_mm = 3\n', "strip.rolls.0.diameter_mm"),
+        (LEVEL2 + 'fields = [{ name = "grade", type = "text", length = 4 }]\n', "needs a field `id`"),
+        (LEVEL2 + 'fields = [{ name = "id", type = "text" }]\n', "needs a length"),
+        (LEVEL2 + 'fields = [{ name = "id", type = "text", length = 4 }, { name = "colour", type = "uint8" }]\n',
+         "no field colour"),
+        (LEVEL2 + 'fields = [{ name = "id", type = "text", length = 4 }, { name = "width_mm", type = "text", '
+         "length = 5 }]\n", "width_mm is a number"),
+        (LEVEL2 + ID + '[strip.level2.telegrams.alive]\ncode = "S"\n', "two have the same code"),
+        (LEVEL2.replace('connect = "10.0.0.1:7100"', "") + ID, "give connect or listen"),
+        (REGISTERS + 'fields = [{ name = "counter", type = "uint16" }]\n', "needs a field `id`"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_with_its_key(tmp_path: Path, text: str, why: str) -> None:
+    """Before anything is started."""
+    path = tmp_path / "line.toml"
+    path.write_text(HEAD + text)
+    with pytest.raises(ConfigError) as error:
+        load_config(path)
+    assert why in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("plan", "why"),
+    [
+        (None, "cannot be read"),
+        (RECIPE.replace("0.5", "0.4"), "the cameras do not move with the plan"),
+        (RECIPE + "[picture]\nchecks = false\n", "picture: must be as in"),
+        (RECIPE + '[coil]\n[[coil.rules]]\nclass = "dents"\nverdict = "hold"\nmax_per_m = 1\n', "no class dents"),
+    ],
+)
+def test_a_plan_that_does_not_fit_stops_the_start(tmp_path: Path, plan: str | None, why: str) -> None:
+    """A missing file, another scale, other picture limits, an unknown class."""
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    if plan is not None:
+        (tmp_path / "plan.toml").write_text(plan)
+    path = tmp_path / "line.toml"
+    path.write_text(HEAD.replace("[strip]", '[plans.other]\nrecipe = "plan.toml"\n[strip]'))
+    with pytest.raises(ConfigError, match=why):
+        load_config(path).plans()
+
+
+def test_a_plan_without_a_rule_for_a_class_is_refused_by_the_engine(tmp_path: Path) -> None:
+    """A forgotten class would be an escape by oversight, in a plan as in the recipe."""
+    from inspector.core.rules import EngineClasses
+
+    (tmp_path / "recipe.toml").write_text(RECIPE + "[classes.cracks]\n")
+    (tmp_path / "plan.toml").write_text(RECIPE)
+    path = tmp_path / "line.toml"
+    path.write_text(HEAD.replace("[strip]", '[plans.other]\nrecipe = "plan.toml"\n[strip]'))
+    engine = EngineClasses("e@1", ("normal", "pits", "cracks"), (1.0, 0.5, 0.5), (0, 1, 1))
+    with pytest.raises(ConfigError, match=r"plan\.toml: classes: no rule for the engine's class cracks"):
+        load_config(path).plans().bind(engine)
