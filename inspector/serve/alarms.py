@@ -46,9 +46,15 @@ class Alarms:
                     "UPDATE alarms SET ended_ns = ? WHERE key = ? AND ended_ns IS NULL", (at_ns, key)
                 )
             for key in now.keys() - self._open.keys():
-                connection.execute(
-                    "INSERT INTO alarms (key, text, began_ns) VALUES (?, ?, ?)", (key, now[key], at_ns)
+                # An alarm that comes and goes is one, until somebody acknowledges it.
+                again = connection.execute(
+                    "UPDATE alarms SET ended_ns = NULL, text = ? WHERE key = ? AND acknowledged_ns IS NULL",
+                    (now[key], key),
                 )
+                if not again.rowcount:
+                    connection.execute(
+                        "INSERT INTO alarms (key, text, began_ns) VALUES (?, ?, ?)", (key, now[key], at_ns)
+                    )
         self._open = now
 
 

@@ -122,14 +122,14 @@ class Hub:
         await websocket.accept()
         page = _Page()
         self._begin(page)
-        self._watch.live.pages = len(self._pages)
+        self._watch.live.open_pages(len(self._pages))
         listening = asyncio.create_task(_until_closed(websocket))
         sending = asyncio.create_task(self._send(websocket, page))
         try:
             await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._pages.discard(page)
-            self._watch.live.pages = len(self._pages)
+            self._watch.live.open_pages(len(self._pages))
             for task in (listening, sending):
                 task.cancel()
             await asyncio.gather(listening, sending, return_exceptions=True)

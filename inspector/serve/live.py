@@ -87,8 +87,7 @@ class Live:
         self._reject_at_s = 0.0
         self._number = 0
         self._new: dict[str, list[Any]] = {"frames": [], "defects": [], "rejects": []}
-        self.pages = 0
-        """Open pages: without any, no frame is encoded."""
+        self._pages = 0
         self.heard_s: float | None = None
         """When the last message came, monotonic clock."""
 
@@ -115,7 +114,7 @@ class Live:
                 self._note_reject(seen, picture)
 
     def _encode(self, camera: _Camera, seen: Seen, now_s: float) -> None:
-        if not self.pages or seen.pixels is None or seen.mask is None:
+        if not self._pages or seen.pixels is None or seen.mask is None:
             return
         if now_s - camera.frame_at_s < FRAME_INTERVAL_S:
             return
@@ -179,6 +178,13 @@ class Live:
         if picture is not None:
             self._pictures[self._number] = picture
         self._new["rejects"].append(reject)
+
+    def open_pages(self, count: int) -> None:
+        """Tell how many pages are open: without any, no frame is encoded. The first one gets no frame of before."""
+        if not self._pages:
+            for camera in self._cameras.values():
+                camera.frame = None
+        self._pages = count
 
     def news(self) -> dict[str, list[Any]]:
         """Return what came since the last call: frames, defects and rejects."""

@@ -184,6 +184,9 @@ def test_an_alarm_begins_ends_and_is_acknowledged_once(store: Store) -> None:
     alarms.update([])
     assert len(shown_alarms(store)) == 1
     assert len(past_alarms(store, 10)) == 2
+    alarms.update(["gate: takes no verdicts, 9 missed", "camera top: its ingest was not heard of for 2.0 s"])
+    assert [each["id"] for each in past_alarms(store, 10)] == [3, 2, 1]
+    assert [each["ended_ms"] for each in shown_alarms(store)] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -247,9 +250,12 @@ def test_a_reject_keeps_its_picture_and_no_page_no_live_frame() -> None:
     picture = live.picture(reject["number"])
     assert picture is not None
     assert picture[:2] == b"\xff\xd8"
-    live.pages = 1
+    live.open_pages(1)
     live.take(seen(1, camera="top"))
     assert len(live.frames()) == 1
+    live.open_pages(0)
+    live.open_pages(1)
+    assert live.frames() == []
 
 
 def test_a_store_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:

@@ -26,11 +26,11 @@ export function percent(share: number | null, digits = 1): string {
 }
 
 export function clock(ms: number): string {
-  return new Intl.DateTimeFormat(settings.language, { timeStyle: "medium" }).format(ms);
+  return new Intl.DateTimeFormat(settings.language, { timeStyle: "medium", hourCycle: "h23" }).format(ms);
 }
 
 export function moment(ms: number): string {
-  return new Intl.DateTimeFormat(settings.language, { dateStyle: "short", timeStyle: "medium" }).format(ms);
+  return new Intl.DateTimeFormat(settings.language, { dateStyle: "short", timeStyle: "medium", hourCycle: "h23" }).format(ms);
 }
 
 export function seconds(s: number): string {
