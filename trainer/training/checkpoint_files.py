@@ -68,6 +68,11 @@ def _short(error: Exception) -> str:
 class LatestBest(ModelCheckpoint):
     """Keeps the best checkpoint, and of equally good ones the latest, which has trained longest."""
 
+    @property
+    def state_key(self) -> str:
+        """Lightning's own key, so that runs started before this class existed can be resumed."""
+        return str(super().state_key).replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         """Whether `current` is at least as good as the best so far."""
         if super().check_monitor_top_k(trainer, current):

@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -53,11 +54,14 @@ def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = 
         raise InputError(f"--batch {settings.batch} cannot be shared evenly by {processes.count} processes")
     is_loaded = data is not None
     data = _data(settings, data, resume=resume, is_first=processes.is_first)
+    reasons: list[str] = []
     if not is_loaded:
-        settings = _chosen(settings, data, is_first=processes.is_first)
+        settings, reasons = follow_data(settings, data)
+        if processes.is_first:
+            settings.write()
     crops = CropBatches(data.loaded, data.train, _crop_settings(settings, data.loaded.size))
     try:
-        score = _fit(settings, data, crops, resume=resume)
+        score = _fit(settings, data, crops, reasons, resume=resume)
     except Interrupted:
         raise KeyboardInterrupt from None
     except LossNotFinite as fault:
@@ -89,8 +93,13 @@ def _data(settings: TrainSettings, data: TrainingData | None, *, resume: bool, i
         raise
 
 
-def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, resume: bool) -> float | None:
-    """Train to the end and return the best validation mIoU; with `resume`, start from last.ckpt if it exists."""
+def _fit(
+    settings: TrainSettings, data: TrainingData, crops: CropBatches, reasons: Sequence[str], *, resume: bool
+) -> float | None:
+    """Train to the end and return the best validation mIoU; with `resume`, start from last.ckpt if it exists.
+
+    Prints `reasons`, one line for each choice, before the first step.
+    """
     seed_everything(settings.seed, verbose=False)
     module = SegmentationModule(
         model=settings.model,
@@ -112,6 +121,9 @@ def _fit(settings: TrainSettings, data: TrainingData, crops: CropBatches, *, res
     processes = processes_here()
     whole_frames = WholeFrames(data.loaded, data.val, _val_batch(data.loaded.size), processes)
     last = settings.out / LAST_NAME
+    if processes.is_first:
+        for reason in reasons:
+            print(f"trainer: {reason}", file=sys.stderr)
     with without_advice():
         trainer = build_trainer(settings, crops.steps_per_epoch, processes)
         trainer.fit(
@@ -140,16 +152,6 @@ def _unfit_batch(fault: LossNotFinite, crops: CropBatches) -> str:
         f"the loss became {fault.loss} at step {fault.step} on crops of {', '.join(names)}: look at these frames, "
         "else start a new run with a smaller --lr or --precision fp32"
     )
-
-
-def _chosen(settings: TrainSettings, data: TrainingData, *, is_first: bool) -> TrainSettings:
-    """The settings with every open one chosen by the data; prints the choices and their reasons."""
-    chosen, reasons = follow_data(settings, data)
-    if is_first:
-        chosen.write()
-        for reason in reasons:
-            print(f"trainer: {reason}", file=sys.stderr)
-    return chosen
 
 
 def _crop_settings(settings: TrainSettings, size: tuple[int, int]) -> CropSettings:
