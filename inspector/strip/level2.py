@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from inspector.config.strip import Level2Settings
+from inspector.config.level2 import Level2Settings
 from inspector.core.strip.coils import CoilData, EventRefusedError
 from inspector.core.strip.telegram import Stream, Telegram, TelegramError
 from inspector.repeated import Repeated

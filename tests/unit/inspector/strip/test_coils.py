@@ -2,7 +2,7 @@
 
 import pytest
 
-from inspector.config.strip import CoilRegisters
+from inspector.config.level2 import CoilRegisters
 from inspector.core.strip.choice import PlanChoice, choose
 from inspector.core.strip.coils import CoilData, EventRefusedError
 from inspector.core.strip.odometer import Speeds

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from inspector.config.strip import Level2Settings
+from inspector.config.level2 import Level2Settings
 from inspector.strip.desk import CoilDesk
 from inspector.strip.journal import Journal
 from inspector.strip.level2 import Level2Link
