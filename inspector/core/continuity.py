@@ -40,6 +40,10 @@ class StripDefects:
         self._next_frame = -1
         self._at_border: list[tuple[NDArray[np.intp], StripDefect]] = []
 
+    def break_off(self) -> None:
+        """The next frame does not begin where the last one ended: no defect goes on."""
+        self._at_border = []
+
     def follow(self, frame_id: int, components: list[Component]) -> list[Part]:
         """Join a frame's components to the defects that reached the previous border.
 

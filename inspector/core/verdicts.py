@@ -93,6 +93,9 @@ class VerdictMaker:
             return Outcome(verdict, total_ms=self._total_ms(settled, now_ns))
         self._engine = result.engine
         recipe = self._plan(announcement)
+        place = announcement.strip
+        if place is not None and (place.overlap_mm or place.gap_mm):
+            self._strip.break_off()
         candidates = None
         parts: list[Part] = []
         crowded: Mapping[int, int] = NOT_CROWDED

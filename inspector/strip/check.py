@@ -1,10 +1,12 @@
 """Asks the machines of a `[strip]` table once, for `inspector check`."""
 
-from inspector.config.strip import ModbusPosition, PlcSettings, StripSettings
+from inspector.config.plc import PlcSettings
+from inspector.config.strip import ModbusPosition, StripSettings
 from inspector.core.strip.telegram import size_of
 from inspector.errors import WorkError
+from inspector.strip.modbus_position import ModbusSource
 from inspector.strip.plc import PlcReader
-from inspector.strip.position import ModbusSource, described
+from inspector.strip.position import described
 
 
 def look(settings: StripSettings) -> str:

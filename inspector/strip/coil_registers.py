@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import structlog
 
-from inspector.config.strip import CoilRegisters
+from inspector.config.level2 import CoilRegisters
 from inspector.core.strip.coils import EventRefusedError
 from inspector.core.strip.telegram import Codec, TelegramError, size_of
 from inspector.errors import WorkError

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import structlog
 
 from inspector.core.strip.choice import PlanChoice, choose
@@ -77,6 +78,8 @@ class CoilDesk:
             except EventRefusedError as refused:
                 log.warning("coil event not taken", why=str(refused), said_by=event.said_by)
                 raise
+            if isinstance(event, CoilStarted):
+                event = msgspec.structs.replace(event, number=self._journal.book.next_number)
             self._journal.write(event)
             self._hand_over()
             return self._journal.book.coils[-1]

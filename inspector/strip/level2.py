@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from inspector.config.strip import Level2Settings
+from inspector.config.level2 import Level2Settings
 from inspector.core.strip.coils import CoilData, EventRefusedError
 from inspector.core.strip.telegram import Stream, Telegram, TelegramError
 from inspector.repeated import Repeated
@@ -100,6 +100,9 @@ class Level2Link:
             self._listener.close()
 
     def _turn(self) -> None:
+        if self._connection is not None and self._listener is not None and _readable(self._listener, 0.0):
+            # A partner that was restarted does not know its old connection any more.
+            self._lose("the partner has connected again")
         connection = self._connection or self._meet()
         if connection is None:
             return
@@ -151,8 +154,7 @@ class Level2Link:
             )
 
     def _hear(self, connection: socket.socket) -> None:
-        ready, _, _ = select.select([connection], [], [], TURN_S)
-        if ready:
+        if _readable(connection, TURN_S):
             content = connection.recv(65_536)
             if not content:
                 raise ConnectionResetError("the partner has closed the connection")
@@ -162,7 +164,7 @@ class Level2Link:
                     self._complain(str(telegram))
                 else:
                     self._take(telegram)
-        elif time.monotonic() - self._heard_s > self._settings.timeout_s:
+        elif "alive" in self._layout.telegrams and time.monotonic() - self._heard_s > self._settings.timeout_s:
             raise ConnectionResetError(f"the partner has sent nothing for {self._settings.timeout_s:g} s")
 
     def _complain(self, why: str) -> None:
@@ -225,6 +227,10 @@ class Level2Link:
         self._connection.sendall(content)
         self._told_s = time.monotonic()
         return self._sequence
+
+
+def _readable(end: socket.socket, wait_s: float) -> bool:
+    return bool(select.select([end], [], [], wait_s)[0])
 
 
 def coil_data(values: Mapping[str, Any]) -> CoilData:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from inspector.config.strip import NumberType, PlcSettings
+from inspector.config.plc import NumberType, PlcSettings
 from inspector.errors import WorkError
 from inspector.extras import needs_extra
 

@@ -1,51 +1,26 @@
-"""Follows the strip's position in a thread: Modbus registers, or lines of text over UDP or TCP."""
+"""Follows the strip's position in a thread of its own, from whichever source the line has."""
 
 import math
-import re
-import socket
-import struct
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
 
-from inspector.config.strip import ModbusPosition, PositionSettings, TextPosition
+from inspector.config.strip import ModbusPosition, PositionSettings
 from inspector.core.strip.odometer import Odometer, Reading
 from inspector.errors import WorkError
 from inspector.repeated import Repeated
-from inspector.strip.plc import Answer, PlcReader, number, registers_of
+from inspector.strip.modbus_position import ModbusSource
+from inspector.strip.text_position import TextSource
 from inspector.wire.strip_files import TrackWriter
-
-WAIT_S: Final = 0.2
-"""Longest wait for a line of text, seconds, so that a stop is noticed."""
 
 PAUSES_S: Final = (0.1, 0.2, 0.5, 1.0)
 """Pauses before connecting again, seconds; the last one repeats."""
 
 QUIET_S: Final = 1.0
 """A text source that has sent nothing for this long is silent."""
-
-PROMPT_ANSWERS: Final = 50
-"""Newest answers that a late one is held against."""
-
-LATE_FACTOR: Final = 3
-LATE_NS: Final = 10_000_000
-"""An answer that takes LATE_FACTOR times as long as the quickest one, and LATE_NS more, gives no position: at
-20 m/s it may be off by half a frame."""
-
-SO_TIMESTAMPNS: Final = 35
-"""From asm-generic/socket.h: the kernel notes when a datagram arrived. Python has no name for it."""
-
-_TIMESPEC: Final = struct.Struct("@ll")
-
-LONGEST_WAIT_NS: Final = 1_000_000_000
-"""A datagram did not wait longer: the PC's clock was set meanwhile."""
-
-LONGEST_LINE: Final = 4096
-"""Longest line of text, bytes; more without an end is no position."""
 
 log = structlog.get_logger()
 
@@ -60,149 +35,6 @@ class PositionSource(Protocol):
     def close(self) -> None:
         """Release what is open; `readings` may be called again."""
         ...
-
-
-class ModbusSource:
-    """Polls a PLC's registers."""
-
-    def __init__(self, settings: ModbusPosition) -> None:
-        self._settings, self._plc = settings, PlcReader(settings)
-        parts = [
-            (register, registers_of(kind))
-            for register, kind in (
-                (settings.counter_register, settings.counter_type),
-                (settings.speed_register, settings.speed_type),
-            )
-            if register is not None
-        ]
-        self._took_ns: deque[int] = deque(maxlen=PROMPT_ANSWERS)
-        self._first = min(register for register, _ in parts)
-        self._count = max(register + size for register, size in parts) - self._first
-
-    def readings(self) -> Iterator[Reading | None]:
-        """Yield one reading per interval, from one request, so that counter and speed are of one scan."""
-        settings = self._settings
-        due_s = time.monotonic()
-        while True:
-            answer = self._plc.read(self._first, self._count)
-            yield self._reading(answer) if self._is_prompt(answer) else None
-            due_s = max(due_s + settings.interval_ms / 1000, time.monotonic())
-            time.sleep(due_s - time.monotonic() if due_s > time.monotonic() else 0)
-
-    def _is_prompt(self, answer: Answer) -> bool:
-        """Whether the time of the answer is known well enough. Of a late one nobody knows whether the question or
-        the answer was held up."""
-        took_ns = answer.answered_ns - answer.asked_ns
-        self._took_ns.append(took_ns)
-        return took_ns <= LATE_FACTOR * min(self._took_ns) + LATE_NS
-
-    def _reading(self, answer: Answer) -> Reading:
-        settings = self._settings
-        count = self._number(answer.words, settings.counter_register, settings.counter_type)
-        speed = self._number(answer.words, settings.speed_register, settings.speed_type)
-        clock_ns = (answer.asked_ns + answer.answered_ns) // 2
-        return Reading(clock_ns, count, None if speed is None else speed * settings.speed_mm_s_per_count)
-
-    def _number(self, words: list[int], register: int | None, kind: str) -> float | None:
-        if register is None:
-            return None
-        start = register - self._first
-        part = words[start : start + registers_of(kind)]  # type: ignore[arg-type]  # a NumberType
-        return number(part, kind, low_first=self._settings.word_order == "low_first")  # type: ignore[arg-type]
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._plc.close()
-
-
-class TextSource:
-    """Lines of text: datagrams sent here, or a server that this connects to."""
-
-    def __init__(self, settings: TextPosition) -> None:
-        self._settings = settings
-        host, _, port = settings.address.rpartition(":")
-        self._where = (host.strip("[]"), int(port))
-        self._pattern = re.compile(settings.pattern)
-        self._socket: socket.socket | None = None
-        self._unread = Repeated()
-
-    def _open(self) -> socket.socket:
-        try:
-            if self._settings.type == "tcp":
-                made = socket.create_connection(self._where, timeout=2.0)
-            else:
-                family = socket.AF_INET6 if ":" in self._where[0] else socket.AF_INET
-                made = socket.socket(family, socket.SOCK_DGRAM)
-                made.bind(self._where)
-                made.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        except OSError as error:
-            raise WorkError(f"cannot be opened: {error.strerror or error}") from None
-        made.settimeout(WAIT_S)
-        self._socket = made
-        return made
-
-    def readings(self) -> Iterator[Reading | None]:
-        """Yield a reading per line; the time is that of its arrival."""
-        connection = self._socket or self._open()
-        rest = b""
-        while True:
-            try:
-                chunk, arrived_ns = self._receive(connection)
-            except TimeoutError:
-                yield None
-                continue
-            except OSError as error:
-                raise WorkError(f"is gone: {error.strerror or error}") from None
-            if not chunk and self._settings.type == "tcp":
-                raise WorkError("has closed the connection")
-            lines = (rest + chunk if self._settings.type == "tcp" else chunk + b"\n").split(b"\n")
-            rest = lines.pop()[-LONGEST_LINE:]
-            whole = [line for line in lines if line.strip()]
-            # Of several lines that arrive at once only the newest is as old as its arrival.
-            yield self._reading(whole[-1], arrived_ns) if whole else None
-
-    def _receive(self, connection: socket.socket) -> tuple[bytes, int]:
-        """What arrived, and when, on the monotonic clock. The kernel knows it for a datagram, however late this
-        process gets its turn. Raises OSError."""
-        if self._settings.type == "tcp":
-            return connection.recv(LONGEST_LINE), time.monotonic_ns()
-        chunk, extra, _, _ = connection.recvmsg(LONGEST_LINE, socket.CMSG_SPACE(_TIMESPEC.size))
-        now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
-        for level, kind, content in extra:
-            if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(content) == _TIMESPEC.size:
-                seconds, rest_ns = _TIMESPEC.unpack(content)
-                waited_ns = wall_ns - (seconds * 1_000_000_000 + rest_ns)
-                return chunk, now_ns - min(max(waited_ns, 0), LONGEST_WAIT_NS)
-        return chunk, now_ns
-
-    def _reading(self, line: bytes, now_ns: int) -> Reading | None:
-        text = line.decode("ascii", "replace").strip()
-        if not text:
-            return None
-        found = self._pattern.search(text)
-        if found is None:
-            if (count := self._unread.due()) is not None:
-                log.warning("position line not understood: see strip.position", line=text[:80], count=count)
-            return None
-        values: dict[str, Any] = found.groupdict()
-        counted = values.get("count")
-        speed = values.get("speed")
-        try:
-            return Reading(
-                now_ns,
-                None if counted is None else float(counted),
-                None if speed is None else float(speed) * self._settings.speed_mm_s_per_count,
-            )
-        except ValueError:
-            if (times := self._unread.due()) is not None:
-                log.warning("position line has no number where its pattern says", line=text[:80], count=times)
-            return None
-
-    def close(self) -> None:
-        """Close the socket."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
 
 
 def open_position(settings: PositionSettings) -> PositionSource:

@@ -40,6 +40,8 @@ class CoilStarted(msgspec.Struct, frozen=True, tag="start", tag_field="event"):
     plan_why: str
     said_by: str
     """Where the event came from: `command`, `level2`, `modbus`."""
+    number: int = 0
+    """1, 2, 3, … in the order of the starts, never used again: a damaged line of the journal moves no number."""
 
 
 class CoilEnded(msgspec.Struct, frozen=True, tag="end", tag_field="event"):
@@ -57,13 +59,16 @@ CoilEvent = CoilStarted | CoilEnded
 class Coil(msgspec.Struct, frozen=True):
     """One coil on the strip."""
 
-    number: int
-    """1, 2, 3, … in the order of their starts, never used again."""
     start: CoilStarted
     end_mm: float | None = None
     end_ns: int | None = None
     end_why: str = ""
     """Empty for an end that was said; else why it is assumed."""
+
+    @property
+    def number(self) -> int:
+        """1, 2, 3, … in the order of the starts."""
+        return self.start.number
 
     @property
     def id(self) -> str:
@@ -95,6 +100,11 @@ class CoilBook:
     def open(self) -> Coil | None:
         """The coil that has no end yet."""
         return self.coils[-1] if self.coils and self.coils[-1].end_mm is None else None
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next coil."""
+        return self.coils[-1].number + 1 if self.coils else 1
 
     def check(self, event: CoilEvent) -> None:
         """Raise EventRefusedError for an event that cannot follow."""
@@ -141,5 +151,5 @@ class CoilBook:
                 end_ns=event.at_ns,
                 end_why=f"no end was said before coil {event.coil.id} started",
             )
-        self.coils.append(Coil(len(self.coils) + 1, event))
+        self.coils.append(Coil(event))
         return self.coils[-1]

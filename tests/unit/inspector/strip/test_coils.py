@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from inspector.config.strip import CoilRegisters
+from inspector.config.level2 import CoilRegisters
 from inspector.core.strip.choice import PlanChoice, choose
 from inspector.core.strip.coils import CoilData, EventRefusedError
 from inspector.core.strip.odometer import Speeds
@@ -105,6 +105,20 @@ def test_a_restart_knows_the_coils_and_a_torn_line_is_left_out(made: Any, tmp_pa
     assert refused.value.again
     second.end("A", "command")
     assert Journal(folder).book.open is None
+
+
+def test_a_damaged_line_of_the_journal_moves_no_number(made: Any) -> None:
+    """A block that a power cut has spoilt costs its own coil, not the numbers of the others."""
+    desk, _, place, folder = made
+    for number, name in enumerate("ABC"):
+        place["mm"] = 10.0 * number
+        desk.start(CoilData(name), "command")
+    path = folder / "coils.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], "\0" * 40, lines[2]]) + "\n")
+    again = Journal(folder)
+    assert [(coil.id, coil.number) for coil in again.book.coils] == [("A", 1), ("C", 3)]
+    again.close()
 
 
 def test_the_same_coil_may_come_again_later(made: Any) -> None:

@@ -12,8 +12,10 @@ from structlog.testing import capture_logs
 from inspector.config.strip import ModbusPosition, TextPosition
 from inspector.core.strip.odometer import Odometer, Reading, Scale, Speeds
 from inspector.errors import WorkError
+from inspector.strip.modbus_position import ModbusSource
 from inspector.strip.plc import number
-from inspector.strip.position import ModbusSource, PositionThread, TextSource
+from inspector.strip.position import PositionThread
+from inspector.strip.text_position import TextSource
 from inspector.wire.strip_files import TrackWriter, read_track
 from tests.support.mill import COUNTER, SPEED, Mill
 from tests.support.ports import free_port

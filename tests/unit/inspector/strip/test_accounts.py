@@ -1,0 +1,180 @@
+"""From the verdict log to a coil's result: rotation, restarts, late events, a frame that shows two coils."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from inspector.config.plans import PlanSet
+from inspector.config.recipe import load_recipe
+from inspector.core.strip.coils import CoilData
+from inspector.core.strip.periodic import RollMarks
+from inspector.core.strip.surface import Surface, View
+from inspector.sinks.coil_results import CoilResult
+from inspector.sinks.log.log_file import LogFile, Rotation
+from inspector.strip.accounts import Accounts
+from inspector.strip.desk import CoilDesk
+from inspector.strip.journal import Journal
+from inspector.strip.log_tail import LogTail
+from inspector.strip.results import Results
+from inspector.values import Decision, Defect, Motion, StripPlace, Verdict
+from inspector.wire.strip_files import TrackWriter
+
+FRAME_MM = 100.0
+
+RECIPE = (
+    'name = "r"\nmm_per_px_across = 1\nmm_per_px_along = 1\n[classes.pits]\n[coil]\nmax_uninspected_m = 1\n'
+    '[[coil.rules]]\nclass = "pits"\nverdict = "downgrade"\nmax_per_coil = 2\n'
+)
+
+
+def verdict(frame_id: int, position_mm: float, *places: tuple[float, float], seen: bool = True) -> Verdict:
+    """A frame with pits at (row, column), 10 px wide and high."""
+    defects = tuple(
+        Defect(
+            f"top-{frame_id}-{n}", 1, "pits", (int(x), int(y), 10, 10), 80, 80.0, x + 5, position_mm + y + 5, 0.9
+        )
+        for n, (y, x) in enumerate(places)
+    )
+    decision = (Decision.REJECT if defects else Decision.ACCEPT) if seen else Decision.UNINSPECTED
+    reasons = () if decision is Decision.ACCEPT else ("why",)
+    place = StripPlace(Motion.RUNNING, 1000.0)
+    return Verdict(
+        "top", frame_id, time.time_ns(), position_mm, None, decision, reasons, defects, "r@1", "e@1",
+        ingest_epoch=1, codes=reasons, strip=place,
+    )  # fmt: skip
+
+
+class Mill:
+    """The strip's parts without sockets, on a log that a test writes."""
+
+    def __init__(self, folder: Path, rotation: Rotation | None = None) -> None:
+        self.folder, self.now_mm = folder, 0.0
+        (folder / "recipe.toml").write_text(RECIPE)
+        self.log = LogFile(folder / "out" / "verdicts.jsonl", rotation)
+        self.journal = Journal(folder / "strip")
+        self.desk = CoilDesk(self.journal, TrackWriter(folder), lambda: self.now_mm, (), "r@1", 0.0)
+        self.accounts = self.begin(None)
+
+    def begin(self, since_ns: int | None) -> Accounts:
+        """What a start of the process makes."""
+        views = {"top": View(1.0, 1.0, FRAME_MM, 200)}
+        self.results = Results(self.folder / "strip", self.journal)
+        plans = PlanSet(load_recipe(self.folder / "recipe.toml"), {}, ())
+        return Accounts(
+            [LogTail(self.folder / "out", since_ns)], Surface(views, 20.0), RollMarks((), 0.01, 200.0), views,
+            plans, self.results, 0.0, None, 0.0,
+        )  # fmt: skip
+
+    def write(self, *verdicts: Verdict) -> None:
+        for each in verdicts:
+            self.log.write(msgspec.json.encode(each) + b"\n")
+            self.log.rotate()
+
+    def judge(self) -> list[CoilResult]:
+        while self.accounts.read():
+            pass
+        self.accounts.conclude(self.desk.coils, self.now_mm)
+        return [self.results.read(number) for number in self.results.numbers]
+
+    def close(self) -> None:
+        self.accounts.close()
+        self.journal.close()
+
+
+@pytest.fixture
+def mill(tmp_path: Path) -> Iterator[Mill]:
+    """One that is closed at the end."""
+    made = Mill(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_defect_belongs_to_the_coil_that_it_lies_on(mill: Any) -> None:
+    """The head of B is in the middle of a frame: one pit before it, one behind it."""
+    mill.desk.start(CoilData("A"), "command")
+    mill.write(*(verdict(n, FRAME_MM * n, *([(10, 20), (80, 120)] if n == 3 else [])) for n in range(6)))
+    mill.now_mm = 600.0
+    mill.desk.start(CoilData("B"), "level2:1:a", 350.0)
+    mill.desk.end("B", "command")
+    first, second = mill.judge()
+    assert [(each.from_head_mm, each.across_mm) for each in first.defects] == [(315.0, 25.0)]
+    assert [(each.from_head_mm, each.across_mm) for each in second.defects] == [(35.0, 125.0)]
+    assert (first.length_mm, second.length_mm) == (350.0, 250.0)
+    assert first.uninspected == second.uninspected == ()
+    assert (first.verdict, second.verdict) == ("release", "release")
+
+
+def test_reasons_of_both_kinds(mill: Any) -> None:
+    """Three pits downgrade the coil, two metres that nobody inspected hold it."""
+    mill.desk.start(CoilData("A"), "command")
+    mill.write(*(verdict(n, FRAME_MM * n, *([(10, 20)] if n < 3 else []), seen=n < 10) for n in range(30)))
+    mill.now_mm = 3000.0
+    mill.desk.end("A", "command")
+    (result,) = mill.judge()
+    assert result.verdict == "hold"
+    assert result.reasons == (
+        "hold: 2.0 m were not inspected: over 1 m",
+        "downgrade: 3 pits: over 2 in a coil",
+    )
+    assert result.uninspected == ((1000.0, 3000.0),)
+    assert (result.frames, result.frames_rejected, result.frames_uninspected) == (30, 3, 20)
+
+
+@pytest.mark.parametrize("lines_a_file", [1, 7, 1000])
+def test_a_rotated_log_is_read_once_and_whole(tmp_path: Any, lines_a_file: Any) -> None:
+    """decide rotates while the tail reads; nothing is missed, nothing comes twice."""
+    mill = Mill(tmp_path, Rotation(lines_a_file * 400, 1000))
+    tail = LogTail(tmp_path / "out", None)
+    found = []
+    for n in range(60):
+        mill.write(verdict(n, FRAME_MM * n))
+        if n % 4 == 0:
+            found += [each.frame_id for each in tail.read()]
+    while more := [each.frame_id for each in tail.read()]:
+        found += more
+    tail.close()
+    mill.close()
+    assert found == list(range(60))
+
+
+def test_half_a_line_is_read_when_it_is_whole(mill: Any, tmp_path: Any) -> None:
+    """The log's thread writes in pieces."""
+    tail = LogTail(tmp_path / "out", None)
+    line = msgspec.json.encode(verdict(0, 0.0)) + b"\n"
+    mill.log.write(line[:50])
+    assert list(tail.read()) == []
+    mill.log.write(line[50:] + b"no verdict\n" + line)
+    assert [each.frame_id for each in tail.read()] == [0, 0]
+    tail.close()
+
+
+@pytest.mark.parametrize("restart_at", [0, 5, 20, 29])
+def test_a_restart_in_the_middle_of_a_coil_changes_nothing(mill: Any, restart_at: Any) -> None:
+    """The process is killed after some frames: the next one reads the log from the coil's head on."""
+    since_ns = time.time_ns()
+    mill.desk.start(CoilData("A"), "command")
+    for n in range(30):
+        mill.write(verdict(n, FRAME_MM * n, *([(10, 20)] if n % 7 == 0 else [])))
+        if n == restart_at:
+            mill.judge()
+            mill.accounts.close()
+            mill.accounts = mill.begin(since_ns)
+    mill.now_mm = 3000.0
+    mill.desk.end("A", "command")
+    (result,) = mill.judge()
+    assert (result.frames, result.count, result.uninspected_mm) == (30, 5, 0.0)
+    assert mill.judge() == [result]
+
+
+def test_a_coil_is_not_judged_before_its_tail_has_passed_the_last_camera(mill: Any) -> None:
+    """Its end is said for a place ahead."""
+    mill.desk.start(CoilData("A"), "command")
+    mill.now_mm = 500.0
+    mill.desk.end("A", "level2:1:a", 900.0)
+    assert mill.judge() == []
+    mill.now_mm = 899.5
+    assert len(mill.judge()) == 1
