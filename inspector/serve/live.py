@@ -180,7 +180,7 @@ class Live:
         self._new["rejects"].append(reject)
 
     def open_pages(self, count: int) -> None:
-        """Tell how many pages are open: without any, no frame is encoded. The first one gets no frame of before."""
+        """Tell how many pages are open: without any, no frame is encoded. The first gets no frame of before."""
         if not self._pages:
             for camera in self._cameras.values():
                 camera.frame = None

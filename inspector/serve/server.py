@@ -45,12 +45,10 @@ def serve(config: LoadedConfig, store: Store) -> None:
     line = config.line
     settings = line.page
     if line.health is None:
-        raise InputError(
-            f"{config.path}: has no [health] table: the page asks decide there: give it one with a port"
-        )
+        raise InputError(f"{config.path}: has no [health] table, where the page asks decide: give it one")
     if line.view.address is not None:
         raise InputError(
-            f"{config.path}: view.address: the page reads the view as a socket of this PC: leave address and keys out"
+            f"{config.path}: view.address: the page reads a view on this PC alone: leave address and keys out"
         )
     accounts = Accounts(store)
     if not settings.is_loopback and not accounts.exist():

@@ -131,6 +131,18 @@ def test_a_defect_has_its_pictures(page: PageUnderTest, admin: httpx.Client):
         problem(admin.get("/api/picture", params=key | {"camera": camera}), 404)
 
 
+def test_a_coil_has_a_report(page: PageUnderTest, admin: httpx.Client):
+    """The file that `inspector report` writes, to be kept."""
+    coil = page.wait_for_reject(admin)
+    answer = admin.get("/api/report", params={"run": coil["run"], "coil": coil["coil"]})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert coil["coil"] in answer.text
+    assert "</html>" in answer.text
+    nothing = admin.get("/api/report", params={"run": coil["run"], "coil": "another coil"})
+    assert "another coil" in problem(nothing, 409)
+
+
 def test_live_data_come_by_websocket(page: PageUnderTest):
     """First everything, then figures five times a second and pictures; a stranger gets nothing."""
     from websockets.exceptions import InvalidStatus
