@@ -14,7 +14,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 
 from inspector.errors import InputError
 from inspector.serve.audit import note
-from inspector.serve.store import Store
+from inspector.serve.store import Store, UnknownError
 
 SESSION_S: Final = 12 * 3600
 """A session ends after this time without a request, seconds: a shift and its handover."""
@@ -93,7 +93,7 @@ class Accounts:
         """Remove an account and end its sessions. Raises InputError for an unknown one."""
         with self._store.changing() as connection:
             if not connection.execute("DELETE FROM accounts WHERE name = ?", (name,)).rowcount:
-                raise InputError(f"{name}: no such account")
+                raise UnknownError(f"{name}: no such account")
             note(connection, by, "account removed", name, "")
 
     def log_in(self, name: str, password: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from inspector.errors import InputError
 from inspector.serve.audit import note
-from inspector.serve.store import Store, rows
+from inspector.serve.store import Store, UnknownError, rows
 
 _NUMBERS: Final = re.compile(r"\d[\d.,]*")
 
@@ -82,7 +82,7 @@ def acknowledge(store: Store, alarm: int, who: str, why: str) -> None:
     with store.changing() as connection:
         row = connection.execute("SELECT text, acknowledged_by FROM alarms WHERE id = ?", (alarm,)).fetchone()
         if row is None:
-            raise InputError(f"alarm {alarm}: no such alarm")
+            raise UnknownError(f"alarm {alarm}: no such alarm")
         if row["acknowledged_by"] is not None:
             raise InputError(f"alarm {alarm}: {row['acknowledged_by']} has acknowledged it")
         connection.execute(

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from inspector.errors import InputError, InspectorError
+from inspector.serve.store import UnknownError
 
 log = structlog.get_logger()
 
@@ -45,6 +46,10 @@ def install(app: FastAPI) -> None:
         wrong = [{"where": ".".join(map(str, each["loc"])), "what": str(each["msg"])} for each in error.errors()]
         detail = "; ".join(f"{each['where']}: {each['what']}" for each in wrong)
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=wrong)
+
+    @app.exception_handler(UnknownError)
+    async def unknown(_: Request, error: UnknownError) -> JSONResponse:
+        return problem(HTTPStatus.NOT_FOUND, str(error))
 
     @app.exception_handler(InputError)
     async def refused_input(_: Request, error: InputError) -> JSONResponse:

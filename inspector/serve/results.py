@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from inspector.errors import WorkError
 from inspector.serve.segments import join_segments
+from inspector.serve.store import UnknownError
 from inspector.sinks.records.database import BUSY_S, CONNECT_S, parse_url, reason, shown
 from inspector.sinks.records.schema import refuse_newer, stored_version
 
@@ -150,7 +151,7 @@ class Results:
         with self.reading() as connection:
             summary = next((each for each in _summaries(connection, coil) if each["run"] == run), None)
             if summary is None:
-                raise WorkError(f"coil {coil}: not in the records")
+                raise UnknownError(f"coil {coil}: not in the records")
             values = {"coil": coil, "run": run}
             frames = connection.execute(text(_of(_FRAMES, coil)), values | {"most": MOST_FRAMES})
             segments = join_segments(frames, _DECISIONS)
@@ -159,11 +160,11 @@ class Results:
         return summary | {"segments": segments, "defects": defects}
 
     def folder(self, run: int) -> Path:
-        """Return the folder of a run's results on this PC. Raises WorkError for an unknown run."""
+        """Return the folder of a run's results on this PC. Raises UnknownError."""
         with self.reading() as connection:
             found = connection.execute(text("SELECT folder FROM runs WHERE id = :run"), {"run": run}).scalar()
         if found is None:
-            raise WorkError(f"run {run}: not in the records")
+            raise UnknownError(f"run {run}: not in the records")
         return Path(found)
 
     def scores(self, since_ns: int, most: int) -> list[dict[str, Any]]:

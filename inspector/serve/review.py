@@ -12,7 +12,7 @@ import numpy as np
 from inspector.errors import InputError
 from inspector.serve.audit import note
 from inspector.serve.samples import mask_png
-from inspector.serve.store import Store, rows
+from inspector.serve.store import Store, UnknownError, rows
 from inspector.values import Pixels
 
 Answer = Literal["accept", "reject", "kind", "redraw"]
@@ -61,7 +61,7 @@ def kept_file(store: Store, sample: int, *, mask: bool) -> Path:
     """Return the picture or mask of a kept frame. Raises InputError if it is gone."""
     path = store.samples / (f"{sample}.mask.png" if mask else f"{sample}.png")
     if not path.is_file():
-        raise InputError(f"frame {sample}: is not kept any more")
+        raise UnknownError(f"frame {sample}: is not kept any more")
     return path
 
 
@@ -96,7 +96,7 @@ def answer(
     with store.changing() as connection:
         row = connection.execute("SELECT * FROM samples WHERE id = ?", (sample,)).fetchone()
         if row is None:
-            raise InputError(f"frame {sample}: is not kept any more")
+            raise UnknownError(f"frame {sample}: is not kept any more")
         before = connection.execute(
             "SELECT who FROM reviews WHERE sample_id = ? AND undone_ns IS NULL", (sample,)
         ).fetchone()
@@ -138,7 +138,7 @@ def undo(store: Store, review: int, who: str) -> int:
             "SELECT sample_id, who FROM reviews WHERE id = ? AND undone_ns IS NULL", (review,)
         ).fetchone()
         if row is None:
-            raise InputError(f"review {review}: no such review")
+            raise UnknownError(f"review {review}: no such review")
         if row["who"] != who:
             raise InputError(f"review {review}: is {row['who']}'s")
         connection.execute("UPDATE reviews SET undone_ns = ? WHERE id = ?", (time.time_ns(), review))

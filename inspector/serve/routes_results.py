@@ -1,5 +1,8 @@
 """Routes of the records: coils, their defects, their pictures."""
 
+import shutil
+import tempfile
+import threading
 import time
 from http import HTTPStatus
 from pathlib import Path
@@ -9,7 +12,10 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
+from starlette.background import BackgroundTask
 
+from inspector.report.report import write_report
+from inspector.report.verdict_files import Selection
 from inspector.serve.page import LARGEST, Name, Signed, Text, Whole, of
 from inspector.serve.problems import Problem
 from inspector.serve.routes_line import Viewer
@@ -22,6 +28,9 @@ MOST_COILS: Final = 200
 MOST_SCORES: Final = 20_000
 LARGEST_MS: Final = LARGEST // 1_000_000
 LONGEST_HOURS: Final = 24 * 31
+
+_reporting = threading.Lock()
+"""One report at a time: a large one takes seconds of CPU."""
 
 Milliseconds = Annotated[int, Field(ge=0, le=LARGEST_MS)]
 
@@ -47,6 +56,25 @@ def coil(request: Request, _: Viewer, run: Whole, coil: Name | None = None) -> R
     # Encoded here: FastAPI would look at each of some ten thousand numbers first.
     found = msgspec.json.encode(of(request).results.coil(coil, run))
     return Response(found, media_type="application/json")
+
+
+@router.get("/report", response_class=FileResponse, responses={200: {"content": {"text/html": {}}}})
+def report(request: Request, _: Viewer, run: Whole, coil: Name) -> FileResponse:
+    """Return a coil's report, one HTML file to keep or send, as `inspector report` writes it."""
+    page = of(request)
+    folder = page.results.folder(run)
+    # A service leaves no config in its folder.
+    config = page.config if folder == page.config.line.sinks.out else None
+    if not _reporting.acquire(blocking=False):
+        wait = {"Retry-After": "10"}
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "another report is being written: try again", wait)
+    try:
+        made = Path(tempfile.mkdtemp()) / "report.html"
+        write_report(folder, selection=Selection(coil, None, None), config=config, to=made)
+    finally:
+        _reporting.release()
+    gone = BackgroundTask(shutil.rmtree, made.parent)
+    return FileResponse(made, filename=f"{coil}.html", media_type="text/html", background=gone)
 
 
 @router.get("/picture", response_class=FileResponse, responses={200: {"content": {"image/*": {}}}})

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse
 from pydantic import Field
 
-from inspector.errors import InputError
 from inspector.serve import review
 from inspector.serve.accounts import Account, Role
 from inspector.serve.page import Whole, of
@@ -50,13 +49,15 @@ def done(request: Request, _: Viewer, count: Count = 100) -> list[dict[str, Any]
 @router.get("/{sample}/picture", response_class=FileResponse, responses={200: {"content": {"image/png": {}}}})
 def picture(sample: Whole, request: Request, _: Viewer) -> FileResponse:
     """Return a kept frame without loss."""
-    return FileResponse(_kept(request, sample, mask=False), headers={"Cache-Control": "private, max-age=3600"})
+    return FileResponse(
+        review.kept_file(of(request).store, sample, mask=False), headers={"Cache-Control": "private, max-age=3600"}
+    )
 
 
 @router.get("/{sample}/mask")
 def mask(sample: Whole, request: Request, _: Viewer) -> list[list[int]]:
     """Return the line's mask of a kept frame as runs of kind, first pixel and length."""
-    read = cv2.imread(str(_kept(request, sample, mask=True)), cv2.IMREAD_GRAYSCALE)
+    read = cv2.imread(str(review.kept_file(of(request).store, sample, mask=True)), cv2.IMREAD_GRAYSCALE)
     if read is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"frame {sample}: its mask cannot be read")
     return review.runs_of(np.asarray(read, np.uint8))
@@ -72,10 +73,3 @@ def answer(sample: Whole, given: Answer, request: Request, who: Quality) -> dict
 def undo(number: Whole, request: Request, who: Quality) -> dict[str, int]:
     """Take back one's own review."""
     return {"sample": review.undo(of(request).store, number, who.name)}
-
-
-def _kept(request: Request, sample: int, *, mask: bool) -> Any:
-    try:
-        return review.kept_file(of(request).store, sample, mask=mask)
-    except InputError as error:
-        raise Problem(HTTPStatus.NOT_FOUND, str(error)) from None

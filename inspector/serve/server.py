@@ -45,9 +45,7 @@ def serve(config: LoadedConfig, store: Store) -> None:
     line = config.line
     settings = line.page
     if line.health is None:
-        raise InputError(
-            f"{config.path}: has no [health] table: the page asks decide there: give it one with a port"
-        )
+        raise InputError(f"{config.path}: has no [health] table, where the page asks decide: give it one")
     if line.view.address is not None:
         raise InputError(
             f"{config.path}: view.address: the page reads the view by a socket of this PC: remove address and keys"

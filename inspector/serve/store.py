@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from inspector.errors import ConfigError, WorkError
+from inspector.errors import ConfigError, InputError, WorkError
 
 STORE_NAME: Final = "page.sqlite"
 SAMPLES_NAME: Final = "samples"
@@ -91,6 +91,10 @@ CREATE TABLE reviews (
 );
 CREATE UNIQUE INDEX one_review_per_sample ON reviews (sample_id) WHERE undone_ns IS NULL;
 """
+
+
+class UnknownError(InputError):
+    """What was asked for is not there."""
 
 
 class Store:

@@ -50,7 +50,7 @@ class Watch:
         self.live = live
         self.reader = ViewReader(take)
         self._status: Status | None = None
-        self._error: str | None = "the page has not asked the line yet"
+        self._error: str | None = None
         self._asked_s = 0.0
         self.trend: deque[dict[str, Any]] = deque(maxlen=TREND_POINTS)
         self._trended: tuple[float, dict[str, tuple[int, int, int]]] | None = None

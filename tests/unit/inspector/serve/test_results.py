@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from inspector.errors import ConfigError, WorkError
 from inspector.serve.results import Results
+from inspector.serve.store import UnknownError
 from inspector.values import Decision
 from tests.support.recorded import SECOND_NS, STARTED_NS, Postgres, RunOnRecord, defect, verdict
 
@@ -94,7 +95,7 @@ def test_a_coil_has_its_stretches_and_its_defects_by_severity(url: str) -> None:
     assert two["defects"][0]["frame"] == 15
     assert two["defects"][0]["rejected"]
     assert results.coil(None, 1)["segments"] == [["top", 2560.0, 2944.0, 2]]
-    with pytest.raises(WorkError, match="not in the records"):
+    with pytest.raises(UnknownError, match="not in the records"):
         results.coil("C-3", 1)
 
 

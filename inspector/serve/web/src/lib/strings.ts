@@ -126,6 +126,7 @@ const TABLE = {
   recordedOnly: ["recorded only", "nur aufgezeichnet", "기록만"],
   more: ["Show more", "Mehr zeigen", "더 보기"],
   loading: ["Loading …", "Lädt …", "불러오는 중 …"],
+  report: ["Report", "Bericht", "보고서"],
   refresh: ["Refresh", "Aktualisieren", "새로고침"],
 
   queue: ["Waiting", "Wartend", "대기 목록"],
