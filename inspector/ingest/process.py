@@ -348,7 +348,9 @@ def _open_strip(config: LoadedConfig, camera: str) -> StripReader | None:
     line = config.line
     if line.strip is None:
         return None
-    return StripReader(line.links, line.strip.speeds(), line.strip.camera(camera).offset_along_mm)
+    # A plan that was changed since its coil started is not handed on: decide could not judge by it.
+    plans = config.plans().identities
+    return StripReader(line.links, line.strip.speeds(), line.strip.camera(camera).offset_along_mm, plans)
 
 
 def slots_for(frame_bytes: int, batch: int) -> int:

@@ -42,6 +42,12 @@ class CoilDesk:
         self._journal, self._track, self._now_mm = journal, track, position_mm
         self._plans, self._default, self._offset_mm = plans, default_plan, head_offset_mm
         self._lock = threading.Lock()
+        now_open = journal.book.open
+        if now_open is not None and self._recipe_now(now_open) != now_open.start.recipe:
+            log.warning(
+                "the plan of the coil on the line was changed: its frames are judged by the new one from now on",
+                coil=now_open.id, before=now_open.start.recipe, now=self._recipe_now(now_open),
+            )  # fmt: skip
         self._hand_over()
 
     @property
@@ -94,7 +100,14 @@ class CoilDesk:
 
     def _hand_over(self) -> None:
         newest = self._journal.book.coils[-KNOWN_COILS:]
-        self._track.coils([CoilPlace(each.id, each.start_mm, each.end_mm, each.start.recipe) for each in newest])
+        self._track.coils(
+            [CoilPlace(each.id, each.start_mm, each.end_mm, self._recipe_now(each)) for each in newest]
+        )
+
+    def _recipe_now(self, coil: Coil) -> str:
+        """The coil's plan as this line has it: it may have been changed since the coil started."""
+        known = {plan.name: plan.recipe for plan in self._plans} | {"": self._default}
+        return known.get(coil.start.plan, self._default)
 
     def status(self) -> dict[str, Any]:
         """The newest coils and the position, for `inspector coil status`."""

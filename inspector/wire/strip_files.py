@@ -9,7 +9,7 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -149,8 +149,12 @@ def read_track(folder: Path) -> Track | None:
 class StripReader:
     """One camera's end in ingest: where a frame lies, and on which coil."""
 
-    def __init__(self, folder: Path, speeds: Speeds, offset_along_mm: float = 0.0) -> None:
-        """The files may not be there yet. `offset_along_mm` is the camera's place after the line's zero."""
+    def __init__(
+        self, folder: Path, speeds: Speeds, offset_along_mm: float = 0.0, plans: Collection[str] = ()
+    ) -> None:
+        """The files may not be there yet. `offset_along_mm` is the camera's place after the line's zero. `plans`
+        are the identities that this line judges by: another one is not handed on."""
+        self._plans = frozenset(plans)
         self._folder, self._offset_mm = folder, offset_along_mm
         self._file: int | None = None
         self._inode = 0
@@ -165,7 +169,8 @@ class StripReader:
     ) -> tuple[float, StripPlace, str | None, str]:
         """(position of the first row, mark, coil, plan) of the frame captured at this time.
 
-        `counted_mm` is where the frame lies if the strip process does not say. The plan is empty without a coil.
+        `counted_mm` is where the frame lies if the strip process does not say. The plan is empty without a coil,
+        and for one that the line does not judge by.
         """
         self._refresh()
         found = place_at(_around(self._content, self._samples, clock_ns), clock_ns)
@@ -178,7 +183,7 @@ class StripReader:
         if coil is None:
             return position_mm, place, None, ""
         place = msgspec.structs.replace(place, coil_mm=round(position_mm - coil.start_mm, 1))
-        return position_mm, place, coil.id, coil.plan
+        return position_mm, place, coil.id, coil.plan if coil.plan in self._plans else ""
 
     def _coil_at(self, position_mm: float) -> CoilPlace | None:
         for coil in reversed(self._coils):

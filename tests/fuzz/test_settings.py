@@ -108,11 +108,11 @@ def test_settings_that_are_no_file(tmp_path: Path, name: str) -> None:
     """A folder, or a pipe that nobody writes to: nobody waits for it."""
     path = tmp_path / name
     os.mkfifo(path)
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a file"):
         SETTINGS[name](path)
     path.unlink()
     path.mkdir()
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a file"):
         SETTINGS[name](path)
 
 

@@ -127,5 +127,5 @@ def test_impossible_numbers_are_one_line(
     """And no folder."""
     out = tmp_path / "m"
     assert main(["export", str(run_folder / "best.ckpt"), "--out", str(out), *options]) == 2
-    assert capsys.readouterr().err.strip() == f"trainer: error: {says}"
+    assert capsys.readouterr().err.strip() == f"trainer export: error: {says}"
     assert not out.exists()

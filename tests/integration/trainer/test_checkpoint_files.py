@@ -1,5 +1,6 @@
 """Checkpoints are whole or not there, an unreadable one is named, and the best is the latest of the best."""
 
+import re
 import resource
 import shutil
 import tempfile
@@ -52,7 +53,7 @@ def test_half_a_checkpoint_is_named_with_a_way_on(
         capsys.readouterr()
         assert main(command) == 2
         *_, line = capsys.readouterr().err.strip().splitlines()
-        assert line.startswith("trainer: error: ")
+        assert re.match(r"trainer [a-z-]+: error: ", line)
         assert "cut off" in line
         assert ".ckpt" in line
     assert not (tmp_path / "m").exists()

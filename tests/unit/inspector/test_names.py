@@ -1,6 +1,7 @@
 """Names that are not UTF-8 are one line, wherever they come from."""
 
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -41,11 +42,9 @@ COMMANDS = (
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_an_argument_of_any_command(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     """A path, a coil, a camera: JSON, TOML and the database could not hold it."""
-    with pytest.raises(SystemExit) as stop:
-        cli.main([*command, BAD])
-    assert stop.value.code == 2
+    assert cli.main([*command, BAD]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("inspector: error: st?hl: is not UTF-8")
+    assert line.startswith(f"inspector {command[0]}: error: st?hl: is not UTF-8")
 
 
 @pytest.mark.parametrize("command", trainer_cli.COMMANDS)
@@ -53,7 +52,7 @@ def test_an_argument_of_any_trainer_command(command: str, capsys: pytest.Capture
     """The trainer writes cards and split files, which are JSON, too."""
     assert trainer_cli.main([command, BAD]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("trainer: error: st?hl: is not UTF-8")
+    assert line.startswith(f"trainer {command}: error: st?hl: is not UTF-8")
 
 
 def test_an_image_of_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +71,7 @@ def test_an_image_of_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ):
         assert trainer_cli.main(arguments) == 2
         (line,) = [each for each in capsys.readouterr().err.splitlines() if "lists names only" not in each]
-        assert line.startswith("trainer: error: ")
+        assert re.match(r"trainer [a-z-]+: error: ", line)
         assert "images/st?hl.png: its name is not UTF-8" in line
 
 

@@ -92,8 +92,8 @@ def test_ctrl_c_ends_a_command_with_130(tmp_path: Path) -> None:
         'name = "t"\nengine = "e"\nrecipe = "r"\n[cameras.top]\ntype = "simulator"\n[health]\nport = 1\n'
     )
     code = (
-        "import sys\nfrom inspector.commands import status\nask = status._ask\n"
-        "def first(port):\n    print('asking', flush=True)\n    return ask(port)\nstatus._ask = first\n"
+        "import sys\nfrom inspector.commands import status\nask = status.ask\n"
+        "def first(port):\n    print('asking', flush=True)\n    return ask(port)\nstatus.ask = first\n"
         "from inspector.cli import main\nsys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "status", "--config", str(config), "--wait", "60"]

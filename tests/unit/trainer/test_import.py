@@ -42,7 +42,7 @@ def _refused(capsys: pytest.CaptureFixture[str], out: Path, *command: str) -> st
     assert main(["import", *command, str(out)]) == 2
     error = capsys.readouterr().err.strip()
     assert len(error.splitlines()) == 1
-    assert error.startswith("trainer: error: ")
+    assert error.startswith("trainer import: error: ")
     assert not out.exists()
     return error
 

@@ -62,7 +62,7 @@ def test_one_that_is_held_up_lives_and_says_by_whom(listener: NotifyListener, pu
     pulse.held_up("decide")
     told = listener.receive()
     assert told["WATCHDOG"] == "1"
-    assert told["STATUS"].endswith("waiting: decide accepts no more")
+    assert told["STATUS"].endswith("waiting: decide takes no more messages")
 
 
 def test_without_a_watchdog_only_the_status_is_told(

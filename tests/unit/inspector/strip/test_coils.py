@@ -20,6 +20,9 @@ PLANS = (
 )
 
 
+KNOWN = ("default@1", *(plan.recipe for plan in PLANS))
+
+
 @pytest.fixture
 def made(tmp_path: Any) -> Any:
     """A desk, what ingest reads of it, and where the strip is."""
@@ -28,7 +31,7 @@ def made(tmp_path: Any) -> Any:
     track = TrackWriter(tmp_path)
     journal = Journal(folder)
     desk = CoilDesk(journal, track, lambda: place["mm"], PLANS, "default@1", 0.0)
-    return desk, StripReader(tmp_path, Speeds()), place, folder
+    return desk, StripReader(tmp_path, Speeds(), 0.0, KNOWN), place, folder
 
 
 def test_a_frame_gets_the_coil_of_its_place(made: Any) -> None:
@@ -118,6 +121,20 @@ def test_a_damaged_line_of_the_journal_moves_no_number(made: Any) -> None:
     path.write_text("\n".join([lines[0], "\0" * 40, lines[2]]) + "\n")
     again = Journal(folder)
     assert [(coil.id, coil.number) for coil in again.book.coils] == [("A", 1), ("C", 3)]
+    again.close()
+
+
+def test_a_plan_that_was_changed_under_a_running_coil_is_the_new_one(made: Any, tmp_path: Any) -> None:
+    """The line was restarted with another file for the plan: no frame may wait for a plan that is gone."""
+    desk, _, _, folder = made
+    desk.start(CoilData("A", grade="DC04"), "command")
+    changed = tuple(PlanChoice(each.name, each.recipe.replace("@1", "@2"), each.grades) for each in PLANS)
+    again = Journal(folder)
+    CoilDesk(again, TrackWriter(tmp_path), lambda: 10.0, changed, "default@2", 0.0)
+    before = StripReader(tmp_path, Speeds(), 0.0, KNOWN)
+    after = StripReader(tmp_path, Speeds(), 0.0, ("default@2", *(each.recipe for each in changed)))
+    assert before.locate(0, 100.0, 5.0)[2:] == ("A", "")
+    assert after.locate(0, 100.0, 5.0)[2:] == ("A", "dd@2")
     again.close()
 
 

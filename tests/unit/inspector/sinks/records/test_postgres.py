@@ -65,7 +65,7 @@ def test_rows_views_and_keys_are_those_of_sqlite(run: RunOnRecord) -> None:
     assert run.rows("SELECT defect_id, first_frame, last_frame, frames, area_px FROM strip_defects") == [
         ("top-0-1", 0, 1, 2, 400)
     ]
-    assert run.rows("SELECT version FROM schema_version") == [(2,)]
+    assert run.rows("SELECT version FROM schema_version") == [(3,)]
 
 
 def test_retention_marks_and_export_are_those_of_sqlite(run: RunOnRecord, tmp_path: Path) -> None:
