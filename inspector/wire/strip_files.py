@@ -169,8 +169,8 @@ class StripReader:
     ) -> tuple[float, StripPlace, str | None, str]:
         """(position of the first row, mark, coil, plan) of the frame captured at this time.
 
-        `counted_mm` is where the frame lies if the strip process does not say. The plan is empty without a coil, and
-        for one that the line does not judge by.
+        `counted_mm` is where the frame lies if the strip process does not say. The plan is empty without a coil,
+        and for one that the line does not judge by.
         """
         self._refresh()
         found = place_at(_around(self._content, self._samples, clock_ns), clock_ns)
