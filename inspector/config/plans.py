@@ -53,9 +53,9 @@ class PlanSet:
         """Name and hash of each plan."""
         return frozenset(self._recipes)
 
-    def recipe(self, identity: str) -> LoadedRecipe:
-        """The plan of this identity; the default for one that is no longer loaded."""
-        return self._recipes.get(identity, self.default)
+    def recipe(self, identity: str, name: str = "") -> LoadedRecipe:
+        """The plan of this identity; for one that is no longer loaded that of its name, or the default."""
+        return self._recipes.get(identity) or self._named.get(name, self.default)
 
     def bind(self, engine: EngineClasses, seen: Seen = PLAIN) -> dict[str, BoundRecipe]:
         """Identity → plan for this engine and camera, the default first. Raises ConfigError."""

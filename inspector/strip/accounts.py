@@ -119,7 +119,7 @@ class Accounts:
 
     def _result(self, coil: Coil, end_mm: float) -> CoilResult:
         start_mm, data = coil.start_mm, coil.start.coil
-        settings = self._plans.recipe(coil.start.recipe).recipe.coil
+        settings = self._plans.recipe(coil.start.recipe, coil.start.plan).recipe.coil
         defects = self._surface.between(start_mm, end_mm)
         missing = self._surface.uninspected(start_mm, end_mm)
         uninspected_mm = sum(last - first for first, last in missing)
