@@ -53,7 +53,18 @@ def test_what_speaks_to_a_plc_or_to_prometheus_is_loaded_only_where_it_is_asked_
 
 
 @pytest.mark.parametrize(
-    "missing", [*TRAINING, "openvino", "sqlalchemy", "pyarrow", "pymodbus", "prometheus_client"]
+    "missing",
+    [
+        *TRAINING,
+        "openvino",
+        "sqlalchemy",
+        "pyarrow",
+        "pymodbus",
+        "prometheus_client",
+        "fastapi",
+        "uvicorn",
+        "argon2",
+    ],
 )
 def test_help_works_without(missing: str) -> None:
     """`--help` needs no optional library."""

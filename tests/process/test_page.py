@@ -203,6 +203,8 @@ def test_events_and_the_audit_say_who(page: PageUnderTest, admin: httpx.Client) 
     with page.client("operator") as client:
         assert client.post("/api/events", json={"kind": "roll change", "text": "stand 4"}).status_code == 201
     assert page.command("event", "cleaning", "--text", "optics").returncode == 0
+    assert page.command("ack").returncode == 0
+    assert "no such alarm" in page.command("ack", "99").stderr
     events = admin.get("/api/events").json()
     assert {"operator"} <= {each["who"] for each in events}
     assert {"stand 4", "optics"} <= {each["text"] for each in events}
