@@ -269,7 +269,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 picture,
                 learned,
                 _open_strip(config, camera),
-                line.strip and line.strip.camera(camera).mm_per_px_along,
+                None if line.strip is None else line.strip.camera(camera).mm_per_px_along,
             )
             dispatch = Dispatch(
                 frames,

@@ -78,10 +78,8 @@ def test_coils_by_command_with_plans_and_verdicts(tmp_path) -> None:
     assert (first["id"], first["plan"], first["end_why"]) == ("C-1", "", "no end was said before coil C-2 started")
     assert last["plan"] == "strict"
     assert last["start_mm"] == first["end_mm"]
-    plans = {each["coil"]: set() for each in run.verdicts}
-    for each in run.verdicts:
-        plans[each["coil"]].add(each["recipe"].split("@")[0])
-    assert plans == {None: {"test"}, "C-1": {"test"}, "C-2": {"strict"}}
+    plans = {(each["coil"], each["recipe"].split("@")[0]) for each in run.verdicts}
+    assert plans == {("S1-0001", "test"), ("C-1", "test"), ("C-2", "strict")}  # the first is the simulator's name
     of_first = [each for each in run.verdicts if first["start_mm"] <= each["position_mm"] < first["end_mm"]]
     assert first["frames"] == len(of_first)
     assert first["uninspected_mm"] < 600  # what had no frame yet when the coil started
