@@ -166,6 +166,7 @@ def test_nothing_is_lost_or_doubled_when_either_side_is_killed(plant) -> None:
     assert all(answer == 0 for _, answer in level2.acknowledged())
 
 
+@pytest.mark.parametrize("plant", ["text"], indirect=True)
 def test_results_wait_on_the_disk_while_level2_is_away(plant) -> None:
     """Three coils by command, a restart, and then the partner comes."""
     level2, strip, line = plant
