@@ -235,11 +235,20 @@ def _readable(end: socket.socket, wait_s: float) -> bool:
 
 def coil_data(values: Mapping[str, Any]) -> CoilData:
     """A coil as a telegram or registers describe it."""
-    texts: dict[str, Any] = {name: _text(values.get(name)) for name in ("id", "grade", "customer", "plan")}
-    numbers: dict[str, Any] = {
-        name: float(value) for name in ("width_mm", "thickness_mm", "length_mm") if (value := values.get(name))
-    }
-    return CoilData(**texts, **numbers)
+    return CoilData(
+        id=_text(values.get("id")),
+        grade=_text(values.get("grade")),
+        customer=_text(values.get("customer")),
+        width_mm=_size(values.get("width_mm")),
+        thickness_mm=_size(values.get("thickness_mm")),
+        length_mm=_size(values.get("length_mm")),
+        plan=_text(values.get("plan")),
+    )
+
+
+def _size(value: Any) -> float | None:
+    """A stated size; 0 and blanks state none."""
+    return float(value) if value else None
 
 
 def _text(value: Any) -> str:

@@ -101,12 +101,11 @@ class TextSource:
                 log.warning("position line not understood: see strip.position", line=text[:80], count=count)
             return None
         values = found.groupdict()
-        counted = values.get("count")
-        speed = values.get("speed")
+        counter, speed = values.get("count"), values.get("speed")
         try:
             return Reading(
                 now_ns,
-                None if counted is None else float(counted),
+                None if counter is None else float(counter),
                 None if speed is None else float(speed) * self._settings.speed_mm_s_per_count,
             )
         except ValueError:
