@@ -79,15 +79,8 @@ def test_coils_by_command_with_plans_and_verdicts(tmp_path: Any) -> None:
     assert (first["id"], first["plan"], first["end_why"]) == ("C-1", "", "no end was said before coil C-2 started")
     assert last["plan"] == "strict"
     assert last["start_mm"] == first["end_mm"]
-<<<<<<< HEAD
-    plans: dict[str, set[str]] = {each["coil"]: set() for each in run.verdicts}
-    for each in run.verdicts:
-        plans[each["coil"]].add(each["recipe"].split("@")[0])
-    assert plans == {None: {"test"}, "C-1": {"test"}, "C-2": {"strict"}}
-=======
     plans = {(each["coil"], each["recipe"].split("@")[0]) for each in run.verdicts}
     assert plans == {("S1-0001", "test"), ("C-1", "test"), ("C-2", "strict")}  # the first is the simulator's name
->>>>>>> strip
     of_first = [each for each in run.verdicts if first["start_mm"] <= each["position_mm"] < first["end_mm"]]
     assert first["frames"] == len(of_first)
     assert first["uninspected_mm"] < 600  # what had no frame yet when the coil started
@@ -175,12 +168,8 @@ def test_nothing_is_lost_or_doubled_when_either_side_is_killed(plant: Any) -> No
     assert all(answer == 0 for _, answer in level2.acknowledged())
 
 
-<<<<<<< HEAD
-def test_results_wait_on_the_disk_while_level2_is_away(plant: Any) -> None:
-=======
 @pytest.mark.parametrize("plant", ["text"], indirect=True)
-def test_results_wait_on_the_disk_while_level2_is_away(plant) -> None:
->>>>>>> strip
+def test_results_wait_on_the_disk_while_level2_is_away(plant: Any) -> None:
     """Three coils by command, a restart, and then the partner comes."""
     level2, strip, line = plant
     strip.start()
