@@ -12,8 +12,6 @@ from inspector.serve.store import Store, UnknownError, rows
 
 _NUMBERS: Final = re.compile(r"\d[\d.,]*")
 
-EVENT_KINDS: Final = ("note", "roll change", "coil change", "cleaning", "maintenance")
-
 _COLUMNS: Final = (
     "id, text, began_ns / 1000000 AS began_ms, ended_ns / 1000000 AS ended_ms, acknowledged_by, "
     "acknowledged_ns / 1000000 AS acknowledged_ms, note"
