@@ -453,7 +453,7 @@ def test_tables_of_a_newer_inspector_are_refused_at_the_start(tmp_path: Path) ->
     run.close()
     with sqlite3.connect(tmp_path / "records.sqlite") as database:
         database.execute("UPDATE schema_version SET version = 99")
-    with pytest.raises(ConfigError, match="schema version 99, this inspector knows up to 2: install the newer"):
+    with pytest.raises(ConfigError, match="schema version 99, this inspector knows up to 3: install the newer"):
         RunOnRecord(tmp_path / "run")
 
 
