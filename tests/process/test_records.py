@@ -94,7 +94,7 @@ def test_a_newer_database_is_refused_before_anything_starts(line: LineUnderTest)
         database.commit()
     run = line.run(out=line.folder / "runs" / "b")
     assert run.code == 2
-    assert "the database has schema version 7, this inspector knows up to 2" in run.stderr
+    assert "the database has schema version 7, this inspector knows up to 3" in run.stderr
     assert "Traceback" not in run.stderr
     process = line.start("check", "--config", line.config, "--json")
     found = {row["what"]: row for row in json.loads(process.communicate(timeout=60)[0])["checks"]}
