@@ -181,7 +181,11 @@ def full_disk(line: Service, measured: Measured) -> None:
             file.write(bytes(65_536))
     since_s = time.time()
     try:
-        until(lambda: "held in memory" in line.journal(f"--unit {DECIDE}", since_s - 1), 20, "nobody noticed")
+        until(
+            lambda: "its lines wait in memory" in line.journal(f"--unit {DECIDE}", since_s - 1),
+            20,
+            "nobody noticed",
+        )
         known = len(line.reader.update())
         time.sleep(3)
         assert len(line.reader.update()) == known

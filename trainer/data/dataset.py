@@ -12,7 +12,6 @@ from PIL import Image
 
 from inspector.errors import InputError
 from inspector.images import IMAGE_ENDINGS, ImageFault, read_mono, read_size
-from inspector.names import printable
 from inspector.values import Pixels
 from trainer.data.faults import Complain, DataError, Fault, refuse
 
@@ -133,7 +132,7 @@ def find_images(folder: Path) -> dict[str, Path]:
     """File name → path of every image in `folder`, sorted.
 
     Hidden files are not images: macOS writes `._a.jpg` beside `a.jpg` on foreign disks. Raises InputError if the
-    folder has none, or one whose name is not UTF-8.
+    folder has none.
     """
     try:
         paths = sorted(path for path in folder.iterdir() if is_image(path))
@@ -141,10 +140,6 @@ def find_images(folder: Path) -> dict[str, Path]:
         raise InputError(f"{folder}: {error.strerror}") from None
     if not paths:
         raise InputError(f"{folder}: no images here (looked for {', '.join(sorted(IMAGE_ENDINGS))})")
-    for path in paths:
-        if printable(path.name) != path.name:
-            text = "its name is not UTF-8, which split files and cards could not hold: rename it and its label"
-            raise InputError(f"{folder}/{printable(path.name)}: {text}")
     return {path.name: path for path in paths}
 
 

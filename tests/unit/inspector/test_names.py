@@ -55,26 +55,6 @@ def test_an_argument_of_any_trainer_command(command: str, capsys: pytest.Capture
     assert line.startswith(f"trainer {command}: error: st?hl: is not UTF-8")
 
 
-def test_an_image_of_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By every command that reads one, before any work."""
-    for folder in ("images", "masks"):
-        (tmp_path / folder).mkdir()
-        for name in ("1.png", f"{BAD}.png"):
-            cv2.imwrite(str(tmp_path / folder / "1.png"), np.zeros((64, 64), np.uint8))
-            (tmp_path / folder / name).write_bytes((tmp_path / folder / "1.png").read_bytes())
-    write_engine(tmp_path / "engine", height=64, width=64)
-    data, engine = str(tmp_path), str(tmp_path / "engine")
-    for arguments in (
-        ["check-data", data],
-        ["split", data, "--out", str(tmp_path / "split.json")],
-        ["evaluate", engine, "--data", data],
-    ):
-        assert trainer_cli.main(arguments) == 2
-        (line,) = [each for each in capsys.readouterr().err.splitlines() if "lists names only" not in each]
-        assert re.match(r"trainer [a-z-]+: error: ", line)
-        assert "images/st?hl.png: its name is not UTF-8" in line
-
-
 def config_in(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     write_engine(folder / "engine", height=64, width=64)
