@@ -1,11 +1,8 @@
 """Names that are not UTF-8 are one line, wherever they come from."""
 
 import os
-import re
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from inspector import cli
