@@ -55,7 +55,9 @@ class CaptureCount:
 
     def keep(self, captured: int, next_ns: int, next_mm: float, height: int) -> None:
         """Note the frames captured so far and where the next one begins; cheap enough for every frame."""
-        _RECORD.pack_into(self._memory, self._place, self._epoch, captured, next_ns, next_mm, height)
+        # One copy: pack_into fills the place with zeros first; a reader or a kill in between would find no record.
+        record = _RECORD.pack(self._epoch, captured, next_ns, next_mm, height)
+        self._memory[self._place : self._place + _RECORD.size] = record
 
     def close(self) -> None:
         """Close the file, which stays."""

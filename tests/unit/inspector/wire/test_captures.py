@@ -1,5 +1,7 @@
 """Counts of captured frames that outlive the processes."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,28 @@ def test_an_end_is_confirmed_to_its_ingest_only(tmp_path: Path) -> None:
     assert not confirmed(tmp_path, "top", 8)
     forget_confirmed(tmp_path, ["top", "bottom"])
     assert not confirmed(tmp_path, "top", 7)
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from inspector.wire.captures import CaptureCount
+count = CaptureCount(Path(sys.argv[1]), "top", 7)
+for captured in range(1, 10**9):
+    count.keep(captured, captured, 1.0, 64)
+    if captured == 1:
+        print("counts", flush=True)
+"""
+
+
+def test_a_reader_beside_the_writer_always_finds_the_record(tmp_path: Path) -> None:
+    """A kill in the middle of a write leaves a record, too: frames of an ingest without one have no verdict."""
+    command = [sys.executable, "-c", _WRITER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        try:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            found = {len(captured_by_ingests(tmp_path, "top")) for _ in range(20_000)}
+        finally:
+            writer.kill()
+    assert found == {1}
