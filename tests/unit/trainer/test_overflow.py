@@ -17,6 +17,7 @@ from trainer.build.gpu_onnx import write_gpu_onnx
 from trainer.build.onnx_overflow import guard_ends, watch_activations
 from trainer.build.onnx_torch import OnnxModule
 from trainer.build.openvino import build_openvino
+from trainer.build.openvino_overflow import LOG_OF_SLOPE
 from trainer.build.request import BuildRequest
 from trainer.export.onnx_file import write_onnx
 from trainer.models.contract import InspectionNet
@@ -200,3 +201,8 @@ def test_the_model_that_comes_with_the_project_answers_as_before(tmp_path: Path)
     ]
     for before, after in zip(*answers, strict=True):
         assert np.array_equal(before, after)
+
+
+def test_a_relu_makes_no_denormal_numbers() -> None:
+    """A CPU is many times slower on them: a small activation times the slope stays a normal fp32 number."""
+    assert np.exp(LOG_OF_SLOPE) * 1e-4 > np.finfo(np.float32).tiny
