@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
-from inspector.config.strip import StripSettings
+from inspector.config.strip import CameraPosition, StripSettings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.core.tiling import Fit
 from inspector.errors import ConfigError
@@ -500,6 +500,27 @@ class LineConfig(BaseSettings):
         for name in self.strip.cameras if self.strip is not None and not self.replay else ():
             if name not in self.cameras:
                 raise ValueError(f"strip.cameras.{name}: no such camera; there is {', '.join(self.cameras)}")
+        return self
+
+    @model_validator(mode="after")
+    def _camera_with_the_encoder(self) -> "LineConfig":
+        position = None if self.strip is None or self.replay else self.strip.position
+        if not isinstance(position, CameraPosition):
+            return self
+        source = self.cameras.get(position.camera)
+        if source is None:
+            known = ", ".join(self.cameras)
+            raise ValueError(f"strip.position.camera: no camera {position.camera}; there is {known}")
+        if isinstance(source, GenicamSettings) and source.encoder_chunk is None:
+            raise ValueError(
+                f"strip.position.camera: cameras.{position.camera} has no encoder_chunk, the chunk feature with "
+                "the encoder's count"
+            )
+        if not isinstance(source, GenicamSettings | PythonSettings):
+            raise ValueError(
+                f"strip.position.camera: the frames of cameras.{position.camera} carry no count: a source of type "
+                f"genicam or python can, {source.type} cannot"
+            )
         return self
 
     @classmethod

@@ -65,7 +65,23 @@ class TextPosition(BaseModel):
         return Scale(self.mm_per_count, self.counter_range)
 
 
-PositionSettings = Annotated[ModbusPosition | TextPosition, Field(discriminator="type")]
+class CameraPosition(BaseModel):
+    """The encoder's count that the frames of one camera carry."""
+
+    model_config = STRICT
+    type: Literal["camera"]
+    camera: Annotated[str, Field(min_length=1)]
+    mm_per_count: Factor = 1.0
+    """Negative for a counter that counts down while the strip runs forward."""
+    counter_range: Positive | None = 2.0**32
+    """Counts after which the counter begins at 0 again."""
+
+    def scale(self) -> Scale:
+        """How the counter counts."""
+        return Scale(self.mm_per_count, self.counter_range)
+
+
+PositionSettings = Annotated[ModbusPosition | TextPosition | CameraPosition, Field(discriminator="type")]
 
 
 class RollSettings(BaseModel):

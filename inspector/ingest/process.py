@@ -13,6 +13,7 @@ import zmq
 
 from inspector.config.line import LoadedConfig
 from inspector.config.recipe import LoadedRecipe, load_recipe
+from inspector.config.strip import CameraPosition
 from inspector.core.flow import CHUNK_FRAMES, RECORDING_CHUNK_S
 from inspector.core.picture import PictureCheck
 from inspector.engine.manifest import read_manifest
@@ -159,7 +160,9 @@ class Announcer:
         if self._strip is not None and capture.position_mm is None:
             at_ns = captured_monotonic_ns - _age_ns(capture.captured_ns)
             length_mm = self._height * self._mm_per_px
-            position_mm, place, of_book, plan = self._strip.locate(at_ns, length_mm, position_mm)
+            position_mm, place, of_book, plan = self._strip.locate(
+                at_ns, length_mm, position_mm, capture.encoder_count
+            )
             coil, recipe = of_book or coil, plan or recipe
         self._next_mm, self._next_ns = position_mm + self._height * self._mm_per_px, captured_ns
         if self._places is not None:
@@ -350,7 +353,10 @@ def _open_strip(config: LoadedConfig, camera: str) -> StripReader | None:
         return None
     # A plan that was changed since its coil started is not handed on: decide could not judge by it.
     plans = config.plans().identities
-    return StripReader(line.links, line.strip.speeds(), line.strip.camera(camera).offset_along_mm, plans)
+    position = line.strip.position
+    carried = position.scale() if isinstance(position, CameraPosition) and position.camera == camera else None
+    offset_mm = line.strip.camera(camera).offset_along_mm
+    return StripReader(line.links, line.strip.speeds(), offset_mm, plans, carried)
 
 
 def slots_for(frame_bytes: int, batch: int) -> int:

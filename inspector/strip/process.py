@@ -131,7 +131,10 @@ class Strip:
             start, count = before.samples[-1], before.count
         odometer = Odometer(settings.position.scale(), settings.speeds(), start, count)
         thread = PositionThread(
-            open_position(settings.position), odometer, self._track, described(settings.position)
+            open_position(settings.position, self._config.line),
+            odometer,
+            self._track,
+            described(settings.position),
         )
         thread.start()
         stack.callback(thread.close)
