@@ -131,6 +131,8 @@ class StripSettings(BaseModel):
     max_speed_mm_s: Positive = 35_000.0
     """A counter that moves faster has jumped."""
     cameras: dict[str, CameraPlace] = {}
+    http_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port for coil orders over HTTP from programs on this PC; None takes none."""
     head_offset_mm: float = 0.0
     """Way of a coil's head from where its start is said to the zero of the positions."""
     join_along_mm: Positive = 20.0

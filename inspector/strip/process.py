@@ -26,6 +26,7 @@ from inspector.strip.accounts import LEAST_WAIT_S, Accounts
 from inspector.strip.coil_records import CoilRecords, strip_key
 from inspector.strip.coil_registers import CoilRegistersThread
 from inspector.strip.desk import CoilDesk
+from inspector.strip.http_orders import HttpOrders
 from inspector.strip.journal import Journal, RunBegan
 from inspector.strip.level2 import Level2Link
 from inspector.strip.log_tail import LogTail
@@ -104,6 +105,10 @@ class Strip:
         self._recorded: dict[int, tuple[object, ...]] = {}
         self._orders = Orders(settings.folder, self.desk, self.status)
         stack.callback(self._orders.close)
+        if settings.http_port is not None:
+            http = HttpOrders(settings.http_port, self.desk, self.status)
+            http.start()
+            stack.callback(http.close)
         self._level2: Level2Link | None = None
         if settings.level2 is not None:
             self._level2 = Level2Link(settings.level2, self.desk, self.results)

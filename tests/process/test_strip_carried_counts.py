@@ -36,7 +36,7 @@ def send_frames(camera: GigeCamera, ended: threading.Event) -> None:
 
 
 def test_frames_lie_where_their_counts_say_also_without_the_strip_process(tmp_path: Path) -> None:
-    """0→20 m/s→0→reverse over a wrap of the counter; the strip process is killed on the way: no frame is 1 mm off."""
+    """0→20 m/s→0→reverse over a wrap of the counter; the strip process is killed: no frame is 1 mm off."""
     needs_aravis()
     line = LineUnderTest(tmp_path, (ROWS, COLUMNS))
     (tmp_path / "recipe.toml").write_text(

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from inspector.core.strip.clusters import densest
 from inspector.core.strip.surface import SurfaceDefect
 
 WINDOW_MM: Final = 1000.0
@@ -51,8 +52,13 @@ class CoilRule(msgspec.Struct, frozen=True):
     max_per_m: int | None = None
     max_length_mm: float | None = None
     """Longest single defect."""
+    max_width_mm: float | None = None
+    """Widest single defect."""
     max_area_mm2: float | None = None
     """Largest single defect."""
+    cluster_mm: float | None = None
+    """Side of the square in which `max_in_cluster` counts."""
+    max_in_cluster: int | None = None
 
 
 class CoilRules(msgspec.Struct, frozen=True):
@@ -160,12 +166,27 @@ def _broken(rule: CoilRule, rated: Sequence[RatedDefect], rules: CoilRules, shap
     if rule.max_per_coil is not None and len(counted) > rule.max_per_coil:
         why.append(f"{len(counted)} {what}: over {rule.max_per_coil} in a coil")
     if rule.max_per_m is not None:
-        most, at_mm = _densest(counted)
+        most, at_mm = _fullest_metre(counted)
         if most > rule.max_per_m:
             why.append(f"{most} {what} in a metre from {at_mm / 1000:.1f} m: over {rule.max_per_m}")
+    if rule.cluster_mm is not None and rule.max_in_cluster is not None:
+        cluster = densest([d.from_head_mm for d in counted], [d.across_mm for d in counted], rule.cluster_mm)
+        if cluster.count > rule.max_in_cluster:
+            why.append(
+                f"{cluster.count} {what} within {rule.cluster_mm:g} mm from {cluster.along_mm / 1000:.2f} m, "
+                f"{cluster.across_mm:.0f} mm across: over {rule.max_in_cluster}"
+            )
+    return why + _singles(rule, counted)
+
+
+def _singles(rule: CoilRule, counted: Sequence[RatedDefect]) -> list[str]:
+    """What is wrong with single defects."""
+    why: list[str] = []
     for each in counted:
         if rule.max_length_mm is not None and each.length_mm > rule.max_length_mm:
             why.append(_single(each, f"{each.length_mm:,.0f} mm long: over {rule.max_length_mm:,.0f} mm"))
+        if rule.max_width_mm is not None and each.width_mm > rule.max_width_mm:
+            why.append(_single(each, f"{each.width_mm:,.0f} mm wide: over {rule.max_width_mm:,.0f} mm"))
         if rule.max_area_mm2 is not None and each.area_mm2 > rule.max_area_mm2:
             why.append(_single(each, f"{each.area_mm2:,.0f} mm²: over {rule.max_area_mm2:,.0f} mm²"))
     return why
@@ -175,7 +196,7 @@ def _single(defect: RatedDefect, why: str) -> str:
     return f"{defect.name} at {defect.from_head_mm / 1000:.2f} m, {defect.across_mm:.0f} mm across, {why}"
 
 
-def _densest(counted: Sequence[RatedDefect]) -> tuple[int, float]:
+def _fullest_metre(counted: Sequence[RatedDefect]) -> tuple[int, float]:
     """(most defects in a metre, where that metre begins)."""
     first, most, at_mm = 0, 0, 0.0
     for last, each in enumerate(counted):
