@@ -655,7 +655,7 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
             "records": line.records.model_copy(
                 update={"url": _absolute_url(line.records.url, base / line.sinks.out, base)}
             ),
-            "strip": line.strip and line.strip.model_copy(update={"folder": base / line.strip.folder}),
+            "strip": line.strip and line.strip.absolute(base),
             "links": base / line.links,
             "view": line.view.model_copy(update={"keys": line.view.keys and base / line.view.keys}),
             "page": line.page.model_copy(

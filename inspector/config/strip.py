@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from inspector.config.level2 import CoilRegisters, Level2Settings
 from inspector.config.plc import STRICT, Address, Factor, NumberType, PlcSettings, Positive, Register
 from inspector.core.rules import Seen
+from inspector.core.strip.edges import EdgeFinder
 from inspector.core.strip.odometer import Scale, Speeds
 
 
@@ -110,6 +111,19 @@ class CameraPlace(BaseModel):
     mirrored: bool = False
     """The first column is the one furthest across: the camera looks from below, or hangs the other way round."""
     side: Literal["top", "bottom"] = "top"
+    edges: Literal["dark", "bright"] | None = None
+    """What is beside the strip in this camera's pictures; the strip's edges are then found in each frame. None
+    looks for none."""
+
+    calibration: Path | None = None
+    """File made by `inspector calibrate` that corrects this camera's pictures; None leaves them as they are."""
+
+    def edge_finder(self, mm_per_px_across: float) -> EdgeFinder | None:
+        """Finds this camera's edges, at the recipe's scale unless it has its own; None if it looks for none."""
+        if self.edges is None:
+            return None
+        scale = self.mm_per_px_across or mm_per_px_across
+        return EdgeFinder(scale, self.offset_across_mm, self.mirrored, self.edges == "bright")
 
     def seen(self) -> Seen:
         """How the camera sees the strip."""
@@ -156,6 +170,14 @@ class StripSettings(BaseModel):
     def speeds(self) -> Speeds:
         """The limits of the states."""
         return Speeds(self.standstill_mm_s, self.threading_mm_s, self.max_speed_mm_s)
+
+    def absolute(self, base: Path) -> "StripSettings":
+        """The same with paths that start at the config's folder."""
+        cameras = {
+            name: place.model_copy(update={"calibration": place.calibration and base / place.calibration})
+            for name, place in self.cameras.items()
+        }
+        return self.model_copy(update={"folder": base / self.folder, "cameras": cameras})
 
     def camera(self, name: str) -> CameraPlace:
         """The place of a camera; the line's zero if none is given."""

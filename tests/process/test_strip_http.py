@@ -62,9 +62,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def test_a_coil_starts_and_ends_and_inspector_coil_shows_the_same(client: Client) -> None:
     """An order that comes twice is done once, also over a kill of the strip process."""
     code, started = client.ask(
-        "POST", "/coil/start", {"id": "H-1", "grade": "DC04", "width_mm": 1500, "position_mm": 1000}
+        "POST", "/coil/start", {"id": "H-1", "grade": "DC04", "width_mm": 1500, "position_mm": -3000}
     )
-    assert (code, started["id"], started["position_mm"]) == (200, "H-1", 1000)
+    assert (code, started["id"], started["position_mm"]) == (200, "H-1", -3000)
     client.strip.kill()
     client.strip.start()
     wait(client.answers, "it serves again")
@@ -75,7 +75,7 @@ def test_a_coil_starts_and_ends_and_inspector_coil_shows_the_same(client: Client
     assert code == 200
     assert by_http == by_command
     assert [(each["id"], each["end_mm"]) for each in by_http["coils"]] == [("H-1", None)]
-    assert client.ask("POST", "/coil/end", {"position_mm": 3000}) == (
+    assert client.ask("POST", "/coil/end", {"position_mm": -1000}) == (
         200,
         {"number": 1, "id": "H-1", "length_mm": 2000},
     )

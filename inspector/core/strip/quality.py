@@ -97,6 +97,8 @@ class RatedDefect(msgspec.Struct, frozen=True):
     severity: int
     score: float
     cameras: tuple[str, ...]
+    edge_mm: float | None = None
+    """From its border to the strip's nearer edge; None where no edge was found."""
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -122,6 +124,7 @@ def rate(defect: SurfaceDefect, rules: CoilRules, shape: CoilShape) -> RatedDefe
         1 + sum(defect.area_mm2 >= limit for limit in limits),
         round(defect.score, 3),
         tuple(sorted(defect.cameras)),
+        defect.edge_mm,
     )
 
 
@@ -210,7 +213,10 @@ def _fullest_metre(counted: Sequence[RatedDefect]) -> tuple[int, float]:
 def in_zone(defect: RatedDefect, zone: Zone, rules: CoilRules, shape: CoilShape) -> bool:
     """Whether a defect lies in a part of the coil."""
     if zone in (Zone.EDGE, Zone.CENTRE):
-        near_mm = min(defect.across_mm - shape.left_mm, shape.right_mm - defect.across_mm) - defect.width_mm / 2
+        near_mm = defect.edge_mm
+        if near_mm is None:
+            centre_mm = min(defect.across_mm - shape.left_mm, shape.right_mm - defect.across_mm)
+            near_mm = centre_mm - defect.width_mm / 2
         return (near_mm < rules.edge_mm) == (zone is Zone.EDGE)
     head = defect.from_head_mm < rules.head_mm
     tail = defect.from_head_mm >= shape.end_mm - shape.start_mm - rules.tail_mm

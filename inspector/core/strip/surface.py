@@ -93,6 +93,8 @@ class SurfaceDefect:
         self._areas = {key: area_mm2}
         self._boxes = {key: box}
         self._twice = False
+        self.edge_mm: float | None = None
+        """From its border to the strip's nearer edge; None where no edge was found."""
         self.cameras = {key[0]}
 
     @property
@@ -119,6 +121,11 @@ class SurfaceDefect:
     def width_mm(self) -> float:
         """Across the strip."""
         return self.box.right_mm - self.box.left_mm
+
+    def note_edge(self, edge_mm: float | msgspec.UnsetType) -> None:
+        """One part's distance to the edge: the smallest one counts."""
+        if not isinstance(edge_mm, msgspec.UnsetType):
+            self.edge_mm = edge_mm if self.edge_mm is None else min(edge_mm, self.edge_mm)
 
     def add(self, key: tuple[str, int, str], box: Box, area_mm2: float, score: float) -> None:
         """One more part, of the same view or another."""
@@ -200,10 +207,12 @@ class Surface:
             known = self._elsewhere(defect.name, view.side, verdict.camera, box, again=again)
         if known is not None:
             known.add(key, box, defect.area_mm2, defect.score)
+            known.note_edge(defect.edge_mm)
             self._by_key[key] = known
             self._register(known, box)
             return None
         made = SurfaceDefect(defect.name, view.side, key, box, defect.area_mm2, defect.score)
+        made.note_edge(defect.edge_mm)
         self.defects.append(made)
         self._by_key[key] = made
         self._register(made, box)
