@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from inspector.core.strip.widths import Widths
 from inspector.values import Decision, Defect, Verdict
 
 ACROSS_MM: Final = 5.0
@@ -181,6 +182,7 @@ class Surface:
         self._frames = {camera: Frames() for camera in views}
         self._buckets: dict[tuple[str, int], list[SurfaceDefect]] = {}
         self._by_key: dict[tuple[str, int, str], SurfaceDefect] = {}
+        self._edges = {camera: Widths() for camera in views}
         self.defects: list[SurfaceDefect] = []
         self.newest_mm: dict[str, float] = {}
 
@@ -194,6 +196,8 @@ class Surface:
         self.newest_mm[verdict.camera] = max(start_mm, self.newest_mm.get(verdict.camera, start_mm))
         place = verdict.strip
         again = not isinstance(place, msgspec.UnsetType) and place.overlap_mm > 0
+        if not isinstance(place, msgspec.UnsetType):
+            self._edges[verdict.camera].add(start_mm, place)
         found = [self._add_defect(verdict, defect, view, again=again) for defect in verdict.defects]
         return [defect for defect in found if defect is not None]
 
@@ -243,6 +247,13 @@ class Surface:
         """Frames of all cameras whose first row lies in this stretch, by decision."""
         return sum((frames.counts(start_mm, end_mm) for frames in self._frames.values()), Counter[Decision]())
 
+    def width_mm(self, start_mm: float, end_mm: float) -> float | None:
+        """The strip's width in this stretch: between the edges that the cameras found; None without both."""
+        found = [edges.between(start_mm, end_mm) for edges in self._edges.values()]
+        lefts = [left for left, _ in found if left is not None]
+        rights = [right for _, right in found if right is not None]
+        return max(rights) - min(lefts) if lefts and rights else None
+
     def uninspected(self, start_mm: float, end_mm: float) -> list[tuple[float, float]]:
         """Stretches that at least one camera has not inspected, in order."""
         missing: list[tuple[float, float]] = []
@@ -271,6 +282,8 @@ class Surface:
             self._register(each, each.box)
         for frames in self._frames.values():
             frames.forget(before_mm)
+        for edges in self._edges.values():
+            edges.forget(before_mm)
 
 
 def gaps_across(views: Mapping[str, View]) -> list[tuple[str, float, float]]:
