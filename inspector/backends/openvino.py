@@ -128,7 +128,7 @@ class OpenVinoBackend(Backend):
         self._work.put((ticket, frames))
 
     def _serve(self, request: Any) -> None:
-        """Run one request in a thread: OpenVINO does not call its callback for a failed inference, but a wait raises."""
+        """Serve one request in a thread: OpenVINO calls no callback for a failed inference, but a wait raises."""
         while (work := self._work.get()) is not None:
             ticket, frames = work
             started = time.perf_counter()

@@ -93,14 +93,14 @@ class TensorRtNetwork:
         return engine
 
     def bind(self, buffers: DeviceBuffers, frames: int, stream: int) -> Enqueue:  # noqa: ARG002 (of the seam)
-        """Create a context for this batch size and these addresses; neither may change, because a graph captures both."""
+        """Create a context for this batch size and these addresses; neither may change once a graph has them."""
         if self._engine is None:
             raise DeviceError(f"{self._plan}: the engine is closed")
         place = len(self._contexts)
         context = self._engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
         if context is None:
             raise DeviceError(f"no execution context: {self._errors.told()}")
-        # Referenced only from here, so that an `enqueue` still in use does not keep its context alive after `close`.
+        # The only reference, so that an `enqueue` still in use does not keep its context alive after `close`.
         self._contexts.append(context)
         context.set_device_memory(self._scratch, self._scratch_bytes)
         shape = (frames, self._manifest.height, self._manifest.width)

@@ -75,7 +75,7 @@ class TensorRtErrors(trt.IErrorRecorder):
             self._overflowed = False
 
     def get_num_errors(self) -> int:
-        """Return the number of kept errors. The bindings look for this name; the base class's `num_errors` calls it."""
+        """Return the number of kept errors. The bindings call it by this name, through `num_errors`."""
         return len(self._errors)
 
     def get_error_code(self, arg0: SupportsInt) -> trt.ErrorCodeTRT:

@@ -25,7 +25,7 @@ VERSION_COMPATIBLE: Final = "version_compatible"
 
 
 def installed_version(folder: Path) -> str:
-    """Return the installed version; raises EngineError when TensorRT is missing or of an unchecked major version."""
+    """Return the installed version; raises EngineError if TensorRT is missing or its major version unchecked."""
     try:
         version = str(import_module("tensorrt").__version__)
     except (ImportError, OSError, AttributeError) as error:

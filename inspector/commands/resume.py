@@ -64,11 +64,13 @@ def _read(log: Path, camera: str, *, keep_all: bool) -> tuple[list[Verdict], int
             try:
                 verdict = decoder.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise InputError(f"{log}: line {number + 1} is no verdict ({error}): replay anew") from None
+                raise InputError(
+                    f"{log}: line {number + 1} is not a verdict ({error}): start a new replay"
+                ) from None
             if (verdict.camera, verdict.frame_id) != (camera, number):
                 raise InputError(
                     f"{log}: line {number + 1} is frame {verdict.frame_id} of camera {verdict.camera}, expected "
-                    f"frame {number} of {camera}: replay anew"
+                    f"frame {number} of {camera}: start a new replay"
                 )
             if not keep_all and not OF_THE_BREAK.isdisjoint(verdict.codes):
                 break
@@ -89,7 +91,7 @@ def _check_identity(line: LineConfig, log: Path, verdicts: list[Verdict]) -> Non
         ("recipe", inspected.recipe, recipe.identity),
     ):
         if then != now:
-            raise InputError(f"{log}: made with {what} {then}, which is {now} now: replay anew")
+            raise InputError(f"{log}: made with {what} {then}, which is {now} now: start a new replay")
 
 
 def _warm_up_start(verdicts: list[Verdict]) -> int:

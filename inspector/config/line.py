@@ -207,12 +207,12 @@ class SimulatorSettings(BaseModel):
     """Pace of a camera that does not wait (frames are shed when the line is behind); None runs as fast as the
     line takes frames."""
     strip_width: Annotated[int, Field(ge=64)] | None = None
-    """Columns of the strip, of which this camera sees `width` from `first_column` on; None is `width`."""
+    """Columns of the whole strip; this camera sees `width` of them from `first_column` on. None is `width`."""
     first_column: Annotated[int, Field(ge=0)] = 0
     mirrored: bool = False
-    """The camera's first column is the last one of what it sees."""
+    """The camera's first column is the last one of the part of the strip that it sees."""
     roll_period_px: Annotated[float, Field(ge=64.0)] | None = None
-    """Rows after which a roll leaves its mark again; None has no such roll."""
+    """Rows between two marks of a damaged roll; None simulates no such roll."""
     roll_missed_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
     """Share of a roll's turns without a mark."""
 
@@ -456,7 +456,7 @@ class LineConfig(BaseSettings):
     replay: bool = False
     """Set by `inspector replay` alone: ingest epochs and verdicts do not depend on when it runs."""
     resume_frames: Annotated[int, Field(ge=0)] | None = None
-    """Set by `inspector replay --resume` alone: so many frames of the source need not be inspected again."""
+    """Set only by `inspector replay --resume`: number of frames that already have verdicts."""
     identity: str | None = None
     """Set by a run alone: name and content hash of the config file that this one was resolved from."""
 

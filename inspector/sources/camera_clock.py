@@ -3,7 +3,7 @@
 from typing import Final
 
 _WINDOW_NS: Final = 10_000_000_000
-"""Length of one of the two windows over which the shortest delay is taken: crystals drift by at most 1 ms in it."""
+"""Length of one of the two windows that the shortest delay is taken from: crystals drift by at most 1 ms in it."""
 
 
 class CameraClock:

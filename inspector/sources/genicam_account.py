@@ -17,13 +17,13 @@ _IDS_16_BIT: Final = 65_535
 
 _STALL_FRAMES: Final = 3
 _STALL_S: Final = 1.0
-"""A longer time between two frames of a free-running camera means that it paused. It numbers only the frames that it
-captured, so its clock tells how many the pause has cost."""
+"""A longer time between two frames of a free-running camera means that it paused. It numbers only the frames that
+it captured, so its clock tells how many the pause has cost."""
 
 _BACK: Final = (2.0, 64)
 _FORTH: Final = (16.0, 4096)
-"""Largest likely step: a multiple of the frames expected in the time passed, plus a constant. A lower id is a 16-bit
-counter that wrapped, if that leaves few frames missing; a higher id is hardly ever a restarted counter."""
+"""Largest likely step: a multiple of the frames expected in the time passed, plus a constant. A lower id is a
+16-bit counter that wrapped, if that leaves few frames missing; a higher id is hardly ever a restarted counter."""
 
 _CLOCK_SET_S: Final = 2.0
 """Difference between two clocks from which one of them was set, seconds; a busy PC causes less."""

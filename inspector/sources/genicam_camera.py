@@ -23,8 +23,8 @@ _POP_US: Final = 100_000
 
 _CONTROL_S: Final = 5.0
 _CONTROL_TURN_S: Final = 0.25
-"""How long to ask for control of a camera, seconds. When the controlling program was killed, the camera waits 3 s for
-its heartbeat."""
+"""How long to ask for control of a camera, seconds. When the controlling program was killed, the camera waits 3 s
+for its heartbeat."""
 
 _SILENT_S: Final = 5.0
 """Silence after which a free-running camera is reopened, seconds: after a power cycle it no longer streams."""
@@ -111,7 +111,7 @@ class GenicamCamera:
 
     @staticmethod
     def _note_loss(_device: Any, gone: threading.Event) -> None:
-        """Note that the camera is gone. Aravis calls this in its own thread; a bound method would keep the camera open."""
+        """Note that the camera is gone. Aravis' thread calls this; a bound method would keep the camera open."""
         gone.set()
 
     def _format(self) -> Grey:

@@ -8,7 +8,7 @@ from inspector.config.line import FeatureValue
 from inspector.sources.genicam_library import aravis, glib_error
 
 _SAME: Final = 0.01
-"""Largest rounding of a real number by the camera, as a share: exposure times are multiples of its clock period."""
+"""Largest rounding of a real number by a camera, as a share: exposure times are multiples of its clock period."""
 
 _PLAIN_BELOW: Final = 1e15
 

@@ -8,8 +8,8 @@ import structlog
 from inspector.sources.genicam_library import aravis
 
 NO_ID: Final = 2**64 - 1
-"""The frame id of a buffer that is not filled yet. Aravis sets the id from a frame's first packet, so this one remains
-when that packet is lost."""
+"""The frame id of a buffer that is not filled yet. Aravis sets the id from a frame's first packet, so this one
+remains when that packet is lost."""
 
 _POOL_S: Final = 0.5
 _LEAST_BUFFERS: Final = 8
@@ -17,11 +17,11 @@ _POOL_BYTES: Final = 256 * 2**20
 """Buffers for half a second of frames, at least 8, in at most 256 MB: packets arrive even while Python is busy."""
 
 _SOCKET_FRAMES: Final = 8
-"""Frames that the kernel's socket buffer should hold, up to net.core.rmem_max. Aravis' default is one frame, and the
-kernel's own overhead takes half of it."""
+"""Frames that the kernel's socket buffer should hold, up to net.core.rmem_max. Aravis' default is one frame, and
+the kernel's own overhead takes half of it."""
 
 _LEAST_SOCKET_BYTES: Final = 2 * 2**20
-"""Smallest socket buffer. The kernel adds some hundred bytes to each packet, which matters for blocks of a few rows."""
+"""Smallest socket buffer. The kernel adds some hundred bytes per packet, which matters for blocks of few rows."""
 
 _RETENTION_FRAMES: Final = 4
 _LEAST_RETENTION_US: Final = 10_000

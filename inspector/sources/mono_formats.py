@@ -48,7 +48,7 @@ def _packed_12(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
 
 def _gige_10(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Unpack GigE Vision 1's Mono10Packed: each sample's upper bits in a byte, the lower bits of both between them."""
+    """Unpack GigE Vision 1's Mono10Packed: the upper bits of each sample in a byte, the lower bits between."""
     groups = data.reshape(-1, 3).astype(np.uint16)
     samples = np.empty((len(groups), 2), np.uint16)
     samples[:, 0] = (groups[:, 0] << 2) | (groups[:, 1] & 0x3)

@@ -19,7 +19,7 @@ class _Part:
 
 
 class RowGather:
-    """Joins rows into frames of `height` rows. Lost rows keep their place; every frame that lacks rows is a fault."""
+    """Joins rows into frames of `height` rows. Lost rows keep their place; a frame that lacks rows is a fault."""
 
     def __init__(self, height: int) -> None:
         self._height = height

@@ -170,7 +170,7 @@ def test_what_cannot_go_on_is_one_line(line: LineUnderTest, images: Path, tmp_pa
     log.write_bytes(b"".join([*lines[:10], *lines[11:]]))
     assert "line 11 is frame 11 of camera top, expected frame 10" in refused("--resume", out)
     log.write_bytes(b"".join([*lines[:10], b"{}\n", *lines[11:]]))
-    assert "line 11 is no verdict" in refused("--resume", out)
+    assert "line 11 is not a verdict" in refused("--resume", out)
     log.write_bytes(b"".join(lines))
     (out / "recipe.toml").write_text((out / "recipe.toml").read_text().replace("= 4", "= 5"))
     assert "made with recipe" in refused("--resume", out)
