@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "user": Command("inspector.commands.user", "add, remove or list accounts of the page", WATCH),
     "ack": Command("inspector.commands.ack", "list or acknowledge alarms", WATCH),
     "event": Command("inspector.commands.event", "note an event, such as a roll change", WATCH),
-    "coil": Command("inspector.commands.coil", "say that a coil starts or ends, or show the coils", WATCH),
+    "coil": Command("inspector.commands.coil", "report that a coil starts or ends, or show coils", WATCH),
     "swap": Command("inspector.commands.swap", "change the engine of a running line", WATCH),
     "report": Command("inspector.commands.report", "write the report of a run, a coil or the last hours", RESULTS),
     "review": Command("inspector.commands.review", "write reviewed frames as a data set", RESULTS),
