@@ -40,7 +40,7 @@ def parse(head: bytes, methods: Collection[str] = METHODS) -> Request:
     first, *lines = head[:-4].split(b"\r\n")
     request = _REQUEST.fullmatch(first)
     if request is None:
-        raise Refused(HTTPStatus.BAD_REQUEST, "this is no HTTP/1.1 request")
+        raise Refused(HTTPStatus.BAD_REQUEST, "not an HTTP/1.1 request")
     headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
     hosts = [value for name, value in headers if name == b"host"]
     # HTTP/1.0 has no Host header; browsers do not use HTTP/1.0.

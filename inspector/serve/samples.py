@@ -27,10 +27,10 @@ UNCERTAIN_SCORE: Final = 0.75
 """A frame is uncertain if its surest defect has a lower mean score, or if it was accepted with a defect."""
 
 MOST_OPEN: Final = 500
-"""Frames that wait for a review; the oldest random ones and rejects go first. About 200 MB."""
+"""Most frames that wait for a review, about 200 MB; the oldest random ones and rejects are dropped first."""
 
 QUEUED: Final = 4
-"""Frames that wait to be written."""
+"""Most frames that wait to be written."""
 
 log = structlog.get_logger()
 
@@ -75,12 +75,12 @@ class Sampler:
         if now_s < self._due[source]:
             return
         every_s = {"reject": REJECT_EVERY_S, "uncertain": UNCERTAIN_EVERY_S, "random": RANDOM_EVERY_S}[source]
-        # A fixed interval would meet the same place of every coil.
+        # A fixed interval would pick the same place of every coil.
         self._due[source] = now_s + every_s * self._random.uniform(0.7, 1.3)
         try:
             self._queue.put_nowait((source, seen))
         except queue.Full:
-            return  # the disk is slow: the next one that is due is tried
+            return  # the disk is slow: keep the next one that is due
 
     def _run(self) -> None:
         while (taken := self._queue.get()) is not None:

@@ -1,4 +1,4 @@
-"""The page's own database: accounts, sessions, audit, alarms, events and reviews. Results are never in it."""
+"""The page's own database: accounts, sessions, audit, alarms, events and reviews. It never holds results."""
 
 import os
 import sqlite3
@@ -94,7 +94,7 @@ CREATE UNIQUE INDEX one_review_per_sample ON reviews (sample_id) WHERE undone_ns
 
 
 class UnknownError(InputError):
-    """What was asked for is not there."""
+    """The requested object does not exist."""
 
 
 class Store:

@@ -52,7 +52,7 @@ class HttpOrders:
             code = HTTPStatus.OK if refused.again else HTTPStatus.CONFLICT
             return _json(code, {"again" if refused.again else "refused": str(refused)})
         except OSError as error:
-            why = f"the event cannot be written down: {error.strerror}: free some disk space"
+            why = f"the event cannot be written: {error.strerror}: free some disk space"
             return _json(HTTPStatus.INSUFFICIENT_STORAGE, {"refused": why})
         return _json(HTTPStatus.OK, done)
 

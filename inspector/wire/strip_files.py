@@ -1,7 +1,7 @@
-"""What the strip process hands to ingest: two small files in the links folder, read without waiting.
+"""Position and coils from the strip process to ingest: two small files in the links folder, read without waiting.
 
 `strip-track` holds the newest samples of the encoder and the generation of `strip-coils`, which is read again only
-when that changes. A reader may meet a half-written track: the checksum says so, and it keeps what it had.
+when that changes. A reader detects a half-written track by its checksum, and keeps the previous one.
 """
 
 import math
@@ -33,13 +33,13 @@ _VERSION: Final = 1
 _LONGEST: Final = _HEAD.size + TRACK_SAMPLES * _SAMPLE.size + _CHECK.size
 
 KNOWN_COILS: Final = 32
-"""Newest coils that ingest knows: reverse travel may bring back the one before."""
+"""Newest coils that ingest knows; reverse travel may bring an earlier one back."""
 
 log = structlog.get_logger()
 
 
 class CoilPlace(msgspec.Struct, frozen=True, array_like=True):
-    """One coil, as ingest needs it."""
+    """The part of a coil that ingest needs."""
 
     id: str
     start_mm: float
@@ -50,7 +50,7 @@ class CoilPlace(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Track(msgspec.Struct, frozen=True):
-    """What `strip-track` holds."""
+    """Content of `strip-track`."""
 
     samples: tuple[Sample, ...] = ()
     generation: int = 0
@@ -58,16 +58,16 @@ class Track(msgspec.Struct, frozen=True):
 
 
 class TrackWriter:
-    """Writes both files; only the strip process does."""
+    """Writes both files. Only the strip process uses it."""
 
     def __init__(self, folder: Path) -> None:
         """Open or create the track; raises OSError."""
         self._folder = folder
         self._file = os.open(folder / TRACK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        # What an earlier process left: a restart must not make the place unknown before the first reading.
+        # Start with the earlier process's samples, so that the position stays known until the first reading.
         before = read_track(folder) or Track()
         self._samples, self._count = list(before.samples), before.count
-        # A generation that no earlier process used, so that ingest reads the coils again.
+        # A generation that no earlier process has used, so that ingest reads the coils again.
         self._generation = time.monotonic_ns()
 
     @property
@@ -76,13 +76,13 @@ class TrackWriter:
         return self._samples
 
     def add(self, sample: Sample, count: float | None) -> None:
-        """Hand over one more sample."""
+        """Publish a sample."""
         self._samples = [*self._samples[-(TRACK_SAMPLES - 1) :], sample]
         self._count = count
         self._write()
 
     def coils(self, coils: Sequence[CoilPlace]) -> None:
-        """Hand over the coils, oldest first. Raises OSError."""
+        """Publish the coils, oldest first. Raises OSError."""
         write_whole(self._folder / COILS_NAME, msgspec.msgpack.encode(coils[-KNOWN_COILS:]), sync=False)
         self._generation += 1
         self._write()
@@ -99,7 +99,7 @@ class TrackWriter:
 
 
 def _head(content: bytes) -> tuple[int, int, float] | None:
-    """(samples, generation, counter); None for a half-written or foreign track."""
+    """Return (samples, generation, counter); None for a half-written or foreign track."""
     if len(content) < _HEAD.size:
         return None
     version, samples, generation, count = _HEAD.unpack_from(content)
@@ -112,7 +112,7 @@ def _head(content: bytes) -> tuple[int, int, float] | None:
 
 
 def decode_track(content: bytes) -> Track | None:
-    """The whole track; None for a half-written or foreign one."""
+    """Decode the whole track; None for a half-written or foreign one."""
     head = _head(content)
     if head is None:
         return None
@@ -126,7 +126,7 @@ def _sample(content: bytes, index: int) -> Sample:
 
 
 def _around(content: bytes, samples: int, clock_ns: int) -> list[Sample]:
-    """The samples before and after a time. It is near the newest one, so they are read from there."""
+    """Return the samples before and after a time, searching from the newest, because the time is recent."""
     later: list[Sample] = []
     for index in range(samples - 1, -1, -1):
         sample = _sample(content, index)
@@ -137,7 +137,7 @@ def _around(content: bytes, samples: int, clock_ns: int) -> list[Sample]:
 
 
 def read_track(folder: Path) -> Track | None:
-    """The track that a process before this one left; None without one or of before a restart of the PC."""
+    """Return an earlier process's track; None without one, or if the PC has restarted since."""
     try:
         track = decode_track((folder / TRACK_NAME).read_bytes())
     except FileNotFoundError:
@@ -148,7 +148,7 @@ def read_track(folder: Path) -> Track | None:
 
 
 class StripReader:
-    """One camera's end in ingest: where a frame lies, and on which coil."""
+    """Finds the position and the coil of one camera's frames, in ingest."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class StripReader:
     def locate(
         self, clock_ns: int, length_mm: float, counted_mm: float, count: int | None = None
     ) -> tuple[float, StripPlace, str | None, str]:
-        """(position of the first row, mark, coil, plan) of the frame captured at this time.
+        """Return (position of the first row, mark, coil, plan) of the frame captured at this time.
 
         `counted_mm` is where the frame lies if the strip process does not say, `count` the encoder's count that
         the frame carries. The plan is empty without a coil, and for one that the line does not judge by.
@@ -226,7 +226,7 @@ class StripReader:
         except FileNotFoundError:
             self._coils = []
         except (OSError, msgspec.DecodeError) as error:
-            log.warning("the coils cannot be read: frames get the coil known last", error=str(error))
+            log.warning("the coils cannot be read: frames get the last known coil", error=str(error))
         self._generation = generation
 
     def close(self) -> None:
