@@ -43,7 +43,7 @@ def look_at_cameras(config: LoadedConfig) -> str:
         place = strip.camera(name)
         calibrated = "" if place.calibration is None else f", corrects {_corrections(place.calibration, name)}"
         edges = "" if place.edges is None else ", finds edges"
-        told.append(f"{name} {view.side} {left_mm:g} to {right_mm:g} mm{calibrated}{edges}")
+        told.append(f"{name} ({view.side}) {left_mm:g} to {right_mm:g} mm{calibrated}{edges}")
     told += [
         f"NO CAMERA SEES the {side} from {from_mm:g} to {to_mm:g} mm across: see offset_across_mm in strip.cameras"
         for side, from_mm, to_mm in gaps_across(views)
