@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 for success, 1 for failed work, 2 for wrong usage, config or input, 130 for Ctrl-C.
     """
-    for stream in (sys.stdout, sys.stderr):  # file names may be no UTF-8, and a terminal may be less
+    for stream in (sys.stdout, sys.stderr):  # file names need not be UTF-8, and a terminal may not support it
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     return PROGRAM.main(argv)
