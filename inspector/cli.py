@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "bench": Command("inspector.commands.bench", "measure the engine, the line and its latency", PREPARE),
     "status": Command("inspector.commands.status", "show the state of the running line", WATCH),
     "serve": Command("inspector.commands.serve", "serve the operator's page", WATCH),
+    "mqtt": Command("inspector.commands.mqtt", "send results to an MQTT broker", WATCH),
     "user": Command("inspector.commands.user", "add, remove or list accounts of the page", WATCH),
     "ack": Command("inspector.commands.ack", "list or acknowledge alarms", WATCH),
     "event": Command("inspector.commands.event", "note an event, such as a roll change", WATCH),

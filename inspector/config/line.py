@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from inspector.config.buses import MqttSettings
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
 from inspector.config.strip import StripSettings
@@ -451,6 +452,8 @@ class LineConfig(BaseSettings):
     strip: StripSettings | None = None
     """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
     page: PageSettings = PageSettings()
+    mqtt: MqttSettings | None = None
+    """The broker of `inspector mqtt`."""
     links: Path = Field(default_factory=default_links)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; created for its owner only."""
     replay: bool = False
@@ -618,6 +621,16 @@ def _absolute_source(source: SourceSettings, base: Path) -> SourceSettings:
     return source.model_copy(update={"path": base / source.path})
 
 
+def _absolute_bus(bus: MqttSettings, name: str, base: Path, out: Path) -> MqttSettings:
+    """The settings of a bus with absolute paths."""
+    paths = {
+        key: base / value
+        for key in type(bus).model_fields
+        if key != "folder" and isinstance(value := getattr(bus, key), Path)
+    }
+    return bus.model_copy(update=paths | {"folder": base / (bus.folder or out / name)})
+
+
 def _absolute(line: LineConfig, base: Path) -> LineConfig:
     cameras = {name: _absolute_source(source, base) for name, source in line.cameras.items()}
     cache = line.backend.cache or _cache_folder()
@@ -637,6 +650,7 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
             "strip": line.strip and line.strip.model_copy(update={"folder": base / line.strip.folder}),
             "links": base / line.links,
             "view": line.view.model_copy(update={"keys": line.view.keys and base / line.view.keys}),
+            "mqtt": line.mqtt and _absolute_bus(line.mqtt, "mqtt", base, base / line.sinks.out),
             "page": line.page.model_copy(
                 update={
                     "folder": base / (line.page.folder or base / line.sinks.out / "page"),

@@ -1,26 +1,19 @@
 """Alarms: the line's findings with begin, end and acknowledgement; and events that people note."""
 
-import re
 import sqlite3
 import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 from inspector.errors import InputError
+from inspector.monitoring.client import alarm_key
 from inspector.serve.audit import note
 from inspector.serve.store import Store, UnknownError, rows
-
-_NUMBERS: Final = re.compile(r"\d[\d.,]*")
 
 _COLUMNS: Final = (
     "id, text, began_ns / 1000000 AS began_ms, ended_ns / 1000000 AS ended_ms, acknowledged_by, "
     "acknowledged_ns / 1000000 AS acknowledged_ms, note"
 )
-
-
-def alarm_key(finding: str) -> str:
-    """Return a finding without its numbers, which change while it stays the same alarm."""
-    return _NUMBERS.sub("#", finding)
 
 
 class Alarms:
