@@ -107,6 +107,9 @@ class StripPlace(msgspec.Struct, frozen=True):
     """Length of steel before the frame that no frame of its camera has shown."""
     coil_mm: float | None = None
     """Position of the first row from the coil's head; None without a coil."""
+    left_mm: float | msgspec.UnsetType = msgspec.UNSET
+    right_mm: float | msgspec.UnsetType = msgspec.UNSET
+    """Places of the strip's edges across; left out where edges are not looked for, or lie outside the picture."""
 
 
 class Uninspected(msgspec.Struct, frozen=True, array_like=True):
@@ -257,6 +260,8 @@ class Defect(msgspec.Struct, frozen=True):
     """Centre, along the strip."""
     score: float
     """Mean of 1 − p(normal) over the defect's pixels, 0..1."""
+    edge_mm: float | msgspec.UnsetType = msgspec.UNSET
+    """From the defect's border to the strip's nearer edge; left out where no edge was found."""
 
     def __post_init__(self) -> None:
         if self.kind < 1 or self.area_px < 1:

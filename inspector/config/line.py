@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from inspector.config.buses import MqttSettings
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
-from inspector.config.strip import StripSettings
+from inspector.config.strip import CameraPosition, StripSettings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.core.tiling import Fit
 from inspector.errors import ConfigError
@@ -505,6 +505,27 @@ class LineConfig(BaseSettings):
                 raise ValueError(f"strip.cameras.{name}: no such camera; there is {', '.join(self.cameras)}")
         return self
 
+    @model_validator(mode="after")
+    def _camera_with_the_encoder(self) -> "LineConfig":
+        position = None if self.strip is None or self.replay else self.strip.position
+        if not isinstance(position, CameraPosition):
+            return self
+        source = self.cameras.get(position.camera)
+        if source is None:
+            known = ", ".join(self.cameras)
+            raise ValueError(f"strip.position.camera: no camera {position.camera}; there is {known}")
+        if isinstance(source, GenicamSettings) and source.encoder_chunk is None:
+            raise ValueError(
+                f"strip.position.camera: cameras.{position.camera} has no encoder_chunk, the chunk feature with "
+                "the encoder's count"
+            )
+        if not isinstance(source, GenicamSettings | PythonSettings):
+            raise ValueError(
+                f"strip.position.camera: the frames of cameras.{position.camera} carry no count: a source of type "
+                f"genicam or python can, {source.type} cannot"
+            )
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -647,7 +668,7 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
             "records": line.records.model_copy(
                 update={"url": _absolute_url(line.records.url, base / line.sinks.out, base)}
             ),
-            "strip": line.strip and line.strip.model_copy(update={"folder": base / line.strip.folder}),
+            "strip": line.strip and line.strip.absolute(base),
             "links": base / line.links,
             "view": line.view.model_copy(update={"keys": line.view.keys and base / line.view.keys}),
             "mqtt": line.mqtt and _absolute_bus(line.mqtt, "mqtt", base, base / line.sinks.out),

@@ -187,6 +187,18 @@ def find_components(
     return Components(components, crowded)
 
 
+def between(candidates: Candidates, left_px: float, right_px: float) -> Candidates:
+    """The candidates between two columns of the frame: what lies beside the strip is no defect."""
+    width = candidates.mask.shape[1]
+    left, right = (round(min(max(px - candidates.x, 0), width)) for px in (left_px, right_px))
+    if not width or (left == 0 and right == width):
+        return candidates
+    mask = candidates.mask.copy()
+    mask[:, :left] = 0
+    mask[:, right:] = 0
+    return msgspec.structs.replace(candidates, mask=mask)
+
+
 def _regions(inside: Pixels, y0: int, height: int, min_area_px: Sequence[float]) -> Iterator[_Regions]:
     for kind in range(1, int(inside.max()) + 1):
         one_kind = (inside == kind).view(np.uint8)

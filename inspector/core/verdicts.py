@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 
 from inspector.core.continuity import Part, StripDefects
-from inspector.core.defects import Candidates, find_candidates, find_components
-from inspector.core.judge import NOT_CROWDED, judge, shorten
+from inspector.core.defects import Candidates, between, find_candidates, find_components
+from inspector.core.judge import NOT_CROWDED, edges_of, judge, shorten
 from inspector.core.ledger import Settled
 from inspector.core.rules import BoundRecipe
 from inspector.values import Announcement, Code, Decision, Inspection, Pixels, StripPlace, Uninspected, Verdict
@@ -102,12 +102,14 @@ class VerdictMaker:
         if result.segmentation is not None and result.pixels is not None:
             height, width = result.pixels.shape
             candidates = find_candidates(result.segmentation, height, width, recipe.score_thresholds)
+            if place is not None:
+                candidates = _on_the_strip(candidates, place, recipe)
             components = find_components(candidates, recipe.min_area_px, recipe.rejects)
             crowded = components.crowded
             parts = self._strip.follow(settled.frame_id, components.found)
         else:
             self._strip.follow(settled.frame_id, [])
-        judgement = judge(parts, announcement.position_mm, recipe, crowded)
+        judgement = judge(parts, announcement.position_mm, recipe, crowded, edges_of(place))
         if judgement.defects:
             judgement = shorten(judgement, self._quota.take(len(judgement.defects), now_ns))
         stage_ms = {
@@ -190,6 +192,14 @@ class VerdictMaker:
 def _contradiction(announcement: Announcement, result: Inspection) -> Uninspected | None:
     """Why a result cannot belong to this frame; None when it can."""
     return IMPOSSIBLE if result.received_ns < announcement.captured_monotonic_ns else None
+
+
+def _on_the_strip(candidates: Candidates, place: StripPlace, recipe: BoundRecipe) -> Candidates:
+    """Without what lies beside the strip, if its edges are known."""
+    edges = edges_of(place)
+    if edges is None:
+        return candidates
+    return between(candidates, *recipe.columns_px(*edges))
 
 
 def _strip(announcement: Announcement) -> StripPlace | msgspec.UnsetType:

@@ -18,8 +18,10 @@ from inspector.core.picture import PictureCheck
 from inspector.engine.manifest import read_manifest
 from inspector.errors import ConfigError, WorkError
 from inspector.folders import make_own_folder
+from inspector.ingest.corrected import corrected
 from inspector.ingest.dispatch import Dispatch, ViewPace
 from inspector.ingest.learned import LearnedLimits
+from inspector.ingest.on_strip import OnStrip, open_on_strip, open_optics
 from inspector.ingest.resume import files_so_far, keep_order, pass_over
 from inspector.repeated import Repeated
 from inspector.runtime.lock import hold_place
@@ -33,7 +35,6 @@ from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_p
 from inspector.wire.messages import Begin, End, Fault, Idle, News, Readings, encode
 from inspector.wire.pixel_ring import PixelRing
 from inspector.wire.positions import PlaceFile
-from inspector.wire.strip_files import StripReader
 
 FRAMES_LINGER_MS: Final = 500
 """How long to keep unsent frames for a missing worker at the end, ms; decide already knows their ids."""
@@ -100,7 +101,7 @@ class Announcer:
         learned: LearnedLimits | None = None,
         count: CaptureCount | None = None,
         measured: Measured | None = None,
-        strip: StripReader | None = None,
+        strip: OnStrip | None = None,
         mm_per_px_along: float | None = None,
     ) -> None:
         """`height` is the assumed frame height, px, until the first frame is read. `places` stores a live
@@ -159,7 +160,7 @@ class Announcer:
         if self._strip is not None and capture.position_mm is None:
             at_ns = captured_monotonic_ns - _age_ns(capture.captured_ns)
             length_mm = self._height * self._mm_per_px
-            position_mm, place, of_book, plan = self._strip.locate(at_ns, length_mm, position_mm)
+            position_mm, place, of_book, plan = self._strip.place(capture, at_ns, length_mm, position_mm)
             coil, recipe = of_book or coil, plan or recipe
         self._next_mm, self._next_ns = position_mm + self._height * self._mm_per_px, captured_ns
         if self._places is not None:
@@ -270,6 +271,7 @@ def main(config: LoadedConfig, camera: str) -> None:
     manifest = read_manifest(line.engine)
     batch = line.batch.frames(manifest.max_batch)
     settings = at_scale(line.cameras[camera], recipe.recipe.mm_per_px_along)
+    optics = open_optics(line, camera)
     source = open_source(settings)
     files = files_so_far(line.sinks.out) if line.resume_frames is not None else []
     keep_order(source, files)
@@ -310,7 +312,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 learned,
                 count,
                 source if isinstance(source, Measured) else None,
-                _open_strip(config, camera),
+                open_on_strip(config, camera, recipe.recipe.mm_per_px_across),
                 None if line.strip is None else line.strip.camera(camera).mm_per_px_along,
             )
             dispatch = Dispatch(
@@ -323,6 +325,8 @@ def main(config: LoadedConfig, camera: str) -> None:
                 line.frames.fit(manifest.height, manifest.width, manifest.map_stride),
             )
             captures = source.captures()
+            if optics is not None:
+                captures = corrected(captures, optics)
             announcer.begin(source.total())
             notifier.tell(**{READY: "1"})
             log.info("ingest started", source=line.cameras[camera].type)
@@ -342,15 +346,6 @@ def _first_height_px(source: Source, of_engine_px: int) -> int:
     engine's."""
     _, (height, _) = next(source.sizes(), ("", (of_engine_px, 0)))
     return height
-
-
-def _open_strip(config: LoadedConfig, camera: str) -> StripReader | None:
-    line = config.line
-    if line.strip is None:
-        return None
-    # A plan that was changed since its coil started is not handed on: decide could not judge by it.
-    plans = config.plans().identities
-    return StripReader(line.links, line.strip.speeds(), line.strip.camera(camera).offset_along_mm, plans)
 
 
 def slots_for(frame_bytes: int, batch: int) -> int:

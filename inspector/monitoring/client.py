@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from inspector.errors import WorkError
-from inspector.monitoring.http import LOOPBACK
+from inspector.monitoring.local_server import LOOPBACK
 from inspector.monitoring.state import LineState
 
 ANSWER_S: Final = 5.0

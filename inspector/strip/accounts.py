@@ -127,6 +127,7 @@ class Accounts:
         also = [(CoilVerdict.HOLD, mark.text(start_mm)) for mark in marks] if settings.hold_roll_marks else []
         judged = judge_coil(defects, settings.bind(), self._shape(coil, end_mm), uninspected_mm, also)
         frames = self._surface.frames(start_mm, end_mm)
+        width_mm = self._surface.width_mm(start_mm, end_mm)
         by = [by for by, (first, last) in self._judged_by.items() if last >= start_mm and first < end_mm]
         return CoilResult(
             number=coil.number,
@@ -159,6 +160,7 @@ class Accounts:
             recipes=tuple(sorted({recipe for _, recipe in by})),
             roll_marks=tuple(_in_coil(mark, start_mm, end_mm) for mark in marks),
             defects=_largest(judged.defects),
+            measured_width_mm=None if width_mm is None else round(width_mm, 1),
         )
 
     def close(self) -> None:

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import structlog
 
-from inspector.core.strip.coils import CoilData, EventRefusedError
+from inspector.core.strip.coils import EventRefusedError
 from inspector.folders import share_with_group
+from inspector.strip.coil_orders import OrderRefusedError, end_coil, start_coil
 from inspector.strip.desk import CoilDesk
 from inspector.wire.links import answers, socket_path
 
@@ -70,21 +71,17 @@ class Orders:
         try:
             match wanted:
                 case {"coil": "start", "data": dict(data)}:
-                    coil = self._desk.start(CoilData(**data), "command", wanted.get("position_mm"))
-                    return {"done": {"number": coil.number, "plan": coil.start.plan, "why": coil.start.plan_why,
-                                     "recipe": coil.start.recipe, "position_mm": coil.start_mm}}  # fmt: skip
+                    order = data | {"position_mm": wanted.get("position_mm")}
+                    return {"done": start_coil(self._desk, order, "command")}
                 case {"coil": "end"}:
-                    coil = self._desk.end(str(wanted.get("id") or ""), "command", wanted.get("position_mm"))
-                    length_mm = (coil.end_mm or coil.start_mm) - coil.start_mm
-                    return {"done": {"number": coil.number, "id": coil.id, "length_mm": length_mm}}
+                    order = {"id": wanted.get("id") or "", "position_mm": wanted.get("position_mm")}
+                    return {"done": end_coil(self._desk, order, "command")}
                 case {"coil": "status"}:
                     return {"done": self._status()}
-        except EventRefusedError as refused:
+        except (EventRefusedError, OrderRefusedError) as refused:
             return {"refused": str(refused)}
         except OSError as error:
             return {"refused": f"the event cannot be written: {error.strerror}: free some disk space"}
-        except TypeError as error:
-            return {"refused": str(error)}
         return {"refused": "an order is start, end or status"}
 
     def close(self) -> None:

@@ -8,10 +8,12 @@ from typing import Final, Protocol
 
 import structlog
 
-from inspector.config.strip import ModbusPosition, PositionSettings
+from inspector.config.line import GenicamSettings, LineConfig
+from inspector.config.strip import CameraPosition, ModbusPosition, PositionSettings
 from inspector.core.strip.odometer import Odometer, Reading
 from inspector.errors import WorkError
 from inspector.repeated import Repeated
+from inspector.strip.camera_position import CameraSource
 from inspector.strip.modbus_position import ModbusSource
 from inspector.strip.text_position import TextSource
 from inspector.wire.strip_files import TrackWriter
@@ -37,9 +39,15 @@ class PositionSource(Protocol):
         ...
 
 
-def open_position(settings: PositionSettings) -> PositionSource:
-    """Create the source that the settings describe. Raises InputError if a library is missing."""
-    return ModbusSource(settings) if isinstance(settings, ModbusPosition) else TextSource(settings)
+def open_position(settings: PositionSettings, line: LineConfig) -> PositionSource:
+    """The source that the settings describe. Raises InputError if a library is missing."""
+    if isinstance(settings, ModbusPosition):
+        return ModbusSource(settings)
+    if isinstance(settings, CameraPosition):
+        camera = line.cameras[settings.camera]
+        triggered = isinstance(camera, GenicamSettings) and camera.trigger == "encoder"
+        return CameraSource(line.links, triggered=triggered)
+    return TextSource(settings)
 
 
 class PositionThread:
@@ -128,4 +136,6 @@ def described(settings: PositionSettings) -> str:
     """Return a description of the source for logs and checks."""
     if isinstance(settings, ModbusPosition):
         return f"modbus {settings.host}:{settings.port}"
+    if isinstance(settings, CameraPosition):
+        return f"frames of camera {settings.camera}"
     return f"{settings.type} {settings.address}"

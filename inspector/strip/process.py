@@ -14,9 +14,8 @@ from inspector.config.strip import StripSettings
 from inspector.core.strip.coils import Coil
 from inspector.core.strip.odometer import Odometer, Sample
 from inspector.core.strip.periodic import Roll, RollMarks, period_mm
-from inspector.core.strip.surface import Surface, View, gaps_across
+from inspector.core.strip.surface import Surface, gaps_across
 from inspector.core.strip.track import place_at
-from inspector.engine.manifest import read_manifest
 from inspector.errors import ConfigError
 from inspector.folders import make_own_folder
 from inspector.runtime.lock import hold_place
@@ -26,12 +25,14 @@ from inspector.strip.accounts import LEAST_WAIT_S, Accounts
 from inspector.strip.coil_records import CoilRecords, strip_key
 from inspector.strip.coil_registers import CoilRegistersThread
 from inspector.strip.desk import CoilDesk
+from inspector.strip.http_orders import HttpOrders
 from inspector.strip.journal import Journal, RunBegan
 from inspector.strip.level2 import Level2Link
 from inspector.strip.log_tail import LogTail
 from inspector.strip.orders import Orders
 from inspector.strip.position import PositionThread, described, open_position
 from inspector.strip.results import Results
+from inspector.strip.views import camera_views
 from inspector.wire.positions import PlaceFile, newest_place
 from inspector.wire.strip_files import TrackWriter, read_track
 
@@ -104,6 +105,10 @@ class Strip:
         self._recorded: dict[int, tuple[object, ...]] = {}
         self._orders = Orders(settings.folder, self.desk, self.status)
         stack.callback(self._orders.close)
+        if settings.http_port is not None:
+            http = HttpOrders(settings.http_port, self.desk, self.status)
+            http.start()
+            stack.callback(http.close)
         self._level2: Level2Link | None = None
         if settings.level2 is not None:
             self._level2 = Level2Link(settings.level2, self.desk, self.results)
@@ -131,7 +136,10 @@ class Strip:
             start, count = before.samples[-1], before.count
         odometer = Odometer(settings.position.scale(), settings.speeds(), start, count)
         thread = PositionThread(
-            open_position(settings.position), odometer, self._track, described(settings.position)
+            open_position(settings.position, self._config.line),
+            odometer,
+            self._track,
+            described(settings.position),
         )
         thread.start()
         stack.callback(thread.close)
@@ -139,7 +147,7 @@ class Strip:
 
     def _open_accounts(self, plans: PlanSet) -> Accounts:
         settings, line = self._settings, self._config.line
-        views = _views(self._config, plans)
+        views = camera_views(self._config, plans)
         edges = [edge for view in views.values() for edge in view.across(0, view.width_px)]
         for side, from_mm, to_mm in gaps_across(views):
             log.warning(
@@ -250,22 +258,3 @@ def _start_mm(journal: Journal) -> float:
     places = [run.position_mm for run in journal.runs]
     places += [coil.start_mm if coil.end_mm is None else coil.end_mm for coil in journal.book.coils[-1:]]
     return max(places, default=0.0)
-
-
-def _views(config: LoadedConfig, plans: PlanSet) -> dict[str, View]:
-    line, recipe = config.line, plans.default.recipe
-    manifest = read_manifest(line.engine)
-    views = {}
-    for name in line.cameras:
-        place = (line.strip or StripSettings()).camera(name)
-        along = place.mm_per_px_along or recipe.mm_per_px_along
-        views[name] = View(
-            place.mm_per_px_across or recipe.mm_per_px_across,
-            along,
-            manifest.height * along,
-            manifest.width,
-            place.offset_across_mm,
-            place.mirrored,
-            place.side,
-        )
-    return views

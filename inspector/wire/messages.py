@@ -20,7 +20,7 @@ from inspector.values import (
     Working,
 )
 
-WIRE_VERSION: Final = 5
+WIRE_VERSION: Final = 6
 """Incremented when a header changes; a process refuses every other version."""
 
 IN_MESSAGE: Final = -1
