@@ -104,7 +104,7 @@ class VerdictMaker:
             candidates = find_candidates(result.segmentation, height, width, recipe.score_thresholds)
             components = find_components(candidates, recipe.min_area_px, recipe.rejects)
             crowded = components.crowded
-            parts = self._strip.follow(settled.frame_id, components.found)
+            parts = self._strip.follow(settled.frame_id, components.found, recipe.rejects)
         else:
             self._strip.follow(settled.frame_id, [])
         judgement = judge(parts, announcement.position_mm, recipe, crowded)

@@ -25,8 +25,8 @@ MAX_EPOCHS: Final = 16
 
 
 MAX_FRAME_ID: Final = 2**53
-"""A greater frame id is damaged: JSON readers and databases cannot hold all of them. A camera with a million frames
-a second needs 285 years to get there."""
+"""A greater frame id is damaged: JSON readers and databases cannot hold all of them. A camera with a million
+frames a second needs 285 years to get there."""
 
 MAX_UNHEARD: Final = 4_096
 """Most frames of an ingest that decide never heard of which get verdicts, the newest ones: more than the link and
