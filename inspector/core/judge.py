@@ -56,7 +56,7 @@ def judge(
     for part in parts:
         component = part.component
         total_mm2 = part.area_so_far_px * mm2_per_px
-        least_mm2 = min(recipe.min_area_mm2[kind] for kind in component.joined or (component.kind,))
+        least_mm2 = min(recipe.min_area_mm2[kind] for kind in part.kinds)
         if total_mm2 < least_mm2 or _too_small(part, recipe):
             continue
         defect = Defect(

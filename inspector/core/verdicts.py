@@ -17,7 +17,7 @@ SettledFrame = Settled[Announcement, Inspection]
 NO_RESULT: Final = Uninspected(Code.OVERDUE, "no result")
 
 IMPOSSIBLE: Final = Uninspected(
-    Code.RESULT_REFUSED, "result refused: the worker had it before the frame was captured"
+    Code.RESULT_REFUSED, "result refused: its times contradict the frame's, or each other"
 )
 
 DEFECTS_PER_SECOND: Final = 1_000.0
@@ -87,7 +87,7 @@ class VerdictMaker:
         announcement = settled.announcement or self._presumed(settled, now_ns)
         self._last = announcement
         result = settled.result
-        fault = settled.fault if result is None else result.fault or _contradiction(announcement, result)
+        fault = settled.fault if result is None else result.fault or _contradiction(announcement, result, now_ns)
         if result is None or fault is not None:
             verdict = self._uninspected(announcement, fault or NO_RESULT)
             return Outcome(verdict, total_ms=self._total_ms(settled, now_ns))
@@ -106,7 +106,7 @@ class VerdictMaker:
                 candidates = _on_the_strip(candidates, place, recipe)
             components = find_components(candidates, recipe.min_area_px, recipe.rejects)
             crowded = components.crowded
-            parts = self._strip.follow(settled.frame_id, components.found)
+            parts = self._strip.follow(settled.frame_id, components.found, recipe.rejects)
         else:
             self._strip.follow(settled.frame_id, [])
         judgement = judge(parts, announcement.position_mm, recipe, crowded, edges_of(place))
@@ -189,9 +189,16 @@ class VerdictMaker:
         )
 
 
-def _contradiction(announcement: Announcement, result: Inspection) -> Uninspected | None:
+def _contradiction(announcement: Announcement, result: Inspection, now_ns: int) -> Uninspected | None:
     """Why a result cannot belong to this frame; None when it can."""
-    return IMPOSSIBLE if result.received_ns < announcement.captured_monotonic_ns else None
+    in_order = (
+        announcement.captured_monotonic_ns
+        <= result.received_ns
+        <= result.submitted_ns
+        <= result.answered_ns
+        <= now_ns
+    )
+    return None if in_order else IMPOSSIBLE
 
 
 def _on_the_strip(candidates: Candidates, place: StripPlace, recipe: BoundRecipe) -> Candidates:
