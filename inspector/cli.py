@@ -32,7 +32,7 @@ COMMANDS: Final = {
     "coil": Command("inspector.commands.coil", "say that a coil starts or ends, or show the coils", WATCH),
     "swap": Command("inspector.commands.swap", "change the engine of a running line", WATCH),
     "report": Command("inspector.commands.report", "write the report of a run, a coil or the last hours", RESULTS),
-    "review": Command("inspector.commands.review", "write reviewed frames as a data set", RESULTS),
+    "dataset": Command("inspector.commands.dataset", "write reviewed frames as a data set", RESULTS),
     "export": Command("inspector.commands.export", "write records to a CSV or Parquet file", RESULTS),
     "mark": Command("inspector.commands.mark", "keep records and pictures of coils and frames", RESULTS),
     "unmark": Command("inspector.commands.unmark", "remove marks", RESULTS),

@@ -13,6 +13,8 @@ from inspector.program import Command, Program
 COMMANDS: Final = {
     "simulate": ("trainer.commands.simulate", "write simulated frames with known defects"),
     "import": ("trainer.commands.import_labels", "import labels that another tool wrote"),
+    "export-coco": ("trainer.commands.export_coco", "write a data set as COCO, to label it in another tool"),
+    "combine": ("trainer.commands.combine", "join data sets into one: the old frames and the new"),
     "check-data": ("trainer.commands.check_data", "check labelled frames for faults, duplicates and odd labels"),
     "split": ("trainer.commands.split", "write a frozen split file that keeps look-alikes together"),
     "train": ("trainer.commands.train", "train a network on labelled frames"),
