@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "coil": Command("inspector.commands.coil", "say that a coil starts or ends, or show the coils", WATCH),
     "swap": Command("inspector.commands.swap", "change the engine of a running line", WATCH),
     "report": Command("inspector.commands.report", "write the report of a run, a coil or the last hours", RESULTS),
+    "collect": Command("inspector.commands.collect", "add frames to the review queue, such as escapes", RESULTS),
     "dataset": Command("inspector.commands.dataset", "write reviewed frames as a data set", RESULTS),
     "export": Command("inspector.commands.export", "write records to a CSV or Parquet file", RESULTS),
     "mark": Command("inspector.commands.mark", "keep records and pictures of coils and frames", RESULTS),

@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from inspector.config.collect import CollectSettings
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
 from inspector.config.strip import StripSettings
@@ -451,6 +452,8 @@ class LineConfig(BaseSettings):
     strip: StripSettings | None = None
     """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
     page: PageSettings = PageSettings()
+    collect: CollectSettings = CollectSettings()
+    """What the page keeps for review."""
     links: Path = Field(default_factory=default_links)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; created for its owner only."""
     replay: bool = False

@@ -22,6 +22,21 @@ REVIEWS_NAME: Final = "reviews.jsonl"
 SCHEMA_VERSION: Final = 1
 
 
+_ORIGIN: Final = "LEFT JOIN origins ON origins.sample_id = samples.id"
+_WAITING: Final = (
+    f"SELECT {SAMPLE_COLUMNS}, captured_ns, origin, 'waiting' AS answer, '' AS who, NULL AS mask "  # noqa: S608
+    f"FROM samples {_ORIGIN} "
+    "WHERE samples.id NOT IN (SELECT sample_id FROM reviews WHERE undone_ns IS NULL){conditions} "
+    "ORDER BY samples.id"
+)
+_REVIEWED: Final = (
+    f"SELECT {SAMPLE_COLUMNS}, captured_ns, origin, reviews.id AS review, answer, "  # noqa: S608
+    "reviews.decision AS truth, mask, who, at_ns, why "
+    f"FROM reviews JOIN samples ON samples.id = reviews.sample_id {_ORIGIN} "
+    "WHERE undone_ns IS NULL{conditions} ORDER BY reviews.id"
+)
+
+
 class Choice(msgspec.Struct, frozen=True):
     """Which kept frames are exported."""
 
@@ -70,25 +85,17 @@ def export_corrections(store: Store, out: Path, choice: Choice) -> dict[str, Any
 
 def _chosen(store: Store, choice: Choice) -> list[dict[str, Any]]:
     conditions, values = choice.conditions()
-    if choice.waiting:
-        statement = (
-            f"SELECT {SAMPLE_COLUMNS}, captured_ns, 'waiting' AS answer, '' AS who, NULL AS mask FROM samples "  # noqa: S608
-            f"WHERE id NOT IN (SELECT sample_id FROM reviews WHERE undone_ns IS NULL){conditions} ORDER BY id"
-        )
-    else:
-        statement = (
-            f"SELECT {SAMPLE_COLUMNS}, captured_ns, reviews.id AS review, answer, "  # noqa: S608
-            "reviews.decision AS truth, mask, who, at_ns, why FROM reviews JOIN samples ON samples.id = sample_id "
-            f"WHERE undone_ns IS NULL{conditions} ORDER BY reviews.id"
-        )
+    chosen = _WAITING if choice.waiting else _REVIEWED
     with store.reading() as connection:
-        found = rows(connection.execute(statement, values))
+        found = rows(connection.execute(chosen.format(conditions=conditions), values))
     if not found:
         raise InputError(
             "no such frame waits for a review"
             if choice.waiting
             else "no such frame was reviewed: review some on the page, or export those that wait with --waiting"
         )
+    for row in found:
+        row["origin"] = row["origin"] or row["source"]  # frames that an older inspector kept have no origin
     return found
 
 
@@ -110,7 +117,7 @@ def _write(store: Store, folder: Path, found: list[dict[str, Any]]) -> dict[str,
     about = {
         "frames": len(found),
         "answers": _counts(found, "answer"),
-        "sources": _counts(found, "source"),
+        "sources": _counts(found, "origin"),
         "engines": _counts(found, "engine"),
         "reviewers": len({row["who"] for row in found if row["who"]}),
         "first_captured_ns": min(row["captured_ns"] for row in found),
