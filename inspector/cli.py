@@ -31,6 +31,8 @@ COMMANDS: Final = {
     "event": Command("inspector.commands.event", "note an event, such as a roll change", WATCH),
     "coil": Command("inspector.commands.coil", "say that a coil starts or ends, or show the coils", WATCH),
     "swap": Command("inspector.commands.swap", "change the engine of a running line", WATCH),
+    "shadow": Command("inspector.commands.shadow", "let a candidate engine see the line's frames", WATCH),
+    "promote": Command("inspector.commands.promote", "swap in an engine that proved better", WATCH),
     "report": Command("inspector.commands.report", "write the report of a run, a coil or the last hours", RESULTS),
     "collect": Command("inspector.commands.collect", "add frames to the review queue, such as escapes", RESULTS),
     "dataset": Command("inspector.commands.dataset", "write reviewed frames as a data set", RESULTS),

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "evaluate": ("trainer.commands.evaluate", "measure a checkpoint, model or engine on labelled frames"),
     "export": ("trainer.commands.export", "export a checkpoint as a model folder (ONNX and card)"),
     "build-engine": ("trainer.commands.build_engine", "build an engine for the line from a model folder"),
+    "promote-check": ("trainer.commands.promote_check", "check whether an engine may replace the line's"),
     "compare": ("trainer.commands.compare", "compare the verdicts of a replay with the labels of its frames"),
     "reproduce": ("trainer.commands.reproduce", "repeat the comparison of the founding paper"),
 }

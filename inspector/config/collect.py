@@ -19,3 +19,5 @@ class CollectSettings(BaseModel):
     random_accepts: Quota = 100
     random_rejects: Quota = 50
     """Drawn by lot, look-alikes included: `inspector acceptance` estimates escape and overkill from them."""
+    shadow: Quota = 300
+    """Frames on which a candidate of `inspector shadow` differs from the line."""

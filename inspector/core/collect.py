@@ -58,7 +58,7 @@ class Chosen(msgspec.Struct, frozen=True):
     """Probability with which a random frame of its decision was drawn at that time."""
 
 
-class _Quota:
+class Quota:
     """A number of frames a day, spread over a shift."""
 
     def __init__(self, a_day: int) -> None:
@@ -70,6 +70,7 @@ class _Quota:
         self._used = 0
 
     def has(self, now_s: float, day: int) -> bool:
+        """Whether one more frame may be kept now."""
         if day != self._day:
             self._day, self._used = day, 0
         if self._at_s is not None:
@@ -78,6 +79,7 @@ class _Quota:
         return self._used < self.a_day and self._tokens >= 1.0
 
     def take(self) -> None:
+        """Count a kept frame."""
         self._tokens -= 1.0
         self._used += 1
 
@@ -117,7 +119,7 @@ class Collector:
     ) -> None:
         """`thresholds` are the recipe's, uint8 [K+1], in score steps; the rest are frames a day."""
         self._thresholds = thresholds
-        self._quotas = {REJECT: _Quota(rejects), UNCERTAIN: _Quota(uncertain)}
+        self._quotas = {REJECT: Quota(rejects), UNCERTAIN: Quota(uncertain)}
         self._lots = {
             Decision.ACCEPT: _Lot(random_accepts, seed),
             Decision.REJECT: _Lot(random_rejects, None if seed is None else seed + 1),

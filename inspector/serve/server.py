@@ -60,7 +60,9 @@ def serve(config: LoadedConfig, store: Store) -> None:
     folder = open_trusted(line.engine, line.trusted_keys)
     manifest, recipe = folder.manifest, load_recipe(line.recipe).bind(folder.classes)
     os.nice(NICE)
-    sampler = Sampler(store, recipe.names, Collector(recipe.score_thresholds, **line.collect.model_dump()))
+    sampler = Sampler(
+        store, recipe.names, Collector(recipe.score_thresholds, **line.collect.model_dump(exclude={"shadow"}))
+    )
 
     def take(seen: Seen) -> None:
         live.take(seen)

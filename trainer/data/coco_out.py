@@ -1,7 +1,7 @@
 """Writes a data set as COCO, for tools that people label with, such as CVAT and Label Studio.
 
-A region becomes a polygon along the edges of its pixels if that polygon, read again, has exactly these pixels, else run
-lengths (regions with holes, or thinner than a polygon can say).
+A region becomes a polygon along the edges of its pixels if that polygon, read again, has exactly these pixels.
+Else it becomes run lengths: regions with holes, or thinner than a polygon can say.
 """
 
 import json
