@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "swap": Command("inspector.commands.swap", "change the engine of a running line", WATCH),
     "shadow": Command("inspector.commands.shadow", "let a candidate engine see the line's frames", WATCH),
     "promote": Command("inspector.commands.promote", "swap in an engine that proved better", WATCH),
+    "acceptance": Command("inspector.commands.acceptance", "estimate escape and overkill in service", RESULTS),
     "report": Command("inspector.commands.report", "write the report of a run, a coil or the last hours", RESULTS),
     "collect": Command("inspector.commands.collect", "add frames to the review queue, such as escapes", RESULTS),
     "dataset": Command("inspector.commands.dataset", "write reviewed frames as a data set", RESULTS),

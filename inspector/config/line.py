@@ -408,6 +408,9 @@ class HealthSettings(BaseModel):
 
     model_config = _STRICT
     port: Annotated[int, Field(ge=1, le=65535)]
+    drift_frames: Annotated[int, Field(ge=0, le=100_000_000)] = 50_000
+    """Frames of the commissioning window, with which brightness, texture, scores and class rates are compared; 0
+    compares nothing."""
 
 
 def default_links() -> Path:

@@ -124,7 +124,7 @@ def labelled(folder: Path, greys: tuple[int, ...]) -> Path:
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
     for number, grey in enumerate((*greys, 0, 0, 0)):
-        pixels = np.random.default_rng(number).integers(80, 120, SIZE, dtype=np.uint8)
+        pixels = np.random.default_rng(number).integers(130, 170, SIZE, dtype=np.uint8)
         mask = np.zeros(SIZE, np.uint8)
         if grey:
             pixels[10:30, 20:60] = grey
@@ -149,7 +149,7 @@ def test_only_an_engine_that_proved_better_is_promoted(live: LiveLine, tmp_path:
     """One that finds more on the frozen set and rejects no sound coil; others, and old checks, change nothing."""
     labelled(tmp_path / "frozen", (255, 240, 235, 240))
     labelled(tmp_path / "golden", (255,))
-    better, greedy = engine(tmp_path / "better", defect_grey=230), engine(tmp_path / "greedy", defect_grey=90)
+    better, greedy = engine(tmp_path / "better", defect_grey=230), engine(tmp_path / "greedy", defect_grey=140)
     same = engine(tmp_path / "same", delay_ms=1)
     before = open_folder(tmp_path / "engine")
     for candidate, code, said in (
