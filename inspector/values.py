@@ -1,4 +1,4 @@
-"""The values that travel through the line: Capture → Frame → Batch → Segmentation → Defect → Verdict.
+"""The values that travel through the line: Capture → Frame → Segmentation → Defect → Verdict.
 
 All are frozen and checked once, at construction. Pixels are never copied here.
 """
@@ -92,19 +92,19 @@ class Code(StrEnum):
 
 
 class Motion(StrEnum):
-    """What the strip does."""
+    """How the strip moves."""
 
     UNKNOWN = "unknown"
     """The position source does not answer: the position is counted from the frames."""
     STANDING = "standing"
     THREADING = "threading"
-    """Slow, as while a head is led through the mill."""
+    """Slow travel, for example while a coil's head is threaded."""
     RUNNING = "running"
     REVERSE = "reverse"
 
 
 class StripPlace(msgspec.Struct, frozen=True):
-    """How a frame lies on the strip, on a line with a `[strip]` table."""
+    """A frame's place on the strip, on a line with a `[strip]` table."""
 
     motion: Motion
     speed_mm_s: float = 0.0

@@ -112,7 +112,7 @@ class CoilRuleSettings(BaseModel):
 
 
 class CoilSettings(BaseModel):
-    """What this product asks of a coil."""
+    """Rules for a coil of this product."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -122,7 +122,7 @@ class CoilSettings(BaseModel):
     tail_m: Annotated[float, Field(ge=0.0)] = 0.0
     """Lengths of the zones `head` and `tail`."""
     max_uninspected_m: Annotated[float, Field(ge=0.0)] | None = None
-    """More uninspected steel holds the coil; None allows any."""
+    """Most uninspected steel; more than this holds the coil. None allows any."""
     hold_roll_marks: bool = True
     """A roll mark holds the coil; otherwise it is only reported."""
     severity_mm2: dict[str, tuple[Annotated[float, Field(gt=0.0)], ...]] = {}
@@ -137,7 +137,7 @@ class CoilSettings(BaseModel):
         return self
 
     def bind(self) -> CoilRules:
-        """The rules as the core takes them."""
+        """Return the rules for `core.strip.quality`."""
         rules = tuple(
             CoilRule(
                 each.name, CoilVerdict(each.verdict), each.zone, each.min_severity, each.max_per_coil,

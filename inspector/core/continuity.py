@@ -41,13 +41,13 @@ class StripDefects:
         self._at_border: list[tuple[NDArray[np.intp], StripDefect]] = []
 
     def break_off(self) -> None:
-        """The next frame does not begin where the last one ended: no defect goes on."""
+        """End all defects, because the next frame does not begin where the last one ended."""
         self._at_border = []
 
     def follow(self, frame_id: int, components: list[Component]) -> list[Part]:
         """Join a frame's components to the defects that reached the previous border.
 
-        Frames come in order; a missing frame, one that was not inspected, ends all defects.
+        Call it in frame order. A missing or uninspected frame ends all defects.
         """
         open_defects = self._at_border if frame_id == self._next_frame else []
         self._next_frame, self._at_border = frame_id + 1, []

@@ -172,7 +172,7 @@ def find_components(
     for each in [*regions, *([whole] if whole is not None else [])]:
         counted = each.counted
         if whole is not None and each is not whole:
-            # What is part of a joined defect is no defect of its own: small regions at a border.
+            # Small regions at a border that are part of a joined defect are not reported again.
             parts = [
                 label
                 for label in np.intersect1d(counted, each.small)

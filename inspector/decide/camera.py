@@ -95,7 +95,7 @@ class Camera:
         self.late_before += len(stale)
 
     def missed_ends(self, ends: list[End], before: int) -> list[End]:
-        """Of what a camera's ingests have captured, what this decide may not know, up to the epoch `before`."""
+        """Return the counts of a camera's ingests, up to epoch `before`, that this decide may not know."""
         known = max(self.next_frames, default=0) if self.ingest_epoch is None else self.ingest_epoch
         return [end for end in ends if known <= end.ingest_epoch < before]
 

@@ -220,7 +220,7 @@ class Announcer:
         self.tell()
 
     def forget_untold(self) -> None:
-        """Drop the queued announcements: of frames that have their verdicts from before a resume."""
+        """Drop the queued announcements of frames that already had verdicts before a resume."""
         self._untold.clear()
 
     def end(self) -> None:

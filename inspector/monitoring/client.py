@@ -1,6 +1,7 @@
 """Asks the health server of a running line for its state."""
 
 import http.client
+import re
 import time
 from typing import Final
 
@@ -15,6 +16,8 @@ ANSWER_S: Final = 5.0
 
 START_S: Final = 60.0
 """How long an incomplete line counts as starting, seconds; after that, what is missing is a fault."""
+
+_NUMBERS: Final = re.compile(r"\d[\d.,]*")
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -54,3 +57,8 @@ def is_starting(answer: Status) -> bool:
         return True
     incomplete = line.worker.starts == 0 or any(camera.begins == 0 for camera in line.cameras.values())
     return incomplete and time.time() - line.started_s < START_S
+
+
+def alarm_key(finding: str) -> str:
+    """Return a finding without its numbers, which change while it stays the same alarm."""
+    return _NUMBERS.sub("#", finding)

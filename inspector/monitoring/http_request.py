@@ -27,7 +27,7 @@ def parse(head: bytes) -> tuple[str, str]:
     first, *headers = head[:-4].split(b"\r\n")
     request = _REQUEST.fullmatch(first)
     if request is None:
-        raise Refused(HTTPStatus.BAD_REQUEST, "this is no HTTP/1.1 request")
+        raise Refused(HTTPStatus.BAD_REQUEST, "not an HTTP/1.1 request")
     hosts = [line.partition(b":")[2].strip() for line in headers if line.partition(b":")[0].lower() == b"host"]
     # HTTP/1.0 has no Host header; browsers do not use HTTP/1.0.
     if len(hosts) > 1 or (not hosts and request[3] == b"1"):

@@ -128,7 +128,7 @@ class SinkState(msgspec.Struct, frozen=True):
     pictures_skipped: int
     verdicts_lost: int
     log_unsafe: bool
-    """A kill of decide would cost verdicts that are given already."""
+    """Whether killing decide now would lose verdicts that were already given."""
     records_waiting: int
     records_lost: int
 

@@ -1,4 +1,4 @@
-"""Reviews: what people say of the kept frames. Each answer is a decision and a mask, the truth for training."""
+"""Reviews: people's answers about the kept frames. An answer is a decision and a mask, the truth for training."""
 
 import json
 import time
@@ -92,7 +92,7 @@ def mask_of(runs: list[tuple[int, int, int]], height: int, width: int, kinds: in
 def answer(
     store: Store, sample: int, given: Answer, runs: list[tuple[int, int, int]] | None, who: str, why: str
 ) -> int:
-    """Write down a review; returns its number. Raises InputError if the frame is unknown or reviewed already."""
+    """Store a review; returns its number. Raises InputError if the frame is unknown or already reviewed."""
     with store.changing() as connection:
         row = connection.execute("SELECT * FROM samples WHERE id = ?", (sample,)).fetchone()
         if row is None:
@@ -132,7 +132,7 @@ def _truth(store: Store, row: dict[str, Any], given: Answer, runs: list[tuple[in
 
 
 def undo(store: Store, review: int, who: str) -> int:
-    """Take back one's own review; returns its frame. Raises InputError for another's or an unknown one."""
+    """Undo the account's own review; returns its frame. Raises InputError for another's or an unknown one."""
     with store.changing() as connection:
         row = connection.execute(
             "SELECT sample_id, who FROM reviews WHERE id = ? AND undone_ns IS NULL", (review,)

@@ -19,10 +19,10 @@ from inspector.serve.view import Seen
 from inspector.values import Pixels
 
 MOST_OPEN: Final = 500
-"""Frames that wait for a review; the oldest random ones and rejects go first. About 200 MB."""
+"""Most frames that wait for a review, about 200 MB; the oldest random ones and rejects are dropped first."""
 
 QUEUED: Final = 4
-"""Frames that wait to be written."""
+"""Most frames that wait to be written."""
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class Sampler:
         try:
             self._queue.put_nowait((chosen, seen))
         except queue.Full:
-            return  # the disk is slow: the next one that is due is tried
+            return  # the disk is slow: keep the next one that is due
 
     def _run(self) -> None:
         while (taken := self._queue.get()) is not None:

@@ -1,4 +1,4 @@
-"""The page's own database: accounts, sessions, audit, alarms, events and reviews. Results are never in it."""
+"""The page's own database: accounts, sessions, audit, alarms, events and reviews. It never holds results."""
 
 import os
 import sqlite3
@@ -103,7 +103,7 @@ CREATE TABLE IF NOT EXISTS origins (
 
 
 class UnknownError(InputError):
-    """What was asked for is not there."""
+    """The requested object does not exist."""
 
 
 class Store:

@@ -18,7 +18,7 @@ QUEUED: Final = 200
 """Messages held for this process; decide drops more for a reader that is behind."""
 
 TURN_MS: Final = 200
-"""How often the reader looks whether it must connect elsewhere or stop, ms."""
+"""How often the reader checks for a new address or a stop, ms."""
 
 log = structlog.get_logger()
 

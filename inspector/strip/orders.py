@@ -1,4 +1,4 @@
-"""Socket of the strip process for `inspector coil`, in the strip's folder. One packet asks, one answers."""
+"""The strip process's socket for `inspector coil`, in the strip's folder: one packet per order and per answer."""
 
 import json
 import os
@@ -33,14 +33,14 @@ def orders_path(folder: Path) -> Path:
 
 
 class Orders:
-    """The strip's end."""
+    """The strip process's end of the socket."""
 
     def __init__(self, folder: Path, desk: CoilDesk, status: Callable[[], dict[str, Any]]) -> None:
         """Raises ConfigError, OSError."""
         self._desk, self._status = desk, status
         self._path = orders_path(folder)
         if answers(self._path, socket.SOCK_SEQPACKET):
-            raise FileExistsError(f"{self._path}: another strip process answers there")
+            raise FileExistsError(f"{self._path}: another strip process listens there")
         self._path.unlink(missing_ok=True)  # left by a killed one
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         self._socket.bind(os.fspath(self._path))
@@ -49,7 +49,7 @@ class Orders:
         self._socket.settimeout(_ORDER_S)
 
     def turn(self) -> None:
-        """Wait a moment for an order, and answer it."""
+        """Wait briefly for an order and answer it."""
         try:
             connection, _ = self._socket.accept()
         except TimeoutError:
@@ -64,7 +64,7 @@ class Orders:
             try:
                 connection.send(json.dumps(answer).encode())
             except OSError as error:
-                log.warning("an order's sender is gone: it was carried out", error=str(error))
+                log.warning("an order was carried out, but its sender has disconnected", error=str(error))
 
     def _answer(self, wanted: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -82,7 +82,7 @@ class Orders:
         except EventRefusedError as refused:
             return {"refused": str(refused)}
         except OSError as error:
-            return {"refused": f"the event cannot be written down: {error.strerror}: free some disk space"}
+            return {"refused": f"the event cannot be written: {error.strerror}: free some disk space"}
         except TypeError as error:
             return {"refused": str(error)}
         return {"refused": "an order is start, end or status"}

@@ -1,4 +1,4 @@
-"""strip: follows position and coils, hands them to ingest, and judges coils from the verdict log."""
+"""strip: follows position and coils, passes them to ingest, and judges coils from the verdict log."""
 
 import time
 from collections.abc import Sequence
@@ -36,13 +36,13 @@ from inspector.wire.positions import PlaceFile, newest_place
 from inspector.wire.strip_files import TrackWriter, read_track
 
 LAST_READ_S: Final = 0.8
-"""Time after a stop request to read what decide still writes, seconds; `inspector run` waits longer."""
+"""Time after a stop request to read decide's last verdicts, seconds; `inspector run` waits longer."""
 
 RECORDED_AGAIN: Final = 50
-"""Newest coils that a start writes into the database again: it may have been away."""
+"""Newest coils that a start writes to the database again, because it may have been unreachable."""
 
 EARLIER_NS: Final = 60_000_000_000
-"""Verdicts from before a coil's start that are read, too: its head may have been said to lie further back."""
+"""Time before a coil's start from which verdicts are read: its head may have passed earlier than reported."""
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop request. Raises InputError before the start."""
     settings = config.line.strip
     if settings is None:
-        raise ConfigError(f"{config.path}: strip: there is no such table: add one, or do not start this stage")
+        raise ConfigError(f"{config.path}: strip: no such table: add it, or do not start this stage")
     make_own_folder(config.line.links)
     plans = config.plans()
     with (
@@ -74,10 +74,10 @@ def main(config: LoadedConfig) -> None:
 
 
 class Strip:
-    """Everything that the process holds."""
+    """Everything that the process owns."""
 
     def __init__(self, config: LoadedConfig, settings: StripSettings, plans: PlanSet, stack: ExitStack) -> None:
-        """`stack` closes what is opened here. Raises InputError, OSError."""
+        """`stack` closes everything opened here. Raises InputError, OSError."""
         line = config.line
         self._config, self._settings = config, settings
         self._journal = Journal(settings.folder)
@@ -115,7 +115,7 @@ class Strip:
             stack.callback(registers.close)
 
     def _follow(self, stack: ExitStack) -> PositionThread | None:
-        """Begin to read the encoder; without one, tell ingest where to begin counting."""
+        """Start reading the encoder; without one, tell ingest where to start counting."""
         settings, links = self._settings, self._config.line.links
         before = read_track(links)
         if settings.position is None:
@@ -164,7 +164,7 @@ class Strip:
         )
 
     def _tails(self) -> list[LogTail]:
-        """The logs since the head of the oldest coil that has no result."""
+        """Return the logs since the head of the oldest coil without a result."""
         due = [coil for coil in self.desk.coils if coil.number not in self.results.numbers]
         now_folder = self._config.line.sinks.out
         if not due:
@@ -178,11 +178,11 @@ class Strip:
 
     @property
     def readings(self) -> int:
-        """Answers of the position source so far."""
+        """Number of readings so far."""
         return self._position.readings if self._position is not None else 0
 
     def position_mm(self) -> float:
-        """Where the strip is now; where it was last, if nothing says."""
+        """Return the strip's current position; the last known one if no source answers."""
         now_ns = time.monotonic_ns()
         samples = self._track.samples
         if samples:
@@ -195,14 +195,14 @@ class Strip:
         return samples[-1].position_mm if samples else self._start_mm
 
     def turn(self) -> None:
-        """One turn: an order, a piece of the log, coils that are due."""
+        """Run one turn: an order, a piece of the log, coils that are due."""
         busy = self._accounts.read()
         if not busy:
             self._orders.turn()
             try:
                 self._accounts.conclude(self.desk.coils[-RECORDED_AGAIN:], self.position_mm())
             except OSError as error:
-                log.error("a coil's result cannot be written: tried again", error=error.strerror)
+                log.error("a coil's result cannot be written: retrying", error=error.strerror)
                 time.sleep(1.0)
         if self._records is not None:
             self._record(self.desk.coils[-RECORDED_AGAIN:], self._records)
@@ -216,7 +216,7 @@ class Strip:
                 records.put(coil, self.results.read(coil.number) if judged else None)
 
     def state(self) -> str:
-        """For `systemctl status`."""
+        """Return one line for `systemctl status`."""
         coils = self.desk.coils
         newest = coils[-1] if coils else None
         coil = "no coil" if newest is None or newest.end_mm is not None else f"coil {newest.id}"
@@ -229,7 +229,7 @@ class Strip:
         return f"{described(self._settings.position)}: {stands}"
 
     def status(self) -> dict[str, Any]:
-        """For `inspector coil status`."""
+        """Return the answer for `inspector coil status`."""
         told = self.desk.status()
         for coil in told["coils"]:
             if coil["number"] in self.results.numbers:
@@ -246,7 +246,7 @@ class Strip:
 
 
 def _start_mm(journal: Journal) -> float:
-    """Where the strip was last: positions go on over a restart of the PC."""
+    """Return the last known position, from which positions continue after a restart of the PC."""
     places = [run.position_mm for run in journal.runs]
     places += [coil.start_mm if coil.end_mm is None else coil.end_mm for coil in journal.book.coils[-1:]]
     return max(places, default=0.0)

@@ -1,7 +1,7 @@
-"""What the strip process hands to ingest: two small files in the links folder, read without waiting.
+"""Position and coils from the strip process to ingest: two small files in the links folder, read without waiting.
 
 `strip-track` holds the newest samples of the encoder and the generation of `strip-coils`, which is read again only
-when that changes. A reader may meet a half-written track: the checksum says so, and it keeps what it had.
+when that changes. A reader detects a half-written track by its checksum, and keeps the previous one.
 """
 
 import math
@@ -32,13 +32,13 @@ _VERSION: Final = 1
 _LONGEST: Final = _HEAD.size + TRACK_SAMPLES * _SAMPLE.size + _CHECK.size
 
 KNOWN_COILS: Final = 32
-"""Newest coils that ingest knows: reverse travel may bring back the one before."""
+"""Newest coils that ingest knows; reverse travel may bring an earlier one back."""
 
 log = structlog.get_logger()
 
 
 class CoilPlace(msgspec.Struct, frozen=True, array_like=True):
-    """One coil, as ingest needs it."""
+    """The part of a coil that ingest needs."""
 
     id: str
     start_mm: float
@@ -49,7 +49,7 @@ class CoilPlace(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Track(msgspec.Struct, frozen=True):
-    """What `strip-track` holds."""
+    """Content of `strip-track`."""
 
     samples: tuple[Sample, ...] = ()
     generation: int = 0
@@ -57,16 +57,16 @@ class Track(msgspec.Struct, frozen=True):
 
 
 class TrackWriter:
-    """Writes both files; only the strip process does."""
+    """Writes both files. Only the strip process uses it."""
 
     def __init__(self, folder: Path) -> None:
         """Open or create the track; raises OSError."""
         self._folder = folder
         self._file = os.open(folder / TRACK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        # What an earlier process left: a restart must not make the place unknown before the first reading.
+        # Start with the earlier process's samples, so that the position stays known until the first reading.
         before = read_track(folder) or Track()
         self._samples, self._count = list(before.samples), before.count
-        # A generation that no earlier process used, so that ingest reads the coils again.
+        # A generation that no earlier process has used, so that ingest reads the coils again.
         self._generation = time.monotonic_ns()
 
     @property
@@ -75,13 +75,13 @@ class TrackWriter:
         return self._samples
 
     def add(self, sample: Sample, count: float | None) -> None:
-        """Hand over one more sample."""
+        """Publish a sample."""
         self._samples = [*self._samples[-(TRACK_SAMPLES - 1) :], sample]
         self._count = count
         self._write()
 
     def coils(self, coils: Sequence[CoilPlace]) -> None:
-        """Hand over the coils, oldest first. Raises OSError."""
+        """Publish the coils, oldest first. Raises OSError."""
         write_whole(self._folder / COILS_NAME, msgspec.msgpack.encode(coils[-KNOWN_COILS:]), sync=False)
         self._generation += 1
         self._write()
@@ -98,7 +98,7 @@ class TrackWriter:
 
 
 def _head(content: bytes) -> tuple[int, int, float] | None:
-    """(samples, generation, counter); None for a half-written or foreign track."""
+    """Return (samples, generation, counter); None for a half-written or foreign track."""
     if len(content) < _HEAD.size:
         return None
     version, samples, generation, count = _HEAD.unpack_from(content)
@@ -111,7 +111,7 @@ def _head(content: bytes) -> tuple[int, int, float] | None:
 
 
 def decode_track(content: bytes) -> Track | None:
-    """The whole track; None for a half-written or foreign one."""
+    """Decode the whole track; None for a half-written or foreign one."""
     head = _head(content)
     if head is None:
         return None
@@ -125,7 +125,7 @@ def _sample(content: bytes, index: int) -> Sample:
 
 
 def _around(content: bytes, samples: int, clock_ns: int) -> list[Sample]:
-    """The samples before and after a time. It is near the newest one, so they are read from there."""
+    """Return the samples before and after a time, searching from the newest, because the time is recent."""
     later: list[Sample] = []
     for index in range(samples - 1, -1, -1):
         sample = _sample(content, index)
@@ -136,7 +136,7 @@ def _around(content: bytes, samples: int, clock_ns: int) -> list[Sample]:
 
 
 def read_track(folder: Path) -> Track | None:
-    """The track that a process before this one left; None without one or of before a restart of the PC."""
+    """Return an earlier process's track; None without one, or if the PC has restarted since."""
     try:
         track = decode_track((folder / TRACK_NAME).read_bytes())
     except FileNotFoundError:
@@ -147,19 +147,19 @@ def read_track(folder: Path) -> Track | None:
 
 
 class StripReader:
-    """One camera's end in ingest: where a frame lies, and on which coil."""
+    """Finds the position and the coil of one camera's frames, in ingest."""
 
     def __init__(
         self, folder: Path, speeds: Speeds, offset_along_mm: float = 0.0, plans: Collection[str] = ()
     ) -> None:
-        """The files may not be there yet. `offset_along_mm` is the camera's place after the line's zero. `plans`
-        are the identities that this line judges by: another one is not handed on."""
+        """The files need not exist yet. `offset_along_mm` is the camera's distance from the zero of the positions.
+        `plans` are the identities that this line judges by; other plans are not passed on."""
         self._plans = frozenset(plans)
         self._folder, self._offset_mm = folder, offset_along_mm
         self._file: int | None = None
         self._inode = 0
         self._content, self._samples = b"", 0
-        """The newest whole track, and how many samples it has."""
+        """The newest complete track, and its number of samples."""
         self._coils: list[CoilPlace] = []
         self._generation = 0
         self._coverage = Coverage(speeds)
@@ -167,10 +167,10 @@ class StripReader:
     def locate(
         self, clock_ns: int, length_mm: float, counted_mm: float
     ) -> tuple[float, StripPlace, str | None, str]:
-        """(position of the first row, mark, coil, plan) of the frame captured at this time.
+        """Return (position of the first row, mark, coil, plan) of the frame captured at this time.
 
-        `counted_mm` is where the frame lies if the strip process does not say. The plan is empty without a coil,
-        and for one that the line does not judge by.
+        `counted_mm` is used if the strip process gives no position. The plan is empty without a coil, or if the
+        line does not judge by the coil's plan.
         """
         self._refresh()
         found = place_at(_around(self._content, self._samples, clock_ns), clock_ns)
@@ -213,7 +213,7 @@ class StripReader:
         except FileNotFoundError:
             self._coils = []
         except (OSError, msgspec.DecodeError) as error:
-            log.warning("the coils cannot be read: frames get the coil known last", error=str(error))
+            log.warning("the coils cannot be read: frames get the last known coil", error=str(error))
         self._generation = generation
 
     def close(self) -> None:

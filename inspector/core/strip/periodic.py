@@ -1,7 +1,7 @@
-"""Finds roll marks: defects of one kind, at one place across, that come back after one turn of a roll.
+"""Finds roll marks: defects of one kind at one place across that repeat after each turn of a roll.
 
-A chain of defects is a mark when chance would hardly give such a chain in a hundred coils. The chance follows from
-how dense defects of that kind and size lie there, so dirty steel needs longer chains than clean steel.
+A chain of defects is a mark if random defects would form such a chain in fewer than one of a hundred coils. That
+chance depends on the density of such defects there, so dirty steel needs longer chains than clean steel.
 """
 
 import math
@@ -11,33 +11,35 @@ from typing import Final
 
 import msgspec
 
+from inspector.numbers import thousands
+
 ACROSS_MM: Final = 6.0
-"""A mark's centres lie this near across: masks are off by a few pixels, and the strip wanders."""
+"""Largest distance across between a mark's centres, mm: masks are off by a few pixels, and the strip wanders."""
 
 HIT_MM: Final = 5.0
-"""How near a mark lies to its turn: masks, and the encoder between two samples."""
+"""Largest distance along between a mark and its turn, mm: errors of masks and of interpolated positions."""
 
 AREA_RATIO: Final = 2.0
-"""Marks of one roll are alike: their areas differ by less than this factor."""
+"""Areas of one roll's marks differ by less than this factor."""
 
 LOOK_BACK_TURNS: Final = 8
-"""Turns that a chain may span before it is found."""
+"""Most turns that a chain may span before it is found."""
 
 LEAST_HITS: Final = 3
 
 FALSE_PER_COIL: Final = 0.005
-"""Expected chains by chance in a coil of COIL_MM, over all rolls."""
+"""Expected number of random chains in a coil of COIL_MM, over all rolls."""
 
 COIL_MM: Final = 2e6
 
 DENSITY_MM: Final = 40_000.0
-"""Length over which the density of defects is counted."""
+"""Length over which the density of defects is measured."""
 
 LEAST_DENSITY_MM: Final = 10_000.0
-"""Shortest length over which it is counted: a strip that has just begun is not dense by its first defects."""
+"""Shortest length for the density, so that the first defects of a strip do not count as dense."""
 
 LOST_TURNS: Final = 10
-"""A mark that was not seen for so many turns has ended."""
+"""A mark that was missed for this many turns has ended."""
 
 
 class Roll(msgspec.Struct, frozen=True):
@@ -51,12 +53,12 @@ class Roll(msgspec.Struct, frozen=True):
 
 
 def period_mm(diameter_mm: float, elongation: float) -> float:
-    """One turn on the strip: π·d, lengthened by what is rolled after this roll."""
+    """Length of one turn on the strip: π·d times the elongation after this roll."""
     return math.pi * diameter_mm * elongation
 
 
 class RollMark(msgspec.Struct):
-    """One mark, up to its newest turn."""
+    """One roll mark, up to its newest turn."""
 
     roll: str
     stand: str
@@ -69,18 +71,18 @@ class RollMark(msgspec.Struct):
     last_mm: float
     hits: int
     found_mm: float
-    """Where it was found."""
+    """Position at which it was found."""
 
     @property
     def turns(self) -> int:
-        """Turns from the first to the newest one, both included."""
+        """Number of turns from the first to the newest, both included."""
         return round((self.last_mm - self.first_mm) / self.period_mm) + 1
 
     def text(self, head_mm: float = 0.0) -> str:
-        """One readable line."""
+        """The mark on one readable line."""
         stand = f", stand {self.stand}" if self.stand else ""
         return (
-            f"roll mark, {self.roll}{stand}: {self.name} every {self.period_mm:,.0f} mm, "
+            f"roll mark, {self.roll}{stand}: {self.name} every {thousands(self.period_mm)} mm, "
             f"{self.across_mm:.0f} mm across, since {(self.first_mm - head_mm) / 1000:.1f} m, "
             f"{self.hits} of {self.turns} turns"
         )
@@ -95,17 +97,17 @@ class Spot(msgspec.Struct, frozen=True):
 
 
 class RollMarks:
-    """Takes new defects in about their order along the strip, and keeps the marks."""
+    """Finds the marks among defects that are added in roughly their order along the strip."""
 
     def __init__(self, rolls: Sequence[Roll], tolerance: float, width_mm: float) -> None:
-        """`tolerance`: share by which a period may differ from its roll's; `width_mm`: of the strip."""
+        """`tolerance` is the share by which a period may differ from its roll's; `width_mm` is the strip's."""
         self._rolls, self._tolerance, self._width_mm = rolls, tolerance, max(width_mm, 4 * ACROSS_MM)
         self._spots: dict[tuple[str, str], list[Spot]] = {}
         self._longest_mm = max((roll.period_mm for roll in rolls), default=0.0) * (LOOK_BACK_TURNS + 1)
         self.marks: list[RollMark] = []
 
     def add(self, side: str, name: str, spot: Spot) -> RollMark | None:
-        """Take a defect; returns the mark that it reveals, if any."""
+        """Add a defect; returns the mark that it reveals, if any."""
         spots = self._spots.setdefault((side, name), [])
         place = bisect_left(spots, spot.along_mm, key=lambda each: each.along_mm)
         spots.insert(place, spot)
@@ -123,7 +125,7 @@ class RollMarks:
         return best
 
     def _continues(self, side: str, name: str, spot: Spot) -> bool:
-        """Whether it is the next turn of a mark that is known."""
+        """Return whether it is the next turn of a known mark."""
         for mark in self.marks:
             if (mark.side, mark.name) != (side, name) or abs(mark.across_mm - spot.across_mm) > ACROSS_MM:
                 continue
@@ -167,14 +169,14 @@ class RollMarks:
         return None if best is None else best[1]
 
     def _density(self, spot: Spot, alike: Sequence[Spot], spots: Sequence[Spot]) -> float:
-        """Defects like this one per mm along, within reach across: there, or on the whole width."""
+        """Density of similar defects per mm along, near this place across or averaged over the width."""
         from_mm = spot.along_mm - DENSITY_MM
         length_mm = min(DENSITY_MM, max(LEAST_DENSITY_MM, spot.along_mm - spots[0].along_mm))
         here = sum(each.along_mm >= from_mm for each in alike)
         everywhere = sum(each.along_mm >= from_mm and _alike_area(each, spot) for each in spots) * (
             2 * ACROSS_MM / self._width_mm
         )
-        # Those of the chain itself do not count against it.
+        # The chain's own defects do not count.
         others = max(0, here - LOOK_BACK_TURNS)
         return max(float(others), everywhere, 0.1) / length_mm
 
@@ -195,7 +197,7 @@ def _between(places: Sequence[float], at_mm: float, back_mm: float, tolerance: f
 
 
 def _hits(places: Sequence[float], at_mm: float, period: float) -> list[int]:
-    """The turns before this place at which a defect lies."""
+    """Return the turns before this place that have a defect."""
     found = []
     for turn in range(1, LOOK_BACK_TURNS):
         wanted = at_mm - turn * period
@@ -206,7 +208,7 @@ def _hits(places: Sequence[float], at_mm: float, period: float) -> list[int]:
 
 
 def _by_chance(hits: Sequence[int], per_mm: float, window_mm: float) -> float:
-    """Probability that defects at random lie like this: one anywhere in the tolerance, the others on its turns."""
+    """Probability that random defects form this chain: one anywhere in the tolerance, the others on its turns."""
     turns, others = max(hits), len(hits) - 1
     first = min(1.0, per_mm * (window_mm * turns + 2 * HIT_MM))
     each = min(1.0, per_mm * 2 * HIT_MM)

@@ -210,7 +210,7 @@ def _defects(settings: StripSettings, steel: _Steel, coil: int) -> list[Mark]:
 
 
 def _roll_marks(settings: StripSettings, steel: _Steel) -> list[Mark]:
-    """The marks of the roll: one shape at one place across, after each turn, but for those that are missed."""
+    """Return the roll's marks: the same shape at the same place across, once per turn, with some turns missed."""
     if settings.roll_period_px is None:
         return []
     rng = np.random.default_rng([settings.seed, _ROLL_STREAM])

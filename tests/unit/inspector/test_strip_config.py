@@ -26,7 +26,7 @@ RECIPE = 'name = "r"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n[classes.pi
         (MODBUS, "needs counter_register or speed_register"),
         (MODBUS + "counter_register = 1\nmm_per_count = 0\n", "must not be 0"),
         ('[strip.position]\ntype = "udp"\naddress = "7200"\n', "strip.position.address"),
-        ('[strip.position]\ntype = "udp"\naddress = "x:1"\npattern = "("\n', "no regular expression"),
+        ('[strip.position]\ntype = "udp"\naddress = "x:1"\npattern = "("\n', "not a regular expression"),
         ('[strip.position]\ntype = "udp"\naddress = "x:1"\npattern = "(a)"\n', "needs a group"),
         ('[strip.position]\ntype = "laser"\n', "strip.position"),
         ('[[strip.rolls]]\nname = "r"\ndiameter_mm = 3\n', "strip.rolls.0.diameter_mm"),
