@@ -1,8 +1,8 @@
 """Escape and overkill of a line in service, from random accepts and rejects that people reviewed.
 
 Nobody knows the truth of every frame. But each decision is a stratum of known size, and the reviewed frames say
-what share of it is defective. The interval comes from draws of both shares: exact (Clopper-Pearson) limits of each,
-combined so that it covers at least what it states. It needs no library.
+what share of it is defective. The interval comes from draws of both shares: exact (Clopper-Pearson) limits of
+each, combined so that it covers at least what it states. It needs no library.
 """
 
 import random
