@@ -29,10 +29,9 @@ from inspector.files import write_whole
 from inspector.numbers import thousands
 from inspector.values import Decision
 
-EXAMPLE: Final = """\
-examples:
-  inspector acceptance --from 2026-03-02 --to 2026-03-09 --out acceptance.json --key signing.key --config line.toml
-  inspector acceptance --verify acceptance.json --trusted f0c493… --config line.toml"""
+EXAMPLE: Final = (
+    "example: inspector acceptance --from 2026-03-02 --to 2026-03-09 --out acceptance.json --config line.toml"
+)
 
 NOT_MET: Final = 3
 FOREVER_NS: Final = 2**63 - 1

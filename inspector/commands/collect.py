@@ -22,10 +22,7 @@ from inspector.sources import open_source, source_settings
 from inspector.sources.recording import RecordingSource
 from inspector.values import REPLAY_EPOCH, Capture, Decision, Verdict
 
-EXAMPLE: Final = """\
-examples:
-  inspector collect recordings/coil-17 --frames 120-140,166 --note "claim 771" --config line.toml
-  inspector collect recordings/coil-17 --marked --config line.toml"""
+EXAMPLE: Final = "example: inspector collect recordings/coil-17 --frames 120-140,166 --config line.toml"
 
 ESCAPE: Final = "escape"
 

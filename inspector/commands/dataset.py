@@ -12,10 +12,7 @@ from inspector.commands.options import add_config, add_json, add_times, path
 from inspector.commands.page import open_page
 from inspector.render.numbers import frames
 
-EXAMPLE: Final = """\
-examples:
-  inspector dataset export --out data/week-2 --config line.toml
-  inspector dataset export --waiting --coil C-48213 --out data/to-label --config line.toml"""
+EXAMPLE: Final = "example: inspector dataset export --out data/week-2 --config line.toml"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
