@@ -33,6 +33,13 @@ def _check_pixels(pixels: Pixels, dimensions: int, what: str) -> None:
         raise ValueError(f"{what} must be contiguous")
 
 
+PICTURE_BLOCK: Final = "picture_block"
+"""Among a camera's readings: number of the newest block of pictures. Its means are called picture_block.NAME, with
+the names of PICTURE_FIGURES."""
+PICTURE_FIGURES: Final = ("brightness", "contrast", "grain")
+PICTURE_FRAMES: Final = 50
+"""Pictures in a block."""
+
 LATENCIES: Final = ("transfer", "batch", "engine", "decide", "total")
 """The keys of a verdict's `stage_ms`; each has a histogram and a column."""
 

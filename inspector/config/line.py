@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inspector.config.buses import MqttSettings
+from inspector.config.collect import CollectSettings
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
 from inspector.config.strip import CameraPosition, StripSettings
@@ -408,6 +409,9 @@ class HealthSettings(BaseModel):
 
     model_config = _STRICT
     port: Annotated[int, Field(ge=1, le=65535)]
+    drift_frames: Annotated[int, Field(ge=0, le=100_000_000)] = 50_000
+    """Frames of the commissioning window, with which brightness, texture, scores and class rates are compared; 0
+    compares nothing."""
 
 
 def default_links() -> Path:
@@ -452,6 +456,8 @@ class LineConfig(BaseSettings):
     strip: StripSettings | None = None
     """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
     page: PageSettings = PageSettings()
+    collect: CollectSettings = CollectSettings()
+    """What the page keeps for review."""
     mqtt: MqttSettings | None = None
     """The broker of `inspector mqtt`."""
     links: Path = Field(default_factory=default_links)

@@ -37,6 +37,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """Set together with `pixels`."""
     total_ms: float | None = None
     """Capture to verdict; None when the announcement was lost."""
+    score: Pixels | None = None
+    """The engine's score map, uint8 [H/m, W/m]; set together with `pixels`."""
 
     def mask(self) -> Pixels | None:
         """The mask of K+1 classes at the recipe's thresholds, uint8 [H, W], built at each call."""
@@ -136,7 +138,8 @@ class VerdictMaker:
             codes=judgement.codes,
             strip=_strip(announcement),
         )
-        return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns))
+        score = None if result.segmentation is None else result.segmentation.score
+        return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns), score)
 
     def _plan(self, announcement: Announcement) -> BoundRecipe:
         """The plan that the announcement names, for the current engine; else the default."""

@@ -13,6 +13,7 @@ import zmq
 
 from inspector.config.line import LoadedConfig
 from inspector.config.recipe import LoadedRecipe, load_recipe
+from inspector.core.drift import Block
 from inspector.core.flow import CHUNK_FRAMES, RECORDING_CHUNK_S
 from inspector.core.picture import PictureCheck
 from inspector.engine.manifest import read_manifest
@@ -29,7 +30,18 @@ from inspector.runtime.notify import CAPTURED, READY, Notifier, Pulse
 from inspector.runtime.sending import send, set_retry
 from inspector.runtime.stop import StopRequest
 from inspector.sources import Measured, Source, WhenBehind, at_scale, open_source
-from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, Uninspected
+from inspector.values import (
+    PICTURE_BLOCK,
+    PICTURE_FIGURES,
+    PICTURE_FRAMES,
+    REPLAY_EPOCH,
+    Announcement,
+    Capture,
+    Code,
+    Frame,
+    Pixels,
+    Uninspected,
+)
 from inspector.wire.captures import CaptureCount, confirmed
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
 from inspector.wire.messages import Begin, End, Fault, Idle, News, Readings, encode
@@ -110,6 +122,7 @@ class Announcer:
         it differs from the recipe's."""
         self._count = count
         self._measured, self._readings = measured, dict[str, float]()
+        self._block, self._told_block = Block(PICTURE_FRAMES), 0
         self._strip = strip
         self._picture, self._learned = picture, learned
         self._camera = camera
@@ -142,9 +155,7 @@ class Announcer:
         frame_id, self.captured = self.captured, self.captured + 1
         fault, before = capture.fault, self._fault
         if capture.pixels is not None and self._picture is not None:
-            fault = self._picture.check(capture.pixels)
-            if self._learned is not None:
-                self._learned.store(self._picture)
+            fault = self._checked(self._picture, capture.pixels)
         self._news_s, self._fault = time.monotonic(), fault
         self._faults += fault is not None
         captured_monotonic_ns = time.monotonic_ns()
@@ -194,6 +205,15 @@ class Announcer:
             return None
         return Frame(self._camera, frame_id, captured_ns, captured_monotonic_ns, position_mm, capture.pixels)
 
+    def _checked(self, picture: PictureCheck, pixels: Pixels) -> Uninspected | None:
+        """Why the picture is not fit to inspect; None when it is, and then its measures count for drift."""
+        fault = picture.check(pixels)
+        if self._learned is not None:
+            self._learned.store(picture)
+        if fault is None and (found := picture.newest) is not None:
+            self._block.add(found.strip_grey, found.contrast, found.grain)
+        return fault
+
     def give_up(self, frame: Frame, reason: Uninspected) -> None:
         """Report that an announced frame will not reach a worker."""
         self._given_up += 1
@@ -228,15 +248,23 @@ class Announcer:
         self._pulse.turn(self.captured, pending=False, say=self._state)
         if self._places is not None:
             self._places.stands(time.monotonic_ns())
-        if self._measured is not None and (readings := self._measured.readings()) is not self._readings:
-            self._readings = readings
-            self._untold.append(Readings(self._camera, self.ingest_epoch, readings))
+        readings = self._readings if self._measured is None else self._measured.readings()
+        if readings is not self._readings or self._block.number != self._told_block:
+            self._readings, self._told_block = readings, self._block.number
+            self._untold.append(Readings(self._camera, self.ingest_epoch, readings | self._picture_means()))
         now_s = time.monotonic()
         if now_s - self._told_s >= IDLE_MS / 1e3:
             self._told_s = now_s
             # Do not wait for a full link: the next Idle follows soon.
             with contextlib.suppress(zmq.Again):
                 self._news.send(encode([Idle(self._camera, self.ingest_epoch)]), zmq.NOBLOCK)
+
+    def _picture_means(self) -> dict[str, float]:
+        """Means of the newest block of pictures, for drift."""
+        if not self._block.number:
+            return {}
+        names = (PICTURE_BLOCK, *(f"{PICTURE_BLOCK}.{name}" for name in PICTURE_FIGURES))
+        return dict(zip(names, (float(self._block.number), *self._block.means), strict=True))
 
     def _state(self) -> str:
         silent_s = time.monotonic() - self._news_s

@@ -21,6 +21,7 @@ from trainer.artifacts.checkpoint import Checkpoint, load_checkpoint
 from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.artifacts.versions import library_versions
 from trainer.data.class_order import in_classes, match_classes
+from trainer.data.corrections import CORRECTIONS
 from trainer.data.dataset import Dataset
 from trainer.data.fit import FIT, stored_fit
 from trainer.data.formats import open_dataset
@@ -239,6 +240,8 @@ def _data_facts(checkpoint: Checkpoint) -> dict[str, Any]:
     if FIT in checkpoint.facts:
         facts[FIT] = checkpoint.facts[FIT]
     facts["split_sha256"] = hashlib.sha256(split).hexdigest()
+    if checkpoint.facts.get(CORRECTIONS):
+        facts[CORRECTIONS] = checkpoint.facts[CORRECTIONS]
     if PRINTS in checkpoint.facts:
         facts[PRINTS] = checkpoint.facts[PRINTS]
     return facts
