@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "export": ("trainer.commands.export", "export a checkpoint as a model folder (ONNX and card)"),
     "build-engine": ("trainer.commands.build_engine", "build an engine for the line from a model folder"),
     "compare": ("trainer.commands.compare", "compare the verdicts of a replay with the labels of its frames"),
+    "commission": ("trainer.commands.commission", "make a first engine from a plant's own frames, without labels"),
     "reproduce": ("trainer.commands.reproduce", "repeat the comparison of the founding paper"),
 }
 """Name → module and summary. The modules import a training library only when they run."""

@@ -10,11 +10,23 @@ from inspector.core.defects import Candidates, find_candidates, find_components
 from inspector.core.judge import NOT_CROWDED, judge, shorten
 from inspector.core.ledger import Settled
 from inspector.core.rules import BoundRecipe
-from inspector.values import Announcement, Code, Decision, Inspection, Pixels, StripPlace, Uninspected, Verdict
+from inspector.values import (
+    Announcement,
+    Code,
+    Decision,
+    Inspection,
+    Pixels,
+    StripPlace,
+    Uninspected,
+    Verdict,
+    frame_score_of,
+)
 
 SettledFrame = Settled[Announcement, Inspection]
 
 NO_RESULT: Final = Uninspected(Code.OVERDUE, "no result")
+
+NO_FRAME_SCORE: Final = Uninspected(Code.ENGINE_FAILED, "the recipe asks for a frame score, the result has none")
 
 IMPOSSIBLE: Final = Uninspected(
     Code.RESULT_REFUSED, "result refused: the worker had it before the frame was captured"
@@ -88,6 +100,10 @@ class VerdictMaker:
         self._last = announcement
         result = settled.result
         fault = settled.fault if result is None else result.fault or _contradiction(announcement, result)
+        if result is not None and fault is None and result.frame_score is None:
+            # An engine without frame scores binds no recipe that asks for them, so this one's is missing.
+            plans = self._recipes[result.engine]
+            fault = NO_FRAME_SCORE if any(plan.frame_step is not None for plan in plans.values()) else None
         if result is None or fault is not None:
             verdict = self._uninspected(announcement, fault or NO_RESULT)
             return Outcome(verdict, total_ms=self._total_ms(settled, now_ns))
@@ -107,7 +123,7 @@ class VerdictMaker:
             parts = self._strip.follow(settled.frame_id, components.found)
         else:
             self._strip.follow(settled.frame_id, [])
-        judgement = judge(parts, announcement.position_mm, recipe, crowded)
+        judgement = judge(parts, announcement.position_mm, recipe, crowded, result.frame_score)
         if judgement.defects:
             judgement = shorten(judgement, self._quota.take(len(judgement.defects), now_ns))
         stage_ms = {
@@ -132,6 +148,7 @@ class VerdictMaker:
             file=announcement.file,
             ingest_epoch=announcement.ingest_epoch,
             codes=judgement.codes,
+            frame_score=_frame_score(result),
             strip=_strip(announcement),
         )
         return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns))
@@ -194,6 +211,10 @@ def _contradiction(announcement: Announcement, result: Inspection) -> Uninspecte
 
 def _strip(announcement: Announcement) -> StripPlace | msgspec.UnsetType:
     return msgspec.UNSET if announcement.strip is None else announcement.strip
+
+
+def _frame_score(result: Inspection) -> float | msgspec.UnsetType:
+    return msgspec.UNSET if result.frame_score is None else round(frame_score_of(result.frame_score), 4)
 
 
 def _ms(start_ns: int, end_ns: int) -> float:
