@@ -1,8 +1,9 @@
 """Make a first model from a plant's own frames, without a label.
 
-Takes frames of a folder or of a recording of `inspector record`, sets the most unusual ones aside for a look,
-draws defects on the others, trains the preset `pretrained` on them, and moves the thresholds until the stated
-share of held-out own frames is rejected. Each step is kept: --resume goes on after Ctrl-C, a power cut or SIGKILL."""
+Takes frames of a folder or of a recording of `inspector record`, sets the most unusual ones aside for a look, and
+draws defects on the others. Trains the preset `pretrained` on them, and moves the thresholds until the stated
+share of held-out own frames is rejected. Each step is kept: --resume goes on after Ctrl-C, a power cut or
+SIGKILL."""
 
 import argparse
 import json

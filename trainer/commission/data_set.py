@@ -26,6 +26,8 @@ WANTED_FRAMES: Final = 1500
 """Frames of the data set: few own frames are drawn on more often."""
 MOST_DRAWINGS: Final = 8
 """Most times that one frame is drawn on: more show the same steel too often."""
+HELD_OUT_DRAWINGS: Final = 1
+"""Times that a held-out frame is drawn on: each validation of a training looks at all of them."""
 TRANSPLANT_SHARE: Final = 0.5
 """Share of the defective frames that show transplanted defects instead of drawn ones, where there are any."""
 MOST_TRANSPLANTS: Final = 3
@@ -69,7 +71,11 @@ def make_data_set(
     with new_folder(out) as building:
         for folder in (IMAGES_NAME, MASKS_NAME):
             (building / folder).mkdir()
-        todo = [(index, number) for index in range(len(steel.names)) for number in range(drawings + 1)]
+        todo = [
+            (index, number)
+            for index, name in enumerate(steel.names)
+            for number in range((drawings if part_of[name] == "train" else HELD_OUT_DRAWINGS) + 1)
+        ]
         for index, number in bar(todo, "drawing defects", total=len(todo), show=show_progress):
             name = steel.names[index]
             pixels, label = _drawn(steel.frames[index], number, (seed, index, number), classes, cuttings)
