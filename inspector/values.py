@@ -23,6 +23,20 @@ MAX_SCORE: Final = 255
 """Score maps hold round(255 · (1 − p(normal))) as uint8."""
 
 
+UNSOUND_FRAME_SCORE: Final = 0
+"""A frame score that is no number. Sound ones are 1 to 255."""
+
+
+def frame_step(threshold: float) -> int:
+    """The lowest sound frame score, 1..255, that reaches a threshold of 0..1."""
+    return 1 + round(threshold * (MAX_SCORE - 1))
+
+
+def frame_score_of(step: int) -> float:
+    """A sound frame score as a number from 0 to 1."""
+    return (step - 1) / (MAX_SCORE - 1)
+
+
 def _check_pixels(pixels: Pixels, dimensions: int, what: str) -> None:
     if pixels.dtype != np.uint8 or pixels.ndim != dimensions or pixels.size == 0:
         raise ValueError(
@@ -247,6 +261,8 @@ class Inspection(msgspec.Struct, frozen=True):
     pixels: Pixels | None = None
     """uint8 [H, W], with a segmentation."""
     fault: Uninspected | None = None
+    frame_score: int | None = None
+    """The engine's score of the frame as a whole, 1..255; None for an engine without one."""
 
 
 class Defect(msgspec.Struct, frozen=True):
@@ -301,6 +317,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """When the ingest that captured the frame started, monotonic clock, ns; 0 in logs of older versions."""
     codes: tuple[str, ...] = ()
     """One per reason, for programs: a `Code`, "defect" or "too_many_defects"."""
+    frame_score: float | msgspec.UnsetType = msgspec.UNSET
+    """The engine's score of the frame as a whole, 0..1; left out by engines without one."""
     strip: StripPlace | msgspec.UnsetType = msgspec.UNSET
     """Left out on a line without a `[strip]` table."""
 

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "build-engine": ("trainer.commands.build_engine", "build an engine for the line from a model folder"),
     "promote-check": ("trainer.commands.promote_check", "check whether an engine may replace the line's"),
     "compare": ("trainer.commands.compare", "compare the verdicts of a replay with the labels of its frames"),
+    "commission": ("trainer.commands.commission", "make a first engine from a plant's own frames, without labels"),
     "reproduce": ("trainer.commands.reproduce", "repeat the comparison of the founding paper"),
 }
 """Name → module and summary. The modules import a training library only when they run."""

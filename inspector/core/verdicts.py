@@ -10,11 +10,23 @@ from inspector.core.defects import Candidates, between, find_candidates, find_co
 from inspector.core.judge import NOT_CROWDED, edges_of, judge, shorten
 from inspector.core.ledger import Settled
 from inspector.core.rules import BoundRecipe
-from inspector.values import Announcement, Code, Decision, Inspection, Pixels, StripPlace, Uninspected, Verdict
+from inspector.values import (
+    Announcement,
+    Code,
+    Decision,
+    Inspection,
+    Pixels,
+    StripPlace,
+    Uninspected,
+    Verdict,
+    frame_score_of,
+)
 
 SettledFrame = Settled[Announcement, Inspection]
 
 NO_RESULT: Final = Uninspected(Code.OVERDUE, "no result")
+
+NO_FRAME_SCORE: Final = Uninspected(Code.ENGINE_FAILED, "the recipe asks for a frame score, the result has none")
 
 IMPOSSIBLE: Final = Uninspected(
     Code.RESULT_REFUSED, "result refused: its times contradict the frame's, or each other"
@@ -90,6 +102,10 @@ class VerdictMaker:
         self._last = announcement
         result = settled.result
         fault = settled.fault if result is None else result.fault or _contradiction(announcement, result, now_ns)
+        if result is not None and fault is None and result.frame_score is None:
+            # An engine without frame scores binds no recipe that asks for them, so this one's is missing.
+            plans = self._recipes[result.engine]
+            fault = NO_FRAME_SCORE if any(plan.frame_step is not None for plan in plans.values()) else None
         if result is None or fault is not None:
             verdict = self._uninspected(announcement, fault or NO_RESULT)
             return Outcome(verdict, total_ms=self._total_ms(settled, now_ns))
@@ -111,7 +127,8 @@ class VerdictMaker:
             parts = self._strip.follow(settled.frame_id, components.found, recipe.rejects)
         else:
             self._strip.follow(settled.frame_id, [])
-        judgement = judge(parts, announcement.position_mm, recipe, crowded, edges_of(place))
+        edges_mm, score = edges_of(place), result.frame_score
+        judgement = judge(parts, announcement.position_mm, recipe, crowded, edges_mm, score)
         if judgement.defects:
             judgement = shorten(judgement, self._quota.take(len(judgement.defects), now_ns))
         stage_ms = {
@@ -136,6 +153,7 @@ class VerdictMaker:
             file=announcement.file,
             ingest_epoch=announcement.ingest_epoch,
             codes=judgement.codes,
+            frame_score=_frame_score(result),
             strip=_strip(announcement),
         )
         score = None if result.segmentation is None else result.segmentation.score
@@ -214,6 +232,10 @@ def _on_the_strip(candidates: Candidates, place: StripPlace, recipe: BoundRecipe
 
 def _strip(announcement: Announcement) -> StripPlace | msgspec.UnsetType:
     return msgspec.UNSET if announcement.strip is None else announcement.strip
+
+
+def _frame_score(result: Inspection) -> float | msgspec.UnsetType:
+    return msgspec.UNSET if result.frame_score is None else round(frame_score_of(result.frame_score), 4)
 
 
 def _ms(start_ns: int, end_ns: int) -> float:

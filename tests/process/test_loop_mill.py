@@ -74,9 +74,7 @@ def test_fifty_corrections_bring_escapes_down(tmp_path: Path, monkeypatch: pytes
             "--epochs", "25", *TRAIN_OPTIONS)  # fmt: skip
     first = make_engine(tmp_path, "1")
 
-    source = (
-        'type = "python"\nfactory = "tests.support.weeks:Mill"\noptions = {week = 2, frames_per_second = 9}\n'
-    )
+    source = 'type = "python"\nfactory = "tests.support.weeks:Mill"\noptions = {week = 2, frames_per_second = 9}\n'
     page = PageUnderTest(tmp_path / "line", kind="scratch", source=source)
     text = page.config.read_text().replace("engine = 'engine'", f"engine = {json.dumps(str(first))}")
     page.config.write_text(f"{text}[collect]\nrandom_accepts = 100000\nrandom_rejects = 100000\n")

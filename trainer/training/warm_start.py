@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from inspector.engine.manifest import MANIFEST_NAME, read_manifest
 from inspector.errors import InputError
 from trainer.artifacts.card import ONNX_NAME, is_model_folder, open_model
-from trainer.artifacts.checkpoint import load_checkpoint
+from trainer.artifacts.checkpoint import PRETRAINED, load_checkpoint
 from trainer.artifacts.onnx_weights import restore_weights
 from trainer.data.class_order import match_classes
 from trainer.data.crops import CropBatches
@@ -28,23 +28,25 @@ _INSIDE: Final = "net."
 """Prefix of an exported network's weights."""
 
 
-def take_weights(net: nn.Module, path: Path, crops: CropBatches, classes: Sequence[str]) -> None:
+def take_weights(net: nn.Module, path: Path, crops: CropBatches, classes: Sequence[str]) -> dict[str, Any] | None:
     """Fill `net`, on the CPU, from a checkpoint or a model folder; raises InputError if the weights do not fit.
 
     `crops` are the training batches of the run, `classes` the classes of `net`: answers for classes are matched by
-    name.
+    name. Returns where the weights of a pretrained encoder came from, else None.
     """
     path = _weights(path)
     if is_model_folder(path):
         _take_folded(net, path, crops)
-        _order_answers(net, open_model(path).card.classes, classes, path)
-        return
+        card = open_model(path).card
+        _order_answers(net, card.classes, classes, path)
+        return card.pretrained
     start = load_checkpoint(path)
     try:
         net.load_state_dict(start.net.state_dict())
     except RuntimeError:
         raise InputError(f"--init {path}: another network ({start.model}, {len(start.classes)} classes)") from None
     _order_answers(net, start.classes, classes, path)
+    return start.facts.get(PRETRAINED)
 
 
 def _weights(path: Path) -> Path:

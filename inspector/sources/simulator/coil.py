@@ -173,6 +173,14 @@ def _chance_of_bad_place(settings: StripSettings) -> float:
     return -float(np.log(clean)) * PROBES / max(marked, 1)
 
 
+def marks_for(settings: StripSettings, seed: int, left: int, right: int) -> tuple[list[Mark], list[Mark]]:
+    """Harmless marks and the defects of one bad place, for one frame of steel between two columns."""
+    steel = _Steel(float(left), float(right), 0, settings.height)
+    key = (settings.seed, _DEFECT_STREAM, seed)
+    defects = _bad_place(np.random.default_rng(key), 0, settings, steel, key)
+    return _blemishes(settings, seed), defects
+
+
 class CoilPlan:
     """The marks of one coil, ordered by first row: `defects` and harmless `blemishes`."""
 

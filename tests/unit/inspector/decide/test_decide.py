@@ -556,3 +556,62 @@ def test_each_end_is_noted_for_its_confirmation() -> None:
     hear(desk, announcement(0, fault="x"), Begin("top", NEXT_INGEST, None), end(1), now=1)
     hear(desk, end(0, ingest=NEXT_INGEST), now=1)
     assert [each.ingest_epoch for each in desk.ended] == [INGEST, NEXT_INGEST]
+
+
+SCORING = EngineClasses("s@1", NAMES, (1.0, 0.5), (0, 0), 0.5)
+
+
+def scored(frame_score: int | None, threshold: float | None = 0.5, recorded: bool = False) -> Outcome:
+    """The outcome of a frame with one region of a scratch, and this frame score."""
+    action = "record" if recorded else "reject"
+    rules = RECIPE.recipe.model_copy(
+        update={"frame_score": threshold, "classes": {"scratch": ClassRule(action=action)}}
+    )
+    desk = Decide(
+        ["top"], LoadedRecipe(Path("r.toml"), rules, "1"), SCORING, DEADLINE_NS, None, captured_before=lambda _: []
+    )
+    score = np.full((8, 8), 255, np.uint8)
+    maps = Segmentation(np.ones_like(score), score, 1)
+    found = Inspection(SCORING.engine, 1, 2, 3, maps, np.zeros((8, 8), np.uint8), frame_score=frame_score)
+    desk.news([encode([Begin("top", INGEST, None), announcement(0)])], 0)
+    desk.results(encode_results(SCORING, [Result("top", INGEST, 0, found)], CLEAN), 0)
+    (outcome,) = desk.settle(0)
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("frame_score", "threshold", "decision", "shown"),
+    [
+        (128, 0.5, Decision.REJECT, 0.5),
+        (127, 0.5, Decision.ACCEPT, 0.4961),
+        (1, 0.001, Decision.REJECT, 0.0),
+        (1, None, Decision.REJECT, 0.0),
+        (254, 1.0, Decision.ACCEPT, 0.9961),
+        (255, 1.0, Decision.REJECT, 1.0),
+    ],
+)
+def test_defects_reject_only_a_frame_whose_score_reaches_the_recipes(
+    frame_score: int, threshold: float | None, decision: Decision, shown: float
+) -> None:
+    """Below it they are recorded; without a threshold every frame's defects reject. The verdict has the score."""
+    verdict = scored(frame_score, threshold).verdict
+    assert (verdict.decision, verdict.frame_score) == (decision, shown)
+    assert len(verdict.defects) == 1
+    assert bool(verdict.reasons) == (decision is Decision.REJECT)
+
+
+def test_a_missing_frame_score_is_no_accept() -> None:
+    """An engine that scores frames, and a result without the score: the frame is uninspected."""
+    verdict = scored(None).verdict
+    assert (verdict.decision, verdict.codes) == (Decision.UNINSPECTED, (Code.ENGINE_FAILED,))
+    assert scored(None, None).verdict.decision is Decision.REJECT
+
+
+def test_an_engine_without_frame_scores_does_not_fit_a_recipe_that_asks_for_them() -> None:
+    """Its results are refused in a line that says so, whatever engine the line began with."""
+    rules = RECIPE.recipe.model_copy(update={"frame_score": 0.5})
+    desk = Decide(
+        ["top"], LoadedRecipe(Path("r.toml"), rules, "1"), SCORING, DEADLINE_NS, None, captured_before=lambda _: []
+    )
+    with pytest.raises(WireError, match=r"e@1.*does not score frames"):
+        desk.results(encode_results(ENGINE, [], CLEAN), 0)

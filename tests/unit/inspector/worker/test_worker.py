@@ -43,11 +43,14 @@ def inspect_one(
     fit: Fit = EXACT,
     fail_on_grey: int = -1,
     batch: int = 1,
+    frame_threshold: float | None = None,
 ) -> tuple[Inspection, int]:
     """What the worker says of one frame, and how much credit ingest has while the engine is at it."""
     options = {"delay_ms": engine_ms, "fail_on_grey": fail_on_grey}
     engine = engine or open_backend(
-        write_engine(folder / "engine", height=SIZE[0], width=SIZE[1], options=options)
+        write_engine(
+            folder / "engine", height=SIZE[0], width=SIZE[1], options=options, frame_threshold=frame_threshold
+        )
     )
     deadline_ns = int(deadline_ms * 1e6)
     with StopRequest() as stop, engine as backend, open_context() as context:
@@ -211,6 +214,30 @@ def test_a_tiled_frame_that_is_too_late_is_given_up_once(tmp_path: Path) -> None
     inspection, _ = inspect_one(tmp_path, 200, 300, pixels=spotted(64, 1000), fit=ANY_SIZE)
     assert inspection.fault is not None
     assert inspection.fault.code in (Code.SHED, Code.OVERDUE)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 300)])
+@pytest.mark.parametrize("grey", [1, 200, 255])
+def test_the_frame_score_travels_with_a_clean_frame_too(tmp_path: Path, size: tuple[int, int], grey: int) -> None:
+    """Of a tiled frame it is the highest of its tiles."""
+    pixels = np.full(size, 1, np.uint8)
+    pixels[-1, 63] = grey
+    inspection, _ = inspect_one(tmp_path, 0, 60_000, pixels=pixels, fit=ANY_SIZE, frame_threshold=0.5)
+    assert inspection.fault is None
+    assert inspection.frame_score == grey
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 300)])
+def test_a_frame_score_that_is_no_number_leaves_the_frame_uninspected(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """One such tile is enough: what it shows is unknown."""
+    pixels = np.full(size, 100, np.uint8)
+    pixels[-1, 63] = 0
+    inspection, _ = inspect_one(tmp_path, 0, 60_000, pixels=pixels, fit=ANY_SIZE, frame_threshold=0.5)
+    assert inspection.fault is not None
+    assert inspection.fault.code is Code.ENGINE_FAILED
+    assert (inspection.segmentation, inspection.frame_score) == (None, None)
 
 
 def test_a_worker_without_frames_reports_itself(tmp_path: Path) -> None:
