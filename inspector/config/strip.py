@@ -128,6 +128,8 @@ class StripSettings(BaseModel):
     rolls: tuple[RollSettings, ...] = ()
     roll_tolerance: Annotated[float, Field(gt=0.0, le=0.1)] = 0.01
     """Share by which a roll's period may differ from its table: it is ground."""
+    roll_alarm_turns: Annotated[int, Field(ge=3, le=1000)] = 3
+    """A roll mark that was seen on so many turns is an alarm; 3 is the fewest that show a mark at all."""
 
     @model_validator(mode="after")
     def _speeds_in_order(self) -> Self:

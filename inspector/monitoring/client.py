@@ -48,9 +48,10 @@ def ask(port: int, answer_s: float = ANSWER_S) -> tuple[bytes, Status]:
 
 
 def is_starting(answer: Status) -> bool:
-    """Whether a line is starting: for START_S, until each camera's ingest and a worker have reported."""
+    """Whether a line is starting: for START_S, until every ingest, a worker and the strip have reported."""
     line = answer.line
     if line is None:
         return True
     incomplete = line.worker.starts == 0 or any(camera.begins == 0 for camera in line.cameras.values())
+    incomplete |= line.has_strip and (line.strip is None or line.strip.source_answers is False)
     return incomplete and time.time() - line.started_s < START_S

@@ -24,6 +24,7 @@ from inspector.errors import InputError
 from inspector.extras import needs_extra
 from inspector.monitoring.http_request import Refused, parse
 from inspector.monitoring.state import LineState, findings
+from inspector.monitoring.strip_file import read_strip_state
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -51,10 +52,12 @@ log = structlog.get_logger()
 class HealthServer:
     """Serves all connections from one thread with asyncio, so that no connection waits for another."""
 
-    def __init__(self, settings: HealthSettings, out: Path) -> None:
+    def __init__(self, settings: HealthSettings, out: Path, strip_folder: Path | None = None) -> None:
+        """`out` is where the results go. `strip_folder` is where a strip process reports."""
         with needs_extra("/metrics"):
             import prometheus_client  # noqa: F401  # fail now if it is missing, not at the first scrape
         self._disk = _DiskSpace(out)
+        self._strip_folder = strip_folder
         self.state: LineState | None = None
         """The newest snapshot; replaced as a whole, so a reader needs no lock."""
         try:
@@ -142,22 +145,29 @@ class HealthServer:
         """Status, content type and body of the response to a path; raises Refused for an unknown path."""
         match path:
             case "/healthz":
-                wrong = findings(self.state, time.monotonic_ns())
+                wrong = findings(self._state(), time.monotonic_ns())
                 code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
                 return code, _TEXT, ("\n".join(wrong or ["ok"]) + "\n").encode()
             case "/metrics":
                 from inspector.monitoring.prometheus import CONTENT_TYPE, exposition
 
-                content = exposition(self.state, time.monotonic_ns(), self.disk_free_bytes())
+                content = exposition(self._state(), time.monotonic_ns(), self.disk_free_bytes())
                 return HTTPStatus.OK, CONTENT_TYPE, content
             case "/status":
                 return HTTPStatus.OK, "application/json", msgspec.json.encode(self.status())
             case _:
                 raise Refused(HTTPStatus.NOT_FOUND, "there is /healthz, /metrics and /status")
 
+    def _state(self) -> LineState | None:
+        """The newest snapshot, with what the strip process says now. decide itself needs nothing of it."""
+        if self.state is None or self._strip_folder is None:
+            return self.state
+        strip = read_strip_state(self._strip_folder)
+        return msgspec.structs.replace(self.state, has_strip=True, strip=strip)
+
     def status(self) -> dict[str, Any]:
         """The newest snapshot, with findings, age and free space as of now."""
-        state, now_ns = self.state, time.monotonic_ns()
+        state, now_ns = self._state(), time.monotonic_ns()
         wrong = findings(state, now_ns)
         return {
             "healthy": not wrong,

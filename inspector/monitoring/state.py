@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from inspector.monitoring.strip import StripState, strip_findings
 from inspector.numbers import thousands
 
 STALE_S: Final = 3.0
@@ -159,6 +160,10 @@ class LineState(msgspec.Struct, frozen=True):
     """Sender → its recipe, for processes whose recipe differs from this line's."""
     sinks: SinkState
     gate: GateState | None
+    has_strip: bool = False
+    """Whether the line has a strip process."""
+    strip: StripState | None = None
+    """What that process said last; None before it has said anything."""
 
 
 def findings(state: LineState | None, now_ns: int) -> list[str]:
@@ -183,6 +188,8 @@ def findings(state: LineState | None, now_ns: int) -> list[str]:
     ]
     if state.gate is not None:
         found += _gate_findings(state.gate)
+    if state.has_strip:
+        found += strip_findings(state.strip, now_ns)
     if state.sinks.log_unsafe:
         found.append(
             f"log: verdicts reach the disk only: free some space at {state.out} and in the links folder; the gate "

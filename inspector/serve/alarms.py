@@ -10,7 +10,8 @@ from inspector.errors import InputError
 from inspector.serve.audit import note
 from inspector.serve.store import Store, UnknownError, rows
 
-_NUMBERS: Final = re.compile(r"\d[\d.,]*")
+_NUMBERS: Final = re.compile(r"(?<![\w-])(?<!stand )\d[\d.,\u202f]*")
+"""Figures of a finding. A number in a name, as in `camera-2` or `stand 3`, tells two findings apart."""
 
 _COLUMNS: Final = (
     "id, text, began_ns / 1000000 AS began_ms, ended_ns / 1000000 AS ended_ms, acknowledged_by, "

@@ -13,6 +13,7 @@ import structlog
 from inspector.core.strip.coils import CoilData, EventRefusedError
 from inspector.folders import share_with_group
 from inspector.strip.desk import CoilDesk
+from inspector.strip.roll_desk import RollDesk
 from inspector.wire.links import answers, socket_path
 
 SOCKET_NAME: Final = "orders"
@@ -35,9 +36,11 @@ def orders_path(folder: Path) -> Path:
 class Orders:
     """The strip's end."""
 
-    def __init__(self, folder: Path, desk: CoilDesk, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, folder: Path, desk: CoilDesk, rolls: RollDesk, status: Callable[[], dict[str, Any]]
+    ) -> None:
         """Raises ConfigError, OSError."""
-        self._desk, self._status = desk, status
+        self._desk, self._rolls, self._status = desk, rolls, status
         self._path = orders_path(folder)
         if answers(self._path, socket.SOCK_SEQPACKET):
             raise FileExistsError(f"{self._path}: another strip process answers there")
@@ -77,6 +80,9 @@ class Orders:
                     coil = self._desk.end(str(wanted.get("id") or ""), "command", wanted.get("position_mm"))
                     length_mm = (coil.end_mm or coil.start_mm) - coil.start_mm
                     return {"done": {"number": coil.number, "id": coil.id, "length_mm": length_mm}}
+                case {"rolls": "changed"}:
+                    return {"done": self._rolls.changed(str(wanted.get("text") or ""), "command",
+                                                        wanted.get("position_mm"))}  # fmt: skip
                 case {"coil": "status"}:
                     return {"done": self._status()}
         except EventRefusedError as refused:
@@ -85,7 +91,7 @@ class Orders:
             return {"refused": f"the event cannot be written down: {error.strerror}: free some disk space"}
         except TypeError as error:
             return {"refused": str(error)}
-        return {"refused": "an order is start, end or status"}
+        return {"refused": "an order is start, end or status of a coil, or a change of rolls"}
 
     def close(self) -> None:
         """Close and remove the socket."""

@@ -56,6 +56,10 @@ class PositionThread:
         self._newest_ns = 0
         self._thread = threading.Thread(target=self._run, name="position", daemon=True)
 
+    def age_s(self) -> float | None:
+        """Age of the newest reading; None before the first."""
+        return (time.monotonic_ns() - self._newest_ns) / 1e9 if self._newest_ns else None
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()

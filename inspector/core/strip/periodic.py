@@ -5,11 +5,13 @@ how dense defects of that kind and size lie there, so dirty steel needs longer c
 """
 
 import math
-from bisect import bisect_left
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
+
+from inspector.numbers import thousands
 
 ACROSS_MM: Final = 6.0
 """A mark's centres lie this near across: masks are off by a few pixels, and the strip wanders."""
@@ -70,6 +72,8 @@ class RollMark(msgspec.Struct):
     hits: int
     found_mm: float
     """Where it was found."""
+    changed_mm: float | None = None
+    """Where its roll was changed, which ended it."""
 
     @property
     def turns(self) -> int:
@@ -77,12 +81,12 @@ class RollMark(msgspec.Struct):
         return round((self.last_mm - self.first_mm) / self.period_mm) + 1
 
     def text(self, head_mm: float = 0.0) -> str:
-        """One readable line."""
+        """One readable line; the way is counted from `head_mm`."""
         stand = f", stand {self.stand}" if self.stand else ""
         return (
-            f"roll mark, {self.roll}{stand}: {self.name} every {self.period_mm:,.0f} mm, "
-            f"{self.across_mm:.0f} mm across, since {(self.first_mm - head_mm) / 1000:.1f} m, "
-            f"{self.hits} of {self.turns} turns"
+            f"roll mark, {self.roll}{stand}, {thousands(self.period_mm)} mm, "
+            f"since {thousands((self.first_mm - head_mm) / 1000)} m, {self.hits} of {self.turns} turns "
+            f"({self.name}, {self.across_mm:.0f} mm across)"
         )
 
 
@@ -103,6 +107,15 @@ class RollMarks:
         self._spots: dict[tuple[str, str], list[Spot]] = {}
         self._longest_mm = max((roll.period_mm for roll in rolls), default=0.0) * (LOOK_BACK_TURNS + 1)
         self.marks: list[RollMark] = []
+        self._changed: dict[tuple[str, str], float] = {}
+        """(name, stand) → where that roll was changed last."""
+
+    def changed(self, rolls: Collection[tuple[str, str]], at_mm: float) -> None:
+        """These rolls, (name, stand) each, were changed here: their marks end, and a new one begins after here."""
+        self._changed |= dict.fromkeys(rolls, at_mm)
+        for mark in self.marks:
+            if (mark.roll, mark.stand) in rolls and mark.changed_mm is None:
+                mark.changed_mm = at_mm
 
     def add(self, side: str, name: str, spot: Spot) -> RollMark | None:
         """Take a defect; returns the mark that it reveals, if any."""
@@ -127,6 +140,8 @@ class RollMarks:
         for mark in self.marks:
             if (mark.side, mark.name) != (side, name) or abs(mark.across_mm - spot.across_mm) > ACROSS_MM:
                 continue
+            if mark.changed_mm is not None and spot.along_mm > mark.changed_mm:
+                continue
             turns = (spot.along_mm - mark.last_mm) / mark.period_mm
             off_mm = abs(turns - round(turns)) * mark.period_mm
             if 0 <= round(turns) <= LOST_TURNS and off_mm <= HIT_MM * max(1.0, math.sqrt(max(turns, 0.0))):
@@ -143,13 +158,17 @@ class RollMarks:
     def _best(
         self, side: str, name: str, spot: Spot, alike: Sequence[Spot], spots: Sequence[Spot]
     ) -> RollMark | None:
-        places = sorted(each.along_mm for each in alike)
+        every_place = sorted(each.along_mm for each in alike)
         per_mm = self._density(spot, alike, spots)
         tests = max(100.0, per_mm * COIL_MM * self._width_mm / (2 * ACROSS_MM)) * len(self._rolls)
         best: tuple[float, RollMark] | None = None
         for roll in self._rolls:
             if roll.side != side:
                 continue
+            changed_mm = self._changed.get((roll.name, roll.stand))
+            gone = changed_mm is not None and spot.along_mm <= changed_mm
+            from_mm = -math.inf if changed_mm is None or gone else changed_mm
+            places = every_place[bisect_right(every_place, from_mm) :]
             for turns in range(1, LOOK_BACK_TURNS):
                 for place in _between(places, spot.along_mm, turns * roll.period_mm, self._tolerance):
                     period = (spot.along_mm - place) / turns
@@ -161,7 +180,7 @@ class RollMarks:
                         first_mm = spot.along_mm - max(hits) * period
                         mark = RollMark(
                             roll.name, roll.stand, side, name, period, spot.across_mm, first_mm, spot.along_mm,
-                            len(hits) + 1, spot.along_mm,
+                            len(hits) + 1, spot.along_mm, changed_mm if gone else None,
                         )  # fmt: skip
                         best = (chance, mark)
         return None if best is None else best[1]
