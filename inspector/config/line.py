@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from inspector.config.mill import MillSettings
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
 from inspector.config.strip import StripSettings
@@ -450,6 +451,8 @@ class LineConfig(BaseSettings):
     """The health server; None starts none. A replay never has one."""
     strip: StripSettings | None = None
     """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
+    mill: MillSettings | None = None
+    """A simulated mill: simulated cameras follow its strip."""
     page: PageSettings = PageSettings()
     links: Path = Field(default_factory=default_links)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; created for its owner only."""
@@ -500,6 +503,19 @@ class LineConfig(BaseSettings):
         for name in self.strip.cameras if self.strip is not None and not self.replay else ():
             if name not in self.cameras:
                 raise ValueError(f"strip.cameras.{name}: no such camera; there is {', '.join(self.cameras)}")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_mill(self) -> "LineConfig":
+        position = None if self.strip is None else self.strip.position
+        if self.mill is None and position is not None and position.type == "mill":
+            raise ValueError("strip.position.type: mill is the simulated one of a [mill] table: there is none")
+        roll = None if self.mill is None else self.mill.marked_roll
+        known = [] if self.strip is None else [each.name for each in self.strip.rolls]
+        if roll is not None and roll not in known:
+            raise ValueError(
+                f"mill.marked_roll: no roll {roll!r} in strip.rolls; there is {', '.join(known) or 'none'}"
+            )
         return self
 
     @classmethod

@@ -65,7 +65,20 @@ class TextPosition(BaseModel):
         return Scale(self.mm_per_count, self.counter_range)
 
 
-PositionSettings = Annotated[ModbusPosition | TextPosition, Field(discriminator="type")]
+class MillPosition(BaseModel):
+    """The encoder of the simulated mill, `[mill]`."""
+
+    model_config = STRICT
+    type: Literal["mill"]
+    mm_per_count: Positive = 0.1
+    interval_ms: Positive = 20.0
+
+    def scale(self) -> Scale:
+        """How the counter counts."""
+        return Scale(self.mm_per_count, 2.0**32)
+
+
+PositionSettings = Annotated[ModbusPosition | TextPosition | MillPosition, Field(discriminator="type")]
 
 
 class RollSettings(BaseModel):

@@ -26,7 +26,7 @@ from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import CAPTURED, READY, Notifier, Pulse
 from inspector.runtime.sending import send, set_retry
 from inspector.runtime.stop import StopRequest
-from inspector.sources import Measured, Source, WhenBehind, at_scale, open_source
+from inspector.sources import Measured, Source, WhenBehind, open_camera
 from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, Uninspected
 from inspector.wire.captures import CaptureCount, confirmed
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
@@ -269,8 +269,7 @@ def main(config: LoadedConfig, camera: str) -> None:
     recipe = load_recipe(line.recipe)
     manifest = read_manifest(line.engine)
     batch = line.batch.frames(manifest.max_batch)
-    settings = at_scale(line.cameras[camera], recipe.recipe.mm_per_px_along)
-    source = open_source(settings)
+    source = open_camera(line, camera, recipe.recipe.mm_per_px_along)
     files = files_so_far(line.sinks.out) if line.resume_frames is not None else []
     keep_order(source, files)
     notifier = Notifier()

@@ -8,11 +8,12 @@ from typing import Final, Protocol
 
 import structlog
 
-from inspector.config.strip import ModbusPosition, PositionSettings
+from inspector.config.strip import MillPosition, ModbusPosition, PositionSettings
 from inspector.core.strip.odometer import Odometer, Reading
 from inspector.errors import WorkError
 from inspector.repeated import Repeated
 from inspector.strip.modbus_position import ModbusSource
+from inspector.strip.simulated_mill import FindMill, MillSource
 from inspector.strip.text_position import TextSource
 from inspector.wire.strip_files import TrackWriter
 
@@ -37,8 +38,11 @@ class PositionSource(Protocol):
         ...
 
 
-def open_position(settings: PositionSettings) -> PositionSource:
+def open_position(settings: PositionSettings, mill: FindMill | None) -> PositionSource:
     """The source that the settings describe. Raises InputError if a library is missing."""
+    if isinstance(settings, MillPosition):
+        assert mill is not None  # noqa: S101  # for mypy: the config is refused without one
+        return MillSource(settings, mill)
     return ModbusSource(settings) if isinstance(settings, ModbusPosition) else TextSource(settings)
 
 
@@ -134,4 +138,4 @@ def described(settings: PositionSettings) -> str:
     """The source in words, for logs and checks."""
     if isinstance(settings, ModbusPosition):
         return f"modbus {settings.host}:{settings.port}"
-    return f"{settings.type} {settings.address}"
+    return "simulated mill" if isinstance(settings, MillPosition) else f"{settings.type} {settings.address}"

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from inspector.monitoring.strip_file import StripReports
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import READY, Notifier, Pulse
 from inspector.runtime.stop import StopRequest
+from inspector.sources.simulated_mill import running_mill
 from inspector.strip.accounts import LEAST_WAIT_S, Accounts
 from inspector.strip.coil_records import CoilRecords, strip_key
 from inspector.strip.coil_registers import CoilRegistersThread
@@ -35,6 +37,7 @@ from inspector.strip.orders import Orders
 from inspector.strip.position import PositionThread, described, open_position
 from inspector.strip.results import Results
 from inspector.strip.roll_desk import RollDesk
+from inspector.strip.simulated_mill import MillCoils
 from inspector.values import Motion
 from inspector.wire.positions import PlaceFile, newest_place
 from inspector.wire.strip_files import TrackWriter, read_track
@@ -91,6 +94,7 @@ class Strip:
         self._track = TrackWriter(line.links)
         stack.callback(self._track.close)
         self._start_mm = _start_mm(self._journal)
+        self._mill = None if line.mill is None else partial(running_mill, line.mill, line.links)
         self._position = self._follow(stack)
         self._journal.write(RunBegan(str(line.sinks.out), time.time_ns(), self.position_mm()))
         self.results = Results(settings.folder, self._journal)
@@ -117,6 +121,10 @@ class Strip:
             self._level2 = Level2Link(settings.level2, self.desk, self.results)
             self._level2.start()
             stack.callback(self._level2.close)
+        if self._mill is not None and line.mill is not None and line.mill.coil_m is not None:
+            coils = MillCoils(line.mill, line.mill.coil_m, self._mill, self.desk)
+            coils.start()
+            stack.callback(coils.close)
         if settings.coil_registers is not None:
             registers = CoilRegistersThread(settings.coil_registers, self.desk)
             registers.start()
@@ -139,7 +147,7 @@ class Strip:
             start, count = before.samples[-1], before.count
         odometer = Odometer(settings.position.scale(), settings.speeds(), start, count)
         thread = PositionThread(
-            open_position(settings.position), odometer, self._track, described(settings.position)
+            open_position(settings.position, self._mill), odometer, self._track, described(settings.position)
         )
         thread.start()
         stack.callback(thread.close)

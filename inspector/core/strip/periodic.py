@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from inspector.numbers import thousands
+from inspector.numbers import THIN_SPACE, thousands
 
 ACROSS_MM: Final = 6.0
 """A mark's centres lie this near across: masks are off by a few pixels, and the strip wanders."""
@@ -84,10 +84,15 @@ class RollMark(msgspec.Struct):
         """One readable line; the way is counted from `head_mm`."""
         stand = f", stand {self.stand}" if self.stand else ""
         return (
-            f"roll mark, {self.roll}{stand}, {thousands(self.period_mm)} mm, "
-            f"since {thousands((self.first_mm - head_mm) / 1000)} m, {self.hits} of {self.turns} turns "
+            f"roll mark, {self.roll}{stand}, {_grouped(self.period_mm)} mm, "
+            f"since {_grouped((self.first_mm - head_mm) / 1000)} m, {self.hits} of {self.turns} turns "
             f"({self.name}, {self.across_mm:.0f} mm across)"
         )
+
+
+def _grouped(value: float) -> str:
+    """Digits in groups, with a space that logs and telegrams have."""
+    return thousands(value).replace(THIN_SPACE, " ")
 
 
 class Spot(msgspec.Struct, frozen=True):

@@ -52,7 +52,7 @@ def test_an_alarm_comes_once_after_so_many_turns(mill: Any) -> None:
     mill.marks([0, 1, 2, 3, 5, 6, 8, 9])
     assert mill.desk.texts == []
     mill.marks([10])
-    said = "roll mark, work roll top, stand 3, 2\u202f073 mm, since 412 m, 9 of 11 turns (pits, 800 mm across)"
+    said = "roll mark, work roll top, stand 3, 2 073 mm, since 412 m, 9 of 11 turns (pits, 800 mm across)"
     assert mill.desk.texts == [said]
     mill.marks(range(11, 14))
     assert "12 of 14 turns" in mill.desk.texts[0]
