@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from inspector.config.buses import MqttSettings
 from inspector.config.collect import CollectSettings
+from inspector.config.mill import MillSettings
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
 from inspector.config.strip import CameraPosition, StripSettings
@@ -455,6 +456,8 @@ class LineConfig(BaseSettings):
     """The health server; None starts none. A replay never has one."""
     strip: StripSettings | None = None
     """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
+    mill: MillSettings | None = None
+    """A simulated mill: simulated cameras follow its strip."""
     page: PageSettings = PageSettings()
     collect: CollectSettings = CollectSettings()
     """What the page keeps for review."""
@@ -529,6 +532,19 @@ class LineConfig(BaseSettings):
             raise ValueError(
                 f"strip.position.camera: the frames of cameras.{position.camera} carry no count: a source of type "
                 f"genicam or python can, {source.type} cannot"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_mill(self) -> "LineConfig":
+        position = None if self.strip is None else self.strip.position
+        if self.mill is None and position is not None and position.type == "mill":
+            raise ValueError("strip.position.type: mill is the simulated one of a [mill] table: there is none")
+        roll = None if self.mill is None else self.mill.marked_roll
+        known = [] if self.strip is None else [each.name for each in self.strip.rolls]
+        if roll is not None and roll not in known:
+            raise ValueError(
+                f"mill.marked_roll: no roll {roll!r} in strip.rolls; there is {', '.join(known) or 'none'}"
             )
         return self
 

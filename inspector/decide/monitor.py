@@ -39,10 +39,9 @@ class Watch:
     def __init__(self, settings: HealthSettings, config: LoadedConfig, recipe: BoundRecipe, engine: str) -> None:
         self._config, self._recipe, self._engine = config, recipe.identity, engine
         self.meters = Meters(recipe)
-        window = settings.drift_frames
-        out = config.line.sinks.out
-        self._drifts = Drifts(out, window, self._recipe, engine) if window else None
-        self._health = HealthServer(settings, config.line.sinks.out)
+        line, window = config.line, settings.drift_frames
+        self._drifts = Drifts(line.sinks.out, window, self._recipe, engine) if window else None
+        self._health = HealthServer(settings, line.sinks.out, line.links if line.strip is not None else None)
         self._started_s = time.time()
         self._next_ns = 0
         self._looks: dict[str, deque[tuple[int, Seen]]] = {}

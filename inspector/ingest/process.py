@@ -29,7 +29,7 @@ from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import CAPTURED, READY, Notifier, Pulse
 from inspector.runtime.sending import send, set_retry
 from inspector.runtime.stop import StopRequest
-from inspector.sources import Measured, Source, WhenBehind, at_scale, open_source
+from inspector.sources import Measured, Source, WhenBehind, open_camera
 from inspector.values import (
     PICTURE_BLOCK,
     PICTURE_FIGURES,
@@ -298,9 +298,8 @@ def main(config: LoadedConfig, camera: str) -> None:
     recipe = load_recipe(line.recipe)
     manifest = read_manifest(line.engine)
     batch = line.batch.frames(manifest.max_batch)
-    settings = at_scale(line.cameras[camera], recipe.recipe.mm_per_px_along)
     optics = open_optics(line, camera)
-    source = open_source(settings)
+    source = open_camera(line, camera, recipe.recipe.mm_per_px_along)
     files = files_so_far(line.sinks.out) if line.resume_frames is not None else []
     keep_order(source, files)
     notifier = Notifier()

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from inspector.monitoring.strip import StripState, strip_findings
 from inspector.numbers import thousands
 from inspector.values import PICTURE_FIGURES
 
@@ -175,6 +176,10 @@ class LineState(msgspec.Struct, frozen=True):
     sinks: SinkState
     gate: GateState | None
     drift: tuple[DriftState, ...] = ()
+    has_strip: bool = False
+    """Whether the line has a strip process."""
+    strip: StripState | None = None
+    """What that process said last; None before it has said anything."""
 
 
 def findings(state: LineState | None, now_ns: int) -> list[str]:
@@ -200,6 +205,8 @@ def findings(state: LineState | None, now_ns: int) -> list[str]:
     if state.gate is not None:
         found += _gate_findings(state.gate)
     found += [_drift_finding(each) for each in state.drift if each.alarming]
+    if state.has_strip:
+        found += strip_findings(state.strip, now_ns)
     if state.sinks.log_unsafe:
         found.append(
             f"log: verdicts reach the disk only: free some space at {state.out} and in the links folder; the gate "

@@ -60,11 +60,6 @@ class Accounts:
         """(engine, recipe) → first and last position that they judged."""
         self._since_tidy = 0
 
-    @property
-    def roll_marks(self) -> list[RollMark]:
-        """All roll marks since the start."""
-        return self._marks.marks
-
     def read(self) -> bool:
         """Read the next piece of the log; returns whether there was any."""
         taken = 0
@@ -83,9 +78,7 @@ class Accounts:
         self._judged_by[by] = (min(first_mm, at_mm), max(last_mm, at_mm))
         for defect in self._surface.add(verdict):
             spot = Spot(defect.along_mm, defect.across_mm, defect.area_mm2)
-            mark = self._marks.add(defect.side, defect.name, spot)
-            if mark is not None:
-                log.warning("roll mark", what=mark.text())
+            self._marks.add(defect.side, defect.name, spot)
 
     def conclude(self, coils: Sequence[Coil], now_mm: float) -> None:
         """Judge every coil whose tail passed long enough ago. Raises OSError if the results cannot be written."""
