@@ -11,7 +11,7 @@ class Viewer:
     """A PUB socket: a slow or absent viewer costs nothing and misses frames.
 
     Each message holds the camera's name (the topic) and the verdict as JSON. A frame with a picture adds its
-    [height, width] as JSON, its pixels and its mask (uint8 planes).
+    [height, width] as JSON, its pixels and its mask (uint8 planes), and the highest score of each kind as JSON.
     """
 
     def __init__(self, socket: "zmq.Socket[bytes]") -> None:
@@ -26,4 +26,5 @@ class Viewer:
         if outcome.pixels is not None and mask is not None:
             parts.append(self._encoder.encode(outcome.pixels.shape))
             parts += [np.ascontiguousarray(plane).reshape(-1).data for plane in (outcome.pixels, mask)]
+            parts.append(self._encoder.encode(outcome.peaks()))
         self._socket.send_multipart(parts, zmq.NOBLOCK)

@@ -15,7 +15,7 @@ from inspector.serve.store import UnknownError
 from inspector.values import Decision
 from tests.support.recorded import SECOND_NS, STARTED_NS, Postgres, RunOnRecord, defect, verdict
 
-ALL: dict[str, Any] = {"search": "", "kind": "", "from_ns": 0, "to_ns": 2**62, "count": 50}
+ALL: dict[str, Any] = {"search": "", "kind": "", "verdict": "", "from_ns": 0, "to_ns": 2**62, "count": 50}
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
