@@ -28,6 +28,7 @@ const TABLE = {
   share: ["Rejected", "Zurückgewiesen", "불량률"],
   last15: ["last 15 min", "letzte 15 min", "최근 15분"],
   latency: ["Latency, median", "Latenz, Median", "지연, 중앙값"],
+  deadline: ["Deadline", "Frist", "기한"],
   allowed: ["allowed {0} ms", "erlaubt {0} ms", "허용 {0} ms"],
   coil: ["Coil", "Coil", "코일"],
   noCoil: ["no coil", "kein Coil", "코일 없음"],
@@ -233,6 +234,9 @@ const TABLE = {
   peakMean: ["Mean highest score of accepted frames", "Mittlerer höchster Score guter Bilder", "합격 프레임 평균 최고 점수"],
   lastDays: ["last {0} days", "letzte {0} Tage", "최근 {0}일"],
 
+  notDefect: ["Not a defect", "Kein Fehler", "결함 아님"],
+  notDefectHint: ["Click a marked place that is no defect", "Auf eine Stelle klicken, die kein Fehler ist", "결함이 아닌 표시를 클릭"],
+  changesNothing: ["{0} would have changed no frame that was seen", "{0} hätte kein gesehenes Bild geändert", "{0}이어도 관찰된 프레임의 판정은 같음"],
   polygon: ["Polygon", "Polygon", "다각형"],
   polygonHint: ["Click corners; Enter, double click or the first corner closes it", "Ecken klicken; Enter, Doppelklick oder die erste Ecke schließt", "모서리 클릭; Enter, 더블클릭 또는 첫 모서리로 닫기"],
 
