@@ -23,9 +23,11 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inspector.config.buses import MqttSettings
+from inspector.config.collect import CollectSettings
+from inspector.config.mill import MillSettings
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
-from inspector.config.strip import StripSettings
+from inspector.config.strip import CameraPosition, StripSettings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.core.tiling import Fit
 from inspector.errors import ConfigError
@@ -408,6 +410,9 @@ class HealthSettings(BaseModel):
 
     model_config = _STRICT
     port: Annotated[int, Field(ge=1, le=65535)]
+    drift_frames: Annotated[int, Field(ge=0, le=100_000_000)] = 50_000
+    """Frames of the commissioning window, with which brightness, texture, scores and class rates are compared; 0
+    compares nothing."""
 
 
 def default_links() -> Path:
@@ -451,7 +456,11 @@ class LineConfig(BaseSettings):
     """The health server; None starts none. A replay never has one."""
     strip: StripSettings | None = None
     """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
+    mill: MillSettings | None = None
+    """A simulated mill: simulated cameras follow its strip."""
     page: PageSettings = PageSettings()
+    collect: CollectSettings = CollectSettings()
+    """What the page keeps for review."""
     mqtt: MqttSettings | None = None
     """The broker of `inspector mqtt`."""
     links: Path = Field(default_factory=default_links)
@@ -503,6 +512,40 @@ class LineConfig(BaseSettings):
         for name in self.strip.cameras if self.strip is not None and not self.replay else ():
             if name not in self.cameras:
                 raise ValueError(f"strip.cameras.{name}: no such camera; there is {', '.join(self.cameras)}")
+        return self
+
+    @model_validator(mode="after")
+    def _camera_with_the_encoder(self) -> "LineConfig":
+        position = None if self.strip is None or self.replay else self.strip.position
+        if not isinstance(position, CameraPosition):
+            return self
+        source = self.cameras.get(position.camera)
+        if source is None:
+            known = ", ".join(self.cameras)
+            raise ValueError(f"strip.position.camera: no camera {position.camera}; there is {known}")
+        if isinstance(source, GenicamSettings) and source.encoder_chunk is None:
+            raise ValueError(
+                f"strip.position.camera: cameras.{position.camera} has no encoder_chunk, the chunk feature with "
+                "the encoder's count"
+            )
+        if not isinstance(source, GenicamSettings | PythonSettings):
+            raise ValueError(
+                f"strip.position.camera: the frames of cameras.{position.camera} carry no count: a source of type "
+                f"genicam or python can, {source.type} cannot"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_mill(self) -> "LineConfig":
+        position = None if self.strip is None else self.strip.position
+        if self.mill is None and position is not None and position.type == "mill":
+            raise ValueError("strip.position.type: mill is the simulated one of a [mill] table: there is none")
+        roll = None if self.mill is None else self.mill.marked_roll
+        known = [] if self.strip is None else [each.name for each in self.strip.rolls]
+        if roll is not None and roll not in known:
+            raise ValueError(
+                f"mill.marked_roll: no roll {roll!r} in strip.rolls; there is {', '.join(known) or 'none'}"
+            )
         return self
 
     @classmethod
@@ -647,7 +690,7 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
             "records": line.records.model_copy(
                 update={"url": _absolute_url(line.records.url, base / line.sinks.out, base)}
             ),
-            "strip": line.strip and line.strip.model_copy(update={"folder": base / line.strip.folder}),
+            "strip": line.strip and line.strip.absolute(base),
             "links": base / line.links,
             "view": line.view.model_copy(update={"keys": line.view.keys and base / line.view.keys}),
             "mqtt": line.mqtt and _absolute_bus(line.mqtt, "mqtt", base, base / line.sinks.out),

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,6 +11,7 @@ from inspector.core.picture import LEARN_FRAMES, PictureCheck
 from inspector.core.rules import PLAIN, BoundRecipe, EngineClasses, Seen, score_thresholds
 from inspector.core.strip.quality import ANY, CoilRule, CoilRules, CoilVerdict, Zone
 from inspector.errors import ConfigError
+from inspector.values import frame_step
 
 MmPerPx = Annotated[float, Field(ge=1e-4, le=1000.0)]
 """From a microscope's scale to a satellite's: a value outside is a typing error."""
@@ -89,6 +90,9 @@ class PictureRules(BaseModel):
         return PictureCheck(self.given(), self.learn_frames) if self.checks else None
 
 
+LIMITS: Final = ("max_per_coil", "max_per_m", "max_length_mm", "max_width_mm", "max_area_mm2", "max_in_cluster")
+
+
 class CoilRuleSettings(BaseModel):
     """One limit of a coil."""
 
@@ -102,12 +106,18 @@ class CoilRuleSettings(BaseModel):
     max_per_coil: Annotated[int, Field(ge=0)] | None = None
     max_per_m: Annotated[int, Field(ge=0)] | None = None
     max_length_mm: Annotated[float, Field(ge=0.0)] | None = None
+    max_width_mm: Annotated[float, Field(ge=0.0)] | None = None
     max_area_mm2: Annotated[float, Field(ge=0.0)] | None = None
+    cluster_mm: Annotated[float, Field(gt=0.0, le=10_000.0)] | None = None
+    """Side of the square in which `max_in_cluster` counts."""
+    max_in_cluster: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
-        if (self.max_per_coil, self.max_per_m, self.max_length_mm, self.max_area_mm2) == (None,) * 4:
-            raise ValueError("a rule needs max_per_coil, max_per_m, max_length_mm or max_area_mm2")
+        if (self.cluster_mm is None) != (self.max_in_cluster is None):
+            raise ValueError("cluster_mm and max_in_cluster belong together: give both or none")
+        if not any(getattr(self, key) is not None for key in LIMITS):
+            raise ValueError(f"a rule needs a limit: {', '.join(LIMITS[:-1])} or {LIMITS[-1]}")
         return self
 
 
@@ -141,7 +151,8 @@ class CoilSettings(BaseModel):
         rules = tuple(
             CoilRule(
                 each.name, CoilVerdict(each.verdict), each.zone, each.min_severity, each.max_per_coil,
-                each.max_per_m, each.max_length_mm, each.max_area_mm2,
+                each.max_per_m, each.max_length_mm, each.max_width_mm, each.max_area_mm2, each.cluster_mm,
+                each.max_in_cluster,
             )
             for each in self.rules
         )  # fmt: skip
@@ -159,6 +170,8 @@ class Recipe(BaseModel):
     name: Annotated[str, Field(min_length=1)]
     mm_per_px_across: MmPerPx
     mm_per_px_along: MmPerPx
+    frame_score: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Defects reject a frame only where the engine's frame score reaches this; None asks for none."""
     classes: Annotated[dict[str, ClassRule], Field(min_length=1)]
     picture: PictureRules = PictureRules()
     coil: CoilSettings = CoilSettings()
@@ -196,6 +209,11 @@ class LoadedRecipe:
             for name in classes
             if name not in recipe.classes
         ]
+        if recipe.frame_score is not None and engine.frame_threshold is None:
+            wrong.append(
+                f"frame_score: the engine {engine.engine} does not score frames: remove the line, or take "
+                "an engine that does (its manifest has frame_threshold)"
+            )
         if wrong:
             raise ConfigError(f"{self.path}: {'; '.join(wrong)}")
         across, along = recipe.mm_per_px_across, recipe.mm_per_px_along
@@ -217,6 +235,7 @@ class LoadedRecipe:
             mirrored=seen.mirrored,
             min_length_mm=(0.0, *(recipe.classes[name].min_length_mm for name in classes)),
             min_width_mm=(0.0, *(recipe.classes[name].min_width_mm for name in classes)),
+            frame_step=None if recipe.frame_score is None else frame_step(recipe.frame_score),
         )
 
 

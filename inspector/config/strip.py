@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from inspector.config.level2 import CoilRegisters, Level2Settings
 from inspector.config.plc import STRICT, Address, Factor, NumberType, PlcSettings, Positive, Register
 from inspector.core.rules import Seen
+from inspector.core.strip.edges import EdgeFinder
 from inspector.core.strip.odometer import Scale, Speeds
 
 
@@ -65,7 +66,38 @@ class TextPosition(BaseModel):
         return Scale(self.mm_per_count, self.counter_range)
 
 
-PositionSettings = Annotated[ModbusPosition | TextPosition, Field(discriminator="type")]
+class CameraPosition(BaseModel):
+    """The encoder's count that the frames of one camera carry."""
+
+    model_config = STRICT
+    type: Literal["camera"]
+    camera: Annotated[str, Field(min_length=1)]
+    mm_per_count: Factor = 1.0
+    """Negative for a counter that counts down while the strip runs forward."""
+    counter_range: Positive | None = 2.0**32
+    """Counts after which the counter begins at 0 again."""
+
+    def scale(self) -> Scale:
+        """How the counter counts."""
+        return Scale(self.mm_per_count, self.counter_range)
+
+
+class MillPosition(BaseModel):
+    """The encoder of the simulated mill, `[mill]`."""
+
+    model_config = STRICT
+    type: Literal["mill"]
+    mm_per_count: Positive = 0.1
+    interval_ms: Positive = 20.0
+
+    def scale(self) -> Scale:
+        """How the counter counts."""
+        return Scale(self.mm_per_count, 2.0**32)
+
+
+PositionSettings = Annotated[
+    ModbusPosition | TextPosition | CameraPosition | MillPosition, Field(discriminator="type")
+]
 
 
 class RollSettings(BaseModel):
@@ -94,6 +126,19 @@ class CameraPlace(BaseModel):
     mirrored: bool = False
     """The first column is the furthest across, because the camera looks from below or is mounted reversed."""
     side: Literal["top", "bottom"] = "top"
+    edges: Literal["dark", "bright"] | None = None
+    """What is beside the strip in this camera's pictures; the strip's edges are then found in each frame. None
+    looks for none."""
+
+    calibration: Path | None = None
+    """File made by `inspector calibrate` that corrects this camera's pictures; None leaves them as they are."""
+
+    def edge_finder(self, mm_per_px_across: float) -> EdgeFinder | None:
+        """Finds this camera's edges, at the recipe's scale unless it has its own; None if it looks for none."""
+        if self.edges is None:
+            return None
+        scale = self.mm_per_px_across or mm_per_px_across
+        return EdgeFinder(scale, self.offset_across_mm, self.mirrored, self.edges == "bright")
 
     def seen(self) -> Seen:
         """Return how the camera sees the strip."""
@@ -115,6 +160,8 @@ class StripSettings(BaseModel):
     max_speed_mm_s: Positive = 35_000.0
     """Highest possible speed; a counter that moves faster has jumped."""
     cameras: dict[str, CameraPlace] = {}
+    http_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port for coil orders over HTTP from programs on this PC; None takes none."""
     head_offset_mm: float = 0.0
     """Length of strip from the point at which a coil's start is reported to the zero of the positions."""
     join_along_mm: Positive = 20.0
@@ -128,6 +175,8 @@ class StripSettings(BaseModel):
     rolls: tuple[RollSettings, ...] = ()
     roll_tolerance: Annotated[float, Field(gt=0.0, le=0.1)] = 0.01
     """Share by which a roll's period may differ from its table, because rolls are reground."""
+    roll_alarm_turns: Annotated[int, Field(ge=3, le=1000)] = 3
+    """Turns on which a roll mark must be seen to raise an alarm; 3 is the fewest that show a mark at all."""
 
     @model_validator(mode="after")
     def _speeds_in_order(self) -> Self:
@@ -138,6 +187,14 @@ class StripSettings(BaseModel):
     def speeds(self) -> Speeds:
         """Return the limits of the strip's states."""
         return Speeds(self.standstill_mm_s, self.threading_mm_s, self.max_speed_mm_s)
+
+    def absolute(self, base: Path) -> "StripSettings":
+        """The same with paths that start at the config's folder."""
+        cameras = {
+            name: place.model_copy(update={"calibration": place.calibration and base / place.calibration})
+            for name, place in self.cameras.items()
+        }
+        return self.model_copy(update={"folder": base / self.folder, "cameras": cameras})
 
     def camera(self, name: str) -> CameraPlace:
         """Return the place of a camera; by default the zero of the positions."""

@@ -13,6 +13,7 @@ import uvicorn
 
 from inspector.config.line import LoadedConfig
 from inspector.config.recipe import load_recipe
+from inspector.core.collect import Collector
 from inspector.engine.signature import open_trusted
 from inspector.errors import InputError
 from inspector.runtime.notify import READY, Notifier
@@ -59,7 +60,9 @@ def serve(config: LoadedConfig, store: Store) -> None:
     folder = open_trusted(line.engine, line.trusted_keys)
     manifest, recipe = folder.manifest, load_recipe(line.recipe).bind(folder.classes)
     os.nice(NICE)
-    sampler = Sampler(store, recipe.names)
+    sampler = Sampler(
+        store, recipe.names, Collector(recipe.score_thresholds, **line.collect.model_dump(exclude={"shadow"}))
+    )
 
     def take(seen: Seen) -> None:
         live.take(seen)

@@ -111,7 +111,8 @@ class Watch:
         status = self._status
         if status is None or (self._error is None and is_starting(status)):
             return []
-        return self.findings()
+        strip = status.line.strip if status.line is not None else None
+        return self.findings() + list(strip.roll_marks if strip is not None else ())
 
     def _run(self) -> None:
         while not self._stopped.wait(ASK_EVERY_S):

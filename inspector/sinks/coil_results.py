@@ -66,6 +66,8 @@ class CoilResult(msgspec.Struct, frozen=True):
     roll_marks: tuple[RollMarkResult, ...]
     defects: tuple[RatedDefect, ...]
     """From head to tail; only the KEPT_DEFECTS largest."""
+    measured_width_mm: float | None = None
+    """Between the strip's edges in the pictures; None where they are not looked for, or not both in view."""
 
 
 def read_result(path: Path) -> CoilResult:

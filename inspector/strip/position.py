@@ -8,11 +8,14 @@ from typing import Final, Protocol
 
 import structlog
 
-from inspector.config.strip import ModbusPosition, PositionSettings
+from inspector.config.line import GenicamSettings, LineConfig
+from inspector.config.strip import CameraPosition, MillPosition, ModbusPosition, PositionSettings
 from inspector.core.strip.odometer import Odometer, Reading
 from inspector.errors import WorkError
 from inspector.repeated import Repeated
+from inspector.strip.camera_position import CameraSource
 from inspector.strip.modbus_position import ModbusSource
+from inspector.strip.simulated_mill import FindMill, MillSource
 from inspector.strip.text_position import TextSource
 from inspector.wire.strip_files import TrackWriter
 
@@ -37,9 +40,18 @@ class PositionSource(Protocol):
         ...
 
 
-def open_position(settings: PositionSettings) -> PositionSource:
-    """Create the source that the settings describe. Raises InputError if a library is missing."""
-    return ModbusSource(settings) if isinstance(settings, ModbusPosition) else TextSource(settings)
+def open_position(settings: PositionSettings, line: LineConfig, mill: FindMill | None) -> PositionSource:
+    """The source that the settings describe. Raises InputError if a library is missing."""
+    if isinstance(settings, ModbusPosition):
+        return ModbusSource(settings)
+    if isinstance(settings, CameraPosition):
+        camera = line.cameras[settings.camera]
+        triggered = isinstance(camera, GenicamSettings) and camera.trigger == "encoder"
+        return CameraSource(line.links, triggered=triggered)
+    if isinstance(settings, MillPosition):
+        assert mill is not None  # noqa: S101  # for mypy: the config is refused without one
+        return MillSource(settings, mill)
+    return TextSource(settings)
 
 
 class PositionThread:
@@ -55,6 +67,10 @@ class PositionThread:
         self.readings = 0
         self._newest_ns = 0
         self._thread = threading.Thread(target=self._run, name="position", daemon=True)
+
+    def age_s(self) -> float | None:
+        """Age of the newest reading; None before the first."""
+        return (time.monotonic_ns() - self._newest_ns) / 1e9 if self._newest_ns else None
 
     def start(self) -> None:
         """Start the thread."""
@@ -128,4 +144,6 @@ def described(settings: PositionSettings) -> str:
     """Return a description of the source for logs and checks."""
     if isinstance(settings, ModbusPosition):
         return f"modbus {settings.host}:{settings.port}"
-    return f"{settings.type} {settings.address}"
+    if isinstance(settings, CameraPosition):
+        return f"frames of camera {settings.camera}"
+    return "simulated mill" if isinstance(settings, MillPosition) else f"{settings.type} {settings.address}"

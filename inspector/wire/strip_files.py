@@ -16,10 +16,11 @@ from typing import Final
 import msgspec
 import structlog
 
-from inspector.core.strip.odometer import Sample, Speeds
+from inspector.core.strip.odometer import Sample, Scale, Speeds
 from inspector.core.strip.track import TRACK_SAMPLES, Coverage, place_at
 from inspector.files import write_whole
 from inspector.values import StripPlace
+from inspector.wire.carried_counts import CarriedCounts
 
 TRACK_NAME: Final = "strip-track"
 COILS_NAME: Final = "strip-coils"
@@ -150,30 +151,42 @@ class StripReader:
     """Finds the position and the coil of one camera's frames, in ingest."""
 
     def __init__(
-        self, folder: Path, speeds: Speeds, offset_along_mm: float = 0.0, plans: Collection[str] = ()
+        self,
+        folder: Path,
+        speeds: Speeds,
+        offset_along_mm: float = 0.0,
+        plans: Collection[str] = (),
+        carried: Scale | None = None,
     ) -> None:
-        """The files need not exist yet. `offset_along_mm` is the camera's distance from the zero of the positions.
-        `plans` are the identities that this line judges by; other plans are not passed on."""
+        """The files may not be there yet. `offset_along_mm` is the camera's place after the line's zero. `plans`
+        are the identities that this line judges by: another one is not handed on. `carried` is the scale of the
+        counts that this camera's frames carry; None for every other camera."""
         self._plans = frozenset(plans)
+        self._carried = None if carried is None else CarriedCounts(folder, carried, speeds)
         self._folder, self._offset_mm = folder, offset_along_mm
         self._file: int | None = None
         self._inode = 0
         self._content, self._samples = b"", 0
-        """The newest complete track, and its number of samples."""
+        """The newest whole track, and how many samples it has."""
+        self._count = math.nan
+        """The counter of the newest sample."""
         self._coils: list[CoilPlace] = []
         self._generation = 0
         self._coverage = Coverage(speeds)
 
     def locate(
-        self, clock_ns: int, length_mm: float, counted_mm: float
+        self, clock_ns: int, length_mm: float, counted_mm: float, count: int | None = None
     ) -> tuple[float, StripPlace, str | None, str]:
         """Return (position of the first row, mark, coil, plan) of the frame captured at this time.
 
-        `counted_mm` is used if the strip process gives no position. The plan is empty without a coil, or if the
-        line does not judge by the coil's plan.
+        `counted_mm` is where the frame lies if the strip process does not say, `count` the encoder's count that
+        the frame carries. The plan is empty without a coil, and for one that the line does not judge by.
         """
         self._refresh()
         found = place_at(_around(self._content, self._samples, clock_ns), clock_ns)
+        if self._carried is not None:
+            newest = _sample(self._content, self._samples - 1) if self._samples else None
+            found = self._carried.place(clock_ns, count, newest, self._count) or found
         if found is None:
             position_mm, place = counted_mm, self._coverage.unknown()
         else:
@@ -202,7 +215,7 @@ class StripReader:
         if head is None:
             return
         self._content = content
-        self._samples, generation, _ = head
+        self._samples, generation, self._count = head
         if generation != self._generation:
             self._read_coils(generation)
 
@@ -217,6 +230,8 @@ class StripReader:
         self._generation = generation
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the files."""
+        if self._carried is not None:
+            self._carried.close()
         if self._file is not None:
             os.close(self._file)

@@ -31,7 +31,7 @@ def test_the_published_schemas_are_those_that_the_tests_use() -> None:
 
 
 def test_the_files_that_contributors_look_for_exist() -> None:
-    """Every file and folder of the code that docs/contributing.md names is there, and every root module is listed."""
+    """docs/contributing.md names only files and folders that exist, and lists every root module."""
     page = (ROOT / "docs" / "contributing.md").read_text()
     named = re.findall(r"`((?:inspector|trainer|tests|deploy)/[\w./]*)`", page)
     assert [each for each in named if not (ROOT / each).exists()] == []

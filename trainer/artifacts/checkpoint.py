@@ -3,7 +3,7 @@
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import torch
 from torch import nn
@@ -12,6 +12,9 @@ from inspector.errors import InputError
 from trainer.models import build_model
 
 _PREFIX = "net."
+
+PRETRAINED: Final = "pretrained"
+"""Key of the origin of an encoder's first weights, in a checkpoint and in its facts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
         parameters = content["hyper_parameters"]
         classes, model, facts = parameters["classes"], parameters["model"], parameters["facts"]
+        if content.get(PRETRAINED) is not None:
+            facts = {**facts, PRETRAINED: content[PRETRAINED]}
         weights = {
             name.removeprefix(_PREFIX): value
             for name, value in content["state_dict"].items()

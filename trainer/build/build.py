@@ -140,6 +140,7 @@ def _manifest(
         "calibration_sha256": frames.ranges.digest() if frames is not None and quantised else None,
         "thresholds": card.thresholds,
         "min_area_px": card.min_area_px,
+        "frame_threshold": card.frame_threshold,
         "versions": {**library_versions(*libraries), "cpu": cpu_name(), **built.versions},
         "options": built.options,
     }
@@ -161,14 +162,13 @@ def _verify(
     if frames is not None:
         with needs_train_extra("build-engine"):
             more = reference_maps(model, frames.judges.frames[:AGREEMENT_FRAMES])
+        names = ("frames", "kind", "score", *(("frame",) if reference.frame is not None else ()))
         expected = golden.Golden(
-            *(
-                np.concatenate([getattr(part, name) for part in (reference, more)])
-                for name in ("frames", "kind", "score")
-            )
+            *(np.concatenate([getattr(part, name) for part in (reference, more)]) for name in names)
         )
-    kind, score = engine.infer(expected.frames)
-    agreement = golden.compare(expected, kind, score, score_thresholds(model.card.classes, model.card.thresholds))
+    kind, score, frame = engine.answer_all(expected.frames)
+    steps = score_thresholds(model.card.classes, model.card.thresholds)
+    agreement = golden.compare(expected, kind, score, steps, frame)
     if agreement.mask_agreement < least:
         raise WorkError(
             f"the engine agrees with {model.onnx} on {agreement.mask_agreement:.4%} of the pixels of "
@@ -176,12 +176,14 @@ def _verify(
             f"{agreement.largest_score_difference}/255): nothing was written; {_advice(model.card)}"
         )
     count = len(reference.frames)
-    return golden.Golden(reference.frames, kind[:count], score[:count]), {
+    own = golden.Golden(reference.frames, kind[:count], score[:count], None if frame is None else frame[:count])
+    return own, {
         "frames": len(expected.frames),
         "golden_frames": count,
         "mask_agreement": agreement.mask_agreement,
         "largest_score_difference": agreement.largest_score_difference,
         "mean_score_difference": agreement.mean_score_difference,
+        "largest_frame_score_difference": agreement.largest_frame_score_difference,
     }
 
 

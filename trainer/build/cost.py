@@ -9,7 +9,7 @@ from inspector.values import Pixels
 from trainer.build.calibration import Calibration
 from trainer.artifacts.card import ModelFolder
 from trainer.evaluation.evaluate import evaluate
-from trainer.evaluation.predictors import EnginePredictor, OnnxPredictor, Operation
+from trainer.evaluation.predictors import EnginePredictor, OnnxPredictor, operation_of
 
 MAX_LOSS_POINTS: Final = 0.5
 """Default limit for the loss of mIoU and of defect IoU, points of 100."""
@@ -20,13 +20,12 @@ _JUDGED: Final = (("miou", "mIoU"), ("defect_iou", "defect IoU"))
 def reference(model: ModelFolder) -> OnnxPredictor:
     """Open the fp32 model in ONNX Runtime, which needs the training libraries."""
     card = model.card
-    operation = Operation(card.classes, dict(card.thresholds), dict(card.min_area_px))
-    return OnnxPredictor(model.onnx, operation, card.height, card.width, card.map_stride)
+    return OnnxPredictor(model.onnx, operation_of(card), card.height, card.width, card.map_stride)
 
 
 def reference_maps(model: ModelFolder, frames: Pixels) -> golden.Golden:
     """Return the frames, uint8 [N, H, W], with the fp32 model's maps."""
-    return golden.Golden(frames, *reference(model).maps(frames))
+    return golden.Golden(frames, *reference(model).answers(frames))
 
 
 def measure_cost(

@@ -29,11 +29,12 @@ _DTYPES: Final = {
 
 
 class OnnxModule(nn.Module):
-    """Maps frames to (kind, score) like the ONNX graph; raises WorkError for an unsupported operator."""
+    """Maps frames to (kind, score), and frame if the graph has it; raises WorkError for an unsupported operator."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         super().__init__()
         graph = model.graph
+        self._outputs = [output.name for output in graph.output]
         self._nodes: list[tuple[Callable[[Inputs, Attributes], Any], list[str], list[str], Attributes]] = []
         self._vectors: dict[str, list[int] | int] = {}
         self._tensors: dict[str, str] = {}
@@ -67,7 +68,7 @@ class OnnxModule(nn.Module):
                 values[outputs[0]] = result
             else:
                 values |= dict(zip(outputs, result, strict=True))
-        return tuple(values[name] for name in ("kind", "score"))
+        return tuple(values[name] for name in self._outputs)
 
 
 def _cast(x: Inputs, a: Attributes) -> Any:
@@ -119,6 +120,10 @@ def _pad(x: Inputs, a: Attributes) -> Any:
 
 
 def _resize(x: Inputs, a: Attributes) -> Any:
+    if a.get("mode") == b"nearest":
+        _only(a, nearest_mode=(b"floor",), coordinate_transformation_mode=(b"asymmetric",))
+        factors = [int(factor) for factor in x[2][2:]]
+        return x[0].repeat_interleave(factors[0], 2).repeat_interleave(factors[1], 3)
     _only(a, mode=(b"linear",), antialias=(None, 0))
     _only(a, coordinate_transformation_mode=(b"half_pixel", b"pytorch_half_pixel"))
     return functional.interpolate(x[0], size=tuple(x[3][2:]), mode="bilinear", align_corners=False)
@@ -232,6 +237,7 @@ _OPERATORS: Final[dict[str, Callable[[Inputs, Attributes], Any]]] = {
     "Resize": _resize,
     "Round": lambda x, _: torch.round(x[0]),
     "Shape": lambda x, a: list(x[0].shape)[a.get("start", 0) : a.get("end")],
+    "Sigmoid": lambda x, _: torch.sigmoid(x[0]),
     "Slice": _slice,
     "Softmax": lambda x, a: torch.softmax(x[0], a.get("axis", -1)),
     "Split": lambda x, a: torch.split(x[0], x[1], a.get("axis", 0)),

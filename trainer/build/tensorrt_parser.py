@@ -10,6 +10,9 @@ from inspector.backends.tensorrt_messages import TensorRtLog
 
 _ENDS: Final = {"frames", "kind", "score"}
 
+_FRAME: Final = "frame"
+"""The output that only networks with frame scores have."""
+
 _SPOKEN: Final = re.compile(r'&& "(?P<quoted>[^"]+)"|^Assertion failed: .*?\): (?P<asserted>.+)', re.DOTALL)
 """Finds the message in an assertion of the parser: `creator && "Plugin not found"`, `(n == 1): Too many`."""
 
@@ -26,7 +29,7 @@ def parse_onnx(path: Path, network: trt.INetworkDefinition, log: TensorRtLog) ->
     inputs = [network.get_input(index).name for index in range(network.num_inputs)]
     outputs = [network.get_output(index).name for index in range(network.num_outputs)]
     found = {*inputs, *outputs}
-    if found != _ENDS:
+    if found - {_FRAME} != _ENDS:
         return f"its inputs and outputs are {', '.join(sorted(found)) or 'none'}, not {', '.join(sorted(_ENDS))}"
     return None
 

@@ -21,7 +21,7 @@ _EXAMPLE_FRAMES: Final = 2
 
 
 def write_onnx(net: InspectionNet, height: int, width: int, path: Path, *, half_weights: bool) -> None:
-    """Write `net`: input `frames` uint8 [N, H, W], N free; outputs `kind` and `score`."""
+    """Write `net`: input `frames` uint8 [N, H, W], N free; outputs `kind`, `score` and, if it has it, `frame`."""
     example = torch.zeros((_EXAMPLE_FRAMES, height, width), dtype=torch.uint8)
     count = torch.export.Dim("N", min=1)
     exporter_log = logging.getLogger("torch.onnx")
@@ -36,7 +36,7 @@ def write_onnx(net: InspectionNet, height: int, width: int, path: Path, *, half_
                 (example,),
                 dynamo=True,
                 input_names=["frames"],
-                output_names=["kind", "score"],
+                output_names=["kind", "score", *(["frame"] if net.net.scores_frames else [])],
                 dynamic_shapes={"frames": {0: count}},
                 opset_version=OPSET,
                 verbose=False,

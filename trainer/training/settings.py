@@ -26,6 +26,8 @@ class TrainSettings(BaseModel):
     split: Path | None = None
     init: Path | None = None
     """Checkpoint or model folder with the initial weights; None for random ones."""
+    encoder_weights: Path | None = None
+    """File with the pretrained encoder's weights; None takes those of the installed package."""
     val: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     model: dict[str, Any]
     """Architecture and its parameters, see trainer.models."""
@@ -80,7 +82,9 @@ class TrainSettings(BaseModel):
         return tuple(classes) if self.target == "multiclass" else (classes[0], DEFECT_CLASS)
 
 
-MAY_CHANGE_ON_RESUME: Final = frozenset({"threads", "device", "compile", "save_minutes", "out", "data", "init"})
+MAY_CHANGE_ON_RESUME: Final = frozenset(
+    {"threads", "device", "compile", "save_minutes", "out", "data", "init", "encoder_weights"}
+)
 """Settings that do not change the result. `data` may have moved; a hash checks its content."""
 
 

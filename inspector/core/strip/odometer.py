@@ -68,6 +68,15 @@ class Scale(msgspec.Struct, frozen=True):
     counter_range: float | None = None
     """Counts after which it wraps to 0, 2**16 or 2**32; None never wraps."""
 
+    def moved_mm(self, before: float, count: float, expected_mm: float) -> float:
+        """Distance from one count to another, of all that a wrapped counter allows the one next to
+        `expected_mm`."""
+        counts = count - before
+        if self.counter_range is not None:
+            wraps = round((expected_mm / self.mm_per_count - counts) / self.counter_range)
+            counts += wraps * self.counter_range
+        return counts * self.mm_per_count
+
 
 class Odometer:
     """Follows one counter. `notes` collects one line per fault that begins or ends."""
@@ -139,11 +148,7 @@ class Odometer:
 
     def _counted_mm(self, count: float, expected_mm: float) -> float:
         """Distance since the last count; with wraps, the possible distance closest to `expected_mm`."""
-        counts = count - (self._count or 0.0)
-        if self._scale.counter_range is not None:
-            wraps = round((expected_mm / self._scale.mm_per_count - counts) / self._scale.counter_range)
-            counts += wraps * self._scale.counter_range
-        return counts * self._scale.mm_per_count
+        return self._scale.moved_mm(self._count or 0.0, count, expected_mm)
 
     def _moved_mm(self, reading: Reading, elapsed_s: float) -> float:
         by_speed_mm = (self._speed_mm_s if reading.speed_mm_s is None else reading.speed_mm_s) * elapsed_s

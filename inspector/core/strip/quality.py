@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from inspector.core.strip.clusters import densest
 from inspector.core.strip.surface import SurfaceDefect
 from inspector.numbers import thousands
 
@@ -52,8 +53,13 @@ class CoilRule(msgspec.Struct, frozen=True):
     max_per_m: int | None = None
     max_length_mm: float | None = None
     """Longest single defect."""
+    max_width_mm: float | None = None
+    """Widest single defect."""
     max_area_mm2: float | None = None
     """Largest single defect."""
+    cluster_mm: float | None = None
+    """Side of the square in which `max_in_cluster` counts."""
+    max_in_cluster: int | None = None
 
 
 class CoilRules(msgspec.Struct, frozen=True):
@@ -92,6 +98,8 @@ class RatedDefect(msgspec.Struct, frozen=True):
     severity: int
     score: float
     cameras: tuple[str, ...]
+    edge_mm: float | None = None
+    """From its border to the strip's nearer edge; None where no edge was found."""
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -117,6 +125,7 @@ def rate(defect: SurfaceDefect, rules: CoilRules, shape: CoilShape) -> RatedDefe
         1 + sum(defect.area_mm2 >= limit for limit in limits),
         round(defect.score, 3),
         tuple(sorted(defect.cameras)),
+        defect.edge_mm,
     )
 
 
@@ -161,13 +170,29 @@ def _broken(rule: CoilRule, rated: Sequence[RatedDefect], rules: CoilRules, shap
     if rule.max_per_coil is not None and len(counted) > rule.max_per_coil:
         why.append(f"{len(counted)} {what}: over {rule.max_per_coil} in a coil")
     if rule.max_per_m is not None:
-        most, at_mm = _densest(counted)
+        most, at_mm = _fullest_metre(counted)
         if most > rule.max_per_m:
             why.append(f"{most} {what} in a metre from {at_mm / 1000:.1f} m: over {rule.max_per_m}")
+    if rule.cluster_mm is not None and rule.max_in_cluster is not None:
+        cluster = densest([d.from_head_mm for d in counted], [d.across_mm for d in counted], rule.cluster_mm)
+        if cluster.count > rule.max_in_cluster:
+            why.append(
+                f"{cluster.count} {what} within {rule.cluster_mm:g} mm from {cluster.along_mm / 1000:.2f} m, "
+                f"{cluster.across_mm:.0f} mm across: over {rule.max_in_cluster}"
+            )
+    return why + _singles(rule, counted)
+
+
+def _singles(rule: CoilRule, counted: Sequence[RatedDefect]) -> list[str]:
+    """What is wrong with single defects."""
+    why: list[str] = []
     for each in counted:
         if rule.max_length_mm is not None and each.length_mm > rule.max_length_mm:
             limit = thousands(rule.max_length_mm)
             why.append(_single(each, f"{thousands(each.length_mm)} mm long: over {limit} mm"))
+        if rule.max_width_mm is not None and each.width_mm > rule.max_width_mm:
+            limit = thousands(rule.max_width_mm)
+            why.append(_single(each, f"{thousands(each.width_mm)} mm wide: over {limit} mm"))
         if rule.max_area_mm2 is not None and each.area_mm2 > rule.max_area_mm2:
             limit = thousands(rule.max_area_mm2)
             why.append(_single(each, f"{thousands(each.area_mm2)} mm²: over {limit} mm²"))
@@ -178,7 +203,7 @@ def _single(defect: RatedDefect, why: str) -> str:
     return f"{defect.name} at {defect.from_head_mm / 1000:.2f} m, {defect.across_mm:.0f} mm across, {why}"
 
 
-def _densest(counted: Sequence[RatedDefect]) -> tuple[int, float]:
+def _fullest_metre(counted: Sequence[RatedDefect]) -> tuple[int, float]:
     """Return (most defects in a metre, where that metre begins)."""
     first, most, at_mm = 0, 0, 0.0
     for last, each in enumerate(counted):
@@ -192,7 +217,10 @@ def _densest(counted: Sequence[RatedDefect]) -> tuple[int, float]:
 def in_zone(defect: RatedDefect, zone: Zone, rules: CoilRules, shape: CoilShape) -> bool:
     """Return whether a defect lies in this part of the coil."""
     if zone in (Zone.EDGE, Zone.CENTRE):
-        near_mm = min(defect.across_mm - shape.left_mm, shape.right_mm - defect.across_mm) - defect.width_mm / 2
+        near_mm = defect.edge_mm
+        if near_mm is None:
+            centre_mm = min(defect.across_mm - shape.left_mm, shape.right_mm - defect.across_mm)
+            near_mm = centre_mm - defect.width_mm / 2
         return (near_mm < rules.edge_mm) == (zone is Zone.EDGE)
     head = defect.from_head_mm < rules.head_mm
     tail = defect.from_head_mm >= shape.end_mm - shape.start_mm - rules.tail_mm

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from inspector.core.strip.widths import Widths
 from inspector.values import Decision, Defect, Verdict
 
 ACROSS_MM: Final = 5.0
@@ -94,6 +95,8 @@ class SurfaceDefect:
         self._areas = {key: area_mm2}
         self._boxes = {key: box}
         self._twice = False
+        self.edge_mm: float | None = None
+        """From its border to the strip's nearer edge; None where no edge was found."""
         self.cameras = {key[0]}
 
     @property
@@ -120,6 +123,11 @@ class SurfaceDefect:
     def width_mm(self) -> float:
         """Width across the strip."""
         return self.box.right_mm - self.box.left_mm
+
+    def note_edge(self, edge_mm: float | msgspec.UnsetType) -> None:
+        """One part's distance to the edge: the smallest one counts."""
+        if not isinstance(edge_mm, msgspec.UnsetType):
+            self.edge_mm = edge_mm if self.edge_mm is None else min(edge_mm, self.edge_mm)
 
     def add(self, key: tuple[str, int, str], box: Box, area_mm2: float, score: float) -> None:
         """Add a part, from the same view or another."""
@@ -175,6 +183,7 @@ class Surface:
         self._frames = {camera: Frames() for camera in views}
         self._buckets: dict[tuple[str, int], list[SurfaceDefect]] = {}
         self._by_key: dict[tuple[str, int, str], SurfaceDefect] = {}
+        self._edges = {camera: Widths() for camera in views}
         self.defects: list[SurfaceDefect] = []
         self.newest_mm: dict[str, float] = {}
 
@@ -188,6 +197,8 @@ class Surface:
         self.newest_mm[verdict.camera] = max(start_mm, self.newest_mm.get(verdict.camera, start_mm))
         place = verdict.strip
         again = not isinstance(place, msgspec.UnsetType) and place.overlap_mm > 0
+        if not isinstance(place, msgspec.UnsetType):
+            self._edges[verdict.camera].add(start_mm, place)
         found = [self._add_defect(verdict, defect, view, again=again) for defect in verdict.defects]
         return [defect for defect in found if defect is not None]
 
@@ -201,10 +212,12 @@ class Surface:
             known = self._elsewhere(defect.name, view.side, verdict.camera, box, again=again)
         if known is not None:
             known.add(key, box, defect.area_mm2, defect.score)
+            known.note_edge(defect.edge_mm)
             self._by_key[key] = known
             self._register(known, box)
             return None
         made = SurfaceDefect(defect.name, view.side, key, box, defect.area_mm2, defect.score)
+        made.note_edge(defect.edge_mm)
         self.defects.append(made)
         self._by_key[key] = made
         self._register(made, box)
@@ -235,6 +248,13 @@ class Surface:
         """Return the number of frames of all cameras whose first row lies in this stretch, by decision."""
         return sum((frames.counts(start_mm, end_mm) for frames in self._frames.values()), Counter[Decision]())
 
+    def width_mm(self, start_mm: float, end_mm: float) -> float | None:
+        """The strip's width in this stretch: between the edges that the cameras found; None without both."""
+        found = [edges.between(start_mm, end_mm) for edges in self._edges.values()]
+        lefts = [left for left, _ in found if left is not None]
+        rights = [right for _, right in found if right is not None]
+        return max(rights) - min(lefts) if lefts and rights else None
+
     def uninspected(self, start_mm: float, end_mm: float) -> list[tuple[float, float]]:
         """Return the stretches that at least one camera has not inspected, in order."""
         missing: list[tuple[float, float]] = []
@@ -263,6 +283,8 @@ class Surface:
             self._register(each, each.box)
         for frames in self._frames.values():
             frames.forget(before_mm)
+        for edges in self._edges.values():
+            edges.forget(before_mm)
 
 
 def gaps_across(views: Mapping[str, View]) -> list[tuple[str, float, float]]:

@@ -141,6 +141,19 @@ def test_recipe_takes_the_engines_threshold_where_it_names_none(tmp_path: Path) 
     assert bound.rejects == (False, True, False)
 
 
+def test_a_recipe_that_asks_for_a_frame_score_needs_an_engine_that_has_one(tmp_path: Path) -> None:
+    """Old engines go on as before with a recipe that does not ask."""
+    with pytest.raises(ConfigError, match=r"frame_score: the engine instant@\w+ does not score frames"):
+        recipe_over(tmp_path, "frame_score = 0.4\n" + RECIPE + "[classes.dark]\n")
+    scoring = write_engine(
+        tmp_path / "scoring", height=64, width=64, classes=("normal", "bright", "dark"), frame_threshold=0.3
+    )
+    asking = load_recipe(tmp_path / "recipe.toml").bind(scoring.classes)
+    assert asking.frame_step == 1 + round(0.4 * 254)
+    (tmp_path / "recipe.toml").write_text(RECIPE + "[classes.dark]\n")
+    assert load_recipe(tmp_path / "recipe.toml").bind(scoring.classes).frame_step is None
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -108,7 +108,7 @@ def test_results_round_trip() -> None:
 def test_another_wire_version_is_refused_by_name() -> None:
     """The error says both versions and what to do."""
     message = b"\x63" + encode([ANNOUNCEMENT])[1:]
-    with pytest.raises(WireError, match="wire version 99, this stage speaks 5: update both sides"):
+    with pytest.raises(WireError, match="wire version 99, this stage speaks 6: update both sides"):
         decode_news([message])
 
 
@@ -182,3 +182,11 @@ def test_results_of_an_engine_that_cannot_be_are_refused(names: Any, thresholds:
     fields[1] |= {"names": names, "thresholds": thresholds, "min_area_px": [0] * len(names)}
     with pytest.raises(WireError):
         decode_results([good[:1] + msgspec.msgpack.encode(fields)])  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("score", [-1, 0, 256])
+def test_a_frame_score_outside_its_range_is_refused(score: int) -> None:
+    """0 is a score that is no number, which no worker sends on."""
+    inspection = Inspection("e@1", 1, 2, 3, frame_score=score)
+    with pytest.raises(WireError, match="frame score"):
+        decode_results(encode_results(ENGINE, [Result("top", 1, 7, inspection)], FILTER))

@@ -1,13 +1,16 @@
 """The worker's own part between a real engine and real sockets."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from inspector.backends import Backend, open_backend
-from inspector.backends.instant import write_engine
+from inspector.backends import Answer, Backend, open_backend
+from inspector.backends.instant import InstantBackend, write_engine
 from inspector.core.batching import Batcher
 from inspector.core.tiling import Fit
 from inspector.ingest.dispatch import Dispatch, ViewPace
@@ -40,11 +43,14 @@ def inspect_one(
     fit: Fit = EXACT,
     fail_on_grey: int = -1,
     batch: int = 1,
+    frame_threshold: float | None = None,
 ) -> tuple[Inspection, int]:
     """What the worker says of one frame, and how much credit ingest has while the engine is at it."""
     options = {"delay_ms": engine_ms, "fail_on_grey": fail_on_grey}
     engine = engine or open_backend(
-        write_engine(folder / "engine", height=SIZE[0], width=SIZE[1], options=options)
+        write_engine(
+            folder / "engine", height=SIZE[0], width=SIZE[1], options=options, frame_threshold=frame_threshold
+        )
     )
     deadline_ns = int(deadline_ms * 1e6)
     with StopRequest() as stop, engine as backend, open_context() as context:
@@ -124,6 +130,36 @@ def test_frames_are_laid_where_the_gpu_takes_them_from(tmp_path: Path) -> None:
     assert set(backend.given) <= set(pinned)  # type: ignore[attr-defined]
 
 
+class Wrong(InstantBackend):
+    """Finds no defect, in maps that are not the contract's."""
+
+    def _look(self, ticket: int, frames: Pixels) -> Answer:
+        answer = super()._look(ticket, frames)
+        kind, score = self.wrong(answer.kind, answer.score)  # type: ignore[attr-defined]
+        return msgspec.structs.replace(answer, kind=kind, score=score)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda kind, score: (0 * kind, score),
+        lambda kind, score: (kind + 1, score),
+        lambda kind, score: (kind, 0 * score[:, :8]),
+        lambda kind, score: (kind, np.zeros_like(score)[:, :, :, np.newaxis]),
+        lambda kind, score: (kind, np.full_like(score, np.nan, np.float32)),
+        lambda kind, score: (kind[:0], score[:0]),
+    ],
+    ids=["kind 0", "kind K+1", "half a map", "four dimensions", "NaN", "no map"],
+)
+def test_maps_that_break_the_contract_accept_nothing(tmp_path: Path, wrong: Callable[..., Any]) -> None:
+    """A defect without a kind, a part of a frame, a number that is none: an engine's fault, not clean steel."""
+    backend = Wrong(write_engine(tmp_path / "engine", height=SIZE[0], width=SIZE[1]))
+    backend.wrong = wrong  # type: ignore[attr-defined]
+    inspection, _ = inspect_one(tmp_path, 0, 60_000, backend)
+    assert inspection.fault is not None
+    assert inspection.fault.code is Code.ENGINE_FAILED
+
+
 def spotted(height: int, width: int) -> Pixels:
     """Steel with bright spots at every place where an engine input could begin, end or be padded."""
     pixels = np.full((height, width), 100, np.uint8)
@@ -178,6 +214,30 @@ def test_a_tiled_frame_that_is_too_late_is_given_up_once(tmp_path: Path) -> None
     inspection, _ = inspect_one(tmp_path, 200, 300, pixels=spotted(64, 1000), fit=ANY_SIZE)
     assert inspection.fault is not None
     assert inspection.fault.code in (Code.SHED, Code.OVERDUE)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 300)])
+@pytest.mark.parametrize("grey", [1, 200, 255])
+def test_the_frame_score_travels_with_a_clean_frame_too(tmp_path: Path, size: tuple[int, int], grey: int) -> None:
+    """Of a tiled frame it is the highest of its tiles."""
+    pixels = np.full(size, 1, np.uint8)
+    pixels[-1, 63] = grey
+    inspection, _ = inspect_one(tmp_path, 0, 60_000, pixels=pixels, fit=ANY_SIZE, frame_threshold=0.5)
+    assert inspection.fault is None
+    assert inspection.frame_score == grey
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 300)])
+def test_a_frame_score_that_is_no_number_leaves_the_frame_uninspected(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """One such tile is enough: what it shows is unknown."""
+    pixels = np.full(size, 100, np.uint8)
+    pixels[-1, 63] = 0
+    inspection, _ = inspect_one(tmp_path, 0, 60_000, pixels=pixels, fit=ANY_SIZE, frame_threshold=0.5)
+    assert inspection.fault is not None
+    assert inspection.fault.code is Code.ENGINE_FAILED
+    assert (inspection.segmentation, inspection.frame_score) == (None, None)
 
 
 def test_a_worker_without_frames_reports_itself(tmp_path: Path) -> None:
