@@ -144,7 +144,8 @@ class _Comparing:
         maps = self._maps(seen.pixels)
         if maps is None:
             return
-        candidate = judge_alone(maps, *seen.pixels.shape, self._ours)
+        height, width = seen.pixels.shape
+        candidate = judge_alone(maps, height, width, self._ours)
         line = judge_mask(seen.mask, self._ours)
         found = differences(line, candidate, self._severity_mm2)
         self.tally.add(line, candidate, found)
