@@ -133,7 +133,7 @@ def keep(
 
 
 def _make_room(connection: sqlite3.Connection) -> list[int]:
-    """Forget frames without a review beyond MOST_OPEN; returns their numbers. The oldest uncertain ones go last."""
+    """Forget open frames beyond MOST_OPEN, the oldest uncertain ones last; returns their numbers."""
     open_samples = "SELECT id FROM samples WHERE id NOT IN (SELECT sample_id FROM reviews)"
     found = connection.execute(
         f"{open_samples} ORDER BY source = 'uncertain' DESC, id DESC LIMIT -1 OFFSET ?",
