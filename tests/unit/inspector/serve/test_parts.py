@@ -10,7 +10,7 @@ import pytest
 
 from inspector.config.page import PageSettings
 from inspector.errors import ConfigError, InputError, WireError, WorkError
-from inspector.serve import review
+from inspector.serve import review, samples
 from inspector.serve.accounts import Accounts, Attempts, Role
 from inspector.serve.alarms import Alarms, acknowledge, past_alarms, shown_alarms
 from inspector.serve.audit import newest
@@ -93,6 +93,16 @@ def test_a_review_becomes_a_data_set(store: Store, tmp_path: Path) -> None:
     assert msgspec.json.decode(lines[0])["why"] == "scale"
     with pytest.raises(InputError, match="not empty"):
         export_corrections(store, tmp_path / "set", Choice())
+
+
+def test_a_full_queue_keeps_what_teaches_most(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random frames and rejects go first, the oldest of them; then the oldest uncertain ones and escapes."""
+    monkeypatch.setattr(samples, "MOST_OPEN", 3)
+    for number, origin in enumerate(("escape", "random", "reject", "shadow", "random", "uncertain", "random")):
+        keep(store, origin, seen(number, captured_ns=number), CLASSES)
+    left = {frame["frame_id"] for frame in review.waiting(store, 10)["frames"]}
+    assert left == {0, 3, 5}
+    assert len(list(store.samples.glob("*.mask.png"))) == 3
 
 
 def test_an_empty_mask_is_no_reject(store: Store) -> None:
