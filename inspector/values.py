@@ -1,4 +1,4 @@
-"""The values that travel through the line: Capture → Frame → Batch → Segmentation → Defect → Verdict.
+"""The values that travel through the line: Capture → Frame → Segmentation → Defect → Verdict.
 
 All are frozen and checked once, at construction. Pixels are never copied here.
 """
@@ -46,6 +46,13 @@ def _check_pixels(pixels: Pixels, dimensions: int, what: str) -> None:
     if not pixels.flags.c_contiguous:
         raise ValueError(f"{what} must be contiguous")
 
+
+PICTURE_BLOCK: Final = "picture_block"
+"""Among a camera's readings: number of the newest block of pictures. Its means are called picture_block.NAME, with
+the names of PICTURE_FIGURES."""
+PICTURE_FIGURES: Final = ("brightness", "contrast", "grain")
+PICTURE_FRAMES: Final = 50
+"""Pictures in a block."""
 
 LATENCIES: Final = ("transfer", "batch", "engine", "decide", "total")
 """The keys of a verdict's `stage_ms`; each has a histogram and a column."""
@@ -99,19 +106,19 @@ class Code(StrEnum):
 
 
 class Motion(StrEnum):
-    """What the strip does."""
+    """How the strip moves."""
 
     UNKNOWN = "unknown"
     """The position source does not answer: the position is counted from the frames."""
     STANDING = "standing"
     THREADING = "threading"
-    """Slow, as while a head is led through the mill."""
+    """Slow travel, for example while a coil's head is threaded."""
     RUNNING = "running"
     REVERSE = "reverse"
 
 
 class StripPlace(msgspec.Struct, frozen=True):
-    """How a frame lies on the strip, on a line with a `[strip]` table."""
+    """A frame's place on the strip, on a line with a `[strip]` table."""
 
     motion: Motion
     speed_mm_s: float = 0.0
@@ -121,6 +128,9 @@ class StripPlace(msgspec.Struct, frozen=True):
     """Length of steel before the frame that no frame of its camera has shown."""
     coil_mm: float | None = None
     """Position of the first row from the coil's head; None without a coil."""
+    left_mm: float | msgspec.UnsetType = msgspec.UNSET
+    right_mm: float | msgspec.UnsetType = msgspec.UNSET
+    """Places of the strip's edges across; left out where edges are not looked for, or lie outside the picture."""
 
 
 class Uninspected(msgspec.Struct, frozen=True, array_like=True):
@@ -273,6 +283,8 @@ class Defect(msgspec.Struct, frozen=True):
     """Centre, along the strip."""
     score: float
     """Mean of 1 − p(normal) over the defect's pixels, 0..1."""
+    edge_mm: float | msgspec.UnsetType = msgspec.UNSET
+    """From the defect's border to the strip's nearer edge; left out where no edge was found."""
 
     def __post_init__(self) -> None:
         if self.kind < 1 or self.area_px < 1:

@@ -79,6 +79,8 @@ class Backend(ABC):
         self._answers: deque[Answer] = deque()
         self._failure: DeviceError | None = None
         self._in_flight = 0
+        self._frames: dict[int, int] = {}
+        """Ticket → frames of each batch in flight."""
         self._ready = threading.Condition()
         self._told = False
         self._told_s = 0.0
@@ -149,6 +151,7 @@ class Backend(ABC):
         if self._in_flight >= self.slots:
             raise RuntimeError(f"all {self.slots} slots are in use: collect first")
         self._in_flight += 1
+        self._frames[ticket] = len(frames)
         self._submit(ticket, frames)
 
     def collect(self) -> list[Answer]:
@@ -165,7 +168,16 @@ class Backend(ABC):
                 os.eventfd_read(self._event)
                 self._told = False
         self._in_flight -= len(answers)
-        return answers
+        return [self._checked(answer) for answer in answers]
+
+    def _checked(self, answer: Answer) -> Answer:
+        """The answer, or an error in place of maps that do not cover the batch: a part would pass unseen."""
+        shape = (self._frames.pop(answer.ticket), self.manifest.map_height, self.manifest.map_width)
+        for plane in (answer.kind, answer.score):
+            if plane is not None and (plane.shape != shape or plane.dtype != np.uint8):
+                error = f"its maps are {plane.dtype} {plane.shape}, the manifest says uint8 {shape}"
+                return Answer(answer.ticket, None, None, answer.engine_ms, error)
+        return answer
 
     def wait(self) -> list[Answer]:
         """Wait until `fileno` polls readable, then collect; returns an empty list when nothing is in flight."""

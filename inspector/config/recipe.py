@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -90,6 +90,9 @@ class PictureRules(BaseModel):
         return PictureCheck(self.given(), self.learn_frames) if self.checks else None
 
 
+LIMITS: Final = ("max_per_coil", "max_per_m", "max_length_mm", "max_width_mm", "max_area_mm2", "max_in_cluster")
+
+
 class CoilRuleSettings(BaseModel):
     """One limit of a coil."""
 
@@ -103,17 +106,23 @@ class CoilRuleSettings(BaseModel):
     max_per_coil: Annotated[int, Field(ge=0)] | None = None
     max_per_m: Annotated[int, Field(ge=0)] | None = None
     max_length_mm: Annotated[float, Field(ge=0.0)] | None = None
+    max_width_mm: Annotated[float, Field(ge=0.0)] | None = None
     max_area_mm2: Annotated[float, Field(ge=0.0)] | None = None
+    cluster_mm: Annotated[float, Field(gt=0.0, le=10_000.0)] | None = None
+    """Side of the square in which `max_in_cluster` counts."""
+    max_in_cluster: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
-        if (self.max_per_coil, self.max_per_m, self.max_length_mm, self.max_area_mm2) == (None,) * 4:
-            raise ValueError("a rule needs max_per_coil, max_per_m, max_length_mm or max_area_mm2")
+        if (self.cluster_mm is None) != (self.max_in_cluster is None):
+            raise ValueError("cluster_mm and max_in_cluster belong together: give both or none")
+        if not any(getattr(self, key) is not None for key in LIMITS):
+            raise ValueError(f"a rule needs a limit: {', '.join(LIMITS[:-1])} or {LIMITS[-1]}")
         return self
 
 
 class CoilSettings(BaseModel):
-    """What this product asks of a coil."""
+    """Rules for a coil of this product."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -123,7 +132,7 @@ class CoilSettings(BaseModel):
     tail_m: Annotated[float, Field(ge=0.0)] = 0.0
     """Lengths of the zones `head` and `tail`."""
     max_uninspected_m: Annotated[float, Field(ge=0.0)] | None = None
-    """More uninspected steel holds the coil; None allows any."""
+    """Most uninspected steel; more than this holds the coil. None allows any."""
     hold_roll_marks: bool = True
     """A roll mark holds the coil; otherwise it is only reported."""
     severity_mm2: dict[str, tuple[Annotated[float, Field(gt=0.0)], ...]] = {}
@@ -138,11 +147,12 @@ class CoilSettings(BaseModel):
         return self
 
     def bind(self) -> CoilRules:
-        """The rules as the core takes them."""
+        """Return the rules for `core.strip.quality`."""
         rules = tuple(
             CoilRule(
                 each.name, CoilVerdict(each.verdict), each.zone, each.min_severity, each.max_per_coil,
-                each.max_per_m, each.max_length_mm, each.max_area_mm2,
+                each.max_per_m, each.max_length_mm, each.max_width_mm, each.max_area_mm2, each.cluster_mm,
+                each.max_in_cluster,
             )
             for each in self.rules
         )  # fmt: skip

@@ -231,6 +231,8 @@ class PictureCheck:
         self._recent: deque[tuple[float, Pixels, Pixels]] = deque(maxlen=RECENT)
         """Mean grey, measured pixels and all pixels of the newest pictures."""
         self._equal = 1
+        self.newest: Measures | None = None
+        """Measures of the newest picture."""
         self.limits = msgspec.structs.replace(Limits(), **given)
         self.learned = learn_frames == 0
         """Whether `limits` are final; always False when `learn_frames` is None."""
@@ -247,6 +249,7 @@ class PictureCheck:
     def check(self, pixels: Pixels) -> Uninspected | None:
         """Why the next picture, uint8 [H, W], is not fit to inspect; None when it is."""
         measures, strip = measure(pixels, self.limits)
+        self.newest = measures
         repeated = self._repeats(pixels, measures.strip_grey, strip)
         fault = self._judge(measures, strip)
         if not self.learned and fault is None:

@@ -79,6 +79,11 @@ class BoundRecipe:
         from_first_mm = column_px * self.mm_per_px_across
         return self.offset_across_mm + (-from_first_mm if self.mirrored else from_first_mm)
 
+    def columns_px(self, from_mm: float, to_mm: float) -> tuple[float, float]:
+        """The columns between two places across, the smaller one first."""
+        columns = [(place - self.offset_across_mm) / self.mm_per_px_across for place in (from_mm, to_mm)]
+        return (-columns[1], -columns[0]) if self.mirrored else (columns[0], columns[1])
+
     @property
     def min_area_px(self) -> tuple[float, ...]:
         """Minimum areas in px, indexed by kind."""

@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 
 from inspector.core.continuity import Part, StripDefects
-from inspector.core.defects import Candidates, find_candidates, find_components
-from inspector.core.judge import NOT_CROWDED, judge, shorten
+from inspector.core.defects import Candidates, between, find_candidates, find_components
+from inspector.core.judge import NOT_CROWDED, edges_of, judge, shorten
 from inspector.core.ledger import Settled
 from inspector.core.rules import BoundRecipe
 from inspector.values import (
@@ -29,7 +29,7 @@ NO_RESULT: Final = Uninspected(Code.OVERDUE, "no result")
 NO_FRAME_SCORE: Final = Uninspected(Code.ENGINE_FAILED, "the recipe asks for a frame score, the result has none")
 
 IMPOSSIBLE: Final = Uninspected(
-    Code.RESULT_REFUSED, "result refused: the worker had it before the frame was captured"
+    Code.RESULT_REFUSED, "result refused: its times contradict the frame's, or each other"
 )
 
 DEFECTS_PER_SECOND: Final = 1_000.0
@@ -49,6 +49,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """Set together with `pixels`."""
     total_ms: float | None = None
     """Capture to verdict; None when the announcement was lost."""
+    score: Pixels | None = None
+    """The engine's score map, uint8 [H/m, W/m]; set together with `pixels`."""
 
     def mask(self) -> Pixels | None:
         """The mask of K+1 classes at the recipe's thresholds, uint8 [H, W], built at each call."""
@@ -99,7 +101,7 @@ class VerdictMaker:
         announcement = settled.announcement or self._presumed(settled, now_ns)
         self._last = announcement
         result = settled.result
-        fault = settled.fault if result is None else result.fault or _contradiction(announcement, result)
+        fault = settled.fault if result is None else result.fault or _contradiction(announcement, result, now_ns)
         if result is not None and fault is None and result.frame_score is None:
             # An engine without frame scores binds no recipe that asks for them, so this one's is missing.
             plans = self._recipes[result.engine]
@@ -118,12 +120,15 @@ class VerdictMaker:
         if result.segmentation is not None and result.pixels is not None:
             height, width = result.pixels.shape
             candidates = find_candidates(result.segmentation, height, width, recipe.score_thresholds)
+            if place is not None:
+                candidates = _on_the_strip(candidates, place, recipe)
             components = find_components(candidates, recipe.min_area_px, recipe.rejects)
             crowded = components.crowded
-            parts = self._strip.follow(settled.frame_id, components.found)
+            parts = self._strip.follow(settled.frame_id, components.found, recipe.rejects)
         else:
             self._strip.follow(settled.frame_id, [])
-        judgement = judge(parts, announcement.position_mm, recipe, crowded, result.frame_score)
+        edges_mm, score = edges_of(place), result.frame_score
+        judgement = judge(parts, announcement.position_mm, recipe, crowded, edges_mm, score)
         if judgement.defects:
             judgement = shorten(judgement, self._quota.take(len(judgement.defects), now_ns))
         stage_ms = {
@@ -151,7 +156,8 @@ class VerdictMaker:
             frame_score=_frame_score(result),
             strip=_strip(announcement),
         )
-        return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns))
+        score = None if result.segmentation is None else result.segmentation.score
+        return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns), score)
 
     def _plan(self, announcement: Announcement) -> BoundRecipe:
         """The plan that the announcement names, for the current engine; else the default."""
@@ -204,9 +210,24 @@ class VerdictMaker:
         )
 
 
-def _contradiction(announcement: Announcement, result: Inspection) -> Uninspected | None:
+def _contradiction(announcement: Announcement, result: Inspection, now_ns: int) -> Uninspected | None:
     """Why a result cannot belong to this frame; None when it can."""
-    return IMPOSSIBLE if result.received_ns < announcement.captured_monotonic_ns else None
+    in_order = (
+        announcement.captured_monotonic_ns
+        <= result.received_ns
+        <= result.submitted_ns
+        <= result.answered_ns
+        <= now_ns
+    )
+    return None if in_order else IMPOSSIBLE
+
+
+def _on_the_strip(candidates: Candidates, place: StripPlace, recipe: BoundRecipe) -> Candidates:
+    """Without what lies beside the strip, if its edges are known."""
+    edges = edges_of(place)
+    if edges is None:
+        return candidates
+    return between(candidates, *recipe.columns_px(*edges))
 
 
 def _strip(announcement: Announcement) -> StripPlace | msgspec.UnsetType:

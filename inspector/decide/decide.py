@@ -252,7 +252,7 @@ class Decide:
         camera = self._camera(result.camera)
         inspection = result.inspection
         maps = inspection.segmentation
-        if maps is not None and int(maps.kind.max()) >= len(self._names):
+        if maps is not None and not 1 <= int(maps.kind.min()) <= int(maps.kind.max()) < len(self._names):
             raise WireError(f"camera {result.camera}: frame {result.frame_id} has a kind that its engine lacks")
         if fault is not None and inspection.fault is None:
             inspection = msgspec.structs.replace(inspection, segmentation=None, pixels=None, fault=fault)

@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 class Problem(Exception):  # noqa: N818  # RFC 9457 calls it so
-    """A request that is refused."""
+    """A refused request."""
 
     def __init__(self, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)

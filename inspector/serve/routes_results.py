@@ -94,7 +94,7 @@ def picture(  # the key of a frame
     if not path.is_file():
         raise Problem(
             HTTPStatus.NOT_FOUND,
-            "there is no such picture on this PC: only rejects have one, and old ones are deleted",
+            "no such picture on this PC: only rejects have one, and old ones are deleted",
         )
     return FileResponse(path, headers={"Cache-Control": "private, max-age=3600"})
 
@@ -103,5 +103,5 @@ def picture(  # the key of a frame
 def scores(
     request: Request, _: Viewer, hours: Annotated[int, Field(ge=1, le=LONGEST_HOURS)] = 8
 ) -> list[dict[str, Any]]:
-    """Return kind, score and area of the defects of the last hours, to hold a recipe's limits against."""
+    """Return kind, score and area of the defects of the last hours, to compare with a recipe's limits."""
     return of(request).results.scores(time.time_ns() - hours * 3600 * 10**9, MOST_SCORES)

@@ -45,6 +45,8 @@ IDLE_NS: Final = 500_000_000
 """A worker without frames that has sent nothing for this long sends an empty message, ns: a strip that stands must
 not hide a worker that is gone."""
 
+NO_KIND: Final = Uninspected(Code.ENGINE_FAILED, "engine failed: its map of kinds has numbers that are no kind")
+
 TOO_LATE: Final = Uninspected(Code.SHED, "shed: too old to be inspected before its deadline")
 
 log = structlog.get_logger()
@@ -304,6 +306,9 @@ class Worker:
         maps = pixels = None
         kind, score = found
         if held.view or score.max() >= self._clean.lowest_step:
+            if not 1 <= kind.min() <= kind.max() < len(self._classes.names):
+                self._report(held, Inspection(self._engine, *times, fault=NO_KIND))
+                return
             maps = Segmentation(kind, score, self._stride)
             # A copy, because the slot may be reused before the result is sent.
             pixels = held.frame.pixels.copy()

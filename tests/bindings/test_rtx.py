@@ -135,7 +135,7 @@ def test_a_refused_model_is_one_line_that_names_the_node(name: str, said: str, t
     path = tmp_path / "refused.onnx"
     write_refused(name, path)
     (line,) = ended_well(child("parse", path))
-    assert line.startswith("refused.onnx: TensorRT 11.4.0.106 does not take the model: ")
+    assert line.startswith("refused.onnx: TensorRT 11.4.0.106 refuses the model: ")
     assert said in line
     assert "false" not in line
 

@@ -86,7 +86,7 @@ def test_a_silent_line_is_one_line(tmp_path: Path) -> None:
         view_address(tmp_path / "line.json")
     with pytest.raises(InputError, match=r"none\.json: No such file"):
         view_address(tmp_path / "none.json")
-    with pytest.raises(InputError, match="no key of `inspector keys`"):
+    with pytest.raises(InputError, match="not a key made by `inspector keys`"):
         next(watch("tcp://127.0.0.1:1", secret=tmp_path / "line.json", line_key=tmp_path / "line.json"))
 
 

@@ -215,7 +215,7 @@ def test_accounts_are_made_and_removed(page: PageUnderTest, admin: httpx.Client)
     """A removed account's session ends at once; nobody removes their own."""
     new = {"name": "lee", "role": "viewer", "password": PASSWORD}
     assert admin.post("/api/accounts", json=new).status_code == 201
-    assert "there is such an account" in problem(admin.post("/api/accounts", json=new), 409)
+    assert "the account exists" in problem(admin.post("/api/accounts", json=new), 409)
     with page.client("lee") as lee:
         assert lee.get("/api/state").status_code == 200
         assert admin.delete("/api/accounts/lee").status_code == 200

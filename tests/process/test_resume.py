@@ -163,14 +163,14 @@ def test_what_cannot_go_on_is_one_line(line: LineUnderTest, images: Path, tmp_pa
         (said,) = [each for each in stderr.splitlines() if each != "starting"]
         return said
 
-    assert "no replay to go on with" in refused("--resume", tmp_path)
-    assert "give nothing else" in refused(images, "--resume", out)
+    assert "not a replay that can be continued" in refused("--resume", tmp_path)
+    assert "only --golden and --json" in refused(images, "--resume", out)
     assert "give SOURCE and --out" in refused("--config", line.config)
-    assert f"`inspector replay --resume {out}` goes on" in refused(images, "--config", line.config, "--out", out)
+    assert f"`inspector replay --resume {out}` continues" in refused(images, "--config", line.config, "--out", out)
     log.write_bytes(b"".join([*lines[:10], *lines[11:]]))
     assert "line 11 is frame 11 of camera top, expected frame 10" in refused("--resume", out)
     log.write_bytes(b"".join([*lines[:10], b"{}\n", *lines[11:]]))
-    assert "line 11 is no verdict" in refused("--resume", out)
+    assert "line 11 is not a verdict" in refused("--resume", out)
     log.write_bytes(b"".join(lines))
     (out / "recipe.toml").write_text((out / "recipe.toml").read_text().replace("= 4", "= 5"))
     assert "made with recipe" in refused("--resume", out)

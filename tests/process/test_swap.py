@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from inspector.backends.instant import write_engine
@@ -39,9 +41,9 @@ class LiveLine(LineUnderTest):
         self.process = self.start("run", "--config", self.config, "--out", self.out)
         wait_for_verdicts(self.out, 1)
 
-    def swap(self, path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "inspector", "swap", str(path), "--config", str(self.config), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    def swap(self, path: Path, *arguments: str, command: str = "swap") -> "subprocess.CompletedProcess[str]":
+        line = [sys.executable, "-m", "inspector", command, str(path), "--config", str(self.config), *arguments]
+        return subprocess.run(line, capture_output=True, text=True, timeout=60)
 
     def end(self) -> Run:
         interrupt(self.process)
@@ -115,6 +117,64 @@ def test_an_engine_that_fails_its_golden_frames_leaves_the_old_one_running(live:
     assert_whole(run)
     assert len({verdict["engine"] for verdict in run.verdicts}) == 1
     assert "engine not swapped" in run.stderr
+
+
+def labelled(folder: Path, greys: tuple[int, ...]) -> Path:
+    """Sound frames, and frames with a block of each of these grey levels, with their masks."""
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for number, grey in enumerate((*greys, 0, 0, 0)):
+        pixels = np.random.default_rng(number).integers(130, 170, SIZE, dtype=np.uint8)
+        mask = np.zeros(SIZE, np.uint8)
+        if grey:
+            pixels[10:30, 20:60] = grey
+            mask[10:30, 20:60] = 1
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), pixels)
+        cv2.imwrite(str(folder / "masks" / f"{number}.png"), mask)
+    (folder / "classes.json").write_text('["normal", "bright"]')
+    return folder
+
+
+def check(tmp_path: Path, candidate: Path, out: Path) -> "subprocess.CompletedProcess[str]":
+    """`trainer promote-check` of an engine against the line's."""
+    command = ["promote-check", candidate, tmp_path / "engine", "--frozen", tmp_path / "frozen", "--golden"]
+    more = [tmp_path / "golden", "--recipe", tmp_path / "recipe.toml", "--out", out]
+    return subprocess.run(
+        [sys.executable, "-m", "trainer.cli", *map(str, [*command, *more])],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_only_an_engine_that_proved_better_is_promoted(live: LiveLine, tmp_path: Path) -> None:
+    """One that finds more on the frozen set and rejects no sound coil; others, and old checks, change nothing."""
+    labelled(tmp_path / "frozen", (255, 240, 235, 240))
+    labelled(tmp_path / "golden", (255,))
+    better, greedy = engine(tmp_path / "better", defect_grey=230), engine(tmp_path / "greedy", defect_grey=140)
+    same = engine(tmp_path / "same", delay_ms=1)
+    before = open_folder(tmp_path / "engine")
+    for candidate, code, said in (
+        (greedy, 3, "golden coil golden: 3 overkills with the candidate, 0 before"),
+        (same, 3, "it must cost less"),
+        (better, 0, f"{better.identity} may replace {before.identity}"),
+    ):
+        found = check(tmp_path, candidate.path, tmp_path / f"{candidate.path.name}.json")
+        assert (found.returncode, said in found.stdout) == (code, True), found.stdout + found.stderr
+    for candidate, of, said in (
+        (greedy, "greedy", "may not replace"),
+        (same, "better", f"is about {better.identity}"),
+        (better, "nothing", "No such file"),
+    ):
+        refused = live.swap(candidate.path, "--check", str(tmp_path / f"{of}.json"), command="promote")
+        assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
+    live.more()
+    done = live.swap(better.path, "--check", str(tmp_path / "better.json"), command="promote")
+    assert done.returncode == 0, done.stderr
+    assert f"the line uses {better.identity} instead of {before.identity}" in done.stdout
+    live.more()
+    run = live.end()
+    assert_whole(run)
+    assert {verdict["engine"] for verdict in run.verdicts} == {before.identity, better.identity}
+    assert run.verdicts[-1]["engine"] == better.identity
 
 
 def test_an_engine_that_cannot_serve_the_line_is_refused_at_once(live: LiveLine, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Renders a model card as Markdown."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -133,11 +134,26 @@ def _training(card: dict[str, Any]) -> str:
             f"- {trained}, {chose}",
             *([] if card["pretrained"] is None else [_pretrained(card["pretrained"])]),
             *([f"- split sha256 `{data['split_sha256'][:16]}…`"] if "split_sha256" in data else []),
+            *(_corrections(entry) for entry in data.get("corrections", [])),
             "- " + ", ".join(f"{key} {_plain(value)}" for key, value in settings.items() if key != "model"),
             f"- `{training['command']}`",
             f"- {_versions(training['versions'])}",
         ]
     )
+
+
+def _corrections(entry: dict[str, Any]) -> str:
+    answers = ", ".join(f"{count} {answer}" for answer, count in entry["answers"].items())
+    days = sorted({_day(entry["first_captured_ns"]), _day(entry["last_captured_ns"])})
+    return (
+        f"- learned from {entry['trained']} corrections, {entry['chose']} more chose: {answers}; frames of "
+        f"{' to '.join(days)}, judged by {', '.join(entry['engines'])} "
+        f"(reviews sha256 `{entry['reviews_sha256'][:16]}…`)"
+    )
+
+
+def _day(captured_ns: int) -> str:
+    return datetime.fromtimestamp(captured_ns / 1e9, UTC).date().isoformat()
 
 
 def _pretrained(origin: dict[str, Any]) -> str:

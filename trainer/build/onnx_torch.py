@@ -1,6 +1,6 @@
-"""The ONNX graph of a model as a torch module: node for node, so that what runs is what was verified.
+"""Runs a model's ONNX graph as a torch module, node by node, so that what runs is what was verified.
 
-Whole-number vectors (shapes, axes, sizes) are Python lists: torch wants them there, and a batch size stays free.
+Vectors of whole numbers (shapes, axes, sizes) are Python lists: torch requires it, and the batch size stays free.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from torch.nn import functional
 from inspector.errors import WorkError
 
 Inputs = list[Any]
-"""Tensors and lists, None for an input that is left out."""
+"""Tensors and lists; None for an omitted input."""
 Attributes = dict[str, Any]
 
 _DTYPES: Final = {
@@ -29,7 +29,7 @@ _DTYPES: Final = {
 
 
 class OnnxModule(nn.Module):
-    """frames → (kind, score) and, if the graph has it, frame, as the ONNX graph has it; raises WorkError for an operator it does not have."""
+    """Maps frames to (kind, score), and frame if the graph has it; raises WorkError for an unsupported operator."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class OnnxModule(nn.Module):
         self._tensors[tensor.name] = name
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """One pass over the nodes."""
+        """Run all nodes in order."""
         values: dict[str, Any] = {"": None, "frames": frames, **self._vectors}
         values |= {name: getattr(self, kept) for name, kept in self._tensors.items()}
         for operator, inputs, outputs, attributes in self._nodes:
@@ -140,7 +140,7 @@ def _slice(x: Inputs, _: Attributes) -> Any:
         if step > 0:
             data = data[(*[slice(None)] * (axis % data.dim()), slice(start, end, step))]
         elif (start, step) == (-1, -1) and end <= -data.shape[axis] - 1:
-            data = data.flip(axis)  # torch has no step back, only this whole one
+            data = data.flip(axis)  # torch has no negative steps, only a flip of the whole axis
         else:
             raise WorkError(f"the torch backend takes no Slice from {start} to {end} in steps of {step}")
     return data
@@ -248,11 +248,11 @@ _OPERATORS: Final[dict[str, Callable[[Inputs, Attributes], Any]]] = {
     "Unsqueeze": _unsqueeze,
     "Where": lambda x, _: torch.where(x[0], x[1], x[2]),
 }
-"""Every operator that an exported model uses, as ONNX defines it for the attributes that occur."""
+"""Every operator of exported models, for the attributes that occur."""
 
 
 def _only(attributes: Attributes, **allowed: tuple[Any, ...]) -> None:
-    """Refuse what the functions above would get wrong; None stands for an attribute that is left out."""
+    """Refuse attributes that the functions above do not support; None stands for an omitted attribute."""
     for name, values in allowed.items():
         if attributes.get(name) not in values:
             raise WorkError(f"the torch backend takes no {name} = {attributes[name]!r}")

@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--init",
         type=Path,
         metavar="WHAT",
-        help="checkpoint or model folder to start from: same network, classes of the same names",
+        help="run, checkpoint or model folder to start from: same network, classes of the same names",
     )
     add("--split", type=Path, help='JSON {"train": [names], "val": […], "test": […]} instead of --val')
     add("--seed", type=int, help="seed of the split and of every random draw (default 1)")

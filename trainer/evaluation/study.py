@@ -26,7 +26,7 @@ class WrongFrame:
 
     index: int
     rank: int
-    """How bad: labelled area that escaped, px, or score steps by which good steel exceeded the threshold."""
+    """Severity: labelled area that escaped, px, or score steps by which good steel exceeded the threshold."""
     mask: Pixels
     """The predicted class mask, uint8 [H, W]."""
 

@@ -22,6 +22,7 @@ from trainer.artifacts.checkpoint import PRETRAINED, Checkpoint, load_checkpoint
 from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.artifacts.versions import library_versions
 from trainer.data.class_order import in_classes, match_classes
+from trainer.data.corrections import CORRECTIONS
 from trainer.data.dataset import Dataset
 from trainer.data.fit import FIT, stored_fit
 from trainer.data.formats import open_dataset
@@ -43,7 +44,7 @@ MIN_MASK_AGREEMENT: Final = 0.999
 GOLDEN_DEFECTIVE: Final = 4
 GOLDEN_CLEAN: Final = 2
 GOLDEN_LOOKED_AT: Final = 200
-"""Frames of a folder named for them among which they are chosen."""
+"""Number of frames that golden frames are chosen from, if a folder is given for them."""
 """Golden frames: every kind at work where possible, and steel that must stay clean."""
 
 INTENDED_USE: Final = (
@@ -64,7 +65,7 @@ class ExportSettings:
     out: Path
     name: str
     data: Path | None = None
-    """Where the data set lies now; None where it lay in training."""
+    """Present folder of the data set; None if it has not moved since training."""
     height: int | None = None
     width: int | None = None
     map_stride: int | None = None
@@ -192,7 +193,7 @@ def _validation_frames(
 
 
 def _golden_frames(root: Path, height: int, width: int) -> LoadedFrames:
-    """Frames that may be shown to whoever gets the model; raises InputError where they do not fit it.
+    """Return frames that may be published with the model; raises InputError if they do not fit it.
 
     Their labels only help to choose among them, so their kinds need not be the model's.
     """
@@ -209,7 +210,7 @@ def _golden_frames(root: Path, height: int, width: int) -> LoadedFrames:
 def _golden(
     reference: TorchPredictor, predictor: OnnxPredictor, shown: LoadedFrames
 ) -> tuple[golden.Golden, dict[str, Any]]:
-    """Golden frames with the fp32 reference's maps, and how close ONNX comes; raises WorkError if it does not."""
+    """Return golden frames with the reference's maps, and ONNX's agreement; raises WorkError if it is too low."""
     chosen = _golden_indices(shown)
     frames = np.ascontiguousarray(shown.frames[chosen])
     expected = golden.Golden(frames, *reference.answers(frames))
@@ -239,10 +240,10 @@ def _frame_threshold(scores: Pixels, val: LoadedFrames, settings: ExportSettings
 
 
 def _golden_indices(val: LoadedFrames) -> list[int]:
-    """For each kind the frame that shows most of it, then frames without a defect."""
+    """Choose for each kind the frame that shows most of it, then frames without a defect."""
     chosen: list[int] = []
     areas = np.stack([np.bincount(label.ravel(), minlength=val.present.shape[1]) for label in val.labels])
-    # Rare kinds first, lest a frequent one takes the last place.
+    # Rare kinds first, so that a frequent one does not take the last place.
     kinds: NDArray[np.intp] = np.argsort(val.present[:, 1:].sum(axis=0)) + 1
     for kind in kinds:
         best = int(areas[:, kind].argmax())
@@ -264,13 +265,15 @@ def _data_facts(checkpoint: Checkpoint) -> dict[str, Any]:
     if FIT in checkpoint.facts:
         facts[FIT] = checkpoint.facts[FIT]
     facts["split_sha256"] = hashlib.sha256(split).hexdigest()
+    if checkpoint.facts.get(CORRECTIONS):
+        facts[CORRECTIONS] = checkpoint.facts[CORRECTIONS]
     if PRINTS in checkpoint.facts:
         facts[PRINTS] = checkpoint.facts[PRINTS]
     return facts
 
 
 def _weak_classes(val: LoadedFrames, classes: tuple[str, ...]) -> list[str]:
-    """Classes that too few validation frames show to say anything."""
+    """Return the classes that too few validation frames show for a meaningful figure."""
     few = 10
     return [
         f"{name}: only {count} validation frames show it; its figures and threshold mean little."

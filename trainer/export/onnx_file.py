@@ -17,7 +17,7 @@ OPSET: Final = 18
 """Read by OpenVINO since 2023 and TensorRT since 8.6; nothing newer is needed."""
 
 _EXAMPLE_FRAMES: Final = 2
-"""The exporter takes a batch of one for a constant."""
+"""Batch size of the example: the exporter would treat a batch of one as a constant."""
 
 
 def write_onnx(net: InspectionNet, height: int, width: int, path: Path, *, half_weights: bool) -> None:
@@ -29,7 +29,7 @@ def write_onnx(net: InspectionNet, height: int, width: int, path: Path, *, half_
     exporter_log.setLevel(logging.ERROR)  # it mentions torchvision, which nothing here uses
     try:
         with warnings.catch_warnings():
-            # Deprecations inside torch's exporter, which nobody here can heed.
+            # deprecations inside torch's own exporter
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 net,
@@ -55,7 +55,7 @@ def write_onnx(net: InspectionNet, height: int, width: int, path: Path, *, half_
 
 
 def _strip_traces(model: onnx.ModelProto) -> None:
-    """Drop the exporter's stack traces: they tell the paths of this machine and change with every line."""
+    """Drop the exporter's stack traces: they contain paths of this PC and change with every edit."""
     for message in (model, model.graph, *model.graph.node, *model.graph.value_info):
         message.ClearField("metadata_props")
         message.ClearField("doc_string")
@@ -71,7 +71,7 @@ def _halve_weights(model: onnx.ModelProto) -> None:
         if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < 2:
             continue
         name, half = tensor.name, f"{tensor.name}.half"
-        # What fp16 cannot hold becomes infinite, and the parity check refuses the model.
+        # A value beyond fp16 becomes infinite, and the parity check then refuses the model.
         with np.errstate(over="ignore"):
             weights = numpy_helper.to_array(tensor).astype(np.float16)
         tensor.CopyFrom(numpy_helper.from_array(weights, half))

@@ -1,4 +1,4 @@
-"""A trained network as the line sees it: the engine contract around it, inside one graph."""
+"""Wraps a trained network in the engine contract, as one graph."""
 
 from typing import Final
 
@@ -25,7 +25,7 @@ class InspectionNet(nn.Module):
     where any of its answers about the frame is not finite.
 
     `net` has a `map_stride`, the stride of its logits; its maps are enlarged to `map_stride` where that is finer.
-    Its probabilities are the mean over the first `flips` of VIEWS, which it answers as one batch.
+    Its probabilities are the mean over the first `flips` of VIEWS, which run as one batch.
     Where it overflows, the score is 255 and the kind any of 1..K, see trainer.models.overflow.
     """
 
@@ -49,7 +49,7 @@ class InspectionNet(nn.Module):
             answer, frame = self._mean_over_views(grey)
             normal = answer[:, 0]
         score = torch.round((1.0 - normal) * MAX_SCORE)
-        # Not a clamp: of NaN that is NaN, and NaN as uint8 is whatever the processor makes of it.
+        # Not a clamp: NaN clamped is NaN, and NaN as uint8 is undefined.
         score = torch.where(score.abs() <= MAX_SCORE, score, MAX_SCORE).to(torch.uint8)
         kind = (answer[:, 1:].argmax(dim=1) + 1).to(torch.uint8)
         return (kind, score) if frame is None else (kind, score, _frame_step(frame))
@@ -87,7 +87,7 @@ def _probabilities(logits: Tensor) -> Tensor:
 
 
 def choose_map_stride(stem_stride: int, height: int, width: int, wanted: int | None) -> int:
-    """The map stride of an export: as wanted, or the coarsest the network and the frame size allow.
+    """The map stride of an export: as wanted, or the coarsest that the network and the frame size allow.
 
     Raises InputError for one that does not divide the frame or is coarser than the network's logits.
     """

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from inspector.errors import InputError, WorkError
 from trainer.artifacts.versions import library_versions
+from trainer.data.corrections import CORRECTIONS, learned_from
 from trainer.data.crops import CropBatches, CropSettings
 from trainer.data.fit import FIT
 from trainer.data.split import write_split
@@ -206,6 +207,7 @@ def _facts(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
             for part, indices in ((TRAIN, data.train), (VAL, data.val))
         },
         **({} if data.fit is None else {FIT: asdict(data.fit)}),
+        CORRECTIONS: learned_from(settings.data, data.split["train"], data.split["val"]),
         "split": {part: list(names) for part, names in data.split.items()},
         "settings": settings.model_dump(mode="json"),
         "command": shlex.join(["trainer", *sys.argv[1:]]),

@@ -34,7 +34,7 @@ class TrainSettings(BaseModel):
     target: Literal["multiclass", "binary"] = "multiclass"
     """Classes of the network: normal and every kind of defect, or normal and defect."""
     fit: Literal["tile", "resize"] | None = None
-    """What becomes of frames of another size than `frame`; None is "tile" if there are any."""
+    """How frames of another size than `frame` are fitted; None is "tile" if there are any."""
     frame: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = None
     """Height and width of the frames, px; None takes the usual size."""
     loss: str | None = None

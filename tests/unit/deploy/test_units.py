@@ -14,7 +14,7 @@ DEPLOY = Path(__file__).parents[3] / "deploy"
 UNITS = "usr/local/lib/systemd/system"
 
 STAGES = ("inspector-decide", "inspector-worker@demo", "inspector-ingest@top", "inspector-strip")
-PAGE = "inspector-serve"
+BESIDE = ("inspector-serve", "inspector-mqtt")
 EXAMPLES = {"inspector-worker@demo": "worker-gpu.conf", "inspector-ingest@top": "ingest-realtime.conf"}
 
 MOST_EXPOSED = 2.5
@@ -70,7 +70,7 @@ def test_systemd_finds_nothing_wrong_with_the_units(root: Path, gpu: bool) -> No
     """`systemd-analyze verify` says nothing at all, also on a PC with a GPU."""
     if gpu:
         give_gpu(root)
-    units = [f"{stage}.service" for stage in (*STAGES, PAGE, "inspector-alarm@x")] + [GPU_UNIT] * gpu
+    units = [f"{stage}.service" for stage in (*STAGES, *BESIDE, "inspector-alarm@x")] + [GPU_UNIT] * gpu
     assert analyze("verify", root, "--man=no", "inspector.target", *units) == ""
 
 
@@ -130,7 +130,8 @@ def test_the_installer_gives_workers_the_gpu_where_an_extra_needs_one(
 
 
 @pytest.mark.parametrize(
-    ("stage", "example"), [*((stage, None) for stage in (*STAGES, PAGE, "inspector-alarm@x")), *EXAMPLES.items()]
+    ("stage", "example"),
+    [*((stage, None) for stage in (*STAGES, *BESIDE, "inspector-alarm@x")), *EXAMPLES.items()],
 )
 def test_little_is_exposed(root: Path, stage: str, example: str | None) -> None:
     """`systemd-analyze security` at most 2.5, also with what an example gives to a stage."""

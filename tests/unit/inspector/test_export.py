@@ -269,4 +269,4 @@ def test_marks_are_made_listed_and_taken_away(line: Path, capsys: pytest.Capture
     assert "coil C-1: is not marked" in capsys.readouterr().err
     assert main(["mark", "C-77", *config]) == 2
     assert main(["mark", *config]) == 2
-    assert "nothing is named: give a coil, or CAMERA:FRAME" in capsys.readouterr().err
+    assert "nothing to mark: give a coil, or CAMERA:FRAME" in capsys.readouterr().err

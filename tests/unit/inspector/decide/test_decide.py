@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -75,7 +76,7 @@ def answer(
     engine: EngineClasses = ENGINE,
     clean: Filter = CLEAN,
 ) -> None:
-    result = Result("top", ingest, frame_id, inspection or Inspection(engine.engine, 1, 2, 3))
+    result = Result("top", ingest, frame_id, inspection or Inspection(engine.engine, 0, 0, 1))
     desk.results(encode_results(engine, [result], clean), 5)
 
 
@@ -182,7 +183,7 @@ def test_a_successor_hears_of_an_ingest_that_started_again_too() -> None:
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0]
 
 
-@pytest.mark.parametrize("kind", [2, 255])
+@pytest.mark.parametrize("kind", [0, 2, 255])
 def test_a_kind_the_recipe_does_not_know_is_refused(kind: int) -> None:
     """A worker on another engine cannot crash decide."""
     desk = decide()
@@ -209,7 +210,7 @@ def test_each_engine_is_judged_by_its_own_classes_and_thresholds() -> None:
     milder = EngineClasses("e@2", NAMES, (1.0, 0.9), (0, 0))
     for frame_id, engine in enumerate([ENGINE, milder, ENGINE]):
         announce(desk, frame_id)
-        answer(desk, frame_id, Inspection(engine.engine, 1, 2, 3, *seen(1, 180)), engine=engine)
+        answer(desk, frame_id, Inspection(engine.engine, 0, 0, 1, *seen(1, 180)), engine=engine)
     verdicts = [outcome.verdict for outcome in desk.settle(1)]
     assert [verdict.decision for verdict in verdicts] == [Decision.REJECT, Decision.ACCEPT, Decision.REJECT]
     assert [verdict.engine for verdict in verdicts] == ["e@1", "e@2", "e@1"]
@@ -361,6 +362,48 @@ def test_a_result_older_than_its_frame_is_no_accept() -> None:
     assert (outcome.verdict.decision, outcome.verdict.codes) == (Decision.UNINSPECTED, ("result_refused",))
 
 
+@pytest.mark.parametrize("times", [(2, 3, 9), (2, 9, 9), (9, 9, 9), (3, 2, 4), (2, 4, 3)])
+def test_a_result_whose_times_contradict_each_other_is_no_accept(times: tuple[int, int, int]) -> None:
+    """Its worker has another clock, or the message is damaged: nothing says which pixels it is about."""
+    desk = decide()
+    announce(desk, 0, now=1)
+    answer(desk, 0, Inspection("e@1", *times))
+    assert [outcome.verdict.codes for outcome in desk.settle(8)] == [("result_refused",)]
+
+
+def test_a_capture_time_that_is_still_to_come_holds_nothing_back() -> None:
+    """The frame ends at its deadline from now, without an accept, and the frames after it as ever."""
+    desk = decide()
+    announce(desk, 0, now=10**15)
+    announce(desk, 1)
+    answer(desk, 0)
+    answer(desk, 1)
+    decisions = [outcome.verdict.decision for outcome in desk.settle(DEADLINE_NS - 1)]
+    assert decisions == [Decision.UNINSPECTED, Decision.ACCEPT]
+    announce(desk, 2, now=10**15)
+    assert len(desk.settle(DEADLINE_NS)) == 1
+
+
+DAMAGED = [{"frame_id": 2**64 - 1}, {"height": 0}, {"captured_ns": 2**63}, {"position_mm": float("inf")}]
+
+
+@pytest.mark.parametrize("ingest", [INGEST, NEXT_INGEST])
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_number_is_refused_and_the_next_frame_counts(damage: dict[str, Any], ingest: int) -> None:
+    """Of the current ingest or of the one before; what no database holds never reaches one."""
+    desk = decide()
+    hear(desk, announcement(0, fault="x"))
+    hear(desk, Begin("top", ingest, None))
+    with pytest.raises(WireError, match="camera top: frame"):
+        hear(desk, msgspec.structs.replace(announcement(1), **damage))
+    late = {"frame_id": "captured"}
+    damaged_end = msgspec.structs.replace(end(1), **{late.get(key, key): value for key, value in damage.items()})
+    with pytest.raises(WireError, match="camera top: frame"):
+        hear(desk, damaged_end)
+    frame = 2 if ingest == INGEST else 0
+    assert hear(desk, announcement(frame, fault="x", ingest=ingest))[-1].verdict.frame_id == frame
+
+
 @pytest.mark.parametrize("clean", [Filter("r@2", 128), Filter(RECIPE.identity, 129)])
 def test_a_worker_with_another_recipe_decides_nothing(clean: Filter) -> None:
     """What it calls clean may be a defect here."""
@@ -469,6 +512,14 @@ def test_a_decide_that_starts_later_finds_what_nobody_announced() -> None:
         (NEXT_INGEST, 0, Code.UNREADABLE),
     ]  # fmt: skip
     assert desk.cameras["top"].captured == desk.tally.captured == 5
+
+
+def test_a_log_of_before_a_restart_of_the_pc_hides_no_ingest() -> None:
+    """Its epoch is later than all of today's: the clock that gives them began again."""
+    desk = decide(counted=[end(2)])
+    desk.resume("top", 10**15, 50)
+    outcomes = hear(desk, announcement(0, ingest=NEXT_INGEST, fault="x"), now=1)
+    assert ids(outcomes) == [(INGEST, 0, LOST), (INGEST, 1, LOST), (NEXT_INGEST, 0, Code.UNREADABLE)]
 
 
 def test_gaps_that_a_killed_decide_left_are_settled_though_their_ingest_has_ended() -> None:

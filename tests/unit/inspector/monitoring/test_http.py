@@ -11,7 +11,8 @@ import pytest
 
 from inspector.config.line import HealthSettings
 from inspector.monitoring import http as health
-from inspector.monitoring.http import MOST_CONNECTIONS, REQUEST_S, HealthServer
+from inspector.monitoring.http import HealthServer
+from inspector.monitoring.local_server import MOST_CONNECTIONS, REQUEST_S
 
 pytest.importorskip("prometheus_client")
 

@@ -14,6 +14,7 @@ from inspector.serve import review
 from inspector.serve.accounts import Accounts, Attempts, Role
 from inspector.serve.alarms import Alarms, acknowledge, past_alarms, shown_alarms
 from inspector.serve.audit import newest
+from inspector.serve.corrections import Choice, export_corrections
 from inspector.serve.frames import outlines
 from inspector.serve.live import Live
 from inspector.serve.samples import keep
@@ -76,7 +77,8 @@ def test_a_review_becomes_a_data_set(store: Store, tmp_path: Path) -> None:
     assert review.undo(store, number, "kim") == undone
     with pytest.raises(InputError, match="kim has reviewed it"):
         review.answer(store, accepted, "reject", None, "lee", "")
-    assert review.export(store, tmp_path / "set") == 3
+    about = export_corrections(store, tmp_path / "set", Choice())
+    assert (about["frames"], about["answers"]) == (3, {"accept": 1, "redraw": 1, "reject": 1})
     import cv2
 
     masks = {
@@ -90,7 +92,7 @@ def test_a_review_becomes_a_data_set(store: Store, tmp_path: Path) -> None:
     lines = (tmp_path / "set" / "reviews.jsonl").read_text().splitlines()
     assert msgspec.json.decode(lines[0])["why"] == "scale"
     with pytest.raises(InputError, match="not empty"):
-        review.export(store, tmp_path / "set")
+        export_corrections(store, tmp_path / "set", Choice())
 
 
 def test_an_empty_mask_is_no_reject(store: Store) -> None:

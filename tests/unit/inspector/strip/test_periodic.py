@@ -102,7 +102,7 @@ def test_a_mark_says_which_roll_where_and_how_often() -> None:
     assert [each is not None for each in told] == [False, False, True, *[False] * 6]
     (mark,) = marks.marks
     assert mark.text() == (
-        "roll mark, work roll top, stand 3: pits every 2,074 mm, 800 mm across, since 412.0 m, 9 of 11 turns"
+        "roll mark, work roll top, stand 3, 2 074 mm, since 412 m, 9 of 11 turns (pits, 800 mm across)"
     )
 
 

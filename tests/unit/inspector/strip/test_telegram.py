@@ -82,6 +82,12 @@ def test_a_packed_telegram_is_what_the_layout_says_and_comes_back() -> None:
     assert telegram.values["width_mm"] == pytest.approx(1532.5)
 
 
+def test_a_thin_space_becomes_a_blank() -> None:
+    """No encoding of a telegram has the thin space that groups the digits of a reason."""
+    codec, field = Codec(), FieldSpec("reason", "text", 8)
+    assert codec.encode([field], {"reason": "2\u202f074 mm"}) == b"2 074 mm"
+
+
 def test_words_become_codes_and_missing_rows_of_a_group_are_zero() -> None:
     """A result with one defect of three places."""
     raw = PACKED.build("result", {"verdict": "hold", "defects": [{"from_head_mm": 412_000, "severity": 2}]}, 1)

@@ -38,6 +38,15 @@ def test_the_newest_ingests_are_kept(tmp_path: Path) -> None:
     assert epochs == [epoch for epoch in range(1, INGESTS + 6) if epoch % 2]
 
 
+def test_counts_of_before_a_restart_of_the_pc_give_way_first(tmp_path: Path) -> None:
+    """In a folder on a disk they outlive the clock that gave their epochs: today's come first."""
+    for epoch in [*range(1_000, 1_000 + INGESTS), *range(1, 1 + INGESTS)]:
+        count = CaptureCount(tmp_path, "top", epoch)
+        count.keep(epoch, 0, 0.0, 8)
+        count.close()
+    assert [end.ingest_epoch for end in captured_by_ingests(tmp_path, "top")] == list(range(1, 1 + INGESTS))
+
+
 def test_a_torn_file_is_no_error(tmp_path: Path) -> None:
     """It is of another version, or was cut."""
     CaptureCount(tmp_path, "top", 7).keep(3, 11, 0.0, 64)

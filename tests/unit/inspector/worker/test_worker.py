@@ -1,13 +1,16 @@
 """The worker's own part between a real engine and real sockets."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from inspector.backends import Backend, open_backend
-from inspector.backends.instant import write_engine
+from inspector.backends import Answer, Backend, open_backend
+from inspector.backends.instant import InstantBackend, write_engine
 from inspector.core.batching import Batcher
 from inspector.core.tiling import Fit
 from inspector.ingest.dispatch import Dispatch, ViewPace
@@ -125,6 +128,36 @@ def test_frames_are_laid_where_the_gpu_takes_them_from(tmp_path: Path) -> None:
     assert inspection.fault is None
     assert backend.given  # type: ignore[attr-defined]
     assert set(backend.given) <= set(pinned)  # type: ignore[attr-defined]
+
+
+class Wrong(InstantBackend):
+    """Finds no defect, in maps that are not the contract's."""
+
+    def _look(self, ticket: int, frames: Pixels) -> Answer:
+        answer = super()._look(ticket, frames)
+        kind, score = self.wrong(answer.kind, answer.score)  # type: ignore[attr-defined]
+        return msgspec.structs.replace(answer, kind=kind, score=score)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda kind, score: (0 * kind, score),
+        lambda kind, score: (kind + 1, score),
+        lambda kind, score: (kind, 0 * score[:, :8]),
+        lambda kind, score: (kind, np.zeros_like(score)[:, :, :, np.newaxis]),
+        lambda kind, score: (kind, np.full_like(score, np.nan, np.float32)),
+        lambda kind, score: (kind[:0], score[:0]),
+    ],
+    ids=["kind 0", "kind K+1", "half a map", "four dimensions", "NaN", "no map"],
+)
+def test_maps_that_break_the_contract_accept_nothing(tmp_path: Path, wrong: Callable[..., Any]) -> None:
+    """A defect without a kind, a part of a frame, a number that is none: an engine's fault, not clean steel."""
+    backend = Wrong(write_engine(tmp_path / "engine", height=SIZE[0], width=SIZE[1]))
+    backend.wrong = wrong  # type: ignore[attr-defined]
+    inspection, _ = inspect_one(tmp_path, 0, 60_000, backend)
+    assert inspection.fault is not None
+    assert inspection.fault.code is Code.ENGINE_FAILED
 
 
 def spotted(height: int, width: int) -> Pixels:
