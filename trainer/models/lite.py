@@ -63,7 +63,7 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs, h, w] → [N, outputs, h/stride, w/stride]."""
         y = x if self.expand is None else functional.relu6(self.expand(x))
-        y = self.project(functional.relu6(self.depthwise(y)))
+        y: Tensor = self.project(functional.relu6(self.depthwise(y)))
         return y + x if self.adds else y
 
 
