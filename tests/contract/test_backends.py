@@ -62,7 +62,7 @@ def swap_files(folder: EngineFolder) -> None:
 
 
 def test_a_file_swapped_after_its_hash_was_checked_is_not_used(folder: EngineFolder) -> None:
-    """Whoever may write to the folder acts between check and use: only checked bytes are loaded."""
+    """A user who may write to the folder changes a file between check and use: only checked bytes are loaded."""
     backend = open_backend(folder)
     swap_files(folder)
     with pytest.raises(EngineError, match="content does not match the manifest"), backend:
@@ -70,7 +70,7 @@ def test_a_file_swapped_after_its_hash_was_checked_is_not_used(folder: EngineFol
 
 
 def test_golden_frames_swapped_after_the_engine_was_opened_are_not_used(folder: EngineFolder) -> None:
-    """They would vouch for the wrong engine."""
+    """They would approve the wrong engine."""
     with open_backend(folder) as backend:
         swap_files(folder)
         with pytest.raises(EngineError, match=r"golden.npz: content does not match the manifest"):
@@ -176,7 +176,7 @@ def test_a_failed_batch_is_an_answer_with_an_error(tmp_path: Path) -> None:
 
 
 def test_an_unknown_backend_is_named(folder: EngineFolder) -> None:
-    """Never a silent fallback: the error names what there is and the command to run."""
+    """There is no silent fallback: the error names the available backends and the command to run."""
     folder.manifest = folder.manifest.model_copy(update={"backend": "abacus"})
     with pytest.raises(EngineError, match=r"its backend is 'abacus', this inspector has .*build-engine"):
         open_backend(folder)

@@ -78,7 +78,7 @@ def test_a_folder_without_verdicts_and_a_damaged_log_are_one_line(tmp_path: Path
 
 
 def test_a_silent_line_is_one_line(tmp_path: Path) -> None:
-    """`watch` ends with what to look at; a file that is no run's is named."""
+    """`watch` ends with advice; a file that does not belong to a run is named."""
     with pytest.raises(WorkError, match=r"no verdict for 0\.1 s: is the line running"):
         next(watch(f"ipc://{tmp_path}/view", silence_s=0.1))
     (tmp_path / "line.json").write_text(json.dumps({"name": "x"}))

@@ -11,13 +11,13 @@ from inspector.values import Decision, Verdict
 from tests.support.lines import LineUnderTest
 
 DELAY_MS = 40.0
-"""The engine answers one batch of four after the other, each after so long. A busy machine hardly lengthens it."""
+"""Time per batch of four; the engine answers one batch after another. A busy machine hardly changes it."""
 DEADLINE_MS = 20_000
 """No frame is lost because the machine has other work; one that the bench loses would still show."""
 
 
 def test_bench_tells_what_the_engine_and_the_line_do(tmp_path: Path) -> None:
-    """An engine of a known delay is measured as that; the line is held against it, and nothing is lost."""
+    """An engine with a known delay is measured correctly; the line is compared with it, and no frame is lost."""
     line = LineUnderTest(tmp_path, delay_ms=DELAY_MS)
     line.write_config(f"deadline_ms = {DEADLINE_MS}\n")
     command = ("bench", "--config", line.config, "--json", "--seconds", "1.5", "--rounds", "2")

@@ -18,7 +18,7 @@ HEIGHT, WIDTH = 64, 128
 TIMEOUT_MS = 300
 LATE_MS = 500
 STANDS_S = 2.0
-"""A heartbeat that has not moved for so long stands: a working line moves it several times a second."""
+"""Time after which a heartbeat counts as standing: a working line moves it several times per second."""
 
 
 @pytest.fixture
@@ -76,14 +76,14 @@ def matches(record: Record, verdict: dict[str, Any]) -> bool:
 
 
 def assert_told(run: Run, records: list[Record]) -> None:
-    """Each record is the verdict of its number; there are no others."""
+    """Check that each record is the verdict of its number, and that no verdict is missing."""
     assert records
     for record in records:
         assert matches(record, run.verdicts[record.sequence - 1]), record
 
 
 def test_the_gate_hears_every_verdict_in_order_and_the_end(tmp_path: Path, plc: PLC) -> None:
-    """Accepts, rejects and frames that nobody has seen; then that the inspector has stopped."""
+    """The gate receives accepts, rejects and uninspected frames in order, then the stop."""
     line = gated(tmp_path, plc.start(), engine={"delay_ms": 40}, text="[batch]\nmax_frames = 1\n", rate=60)
     out = tmp_path / "out"
     process = line.start("run", "--config", line.config, "--out", out)
@@ -158,7 +158,7 @@ def test_a_plc_that_restarts_is_found_again(tmp_path: Path, plc: PLC) -> None:
 
 @pytest.mark.parametrize("name", ["ingest", "decide"])
 def test_the_heartbeat_stops_when_a_stage_hangs(tmp_path: Path, plc: PLC, name: str) -> None:
-    """Nothing vouches for the strip: the PLC sees a heartbeat that stands still, and moves again afterwards."""
+    """The PLC sees the heartbeat stand still while a stage hangs, and move again afterwards."""
     line = gated(tmp_path, plc.start())
     process = line.start("run", "--config", line.config, "--out", tmp_path / "out")
     until(lambda: len(plc.verdicts()) >= 10, "no verdicts at the gate")
@@ -224,7 +224,7 @@ def test_a_replay_has_no_gate(tmp_path: Path, plc: PLC) -> None:
 
 
 def test_a_decide_that_dies_is_followed_by_one_with_a_run_of_its_own(tmp_path: Path, plc: PLC) -> None:
-    """Its successor closes the books: what it tells the gate begins anew, and is what it wrote down."""
+    """The next decide settles the remaining frames: it begins a new run and sends what the log shows."""
     line = gated(tmp_path, plc.start())
     out = tmp_path / "out"
     process = line.start("run", "--config", line.config, "--out", out)

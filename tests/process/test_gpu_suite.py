@@ -1,4 +1,4 @@
-"""`make test-gpu` where there is a GPU, here the stand-in: its tests run, and skip what is not installed."""
+"""`make test-gpu` on a PC with a GPU (here the stand-in): its tests run, and skip what is not installed."""
 
 import json
 import os
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_gpu_suite_finds_the_gpu_and_says_what_is_missing() -> None:
-    """A bad plan is refused for real in processes of its own; without NVRTC the plumbing skips with a word."""
+    """A bad plan is refused in separate processes; without NVRTC the plumbing tests skip and say why."""
     command = [sys.executable, "-m", "pytest", "-rs", "-m", "gpu", "-p", "no:cacheprovider", "-k", "not lean"]
     files = ["tests/gpu/test_plumbing.py", "tests/gpu/test_refusals.py"]
     done = subprocess.run(

@@ -402,7 +402,7 @@ def test_a_locked_database_is_waited_for(page: PageUnderTest, admin: httpx.Clien
 
 
 def test_what_cannot_start_is_one_clear_line(tmp_path: Path) -> None:
-    """No [health] table; a port in use; a network address without an account; a certificate that is none."""
+    """No [health] table; a port in use; a network address without an account; an invalid certificate."""
     page = PageUnderTest(tmp_path)
     text = page.config.read_text()
 

@@ -51,7 +51,7 @@ def test_changed_engine_byte(line: LineUnderTest, images: Path) -> None:
 
 
 def test_recipe_names_a_class_the_engine_lacks(line: LineUnderTest, images: Path) -> None:
-    """The line names the class and what there is."""
+    """The line names the class and the available ones."""
     with (line.folder / "recipe.toml").open("a") as recipe:
         recipe.write("[classes.rust]\n")
     refused(line, images, " has no such class; it has bright")
@@ -210,7 +210,7 @@ def test_options_that_mean_nothing_together(line: LineUnderTest, arguments: tupl
 
 
 def test_status_from_another_program(line: LineUnderTest) -> None:
-    """Something answers on the port, and it is no decide."""
+    """Another program answers on the port."""
 
     class Other(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -19,7 +19,7 @@ SECRET = "S3cret-of-the-camera"  # noqa: S105  # of no camera
 
 
 class Camera(http.server.BaseHTTPRequestHandler):
-    """Motion JPEG for whoever knows the password, in the address or as a parameter."""
+    """Serves motion JPEG to clients that know the password, in the address or as a parameter."""
 
     asked: list[str]
     pictures = 20
@@ -74,7 +74,7 @@ def test_a_cameras_password_stands_nowhere(
         )
     out = line.folder / "out"
     process = line.start("run", "--config", line.config, "--out", out)
-    wait_for_verdicts(out, 30)  # the camera has hung up by then, which the log tells of with its address
+    wait_for_verdicts(out, 30)  # the camera has disconnected by then, and the log names its address
     running = [stage(process, name) for name in ("ingest", "worker", "decide")]
     assert SECRET not in " ".join(word for child in running for word in child.cmdline())
     readable = [

@@ -103,7 +103,7 @@ def spoil_golden(folder: EngineFolder) -> None:
 
 
 def test_an_engine_that_fails_its_golden_frames_leaves_the_old_one_running(live: LiveLine, tmp_path: Path) -> None:
-    """It says so, to whoever asked for it and on the line's own log."""
+    """The command's sender and the line's log get the reason."""
     bad = engine(tmp_path / "bad")
     spoil_golden(bad)
     worker = stage(live.process, "worker")

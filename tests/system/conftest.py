@@ -28,7 +28,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
 
 @pytest.fixture(scope="module")
 def service(installation: dict[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A booted PC with nothing installed; its results lie on a small disk of their own."""
+    """A booted PC with nothing installed; its results are on a separate small disk."""
     folder = tmp_path_factory.mktemp("pc")
     state = folder / "state"
     state.mkdir()

@@ -76,7 +76,7 @@ def release(folder: Path) -> tuple[Path, Path]:
 
 
 def _pip(command: str, wheels: Path, *arguments: object) -> None:
-    """Run pip on what is there, and on its index only for what is not; skips where neither has it."""
+    """Run pip offline first, then with its index for missing packages; skips if neither has them."""
     pip = [sys.executable, "-m", "pip", command, "--quiet", "--disable-pip-version-check", "--find-links", wheels]
     for index in (["--no-index"], []):
         done = subprocess.run([*map(str, [*pip, *index, *arguments])], capture_output=True, text=True)
@@ -138,7 +138,7 @@ class Container:
 
     @property
     def leader(self) -> int:
-        """Process id of its init, seen from outside; raises LookupError while there is none."""
+        """Return the process id of its init, seen from outside; raises LookupError before it exists."""
         own = Path("/proc/self/ns/pid").readlink()
         assert self._popen is not None
         for child in psutil.Process(self._popen.pid).children():
@@ -209,7 +209,7 @@ class Container:
 
 
 def mount(kind: str, options: str, place: Path) -> None:
-    """Mount a file system of its own; skips where this machine cannot."""
+    """Mount a separate file system; skips if this machine cannot."""
     done = subprocess.run(
         ["mount", "-t", kind, kind, "-o", options, str(place)], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""What the PLC has heard, held against what the line has written down."""
+"""Compares what the PLC received with what the line logged."""
 
 import json
 import time
@@ -70,7 +70,7 @@ class PlcLog:
         )
 
     def rejected(self, after_s: float) -> bool:
-        """Whether it was told of frames that nobody has seen."""
+        """Whether it received rejects of uninspected frames."""
         return any(at_s > after_s and record.uninspected for at_s, record in self.told.values())
 
     def heard_of(self, fault: Fault, after_s: float) -> bool:

@@ -178,7 +178,7 @@ class Service:
         missing = set(given)
 
         def recorded() -> bool:
-            # As the service's user: whoever opens a database may have to make files beside it.
+            # As the service's user: opening a database may create files beside it.
             query = f"runuser -u inspector-decide -- {PYTHON} -c '{ROWS}' {STATE}/records.sqlite"
             rows = [tuple(row) for row in json.loads(self.container.run(query).stdout)]
             assert len(rows) == len(set(rows)), "a verdict stands there twice"

@@ -116,7 +116,7 @@ def adds_up_before_and_after(line: Service) -> Iterator[None]:
 
 
 def put_right(line: Service) -> None:
-    """What a test that failed half-way has left wrong is no fault of the next one's."""
+    """Undo what a failed test left behind, so that the next one starts clean."""
     tell_camera(line, "good")
     (line.state / "filling").unlink(missing_ok=True)
     if line.show("test-camera", "ActiveState") != "active":
@@ -233,7 +233,7 @@ def restart_storm(line: Service, measured: Measured) -> None:
 
 
 def orderly_end(line: Service, measured: Measured) -> None:
-    """A stage that ends with 0, though nobody has stopped its unit, is started again and alarmed."""
+    """A stage that ends with exit code 0 without a stop of its unit is restarted and raises an alarm."""
     since_s = time.time()
     line.container.run(f"kill -TERM {line.pid(CAMERA)}")
     alarmed(line, CAMERA, since_s)
@@ -242,7 +242,7 @@ def orderly_end(line: Service, measured: Measured) -> None:
 
 
 def orderly_stop(line: Service, measured: Measured) -> None:
-    """A stop that was asked for is no alarm."""
+    """A requested stop raises no alarm."""
     since_s = time.time()
     line.systemctl(f"restart {WORKER}")
     line.inspected_again(("top", "side"), time.time(), 30)
@@ -286,7 +286,7 @@ def silent_camera(line: Service, measured: Measured) -> None:
 
 
 def ids_start_over(line: Service, measured: Measured) -> None:
-    """Camera and ingest start again together: ids count from 0, and no verdict is taken for another frame's."""
+    """Camera and ingest restart together: ids count from 0, and no verdict is confused with another frame's."""
     line.systemctl(f"stop {CAMERA} test-camera")
     start_camera(line)
     restarted_s = time.time()

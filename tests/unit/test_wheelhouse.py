@@ -79,7 +79,9 @@ def test_what_cannot_be_had_is_said_at_once(wheel: Path, tmp_path: Path) -> None
     done = fill(wheel, shop, "tensorrt")
     assert done.returncode == 1
     assert "gpu-library" in done.stderr
-    assert done.stderr.splitlines()[-1] == "wheelhouse.sh: not all packages could be downloaded: see pip's output above"
+    assert done.stderr.splitlines()[-1] == (
+        "wheelhouse.sh: not all packages could be downloaded: see pip's output above"
+    )
 
 
 def test_a_library_that_is_not_the_locked_one_is_refused(wheel: Path, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_a_transplanted_defect_changes_the_steel_as_it_did_at_home(tmp_path: Pat
 def test_what_cannot_be_commissioned_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Too few frames, no folder, a share that is none."""
+    """Too few frames, no folder, an invalid share."""
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64), np.uint8))
     for number, (words, said) in enumerate(
         [

@@ -77,7 +77,7 @@ def test_without_a_split_every_frame_counts(
 def test_what_does_not_fit_is_one_line(
     engine_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Other classes, an empty part, something that is no model."""
+    """Other classes, an empty part, a path that is not a model."""
     five_classes = write_severstal(tmp_path / "s", old_spelling=False)
     split = tmp_path / "split.json"
     split.write_text('{"train": ["000"]}')

@@ -198,7 +198,7 @@ def _operator(name: str) -> Callable[[list[Any], dict[str, Any]], Any]:
 
 
 def test_fp32_on_a_gpu_is_fp32_and_the_fastest_kernel_is_looked_for() -> None:
-    """In a process of its own: torch's switches are the process's. TF32 is left alone where fp16 is asked for."""
+    """In a separate process, because torch's switches are global. fp16 does not change the TF32 switch."""
     program = """
 import sys, warnings
 warnings.simplefilter("error")
@@ -215,7 +215,7 @@ print(backends.cudnn.benchmark, backends.cudnn.conv.fp32_precision, backends.cud
 
 
 def test_what_fails_in_a_torch_capture_is_what_is_said() -> None:
-    """torch ends the capture by an error of its own, which comes last and says nothing."""
+    """torch ends the capture with another error, which comes last and does not name the cause."""
 
     def capture() -> None:
         try:

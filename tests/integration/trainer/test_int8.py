@@ -91,7 +91,7 @@ def test_paths_in_a_command_keep_only_their_name() -> None:
 
 
 def test_bf16_is_judged_too_where_frames_are_named(model_folder: Path, data: Path, tmp_path: Path) -> None:
-    """Nothing is calibrated, so there is no calibration hash; quality is measured all the same."""
+    """Nothing is calibrated, so the manifest has no calibration hash; quality is still measured."""
     assert build(model_folder, tmp_path / "e", "--precision", "bf16", "--calibration", str(data)) == 0
     manifest = open_folder(tmp_path / "e").manifest
     assert manifest.calibration_sha256 is None

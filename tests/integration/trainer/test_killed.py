@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of each long command: nothing half-written is taken for whole, and it can be run again."""
+"""SIGKILL in the middle of each long command: no partial result counts as complete, and it can be rerun."""
 
 import os
 import signal

@@ -20,7 +20,7 @@ _ADDRESS = re.compile(r'sin6?_port=htons\((\d+)\).*?inet_(?:addr|pton)\((?:AF_IN
 
 
 def spoken_to(home: Path, *command: str) -> list[str]:
-    """Runs the command in a home of its own; returns addresses outside this PC, and look-ups of a name."""
+    """Run the command with an empty home; returns addresses outside this PC, and name look-ups."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed: nothing else sees what a library in C connects to")
     home.mkdir(exist_ok=True)

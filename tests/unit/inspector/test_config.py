@@ -70,7 +70,7 @@ def test_environment_overrides_the_file(line: Path, monkeypatch: pytest.MonkeyPa
 def test_a_wrong_variable_is_one_clear_line(
     line: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
 ) -> None:
-    """It must not be taken for a setting that is in force, nor the file be blamed for it."""
+    """The message names the variable, not the file."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigError) as refused:
         load_config(line)

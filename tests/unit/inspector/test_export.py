@@ -79,7 +79,7 @@ def test_by_coil_camera_and_time(line: Path) -> None:
 
 
 def test_parquet_holds_the_same(line: Path) -> None:
-    """Times as times, numbers as numbers, and nothing where there is nothing."""
+    """Times are times, numbers are numbers, and missing values are null."""
     text = exported(line)
     assert main(["export", "--config", str(line), "--out", str(line.parent / "out.parquet")]) == 0
     table = parquet.read_table(line.parent / "out.parquet")
@@ -165,7 +165,7 @@ def test_memory_is_bounded_however_much_is_exported(tmp_path: Path, line: Path) 
 
 
 def test_parquet_without_its_library_names_the_command(line: Path) -> None:
-    """pyarrow is an extra of its own."""
+    """pyarrow comes with a separate extra."""
     code = (
         "import sys; sys.modules['pyarrow'] = None\nfrom inspector.cli import main\n"
         "sys.exit(main(['export', '--config', sys.argv[1], '--out', 'x.parquet']))"
@@ -217,7 +217,7 @@ def test_codes_are_exported_beside_their_reasons(line: Path) -> None:
 def test_a_run_that_the_database_misses_is_imported_from_its_log(
     line: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whole, once, with its defects; a line of the log that is none is counted and costs no other."""
+    """Each verdict is imported once, with its defects; an invalid line is counted and costs no other."""
     (line.parent / "records.sqlite").unlink()
     log = line.parent / "run" / "verdicts.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)

@@ -96,7 +96,7 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
 
 
 def test_folders_above_are_made_private_too(tmp_path: Path) -> None:
-    """Whoever may write above a folder may put another in its place."""
+    """A user who may write to a parent folder could replace the folder."""
     make_own_folder(tmp_path / "a" / "b")
     assert [(tmp_path / each).stat().st_mode & 0o777 for each in ("a", "a/b")] == [0o700, 0o700]
 

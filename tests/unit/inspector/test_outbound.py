@@ -169,7 +169,7 @@ def test_a_damaged_cursor_is_said_and_not_guessed(tmp_path: Path, follow: Follow
 
 
 def test_health_changes_are_numbered_over_restarts(tmp_path: Path) -> None:
-    """The same findings with other numbers are no change; a damaged last line costs only itself."""
+    """The same findings with other numbers are not a change; a damaged last line costs only itself."""
     health = Health(tmp_path, 1)
     health.note("starting", ())
     health.note("unhealthy", ("top: silent for 3 s",))

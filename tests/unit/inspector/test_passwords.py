@@ -55,7 +55,7 @@ def test_what_is_no_password_stays(text: str) -> None:
 
 
 def test_a_log_line_shows_no_password(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever logs it, and an exception that quotes it."""
+    """Neither a log call nor an exception that quotes the password shows it."""
     logs.configure("test")
     log = structlog.get_logger()
     log.warning("rtsp://a:S3cret@c gone", device="http://c/?pwd=S3cret")

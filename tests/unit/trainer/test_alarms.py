@@ -43,7 +43,7 @@ def test_what_makes_a_model_useless_is_said(changes: dict[str, Any], said: str) 
 
 
 def test_a_share_of_no_frame_is_not_measured() -> None:
-    """Where no frame is good, none can be rejected: that is no overkill of 0."""
+    """Without a good frame the overkill is unknown, not 0."""
     told = {"escape": 0.25, "escape_interval": [0.1, 0.5], "overkill": 0.0, "overkill_interval": None, "miou": 0.5}
     assert measured(told, "escape") == 0.25
     assert measured(told, "overkill") is None

@@ -148,7 +148,7 @@ def test_captured_sizes_double_up_to_the_largest(most: int, sizes: list[int]) ->
 
 @pytest.mark.parametrize("call", ["cudaGraphLaunch", "cudaEventSynchronize", "cudaMemcpyAsync"])
 def test_a_cuda_error_ends_the_engine_with_one_line(tmp_path: Path, call: str) -> None:
-    """Whoever submits, collects or waits next is told; closing does not hang, whatever was in flight."""
+    """The next submit, collect or wait raises it; closing does not hang, whatever was in flight."""
     with stand_in_gpu(CUDA_FAIL=f"{call}@30=cudaErrorLaunchFailure") as runtime:
         backend = open_kernel(tmp_path, runtime)
         with (

@@ -1,4 +1,4 @@
-"""When a backend tells of its answers: one wake for many while the engine has enough to do, else at once."""
+"""When a backend reports answers: one wake-up for many while the engine has enough work, else immediately."""
 
 import select
 import time
@@ -68,7 +68,7 @@ def answers_until_told(backend: Queueing) -> int:
 def test_a_loop_is_woken_when_half_the_slots_are_free(folder: EngineFolder) -> None:
     """The engine must not run dry."""
     with Queueing(folder) as backend:
-        answers_until_told(backend)  # the first is told of at once: nobody knows how long it took
+        answers_until_told(backend)  # the first one is reported immediately, because its duration is unknown
         assert answers_until_told(backend) == SLOTS // 2
 
 

@@ -143,7 +143,7 @@ def test_same_compute_capability_engines_run_on_other_models(tmp_path: Path) -> 
 def test_version_compatible_engines_run_on_later_versions_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Through the lean runtime of their own version; their own version needs none. No host code is in the plan."""
+    """They run through the lean runtime of the version that built them, which needs none; no host code."""
     with stand_in_gpu():
         folder = write_gpu_engine(tmp_path / "bright", "tensorrt", version_compatible=True)
         with open_backend(folder) as backend:

@@ -98,7 +98,7 @@ def test_it_lies_where_there_is_room(tmp_path: Path, base: Path, monkeypatch: py
 def test_no_room_anywhere_names_the_key_to_set(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And how much is needed, and what there is."""
+    """The error also states the needed and the available space."""
     disk({base: 64_000_000}, monkeypatch)
     with pytest.raises(InputError, match=r"98 MB of frames .*has 64 MB.*: set `links` in the config"):
         private_folder(tmp_path / "l", 98_000_000).__enter__()

@@ -57,7 +57,7 @@ def shown_all(candidates: Candidates) -> list[dict[str, Any]]:
 
 
 def test_threshold_is_per_class() -> None:
-    """A pixel is a defect where its score reaches the threshold of its own kind."""
+    """A pixel is a defect if its score reaches the threshold of its kind."""
     kind = np.array([[1, 1, 2, 2]], np.uint8)
     score = np.array([[127, 128, 203, 204]], np.uint8)
     assert threshold_maps(kind, score, recipe().score_thresholds).tolist() == [[0, 1, 0, 2]]

@@ -66,7 +66,7 @@ def test_jitter_is_no_loss() -> None:
 
 
 def test_another_ingest_begins_a_new_count() -> None:
-    """The time between two ingests is no loss of the camera."""
+    """The time between two ingests does not count as lost frames."""
     pace = paced(steady(30))
     pace.restart()
     for time_s in steady(30):

@@ -167,7 +167,7 @@ def test_settled_only_when_every_camera_has_ended_and_nothing_is_owed() -> None:
 
 
 def test_a_successor_goes_on_where_the_log_ends() -> None:
-    """A decide that is started again owes what was announced to its forerunner and never written down."""
+    """A restarted decide gives verdicts to frames announced to the previous one that are not in the log."""
     desk = decide()
     desk.resume("top", INGEST, 5)
     announce(desk, 7, fault="x")
@@ -228,7 +228,7 @@ def test_an_engine_of_other_classes_is_not_believed() -> None:
 
 
 def test_a_camera_is_silent_until_it_is_heard_of_and_again_after_a_while() -> None:
-    """A verdict cannot vouch for it: only its ingest can, with frames or by saying that there are none."""
+    """Verdicts do not show that a camera is alive; only its ingest does, with frames or Idle messages."""
     desk = decide("top", "bottom")
 
     def silent(now: int) -> list[str]:
@@ -273,7 +273,7 @@ def test_every_captured_frame_is_judged_or_owed_over_restarts() -> None:
 
 
 def test_a_worker_is_unanswered_from_the_first_frame_it_owes() -> None:
-    """A frame without pixels owes no answer; any answer counts."""
+    """A frame without pixels needs no answer; any answer counts."""
     desk = decide()
     hear(desk, announcement(0, fault="dark"), now=3)
     assert desk.unanswered_ns is None

@@ -72,7 +72,7 @@ def test_the_manifest_that_was_checked_is_the_one_that_opens(engine: Path) -> No
 
 
 def test_a_damaged_engine_is_not_signed(engine: Path, tmp_path: Path) -> None:
-    """A signature must not vouch for what would not open."""
+    """A signature must not approve an engine that would not open."""
     make_key(tmp_path / "key")
     (engine / "golden.npz").write_bytes(b"other")
     with pytest.raises(EngineError, match="does not match"):

@@ -101,7 +101,7 @@ def join(dispatch: Dispatch, *intakes: Intake) -> None:
 
 
 def test_a_worker_is_sent_no_more_than_it_has_room_for(link: Link) -> None:
-    """And more when it is done with some, a lump at a time."""
+    """It gets more when it has finished some, one chunk at a time."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
     assert dispatch.send(link.frames(7)) == WINDOW
@@ -194,7 +194,7 @@ def test_slots_of_a_stuck_worker_come_back_after_the_deadline(link: Link) -> Non
 
 
 def test_an_ingest_that_starts_again_finds_its_workers(link: Link) -> None:
-    """Credit counts from anew, and frames of the old one give nothing back to the new one."""
+    """Credit starts from zero, and frames of the old ingest return no credit to the new one."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
     dispatch.send(link.frames(2))
@@ -213,7 +213,7 @@ def test_an_ingest_that_starts_again_finds_its_workers(link: Link) -> None:
 
 
 def test_noise_is_refused_and_counted(link: Link) -> None:
-    """Whoever may open the socket may send anything: ingest goes on."""
+    """Any message on the socket leaves ingest running."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
     for noise in (b"\x63old", b"\x02\xff\xff", os.urandom(40)):

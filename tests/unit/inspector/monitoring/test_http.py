@@ -136,7 +136,7 @@ def test_head_has_no_body(port: int) -> None:
 
 
 def test_a_disk_that_hangs_holds_up_no_answer(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network disk that is gone blocks who asks it: that is a thread of its own."""
+    """An unreachable network disk blocks only the thread that reads its free space."""
     release = threading.Event()
     asked = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Roll marks among unrelated defects: how soon they are found, and how rarely chance is taken for one."""
+"""Roll marks among unrelated defects: how soon they are found, and how rarely random defects form one."""
 
 import numpy as np
 import pytest

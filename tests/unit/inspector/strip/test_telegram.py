@@ -167,7 +167,7 @@ def test_bytes_of_another_code_page_do_not_end_the_link() -> None:
 
 
 def test_not_a_number_is_refused() -> None:
-    """A float of all ones is no length."""
+    """A float of all ones (NaN) is refused as a length."""
     raw = struct.pack("<HI8sHI2s", 101, 1, b"A", 1, 0x7FC00000, b"")
     (refused,) = Stream(PACKED).feed(raw)
     assert isinstance(refused, TelegramError)

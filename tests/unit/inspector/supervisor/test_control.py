@@ -87,7 +87,7 @@ def test_one_that_connects_and_is_silent_holds_the_line_up_for_a_moment(children
 
 
 def test_another_user_gives_no_orders(path: Path) -> None:
-    """Whoever can reach the socket: the kernel says who it is."""
+    """The kernel identifies the sender, so another user's order is refused."""
     if os.geteuid() != 0:
         pytest.skip("needs root to become another user")
     control = Control(path)

@@ -186,7 +186,7 @@ def test_results_of_an_engine_that_cannot_be_are_refused(names: Any, thresholds:
 
 @pytest.mark.parametrize("score", [-1, 0, 256])
 def test_a_frame_score_outside_its_range_is_refused(score: int) -> None:
-    """0 is a score that is no number, which no worker sends on."""
+    """0 stands for NaN, which no worker sends."""
     inspection = Inspection("e@1", 1, 2, 3, frame_score=score)
     with pytest.raises(WireError, match="frame score"):
         decode_results(encode_results(ENGINE, [Result("top", 1, 7, inspection)], FILTER))

@@ -152,7 +152,7 @@ class Wrong(InstantBackend):
     ids=["kind 0", "kind K+1", "half a map", "four dimensions", "NaN", "no map"],
 )
 def test_maps_that_break_the_contract_accept_nothing(tmp_path: Path, wrong: Callable[..., Any]) -> None:
-    """A defect without a kind, a part of a frame, a number that is none: an engine's fault, not clean steel."""
+    """A defect without a kind, a part of a frame, NaN: these are engine faults, not clean steel."""
     backend = Wrong(write_engine(tmp_path / "engine", height=SIZE[0], width=SIZE[1]))
     backend.wrong = wrong  # type: ignore[attr-defined]
     inspection, _ = inspect_one(tmp_path, 0, 60_000, backend)
