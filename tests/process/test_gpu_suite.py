@@ -28,7 +28,7 @@ NOT_ON_A_GPU_MACHINE = "openvino av nncf pymodbus sqlalchemy cryptography psycop
 
 
 def bare_environment() -> dict[str, str]:
-    """A Python without those packages and without a GPU."""
+    """The environment of a Python without those packages and without a GPU."""
     without = {"PYTHONPATH": str(ROOT / "tests" / "without"), "WITHOUT": NOT_ON_A_GPU_MACHINE}
     return {**os.environ, **without, "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable}
 
@@ -58,7 +58,7 @@ def test_a_slot_records_every_step_as_it_goes(tmp_path: Path) -> None:
 
 
 def test_a_slot_whose_time_is_up_keeps_what_it_had(tmp_path: Path) -> None:
-    """A step that does not end is ended, with its children; what was recorded before stays."""
+    """A step that runs too long is killed with its children; earlier figures are kept."""
     command = [str(ROOT / "tests/gpu/slot.sh"), str(tmp_path), "--steps", "pc,plumbing", "--minutes", "0.01"]
     done = subprocess.run(command, env=bare_environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode == 1, done.stdout + done.stderr

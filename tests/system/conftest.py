@@ -45,7 +45,7 @@ def service(installation: dict[Path, str], tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def measured() -> Iterator[dict[str, str]]:
-    """What was measured on the way, printed at the end: a line each of the table in docs/faults.md."""
+    """Measured times, printed at the end as rows of the table in docs/faults.md."""
     found: dict[str, str] = {}
     yield found
     _figures.extend(found.items())

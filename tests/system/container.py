@@ -40,7 +40,7 @@ Completed = subprocess.CompletedProcess[str]
 
 
 def debian() -> Path:
-    """The base system's folder, made once; skips where it cannot be had."""
+    """The base system's folder, created once; skips if it cannot be created."""
     if os.geteuid() != 0:
         pytest.skip("system: needs root")
     for program, package in (("systemd-nspawn", "systemd-container"), ("debootstrap", "debootstrap")):
@@ -59,7 +59,7 @@ def debian() -> Path:
 
 
 def release(folder: Path) -> tuple[Path, Path]:
-    """What a user downloads: the wheel and its libraries as wheels; skips where they cannot be had."""
+    """What a user downloads: the wheel and its libraries as wheels; skips if they are unavailable."""
     source = folder / "source"
     for name in ("inspector", "trainer", "deploy", "configs"):
         ignore = shutil.ignore_patterns("__pycache__", "engine")
@@ -181,14 +181,14 @@ class Container:
         return self.root / inside.lstrip("/")
 
     def reboot(self) -> None:
-        """As `reboot` on a console does: it goes down in order, and is switched on again."""
+        """Reboot it in order."""
         assert self._popen is not None
         self.run("systemctl reboot", check=False)
         assert self._popen.wait(BOOT_S) == ASKED_FOR_REBOOT
         self.boot()
 
     def cut_power(self) -> None:
-        """Everything in it dies at once; then it is switched on again."""
+        """Kill everything in it, then boot it again."""
         assert self._popen is not None
         os.kill(self.leader, signal.SIGKILL)
         self._popen.wait(STOP_S)

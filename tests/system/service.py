@@ -113,7 +113,7 @@ class Service:
         ]
 
     def inspected_again(self, cameras: tuple[str, ...], after_s: float, bound_s: float) -> float:
-        """Seconds until the engine's word decides on frames of all these cameras that came after an instant."""
+        """Return the seconds until frames of all these cameras, captured after an instant, are inspected."""
         return until(
             lambda: {v["camera"] for v in self.since(after_s) if v["decision"] != "uninspected"} >= set(cameras),
             bound_s,
