@@ -34,4 +34,5 @@ def judge_alone(maps: Segmentation, height: int, width: int, recipe: BoundRecipe
 def judge_mask(mask: Pixels, recipe: BoundRecipe) -> FrameFindings:
     """Judge a mask of classes, uint8 [H, W], as if every marked pixel were certain."""
     score = np.where(mask > 0, MAX_SCORE, 0).astype(np.uint8)
-    return judge_alone(Segmentation(np.ascontiguousarray(mask), score, 1), *mask.shape, recipe)
+    height, width = mask.shape
+    return judge_alone(Segmentation(np.ascontiguousarray(mask), score, 1), height, width, recipe)

@@ -82,9 +82,12 @@ class Drifts:
     def _change_engine(self, engine: str) -> None:
         """Learn scores and rates again: another engine finds something else."""
         self._engine = engine
-        for of_camera in (*self._drifts.values(), *self._known.values()):
-            for figure in [each for each in of_camera if each not in PICTURE_FIGURES]:
-                del of_camera[figure]
+        for drifts in self._drifts.values():
+            for figure in drifts.keys() - set(PICTURE_FIGURES):
+                del drifts[figure]
+        for ranges in self._known.values():
+            for figure in ranges.keys() - set(PICTURE_FIGURES):
+                del ranges[figure]
 
     def _take_picture(self, camera: str, readings: Mapping[str, float]) -> bool:
         number = readings.get(PICTURE_BLOCK)

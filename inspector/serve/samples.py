@@ -133,10 +133,10 @@ def keep(
 
 
 def _make_room(connection: sqlite3.Connection) -> list[int]:
-    """Forget the oldest frames without a review beyond MOST_OPEN; returns their numbers."""
+    """Forget open frames beyond MOST_OPEN, the oldest uncertain ones last; returns their numbers."""
     open_samples = "SELECT id FROM samples WHERE id NOT IN (SELECT sample_id FROM reviews)"
     found = connection.execute(
-        f"{open_samples} ORDER BY source = 'uncertain', id DESC LIMIT -1 OFFSET ?",
+        f"{open_samples} ORDER BY source = 'uncertain' DESC, id DESC LIMIT -1 OFFSET ?",
         (MOST_OPEN,),
     )
     gone = [int(row["id"]) for row in found]

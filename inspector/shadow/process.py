@@ -4,6 +4,7 @@ It is a process of its own that subscribes to the view, as the page does. It hol
 shared memory, and no link that a stage waits for. The kernel gives it a CPU only while no other process wants one.
 """
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from inspector.config.line import LineConfig, LoadedConfig
 from inspector.config.recipe import load_recipe
 from inspector.core.alone import FrameFindings, judge_alone, judge_mask
 from inspector.core.collect import DAY_S, Quota
-from inspector.core.differences import ONLY_LINE, Difference, Tally, differences
+from inspector.core.differences import LINE_ONLY, Difference, Tally, differences
 from inspector.core.tiling import JoinedMaps
 from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
@@ -47,6 +48,9 @@ THREADS: Final = 1
 WAIT_S: Final = 0.2
 """Longest wait for a frame before a stop request is noticed, seconds."""
 
+SILENT_S: Final = 5.0
+"""After this time without a frame it looks whether the line runs again and publishes elsewhere, seconds."""
+
 WRITE_EVERY_S: Final = 5.0
 
 NOTED: Final = 3
@@ -72,13 +76,19 @@ def shadow(config: LoadedConfig, store: Store, engine: Path, *, frames: int | No
         backend.verify_golden()
         reader.connect(_view(line))
         reader.start()
+        heard_s = time.monotonic()
         log.info("shadow started", engine=folder.identity, device=backend.device())
         comparing = _Comparing(config, store, folder, backend, latest)
         try:
             while not stop and comparing.tally.frames != frames:
                 seen = latest.take(WAIT_S)
                 if seen is not None:
+                    heard_s = time.monotonic()
                     comparing.look(seen)
+                elif time.monotonic() - heard_s > SILENT_S:
+                    heard_s = time.monotonic()
+                    with contextlib.suppress(WorkError):  # the line is down: it may come back
+                        reader.connect(_view(line))
                 comparing.write_if_due()
         finally:
             reader.stop()
@@ -134,7 +144,8 @@ class _Comparing:
         maps = self._maps(seen.pixels)
         if maps is None:
             return
-        candidate = judge_alone(maps, *seen.pixels.shape, self._ours)
+        height, width = seen.pixels.shape
+        candidate = judge_alone(maps, height, width, self._ours)
         line = judge_mask(seen.mask, self._ours)
         found = differences(line, candidate, self._severity_mm2)
         self.tally.add(line, candidate, found)
@@ -160,7 +171,7 @@ class _Comparing:
     def _keep(self, seen: Seen, candidate: FrameFindings, found: list[Difference]) -> None:
         """Put the frame into the review queue, with the mask of the engine that found more there."""
         note = f"shadow {self._folder.identity}: {'; '.join(map(str, found[:NOTED]))}"
-        shown = seen.mask if found[0].what == ONLY_LINE else candidate.mask
+        shown = seen.mask if found[0].what == LINE_ONLY else candidate.mask
         try:
             kept = keep(
                 self._store, SHADOW, msgspec.structs.replace(seen, mask=shown), self._ours.names, note=note

@@ -242,13 +242,14 @@ def test_a_viewer_sees_frames_and_costs_nothing_when_absent(tmp_path: Path) -> N
         viewer.connect(endpoint(VIEW, links))
         while len(seen) < 3:
             parts = viewer.recv_multipart()
-            if len(parts) == 5:
+            if len(parts) == 6:
                 seen.append(parts)
-    for topic, verdict, shape, pixels, mask in seen:
+    for topic, verdict, shape, pixels, mask, peaks in seen:
         assert topic == b"top"
         assert json.loads(verdict)["camera"] == "top"
         assert json.loads(shape) == [HEIGHT, WIDTH]
         assert len(pixels) == len(mask) == HEIGHT * WIDTH
+        assert all(0 <= peak <= 255 for peak in json.loads(peaks))
     interrupt(process)
     line.finish(process, out)
 

@@ -36,10 +36,11 @@ class OnnxModule(nn.Module):
         graph = model.graph
         self._outputs = [output.name for output in graph.output]
         self._nodes: list[tuple[Callable[[Inputs, Attributes], Any], list[str], list[str], Attributes]] = []
-        self._vectors: dict[str, list[int] | int] = {}
+        self._vectors: dict[str, Any] = {}
         self._tensors: dict[str, str] = {}
+        factors = {node.input[2] for node in graph.node if node.op_type == "Resize" and len(node.input) > 2}
         for place, tensor in enumerate(graph.initializer):
-            self._keep(place, tensor)
+            self._keep(place, tensor, listed=tensor.name in factors)
         for node in graph.node:
             operator = _OPERATORS.get(node.op_type)
             if operator is None:
@@ -49,9 +50,9 @@ class OnnxModule(nn.Module):
             attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
             self._nodes.append((operator, list(node.input), list(node.output), attributes))
 
-    def _keep(self, place: int, tensor: onnx.TensorProto) -> None:
+    def _keep(self, place: int, tensor: onnx.TensorProto, *, listed: bool) -> None:
         values = numpy_helper.to_array(tensor)
-        if values.dtype == np.int64:
+        if values.dtype == np.int64 or listed:
             self._vectors[tensor.name] = values.tolist()
             return
         name = f"weight_{place}"

@@ -14,6 +14,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from inspector.core.tiling import LEAST_SIDE_PX
 from inspector.errors import InputError, WorkError
 from inspector.images import ImageFault, read_mono
 from inspector.sources.recording import RECORDING_NAME, RecordingSource
@@ -123,6 +124,10 @@ class _Labeller:
     def mask(self, pixels: Pixels) -> Pixels:
         """The mask of one frame, uint8 of its size."""
         height, width = pixels.shape
+        below, right = (max(0, LEAST_SIDE_PX - side) for side in pixels.shape)
+        if below or right:
+            padded = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REFLECT)
+            return np.ascontiguousarray(self.mask(np.asarray(padded, np.uint8))[:height, :width])
         fits = (height, width) == (self._predictor.height, self._predictor.width)
         predictor = self._predictor if fits else as_the_line_tiles(self._predictor, (height, width))
         kind, score = predictor.maps(np.ascontiguousarray(pixels[None]))

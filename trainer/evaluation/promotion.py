@@ -149,7 +149,7 @@ def mcnemar(gained: int, lost: int) -> float:
     Source: Q. McNemar, Psychometrika 12 (1947) 153, in its exact form.
     """
     count = gained + lost
-    tail = sum(math.comb(count, few) for few in range(min(gained, lost) + 1)) / 2**count
+    tail: float = sum(math.comb(count, few) for few in range(min(gained, lost) + 1)) / 2**count
     return min(1.0, 2.0 * tail)
 
 

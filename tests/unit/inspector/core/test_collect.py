@@ -86,6 +86,7 @@ def test_random_frames_are_drawn_by_lot_with_the_chance_that_is_stated() -> None
         found = of.choose(of_frame, steel(0), None, now_s, 0)
         if found is not None and found.policy == RANDOM:
             drawn[of_frame.decision] += 1
+            assert found.chance is not None
             estimated[of_frame.decision] += round(1 / found.chance)
     for decision in (Decision.ACCEPT, Decision.REJECT):
         assert 150 < drawn[decision] < 900

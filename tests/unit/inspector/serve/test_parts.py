@@ -10,7 +10,7 @@ import pytest
 
 from inspector.config.page import PageSettings
 from inspector.errors import ConfigError, InputError, WireError, WorkError
-from inspector.serve import review
+from inspector.serve import review, samples
 from inspector.serve.accounts import Accounts, Attempts, Role
 from inspector.serve.alarms import Alarms, acknowledge, past_alarms, shown_alarms
 from inspector.serve.audit import newest
@@ -93,6 +93,16 @@ def test_a_review_becomes_a_data_set(store: Store, tmp_path: Path) -> None:
     assert msgspec.json.decode(lines[0])["why"] == "scale"
     with pytest.raises(InputError, match="not empty"):
         export_corrections(store, tmp_path / "set", Choice())
+
+
+def test_a_full_queue_keeps_what_teaches_most(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random frames and rejects go first, the oldest of them; then the oldest uncertain ones and escapes."""
+    monkeypatch.setattr(samples, "MOST_OPEN", 3)
+    for number, origin in enumerate(("escape", "random", "reject", "shadow", "random", "uncertain", "random")):
+        keep(store, origin, seen(number, captured_ns=number), CLASSES)
+    left = {frame["frame_id"] for frame in review.waiting(store, 10)["frames"]}
+    assert left == {0, 3, 5}
+    assert len(list(store.samples.glob("*.mask.png"))) == 3
 
 
 def test_an_empty_mask_is_no_reject(store: Store) -> None:
@@ -197,10 +207,12 @@ def test_an_alarm_begins_ends_and_is_acknowledged_once(store: Store) -> None:
         [b"top"],
         [b"top", b"{}"],
         [b"top", b"no json"],
-        [b"top", b"VERDICT", b"[2,2]", b"1234"],
-        [b"top", b"VERDICT", b"[2,2]", b"1234", b"123"],
-        [b"top", b"VERDICT", b"[-2,-2]", b"1234", b"1234"],
-        [b"top", b"VERDICT", b"[0,0]", b"", b""],
+        [b"top", b"VERDICT", b"[2,2]", b"1234", b"1234"],
+        [b"top", b"VERDICT", b"[2,2]", b"1234", b"123", b"[]"],
+        [b"top", b"VERDICT", b"[-2,-2]", b"1234", b"1234", b"[]"],
+        [b"top", b"VERDICT", b"[0,0]", b"", b"", b"[]"],
+        [b"top", b"VERDICT", b"[2,2]", b"1234", b"1234", b"[256]"],
+        [b"top", b"VERDICT", b"[2,2]", b"1234", b"1234", b"{}"],
     ],
 )
 def test_a_message_that_is_none_is_refused(parts: list[bytes]) -> None:
@@ -214,9 +226,10 @@ def test_a_message_decodes() -> None:
     """With and without a picture."""
     encoded = msgspec.json.encode(verdict(1))
     assert decode([b"top", encoded]).pixels is None
-    got = decode([b"top", encoded, b"[2,3]", bytes(range(6)), bytes(6)])
+    got = decode([b"top", encoded, b"[2,3]", bytes(range(6)), bytes(6), b"[0,200]"])
     assert got.pixels is not None
     assert got.pixels.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert got.peaks == (0, 200)
 
 
 def test_an_outline_goes_round_each_defect() -> None:
