@@ -95,7 +95,7 @@ def test_blocks_arrive_whole_and_in_order(far: FarEnd) -> None:
 
 
 def test_a_gate_that_is_gone_is_an_answer_and_comes_back(far: FarEnd) -> None:
-    """It returns False without an exception; lost blocks are not sent later, and later blocks are accepted again."""
+    """It returns False without an exception; lost blocks are not resent, and later blocks are accepted."""
     told(far.gate, block(1))
     far.cut()
     started = time.monotonic()

@@ -38,7 +38,7 @@ def test_the_table_has_a_line_a_batch_size() -> None:
 
 
 def test_a_network_nobody_trained_becomes_an_engine(tmp_path: Path) -> None:
-    """Through the exporter and the builder that ship; it repeats itself, which is all its golden frames ask."""
+    """It goes through the real exporter and builder; its golden frames only require that it repeats itself."""
     gpu = GpuOptions(max_batch=2, device="cpu")
     folder = write_preset_engine(tmp_path / "fast", "torch", "fast", SIZE, gpu, "fp32")
     assert (folder.manifest.name, folder.manifest.map_stride) == ("fast", 4)

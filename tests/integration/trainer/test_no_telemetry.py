@@ -46,7 +46,7 @@ def ids_kept(home: Path) -> list[str]:
 
 
 def test_a_look_up_and_a_stranger_are_seen(tmp_path: Path) -> None:
-    """The watch itself."""
+    """The test's own watch detects a name look-up and a foreign address."""
     program = (
         "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
         "s.connect(('192.0.2.1', 9)); s.connect(('127.0.0.1', 53)); s.connect(('127.0.0.1', 9))"

@@ -43,7 +43,7 @@ def exported(line: Path, *arguments: object, name: str = "out.csv") -> list[dict
 
 
 def test_verdicts_as_csv(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One row a frame in the order of the strip, every field of a verdict in it."""
+    """One row per frame in the order of the strip, with every field of the verdict."""
     rows = exported(line)
     assert [int(row["frame_id"]) for row in rows] == list(range(FRAMES))
     row = rows[3]
@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_clear_line(
 
 
 def test_no_database_yet_is_said(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And none is made by looking."""
+    """A missing database is reported and not created."""
     (line.parent / "records.sqlite").unlink()
     assert main(["export", "--config", str(line), "--out", str(line.parent / "x.csv")]) == 2
     assert "records.sqlite: no such file: nothing was recorded yet" in capsys.readouterr().err
@@ -196,7 +196,7 @@ def test_no_text_is_a_formula_in_a_spreadsheet(line: Path, text: str) -> None:
 
 
 def test_an_ordinary_text_is_exported_as_it_is(line: Path) -> None:
-    """Signs within it are nobody's formula."""
+    """Signs within a text do not make it a formula."""
     run = RunOnRecord(line.parent / "run")
     run.write(verdict(40, coil="C-1=2 'x'", codes=()))
     run.settle()

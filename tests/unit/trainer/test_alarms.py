@@ -21,7 +21,7 @@ def figures(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_fair_model_is_not_called_useless() -> None:
-    """Nothing is said of it, nor of frames without a defect, where mIoU says nothing."""
+    """A fair model gets no warning, nor does a set without defects, where mIoU means nothing."""
     assert alarms(figures()) == []
     assert alarms(figures(miou=1.0, defective_frames=0, all_normal={"miou": 1.0})) == []
 

@@ -49,7 +49,7 @@ def test_it_is_gone_at_the_end(base: Path) -> None:
 
 
 def test_what_a_killed_run_left_goes_with_the_next_and_what_lives_stays(base: Path) -> None:
-    """A lock tells which: the kernel takes it from a process that dies, however it dies."""
+    """A lock distinguishes them, because the kernel releases it when a process dies."""
     command = [sys.executable, "-c", HOLD, str(base)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
         held = Path(run.stdout.readline().strip())
@@ -71,7 +71,7 @@ def test_a_young_one_is_left_alone(base: Path) -> None:
 
 
 def disk(free: dict[Path, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """So much is free; everywhere else nothing is."""
+    """Pretend that this much is free here, and nothing elsewhere."""
     real = shutil.disk_usage
 
     def usage(folder: Path) -> object:

@@ -49,7 +49,7 @@ def test_latencies_fall_into_classes(meters: Meters) -> None:
 
 
 def test_a_value_at_the_end_of_a_class_lies_in_it() -> None:
-    """As Prometheus has it: less or equal; what is over all ends is in the open class."""
+    """Upper ends are inclusive, as in Prometheus; larger values are in the open class."""
     histogram = Histogram((1.0, 2.0))
     for value in (0.5, 1.0, 1.5, 2.0, 2.1, 1e9):
         histogram.add(value)

@@ -68,13 +68,13 @@ def test_only_a_known_viewer_sees_anything(keys: Path, tmp_path: Path) -> None:
 
 
 def test_tcp_without_keys_is_refused() -> None:
-    """Before anything is opened, with the command that makes keys."""
+    """The error comes before anything is opened, and names the command that makes keys."""
     with pytest.raises(ValueError, match="inspector keys line"):
         ViewSettings(frames_per_second=5, address="tcp://0.0.0.0:7004")
 
 
 def test_missing_keys_are_refused(tmp_path: Path) -> None:
-    """A folder that holds none."""
+    """A folder without keys is refused."""
     settings = ViewSettings(frames_per_second=5, address=free_address(), keys=tmp_path)
     with open_context() as context, pytest.raises(ConfigError, match="inspector keys line"):  # noqa: SIM117
         with open_view(context, settings, tmp_path):
