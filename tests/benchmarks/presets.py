@@ -1,4 +1,4 @@
-"""How fast each preset is on this PC at 256×1600, by turns in one run: bf16, and int8 for the fast one.
+"""Speed of each preset on this PC at 256×1600, in turns within one run: bf16, and int8 for `fast`.
 
 python -m tests.benchmarks.presets
 
@@ -34,7 +34,7 @@ FRAMES: Final = 16
 
 
 def main() -> None:
-    """Print frames a second of each, the best round and the median one, and the ratios of docs/figures.md."""
+    """Print frames per second of each preset (best and median round), and the ratios of docs/figures.md."""
     frames = np.stack([frame.pixels for frame in islice(strip(StripSettings(seed=1)), FRAMES)])
     with tempfile.TemporaryDirectory() as folder:
         core = ov.Core()

@@ -43,7 +43,7 @@ def run_length(mask: np.ndarray) -> list[list[int]]:
 
 
 def correct(page: PageUnderTest) -> dict[str, int]:
-    """Review the frames that wait, as a person would who sees what is there; returns how many of each answer."""
+    """Review the waiting frames as a person would who sees their defects; returns the number of each answer."""
     counts = {"accept": 0, "redraw": 0}
     with page.client("kim") as client:
         while sum(counts.values()) < CORRECTIONS:

@@ -54,7 +54,7 @@ RECIPE = 'name = "r"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n[classes.pi
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_its_key(tmp_path: Path, text: str, why: str) -> None:
-    """Before anything is started."""
+    """The mistake is found before anything is started."""
     path = tmp_path / "line.toml"
     path.write_text(HEAD + text)
     with pytest.raises(ConfigError) as error:

@@ -63,7 +63,7 @@ def test_frames_near_the_threshold_are_uncertain() -> None:
 
 
 def test_quotas_are_of_a_day_and_spread_over_a_shift() -> None:
-    """A bad coil in the morning does not use up what the afternoon needs, and the next day starts anew."""
+    """A bad coil in the morning does not use up the afternoon's share, and the next day has a new quota."""
     of = collector(rejects=40)
     at_once = [n for n in range(2000) if chosen(of, n, n * 0.1, defect())]
     assert len(at_once) == 2

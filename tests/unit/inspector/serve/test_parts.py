@@ -274,7 +274,7 @@ def test_a_reject_keeps_its_picture_and_no_page_no_live_frame() -> None:
 
 
 def test_a_store_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
-    """A file in the way, and a database that is none."""
+    """A file in place of the folder, and a file that is not a database."""
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="give another folder"):
         Store(tmp_path / "file" / "page")

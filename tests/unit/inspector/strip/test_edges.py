@@ -41,7 +41,7 @@ def simulated() -> list[Picture]:
 def test_edges_lie_where_the_simulator_drew_them(
     simulated: list[Picture],
 ) -> None:
-    """Twenty coils: each edge within half a millimetre, so a width within one; and none where there is none."""
+    """On twenty coils each edge is found within half a millimetre, the width within one, and none out of view."""
     shown = 0
     for pixels, left, right in simulated:
         found = find_edges(pixels)
@@ -112,7 +112,7 @@ def test_dirt_a_defect_and_specks_of_light_at_an_edge_do_not_move_it() -> None:
     ids=["steel everywhere", "black", "plain", "narrow", "low", "light falls off"],
 )
 def test_no_edge_where_there_is_none(picture: Pixels, edges: Edges) -> None:
-    """The light that falls off towards a side is no edge; nor is a picture without steel."""
+    """Neither light that falls off towards a side nor a picture without steel counts as an edge."""
     assert find_edges(picture) == edges
 
 
