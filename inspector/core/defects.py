@@ -230,8 +230,8 @@ def _joined(
         of_label = np.zeros(len(each.stats), np.uint8)
         of_label[each.small] = each.kind
         kinds |= of_label[each.labels]
-    _, labels, stats, centroids = cv2.connectedComponentsWithStats((kinds > 0).view(np.uint8), connectivity=8)
-    stats = np.asarray(stats, np.int32)
+    _, labels, boxes, centroids = cv2.connectedComponentsWithStats((kinds > 0).view(np.uint8), connectivity=8)
+    stats = np.asarray(boxes, np.int32)
     count = np.zeros(len(stats), np.intp)
     least = np.full(len(stats), np.inf)
     for each in pieces:
