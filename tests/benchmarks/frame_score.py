@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.frame_score DATA CHECKPOINT[=SPLIT.json] …
 
-With a split its test part is taken, else every frame. The frames of all checkpoints are pooled, so folds of one data
-set count as one. Thresholds are not chosen here: the table says what the best threshold would reach at an escape of at
-most a tenth, which flatters all three in the same way.
+With a split its test part is taken, else every frame. The frames of all checkpoints are pooled, so folds of one
+data set count as one. Thresholds are not chosen here: the table says what the best threshold would reach at an
+escape of at most a tenth, which flatters all three in the same way.
 """
 
 import json
