@@ -44,7 +44,7 @@ def fit_lens(views: Sequence[Corners], board: tuple[int, int], size: tuple[int, 
         (size[1], size[0]),
         None,
         None,
-        flags=flags,  # type: ignore[call-overload]
+        flags=flags,
     )
     if error_px > MOST_ERROR_PX:
         raise ValueError(
