@@ -59,9 +59,10 @@ class Sampler:
 
     def take(self, seen: Seen) -> None:
         """Keep this frame if a policy chooses it."""
-        if seen.pixels is None or seen.mask is None:
-            return
         now_s = time.monotonic()
+        if seen.pixels is None or seen.mask is None:
+            self._collector.pass_by(seen.verdict, now_s)
+            return
         chosen = self._collector.choose(seen.verdict, seen.pixels, seen.score, now_s, int(time.time() // DAY_S))
         if chosen is None:
             return

@@ -26,7 +26,7 @@ class _Anchor(NamedTuple):
     """A count and the position that it stands for."""
 
     clock_ns: int
-    count: float
+    counted: float
     position_mm: float
     speed_mm_s: float
 
@@ -64,13 +64,13 @@ class CarriedCounts:
         if anchor is None:
             return None
         elapsed_s = (clock_ns - anchor.clock_ns) / 1e9
-        moved_mm = self._scale.moved_mm(anchor.count, count, anchor.speed_mm_s * elapsed_s)
+        moved_mm = self._scale.moved_mm(anchor.counted, count, anchor.speed_mm_s * elapsed_s)
         if abs(moved_mm) > self._max_mm_s * (abs(elapsed_s) + JITTER_S):
             self._last = None
             if (times := self._jumps.due()) is not None:
                 log.warning(
                     "the encoder count jumped: frames are placed by time until the strip process has followed it",
-                    before=anchor.count, now=count, count=times,
+                    before=anchor.counted, now=count, count=times,
                 )  # fmt: skip
             return None
         position_mm = anchor.position_mm + moved_mm

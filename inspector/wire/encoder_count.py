@@ -21,7 +21,7 @@ class Carried(NamedTuple):
 
     clock_ns: int
     """Capture time of the frame's first row, monotonic clock."""
-    count: int
+    counted: int
 
 
 class CountWriter:

@@ -61,7 +61,7 @@ def _compile(core: ov.Core, preset: str, precision: str, folder: Path, frames: P
             module.momentum = 1.0
     with torch.inference_mode():
         net(torch.from_numpy(frames[:2, :64, :64]).unsqueeze(1).float())  # or activations grow out of bounds
-    net = fold_batch_norms(net.eval())  # type: ignore[assignment]
+    net = fold_batch_norms(net.eval())
     path = folder / f"{preset}.onnx"
     write_onnx(InspectionNet(net, HEIGHT, WIDTH, net.map_stride), HEIGHT, WIDTH, path, half_weights=False)
     if precision == "int8":

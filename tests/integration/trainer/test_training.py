@@ -380,3 +380,17 @@ def test_a_run_cannot_start_from_another_network(
         error = capsys.readouterr().err
         assert f"--init {start}: another network" in error
         assert len(error.strip().splitlines()) == 1
+
+
+def test_a_run_starts_from_another_run_and_not_from_an_engine(
+    run_folder: Path, engine_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run stands for its best checkpoint; an engine's weights are compiled, and the line says what to name."""
+    rate = ("--epochs", "1", "--lr", "0.0001")
+    assert _train_here(data, tmp_path / "r", "--init", str(run_folder), *rate) == 0
+    assert _last_metrics(tmp_path / "r")["val_miou"] > 0.7
+    capsys.readouterr()
+    assert _train_here(data, tmp_path / "e", "--init", str(engine_folder), *rate) == 2
+    error = capsys.readouterr().err
+    assert "an engine's weights are compiled: name the run, or the model folder" in error
+    assert len(error.strip().splitlines()) == 1

@@ -77,7 +77,7 @@ def board_views(count: int) -> list[Pixels]:
     square = 60
     columns, rows = BOARD[0] + 1, BOARD[1] + 1
     flat = np.kron(np.indices((rows, columns)).sum(0) % 2, np.ones((square, square))).astype(np.uint8) * 200 + 20
-    flat = cv2.copyMakeBorder(flat, square, square, square, square, cv2.BORDER_CONSTANT, value=220)
+    flat = np.pad(flat, square, constant_values=220)
     rays = (
         np.stack(np.meshgrid(np.arange(BIG[1]), np.arange(BIG[0])), axis=-1).reshape(-1, 1, 2).astype(np.float64)
     )

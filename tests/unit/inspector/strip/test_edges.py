@@ -64,7 +64,10 @@ def test_the_width_of_a_strip_with_both_edges_is_right_to_a_millimetre(
     for (one, left, _), (other, _, right) in zip(lefts * len(rights), rights * len(lefts), strict=True):
         both = np.ascontiguousarray(np.hstack([one[:, : WIDTH // 2], other[:, WIDTH // 2 :]]))
         found = find_edges(both)
-        assert None not in (*found, left, right)
+        assert found.left_px is not None
+        assert found.right_px is not None
+        assert left is not None
+        assert right is not None
         assert abs((found.right_px - found.left_px) - (right - left)) * MM_PER_PX <= 1.0
 
 
