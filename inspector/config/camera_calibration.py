@@ -43,13 +43,13 @@ def load_calibration(path: Path, camera: str) -> Calibration:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such calibration of camera {camera}: {MAKE}") from None
+        raise ConfigError(f"{path}: no such calibration of camera {camera}: {MAKE}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     try:
         found = msgspec.json.decode(content, type=Calibration)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is no calibration of a camera ({error}): {MAKE}") from None
+        raise ConfigError(f"{path}: not a calibration of a camera ({error}): {MAKE}") from None
     if found.camera != camera:
         raise ConfigError(f"{path}: is the calibration of camera {found.camera}, not of {camera}")
     if found.gain is not None and len(found.gain) != found.width:

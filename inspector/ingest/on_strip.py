@@ -16,11 +16,11 @@ class OnStrip:
         self._reader, self._edges = reader, edges
 
     def place(
-        self, capture: Capture, clock_ns: int, length_mm: float, counted_mm: float
+        self, capture: Capture, monotonic_ns: int, length_mm: float, counted_mm: float
     ) -> tuple[float, StripPlace, str | None, str]:
         """(position of the first row, mark, coil, plan) of a frame: see `StripReader.locate`."""
         position_mm, place, coil, plan = self._reader.locate(
-            clock_ns, length_mm, counted_mm, capture.encoder_count
+            monotonic_ns, length_mm, counted_mm, capture.encoder_count
         )
         if self._edges is not None and capture.pixels is not None:
             place = with_edges(place, *self._edges.place(capture.pixels))

@@ -1,4 +1,4 @@
-"""mqtt: sends the line's results to the broker, and goes on where it stopped."""
+"""mqtt: sends the line's results to the broker, and continues where it stopped."""
 
 import time
 from contextlib import ExitStack
@@ -47,7 +47,7 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop request. Raises InputError before the start."""
     settings = config.line.mqtt
     if settings is None or settings.folder is None:
-        raise ConfigError(f"{config.path}: mqtt: there is no such table: add one with the broker's host")
+        raise ConfigError(f"{config.path}: mqtt: no such table: add one with the broker's host")
     with hold_place("mqtt", settings.folder), StopRequest() as stop, ExitStack() as stack:
         feed = open_feed(config, settings.folder, stack)
         publisher = Publisher(settings, config.line.name, feed)
@@ -188,7 +188,7 @@ class Publisher:
             self._heard_s = time.monotonic()
             step = self._left.pop(number, None)
             if step is None:
-                continue  # `online`, which is no result
+                continue  # `online`, which is not a result
             self._parts[id(step)] -= 1
             if not self._parts[id(step)]:
                 del self._parts[id(step)]

@@ -18,7 +18,7 @@ LOOK_S: Final = 0.05
 """How often the mill looks whether a coil's head passes, seconds."""
 
 RETRY_S: Final = 1.0
-"""Pause before a coil that the disk refused is said again, seconds."""
+"""Pause before a refused coil is reported again, seconds."""
 
 FindMill = Callable[[], Mill | None]
 """Gives the mill as soon as its strip moves."""

@@ -33,7 +33,7 @@ def camera_views(config: LoadedConfig, plans: PlanSet) -> dict[str, View]:
 def look_at_cameras(config: LoadedConfig) -> str:
     """What each camera sees, and what none of them does, for `inspector check`.
 
-    Raises ConfigError for a calibration that cannot be used. A gap is no error: the line inspects the rest.
+    Raises ConfigError for a calibration that cannot be used. A gap is not an error: the line inspects the rest.
     """
     strip = config.line.strip or StripSettings()
     told = []

@@ -14,7 +14,7 @@ LEAST_VIEWS: Final = 6
 """Fewest pictures of the board: with fewer, distortion and tilt cannot be told apart."""
 
 MOST_ERROR_PX: Final = 1.0
-"""Largest mean distance of a corner from where the lens puts it; more is no flat board, or another one."""
+"""Largest mean distance of a corner from where the lens puts it; a larger one means a bent or another board."""
 
 Corners = NDArray[np.float32]
 """Inner corners of a board, px: float32 [N, 1, 2]."""
