@@ -250,7 +250,7 @@ def test_a_frame_is_reviewed_and_exported(page: PageUnderTest, tmp_path: Path) -
         client.post(f"/api/review/{number}", json=answer)
         assert client.get("/api/review/done").json()[0]["who"] == "quality"
         assert isinstance(mask, list)
-    done = page.command("review", "export", "--out", str(tmp_path / "set"))
+    done = page.command("dataset", "export", "--out", str(tmp_path / "set"))
     assert done.returncode == 0, done.stderr
     from trainer.data.formats import open_dataset
 

@@ -213,6 +213,9 @@ def test_an_alarm_begins_ends_and_is_acknowledged_once(store: Store) -> None:
         [b"top", b"VERDICT", b"[0,0]", b"", b"", b"[]"],
         [b"top", b"VERDICT", b"[2,2]", b"1234", b"1234", b"[256]"],
         [b"top", b"VERDICT", b"[2,2]", b"1234", b"1234", b"{}"],
+        [b"top", b"VERDICT", b"[2,2]", b"1234", b"1234", b"[]", b"[2,1]"],
+        [b"top", b"VERDICT", b"[2,2]", b"1234", b"1234", b"[]", b"[2,1]", b"123"],
+        [b"top", b"VERDICT", b"[2,2]", b"1234", b"1234", b"[]", b"[-1,-2]", b"12"],
     ],
 )
 def test_a_message_that_is_none_is_refused(parts: list[bytes]) -> None:
@@ -229,7 +232,10 @@ def test_a_message_decodes() -> None:
     got = decode([b"top", encoded, b"[2,3]", bytes(range(6)), bytes(6), b"[0,200]"])
     assert got.pixels is not None
     assert got.pixels.tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert got.peaks == (0, 200)
+    assert (got.peaks, got.score) == ((0, 200), None)
+    got = decode([b"top", encoded, b"[2,3]", bytes(range(6)), bytes(6), b"[0,200]", b"[1,2]", bytes([7, 200])])
+    assert got.score is not None
+    assert got.score.tolist() == [[7, 200]]
 
 
 def test_an_outline_goes_round_each_defect() -> None:
