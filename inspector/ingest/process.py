@@ -27,7 +27,8 @@ from inspector.runtime.notify import CAPTURED, READY, Notifier, Pulse
 from inspector.runtime.sending import send, set_retry
 from inspector.runtime.stop import StopRequest
 from inspector.sources import Measured, Source, WhenBehind, at_scale, open_source
-from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, Uninspected
+from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, Pixels, Uninspected
+from inspector.wire.archive import ArchiveSender
 from inspector.wire.captures import CaptureCount, confirmed
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
 from inspector.wire.messages import Begin, End, Fault, Idle, News, Readings, encode
@@ -102,11 +103,13 @@ class Announcer:
         measured: Measured | None = None,
         strip: StripReader | None = None,
         mm_per_px_along: float | None = None,
+        archive: ArchiveSender | None = None,
     ) -> None:
         """`height` is the assumed frame height, px, until the first frame is read. `places` stores a live
         camera's positions, `learned` its picture limits, `count` how many frames it captured; `measured` measures
         the camera itself. `strip` says where a frame lies and on which coil. `mm_per_px_along` is the camera's, if
         it differs from the recipe's."""
+        self._archive = archive
         self._count = count
         self._measured, self._readings = measured, dict[str, float]()
         self._strip = strip
@@ -166,22 +169,21 @@ class Announcer:
             self._places.keep(position_mm, captured_monotonic_ns)
         if self._count is not None:
             self._count.keep(self.captured, captured_ns, self._next_mm, self._height)
-        self._untold.append(
-            Announcement(
-                self._camera,
-                self.ingest_epoch,
-                frame_id,
-                captured_ns,
-                captured_monotonic_ns,
-                position_mm,
-                self._height,
-                coil,
-                fault,
-                capture.file,
-                recipe,
-                place,
-            )
+        announcement = Announcement(
+            self._camera,
+            self.ingest_epoch,
+            frame_id,
+            captured_ns,
+            captured_monotonic_ns,
+            position_mm,
+            self._height,
+            coil,
+            fault,
+            capture.file,
+            recipe,
+            place,
         )
+        self._announce(announcement, capture.pixels)
         if capture.pixels is None:
             if self._unreadable.due() is not None:
                 why = capture.fault and capture.fault.text
@@ -192,6 +194,11 @@ class Announcer:
                 log.warning("picture cannot be inspected", frame=frame_id, fault=fault.text)
             return None
         return Frame(self._camera, frame_id, captured_ns, captured_monotonic_ns, position_mm, capture.pixels)
+
+    def _announce(self, announcement: Announcement, pixels: Pixels | None) -> None:
+        self._untold.append(announcement)
+        if self._archive is not None:
+            self._archive.send(announcement, pixels)
 
     def give_up(self, frame: Frame, reason: Uninspected) -> None:
         """Report that an announced frame will not reach a worker."""
@@ -312,6 +319,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 source if isinstance(source, Measured) else None,
                 _open_strip(config, camera),
                 None if line.strip is None else line.strip.camera(camera).mm_per_px_along,
+                None if line.archive is None else ArchiveSender(context, line.links, camera),
             )
             dispatch = Dispatch(
                 frames,
