@@ -18,6 +18,8 @@ EXTRAS: Final = {
     "websockets": "serve",
     "argon2": "serve",
     "paho": "mqtt",
+    "asyncua": "opcua",
+    "ray": "cluster",
 }
 """Library → the extra that installs it."""
 

@@ -12,7 +12,7 @@ from inspector.errors import ConfigError
 from inspector.mqtt.link import KEEPALIVE_S, Link, LinkError
 from inspector.outbound.feed import Feed
 from inspector.outbound.messages import coil_message, defect_messages, health_message
-from inspector.outbound.open import open_feed
+from inspector.outbound.open import open_feed, open_health
 from inspector.outbound.stream import COILS, FRAMES, Step
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import READY, Notifier, Pulse
@@ -49,7 +49,8 @@ def main(config: LoadedConfig) -> None:
     if settings is None or settings.folder is None:
         raise ConfigError(f"{config.path}: mqtt: no such table: add one with the broker's host")
     with hold_place("mqtt", settings.folder), StopRequest() as stop, ExitStack() as stack:
-        feed = open_feed(config, settings.folder, stack)
+        health = open_health(config, settings.folder, stack)
+        feed = open_feed(config, settings.folder, stack, health)
         publisher = Publisher(settings, config.line.name, feed)
         publisher.connect()  # a file that cannot be read ends the start here
         notifier = Notifier()
