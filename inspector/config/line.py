@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from inspector.config.mill import MillSettings
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
+from inspector.config.report import ReportSettings
 from inspector.config.strip import StripSettings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.core.tiling import Fit
@@ -451,6 +452,7 @@ class LineConfig(BaseSettings):
     """The health server; None starts none. A replay never has one."""
     strip: StripSettings | None = None
     """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
+    report: ReportSettings = ReportSettings()
     mill: MillSettings | None = None
     """A simulated mill: simulated cameras follow its strip."""
     page: PageSettings = PageSettings()

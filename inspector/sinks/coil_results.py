@@ -66,6 +66,9 @@ class CoilResult(msgspec.Struct, frozen=True):
     roll_marks: tuple[RollMarkResult, ...]
     defects: tuple[RatedDefect, ...]
     """From head to tail; of more than KEPT_DEFECTS the largest."""
+    left_mm: float = 0.0
+    right_mm: float = 0.0
+    """The coil's edges across; both 0 in a result of before they were kept."""
 
 
 def read_result(path: Path) -> CoilResult:
