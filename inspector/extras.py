@@ -18,6 +18,7 @@ EXTRAS: Final = {
     "websockets": "serve",
     "argon2": "serve",
     "reportlab": "pdf",
+    "paho": "mqtt",
 }
 """Library → the extra that installs it."""
 

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from inspector.monitoring.state import GateState, HistogramState, LineState, findings
 from inspector.monitoring.strip import STRIP_S, StripState
-from inspector.values import Motion
+from inspector.values import PICTURE_BLOCK, Motion
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -49,6 +49,7 @@ class _LineCollector(Collector):
         yield from _stages(self._state)
         yield from _worker(self._state)
         yield from _sinks(self._state)
+        yield from _drift(self._state)
         if self._state.gate is not None:
             yield from _gate(self._state.gate)
         if self._state.has_strip:
@@ -104,7 +105,7 @@ def _readings(state: LineState) -> Iterator[Metric]:
         for what, value in camera.readings.items():
             if what == "temperature_celsius":
                 temperature.add_metric([name], value)
-            else:
+            elif not what.startswith(PICTURE_BLOCK):
                 stream.add_metric([name, what], value)
     yield from (temperature, stream)
 
@@ -155,6 +156,25 @@ def _sinks(state: LineState) -> Iterator[Metric]:
     records = _counter("records_lost", "Verdicts in the log that the database did not take")
     records.add_metric([], sinks.records_lost)
     yield records
+
+
+def _drift(state: LineState) -> Iterator[Metric]:
+    labels = ["camera", "figure"]
+    change = GaugeMetricFamily(
+        "inspector_drift_ratio", "Change against the commissioning window: 0.1 is 10 % more", labels=labels
+    )
+    limit = GaugeMetricFamily("inspector_drift_limit_ratio", "Largest change without an alarm", labels=labels)
+    alarm = GaugeMetricFamily("inspector_drift_alarm", "1 while a figure has drifted", labels=labels)
+    learned = GaugeMetricFamily("inspector_drift_learned_ratio", "Share of the window that is over", labels=labels)
+    for each in state.drift:
+        names = [each.camera, each.figure]
+        alarm.add_metric(names, float(each.alarming))
+        learned.add_metric(names, each.learned)
+        if each.change is not None:
+            change.add_metric(names, each.change)
+        if each.limit is not None:
+            limit.add_metric(names, each.limit)
+    yield from (change, limit, alarm, learned)
 
 
 def _gate(gate: GateState) -> Iterator[Metric]:

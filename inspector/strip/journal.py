@@ -1,4 +1,4 @@
-"""coils.jsonl: what happened to the coils, one event per line, on the disk before it is acknowledged."""
+"""coils.jsonl: the coils' events, one per line, each on the disk before it is acknowledged."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ class ResultTaken(msgspec.Struct, frozen=True, tag="taken", tag_field="event"):
 
 
 class RunBegan(msgspec.Struct, frozen=True, tag="run", tag_field="event"):
-    """A line began to write its verdicts into this folder."""
+    """A line started to write its verdicts into this folder."""
 
     folder: str
     at_ns: int
@@ -57,14 +57,17 @@ class Journal:
         content = self.path.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole != len(content):
-            # A power cut while an event was written: it was not acknowledged, so its sender says it again.
+            # A power cut interrupted the write. The event was not acknowledged, so its sender repeats it.
             os.ftruncate(self._file, whole)
         for number, line in enumerate(content[:whole].splitlines(), 1):
             try:
                 self._apply(_decode.decode(line))
             except (msgspec.DecodeError, EventRefusedError) as error:
                 log.error(
-                    "a line of the coils' journal is left out", path=str(self.path), line=number, error=str(error)
+                    "a damaged line of the coils' journal is skipped",
+                    path=str(self.path),
+                    line=number,
+                    error=str(error),
                 )
 
     def _apply(self, entry: Entry) -> None:
@@ -78,7 +81,7 @@ class Journal:
             self.book.apply(entry)
 
     def write(self, entry: Entry) -> None:
-        """Append and apply, from any thread; once this returns, a power cut cannot undo it. Raises OSError."""
+        """Append and apply an event, from any thread; a power cut cannot undo it then. Raises OSError."""
         with self._lock:
             size = os.fstat(self._file).st_size
             try:

@@ -1,4 +1,4 @@
-"""strip: follows position and coils, hands them to ingest, and judges coils from the verdict log."""
+"""strip: follows position and coils, passes them to ingest, and judges coils from the verdict log."""
 
 import time
 from collections.abc import Sequence
@@ -15,9 +15,8 @@ from inspector.config.strip import StripSettings
 from inspector.core.strip.coils import Coil
 from inspector.core.strip.odometer import Odometer, Sample
 from inspector.core.strip.periodic import Roll, RollMarks, period_mm
-from inspector.core.strip.surface import Surface, View, gaps_across
+from inspector.core.strip.surface import Surface, gaps_across
 from inspector.core.strip.track import place_at
-from inspector.engine.manifest import read_manifest
 from inspector.errors import ConfigError
 from inspector.folders import make_own_folder
 from inspector.monitoring.strip import StripState
@@ -30,6 +29,7 @@ from inspector.strip.accounts import LEAST_WAIT_S, Accounts
 from inspector.strip.coil_records import CoilRecords, strip_key
 from inspector.strip.coil_registers import CoilRegistersThread
 from inspector.strip.desk import CoilDesk
+from inspector.strip.http_orders import HttpOrders
 from inspector.strip.journal import Journal, RunBegan
 from inspector.strip.level2 import Level2Link
 from inspector.strip.log_tail import LogTail
@@ -38,18 +38,19 @@ from inspector.strip.position import PositionThread, described, open_position
 from inspector.strip.results import Results
 from inspector.strip.roll_desk import RollDesk
 from inspector.strip.simulated_mill import MillCoils
+from inspector.strip.views import camera_views
 from inspector.values import Motion
 from inspector.wire.positions import PlaceFile, newest_place
 from inspector.wire.strip_files import TrackWriter, read_track
 
 LAST_READ_S: Final = 0.8
-"""Time after a stop request to read what decide still writes, seconds; `inspector run` waits longer."""
+"""Time after a stop request to read decide's last verdicts, seconds; `inspector run` waits longer."""
 
 RECORDED_AGAIN: Final = 50
-"""Newest coils that a start writes into the database again: it may have been away."""
+"""Newest coils that a start writes to the database again, because it may have been unreachable."""
 
 EARLIER_NS: Final = 60_000_000_000
-"""Verdicts from before a coil's start that are read, too: its head may have been said to lie further back."""
+"""Time before a coil's start from which verdicts are read: its head may have passed earlier than reported."""
 
 COUNTED: Final = "counted from the frames"
 
@@ -60,7 +61,7 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop request. Raises InputError before the start."""
     settings = config.line.strip
     if settings is None:
-        raise ConfigError(f"{config.path}: strip: there is no such table: add one, or do not start this stage")
+        raise ConfigError(f"{config.path}: strip: no such table: add it, or do not start this stage")
     make_own_folder(config.line.links)
     plans = config.plans()
     with (
@@ -83,10 +84,10 @@ def main(config: LoadedConfig) -> None:
 
 
 class Strip:
-    """Everything that the process holds."""
+    """Everything that the process owns."""
 
     def __init__(self, config: LoadedConfig, settings: StripSettings, plans: PlanSet, stack: ExitStack) -> None:
-        """`stack` closes what is opened here. Raises InputError, OSError."""
+        """`stack` closes everything opened here. Raises InputError, OSError."""
         line = config.line
         self._config, self._settings = config, settings
         self._journal = Journal(settings.folder)
@@ -116,6 +117,10 @@ class Strip:
         self._reports = StripReports(line.links)
         self._orders = Orders(settings.folder, self.desk, self._rolls, self.status)
         stack.callback(self._orders.close)
+        if settings.http_port is not None:
+            http = HttpOrders(settings.http_port, self.desk, self.status)
+            http.start()
+            stack.callback(http.close)
         self._level2: Level2Link | None = None
         if settings.level2 is not None:
             self._level2 = Level2Link(settings.level2, self.desk, self.results)
@@ -131,7 +136,7 @@ class Strip:
             stack.callback(registers.close)
 
     def _follow(self, stack: ExitStack) -> PositionThread | None:
-        """Begin to read the encoder; without one, tell ingest where to begin counting."""
+        """Start reading the encoder; without one, tell ingest where to start counting."""
         settings, links = self._settings, self._config.line.links
         before = read_track(links)
         if settings.position is None:
@@ -147,14 +152,17 @@ class Strip:
             start, count = before.samples[-1], before.count
         odometer = Odometer(settings.position.scale(), settings.speeds(), start, count)
         thread = PositionThread(
-            open_position(settings.position, self._mill), odometer, self._track, described(settings.position)
+            open_position(settings.position, self._config.line, self._mill),
+            odometer,
+            self._track,
+            described(settings.position),
         )
         thread.start()
         stack.callback(thread.close)
         return thread
 
     def _open_rolls(self, plans: PlanSet) -> RollDesk:
-        settings, views = self._settings, _views(self._config, plans)
+        settings, views = self._settings, camera_views(self._config, plans)
         edges = [edge for view in views.values() for edge in view.across(0, view.width_px)]
         rolls = [
             Roll(roll.name, period_mm(roll.diameter_mm, roll.elongation), roll.stand, roll.side)
@@ -165,7 +173,7 @@ class Strip:
 
     def _open_accounts(self, plans: PlanSet) -> Accounts:
         settings, line = self._settings, self._config.line
-        views = _views(self._config, plans)
+        views = camera_views(self._config, plans)
         for side, from_mm, to_mm in gaps_across(views):
             log.warning(
                 "no camera sees part of the strip: see offset_across_mm in strip.cameras",
@@ -185,7 +193,7 @@ class Strip:
         )
 
     def _tails(self) -> list[LogTail]:
-        """The logs since the head of the oldest coil that has no result."""
+        """Return the logs since the head of the oldest coil without a result."""
         due = [coil for coil in self.desk.coils if coil.number not in self.results.numbers]
         now_folder = self._config.line.sinks.out
         if not due:
@@ -199,11 +207,11 @@ class Strip:
 
     @property
     def readings(self) -> int:
-        """Answers of the position source so far."""
+        """Number of readings so far."""
         return self._position.readings if self._position is not None else 0
 
     def position_mm(self) -> float:
-        """Where the strip is now; where it was last, if nothing says."""
+        """Return the strip's current position; the last known one if no source answers."""
         now_ns = time.monotonic_ns()
         samples = self._track.samples
         if samples:
@@ -216,7 +224,7 @@ class Strip:
         return samples[-1].position_mm if samples else self._start_mm
 
     def turn(self) -> None:
-        """One turn: an order, a piece of the log, coils that are due."""
+        """Run one turn: an order, a piece of the log, coils that are due."""
         busy = self._accounts.read()
         if not busy:
             self._orders.turn()
@@ -224,7 +232,7 @@ class Strip:
                 self._rolls.look()
                 self._accounts.conclude(self.desk.coils[-RECORDED_AGAIN:], self.position_mm())
             except OSError as error:
-                log.error("a coil's result or a roll mark cannot be written: tried again", error=error.strerror)
+                log.error("a coil's result or a roll mark cannot be written: retrying", error=error.strerror)
                 time.sleep(1.0)
         self._reports.turn(self._stands)
         if self._records is not None:
@@ -239,7 +247,7 @@ class Strip:
                 records.put(coil, self.results.read(coil.number) if judged else None)
 
     def state(self) -> str:
-        """For `systemctl status`."""
+        """Return one line for `systemctl status`."""
         coils = self.desk.coils
         newest = coils[-1] if coils else None
         coil = "no coil" if newest is None or newest.end_mm is not None else f"coil {newest.id}"
@@ -276,7 +284,7 @@ class Strip:
         return f"{described(self._settings.position)}: {stands}"
 
     def status(self) -> dict[str, Any]:
-        """For `inspector coil status`."""
+        """Return the answer for `inspector coil status`."""
         told = self.desk.status()
         for coil in told["coils"]:
             if coil["number"] in self.results.numbers:
@@ -293,26 +301,7 @@ class Strip:
 
 
 def _start_mm(journal: Journal) -> float:
-    """Where the strip was last: positions go on over a restart of the PC."""
+    """Return the last known position, from which positions continue after a restart of the PC."""
     places = [run.position_mm for run in journal.runs]
     places += [coil.start_mm if coil.end_mm is None else coil.end_mm for coil in journal.book.coils[-1:]]
     return max(places, default=0.0)
-
-
-def _views(config: LoadedConfig, plans: PlanSet) -> dict[str, View]:
-    line, recipe = config.line, plans.default.recipe
-    manifest = read_manifest(line.engine)
-    views = {}
-    for name in line.cameras:
-        place = (line.strip or StripSettings()).camera(name)
-        along = place.mm_per_px_along or recipe.mm_per_px_along
-        views[name] = View(
-            place.mm_per_px_across or recipe.mm_per_px_across,
-            along,
-            manifest.height * along,
-            manifest.width,
-            place.offset_across_mm,
-            place.mirrored,
-            place.side,
-        )
-    return views

@@ -1,4 +1,4 @@
-"""What the operator's page costs the line: the same run with and without ten open pages, by turns.
+"""What the operator's page costs the line: the same run with and without ten open pages, in turns.
 
 python -m tests.benchmarks.page [ROUNDS [SECONDS]]
 """

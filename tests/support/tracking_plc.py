@@ -1,4 +1,4 @@
-"""A PLC that tracks steel from the cameras to its gate by the rules of docs/gate.md, from a log of what it heard."""
+"""A PLC that tracks steel from the cameras to its gate by docs/gate.md, from a log of what it heard."""
 
 import json
 from collections.abc import Callable, Iterator

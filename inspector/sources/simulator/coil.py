@@ -173,6 +173,14 @@ def _chance_of_bad_place(settings: StripSettings) -> float:
     return -float(np.log(clean)) * PROBES / max(marked, 1)
 
 
+def marks_for(settings: StripSettings, seed: int, left: int, right: int) -> tuple[list[Mark], list[Mark]]:
+    """Harmless marks and the defects of one bad place, for one frame of steel between two columns."""
+    steel = _Steel(float(left), float(right), 0, settings.height)
+    key = (settings.seed, _DEFECT_STREAM, seed)
+    defects = _bad_place(np.random.default_rng(key), 0, settings, steel, key)
+    return _blemishes(settings, seed), defects
+
+
 class CoilPlan:
     """The marks of one coil, ordered by first row: `defects` and harmless `blemishes`."""
 
@@ -211,7 +219,7 @@ def _defects(settings: StripSettings, steel: _Steel, coil: int) -> list[Mark]:
 
 
 def _roll_marks(settings: StripSettings, steel: _Steel, coil: int, strip_row: int) -> list[Mark]:
-    """The marks of the roll: one shape at one place across, after each turn, but for those that are missed.
+    """Return the roll's marks: one shape at one place across, once per turn, with some turns missed.
 
     A coil that is narrower than the roll's mark lies across has none.
     """

@@ -16,7 +16,7 @@ EPOCH_NAME: Final = "mill-epoch"
 
 @dataclass(frozen=True, slots=True)
 class SpeedProfile:
-    """The strip's speed over time, straight between its points and constant after the last one."""
+    """The strip's speed over time: linear between its points, constant after the last one."""
 
     points: tuple[tuple[float, float], ...]
     """(seconds since the start, m/s), seconds rising from 0; a negative speed is reverse travel."""
@@ -27,7 +27,7 @@ class SpeedProfile:
             raise ValueError("a speed profile begins at 0 s, and its times rise")
 
     def speed_mm_s(self, at_s: float) -> float:
-        """Speed at a time."""
+        """Return the speed at a time."""
         if at_s <= 0.0:
             return self.points[0][1] * MM_PER_M
         for (from_s, before), (to_s, after) in pairwise(self.points):
@@ -36,7 +36,7 @@ class SpeedProfile:
         return self.points[-1][1] * MM_PER_M
 
     def position_mm(self, at_s: float) -> float:
-        """Way since the start."""
+        """Return the distance travelled since the start."""
         way_mm = 0.0
         for (from_s, before), (to_s, after) in pairwise(self.points):
             if at_s <= from_s:
@@ -50,13 +50,13 @@ class SpeedProfile:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """A counter on the strip, as a PLC shows it."""
+    """An encoder on the strip, as a PLC reports its counter."""
 
     mm_per_count: float = 1.0
     bits: int = 32
 
     def count(self, position_mm: float) -> int:
-        """The counter at a position; it begins at 0 again after its last value."""
+        """Return the counter at a position; after its last value it starts at 0 again."""
         return math.floor(position_mm / self.mm_per_count) % (1 << self.bits)
 
 

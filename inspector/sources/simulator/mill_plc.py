@@ -3,7 +3,7 @@
     python -m inspector.sources.simulator.mill_plc --port 5020 --profile 0:0 5:20 60:20 65:0
 
 serves the counter (uint32, 1 mm) in holding registers 0 and 1 and the speed (int32, mm/s) in 2 and 3, unit 1.
-After its last point the profile begins again.
+The profile repeats after its last point.
 """
 
 import argparse

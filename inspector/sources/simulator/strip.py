@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from itertools import count
+from typing import Final
 
 import cv2
 import numpy as np
 
-from inspector.sources.simulator.coil import CoilPlan
+from inspector.sources.simulator.coil import CoilPlan, marks_for
 from inspector.sources.simulator.mark import Mark, Patch
 from inspector.sources.simulator.noise import FloatMap
 from inspector.sources.simulator.settings import SimulatedFrame, StripSettings
 from inspector.sources.simulator.surface import BLACK, CoilSurface, Textures
 from inspector.values import Pixels
+
+STEEL_SHARE: Final = 0.3
+"""Brightness of a column of steel, as a share of the bright columns of its frame. Darker ones lie beside it."""
 
 
 class _Layer:
@@ -71,6 +75,29 @@ class SimulatedCoil:
             label[presence < 0.5] = 0
         pixels = np.asarray(cv2.convertScaleAbs(steel, beta=BLACK), np.uint8)
         return SimulatedFrame(pixels, label, f"S{settings.seed}-{self._coil + 1:04d}")
+
+
+def drawn_on(pixels: Pixels, settings: StripSettings, seed: int, *, defective: bool) -> SimulatedFrame:
+    """A frame of real steel, uint8 [H, W], with simulated harmless marks and, if `defective`, simulated defects.
+
+    `settings` has the frame's size. Marks lie on steel, not on the dark beside the strip. A small frame may have
+    no room for the defect that was drawn, and stays sound.
+    """
+    left, right = _steel_columns(pixels)
+    label = np.zeros(pixels.shape, np.uint8)
+    steel = pixels.astype(np.float32) - np.float32(BLACK)
+    blemishes, defects = marks_for(settings, seed, left, right)
+    for mark in [*blemishes, *(defects if defective else [])]:
+        _blend(steel, label, mark, mark.patch(), 0)
+    drawn = np.asarray(cv2.convertScaleAbs(np.maximum(steel, -BLACK), beta=BLACK), np.uint8)
+    return SimulatedFrame(drawn, label, f"S{settings.seed}-{seed}")
+
+
+def _steel_columns(pixels: Pixels) -> tuple[int, int]:
+    """First and one past the last column that shows steel."""
+    brightness = np.median(pixels, axis=0)
+    shown = np.flatnonzero(brightness > STEEL_SHARE * float(np.percentile(brightness, 75)))
+    return (int(shown[0]), int(shown[-1]) + 1) if len(shown) else (0, pixels.shape[1])
 
 
 def strip(settings: StripSettings) -> Iterator[SimulatedFrame]:
