@@ -156,7 +156,7 @@ install_units() {
   local extras=$1 version
   version=$(systemctl --version | awk 'NR == 1 { print $2 }')
   install -d "$units/inspector-.service.d"
-  install -m 0644 "$here"/systemd/inspector*.service "$here"/systemd/inspector.target "$units"
+  install -m 0644 "$here"/systemd/inspector*.{service,path} "$here"/systemd/inspector.target "$units"
   install -m 0644 "$here"/systemd/inspector-.service.d/10-common.conf "$units/inspector-.service.d"
   install -D -m 0644 "$here/systemd/inspector-strip.service.d/30-user.conf" "$units/inspector-strip.service.d/30-user.conf"
   if ((${version%%[!0-9]*} >= backoff_since)); then

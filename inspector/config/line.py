@@ -28,6 +28,7 @@ from inspector.config.collect import CollectSettings
 from inspector.config.mill import MillSettings
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
+from inspector.config.report import ReportSettings
 from inspector.config.strip import CameraPosition, StripSettings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.core.tiling import Fit
@@ -460,6 +461,7 @@ class LineConfig(BaseSettings):
     """The health server; None starts none. A replay never has one."""
     strip: StripSettings | None = None
     """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
+    report: ReportSettings = ReportSettings()
     mill: MillSettings | None = None
     """A simulated mill: simulated cameras follow its strip."""
     page: PageSettings = PageSettings()

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 import zmq
 
+from inspector.clocks import both_clocks
 from inspector.config.line import LoadedConfig
 from inspector.config.recipe import LoadedRecipe, load_recipe
 from inspector.core.drift import Block
@@ -88,11 +89,11 @@ OLDEST_CAPTURE_NS: Final = 10_000_000_000
 """A capture time further back than this is of another clock."""
 
 
-def _age_ns(captured_ns: int | None) -> int:
+def _age_ns(captured_ns: int | None, now_ns: int) -> int:
     """How long ago a source captured a frame; 0 if it does not say, or the PC's clock was set meanwhile."""
     if captured_ns is None:
         return 0
-    age_ns = time.time_ns() - captured_ns
+    age_ns = now_ns - captured_ns
     return age_ns if 0 < age_ns < OLDEST_CAPTURE_NS else 0
 
 
@@ -161,8 +162,8 @@ class Announcer:
             fault = self._checked(self._picture, capture.pixels)
         self._news_s, self._fault = time.monotonic(), fault
         self._faults += fault is not None
-        captured_monotonic_ns = time.monotonic_ns()
-        captured_ns = time.time_ns() if capture.captured_ns is None else capture.captured_ns
+        captured_monotonic_ns, now_ns = both_clocks()
+        captured_ns = now_ns if capture.captured_ns is None else capture.captured_ns
         if self._places is not None and frame_id == 0:
             # At the first frame, not at the start: a camera may take seconds to give one.
             self._next_mm = self._places.start_mm(captured_monotonic_ns)
@@ -172,7 +173,7 @@ class Announcer:
         coil = self._coil if capture.coil is None else capture.coil
         place, recipe = None, self._recipe
         if self._strip is not None and capture.position_mm is None:
-            at_ns = captured_monotonic_ns - _age_ns(capture.captured_ns)
+            at_ns = captured_monotonic_ns - _age_ns(capture.captured_ns, now_ns)
             length_mm = self._height * self._mm_per_px
             position_mm, place, of_book, plan = self._strip.place(capture, at_ns, length_mm, position_mm)
             coil, recipe = of_book or coil, plan or recipe

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 import structlog
 
+from inspector.clocks import both_clocks
 from inspector.config.line import LineConfig, SimulatorSettings
 from inspector.config.mill import MillSettings
 from inspector.core.strip.periodic import period_mm
@@ -108,7 +109,8 @@ class MillCamera:
                     late_s=round(late_s, 1),
                 )
             pixels = self._repeated[index % len(self._repeated)] if self._repeated else self._pixels(index)
-            yield Capture(pixels, captured_ns=time.time_ns() - time.monotonic_ns() + monotonic_ns)
+            now_ns, wall_ns = both_clocks()
+            yield Capture(pixels, captured_ns=wall_ns - now_ns + monotonic_ns)
             given += 1
             if given == self._settings.frames:
                 return
