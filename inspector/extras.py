@@ -17,6 +17,7 @@ EXTRAS: Final = {
     "uvicorn": "serve",
     "websockets": "serve",
     "argon2": "serve",
+    "paho": "mqtt",
 }
 """Library → the extra that installs it."""
 

@@ -1,4 +1,4 @@
-"""Where a line's passwords come from, and the one place that hides them in all text for people."""
+"""Reads a line's passwords from their sources, and masks passwords in text."""
 
 import os
 import re
@@ -65,13 +65,14 @@ def has_place(address: str) -> bool:
 
 def with_password(address: str, source: str) -> str:
     """The address with the password from this source filled in. Raises ConfigError."""
-    password = quote(_read(source), safe="")
+    password = quote(read_source(source), safe="")
     if PLACE in address:
         return address.replace(PLACE, password)
     return _AFTER_USER.sub(lambda found: f"{found[1]}:{password}@", address, count=1)
 
 
-def _read(source: str) -> str:
+def read_source(source: str) -> str:
+    """The password of a checked source. Raises ConfigError."""
     kind, _, name = source.partition(":")
     if kind == "env":
         if name not in os.environ:

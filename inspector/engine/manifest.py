@@ -31,6 +31,8 @@ class GoldenTolerance(BaseModel):
     """Least share of pixels with the same thresholded class."""
     mean_score_difference: Annotated[float, Field(ge=0.0, le=255.0)] = 2.0
     """Largest mean absolute difference of the score maps, in steps of 1/255."""
+    frame_score_difference: Annotated[float, Field(ge=0.0, le=255.0)] = 8.0
+    """Largest difference of a frame score, in steps of 1/254."""
 
 
 class Manifest(BaseModel):
@@ -59,6 +61,8 @@ class Manifest(BaseModel):
     """Per defect class, 0..1, chosen on validation: a pixel is that defect where score ≥ threshold."""
     min_area_px: dict[str, Annotated[int, Field(ge=0)]] = {}
     """Per defect class, chosen on validation."""
+    frame_threshold: Unit | None = None
+    """Frame score chosen on validation; None for an engine without the output `frame`."""
     golden: GoldenTolerance = GoldenTolerance()
     versions: dict[str, str] = {}
     """Library, driver and device versions of the build."""
@@ -83,6 +87,11 @@ class Manifest(BaseModel):
             if Path(name).name != name or name == MANIFEST_NAME:
                 raise ValueError(f"files must be plain names inside the folder, got {name!r}")
         return self
+
+    @property
+    def scores_frames(self) -> bool:
+        """Whether the engine has the output `frame`."""
+        return self.frame_threshold is not None
 
     @property
     def map_height(self) -> int:
@@ -138,6 +147,7 @@ class EngineFolder:
             manifest.classes,
             (1.0, *(manifest.thresholds[name] for name in kinds)),
             (0, *(manifest.min_area_px.get(name, 0) for name in kinds)),
+            manifest.frame_threshold,
         )
 
     def path_of(self, name: str) -> Path:

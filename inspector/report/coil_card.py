@@ -1,4 +1,4 @@
-"""The coil's own part of its report: verdict, reasons, plan, roll marks, worst defects."""
+"""The part of a coil's report about the whole coil: verdict, reasons, plan, roll marks, worst defects."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +15,17 @@ from inspector.report.verdict_files import CoilSpan
 from inspector.sinks.coil_results import CoilResult, find_result
 
 WORST: Final = 20
-"""Defects in the table."""
+"""Most defects in the table."""
 
 MOST_BLIND: Final = 12
-"""Uninspected stretches that are named."""
+"""Most uninspected stretches that are listed."""
 
 TONES: Final = {CoilVerdict.RELEASE: "good", CoilVerdict.DOWNGRADE: "warn", CoilVerdict.HOLD: "bad"}
 
 
 @dataclass(frozen=True, slots=True)
 class CoilCard:
-    """What the template shows of one coil."""
+    """Everything the template shows about one coil."""
 
     id: str
     verdict: str
@@ -34,12 +34,12 @@ class CoilCard:
     facts: tuple[tuple[str, str], ...]
     roll_marks: tuple[str, ...]
     defects: tuple[RatedDefect, ...]
-    """The worst ones, the worst first."""
+    """The worst defects, worst first."""
     blind: str
 
 
 def find_coil(folder: Path, config: LoadedConfig | None, coil: str | None) -> CoilResult | None:
-    """The newest result of this coil; None for a line without a strip, or a coil that is not judged yet."""
+    """Return the newest result of this coil; None without a `[strip]` table, or if the coil has no verdict yet."""
     if coil is None:
         return None
     if config is None:
@@ -49,17 +49,17 @@ def find_coil(folder: Path, config: LoadedConfig | None, coil: str | None) -> Co
         try:
             config = load_config(resolved)
         except InspectorError:
-            return None  # the report says why the run's config cannot be read, where it shows its rules
+            return None  # the report explains an unreadable config where it shows the rules
     return None if config.line.strip is None else find_result(config.line.strip.folder, coil)
 
 
 def span_of(result: CoilResult) -> CoilSpan:
-    """Where the coil lies."""
+    """Return the coil's stretch of strip."""
     return CoilSpan(result.start_mm, result.end_mm, result.started_ns, result.ended_ns)
 
 
 def coil_card(result: CoilResult) -> CoilCard:
-    """Put the result into words."""
+    """Turn the result into text for the template."""
     facts = [
         ("grade", result.grade or "not stated"),
         ("customer", result.customer or "not stated"),

@@ -55,8 +55,8 @@ def make_app(page: Page) -> FastAPI:
     def static(path: str, request: Request) -> FileResponse:
         name = FILES.get(path)
         if name is None:
-            raise Problem(HTTPStatus.NOT_FOUND, f"{request.url.path}: there is no such page")
-        # The browser asks each time whether its copy is still right: an update must show at once.
+            raise Problem(HTTPStatus.NOT_FOUND, f"{request.url.path}: no such page")
+        # The browser revalidates its copy each time, so that an update shows immediately.
         return FileResponse(STATIC / name, headers={"Cache-Control": "no-cache"})
 
     app.add_middleware(GZipMiddleware, minimum_size=2_000, compresslevel=4)

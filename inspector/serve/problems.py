@@ -38,7 +38,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 
 
 class Problem(Exception):  # noqa: N818  # RFC 9457 calls it so
-    """A request that is refused."""
+    """A refused request."""
 
     def __init__(self, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)

@@ -1,4 +1,4 @@
-"""Reads the records for the page. Nothing here can write: the connection is read-only."""
+"""Reads the records for the page, over a read-only connection."""
 
 import sqlite3
 import urllib.parse
@@ -23,7 +23,7 @@ STATEMENT_S: Final = 10
 """Time-out of a statement on PostgreSQL, seconds."""
 
 MOST_SCANNED: Final = 2_000
-"""Coils looked at for one search."""
+"""Most coils examined for one search."""
 
 MOST_FRAMES: Final = 1_000_000
 """Frames of one coil that a map shows."""
@@ -71,7 +71,7 @@ class Results:
         self._file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
         if self._file is not None:
             self._engine = create_engine("sqlite://", creator=self._open, poolclass=NullPool)
-            # The driver itself would begin no transaction for a read, and so take no snapshot.
+            # For a read, the driver itself would begin no transaction and so take no snapshot.
             event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
         else:
             self._engine = create_engine(parsed, connect_args=_SERVER_OPTIONS, poolclass=NullPool)

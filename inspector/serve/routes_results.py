@@ -97,6 +97,6 @@ def picture(  # the key of a frame
     if not path.is_file():
         raise Problem(
             HTTPStatus.NOT_FOUND,
-            "there is no such picture on this PC: only rejects have one, and old ones are deleted",
+            "no such picture on this PC: only rejects have one, and old ones are deleted",
         )
     return FileResponse(path, headers={"Cache-Control": "private, max-age=3600"})

@@ -1,4 +1,4 @@
-"""The page's own database: accounts, sessions, audit, alarms, events and reviews. Results are never in it."""
+"""The page's own database: accounts, sessions, audit, alarms, events and reviews. It never holds results."""
 
 import os
 import sqlite3
@@ -92,6 +92,14 @@ CREATE TABLE reviews (
 CREATE UNIQUE INDEX one_review_per_sample ON reviews (sample_id) WHERE undone_ns IS NULL;
 """
 
+_ADDED: Final = """
+CREATE TABLE IF NOT EXISTS origins (
+  sample_id INTEGER NOT NULL PRIMARY KEY REFERENCES samples (id) ON DELETE CASCADE,
+  origin TEXT NOT NULL,
+  chance REAL
+)
+"""
+"""Why a frame was kept, and the chance with which a random one was drawn; made in a store of any version."""
 _TABLES_SINCE_2: Final = """
 CREATE TABLE looks (
   began_s INTEGER NOT NULL,
@@ -120,7 +128,7 @@ CREATE TABLE plan_changes (
 
 
 class UnknownError(InputError):
-    """What was asked for is not there."""
+    """The requested object does not exist."""
 
 
 class Store:
@@ -144,6 +152,7 @@ class Store:
                     for statement in tables.split(";\n"):
                         connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {VERSION}")
+                connection.execute(_ADDED)
         except OSError as error:
             raise ConfigError(f"page.folder: {folder}: {error.strerror}: give another folder") from None
 

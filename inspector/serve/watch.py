@@ -23,7 +23,7 @@ from inspector.serve.view import Seen, ViewReader
 from inspector.wire.links import VIEW, endpoint
 
 ASK_EVERY_S: Final = 0.4
-"""How often decide is asked, seconds: a dead one shows within a second."""
+"""How often decide is queried, seconds, so that a dead one shows within a second."""
 
 ANSWER_S: Final = 1.0
 """Longest wait for decide's answer, seconds."""
@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 
 class Watch:
-    """Keeps the newest state of the line; readers take it without a lock, as it is replaced whole."""
+    """Keeps the newest state of the line. It is replaced as a whole, so readers need no lock."""
 
     def __init__(
         self, line: LineConfig, port: int, live: Live, take: Callable[[Seen], None], alarms: Alarms, looks: Looks
@@ -105,17 +105,18 @@ class Watch:
         }
 
     def findings(self) -> list[str]:
-        """Return what is wrong with the line, as `inspector status` says it."""
+        """Return what is wrong with the line, as `inspector status` shows it."""
         if self._error is not None:
             return [self._error]
         return self._status.findings if self._status is not None else []
 
     def _alarming(self) -> list[str]:
-        """Findings that are alarms: not that a line which starts is incomplete, nor that none runs yet."""
+        """Return the findings that are alarms; a line that is starting or has not run yet raises none."""
         status = self._status
         if status is None or (self._error is None and is_starting(status)):
             return []
-        return self.findings()
+        strip = status.line.strip if status.line is not None else None
+        return self.findings() + list(strip.roll_marks if strip is not None else ())
 
     def _run(self) -> None:
         while not self._stopped.wait(ASK_EVERY_S):
@@ -133,7 +134,7 @@ class Watch:
                 self._looks.write()
             except InspectorError as error:
                 if self._troubles.due() is not None:
-                    log.warning("alarms and scores are not written down", error=str(error))
+                    log.warning("alarms and scores cannot be stored", error=str(error))
 
     def _count(self, status: Status) -> None:
         if status.line is not None:

@@ -20,10 +20,10 @@ SPEED_NS: Final = 1_000_000_000
 """Time over which the speed is measured: frames that arrive in a burst must not look like a fast strip."""
 
 STANDSTILL_NS: Final = 500_000_000
-"""A camera without a frame for this long stores that the strip stands."""
+"""Time without a frame after which a camera stores that the strip stands."""
 
 FRESH_NS: Final = 10_000_000_000
-"""An older position says nothing about where the strip is now: it is not moved on."""
+"""An older position is not extrapolated, because it says nothing about the present one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class PlaceFile:
         self._write(Place(position_mm, clock_ns, self._speed))
 
     def stands(self, clock_ns: int) -> None:
-        """No frame came: after STANDSTILL_NS the strip counts as standing where it is."""
+        """Note that no frame came; after STANDSTILL_NS the strip counts as standing."""
         last = self._last
         if last is not None and clock_ns - last.clock_ns >= STANDSTILL_NS:
             self._anchor, self._speed = None, 0.0
@@ -100,6 +100,6 @@ def newest_place(folder: Path, cameras: list[str], now_ns: int) -> Place | None:
             continue
         if len(content) == _LAYOUT.size:
             found.append(Place(*_LAYOUT.unpack(content)))
-    # A later time than now is of before a restart of the PC: the monotonic clock began again.
+    # A time in the future is from before a restart of the PC, which restarted the monotonic clock.
     found = [place for place in found if place.clock_ns <= now_ns]
     return max(found, key=lambda place: place.clock_ns, default=None)

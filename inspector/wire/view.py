@@ -96,4 +96,4 @@ def _keys(path: Path) -> tuple[bytes, bytes | None]:
     try:
         return load_certificate(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no key of `inspector keys`: {error}") from None
+        raise InputError(f"{path}: not a key made by `inspector keys`: {error}") from None

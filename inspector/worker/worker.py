@@ -19,7 +19,16 @@ from inspector.repeated import Repeated
 from inspector.runtime.notify import TURN_MS, Pulse
 from inspector.runtime.sending import send
 from inspector.runtime.stop import StopRequest
-from inspector.values import Code, Frame, Inspection, Pixels, Segmentation, Uninspected, Working
+from inspector.values import (
+    UNSOUND_FRAME_SCORE,
+    Code,
+    Frame,
+    Inspection,
+    Pixels,
+    Segmentation,
+    Uninspected,
+    Working,
+)
 from inspector.wire.messages import Filter, Result, encode_results
 from inspector.wire.pixel_ring import page_aligned
 from inspector.worker.intake import Intake
@@ -30,9 +39,13 @@ DEADLINE_MARGIN: Final = 0.1
 
 OVERDUE: Final = Uninspected(Code.OVERDUE, "answered after its deadline")
 
+NO_FRAME_SCORE: Final = Uninspected(Code.ENGINE_FAILED, "engine failed: its score of the frame is not a number")
+
 IDLE_NS: Final = 500_000_000
 """A worker without frames that has sent nothing for this long sends an empty message, ns: a strip that stands must
 not hide a worker that is gone."""
+
+NO_KIND: Final = Uninspected(Code.ENGINE_FAILED, "engine failed: its map of kinds has numbers that are no kind")
 
 TOO_LATE: Final = Uninspected(Code.SHED, "shed: too old to be inspected before its deadline")
 
@@ -270,24 +283,32 @@ class Worker:
             self._settle(held, submitted_ns, fault)
             return
         kind, score = answer.kind[index], answer.score[index]
+        frame_score = None if answer.frame is None else int(answer.frame[index])
         if tiled is None or held.tile is None:
-            self._settle(held, submitted_ns, (kind, score))
+            self._settle(held, submitted_ns, (kind, score), frame_score)
             return
-        joined = tiled.add(held.tile, kind, score)
+        joined = tiled.add(held.tile, kind, score, frame_score)
         if joined is not None:
-            self._settle(held, tiled.submitted_ns or submitted_ns, joined)
+            self._settle(held, tiled.submitted_ns or submitted_ns, joined, tiled.frame_score)
 
-    def _settle(self, held: PendingFrame, submitted_ns: int, found: Maps | Uninspected) -> None:
-        """Report a frame's maps, or why there are none."""
+    def _settle(
+        self, held: PendingFrame, submitted_ns: int, found: Maps | Uninspected, frame_score: int | None = None
+    ) -> None:
+        """Report a frame's maps and frame score, or why there are none."""
         times = (held.received_ns, submitted_ns, time.monotonic_ns())
         if held.tiled is not None:
             held.tiled.settled = True
+        if frame_score == UNSOUND_FRAME_SCORE:
+            found = NO_FRAME_SCORE
         if isinstance(found, Uninspected):
             self._report(held, Inspection(self._engine, *times, fault=found))
             return
         maps = pixels = None
         kind, score = found
         if held.view or score.max() >= self._clean.lowest_step:
+            if not 1 <= kind.min() <= kind.max() < len(self._classes.names):
+                self._report(held, Inspection(self._engine, *times, fault=NO_KIND))
+                return
             maps = Segmentation(kind, score, self._stride)
             # A copy, because the slot may be reused before the result is sent.
             pixels = held.frame.pixels.copy()
@@ -295,7 +316,7 @@ class Worker:
             # Ingest may have overwritten the slot while the engine worked.
             self._report(held, Inspection(self._engine, *times, fault=OVERDUE))
         else:
-            self._report(held, Inspection(self._engine, *times, maps, pixels))
+            self._report(held, Inspection(self._engine, *times, maps, pixels, frame_score=frame_score))
 
     def _report(self, held: PendingFrame, inspection: Inspection) -> None:
         if not self._gathered:

@@ -64,6 +64,8 @@ def test_what_speaks_to_a_plc_or_to_prometheus_is_loaded_only_where_it_is_asked_
         "fastapi",
         "uvicorn",
         "argon2",
+        "paho",
+        "asyncua",
     ],
 )
 def test_help_works_without(missing: str) -> None:

@@ -1,6 +1,6 @@
 """What the operator's page costs the line, whether its memory grows, and how fast it opens.
 
-python -m tests.benchmarks.page cost [ROUNDS [SECONDS]]     the same run with and without ten open pages, by turns
+python -m tests.benchmarks.page cost [ROUNDS [SECONDS]]     the same run with and without ten open pages, in turns
 python -m tests.benchmarks.page soak [MINUTES]              memory of the server and of a browser while a line runs
 python -m tests.benchmarks.page coil                        a coil of 20,000 frames and 5,000 defects in a browser
 """

@@ -160,7 +160,7 @@ def test_the_state_is_what_inspector_status_says(page: PageUnderTest, admin: htt
 
 
 def test_coils_can_be_searched_and_opened(page: PageUnderTest, admin: httpx.Client) -> None:
-    """By part of the name, by kind and by time; map and defects hold what the summary counts."""
+    """Search by part of the name, kind and time; map and defects agree with the summary."""
     coil = page.wait_for_reject(admin)
     name = coil["coil"]
     found = admin.get("/api/coils", params={"search": name[-4:].lower()}).json()
@@ -178,7 +178,7 @@ def test_coils_can_be_searched_and_opened(page: PageUnderTest, admin: httpx.Clie
 
 
 def test_a_defect_has_its_pictures(page: PageUnderTest, admin: httpx.Client) -> None:
-    """The frame with outlines as JPEG, the defect without loss as PNG; a picture that is gone is a 404."""
+    """The frame with outlines is a JPEG, the defect a lossless PNG; a deleted picture is a 404."""
     coil = page.wait_for_reject(admin)
     whole = admin.get("/api/coil", params={"run": coil["run"], "coil": coil["coil"]}).json()
     defect = whole["defects"][0]
@@ -193,7 +193,7 @@ def test_a_defect_has_its_pictures(page: PageUnderTest, admin: httpx.Client) -> 
 
 
 def test_a_coil_has_a_report(page: PageUnderTest, admin: httpx.Client) -> None:
-    """The file that `inspector report` writes, to be kept."""
+    """The page serves the file that `inspector report` writes."""
     coil = page.wait_for_reject(admin)
     answer = admin.get("/api/report", params={"run": coil["run"], "coil": coil["coil"]})
     assert answer.status_code == 200, answer.text
@@ -275,7 +275,7 @@ def test_accounts_are_made_and_removed(page: PageUnderTest, admin: httpx.Client)
     """A removed account's session ends at once; nobody removes their own."""
     new = {"name": "lee", "role": "viewer", "password": PASSWORD}
     assert admin.post("/api/accounts", json=new).status_code == 201
-    assert "there is such an account" in problem(admin.post("/api/accounts", json=new), 409)
+    assert "the account exists" in problem(admin.post("/api/accounts", json=new), 409)
     with page.client("lee") as lee:
         assert lee.get("/api/state").status_code == 200
         assert admin.delete("/api/accounts/lee").status_code == 200
@@ -321,13 +321,13 @@ def test_bad_input_is_a_problem_that_says_what_and_where(
 
 
 def test_json_that_is_none_is_a_problem(admin: httpx.Client) -> None:
-    """Nested without an end, which no parser takes."""
+    """Endlessly nested JSON is refused."""
     answer = admin.post("/api/events", content=b"[" * 100_000, headers={"Content-Type": "application/json"})
     assert problem(answer, 400)
 
 
 def test_a_body_has_an_end(admin: httpx.Client) -> None:
-    """With its length said before, and in pieces."""
+    """A body over the limit is refused, with a stated length or in chunks."""
     problem(admin.post("/api/events", content=b" " * 4_100_000, headers={"Content-Type": "application/json"}), 413)
     pieces = (b" " * 100_000 for _ in range(50))
     problem(admin.post("/api/events", content=pieces, headers={"Content-Type": "application/json"}), 413)
@@ -345,7 +345,7 @@ def test_a_body_has_an_end(admin: httpx.Client) -> None:
     ],
 )
 def test_another_site_cannot_act(admin: httpx.Client, headers: dict[str, str], status: int) -> None:
-    """Nor a form, nor another name for this PC, nor a body without an end."""
+    """Neither by a form, nor by another host name, nor by a body without an end."""
     before = len(admin.get("/api/events").json())
     answer = admin.post("/api/events", content=b'{"kind": "note"}', headers=headers)
     assert answer.status_code == status
@@ -402,7 +402,7 @@ def test_without_accounts_this_pc_may_look_and_change_nothing(tmp_path: Path) ->
 
 
 def test_a_damaged_database_is_a_problem(tmp_path: Path) -> None:
-    """Neither a 500 nor the page's end."""
+    """A damaged database gives a problem, not a 500, and the page keeps running."""
     page = PageUnderTest(tmp_path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "records.sqlite").write_bytes(b"no database" * 500)
@@ -505,7 +505,7 @@ def test_a_locked_store_is_a_problem_and_the_page_goes_on(page: PageUnderTest, a
 
 
 def test_what_cannot_start_is_one_clear_line(tmp_path: Path) -> None:
-    """No [health] table; a port in use; a network address without an account; a certificate that is none."""
+    """No [health] table; a port in use; a network address without an account; an invalid certificate."""
     page = PageUnderTest(tmp_path)
     text = page.config.read_text()
 

@@ -86,12 +86,12 @@ class Tab:
         return self.page
 
     def is_well(self) -> None:
-        """Nothing was thrown, logged as an error, refused by the policy, or asked of another server."""
+        """Check that nothing was thrown, logged as an error, refused by the policy, or requested elsewhere."""
         assert self.wrong == []
 
 
 def serious_faults(page: "Page") -> list[str]:
-    """What axe-core finds that keeps people from using the page."""
+    """Return the serious accessibility faults that axe-core finds."""
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(page).response["violations"]
@@ -106,7 +106,7 @@ def serious_faults(page: "Page") -> list[str]:
 def test_a_wrong_password_says_so_and_the_right_one_opens_the_page(
     browser: "Browser", page: PageUnderTest
 ) -> None:
-    """The form stays, the password goes; then the live page comes."""
+    """After a wrong password the form stays without it; the right one opens the live page."""
     with Tab(browser, page) as tab:
         tab.log_in("viewer", "not the password")
         assert "wrong name or password" in (tab.page.text_content("form [role=alert]") or "")

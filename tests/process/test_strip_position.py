@@ -32,7 +32,7 @@ def mill_line(folder: Path, position: str, head: str = "", frames: int = FRAMES)
 
 
 def errors_mm(run: Run, mill: Mill) -> list[float]:
-    """How far each frame's position is from where the strip truly was when it was captured."""
+    """Return the error of each frame's position against the strip's true position at capture."""
     ahead_ns = time.time_ns() - time.monotonic_ns()
     return [each["position_mm"] - mill.position_mm(each["captured_ns"] - ahead_ns) for each in run.verdicts]
 

@@ -1,4 +1,4 @@
-"""Fault injection: the stages of a line as processes of their own, as systemd runs them.
+"""Fault injection: the stages of a line as separate processes, as systemd runs them.
 
 Every frame of the source shows its own number, so that a verdict from another frame's pixels is seen.
 """
@@ -166,7 +166,7 @@ class Stages:
         return sum(json.loads(line)["captured"] for line in lines if '"ingest ended"' in line)
 
     def verdicts(self) -> list[dict[str, Any]]:
-        """All lines of the log; one that is no verdict fails."""
+        """Return all verdicts of the log; an invalid line fails the test."""
         path = self.out / "verdicts.jsonl"
         return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 

@@ -1,4 +1,4 @@
-"""The strip's newest samples, and its place at the time of a frame."""
+"""Finds the strip's position at the time of a frame from the newest samples."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -8,17 +8,17 @@ from inspector.core.strip.odometer import Sample, Speeds
 from inspector.values import Motion, StripPlace
 
 TRACK_SAMPLES: Final = 64
-"""Samples that are handed over: over a second at 20 ms, more than a frame's way through ingest."""
+"""Number of samples passed to ingest: over a second at 20 ms, more than a frame takes through ingest."""
 
 STALE_NS: Final = 1_000_000_000
-"""Longest time that the newest sample is carried on at its speed. Then the place of the strip is not known."""
+"""Longest extrapolation of the newest sample at its speed. After that the position is unknown."""
 
 NOISE_SHARE: Final = 0.05
-"""Overlaps and gaps smaller than this share of a frame are noise of the interpolation."""
+"""Overlaps and gaps below this share of a frame are interpolation noise."""
 
 
 def place_at(samples: Sequence[Sample], clock_ns: int) -> tuple[float, float] | None:
-    """(position mm, speed mm/s) at a time: between two samples, or up to STALE_NS after the last one."""
+    """Return (position mm, speed mm/s) at a time between two samples, or up to STALE_NS after the last one."""
     if not samples:
         return None
     after = bisect_right(samples, clock_ns, key=lambda sample: sample.clock_ns)
@@ -43,15 +43,15 @@ def place_at(samples: Sequence[Sample], clock_ns: int) -> tuple[float, float] | 
 
 
 class Coverage:
-    """Marks what one camera's frames show twice or not at all, in the order of its frames."""
+    """Marks the steel that one camera's frames show twice or miss, in the order of its frames."""
 
     def __init__(self, speeds: Speeds) -> None:
         self._speeds = speeds
         self._seen_mm: float | None = None
-        """End of the steel that frames have shown."""
+        """End of the steel that frames have shown so far."""
 
     def mark(self, position_mm: float, length_mm: float, speed_mm_s: float) -> StripPlace:
-        """The mark of the next frame, whose first row is at `position_mm`."""
+        """Return the mark of the next frame, whose first row is at `position_mm`."""
         seen_mm, end_mm = self._seen_mm, position_mm + length_mm
         overlap_mm = gap_mm = 0.0
         if seen_mm is not None:
@@ -64,6 +64,6 @@ class Coverage:
         return StripPlace(self._speeds.motion(speed_mm_s), round(speed_mm_s, 1), overlap_mm, gap_mm)
 
     def unknown(self) -> StripPlace:
-        """The mark of a frame whose place is counted."""
+        """Return the mark of a frame whose position is counted from frames."""
         self._seen_mm = None
         return StripPlace(Motion.UNKNOWN)

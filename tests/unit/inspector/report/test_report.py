@@ -1,4 +1,4 @@
-"""report.html: what it tells of a run, and that it tells it whatever the run left behind."""
+"""report.html: its content, and that it can be written whatever a run left behind."""
 
 import json
 import time

@@ -215,7 +215,7 @@ def test_no_password_goes_out(tmp_path: Path, address: str) -> None:
 
 
 def test_a_picture_of_a_later_frame_is_not_shown(tmp_path: Path) -> None:
-    """Frame numbers begin anew with an ingest: a picture that a later frame has replaced stays with that one."""
+    """Frame numbers restart with each ingest: a picture of a later frame is not shown for the earlier one."""
     old = verdict(7, [defect("old", 3, 9000, 900.0)])
     new = msgspec.structs.replace(
         verdict(7, [defect("new", 3, 50, 900.0)]), captured_ns=old.captured_ns + 10**12, ingest_epoch=1

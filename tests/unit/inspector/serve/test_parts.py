@@ -10,10 +10,11 @@ import pytest
 
 from inspector.config.page import PageSettings
 from inspector.errors import ConfigError, InputError, WireError, WorkError
-from inspector.serve import review
+from inspector.serve import review, samples
 from inspector.serve.accounts import Accounts, Attempts, Role
 from inspector.serve.alarms import Alarms, acknowledge, past_alarms, shown_alarms
 from inspector.serve.audit import newest
+from inspector.serve.corrections import Choice, export_corrections
 from inspector.serve.frames import outlines
 from inspector.serve.live import Live
 from inspector.serve.samples import keep
@@ -76,7 +77,8 @@ def test_a_review_becomes_a_data_set(store: Store, tmp_path: Path) -> None:
     assert review.undo(store, number, "kim") == undone
     with pytest.raises(InputError, match="kim has reviewed it"):
         review.answer(store, accepted, "reject", None, "lee", "")
-    assert review.export(store, tmp_path / "set") == 3
+    about = export_corrections(store, tmp_path / "set", Choice())
+    assert (about["frames"], about["answers"]) == (3, {"accept": 1, "redraw": 1, "reject": 1})
     import cv2
 
     masks = {
@@ -90,7 +92,17 @@ def test_a_review_becomes_a_data_set(store: Store, tmp_path: Path) -> None:
     lines = (tmp_path / "set" / "reviews.jsonl").read_text().splitlines()
     assert msgspec.json.decode(lines[0])["why"] == "scale"
     with pytest.raises(InputError, match="not empty"):
-        review.export(store, tmp_path / "set")
+        export_corrections(store, tmp_path / "set", Choice())
+
+
+def test_a_full_queue_keeps_what_teaches_most(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random frames and rejects go first, the oldest of them; then the oldest uncertain ones and escapes."""
+    monkeypatch.setattr(samples, "MOST_OPEN", 3)
+    for number, origin in enumerate(("escape", "random", "reject", "shadow", "random", "uncertain", "random")):
+        keep(store, origin, seen(number, captured_ns=number), CLASSES)
+    left = {frame["frame_id"] for frame in review.waiting(store, 10)["frames"]}
+    assert left == {0, 3, 5}
+    assert len(list(store.samples.glob("*.mask.png"))) == 3
 
 
 def test_an_empty_mask_is_no_reject(store: Store) -> None:
@@ -262,7 +274,7 @@ def test_a_reject_keeps_its_picture_and_no_page_no_live_frame() -> None:
 
 
 def test_a_store_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
-    """A file in the way, and a database that is none."""
+    """A file in place of the folder, and a file that is not a database."""
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="give another folder"):
         Store(tmp_path / "file" / "page")

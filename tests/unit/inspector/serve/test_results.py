@@ -183,7 +183,7 @@ def test_nothing_can_be_written(url: str, statement: str) -> None:
 
 
 def test_no_records_and_other_records_are_one_clear_line(tmp_path: Path) -> None:
-    """No file, an empty one, one that is no database, one of a newer inspector."""
+    """No file, an empty one, one that is not a database, one of a newer inspector."""
     import sqlite3
 
     def said(name: str) -> str:

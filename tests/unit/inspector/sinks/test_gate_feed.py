@@ -73,7 +73,7 @@ def outcome(
 
 
 def test_uninspected_is_reject_at_the_gate(desk: Desk) -> None:
-    """There is no third way, and the flag says that nobody has seen the frame."""
+    """The gate gets a reject with a flag that says that the frame was not inspected."""
     desk.give([outcome(0), outcome(1, Decision.REJECT), outcome(2, Decision.UNINSPECTED)])
     records = heard(list(desk.gate.blocks))
     assert [record.action for record in records] == [Action.ACCEPT, Action.REJECT, Action.REJECT]
@@ -218,7 +218,7 @@ def test_a_run_has_another_number_than_the_one_before_it() -> None:
 
 
 def test_verdicts_of_one_camera_do_not_vouch_for_another(desk: Desk) -> None:
-    """One camera silent: its fault is raised, and the other's verdicts move no heartbeat."""
+    """If one camera is silent, its fault is raised, and the other's verdicts do not move the heartbeat."""
     desk.turn(BEAT_NS, silent=True)
     assert desk.gate.blocks[-1].fault == Fault.CAMERA_SILENT
     before = desk.heartbeat
@@ -239,7 +239,7 @@ def test_an_end_in_order_is_told(desk: Desk) -> None:
 
 
 def test_before_any_camera_is_heard_of_the_gate_rejects() -> None:
-    """A start is no promise."""
+    """The gate has a fault until every camera has reported."""
     desk = Desk()
     desk.give([outcome(0)], silent=True)
     assert desk.gate.blocks[-1].fault == Fault.CAMERA_SILENT
@@ -259,7 +259,7 @@ def test_numbers_wrap_without_the_one_that_means_nothing(desk: Desk) -> None:
 
 
 def test_an_ingest_that_starts_again_begins_a_new_run(desk: Desk) -> None:
-    """Its positions begin anew: under the old number a PLC would let steel pass by accepts of other steel."""
+    """Its positions restart: under the old run number a PLC would pass steel by accepts of other steel."""
     desk.give([outcome(5, epoch=1), outcome(5, camera="bottom", epoch=1)])
     run = desk.gate.blocks[-1].run
     desk.give(
@@ -300,7 +300,7 @@ def test_a_verdict_behind_its_camera_is_missed(desk: Desk) -> None:
 
 
 def test_a_refused_message_is_a_fault(desk: Desk) -> None:
-    """Frames that it told of may never get a verdict."""
+    """Frames in the refused message may never get a verdict."""
     desk.feed.turn([], pending=0, silent=False, refused=True)
     assert desk.gate.blocks[-1].fault == Fault.REFUSED
     desk.turn()

@@ -120,7 +120,7 @@ def test_kinds_differ_by_their_dashes(kind: int, columns: int) -> None:
 
 
 def test_numbers_go_by_size_and_cover_nothing() -> None:
-    """Each of the largest defects has a tag of its own near it; defects and outlines stay as they are."""
+    """Each of the largest defects has a tag near it, which covers no defect or outline."""
     sizes = [(20, 9), (60, 40), (30, 30), (8, 8)]
     defects = tuple(defect(n, 1 + n, (100 + 350 * n, 90, *size)) for n, size in enumerate(sizes))
     assert by_size(defects) == [1, 2, 0, 3]
@@ -145,7 +145,7 @@ def test_a_peppered_frame_has_few_numbers() -> None:
 
 
 def test_a_picture_tells_when_it_was_captured(tmp_path: Path) -> None:
-    """A picture names its frame's time of capture, so that a later one with its name is not taken for it."""
+    """A picture stores its frame's capture time, so that it is not confused with a later one of that name."""
     pixels = steel(32, 48)
     sink = RejectPictures(tmp_path)
     late = msgspec.structs.replace(reject("cam", 1, ()), captured_ns=1_764_000_000_123_456_789)

@@ -86,7 +86,7 @@ def test_a_run_keeps_one_file(tmp_path: Path) -> None:
 
 
 def test_the_last_frame_of_each_camera_is_found_behind_a_new_file(tmp_path: Path) -> None:
-    """A restart just after a file was moved aside owes no frame twice."""
+    """A restart just after a rotation gives no frame a second verdict."""
     log = VerdictLog(tmp_path, Rotation(file_bytes=500, keep=100))
     write(log, 7, camera="side")
     write(log, *range(4))

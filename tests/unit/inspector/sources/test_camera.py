@@ -151,7 +151,7 @@ def test_a_camera_that_hangs_is_said_while_it_hangs_and_does_not_block_the_stop(
 
 
 def test_a_camera_that_changes_the_size_of_its_frames_is_not_cut_to_the_old_size() -> None:
-    """Whoever takes the frames sees what the camera really sends: an engine refuses another size by name."""
+    """The frames keep the size that the camera really sends, and the engine refuses another size."""
     with camera_server() as server:
         url = f"http://127.0.0.1:{server.server_address[1]}/"
         with CameraSource(url, frames_per_second=RATE) as source:
@@ -166,7 +166,7 @@ def test_a_camera_that_changes_the_size_of_its_frames_is_not_cut_to_the_old_size
 
 
 def test_a_frame_that_was_damaged_on_the_way_is_lost_and_the_next_is_not() -> None:
-    """Half a JPEG is no steel; the camera goes on."""
+    """A truncated JPEG is a fault, and the next frame is inspected."""
     whole = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (64, 160), np.uint8))[1].tobytes()
     with camera_server() as server:
         server.jpeg = whole

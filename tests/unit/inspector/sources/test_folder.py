@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
     ],
 )
 def test_the_order_is_natural_whatever_else_lies_there(tmp_path: Path, order: list[str]) -> None:
-    """Numbers count by value, decimals and dates too, beside names of other patterns; hashes are no numbers."""
+    """Numbers compare by value, also decimals and dates, beside other names; hashes compare as text."""
     for number, name in enumerate(order[::2] + order[1::2]):
         save(tmp_path / name, make_frame(number))
     with FolderSource(tmp_path) as source:
@@ -156,7 +156,7 @@ def test_hidden_files_are_no_frames_and_what_is_left_out_is_said(tmp_path: Path)
 
 
 def test_one_image_and_a_pattern_are_sources(tmp_path: Path) -> None:
-    """As they are given on the command line; brackets in a name are no pattern."""
+    """As given on the command line; brackets in a name are not a pattern."""
     for name in ("a[1].png", "a1.png", "b1.png", "b2.png"):
         save(tmp_path / name, make_frame(1))
     for given, names in {

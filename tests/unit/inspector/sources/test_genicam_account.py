@@ -140,7 +140,7 @@ def test_a_thread_that_is_late_does_not_shift_a_camera_that_is_back() -> None:
 
 
 def test_ids_that_are_restarted_do_not_cost_a_coil() -> None:
-    """A jump that no time explains is no loss of 60,000 frames."""
+    """A jump of the ids that the time does not explain is not a loss of 60 000 frames."""
     strip = Strip()
     strip.put(grab(9000, 10.00), 10.00)
     strip.put(grab(3, 10.01, pixel=1), 10.01)

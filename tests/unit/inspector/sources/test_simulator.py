@@ -54,7 +54,7 @@ def test_any_frame_size(size: tuple[int, int]) -> None:
 
 
 def test_coils_change_after_their_length() -> None:
-    """Each coil has `coil_frames` frames and a name of its own."""
+    """Each coil has `coil_frames` frames and a different name."""
     coils = [frame.coil for frame in frames(9, coil_frames=3)]
     assert coils == [coils[0]] * 3 + [coils[3]] * 3 + [coils[6]] * 3
     assert len(set(coils)) == 3

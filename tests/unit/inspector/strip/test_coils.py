@@ -171,7 +171,7 @@ def registers(counter: int, coil: str) -> bytes:
 
 
 def test_registers_start_and_end_coils_once(made: Any) -> None:
-    """A PLC writes its registers one by one: what is there only once is not taken."""
+    """A PLC writes its registers one by one, so content that was read only once is ignored."""
     desk, _, place, _ = made
     settings = CoilRegisters.model_validate(
         {

@@ -24,7 +24,7 @@ TELEGRAMS = {
 
 
 class Results:
-    """Two results that nobody has."""
+    """Two results that were not sent."""
 
     def __init__(self) -> None:
         self.due = [1, 2]

@@ -1,4 +1,4 @@
-"""The odometer and the track, held against a simulated mill without clocks or sockets."""
+"""The odometer and the track against a simulated mill, without clocks or sockets."""
 
 from bisect import bisect_right
 from typing import Any

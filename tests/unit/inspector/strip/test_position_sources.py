@@ -54,7 +54,7 @@ def test_a_datagram_is_a_reading(sent: Any, count: Any, speed: Any) -> None:
 
 
 def test_lines_over_tcp_may_arrive_in_pieces_and_the_server_may_go() -> None:
-    """Half a line is kept for its other half; a closed connection is one reason."""
+    """A partial line is kept until the rest arrives; a closed connection gives one reason."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         source = TextSource(
@@ -110,7 +110,7 @@ class NoNumbers:
 
 
 def test_what_is_no_number_is_left_out(tmp_path: Any) -> None:
-    """It must not make the position one for ever."""
+    """NaN must not stay in the position."""
     thread = PositionThread(NoNumbers(), Odometer(Scale(), Speeds()), TrackWriter(tmp_path), "test")
     thread.start()
     until_s = time.monotonic() + 10
@@ -123,7 +123,7 @@ def test_what_is_no_number_is_left_out(tmp_path: Any) -> None:
 
 
 def test_a_plc_that_goes_away_is_asked_again(tmp_path: Any) -> None:
-    """The track stands still while it is away, and goes on with its counter when it is back."""
+    """The track stands still while the PLC is away, and continues with its counter afterwards."""
     mill = Mill(tmp_path, ((0.0, 5.0),))
     settings = ModbusPosition(
         type="modbus", host="127.0.0.1", port=mill.port, counter_register=COUNTER, speed_register=SPEED
@@ -159,7 +159,7 @@ def test_a_plc_that_goes_away_is_asked_again(tmp_path: Any) -> None:
 
 
 def test_a_real_plc_whose_encoder_jumps_and_freezes(tmp_path: Any) -> None:
-    """At 5 m/s the counter freezes for 1.5 s, then is set back: one line each, and the strip goes on."""
+    """At 5 m/s the counter freezes for 1.5 s, then is set back: one line each, and the position continues."""
     faults = [
         {"kind": "freeze", "from_s": 1.0, "to_s": 2.5},
         {"kind": "jump", "from_s": 3.5, "to_s": 0.0, "counts": 900_000},

@@ -351,7 +351,7 @@ def test_the_writer_sweeps_between_its_batches(tmp_path: Path) -> None:
 
 
 def held(archive: Archive, *moments: Now, days: float = 1.5) -> list[str]:
-    """Sweep at each of these moments, each time in a process of its own; returns what was logged as an error."""
+    """Sweep at each of these moments, each time in a separate process; returns the logged errors."""
     with capture_logs() as logs:
         for moment in moments:
             archive.sweep(days=days, now=moment)
@@ -518,7 +518,7 @@ def pictures_of(folder: Path, names: list[str], days: int) -> None:
 
 
 def test_a_later_ingest_keeps_no_picture_of_an_earlier_one(archive: Archive) -> None:
-    """Frame 0 of both is a reject; each has a picture of its own name, and goes with its own record."""
+    """Frame 0 of both is a reject; each has a picture with a different name, which is deleted with its record."""
     epochs = (7_000_000_000, 8_000_000_000)
     names = [picture_name("top", 0, epoch) for epoch in epochs]
     again = RunOnRecord(archive.run.folder)

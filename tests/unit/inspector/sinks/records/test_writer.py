@@ -132,7 +132,7 @@ def test_what_the_full_queue_drops_is_counted_and_said_once_a_minute(
 
 
 def test_a_database_that_was_deleted_is_made_anew(run: RunOnRecord) -> None:
-    """SQLite would go on writing into the file that has no name any more; the log has what the file held."""
+    """SQLite would keep writing to the deleted file; the new one is filled from the log."""
     run.write(verdict(0, defect("top-0-1")))
     run.settle()
     with capture_logs() as logs:
@@ -286,7 +286,7 @@ def test_a_second_verdict_for_one_frame_is_counted_and_said(run: RunOnRecord, at
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_frames_that_nothing_tells_apart_are_counted(run: RunOnRecord, at_once: bool) -> None:
-    """From a version that knows no ingests: neither ingest nor capture time. They are not taken for one frame."""
+    """Verdicts of a version without ingests, with neither ingest nor capture time, do not count as one frame."""
     lost = verdict(3, captured_ns=0, decision=Decision.UNINSPECTED, reasons=("lost with decide",), stage_ms={})
     run.write(lost)
     if not at_once:

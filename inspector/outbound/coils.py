@@ -1,0 +1,49 @@
+"""Results of coils by number, from the strip's folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from inspector.outbound.stream import COILS, Step
+from inspector.sinks.coil_results import RESULTS_FOLDER, read_result
+
+log = structlog.get_logger()
+
+
+class Coils:
+    """The coils that the strip process has judged; it judges them in the order of their numbers."""
+
+    name = COILS
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / RESULTS_FOLDER
+        self._number = 0
+
+    def seek(self, position: Any) -> None:
+        """Go behind the coil with this number."""
+        if position is None:
+            self._number = max(self._numbers(), default=0)
+        else:
+            self._number = msgspec.convert(position, int)
+
+    def position(self) -> Any:
+        """Number of the last coil that was read."""
+        return self._number
+
+    def read(self, most: int) -> Sequence[Step]:
+        """Return coils that have been judged since. Raises OSError."""
+        steps: list[Step] = []
+        for number in sorted(each for each in self._numbers() if each > self._number)[:most]:
+            path = self._folder / f"{number:06d}.json"
+            try:
+                steps.append(Step(self.name, number, read_result(path)))
+            except msgspec.DecodeError as error:
+                log.error("a coil's result is damaged and not sent", path=str(path), error=str(error))
+            self._number = number
+        return steps
+
+    def _numbers(self) -> list[int]:
+        return [int(path.stem) for path in self._folder.glob("[0-9]*.json")]
