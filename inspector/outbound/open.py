@@ -12,7 +12,7 @@ from inspector.outbound.stream import Stream
 
 
 def open_feed(config: LoadedConfig, folder: Path, stack: ExitStack) -> Feed:
-    """Open what the line tells, with the position in `folder`; `stack` closes it. Raises InputError, OSError."""
+    """Open all streams of the line, which `stack` closes; `folder` has the cursor. Raises InputError, OSError."""
     line = config.line
     frames = Frames(line.sinks.out)
     stack.callback(frames.close)
@@ -24,5 +24,5 @@ def open_feed(config: LoadedConfig, folder: Path, stack: ExitStack) -> Feed:
         stack.callback(health.stop)
     if line.strip is not None:
         streams.append(Coils(line.strip.folder))
-    # The frames last: a long way to catch up does not hold back the others.
+    # Frames come last: a long backlog of theirs must not delay the others.
     return Feed(folder, [*streams, frames])
