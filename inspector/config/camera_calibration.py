@@ -16,7 +16,7 @@ Gain = Annotated[float, msgspec.Meta(ge=1 / MOST_GAIN, le=MOST_GAIN)]
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the file holds."""
+    """Content of the file."""
 
     format: Literal["strip-inspector camera calibration 1"]
     camera: str
@@ -27,10 +27,10 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Factor of each column; None leaves the brightness as it is."""
     lens: Lens | None = None
     made_from: tuple[str, ...] = ()
-    """What it was measured on, for people."""
+    """The source that it was measured on, for people."""
 
     def optics(self) -> Optics:
-        """What corrects this camera's pictures."""
+        """Return the correction of this camera's pictures."""
         gain = None if self.gain is None else np.array(self.gain, np.float32)
         return Optics(self.height, self.width, gain, self.lens)
 

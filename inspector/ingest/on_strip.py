@@ -1,4 +1,4 @@
-"""Where one camera's frames lie on the strip: position, coil, plan, and the strip's edges."""
+"""Places one camera's frames on the strip: position, coil, plan, and the strip's edges."""
 
 from inspector.config.camera_calibration import load_calibration
 from inspector.config.line import LineConfig, LoadedConfig
@@ -41,6 +41,6 @@ def open_on_strip(config: LoadedConfig, camera: str, mm_per_px_across: float) ->
 
 
 def open_optics(line: LineConfig, camera: str) -> Optics | None:
-    """What corrects the camera's pictures; None without a calibration. Raises ConfigError."""
+    """Return the correction of the camera's pictures; None without a calibration. Raises ConfigError."""
     file = None if line.strip is None else line.strip.camera(camera).calibration
     return None if file is None else load_calibration(file, camera).optics()

@@ -52,7 +52,7 @@ def main(config: LoadedConfig) -> None:
         health = open_health(config, settings.folder, stack)
         feed = open_feed(config, settings.folder, stack, health)
         publisher = Publisher(settings, config.line.name, feed)
-        publisher.connect()  # a file that cannot be read ends the start here
+        publisher.connect()  # raises for a file that cannot be read
         notifier = Notifier()
         notifier.tell(**{READY: "1"})
         log.info("mqtt started", broker=settings.address, topic=publisher.topic)
@@ -205,7 +205,7 @@ class Publisher:
         self._waiting.clear()
         self._feed.rewind()
         if why != self._why:
-            log.error("mqtt: not connected, goes on trying", broker=self._settings.address, why=why)
+            log.error("mqtt: not connected, keeps trying", broker=self._settings.address, why=why)
         self._why = why
         self._try_at_s = time.monotonic() + self._pause_s
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)

@@ -1,7 +1,7 @@
 """Places a camera's frames by the encoder counts that they carry, in its ingest.
 
 The strip process follows the counts and says which position a count stands for. From there a frame's own count
-gives its place exactly, without a clock, and it still does while the strip process is away.
+gives its place exactly, without a clock, even while the strip process is away.
 """
 
 import math
@@ -79,7 +79,7 @@ class CarriedCounts:
         return position_mm, speed_mm_s
 
     def _anchor(self, monotonic_ns: int, newest: Sample | None, count: float) -> _Anchor | None:
-        """The strip's newest sample; without a fresh one, the frame before."""
+        """The strip's newest sample; without a fresh one, the previous frame."""
         if newest is None or math.isnan(count):
             return self._last
         if self._last is not None and monotonic_ns - newest.monotonic_ns > STALE_NS:
@@ -87,7 +87,7 @@ class CarriedCounts:
         return _Anchor(newest.monotonic_ns, count, newest.position_mm, newest.speed_mm_s)
 
     def _speed(self, monotonic_ns: int, position_mm: float, anchor: _Anchor) -> float:
-        """The strip process's, which is fitted over several readings; without it, over the frames themselves."""
+        """The strip process's speed, which is fitted over several readings; without it, that of the frames."""
         if anchor is not self._last or self._before is None:
             self._before = (monotonic_ns, position_mm)
             return anchor.speed_mm_s

@@ -245,7 +245,7 @@ def test_a_lamp_dimmed_by_a_tenth_is_an_alarm_within_500_frames(
     assert state is not None
     assert dims_at < captured <= dims_at + 500
     assert brightness.change == pytest.approx(-0.1, abs=0.03)
-    assert any("brightness is" in each and "see to lamp" in each for each in state.findings)
+    assert any("brightness is" in each and "check lamp" in each for each in state.findings)
     assert not any(each.alarming for each in state.line.drift if each.figure != "brightness")
     stored = json.loads((tmp_path / "out" / "drift.json").read_text())
     assert set(stored["ranges"]["top"]) >= {"brightness", "contrast", "grain"}
