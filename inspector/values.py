@@ -23,6 +23,20 @@ MAX_SCORE: Final = 255
 """Score maps hold round(255 · (1 − p(normal))) as uint8."""
 
 
+UNSOUND_FRAME_SCORE: Final = 0
+"""Stands for a NaN frame score. Valid ones are 1 to 255."""
+
+
+def frame_step(threshold: float) -> int:
+    """The lowest sound frame score, 1..255, that reaches a threshold of 0..1."""
+    return 1 + round(threshold * (MAX_SCORE - 1))
+
+
+def frame_score_of(step: int) -> float:
+    """A sound frame score as a number from 0 to 1."""
+    return (step - 1) / (MAX_SCORE - 1)
+
+
 def _check_pixels(pixels: Pixels, dimensions: int, what: str) -> None:
     if pixels.dtype != np.uint8 or pixels.ndim != dimensions or pixels.size == 0:
         raise ValueError(
@@ -32,6 +46,13 @@ def _check_pixels(pixels: Pixels, dimensions: int, what: str) -> None:
     if not pixels.flags.c_contiguous:
         raise ValueError(f"{what} must be contiguous")
 
+
+PICTURE_BLOCK: Final = "picture_block"
+"""Among a camera's readings: number of the newest block of pictures. Its means are called picture_block.NAME, with
+the names of PICTURE_FIGURES."""
+PICTURE_FIGURES: Final = ("brightness", "contrast", "grain")
+PICTURE_FRAMES: Final = 50
+"""Pictures in a block."""
 
 LATENCIES: Final = ("transfer", "batch", "engine", "decide", "total")
 """The keys of a verdict's `stage_ms`; each has a histogram and a column."""
@@ -240,6 +261,8 @@ class Inspection(msgspec.Struct, frozen=True):
     pixels: Pixels | None = None
     """uint8 [H, W], with a segmentation."""
     fault: Uninspected | None = None
+    frame_score: int | None = None
+    """The engine's score of the frame as a whole, 1..255; None for an engine without one."""
 
 
 class Defect(msgspec.Struct, frozen=True):
@@ -294,6 +317,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """When the ingest that captured the frame started, monotonic clock, ns; 0 in logs of older versions."""
     codes: tuple[str, ...] = ()
     """One per reason, for programs: a `Code`, "defect" or "too_many_defects"."""
+    frame_score: float | msgspec.UnsetType = msgspec.UNSET
+    """The engine's score of the frame as a whole, 0..1; left out by engines without one."""
     strip: StripPlace | msgspec.UnsetType = msgspec.UNSET
     """Left out on a line without a `[strip]` table."""
 

@@ -118,9 +118,9 @@ class OpenVinoBackend(Backend):
 
     def _check_ports(self, compiled: Any, model_path: Path) -> None:
         names = {name for port in compiled.outputs for name in port.names}
-        if not {"kind", "score"} <= names or "frames" not in compiled.inputs[0].names:
+        if not self.outputs().keys() <= names or "frames" not in compiled.inputs[0].names:
             raise EngineError(
-                f"{model_path}: not an engine model (needs input frames, outputs kind and score): "
+                f"{model_path}: not an engine model (needs input frames, outputs {', '.join(self.outputs())}): "
                 "export and build it again"
             )
 
@@ -132,7 +132,7 @@ class OpenVinoBackend(Backend):
         while (work := self._work.get()) is not None:
             ticket, frames = work
             started = time.perf_counter()
-            kind = score = error = None
+            kind = score = frame = error = None
             try:
                 # Shares the batch's memory without a copy, unless it is read-only, which OpenVINO refuses.
                 shared = np.require(frames, requirements=["C", "W"])
@@ -140,10 +140,12 @@ class OpenVinoBackend(Backend):
                 request.infer()
                 kind = request.get_tensor("kind").data.copy()
                 score = request.get_tensor("score").data.copy()
+                if self.manifest.scores_frames:
+                    frame = request.get_tensor("frame").data.copy()
             except Exception as failure:  # noqa: BLE001  # a thread that died would leave the line waiting for ever
-                kind, score = None, None
+                kind, score, frame = None, None, None
                 error = (str(failure).strip() or type(failure).__name__).splitlines()[-1]
-            self._answer(Answer(ticket, kind, score, (time.perf_counter() - started) * 1e3, error))
+            self._answer(Answer(ticket, kind, score, (time.perf_counter() - started) * 1e3, error, frame))
 
     def _close(self) -> None:
         for _ in self._threads:

@@ -105,7 +105,7 @@ class TensorRtNetwork:
         context.set_device_memory(self._scratch, self._scratch_bytes)
         shape = (frames, self._manifest.height, self._manifest.width)
         taken = context.set_input_shape("frames", shape)
-        for name in ("frames", "kind", "score"):
+        for name in ("frames", "kind", "score", *(("frame",) if self._manifest.scores_frames else ())):
             taken = taken and context.set_tensor_address(name, getattr(buffers, name))
         missing = context.infer_shapes() if taken else ["frames"]
         if missing:
@@ -121,7 +121,12 @@ class TensorRtNetwork:
 def _check_tensors(engine: trt.ICudaEngine, manifest: Manifest, plan: Path) -> None:
     """Check the engine contract: names, types, shapes and batch range."""
     maps = (manifest.map_height, manifest.map_width)
-    wanted = {"frames": (manifest.height, manifest.width), "kind": maps, "score": maps}
+    wanted: dict[str, tuple[int, ...]] = {
+        "frames": (manifest.height, manifest.width),
+        "kind": maps,
+        "score": maps,
+        **({"frame": ()} if manifest.scores_frames else {}),
+    }
     names = {engine.get_tensor_name(index) for index in range(engine.num_io_tensors)}
     wrong = "" if names == set(wanted) else f"its tensors are {', '.join(sorted(names))}"
     for name, size in () if wrong else wanted.items():

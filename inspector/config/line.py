@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -22,9 +22,13 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from inspector.config.buses import MqttSettings
+from inspector.config.archive import ArchiveSettings
+from inspector.config.buses import MqttSettings, OpcuaSettings
+from inspector.config.collect import CollectSettings
+from inspector.config.mill import MillSettings
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
+from inspector.config.report import ReportSettings
 from inspector.config.strip import CameraPosition, StripSettings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.core.tiling import Fit
@@ -45,6 +49,9 @@ _NOT_OF_A_LINE: Final = re.compile(r"CONFIG|LOG_LEVEL|TEST_\w+")
 """Variables with the prefix that are not keys of a line: the config's path, the log level, the project's tests."""
 
 _WHITE_16_BIT: Final = 65_535
+
+Beside = TypeVar("Beside", MqttSettings, OpcuaSettings, ArchiveSettings)
+"""Settings of a process beside the line, with a folder of its own."""
 
 Positive = Annotated[float, Field(gt=0.0)]
 
@@ -408,6 +415,9 @@ class HealthSettings(BaseModel):
 
     model_config = _STRICT
     port: Annotated[int, Field(ge=1, le=65535)]
+    drift_frames: Annotated[int, Field(ge=0, le=100_000_000)] = 50_000
+    """Frames of the commissioning window, with which brightness, texture, scores and class rates are compared; 0
+    compares nothing."""
 
 
 def default_links() -> Path:
@@ -451,9 +461,18 @@ class LineConfig(BaseSettings):
     """The health server; None starts none. A replay never has one."""
     strip: StripSettings | None = None
     """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
+    report: ReportSettings = ReportSettings()
+    mill: MillSettings | None = None
+    """A simulated mill: simulated cameras follow its strip."""
     page: PageSettings = PageSettings()
+    collect: CollectSettings = CollectSettings()
+    """What the page keeps for review."""
+    archive: ArchiveSettings | None = None
+    """All frames by coil; None keeps none. A replay never has one."""
     mqtt: MqttSettings | None = None
     """The broker of `inspector mqtt`."""
+    opcua: OpcuaSettings | None = None
+    """The server of `inspector opcua`."""
     links: Path = Field(default_factory=default_links)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; created for its owner only."""
     replay: bool = False
@@ -523,6 +542,19 @@ class LineConfig(BaseSettings):
             raise ValueError(
                 f"strip.position.camera: the frames of cameras.{position.camera} carry no count: a source of type "
                 f"genicam or python can, {source.type} cannot"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_mill(self) -> "LineConfig":
+        position = None if self.strip is None else self.strip.position
+        if self.mill is None and position is not None and position.type == "mill":
+            raise ValueError("strip.position.type: mill is the simulated one of a [mill] table: there is none")
+        roll = None if self.mill is None else self.mill.marked_roll
+        known = [] if self.strip is None else [each.name for each in self.strip.rolls]
+        if roll is not None and roll not in known:
+            raise ValueError(
+                f"mill.marked_roll: no roll {roll!r} in strip.rolls; there is {', '.join(known) or 'none'}"
             )
         return self
 
@@ -642,8 +674,8 @@ def _absolute_source(source: SourceSettings, base: Path) -> SourceSettings:
     return source.model_copy(update={"path": base / source.path})
 
 
-def _absolute_bus(bus: MqttSettings, name: str, base: Path, out: Path) -> MqttSettings:
-    """The settings of a bus with absolute paths."""
+def _with_folder(bus: Beside, name: str, base: Path, out: Path) -> Beside:
+    """The settings of a process beside the line, with absolute paths."""
     paths = {
         key: base / value
         for key in type(bus).model_fields
@@ -671,7 +703,9 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
             "strip": line.strip and line.strip.absolute(base),
             "links": base / line.links,
             "view": line.view.model_copy(update={"keys": line.view.keys and base / line.view.keys}),
-            "mqtt": line.mqtt and _absolute_bus(line.mqtt, "mqtt", base, base / line.sinks.out),
+            "archive": line.archive and _with_folder(line.archive, "archive", base, base / line.sinks.out),
+            "mqtt": line.mqtt and _with_folder(line.mqtt, "mqtt", base, base / line.sinks.out),
+            "opcua": line.opcua and _with_folder(line.opcua, "opcua", base, base / line.sinks.out),
             "page": line.page.model_copy(
                 update={
                     "folder": base / (line.page.folder or base / line.sinks.out / "page"),

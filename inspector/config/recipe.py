@@ -11,6 +11,7 @@ from inspector.core.picture import LEARN_FRAMES, PictureCheck
 from inspector.core.rules import PLAIN, BoundRecipe, EngineClasses, Seen, score_thresholds
 from inspector.core.strip.quality import ANY, CoilRule, CoilRules, CoilVerdict, Zone
 from inspector.errors import ConfigError
+from inspector.values import frame_step
 
 MmPerPx = Annotated[float, Field(ge=1e-4, le=1000.0)]
 """From a microscope's scale to a satellite's: a value outside is a typing error."""
@@ -66,6 +67,8 @@ class PictureRules(BaseModel):
     """Mean difference of neighbouring pixels ÷ mean grey."""
     min_sharpness: Share | None = None
     """Grain ÷ contrast."""
+    min_detail: Share | None = None
+    """Share of the contrast beyond one pixel that is there at 2 px; noise does not raise it."""
     max_equal_pictures: Annotated[int, Field(ge=1)] | None = None
     """Pictures in a row that may be equal in every pixel, including the first."""
 
@@ -169,6 +172,8 @@ class Recipe(BaseModel):
     name: Annotated[str, Field(min_length=1)]
     mm_per_px_across: MmPerPx
     mm_per_px_along: MmPerPx
+    frame_score: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Defects reject a frame only where the engine's frame score reaches this; None asks for none."""
     classes: Annotated[dict[str, ClassRule], Field(min_length=1)]
     picture: PictureRules = PictureRules()
     coil: CoilSettings = CoilSettings()
@@ -206,6 +211,11 @@ class LoadedRecipe:
             for name in classes
             if name not in recipe.classes
         ]
+        if recipe.frame_score is not None and engine.frame_threshold is None:
+            wrong.append(
+                f"frame_score: the engine {engine.engine} does not score frames: remove the line, or take "
+                "an engine that does (its manifest has frame_threshold)"
+            )
         if wrong:
             raise ConfigError(f"{self.path}: {'; '.join(wrong)}")
         across, along = recipe.mm_per_px_across, recipe.mm_per_px_along
@@ -227,6 +237,7 @@ class LoadedRecipe:
             mirrored=seen.mirrored,
             min_length_mm=(0.0, *(recipe.classes[name].min_length_mm for name in classes)),
             min_width_mm=(0.0, *(recipe.classes[name].min_width_mm for name in classes)),
+            frame_step=None if recipe.frame_score is None else frame_step(recipe.frame_score),
         )
 
 

@@ -82,7 +82,22 @@ class CameraPosition(BaseModel):
         return Scale(self.mm_per_count, self.counter_range)
 
 
-PositionSettings = Annotated[ModbusPosition | TextPosition | CameraPosition, Field(discriminator="type")]
+class MillPosition(BaseModel):
+    """The encoder of the simulated mill, `[mill]`."""
+
+    model_config = STRICT
+    type: Literal["mill"]
+    mm_per_count: Positive = 0.1
+    interval_ms: Positive = 20.0
+
+    def scale(self) -> Scale:
+        """How the counter counts."""
+        return Scale(self.mm_per_count, 2.0**32)
+
+
+PositionSettings = Annotated[
+    ModbusPosition | TextPosition | CameraPosition | MillPosition, Field(discriminator="type")
+]
 
 
 class RollSettings(BaseModel):
@@ -160,6 +175,8 @@ class StripSettings(BaseModel):
     rolls: tuple[RollSettings, ...] = ()
     roll_tolerance: Annotated[float, Field(gt=0.0, le=0.1)] = 0.01
     """Share by which a roll's period may differ from its table, because rolls are reground."""
+    roll_alarm_turns: Annotated[int, Field(ge=3, le=1000)] = 3
+    """Turns on which a roll mark must be seen to raise an alarm; 3 is the fewest that show a mark at all."""
 
     @model_validator(mode="after")
     def _speeds_in_order(self) -> Self:

@@ -35,20 +35,24 @@ def judge(
     recipe: BoundRecipe,
     crowded: Mapping[int, int] = NOT_CROWDED,
     edges_mm: tuple[float, float] | None = None,
+    frame_score: int | None = None,
 ) -> Judgement:
     """Judge one inspected frame.
+
+    Where the recipe has a frame threshold, defects of a frame whose score is below it are only recorded.
 
     A defect counts once its area over all frames so far reaches the minimum of its class. So a scratch that
     crosses a border is judged as a whole, from the frame in which it is large enough. `crowded` is
     `Components.crowded`: too many regions of a rejected class reject the frame by themselves. `edges_mm` are the
     strip's edges in this frame.
     """
+    may_reject = recipe.frame_step is None or frame_score is None or frame_score >= recipe.frame_step
     mm2_per_px = recipe.mm_per_px_across * recipe.mm_per_px_along
     defects: list[Defect] = []
     reasons: list[str] = []
     codes: list[str] = []
     for kind, count in crowded.items():
-        if recipe.rejects[kind]:
+        if recipe.rejects[kind] and may_reject:
             reasons.append(
                 f"over {MAX_COMPONENTS} defects: {thousands(count)} {recipe.names[kind]}, the largest are listed"
             )
@@ -56,7 +60,7 @@ def judge(
     for part in parts:
         component = part.component
         total_mm2 = part.area_so_far_px * mm2_per_px
-        least_mm2 = min(recipe.min_area_mm2[kind] for kind in component.joined or (component.kind,))
+        least_mm2 = min(recipe.min_area_mm2[kind] for kind in part.kinds)
         if total_mm2 < least_mm2 or _too_small(part, recipe):
             continue
         defect = Defect(
@@ -72,7 +76,7 @@ def judge(
             edge_mm=msgspec.UNSET if edges_mm is None else _to_edge_mm(component.box, recipe, edges_mm),
         )
         defects.append(defect)
-        if recipe.rejects[component.kind]:
+        if recipe.rejects[component.kind] and may_reject:
             reasons.append(_reason(defect, part, total_mm2, least_mm2))
             codes.append(DEFECT)
     decision = Decision.REJECT if reasons else Decision.ACCEPT

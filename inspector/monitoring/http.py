@@ -18,6 +18,7 @@ from inspector.extras import needs_extra
 from inspector.monitoring.http_request import Refused, Request
 from inspector.monitoring.local_server import TEXT, Answer, LocalServer
 from inspector.monitoring.state import LineState, findings
+from inspector.monitoring.strip_file import read_strip_state
 
 DISK_LOOK_S: Final = 2.0
 """How often to read the free disk space, seconds. A thread does it, so a hung disk delays no response."""
@@ -29,10 +30,12 @@ DISK_STALE_S: Final = 10.0
 class HealthServer:
     """Answers monitoring programs and `inspector status`."""
 
-    def __init__(self, settings: HealthSettings, out: Path) -> None:
+    def __init__(self, settings: HealthSettings, out: Path, strip_folder: Path | None = None) -> None:
+        """`out` is where the results go. `strip_folder` is where a strip process reports."""
         with needs_extra("/metrics"):
             import prometheus_client  # noqa: F401  # fail now if it is missing, not at the first scrape
         self._disk = _DiskSpace(out)
+        self._strip_folder = strip_folder
         self.state: LineState | None = None
         """The newest snapshot; replaced as a whole, so a reader needs no lock."""
         self._server = LocalServer(settings.port, "health.port", self._answer)
@@ -52,22 +55,29 @@ class HealthServer:
         """The response to a path; raises Refused for an unknown path."""
         match request.path:
             case "/healthz":
-                wrong = findings(self.state, time.monotonic_ns())
+                wrong = findings(self._state(), time.monotonic_ns())
                 code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
                 return Answer(code, TEXT, ("\n".join(wrong or ["ok"]) + "\n").encode())
             case "/metrics":
                 from inspector.monitoring.prometheus import CONTENT_TYPE, exposition
 
-                content = exposition(self.state, time.monotonic_ns(), self.disk_free_bytes())
+                content = exposition(self._state(), time.monotonic_ns(), self.disk_free_bytes())
                 return Answer(HTTPStatus.OK, CONTENT_TYPE, content)
             case "/status":
                 return Answer(HTTPStatus.OK, "application/json", msgspec.json.encode(self.status()))
             case _:
                 raise Refused(HTTPStatus.NOT_FOUND, "there is /healthz, /metrics and /status")
 
+    def _state(self) -> LineState | None:
+        """The newest snapshot, with what the strip process says now. decide itself needs nothing of it."""
+        if self.state is None or self._strip_folder is None:
+            return self.state
+        strip = read_strip_state(self._strip_folder)
+        return msgspec.structs.replace(self.state, has_strip=True, strip=strip)
+
     def status(self) -> dict[str, Any]:
         """The newest snapshot, with findings, age and free space as of now."""
-        state, now_ns = self.state, time.monotonic_ns()
+        state, now_ns = self._state(), time.monotonic_ns()
         wrong = findings(state, now_ns)
         return {
             "healthy": not wrong,

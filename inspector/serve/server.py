@@ -13,6 +13,7 @@ import uvicorn
 
 from inspector.config.line import LoadedConfig
 from inspector.config.recipe import load_recipe
+from inspector.core.collect import Collector
 from inspector.engine.signature import open_trusted
 from inspector.errors import InputError
 from inspector.runtime.notify import READY, Notifier
@@ -21,6 +22,7 @@ from inspector.serve.alarms import Alarms
 from inspector.serve.app import make_app
 from inspector.serve.hub import Hub
 from inspector.serve.live import Live
+from inspector.serve.looks import Looks
 from inspector.serve.page import Page
 from inspector.serve.results import Results
 from inspector.serve.samples import Sampler
@@ -59,17 +61,32 @@ def serve(config: LoadedConfig, store: Store) -> None:
     folder = open_trusted(line.engine, line.trusted_keys)
     manifest, recipe = folder.manifest, load_recipe(line.recipe).bind(folder.classes)
     os.nice(NICE)
-    sampler = Sampler(store, recipe.names)
+    sampler = Sampler(
+        store, recipe.names, Collector(recipe.score_thresholds, **line.collect.model_dump(exclude={"shadow"}))
+    )
 
     def take(seen: Seen) -> None:
         live.take(seen)
         sampler.take(seen)
+        looks.take(seen)
 
     live = Live(list(line.cameras), manifest.height * recipe.mm_per_px_along)
-    watch = Watch(line, line.health.port, live, take, Alarms(store))
+    looks = Looks(store, config.plans().for_sinks(folder.classes))
+    watch = Watch(line, line.health.port, live, take, Alarms(store), looks)
     hub = Hub(watch, store)
     live.woken = hub.frame_ready
-    page = Page(config, manifest, recipe, store, accounts, Attempts(), watch, hub, Results(str(line.records.url)))
+    page = Page(
+        config,
+        manifest,
+        folder.classes,
+        recipe,
+        store,
+        accounts,
+        Attempts(),
+        watch,
+        hub,
+        Results(str(line.records.url)),
+    )
     with closing(_listen(config)) as listener:
         sampler.start()
         try:

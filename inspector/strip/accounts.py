@@ -60,11 +60,6 @@ class Accounts:
         """(engine, recipe) → first and last position that they judged."""
         self._since_tidy = 0
 
-    @property
-    def roll_marks(self) -> list[RollMark]:
-        """All roll marks since the start."""
-        return self._marks.marks
-
     def read(self) -> bool:
         """Read the next piece of the log; returns whether there was any."""
         taken = 0
@@ -83,9 +78,7 @@ class Accounts:
         self._judged_by[by] = (min(first_mm, at_mm), max(last_mm, at_mm))
         for defect in self._surface.add(verdict):
             spot = Spot(defect.along_mm, defect.across_mm, defect.area_mm2)
-            mark = self._marks.add(defect.side, defect.name, spot)
-            if mark is not None:
-                log.warning("roll mark", what=mark.text())
+            self._marks.add(defect.side, defect.name, spot)
 
     def conclude(self, coils: Sequence[Coil], now_mm: float) -> None:
         """Judge every coil whose tail passed long enough ago. Raises OSError if the results cannot be written."""
@@ -125,7 +118,8 @@ class Accounts:
         uninspected_mm = sum(last - first for first, last in missing)
         marks = [mark for mark in self._marks.marks if mark.last_mm >= start_mm and mark.first_mm < end_mm]
         also = [(CoilVerdict.HOLD, mark.text(start_mm)) for mark in marks] if settings.hold_roll_marks else []
-        judged = judge_coil(defects, settings.bind(), self._shape(coil, end_mm), uninspected_mm, also)
+        shape = self._shape(coil, end_mm)
+        judged = judge_coil(defects, settings.bind(), shape, uninspected_mm, also)
         frames = self._surface.frames(start_mm, end_mm)
         width_mm = self._surface.width_mm(start_mm, end_mm)
         by = [by for by, (first, last) in self._judged_by.items() if last >= start_mm and first < end_mm]
@@ -161,6 +155,8 @@ class Accounts:
             roll_marks=tuple(_in_coil(mark, start_mm, end_mm) for mark in marks),
             defects=_largest(judged.defects),
             measured_width_mm=None if width_mm is None else round(width_mm, 1),
+            left_mm=shape.left_mm,
+            right_mm=shape.right_mm,
         )
 
     def close(self) -> None:

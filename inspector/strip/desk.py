@@ -73,8 +73,12 @@ class CoilDesk:
         log.info("coil ends", coil=ended.id, at_m=round(at_mm / 1000, 3), said_by=said_by)
         return ended
 
+    def place_mm(self) -> float:
+        """Return the position of a head or tail that is reported now."""
+        return self._now_mm() + self._offset_mm
+
     def _place(self, position_mm: float | None) -> float:
-        return self._now_mm() + self._offset_mm if position_mm is None else position_mm
+        return self.place_mm() if position_mm is None else position_mm
 
     def _take(self, event: CoilEvent) -> Coil:
         with self._lock:

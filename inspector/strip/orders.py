@@ -14,6 +14,7 @@ from inspector.core.strip.coils import EventRefusedError
 from inspector.folders import share_with_group
 from inspector.strip.coil_orders import OrderRefusedError, end_coil, start_coil
 from inspector.strip.desk import CoilDesk
+from inspector.strip.roll_desk import RollDesk
 from inspector.wire.links import answers, socket_path
 
 SOCKET_NAME: Final = "orders"
@@ -36,9 +37,11 @@ def orders_path(folder: Path) -> Path:
 class Orders:
     """The strip process's end of the socket."""
 
-    def __init__(self, folder: Path, desk: CoilDesk, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, folder: Path, desk: CoilDesk, rolls: RollDesk, status: Callable[[], dict[str, Any]]
+    ) -> None:
         """Raises ConfigError, OSError."""
-        self._desk, self._status = desk, status
+        self._desk, self._rolls, self._status = desk, rolls, status
         self._path = orders_path(folder)
         if answers(self._path, socket.SOCK_SEQPACKET):
             raise FileExistsError(f"{self._path}: another strip process listens there")
@@ -76,13 +79,16 @@ class Orders:
                 case {"coil": "end"}:
                     order = {"id": wanted.get("id") or "", "position_mm": wanted.get("position_mm")}
                     return {"done": end_coil(self._desk, order, "command")}
+                case {"rolls": "changed"}:
+                    return {"done": self._rolls.changed(str(wanted.get("text") or ""), "command",
+                                                        wanted.get("position_mm"))}  # fmt: skip
                 case {"coil": "status"}:
                     return {"done": self._status()}
         except (EventRefusedError, OrderRefusedError) as refused:
             return {"refused": str(refused)}
         except OSError as error:
             return {"refused": f"the event cannot be written: {error.strerror}: free some disk space"}
-        return {"refused": "an order is start, end or status"}
+        return {"refused": "an order is start, end or status of a coil, or a change of rolls"}
 
     def close(self) -> None:
         """Close and remove the socket."""

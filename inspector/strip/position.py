@@ -9,12 +9,13 @@ from typing import Final, Protocol
 import structlog
 
 from inspector.config.line import GenicamSettings, LineConfig
-from inspector.config.strip import CameraPosition, ModbusPosition, PositionSettings
+from inspector.config.strip import CameraPosition, MillPosition, ModbusPosition, PositionSettings
 from inspector.core.strip.odometer import Odometer, Reading
 from inspector.errors import WorkError
 from inspector.repeated import Repeated
 from inspector.strip.camera_position import CameraSource
 from inspector.strip.modbus_position import ModbusSource
+from inspector.strip.simulated_mill import FindMill, MillSource
 from inspector.strip.text_position import TextSource
 from inspector.wire.strip_files import TrackWriter
 
@@ -39,7 +40,7 @@ class PositionSource(Protocol):
         ...
 
 
-def open_position(settings: PositionSettings, line: LineConfig) -> PositionSource:
+def open_position(settings: PositionSettings, line: LineConfig, mill: FindMill | None) -> PositionSource:
     """The source that the settings describe. Raises InputError if a library is missing."""
     if isinstance(settings, ModbusPosition):
         return ModbusSource(settings)
@@ -47,6 +48,9 @@ def open_position(settings: PositionSettings, line: LineConfig) -> PositionSourc
         camera = line.cameras[settings.camera]
         triggered = isinstance(camera, GenicamSettings) and camera.trigger == "encoder"
         return CameraSource(line.links, triggered=triggered)
+    if isinstance(settings, MillPosition):
+        assert mill is not None  # noqa: S101  # for mypy: the config is refused without one
+        return MillSource(settings, mill)
     return TextSource(settings)
 
 
@@ -63,6 +67,10 @@ class PositionThread:
         self.readings = 0
         self._newest_ns = 0
         self._thread = threading.Thread(target=self._run, name="position", daemon=True)
+
+    def age_s(self) -> float | None:
+        """Age of the newest reading; None before the first."""
+        return (time.monotonic_ns() - self._newest_ns) / 1e9 if self._newest_ns else None
 
     def start(self) -> None:
         """Start the thread."""
@@ -103,7 +111,7 @@ class PositionThread:
             if self.answers and time.monotonic_ns() - self._newest_ns > QUIET_S * 1e9:
                 self._lost(f"has sent nothing for {QUIET_S:g} s", 0)
             return False
-        self._newest_ns = reading.clock_ns
+        self._newest_ns = reading.monotonic_ns
         sample = self._odometer.add(reading)
         if sample is not None:
             self._track.add(sample, self._odometer.count)
@@ -138,4 +146,4 @@ def described(settings: PositionSettings) -> str:
         return f"modbus {settings.host}:{settings.port}"
     if isinstance(settings, CameraPosition):
         return f"frames of camera {settings.camera}"
-    return f"{settings.type} {settings.address}"
+    return "simulated mill" if isinstance(settings, MillPosition) else f"{settings.type} {settings.address}"

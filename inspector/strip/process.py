@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,9 +19,12 @@ from inspector.core.strip.surface import Surface, gaps_across
 from inspector.core.strip.track import place_at
 from inspector.errors import ConfigError
 from inspector.folders import make_own_folder
+from inspector.monitoring.strip import StripState
+from inspector.monitoring.strip_file import StripReports
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import READY, Notifier, Pulse
 from inspector.runtime.stop import StopRequest
+from inspector.sources.simulated_mill import running_mill
 from inspector.strip.accounts import LEAST_WAIT_S, Accounts
 from inspector.strip.coil_records import CoilRecords, strip_key
 from inspector.strip.coil_registers import CoilRegistersThread
@@ -32,7 +36,10 @@ from inspector.strip.log_tail import LogTail
 from inspector.strip.orders import Orders
 from inspector.strip.position import PositionThread, described, open_position
 from inspector.strip.results import Results
+from inspector.strip.roll_desk import RollDesk
+from inspector.strip.simulated_mill import MillCoils
 from inspector.strip.views import camera_views
+from inspector.values import Motion
 from inspector.wire.positions import PlaceFile, newest_place
 from inspector.wire.strip_files import TrackWriter, read_track
 
@@ -44,6 +51,8 @@ RECORDED_AGAIN: Final = 50
 
 EARLIER_NS: Final = 60_000_000_000
 """Time before a coil's start from which verdicts are read: its head may have passed earlier than reported."""
+
+COUNTED: Final = "counted from the frames"
 
 log = structlog.get_logger()
 
@@ -86,6 +95,7 @@ class Strip:
         self._track = TrackWriter(line.links)
         stack.callback(self._track.close)
         self._start_mm = _start_mm(self._journal)
+        self._mill = None if line.mill is None else partial(running_mill, line.mill, line.links)
         self._position = self._follow(stack)
         self._journal.write(RunBegan(str(line.sinks.out), time.time_ns(), self.position_mm()))
         self.results = Results(settings.folder, self._journal)
@@ -97,13 +107,15 @@ class Strip:
             plans.default.identity,
             settings.head_offset_mm,
         )
+        self._rolls = self._open_rolls(plans)
         self._accounts = self._open_accounts(plans)
         stack.callback(self._accounts.close)
         self._records = CoilRecords(config, strip_key(settings.folder)) if line.records.enabled else None
         if self._records is not None:
             stack.callback(self._records.close)
         self._recorded: dict[int, tuple[object, ...]] = {}
-        self._orders = Orders(settings.folder, self.desk, self.status)
+        self._reports = StripReports(line.links)
+        self._orders = Orders(settings.folder, self.desk, self._rolls, self.status)
         stack.callback(self._orders.close)
         if settings.http_port is not None:
             http = HttpOrders(settings.http_port, self.desk, self.status)
@@ -114,6 +126,10 @@ class Strip:
             self._level2 = Level2Link(settings.level2, self.desk, self.results)
             self._level2.start()
             stack.callback(self._level2.close)
+        if self._mill is not None and line.mill is not None and line.mill.coil_m is not None:
+            coils = MillCoils(line.mill, line.mill.coil_m, self._mill, self.desk)
+            coils.start()
+            stack.callback(coils.close)
         if settings.coil_registers is not None:
             registers = CoilRegistersThread(settings.coil_registers, self.desk)
             registers.start()
@@ -136,7 +152,7 @@ class Strip:
             start, count = before.samples[-1], before.count
         odometer = Odometer(settings.position.scale(), settings.speeds(), start, count)
         thread = PositionThread(
-            open_position(settings.position, self._config.line),
+            open_position(settings.position, self._config.line, self._mill),
             odometer,
             self._track,
             described(settings.position),
@@ -145,24 +161,29 @@ class Strip:
         stack.callback(thread.close)
         return thread
 
+    def _open_rolls(self, plans: PlanSet) -> RollDesk:
+        settings, views = self._settings, camera_views(self._config, plans)
+        edges = [edge for view in views.values() for edge in view.across(0, view.width_px)]
+        rolls = [
+            Roll(roll.name, period_mm(roll.diameter_mm, roll.elongation), roll.stand, roll.side)
+            for roll in settings.rolls
+        ]
+        marks = RollMarks(rolls, settings.roll_tolerance, max(edges) - min(edges))
+        return RollDesk(self._journal, rolls, marks, settings.roll_alarm_turns, self.position_mm)
+
     def _open_accounts(self, plans: PlanSet) -> Accounts:
         settings, line = self._settings, self._config.line
         views = camera_views(self._config, plans)
-        edges = [edge for view in views.values() for edge in view.across(0, view.width_px)]
         for side, from_mm, to_mm in gaps_across(views):
             log.warning(
                 "no camera sees part of the strip: see offset_across_mm in strip.cameras",
                 side=side, from_mm=round(from_mm, 1), to_mm=round(to_mm, 1),
             )  # fmt: skip
-        rolls = [
-            Roll(roll.name, period_mm(roll.diameter_mm, roll.elongation), roll.stand, roll.side)
-            for roll in settings.rolls
-        ]
         wait_s = max(settings.result_wait_s, line.deadline_ms / 1000 + LEAST_WAIT_S)
         return Accounts(
             self._tails(),
             Surface(views, settings.join_along_mm),
-            RollMarks(rolls, settings.roll_tolerance, max(edges) - min(edges)),
+            self._rolls.marks,
             views,
             plans,
             self.results,
@@ -198,7 +219,7 @@ class Strip:
             if found is not None:
                 return found[0]
         place = newest_place(self._config.line.links, list(self._config.line.cameras), now_ns)
-        if place is not None and (not samples or place.clock_ns > samples[-1].clock_ns):
+        if place is not None and (not samples or place.monotonic_ns > samples[-1].monotonic_ns):
             return place.at(now_ns)
         return samples[-1].position_mm if samples else self._start_mm
 
@@ -208,10 +229,12 @@ class Strip:
         if not busy:
             self._orders.turn()
             try:
+                self._rolls.look()
                 self._accounts.conclude(self.desk.coils[-RECORDED_AGAIN:], self.position_mm())
             except OSError as error:
-                log.error("a coil's result cannot be written: retrying", error=error.strerror)
+                log.error("a coil's result or a roll mark cannot be written: retrying", error=error.strerror)
                 time.sleep(1.0)
+        self._reports.turn(self._stands)
         if self._records is not None:
             self._record(self.desk.coils[-RECORDED_AGAIN:], self._records)
 
@@ -230,9 +253,33 @@ class Strip:
         coil = "no coil" if newest is None or newest.end_mm is not None else f"coil {newest.id}"
         return f"at {self.position_mm() / 1000:.3f} m, {coil}, {self.results.unsent} results not sent"
 
+    def _stands(self, now_ns: int) -> StripState:
+        at_mm, position, level2 = self.position_mm(), self._position, self._level2
+        coils = self.desk.coils
+        coil = coils[-1] if coils and coils[-1].end_mm is None else None
+        place = None if position is None else place_at(self._track.samples, now_ns)
+        speeds = self._settings.speeds()
+        return StripState(
+            taken_ns=now_ns,
+            position_mm=round(at_mm, 1),
+            speed_mm_s=None if place is None else round(place[1], 1),
+            motion=(Motion.UNKNOWN if place is None else speeds.motion(place[1])).value,
+            source=COUNTED if self._settings.position is None else described(self._settings.position),
+            source_answers=None if position is None else position.answers,
+            source_age_s=None if position is None else position.age_s(),
+            coil=None if coil is None else coil.id,
+            coil_mm=None if coil is None else round(at_mm - coil.start_mm, 1),
+            plan="" if coil is None else coil.start.plan,
+            plan_why="" if coil is None else coil.start.plan_why,
+            level2=None if level2 is None else level2.address,
+            level2_connected=level2 is not None and level2.connected,
+            results_waiting=0 if level2 is None else self.results.unsent,
+            roll_marks=tuple(self._rolls.texts),
+        )
+
     def _source(self) -> str:
         if self._position is None or self._settings.position is None:
-            return "counted from the frames"
+            return COUNTED
         stands = "answers" if self._position.answers else "DOES NOT ANSWER"
         return f"{described(self._settings.position)}: {stands}"
 
@@ -249,7 +296,7 @@ class Strip:
                 f"{self._level2.address}: {'connected' if self._level2.connected else 'NOT CONNECTED'}"
             )
             told["results_not_sent"] = self.results.unsent
-        told["roll_marks"] = [mark.text() for mark in self._accounts.roll_marks[-5:]]
+        told["roll_marks"] = self._rolls.texts
         return told
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from inspector.files import write_whole
+from inspector.numbers import THIN_SPACE
 from inspector.sinks.coil_results import RESULTS_FOLDER, CoilResult, read_result
 from inspector.strip.journal import Journal, ResultTaken
 
@@ -62,7 +63,8 @@ def telegram_values(result: CoilResult) -> dict[str, Any]:
         "frames_rejected": result.frames_rejected,
         "frames_uninspected": result.frames_uninspected,
         "count": result.count,
-        "reason": result.reasons[0] if result.reasons else "",
+        # A telegram's encoding may not have the space that groups digits.
+        "reason": result.reasons[0].replace(THIN_SPACE, " ") if result.reasons else "",
         "roll_marks": len(result.roll_marks),
         **{f"count_{name}": count for name, count in result.counts.items()},
         "defects": [

@@ -40,7 +40,7 @@ FRAMES: Final = Link("frames", "ingest", "worker", _BY_CREDIT, "ingest", True, 1
 """Without credit from a worker, ingest waits or sheds the oldest frame, as the source says."""
 
 NEWS: Final = Link("news", "ingest", "decide", _PIPE, "decide", False, 1000)
-"""When it is full, ingest waits: an announcement is a promise."""
+"""When it is full, ingest waits, because no announcement may be lost."""
 
 RESULTS: Final = Link("results", "worker", "decide", _PIPE, "decide", False, 64)
 """When it is full, the worker waits, and so does ingest."""
@@ -48,7 +48,10 @@ RESULTS: Final = Link("results", "worker", "decide", _PIPE, "decide", False, 64)
 VIEW: Final = Link("view", "decide", "viewers", (zmq.PUB, zmq.SUB), "decide", False, 4)
 """When it is full, viewers miss frames."""
 
-LINKS: Final = (FRAMES, NEWS, RESULTS, VIEW)
+ARCHIVE: Final = Link("archive", "ingest", "archive", (zmq.PUB, zmq.SUB), "ingest", True, 64)
+"""Every frame, for the archive; when it is full, the archive misses frames."""
+
+LINKS: Final = (FRAMES, NEWS, RESULTS, VIEW, ARCHIVE)
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024 * 1024
 """A larger message closes its connection, so that no process runs out of memory."""

@@ -6,14 +6,14 @@ marks are enough on clean steel, and dirty steel needs longer or more exact chai
 """
 
 import math
-from bisect import bisect_left
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
 
 from inspector.core.strip.chance import Copy, log_false_alarms
-from inspector.numbers import thousands
+from inspector.numbers import THIN_SPACE, thousands
 
 ACROSS_MM: Final = 8.0
 """Largest distance across between a mark's centres, mm: masks are off by a few pixels, and the strip wanders."""
@@ -81,6 +81,8 @@ class RollMark(msgspec.Struct):
     hits: int
     found_mm: float
     """Position at which it was found."""
+    changed_mm: float | None = None
+    """Position of the roll change that ended it."""
 
     @property
     def turns(self) -> int:
@@ -88,13 +90,18 @@ class RollMark(msgspec.Struct):
         return round((self.last_mm - self.first_mm) / self.period_mm) + 1
 
     def text(self, head_mm: float = 0.0) -> str:
-        """The mark on one readable line."""
+        """One readable line; the way is counted from `head_mm`."""
         stand = f", stand {self.stand}" if self.stand else ""
         return (
-            f"roll mark, {self.roll}{stand}: {self.name} every {thousands(self.period_mm)} mm, "
-            f"{self.across_mm:.0f} mm across, since {(self.first_mm - head_mm) / 1000:.1f} m, "
-            f"{self.hits} of {self.turns} turns"
+            f"roll mark, {self.roll}{stand}, {_grouped(self.period_mm)} mm, "
+            f"since {_grouped((self.first_mm - head_mm) / 1000)} m, {self.hits} of {self.turns} turns "
+            f"({self.name}, {self.across_mm:.0f} mm across)"
         )
+
+
+def _grouped(value: float) -> str:
+    """Digits in groups, with a space that logs and telegrams have."""
+    return thousands(value).replace(THIN_SPACE, " ")
 
 
 class Spot(msgspec.Struct, frozen=True):
@@ -114,6 +121,15 @@ class RollMarks:
         self._spots: dict[tuple[str, str], list[Spot]] = {}
         self._longest_mm = max((roll.period_mm for roll in rolls), default=0.0) * (LOOK_BACK_TURNS + 1)
         self.marks: list[RollMark] = []
+        self._changed: dict[tuple[str, str], float] = {}
+        """(name, stand) → where that roll was changed last."""
+
+    def changed(self, rolls: Collection[tuple[str, str]], at_mm: float) -> None:
+        """These rolls, (name, stand) each, were changed here: their marks end, and a new one begins after here."""
+        self._changed |= dict.fromkeys(rolls, at_mm)
+        for mark in self.marks:
+            if (mark.roll, mark.stand) in rolls and mark.changed_mm is None:
+                mark.changed_mm = at_mm
 
     def add(self, side: str, name: str, spot: Spot) -> RollMark | None:
         """Add a defect; returns the mark that it reveals, if any."""
@@ -138,6 +154,8 @@ class RollMarks:
         for mark in self.marks:
             if (mark.side, mark.name) != (side, name) or abs(mark.across_mm - spot.across_mm) > ACROSS_MM:
                 continue
+            if mark.changed_mm is not None and spot.along_mm > mark.changed_mm:
+                continue
             turns = (spot.along_mm - mark.last_mm) / mark.period_mm
             off_mm = abs(turns - round(turns)) * mark.period_mm
             if 0 <= round(turns) <= LOST_TURNS and off_mm <= HIT_MM * max(1.0, math.sqrt(max(turns, 0.0))):
@@ -154,8 +172,7 @@ class RollMarks:
     def _best(
         self, side: str, name: str, spot: Spot, alike: Sequence[Spot], spots: Sequence[Spot]
     ) -> RollMark | None:
-        ordered = sorted(alike, key=lambda each: each.along_mm)
-        places = [each.along_mm for each in ordered]
+        all_ordered = sorted(alike, key=lambda each: each.along_mm)
         per_mm = self._density(spot, alike, spots)
         per_mm2 = per_mm / (2 * ACROSS_MM * 2 * math.log(AREA_RATIO))
         tests = self._tests(side, spot.along_mm) * len(self._rolls)
@@ -163,6 +180,11 @@ class RollMarks:
         for roll in self._rolls:
             if roll.side != side:
                 continue
+            changed_mm = self._changed.get((roll.name, roll.stand))
+            gone = changed_mm is not None and spot.along_mm <= changed_mm
+            from_mm = -math.inf if changed_mm is None or gone else changed_mm
+            ordered = all_ordered[bisect_right(all_ordered, from_mm, key=lambda each: each.along_mm) :]
+            places = [each.along_mm for each in ordered]
             for turns in range(1, LOOK_BACK_TURNS):
                 first, last = _between(places, spot.along_mm, turns * roll.period_mm, self._tolerance)
                 for index in range(first, last):
@@ -177,7 +199,7 @@ class RollMarks:
                     if chance < math.log(FALSE_PER_COIL) and (best is None or chance < best[0]):
                         mark = RollMark(
                             roll.name, roll.stand, side, name, period, spot.across_mm, places[index],
-                            spot.along_mm, len(chain), spot.along_mm,
+                            spot.along_mm, len(chain), spot.along_mm, changed_mm if gone else None,
                         )  # fmt: skip
                         best = (chance, mark)
         return None if best is None else best[1]

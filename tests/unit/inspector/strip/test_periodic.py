@@ -1,4 +1,4 @@
-"""Roll marks among unrelated defects: how soon they are found, and how rarely chance is taken for one."""
+"""Roll marks among unrelated defects: how soon they are found, and how rarely random defects form one."""
 
 import math
 
@@ -53,7 +53,7 @@ def marked_coil(
 
 
 def marks_within(spots: list[tuple[float, str, float, float]], first_mm: float, period: float, turns: int) -> int:
-    """How many turns up to this one left a mark."""
+    """Return the number of turns up to this one with a mark."""
     places = [at_mm for at_mm, kind, _, _ in spots if kind == KINDS[0]]
     wanted = [first_mm + turn * period for turn in range(turns)]
     return sum(any(abs(place - each) < 10 for place in places) for each in wanted)
@@ -137,7 +137,7 @@ def false_periods(coils: int) -> int:
 
 
 def test_chance_is_not_taken_for_a_mark() -> None:
-    """No false period in five coils of 2 km with 50,000 defects."""
+    """There is no false period in five coils of 2 km with 50 000 defects."""
     assert false_periods(5) == 0
 
 
@@ -148,7 +148,7 @@ def test_fewer_than_one_false_period_in_a_hundred_coils() -> None:
 
 
 def test_a_mark_says_which_roll_where_and_how_often() -> None:
-    """It is told once, follows its turns, and ends; the roll of nearly the same size is not blamed."""
+    """A mark is reported once, follows its turns, and ends; a roll of nearly the same size is not named."""
     roll = Roll("work roll top", period_mm(660, 1.0), stand="3")
     marks = RollMarks([roll, Roll("other", period_mm(700, 1.0))], TOLERANCE, WIDTH_MM)
     told = [
@@ -159,7 +159,7 @@ def test_a_mark_says_which_roll_where_and_how_often() -> None:
     assert [each is not None for each in told] == [False, False, True, *[False] * 6]
     (mark,) = marks.marks
     assert mark.text() == (
-        "roll mark, work roll top, stand 3: pits every 2 074 mm, 800 mm across, since 412.0 m, 9 of 11 turns"
+        "roll mark, work roll top, stand 3, 2 074 mm, since 412 m, 9 of 11 turns (pits, 800 mm across)"
     )
 
 
