@@ -82,5 +82,7 @@ def _is_of(keys: str, name: str) -> bool:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # as people write it
     # A text of JSON is one of TOML, and so are its numbers.
     return json.dumps(value, ensure_ascii=False)
