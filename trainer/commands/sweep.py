@@ -80,7 +80,9 @@ def _space(searches: list[str]) -> Space:
         name, equals, values = search.partition("=")
         low, colon, high = values.partition(":")
         try:
-            found: tuple[float, float] | list[str] = (float(low), float(high)) if colon else values.split(",")
+            found: tuple[float, float] | list[str] = (
+                (float(low), float(high)) if colon else [each for each in values.split(",") if each]
+            )
         except ValueError:
             found = []
         if not (name and equals and found) or (isinstance(found, tuple) and not found[0] < found[1]):
