@@ -2,11 +2,11 @@
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -74,7 +74,7 @@ def _named(arguments: argparse.Namespace) -> str:
     return ", ".join(map(str, arguments.source))
 
 
-def _pictures(sources: Sequence[Path]) -> Iterator[Pixels | None]:
+def _pictures(sources: Sequence[Path]) -> Generator[Pixels | None, None, None]:
     """Every picture, None for one that cannot be read, until a stop."""
     with StopRequest() as stop, open_source(source_settings(sources)) as opened:
         for capture in opened.captures():
@@ -120,7 +120,7 @@ def _measure_camera(arguments: argparse.Namespace, line: LineConfig) -> int:
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     if arguments.flat_field:
         size, gain, told = _flat_field(arguments)
-        made = {"gain": tuple(round(float(each), 5) for each in gain)}
+        made: dict[str, Any] = {"gain": tuple(round(float(each), 5) for each in gain)}
     else:
         size, lens, told = _lens(arguments)
         made = {"lens": lens}

@@ -67,6 +67,8 @@ class PictureRules(BaseModel):
     """Mean difference of neighbouring pixels ÷ mean grey."""
     min_sharpness: Share | None = None
     """Grain ÷ contrast."""
+    min_detail: Share | None = None
+    """Share of the contrast beyond one pixel that is there at 2 px; noise does not raise it."""
     max_equal_pictures: Annotated[int, Field(ge=1)] | None = None
     """Pictures in a row that may be equal in every pixel, including the first."""
 

@@ -36,7 +36,8 @@ RATE_S: Final = 1800.0
 """Time constant of the measured rates of accepts and rejects, seconds."""
 
 FIRST_RATE_PER_S: Final = 1.0
-"""Rate assumed before any was measured."""
+FIRST_S: Final = 10.0
+"""Least rate assumed in the first seconds, before any was measured."""
 
 DAY_S: Final = 86_400.0
 
@@ -84,24 +85,56 @@ class Quota:
         self._used += 1
 
 
+class _Rate:
+    """Frames a second, over the last half hour."""
+
+    def __init__(self) -> None:
+        self._sum = 0.0
+        self._began_s: float | None = None
+        self._at_s = 0.0
+
+    def add(self, now_s: float) -> None:
+        if self._began_s is None:
+            self._began_s = self._at_s = now_s
+        self._sum = self._sum * math.exp(-max(0.0, now_s - self._at_s) / RATE_S) + 1.0 / RATE_S
+        self._at_s = now_s
+
+    @property
+    def seen(self) -> float:
+        """Frames of the last half hour, the older ones counted as less."""
+        return self._sum * RATE_S
+
+    def per_s(self) -> float:
+        """0.0 before the first frame; at least FIRST_RATE_PER_S in the first seconds, which say little."""
+        if self._began_s is None:
+            return 0.0
+        gone_s = self._at_s - self._began_s
+        if gone_s < FIRST_S:
+            return max(FIRST_RATE_PER_S, self._sum)
+        return self._sum / (1.0 - math.exp(-gone_s / RATE_S))
+
+
 class _Lot:
     """Draws frames of one decision with a chance that follows how many there are, and never what they show."""
 
     def __init__(self, a_day: int, seed: int | None) -> None:
         self._a_day = a_day
         self._random = random.Random(seed)  # noqa: S311 (which steel is sampled is no secret)
-        self._rate_per_s = FIRST_RATE_PER_S
-        self._at_s: float | None = None
+        self._all, self._pictured = _Rate(), _Rate()
+
+    def pass_by(self, now_s: float) -> None:
+        """Count a frame that came without its picture."""
+        self._all.add(now_s)
 
     def draw(self, now_s: float) -> float | None:
-        """The chance with which this frame was drawn; None if it was not."""
-        chance = min(1.0, self._a_day / (SPREAD_S * self._rate_per_s))
-        # Updated after the chance is set: a frame's chance depends on earlier frames only.
-        if self._at_s is not None:
-            faded = math.exp(-max(0.0, now_s - self._at_s) / RATE_S)
-            self._rate_per_s = self._rate_per_s * faded + 1.0 / RATE_S
-        self._at_s = now_s
-        return chance if self._a_day and self._random.random() < chance else None
+        """The chance with which this frame was drawn, the picture's included; None if it was not."""
+        # Taken before this frame is counted: its chance depends on earlier frames only.
+        share = self._pictured.seen / self._all.seen if self._pictured.seen else 1.0
+        rate_per_s = self._all.per_s() or FIRST_RATE_PER_S
+        chance = min(share, self._a_day / (SPREAD_S * rate_per_s))
+        self._all.add(now_s)
+        self._pictured.add(now_s)
+        return chance if self._a_day and self._random.random() < chance / share else None
 
 
 class Collector:
@@ -128,6 +161,12 @@ class Collector:
         """Kind and look of the main defects kept."""
         self.alike = 0
         """Frames left out because their main defect looks like a kept one's."""
+
+    def pass_by(self, verdict: Verdict, now_s: float) -> None:
+        """Count a frame that came without its picture."""
+        lot = self._lots.get(verdict.decision)
+        if lot is not None:
+            lot.pass_by(now_s)
 
     def choose(
         self, verdict: Verdict, pixels: Pixels, score: Pixels | None, now_s: float, day: int
@@ -173,7 +212,7 @@ class Collector:
 
 
 def _look(pixels: Pixels, defect: Defect) -> int:
-    """63 bits that look-alikes share: signs of the lowest cosine coefficients of a defect and its surroundings."""
+    """63 bits, mostly equal for look-alikes: signs of a defect's lowest cosine coefficients, with surroundings."""
     x, y, width, height = defect.box
     crop = pixels[
         max(0, y - LOOK_MARGIN_PX) : y + height + LOOK_MARGIN_PX,

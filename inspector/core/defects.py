@@ -194,7 +194,7 @@ def find_components(
 
 
 def between(candidates: Candidates, left_px: float, right_px: float) -> Candidates:
-    """The candidates between two columns of the frame: what lies beside the strip is no defect."""
+    """The candidates between two columns of the frame: places beside the strip cannot be defects."""
     width = candidates.mask.shape[1]
     left, right = (round(min(max(px - candidates.x, 0), width)) for px in (left_px, right_px))
     if not width or (left == 0 and right == width):
@@ -214,9 +214,7 @@ def _regions(inside: Pixels, y0: int, height: int, min_area_px: Sequence[float])
         least = min_area_px[kind] if min_area_px else 0.0
         counted = _counted(stats, y0, height, least)
         small = np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] <= least - 1) + 1
-        yield _Regions(
-            kind, np.asarray(labels, np.int32), np.asarray(stats, np.int32), np.asarray(centroids), counted, small
-        )
+        yield _Regions(kind, np.asarray(labels, np.int32), stats, np.asarray(centroids), counted, small)
 
 
 def _joined(
@@ -232,7 +230,8 @@ def _joined(
         of_label = np.zeros(len(each.stats), np.uint8)
         of_label[each.small] = each.kind
         kinds |= of_label[each.labels]
-    _, labels, stats, centroids = cv2.connectedComponentsWithStats((kinds > 0).view(np.uint8), connectivity=8)
+    _, labels, boxes, centroids = cv2.connectedComponentsWithStats((kinds > 0).view(np.uint8), connectivity=8)
+    stats = np.asarray(boxes, np.int32)
     count = np.zeros(len(stats), np.intp)
     least = np.full(len(stats), np.inf)
     for each in pieces:
@@ -245,7 +244,7 @@ def _joined(
     if not counted.size:
         return None
     return _Regions(
-        0, np.asarray(labels, np.int32), np.asarray(stats, np.int32), np.asarray(centroids), counted,
+        0, np.asarray(labels, np.int32), stats, np.asarray(centroids), counted,
         np.empty(0, np.intp),
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ import msgspec
 from inspector.core.alone import FrameFindings
 from inspector.values import Defect
 
-ONLY_CANDIDATE, ONLY_LINE, OTHER_KIND = "candidate only", "line only", "other kind"
+CANDIDATE_ONLY, LINE_ONLY, OTHER_KIND = "candidate only", "line only", "other kind"
 
 NO_LIMITS: Final[Mapping[str, tuple[float, ...]]] = {}
 
@@ -34,8 +34,8 @@ def differences(
     Boxes, because two engines never agree on every pixel of a defect.
     """
     theirs, ours = list(line.judgement.defects), list(candidate.judgement.defects)
-    found = [_difference(ONLY_CANDIDATE, each, severity_mm2) for each in ours if not _near(each, theirs)]
-    found += [_difference(ONLY_LINE, each, severity_mm2) for each in theirs if not _near(each, ours)]
+    found = [_difference(CANDIDATE_ONLY, each, severity_mm2) for each in ours if not _near(each, theirs)]
+    found += [_difference(LINE_ONLY, each, severity_mm2) for each in theirs if not _near(each, ours)]
     for each in ours:
         near = _near(each, theirs)
         if near and all(other.kind != each.kind for other in near):

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
+import cv2
 import msgspec
+import numpy as np
 
 from inspector.core.continuity import Part, StripDefects
 from inspector.core.defects import Candidates, between, find_candidates, find_components
@@ -16,6 +18,7 @@ from inspector.values import (
     Decision,
     Inspection,
     Pixels,
+    Segmentation,
     StripPlace,
     Uninspected,
     Verdict,
@@ -49,8 +52,18 @@ class Outcome(msgspec.Struct, frozen=True):
     """Set together with `pixels`."""
     total_ms: float | None = None
     """Capture to verdict; None when the announcement was lost."""
-    score: Pixels | None = None
-    """The engine's score map, uint8 [H/m, W/m]; set together with `pixels`."""
+    segmentation: Segmentation | None = None
+    """Set together with `pixels`."""
+
+    def peaks(self) -> list[int]:
+        """The highest score of each kind, 1 to the last that the map has, whatever its threshold."""
+        if self.segmentation is None:
+            return []
+        kind, score = self.segmentation.kind, self.segmentation.score
+        return [
+            int(cv2.minMaxLoc(score, mask=np.asarray(kind == each, np.uint8))[1])
+            for each in range(1, int(kind.max()) + 1)
+        ]
 
     def mask(self) -> Pixels | None:
         """The mask of K+1 classes at the recipe's thresholds, uint8 [H, W], built at each call."""
@@ -156,8 +169,8 @@ class VerdictMaker:
             frame_score=_frame_score(result),
             strip=_strip(announcement),
         )
-        score = None if result.segmentation is None else result.segmentation.score
-        return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns), score)
+        segmentation = None if candidates is None else result.segmentation
+        return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns), segmentation)
 
     def _plan(self, announcement: Announcement) -> BoundRecipe:
         """The plan that the announcement names, for the current engine; else the default."""

@@ -107,7 +107,8 @@ def _parse(content: Path | io.BytesIO, path: Path) -> Golden:
     try:
         with zipfile.ZipFile(content) as archive:
             frame = _planes(archive, "frame").reshape(-1) if "frame.npy" in archive.namelist() else None
-            return Golden(*(_planes(archive, name) for name in ("frames", "kind", "score")), frame)
+            frames, kind, score = (_planes(archive, name) for name in ("frames", "kind", "score"))
+            return Golden(frames, kind, score, frame)
     except (OSError, KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise EngineError(f"{path}: not a golden-frames file ({error}): build the engine again") from None
 

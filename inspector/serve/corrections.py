@@ -14,7 +14,7 @@ import msgspec
 
 from inspector.errors import InputError, WorkError
 from inspector.serve.review import SAMPLE_COLUMNS, kept_file, sample_values
-from inspector.serve.store import Store, rows
+from inspector.serve.store import Store, UnknownError, rows
 
 CORRECTIONS_NAME: Final = "corrections.json"
 REVIEWS_NAME: Final = "reviews.jsonl"
@@ -22,9 +22,12 @@ REVIEWS_NAME: Final = "reviews.jsonl"
 SCHEMA_VERSION: Final = 1
 
 
+WAITING: Final = "waiting"
+"""Answer of a frame that nobody has reviewed yet."""
+
 _ORIGIN: Final = "LEFT JOIN origins ON origins.sample_id = samples.id"
 _WAITING: Final = (
-    f"SELECT {SAMPLE_COLUMNS}, captured_ns, origin, 'waiting' AS answer, '' AS who, NULL AS mask "  # noqa: S608
+    f"SELECT {SAMPLE_COLUMNS}, captured_ns, origin, '{WAITING}' AS answer, '' AS who, NULL AS mask "  # noqa: S608
     f"FROM samples {_ORIGIN} "
     "WHERE samples.id NOT IN (SELECT sample_id FROM reviews WHERE undone_ns IS NULL){conditions} "
     "ORDER BY samples.id"
@@ -103,17 +106,31 @@ def _write(store: Store, folder: Path, found: list[dict[str, Any]]) -> dict[str,
     for name in ("images", "masks"):
         (folder / name).mkdir()
     (folder / "classes.json").write_text(found[0]["classes"], encoding="utf-8")
-    names = []
+    written = []
     with (folder / REVIEWS_NAME).open("wb") as file:
         for row in found:
             name = f"{row['camera']}-{row['frame_id']:08d}-{row['id']}.png"
-            names.append(name)
-            mask = row.pop("mask")
-            if mask is None:
-                mask = kept_file(store, row["id"], mask=True).read_bytes()
-            (folder / "images" / name).write_bytes(kept_file(store, row["id"], mask=False).read_bytes())
+            mask: bytes | None = row.pop("mask")
+            try:
+                picture = kept_file(store, row["id"], mask=False).read_bytes()
+                if mask is None:
+                    mask = kept_file(store, row["id"], mask=True).read_bytes()
+            except (UnknownError, FileNotFoundError):
+                if row["answer"] == WAITING:
+                    continue  # the page has dropped it meanwhile, to make room for a newer one
+                raise
+            (folder / "images" / name).write_bytes(picture)
             (folder / "masks" / name).write_bytes(mask)
-            file.write(msgspec.json.encode(sample_values(row) | {"image": name}) + b"\n")
+            row["image"] = name
+            file.write(msgspec.json.encode(sample_values(row)) + b"\n")
+            written.append(row)
+    if not written:
+        raise InputError("every frame that waited has been reviewed or dropped meanwhile: try again")
+    return _about(folder, written)
+
+
+def _about(folder: Path, found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Write corrections.json; returns its entry."""
     about = {
         "frames": len(found),
         "answers": _counts(found, "answer"),
@@ -123,7 +140,7 @@ def _write(store: Store, folder: Path, found: list[dict[str, Any]]) -> dict[str,
         "first_captured_ns": min(row["captured_ns"] for row in found),
         "last_captured_ns": max(row["captured_ns"] for row in found),
         "reviews_sha256": hashlib.sha256((folder / REVIEWS_NAME).read_bytes()).hexdigest(),
-        "images": names,
+        "images": [row["image"] for row in found],
     }
     content = {"schema_version": SCHEMA_VERSION, "corrections": [about]}
     (folder / CORRECTIONS_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")

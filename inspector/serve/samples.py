@@ -59,9 +59,10 @@ class Sampler:
 
     def take(self, seen: Seen) -> None:
         """Keep this frame if a policy chooses it."""
-        if seen.pixels is None or seen.mask is None:
-            return
         now_s = time.monotonic()
+        if seen.pixels is None or seen.mask is None:
+            self._collector.pass_by(seen.verdict, now_s)
+            return
         chosen = self._collector.choose(seen.verdict, seen.pixels, seen.score, now_s, int(time.time() // DAY_S))
         if chosen is None:
             return
@@ -133,10 +134,10 @@ def keep(
 
 
 def _make_room(connection: sqlite3.Connection) -> list[int]:
-    """Forget the oldest frames without a review beyond MOST_OPEN; returns their numbers."""
+    """Forget open frames beyond MOST_OPEN, the oldest uncertain ones last; returns their numbers."""
     open_samples = "SELECT id FROM samples WHERE id NOT IN (SELECT sample_id FROM reviews)"
     found = connection.execute(
-        f"{open_samples} ORDER BY source = 'uncertain', id DESC LIMIT -1 OFFSET ?",
+        f"{open_samples} ORDER BY source = 'uncertain' DESC, id DESC LIMIT -1 OFFSET ?",
         (MOST_OPEN,),
     )
     gone = [int(row["id"]) for row in found]

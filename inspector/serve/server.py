@@ -22,6 +22,7 @@ from inspector.serve.alarms import Alarms
 from inspector.serve.app import make_app
 from inspector.serve.hub import Hub
 from inspector.serve.live import Live
+from inspector.serve.looks import Looks
 from inspector.serve.page import Page
 from inspector.serve.results import Results
 from inspector.serve.samples import Sampler
@@ -67,12 +68,25 @@ def serve(config: LoadedConfig, store: Store) -> None:
     def take(seen: Seen) -> None:
         live.take(seen)
         sampler.take(seen)
+        looks.take(seen)
 
     live = Live(list(line.cameras), manifest.height * recipe.mm_per_px_along)
-    watch = Watch(line, line.health.port, live, take, Alarms(store))
+    looks = Looks(store, config.plans().for_sinks(folder.classes))
+    watch = Watch(line, line.health.port, live, take, Alarms(store), looks)
     hub = Hub(watch, store)
     live.woken = hub.frame_ready
-    page = Page(config, manifest, recipe, store, accounts, Attempts(), watch, hub, Results(str(line.records.url)))
+    page = Page(
+        config,
+        manifest,
+        folder.classes,
+        recipe,
+        store,
+        accounts,
+        Attempts(),
+        watch,
+        hub,
+        Results(str(line.records.url)),
+    )
     with closing(_listen(config)) as listener:
         sampler.start()
         try:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -11,7 +11,7 @@ import zmq
 
 from inspector.errors import WireError
 from inspector.repeated import Repeated
-from inspector.values import Pixels, Verdict
+from inspector.values import MAX_SCORE, Pixels, Verdict
 from inspector.wire.links import MAX_MESSAGE_BYTES, RECONNECT_MS, open_context
 
 QUEUED: Final = 200
@@ -31,15 +31,18 @@ class Seen(msgspec.Struct, frozen=True):
     """uint8 [H, W]; None for a verdict without a picture."""
     mask: Pixels | None = None
     """uint8 [H, W]: 0 normal, 1..K the kind."""
+    peaks: tuple[int, ...] = ()
+    """The highest score of each kind in the frame, 0 to 255, whatever its threshold; empty without a picture."""
     score: Pixels | None = None
     """The engine's score map, uint8 [H/m, W/m]."""
 
 
 _VERDICT: Final = msgspec.json.Decoder(Verdict)
 _SHAPE: Final = msgspec.json.Decoder(tuple[int, int])
+_PEAKS: Final = msgspec.json.Decoder(tuple[Annotated[int, msgspec.Meta(ge=0, le=MAX_SCORE)], ...])
 
 
-_PARTS: Final = (2, 5, 7)
+_PARTS: Final = (2, 6, 8)
 """Numbers of parts: without a picture, with one, and with its score map."""
 
 
@@ -63,11 +66,12 @@ def decode(parts: Sequence[bytes]) -> Seen:
         height, width = _SHAPE.decode(parts[2])
         if height < 1 or width < 1 or any(len(plane) != height * width for plane in parts[3:5]):
             raise WireError(f"planes are not {height}×{width}")
+        peaks = _PEAKS.decode(parts[5])
         pixels, mask = (np.frombuffer(plane, np.uint8).reshape(height, width) for plane in parts[3:5])
-        score = _score_map(parts[5:])
+        score = _score_map(parts[6:])
     except (msgspec.MsgspecError, ValueError) as error:
         raise WireError(str(error)) from None
-    return Seen(verdict, pixels, mask, score)
+    return Seen(verdict, pixels, mask, peaks, score)
 
 
 class ViewReader:

@@ -1,5 +1,6 @@
 """Watches the line: asks decide for its state and follows its view, in a thread."""
 
+import contextlib
 import json
 import threading
 import time
@@ -17,6 +18,7 @@ from inspector.monitoring.client import Status, ask, is_starting
 from inspector.repeated import Repeated
 from inspector.serve.alarms import Alarms
 from inspector.serve.live import Live
+from inspector.serve.looks import Looks
 from inspector.serve.view import Seen, ViewReader
 from inspector.wire.links import VIEW, endpoint
 
@@ -43,10 +45,10 @@ class Watch:
     """Keeps the newest state of the line. It is replaced as a whole, so readers need no lock."""
 
     def __init__(
-        self, line: LineConfig, port: int, live: Live, take: Callable[[Seen], None], alarms: Alarms
+        self, line: LineConfig, port: int, live: Live, take: Callable[[Seen], None], alarms: Alarms, looks: Looks
     ) -> None:
         """`take` gets every message of the view."""
-        self._line, self._port, self._alarms = line, port, alarms
+        self._line, self._port, self._alarms, self._looks = line, port, alarms, looks
         self.live = live
         self.reader = ViewReader(take)
         self._status: Status | None = None
@@ -70,6 +72,8 @@ class Watch:
         self._stopped.set()
         self._thread.join()
         self.reader.stop()
+        with contextlib.suppress(WorkError):  # the disk is full: half a minute of counts is lost
+            self._looks.write(now=True)
 
     @property
     def status(self) -> Status | None:
@@ -122,13 +126,20 @@ class Watch:
                 self._error = None
                 self._follow(self._status)
                 self._add_trend(self._status)
+                self._count(self._status)
             except WorkError as error:
                 self._error = str(error)
             try:
                 self._alarms.update(self._alarming())
+                self._looks.write()
             except InspectorError as error:
                 if self._troubles.due() is not None:
-                    log.warning("alarms cannot be stored", error=str(error))
+                    log.warning("alarms and scores cannot be stored", error=str(error))
+
+    def _count(self, status: Status) -> None:
+        if status.line is not None:
+            cameras = status.line.cameras.items()
+            self._looks.count({name: (each.accepted, each.rejected, each.uninspected) for name, each in cameras})
 
     def _follow(self, status: Status) -> None:
         """Read the view of the run that answers: `inspector run` has new links for each run."""

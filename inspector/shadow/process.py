@@ -1,9 +1,10 @@
 """Shadow: a candidate engine sees the frames of the live view. Its verdicts only go into the review queue.
 
-It is a process of its own that subscribes to the view, as the page does. It holds no credit of the worker, no
+It is a separate process that subscribes to the view, as the page does. It holds no credit of the worker, no
 shared memory, and no link that a stage waits for. The kernel gives it a CPU only while no other process wants one.
 """
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -18,8 +19,7 @@ from inspector.config.line import LineConfig, LoadedConfig
 from inspector.config.recipe import load_recipe
 from inspector.core.alone import FrameFindings, judge_alone, judge_mask
 from inspector.core.collect import DAY_S, Quota
-from inspector.core.differences import ONLY_LINE, Difference, Tally, differences
-from inspector.core.tiling import JoinedMaps
+from inspector.core.differences import LINE_ONLY, Difference, Tally, differences
 from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import InputError, WorkError
@@ -32,9 +32,10 @@ from inspector.serve.samples import keep
 from inspector.serve.store import Store
 from inspector.serve.view import Seen, ViewReader
 from inspector.shadow.latest import Latest
-from inspector.values import Pixels, Segmentation
+from inspector.values import Pixels, Segmentation, frame_step
 from inspector.wire.links import VIEW, endpoint
 from inspector.wire.view import view_address
+from inspector.worker.tiled import TiledFrame
 
 SHADOW: Final = "shadow"
 """Origin of the frames that it puts into the review queue."""
@@ -46,6 +47,9 @@ THREADS: Final = 1
 
 WAIT_S: Final = 0.2
 """Longest wait for a frame before a stop request is noticed, seconds."""
+
+SILENT_S: Final = 5.0
+"""After this time without a frame it looks whether the line runs again and publishes elsewhere, seconds."""
 
 WRITE_EVERY_S: Final = 5.0
 
@@ -72,13 +76,19 @@ def shadow(config: LoadedConfig, store: Store, engine: Path, *, frames: int | No
         backend.verify_golden()
         reader.connect(_view(line))
         reader.start()
+        heard_s = time.monotonic()
         log.info("shadow started", engine=folder.identity, device=backend.device())
         comparing = _Comparing(config, store, folder, backend, latest)
         try:
             while not stop and comparing.tally.frames != frames:
                 seen = latest.take(WAIT_S)
                 if seen is not None:
+                    heard_s = time.monotonic()
                     comparing.look(seen)
+                elif time.monotonic() - heard_s > SILENT_S:
+                    heard_s = time.monotonic()
+                    with contextlib.suppress(WorkError):  # the line is down: it may come back
+                        reader.connect(_view(line))
                 comparing.write_if_due()
         finally:
             reader.stop()
@@ -94,7 +104,7 @@ def _step_back() -> None:
 
 
 def _view(line: LineConfig) -> str:
-    """Where the running line publishes its view: `inspector run` has links of its own for each run."""
+    """Return where the running line publishes its view: `inspector run` has new links for each run."""
     if line.view.address is not None:
         raise InputError("view.address: a shadow reads the view by a socket of this PC: remove address and keys")
     if line.health is not None:
@@ -131,11 +141,13 @@ class _Comparing:
         if seen.pixels is None or seen.mask is None:
             return
         began_s = time.monotonic()
-        maps = self._maps(seen.pixels)
-        if maps is None:
+        answer = self._answer(seen.pixels)
+        if answer is None:
             return
-        candidate = judge_alone(maps, *seen.pixels.shape, self._ours)
-        line = judge_mask(seen.mask, self._ours)
+        height, width = seen.pixels.shape
+        candidate = judge_alone(answer[0], height, width, self._ours, answer[1])
+        stated = seen.verdict.frame_score
+        line = judge_mask(seen.mask, self._ours, frame_step(stated) if isinstance(stated, float) else None)
         found = differences(line, candidate, self._severity_mm2)
         self.tally.add(line, candidate, found)
         self._line_engine = seen.verdict.engine
@@ -143,24 +155,26 @@ class _Comparing:
         if found and self._quota.has(time.monotonic(), int(time.time() // DAY_S)):
             self._keep(seen, candidate, found)
 
-    def _maps(self, pixels: Pixels) -> Segmentation | None:
-        if pixels.shape == self._size:
-            kind, score = self._backend.infer(np.ascontiguousarray(pixels[None]))
-            return Segmentation(kind[0], score[0], self._stride)
+    def _answer(self, pixels: Pixels) -> tuple[Segmentation, int | None] | None:
+        """The candidate's maps and frame score; None for a frame that the line does not inspect either."""
         size = (pixels.shape[0], pixels.shape[1])
         tiles = self._fit.tiles(size)
-        if tiles is None:
-            return None  # the line does not inspect such a frame either
-        kind, score = self._backend.infer(np.stack([tile.cut(pixels, self._size) for tile in tiles]))
-        joined = JoinedMaps(size, self._stride)
+        if size != self._size and tiles is None:
+            return None
+        if size == self._size or tiles is None:
+            kind, score, frame = self._backend.answer_all(np.ascontiguousarray(pixels[None]))
+            return Segmentation(kind[0], score[0], self._stride), None if frame is None else int(frame[0])
+        kind, score, frame = self._backend.answer_all(np.stack([tile.cut(pixels, self._size) for tile in tiles]))
+        tiled = TiledFrame(len(tiles), size, self._stride)
+        maps = None
         for index, tile in enumerate(tiles):
-            joined.add(tile, kind[index], score[index])
-        return Segmentation(*joined.maps(), self._stride)
+            maps = tiled.add(tile, kind[index], score[index], None if frame is None else int(frame[index]))
+        return None if maps is None else (Segmentation(*maps, self._stride), tiled.frame_score)
 
     def _keep(self, seen: Seen, candidate: FrameFindings, found: list[Difference]) -> None:
         """Put the frame into the review queue, with the mask of the engine that found more there."""
         note = f"shadow {self._folder.identity}: {'; '.join(map(str, found[:NOTED]))}"
-        shown = seen.mask if found[0].what == ONLY_LINE else candidate.mask
+        shown = seen.mask if found[0].what == LINE_ONLY else candidate.mask
         try:
             kept = keep(
                 self._store, SHADOW, msgspec.structs.replace(seen, mask=shown), self._ours.names, note=note

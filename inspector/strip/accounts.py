@@ -118,7 +118,8 @@ class Accounts:
         uninspected_mm = sum(last - first for first, last in missing)
         marks = [mark for mark in self._marks.marks if mark.last_mm >= start_mm and mark.first_mm < end_mm]
         also = [(CoilVerdict.HOLD, mark.text(start_mm)) for mark in marks] if settings.hold_roll_marks else []
-        judged = judge_coil(defects, settings.bind(), self._shape(coil, end_mm), uninspected_mm, also)
+        shape = self._shape(coil, end_mm)
+        judged = judge_coil(defects, settings.bind(), shape, uninspected_mm, also)
         frames = self._surface.frames(start_mm, end_mm)
         width_mm = self._surface.width_mm(start_mm, end_mm)
         by = [by for by, (first, last) in self._judged_by.items() if last >= start_mm and first < end_mm]
@@ -154,6 +155,8 @@ class Accounts:
             roll_marks=tuple(_in_coil(mark, start_mm, end_mm) for mark in marks),
             defects=_largest(judged.defects),
             measured_width_mm=None if width_mm is None else round(width_mm, 1),
+            left_mm=shape.left_mm,
+            right_mm=shape.right_mm,
         )
 
     def close(self) -> None:

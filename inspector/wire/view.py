@@ -20,7 +20,7 @@ SILENCE_S: Final = 10.0
 """How long a line may publish nothing before a viewer gives up, seconds."""
 
 _WITH_PICTURE: Final = 5
-"""Parts of a message with a picture: camera, verdict, shape, pixels, mask."""
+"""Parts of a message with a picture that are read here: camera, verdict, shape, pixels, mask."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""All figures of docs/figures.md, one after the other."""
+"""Runs all benchmarks of docs/figures.md, one after another."""
 
 import sys
 from functools import partial

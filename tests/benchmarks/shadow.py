@@ -1,4 +1,4 @@
-"""What a shadow costs the line: the same run with and without a candidate engine beside it, by turns.
+"""What a shadow costs the line: the same run with and without a candidate engine beside it, in turns.
 
 python -m tests.benchmarks.shadow [ROUNDS [SECONDS]]
 

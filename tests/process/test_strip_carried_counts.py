@@ -25,7 +25,7 @@ def way_mm(frame: int) -> float:
 
 
 def send_frames(camera: GigeCamera, ended: threading.Event) -> None:
-    """At the camera's rate, each with the count at its place."""
+    """Send frames at the camera's rate, each with its encoder count."""
     picture = np.full((ROWS, COLUMNS), 90, np.uint8)
     began_s = time.monotonic()
     for frame in range(FRAMES):

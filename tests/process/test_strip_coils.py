@@ -188,7 +188,7 @@ def test_results_wait_on_the_disk_while_level2_is_away(plant: Any) -> None:
 
 
 def test_garbage_from_the_partner_is_one_line_and_the_line_goes_on(plant: Any) -> None:
-    """Bytes of another layout, an unknown coil's end, the same id twice."""
+    """Bytes of another layout, the end of an unknown coil, and a repeated id are refused; the link works on."""
     level2, strip, line = plant
     strip.start()
     level2.start()

@@ -60,7 +60,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 def test_a_coil_starts_and_ends_and_inspector_coil_shows_the_same(client: Client) -> None:
-    """An order that comes twice is done once, also over a kill of the strip process."""
+    """A repeated order is carried out once, even over a kill of the strip process."""
     code, started = client.ask(
         "POST", "/coil/start", {"id": "H-1", "grade": "DC04", "width_mm": 1500, "position_mm": -3000}
     )
@@ -110,7 +110,7 @@ def test_a_coil_starts_and_ends_and_inspector_coil_shows_the_same(client: Client
 def test_what_is_refused_is_one_line(
     client: Client, method: str, path: str, body: Any, code: int, why: str
 ) -> None:
-    """And no coil has begun."""
+    """No coil starts."""
     before = client.ask("GET", "/coil")[1]["coils"]
     answered, told = client.ask(method, path, body)
     text = (told if isinstance(told, str) else told["refused"]).strip()

@@ -83,8 +83,8 @@ def test_edges_gain_and_zones_of_a_running_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('calibration = "none.json"', "there is no such calibration of camera top"),
-        ('calibration = "line.toml"', "is no calibration of a camera"),
+        ('calibration = "none.json"', "no such calibration of camera top"),
+        ('calibration = "line.toml"', "not a calibration of a camera"),
         ('edges = "grey"', "strip.cameras.top.edges"),
     ],
 )

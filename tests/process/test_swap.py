@@ -75,7 +75,7 @@ def assert_whole(run: Run) -> None:
 
 
 def test_a_line_goes_on_with_another_engine_and_loses_nothing(live: LiveLine, tmp_path: Path) -> None:
-    """To and fro under load; every verdict says which engine saw its frame."""
+    """Several swaps under load lose no frame; every verdict names its frame's engine."""
     other = engine(tmp_path / "other", delay_ms=1)
     first = open_folder(tmp_path / "engine")
     for folder in (other, first, other):
@@ -93,7 +93,7 @@ def test_a_line_goes_on_with_another_engine_and_loses_nothing(live: LiveLine, tm
 
 
 def spoil_golden(folder: EngineFolder) -> None:
-    """Golden frames that its own answers differ from: as on a PC that computes otherwise."""
+    """Change the golden maps, as if this PC computed differently."""
     path = folder.path / GOLDEN_NAME
     golden = load(path)
     path.unlink()
@@ -103,7 +103,7 @@ def spoil_golden(folder: EngineFolder) -> None:
 
 
 def test_an_engine_that_fails_its_golden_frames_leaves_the_old_one_running(live: LiveLine, tmp_path: Path) -> None:
-    """It says so, to whoever asked for it and on the line's own log."""
+    """The command's sender and the line's log get the reason."""
     bad = engine(tmp_path / "bad")
     spoil_golden(bad)
     worker = stage(live.process, "worker")
@@ -203,7 +203,7 @@ def test_without_a_line_it_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_links_cannot_be_made_runs_without_orders(tmp_path: Path) -> None:
-    """Its own links lie elsewhere; it says that it cannot be swapped, and why."""
+    """Its own links are elsewhere; the log says that it cannot be swapped, and why."""
     line = LineUnderTest(tmp_path, SIZE)
     (tmp_path / "file").write_text("")
     line.write_config(f'links = "{tmp_path}/file/l"\n')
@@ -226,7 +226,7 @@ def test_two_runs_of_one_config_leave_orders_to_the_first(live: LiveLine, tmp_pa
 
 
 def test_a_worker_killed_on_trial_costs_nothing(live: LiveLine, tmp_path: Path) -> None:
-    """Only the one at work is the line's."""
+    """A worker on trial is not part of the line yet."""
     slow = engine(tmp_path / "slow", delay_ms=2000)
     asked = live.start("swap", slow.path, "--config", live.config)
     old = stage(live.process, "worker")

@@ -91,7 +91,7 @@ def test_the_service_can_change_neither_its_engines_nor_its_config(service: Serv
 
 
 def test_everybody_can_start_what_root_has_installed(service: Service) -> None:
-    """Whatever umask root has, programs and libraries are for all users of the PC; config and engines are not."""
+    """Whatever umask root has, all users can run the programs; config and engines stay private."""
     for program in ("inspector", "trainer"):
         service.container.run(f"runuser -u nobody -- {program} --help")
     for path in ("/etc/inspector/line.toml", "/opt/inspector/engines/demo/model.xml"):
@@ -135,7 +135,7 @@ def test_a_killed_worker_is_back_with_its_network_within_ten_seconds(
 
 
 def test_installing_again_changes_nothing(service: Service) -> None:
-    """No stage is started again, no file of the user's changes; what root has added is readable for stages."""
+    """No stage restarts, and no user's file changes; files that root added become readable for the stages."""
     service.container.run("echo '# mine' >> /etc/inspector/line.toml")
     service.container.run(f"{STRICT}touch /etc/inspector/added.toml")
     added = "runuser -u inspector-decide -- test -r /etc/inspector/added.toml"
@@ -164,7 +164,7 @@ def test_an_upgrade_keeps_config_recipes_and_engines(service: Service) -> None:
 
 
 def test_a_release_that_does_not_start_is_not_kept(service: Service) -> None:
-    """An upgrade whose line does not come up goes back to the release before it, which runs again."""
+    """If the upgraded line does not start, the previous release runs again."""
     old = service.container.run("readlink /opt/inspector/current").stdout
     broken = "raise SystemExit('broken on purpose')"
     done = service.container.run(

@@ -3,13 +3,13 @@
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import torch
-from torch import nn
 
 from inspector.errors import InputError
 from trainer.models import build_model
+from trainer.models.network import Network
 
 _PREFIX = "net."
 
@@ -22,7 +22,7 @@ class Checkpoint:
     """A trained network in eval mode."""
 
     path: Path
-    net: nn.Module
+    net: Network
     classes: tuple[str, ...]
     model: dict[str, Any]
     """Architecture and its parameters."""
@@ -37,7 +37,7 @@ class Checkpoint:
     @property
     def map_stride(self) -> int:
         """Stride of the network's logits."""
-        return cast("int", self.net.map_stride)
+        return self.net.map_stride
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -1,4 +1,4 @@
-"""Frames that a line left, as a data set: a recording, or the lossless crops of rejects.
+"""Frames that a line stored, as a data set: a recording, or the lossless crops of rejects.
 
 They have no labels. Either an engine draws them (pseudo-labels, which corrections.json names), or all frames of a
 recording are taken as sound.
@@ -14,6 +14,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from inspector.core.tiling import LEAST_SIDE_PX
 from inspector.errors import InputError, WorkError
 from inspector.images import ImageFault, read_mono
 from inspector.sources.recording import RECORDING_NAME, RecordingSource
@@ -34,7 +35,7 @@ _CROP: Final = re.compile(r"(?P<frame>.+-\d{8,})-\d+\.png")
 
 @dataclass(slots=True)
 class LineFrames:
-    """What was written."""
+    """The frames that were written."""
 
     frames: int = 0
     defective: int = 0
@@ -123,6 +124,10 @@ class _Labeller:
     def mask(self, pixels: Pixels) -> Pixels:
         """The mask of one frame, uint8 of its size."""
         height, width = pixels.shape
+        below, right = (max(0, LEAST_SIDE_PX - side) for side in pixels.shape)
+        if below or right:
+            padded = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REFLECT)
+            return np.ascontiguousarray(self.mask(np.asarray(padded, np.uint8))[:height, :width])
         fits = (height, width) == (self._predictor.height, self._predictor.width)
         predictor = self._predictor if fits else as_the_line_tiles(self._predictor, (height, width))
         kind, score = predictor.maps(np.ascontiguousarray(pixels[None]))

@@ -234,8 +234,8 @@ def _golden(
 def _frame_threshold(scores: Pixels, val: LoadedFrames, settings: ExportSettings) -> float:
     """The frame threshold for the stated escape, on the validation frames."""
     known = FrameScores()
-    for score, defective in zip(scores.tolist(), val.present[:, 1:].any(axis=1).tolist(), strict=True):
-        known.add(score, defective=defective, rejected=True)
+    for score, shown in zip(scores, val.present[:, 1:], strict=True):
+        known.add(int(score), defective=bool(shown.any()), rejected=True)
     return known.choose(settings.frame_escape)
 
 

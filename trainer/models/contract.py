@@ -1,6 +1,6 @@
 """Wraps a trained network in the engine contract, as one graph."""
 
-from typing import Final
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from trainer.models.overflow import FINITE, OVERFLOWN, UNSOUND
 FRAME_SOFTNESS: Final = 4.0
 """Divides the logit of a frame's score before the sigmoid. Trained networks are sure of most frames: without it,
 nearly all scores would be the first or the last of 255 steps, and a threshold between them could not be chosen."""
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class InspectionNet(nn.Module):
@@ -102,7 +104,7 @@ def choose_map_stride(stem_stride: int, height: int, width: int, wanted: int | N
     return wanted
 
 
-def fold_batch_norms(net: nn.Module) -> nn.Module:
+def fold_batch_norms(net: Net) -> Net:
     """Fold every Conv2d → BatchNorm2d pair of a Sequential into the convolution, in place; `net` in eval mode."""
     for module in list(net.modules()):
         if isinstance(module, nn.Sequential):

@@ -63,8 +63,8 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs, h, w] → [N, outputs, h/stride, w/stride]."""
         y = x if self.expand is None else functional.relu6(self.expand(x))
-        y = self.project(functional.relu6(self.depthwise(y)))
-        return y + x if self.adds else y
+        projected: Tensor = self.project(functional.relu6(self.depthwise(y)))
+        return projected + x if self.adds else projected
 
 
 class Lite0(nn.Module):

@@ -29,11 +29,15 @@ LOOK_BACK_TURNS: Final = 8
 
 LEAST_HITS: Final = 3
 
-FALSE_PER_COIL: Final = 0.02
-"""Expected chains by chance in a coil of COIL_MM, by the estimate of `chance`; the measured number is smaller."""
+FALSE_PER_COIL: Final = 0.005
+"""Expected number of random chains in a coil of COIL_MM, over all rolls, by the estimate of `chance`."""
 
 EARLY_TURNS: Final = 4
-"""Half of FALSE_PER_COIL is for chains that span so many turns: a mark is to be found within five."""
+EARLY_SHARE: Final = 0.95
+"""Share of FALSE_PER_COIL for chains that span at most EARLY_TURNS: a mark is to be found within five turns."""
+
+THREE_SHARE: Final = 0.9
+"""Share for chains of three marks. Longer ones hardly ever come by chance, and need little."""
 
 COIL_MM: Final = 2e6
 
@@ -256,8 +260,11 @@ def _copy(turn: int, spot: Spot) -> Copy:
     return Copy(turn, spot.along_mm, spot.across_mm, math.log(max(spot.area_mm2, 1e-6)))
 
 
-def _patterns(turns: int, others: int) -> int:
-    """Tested chains of so many copies beside the newest one; half of the chance is for those of few turns."""
-    early = range(1, EARLY_TURNS + 1)
-    spans = early if turns in early else range(EARLY_TURNS + 1, LOOK_BACK_TURNS)
-    return 2 * sum(math.comb(span - 1, others - 1) for span in spans)
+def _patterns(turns: int, others: int) -> float:
+    """Number of chains of so many copies beside the newest one that are tested, by their share of the chance."""
+    early = turns <= EARLY_TURNS
+    spans = range(1, EARLY_TURNS + 1) if early else range(EARLY_TURNS + 1, LOOK_BACK_TURNS)
+    by_span = EARLY_SHARE if early else 1.0 - EARLY_SHARE
+    longer = others - (LEAST_HITS - 1)
+    by_length = THREE_SHARE if not longer else (1.0 - THREE_SHARE) / 2.0**longer
+    return sum(math.comb(span - 1, others - 1) for span in spans) / (by_span * by_length)

@@ -175,9 +175,9 @@ def _broken(rule: CoilRule, rated: Sequence[RatedDefect], rules: CoilRules, shap
             why.append(f"{most} {what} in a metre from {at_mm / 1000:.1f} m: over {rule.max_per_m}")
     if rule.cluster_mm is not None and rule.max_in_cluster is not None:
         cluster = densest([d.from_head_mm for d in counted], [d.across_mm for d in counted], rule.cluster_mm)
-        if cluster.count > rule.max_in_cluster:
+        if cluster.defects > rule.max_in_cluster:
             why.append(
-                f"{cluster.count} {what} within {rule.cluster_mm:g} mm from {cluster.along_mm / 1000:.2f} m, "
+                f"{cluster.defects} {what} within {rule.cluster_mm:g} mm from {cluster.along_mm / 1000:.2f} m, "
                 f"{cluster.across_mm:.0f} mm across: over {rule.max_in_cluster}"
             )
     return why + _singles(rule, counted)

@@ -54,7 +54,7 @@ def options(weights: Path) -> list[str]:
 
 
 def test_own_frames_become_a_model_and_an_honest_report(folder: Path, weights: Path, tmp_path: Path) -> None:
-    """The odd frame is set aside, held-out frames keep the budget, and a killed run goes on where it was."""
+    """The odd frame is set aside, held-out frames meet the budget, and a killed run continues."""
     out = tmp_path / "first"
     with patch("trainer.commission.run.train", side_effect=KeyboardInterrupt):
         assert main(["commission", str(folder), "--out", str(out), *options(weights)]) == 130
@@ -101,7 +101,7 @@ def test_the_drawn_data_set_is_the_plants_own_steel(folder: Path, weights: Path,
 
 
 def test_a_transplanted_defect_changes_the_steel_as_it_did_at_home(tmp_path: Path) -> None:
-    """A pit that is 70 grey levels darker than steel of 120 makes steel of 60 half as bright, too."""
+    """A pit that is 70 grey levels darker than steel of 120 darkens steel of 60 by the same factor."""
     pits = [cutting for cutting in cut_defects(write_label_maps(tmp_path / "donor", 8)) if cutting.name == "pit"]
     pixels, label = np.full((64, 64), 60, np.uint8), np.zeros((64, 64), np.uint8)
     pits[0].onto(pixels, label, 3, np.random.default_rng(0))
@@ -113,7 +113,7 @@ def test_a_transplanted_defect_changes_the_steel_as_it_did_at_home(tmp_path: Pat
 def test_what_cannot_be_commissioned_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Too few frames, no folder, a share that is none."""
+    """Too few frames, no folder, an invalid share."""
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64), np.uint8))
     for number, (words, said) in enumerate(
         [

@@ -54,7 +54,7 @@ RECIPE = 'name = "r"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n[classes.pi
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_its_key(tmp_path: Path, text: str, why: str) -> None:
-    """Before anything is started."""
+    """The mistake is found before anything is started."""
     path = tmp_path / "line.toml"
     path.write_text(HEAD + text)
     with pytest.raises(ConfigError) as error:
@@ -111,5 +111,5 @@ def test_a_gap_between_cameras_is_one_line_at_the_door(tmp_path: Path) -> None:
     line.config.write_text(line.config.read_text().replace("= 94", "= 60"))
     assert "NO CAMERA" not in look_at_cameras(load_config(line.config))
     line.config.write_text(line.config.read_text() + 'calibration = "line.toml"\n')
-    with pytest.raises(ConfigError, match=r"line\.toml: is no calibration of a camera"):
+    with pytest.raises(ConfigError, match=r"line\.toml: not a calibration of a camera"):
         look_at_cameras(load_config(line.config))

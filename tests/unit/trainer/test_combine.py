@@ -84,7 +84,7 @@ def test_classes_are_matched_by_name(old: Path, tmp_path: Path) -> None:
 
 
 def test_one_data_set_is_nothing_to_combine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It says what is missing."""
+    """The error says what is missing."""
     data = write_label_maps(tmp_path / "data", 4)
     assert main(["combine", str(data), "--out", str(tmp_path / "both")]) == 2
     assert "name two data sets or more" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def test_a_threshold_is_chosen_for_every_step() -> None:
 
 
 def test_escape_and_overkill_with_the_score() -> None:
-    """A region rejects only where the score reaches the threshold; a score that is no number rejects."""
+    """A region rejects only if the score reaches the threshold; a NaN score rejects."""
     known = scores([200, 100], [50, 150, 0])
     known.add(250, defective=True, rejected=False)
     figures = known.figures(0.5)

@@ -118,7 +118,7 @@ def test_masks_of_every_depth_are_read(
 
 @pytest.mark.parametrize("suffix", ["_mask", "-label", "_gt", ".jpg", ""])
 def test_masks_find_their_images_by_name(tmp_path: Path, suffix: str) -> None:
-    """Beside them with a suffix, or in a folder of their own."""
+    """Masks are beside their images with a suffix, or in a separate folder."""
     root = tmp_path / "labels"
     in_one = suffix.startswith(("_", "-"))
     write_frames(root if in_one else root / "img", ".bmp")

@@ -110,7 +110,7 @@ class Scored(Network):
 
 @pytest.mark.parametrize("flips", [1, 4])
 def test_the_frame_score_is_1_to_255_and_0_where_it_is_no_number(flips: int) -> None:
-    """Also where only the pixels' answers are no numbers: a maximum may have lost them on its way."""
+    """The same if only the pixels' answers are NaN, because a maximum may have lost them."""
     logits = [-1e9, 0.0, 1e9, float("nan"), float("inf")]
     frames = torch.zeros(5, 16, 16, dtype=torch.uint8)
     *_, score = InspectionNet(Scored(logits), 16, 16, 4, flips)(frames)

@@ -61,7 +61,7 @@ class Overflowing(Network):
         return logits + hot * hot
 
 
-def exported(net: nn.Module, path: Path, flips: int = 1) -> InspectionNet:
+def exported(net: Network, path: Path, flips: int = 1) -> InspectionNet:
     inspection = InspectionNet(net, *SIZE, STRIDE, flips).eval()
     write_onnx(inspection, *SIZE, path, half_weights=False)
     return inspection

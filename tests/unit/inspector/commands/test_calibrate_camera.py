@@ -55,7 +55,7 @@ def written(folder: Path, pictures: list[Pixels]) -> Path:
 def test_a_flat_field_takes_the_lens_out_of_the_brightness(
     line: LineUnderTest, steel: list[Pixels], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The sides are as bright as the middle afterwards, and the file says what it was made from."""
+    """Afterwards the sides are as bright as the middle, and the file records its origin."""
     folder = written(line.folder / "plain", steel)
     assert calibrate(line, folder, "--camera", "top", "--flat-field") == 0
     file = line.folder / "calibration-top.json"
@@ -77,7 +77,7 @@ def board_views(count: int) -> list[Pixels]:
     square = 60
     columns, rows = BOARD[0] + 1, BOARD[1] + 1
     flat = np.kron(np.indices((rows, columns)).sum(0) % 2, np.ones((square, square))).astype(np.uint8) * 200 + 20
-    flat = cv2.copyMakeBorder(flat, square, square, square, square, cv2.BORDER_CONSTANT, value=220)
+    flat = np.pad(flat, square, constant_values=220)
     rays = (
         np.stack(np.meshgrid(np.arange(BIG[1]), np.arange(BIG[0])), axis=-1).reshape(-1, 1, 2).astype(np.float64)
     )
@@ -96,7 +96,7 @@ def board_views(count: int) -> list[Pixels]:
 
 
 def bend_px(pixels: Pixels) -> float:
-    """How far the board's corners lie off straight rows and columns, at most."""
+    """Return the largest distance of the board's corners from straight rows and columns."""
     corners = find_corners(pixels, BOARD)
     assert corners is not None
     grid = corners.reshape(BOARD[1], BOARD[0], 2)
@@ -145,7 +145,7 @@ def test_a_board_takes_the_distortion_out_of_the_picture(
 def test_what_cannot_be_measured_is_one_line(
     line: LineUnderTest, capsys: pytest.CaptureFixture[str], arguments: list[str], why: str
 ) -> None:
-    """And no file is left."""
+    """One line, and no file is written."""
     folder = written(line.folder / "plain", [np.full((HEIGHT, WIDTH), 100, np.uint8)] * 20)
     assert calibrate(line, folder, *arguments) == 2
     told = capsys.readouterr().err
@@ -157,7 +157,7 @@ def test_what_cannot_be_measured_is_one_line(
 def test_pictures_of_several_sizes_and_black_ones_teach_nothing(
     line: LineUnderTest, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A camera has one size, and a lamp that is off no gain."""
+    """Pictures of several sizes, and black pictures, are refused."""
     mixed = [np.full((HEIGHT, WIDTH), 100, np.uint8)] * 20 + [np.full((HEIGHT, 99), 100, np.uint8)]
     assert calibrate(line, written(line.folder / "mixed", mixed), "--camera", "top", "--flat-field") == 2
     assert "pictures of several sizes" in capsys.readouterr().err
@@ -175,19 +175,19 @@ GOOD: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (None, "there is no such calibration"),
-        (b"", "is no calibration of a camera"),
-        (b"\x89PNG\r\n\xff", "is no calibration of a camera"),
-        (json.dumps(GOOD).encode()[:-4], "is no calibration of a camera"),
-        ({"format": "something else"}, "is no calibration of a camera"),
+        (None, "no such calibration"),
+        (b"", "not a calibration of a camera"),
+        (b"\x89PNG\r\n\xff", "not a calibration of a camera"),
+        (json.dumps(GOOD).encode()[:-4], "not a calibration of a camera"),
+        ({"format": "something else"}, "not a calibration of a camera"),
         ({"gain": [1, 2]}, "gain: has 2 columns, the pictures have 3"),
-        ({"gain": [1, -1, 1]}, "is no calibration of a camera"),
-        ({"gain": [1, 1e9, 1]}, "is no calibration of a camera"),
+        ({"gain": [1, -1, 1]}, "not a calibration of a camera"),
+        ({"gain": [1, 1e9, 1]}, "not a calibration of a camera"),
         ({"camera": "bottom"}, "is the calibration of camera bottom, not of top"),
         ({"lens": [[0, 0], [1, 1], [0, 0, 0, 0, 0]]}, "lens: cannot be one"),
-        ({"lens": [[1, 1], [1, 1], [0, 0]]}, "is no calibration of a camera"),
-        ({"width": 0}, "is no calibration of a camera"),
-        ({"more": 1}, "is no calibration of a camera"),
+        ({"lens": [[1, 1], [1, 1], [0, 0]]}, "not a calibration of a camera"),
+        ({"width": 0}, "not a calibration of a camera"),
+        ({"more": 1}, "not a calibration of a camera"),
     ],
 )
 def test_a_corrupt_or_foreign_file_is_one_line(tmp_path: Path, content: Any, why: str) -> None:
@@ -203,7 +203,7 @@ def test_a_corrupt_or_foreign_file_is_one_line(tmp_path: Path, content: Any, why
 
 
 def test_a_frame_of_another_size_is_a_fault_and_the_others_go_on() -> None:
-    """Someone has set the camera to another region."""
+    """For example after the camera was set to another region."""
     optics = Optics(4, 3, np.array([1.0, 1.5, 2.0], np.float32), None)
     right, wrong = np.full((4, 3), 100, np.uint8), np.full((4, 5), 100, np.uint8)
     first, second, third = corrected(iter([Capture(right), None, Capture(wrong, coil="C")]), optics)
@@ -219,7 +219,7 @@ def test_a_frame_of_another_size_is_a_fault_and_the_others_go_on() -> None:
 
 
 def test_dead_columns_and_columns_beside_the_strip_get_their_neighbours_gain() -> None:
-    """Their own would be noise."""
+    """Their own gain would be noise."""
     grey = np.full((5, 20), 100.0)
     grey[:, :4] = 2.0
     grey[:, 10] = 0.0

@@ -63,7 +63,7 @@ def test_frames_near_the_threshold_are_uncertain() -> None:
 
 
 def test_quotas_are_of_a_day_and_spread_over_a_shift() -> None:
-    """A bad coil in the morning does not use up what the afternoon needs, and the next day starts anew."""
+    """A bad coil in the morning does not use up the afternoon's share, and the next day has a new quota."""
     of = collector(rejects=40)
     at_once = [n for n in range(2000) if chosen(of, n, n * 0.1, defect())]
     assert len(at_once) == 2
@@ -74,17 +74,25 @@ def test_quotas_are_of_a_day_and_spread_over_a_shift() -> None:
 
 
 def test_random_frames_are_drawn_by_lot_with_the_chance_that_is_stated() -> None:
-    """Sums of 1/chance estimate how many there were, whatever the frames show and however their rate changes."""
+    """Sums of 1/chance estimate how many there were, whatever they show and however the line's rate changes.
+
+    Rejects always come with a picture, accepts at a fixed pace: of a faster line fewer of them are seen.
+    """
     seen, drawn, estimated = Counter[Decision](), Counter[Decision](), Counter[Decision]()
     of = collector(random_accepts=400, random_rejects=400, rejects=5, uncertain=5)
-    now_s = 0.0
+    now_s, due_s = 0.0, 0.0
     for n in range(60_000):
         now_s += 0.5 if n < 30_000 else 0.1
         rejected = n % 10 == 0 or 20_000 < n < 24_000
         of_frame = verdict(n, *([defect()] if rejected else []))
         seen[of_frame.decision] += 1
+        if not rejected and now_s < due_s:
+            of.pass_by(of_frame, now_s)
+            continue
+        due_s = due_s if rejected else now_s + 0.6
         found = of.choose(of_frame, steel(0), None, now_s, 0)
         if found is not None and found.policy == RANDOM:
+            assert found.chance is not None
             drawn[of_frame.decision] += 1
             estimated[of_frame.decision] += round(1 / found.chance)
     for decision in (Decision.ACCEPT, Decision.REJECT):

@@ -57,7 +57,7 @@ def shown_all(candidates: Candidates) -> list[dict[str, Any]]:
 
 
 def test_threshold_is_per_class() -> None:
-    """A pixel is a defect where its score reaches the threshold of its own kind."""
+    """A pixel is a defect if its score reaches the threshold of its kind."""
     kind = np.array([[1, 1, 2, 2]], np.uint8)
     score = np.array([[127, 128, 203, 204]], np.uint8)
     assert threshold_maps(kind, score, recipe().score_thresholds).tolist() == [[0, 1, 0, 2]]
@@ -114,7 +114,7 @@ def test_judge_gives_place_on_the_strip_and_a_readable_reason() -> None:
 
 
 def test_small_defects_are_left_out_and_recorded_ones_pass() -> None:
-    """Under the minimum area nothing is reported; a class with action record is reported and accepted."""
+    """A defect below the minimum area is not reported; a class with action record is reported and accepted."""
     parts = StripDefects("top").follow(0, components(mask_with((1, 0, 40, 4, 4), (2, 100, 40, 40, 20))))
     decision, reasons, _, defects = judge(parts, 0.0, recipe())
     assert decision is Decision.ACCEPT
@@ -147,7 +147,7 @@ def test_border_parts_join_only_when_near_and_of_one_kind() -> None:
 
 
 def test_two_defects_that_meet_become_the_first() -> None:
-    """A V that closes in the next frame is one defect from there on."""
+    """A V that closes in the next frame is one defect from then on."""
     strip = StripDefects("top")
     left, _ = strip.follow(0, components(mask_with((1, 20, 90, 10, 10), (1, 60, 90, 10, 10))))
     (joined,) = strip.follow(1, components(mask_with((1, 20, 0, 50, 10))))
@@ -156,7 +156,7 @@ def test_two_defects_that_meet_become_the_first() -> None:
 
 
 def test_an_uninspected_frame_ends_a_defect() -> None:
-    """Nobody saw the strip between: the defect behind it is a new one."""
+    """The strip in between was not inspected, so the next defect is a new one."""
     strip = StripDefects("top")
     (before,) = strip.follow(0, components(mask_with((1, 50, 90, 20, 10))))
     (after,) = strip.follow(2, components(mask_with((1, 50, 0, 20, 10))))
@@ -213,7 +213,7 @@ def test_enlarging_only_the_candidates_changes_no_mask(stride: int) -> None:
 
 
 def test_small_regions_are_dropped_before_python_looks_at_them() -> None:
-    """But for those at a border, which may be part of a larger one."""
+    """Small regions are dropped, except at a border, where they may be part of a larger one."""
     mask = mask_with(
         (1, 10, 10, 4, 4), (1, 40, 0, 4, 4), (1, 80, 96, 4, 4), (1, 120, 40, 10, 10), (2, 10, 60, 2, 2)
     )
@@ -341,7 +341,7 @@ def test_a_scratch_of_two_kinds_is_one_defect() -> None:
     ids=["apart", "too small together", "of one kind and apart"],
 )
 def test_small_parts_that_are_no_whole_are_left_out(mask: np.ndarray) -> None:
-    """Joining begins where regions touch and reach a minimum."""
+    """Regions are joined only if they touch and together reach a minimum."""
     assert judged(mask, min_area_px=(0, 50, 60)).decision is Decision.ACCEPT
 
 

@@ -81,7 +81,7 @@ def answer(
 
 
 def test_each_way_a_frame_can_go_has_its_decision() -> None:
-    """Inspected, unreadable, shed, overdue: accept or uninspected, with the reason."""
+    """Inspected, unreadable, shed and overdue frames get their decision and reason."""
     desk = decide()
     for frame_id in range(4):
         announce(desk, frame_id, fault="a.png: empty file" if frame_id == 1 else None)
@@ -118,7 +118,7 @@ def test_ingest_that_starts_again_leaves_no_frame_without_a_verdict() -> None:
 
 
 def test_a_result_of_an_ingest_before_this_one_is_not_taken_for_its_own() -> None:
-    """Both gave a frame the id 0: the old pixels must not decide about the new frame."""
+    """Both ingests have a frame 0, and the old pixels must not decide about the new frame."""
     desk = decide()
     announce(desk, 0)
     hear(desk, Begin("top", NEXT_INGEST, None), announcement(0, ingest=NEXT_INGEST), now=1)
@@ -130,7 +130,7 @@ def test_a_result_of_an_ingest_before_this_one_is_not_taken_for_its_own() -> Non
 
 
 def test_what_must_be_refused_costs_nothing_beside_it() -> None:
-    """One wrong entry of a message is refused; the rest of it is heard."""
+    """One wrong entry of a message is refused; the rest is applied."""
     desk = decide()
     with pytest.raises(WireError, match="camera 'side' is not in the config"):
         desk.news([encode([announcement(0), announcement(0, "side"), announcement(1)])], 0)
@@ -156,7 +156,7 @@ def test_a_refused_entry_costs_none_of_the_verdicts_its_message_brought_about() 
 
 
 def test_settled_only_when_every_camera_has_ended_and_nothing_is_owed() -> None:
-    """The line may stop when the promise is kept, not before."""
+    """The line may stop only when every frame has its verdict."""
     desk = decide()
     announce(desk, 0)
     desk.news([encode([end(2)])], 1)
@@ -167,7 +167,7 @@ def test_settled_only_when_every_camera_has_ended_and_nothing_is_owed() -> None:
 
 
 def test_a_successor_goes_on_where_the_log_ends() -> None:
-    """A decide that is started again owes what was announced to its forerunner and never written down."""
+    """A restarted decide gives verdicts to frames announced to the previous one that are not in the log."""
     desk = decide()
     desk.resume("top", INGEST, 5)
     announce(desk, 7, fault="x")
@@ -175,7 +175,7 @@ def test_a_successor_goes_on_where_the_log_ends() -> None:
 
 
 def test_a_successor_hears_of_an_ingest_that_started_again_too() -> None:
-    """Ingest was started again while decide was gone: its Begin waits on the link, and ids count from 0."""
+    """Ingest restarted while decide was down: its Begin waits on the link, and ids count from 0."""
     desk = decide()
     desk.resume("top", INGEST, 5)
     desk.news([encode([Begin("top", NEXT_INGEST, None)])], 0)
@@ -228,7 +228,7 @@ def test_an_engine_of_other_classes_is_not_believed() -> None:
 
 
 def test_a_camera_is_silent_until_it_is_heard_of_and_again_after_a_while() -> None:
-    """A verdict cannot vouch for it: only its ingest can, with frames or by saying that there are none."""
+    """Verdicts do not show that a camera is alive; only its ingest does, with frames or Idle messages."""
     desk = decide("top", "bottom")
 
     def silent(now: int) -> list[str]:
@@ -245,7 +245,7 @@ def test_a_camera_is_silent_until_it_is_heard_of_and_again_after_a_while() -> No
 
 
 def test_a_camera_whose_ingest_has_ended_is_silent() -> None:
-    """Nobody looks any more, in order or not; one that begins again is heard of."""
+    """A camera whose ingest has ended is silent, until a new ingest starts."""
     desk = decide()
     hear(desk, Begin("top", INGEST, None), now=4)
     hear(desk, end(0), now=5)
@@ -255,7 +255,7 @@ def test_a_camera_whose_ingest_has_ended_is_silent() -> None:
 
 
 def test_every_captured_frame_is_judged_or_owed_over_restarts() -> None:
-    """captured = verdicts + pending, counted apart: by frame ids, by verdicts, by open accounts."""
+    """captured = verdicts + pending at every moment, each counted separately."""
     meters = Meters(RECIPE.bind(ENGINE))
     desk = decide(meters=meters)
     desk.resume("top", INGEST, 7)
@@ -273,7 +273,7 @@ def test_every_captured_frame_is_judged_or_owed_over_restarts() -> None:
 
 
 def test_a_worker_is_unanswered_from_the_first_frame_it_owes() -> None:
-    """A frame without pixels owes no answer; any answer counts."""
+    """A frame without pixels needs no answer; any answer counts."""
     desk = decide()
     hear(desk, announcement(0, fault="dark"), now=3)
     assert desk.unanswered_ns is None
@@ -285,7 +285,7 @@ def test_a_worker_is_unanswered_from_the_first_frame_it_owes() -> None:
 
 
 def test_messages_of_a_replaced_ingest_reopen_nothing() -> None:
-    """Its frames that nobody heard of end uninspected, each once; its End, Fault and Idle change nothing else."""
+    """Its unknown frames end uninspected, each once; its End, Fault and Idle change nothing else."""
     desk = decide()
     announce(desk, 0, ingest=INGEST)
     hear(desk, Begin("top", NEXT_INGEST, None), announcement(0, ingest=NEXT_INGEST), now=1)
@@ -342,7 +342,7 @@ def test_a_result_may_come_before_its_ingest_is_heard() -> None:
 
 
 def test_early_results_are_bounded() -> None:
-    """A worker that answers frames nobody announces cannot fill decide's memory."""
+    """Results of unannounced frames cannot fill decide's memory."""
     desk = decide()
     for frame_id in range(MAX_EARLY + 10):
         answer(desk, frame_id, ingest=INGEST)
@@ -406,7 +406,7 @@ def test_a_damaged_number_is_refused_and_the_next_frame_counts(damage: dict[str,
 
 @pytest.mark.parametrize("clean", [Filter("r@2", 128), Filter(RECIPE.identity, 129)])
 def test_a_worker_with_another_recipe_decides_nothing(clean: Filter) -> None:
-    """What it calls clean may be a defect here."""
+    """A frame that it calls clean may be a defect by decide's recipe."""
     desk = decide()
     announce(desk, 0)
     announce(desk, 1)
@@ -442,7 +442,7 @@ def test_a_dirty_camera_delays_another_by_one_frame() -> None:
 
 
 def test_frames_lost_before_the_first_one_heard_have_its_time_and_place() -> None:
-    """Nothing stands at 0 mm in 1970."""
+    """They do not get position 0 and the year 1970."""
     desk = decide()
     announce(desk, 3)
     lost = desk.settle(1)
@@ -452,7 +452,7 @@ def test_frames_lost_before_the_first_one_heard_have_its_time_and_place() -> Non
 
 
 def test_a_long_gap_outlives_decide() -> None:
-    """It was killed while it gave the gap's verdicts: its successor gives the rest, each once."""
+    """decide was killed while it gave the gap's verdicts; the next one gives the rest, each once."""
     first = decide()
     announce(first, 2_000)
     given = {outcome.verdict.frame_id for outcome in first.settle(1)}
@@ -470,7 +470,7 @@ def test_a_long_gap_outlives_decide() -> None:
 
 
 def test_an_end_of_an_unknown_ingest_invents_no_frame() -> None:
-    """Nothing of it was announced here, and its frames may have verdicts elsewhere."""
+    """decide knows nothing of that ingest, and its frames may have verdicts in another log."""
     desk = decide()
     announce(desk, 0, ingest=NEXT_INGEST)
     assert hear(desk, end(50, ingest=INGEST), now=1) == []
@@ -541,7 +541,7 @@ def test_an_ingest_that_decide_never_heard_of_costs_a_bounded_number_of_verdicts
 
 
 def test_an_idle_worker_is_heard_and_answers_no_frame() -> None:
-    """Its empty messages must not hide that frames wait."""
+    """Its empty messages do not hide frames that wait for a result."""
     desk = decide()
     desk.results(encode_results(ENGINE, [], CLEAN), 7)
     assert (desk.worker_heard_ns, desk.unanswered_ns) == (7, None)
@@ -551,7 +551,7 @@ def test_an_idle_worker_is_heard_and_answers_no_frame() -> None:
 
 
 def test_each_end_is_noted_for_its_confirmation() -> None:
-    """That of a replaced ingest, too."""
+    """Each end is confirmed, also that of a replaced ingest."""
     desk = decide()
     hear(desk, announcement(0, fault="x"), Begin("top", NEXT_INGEST, None), end(1), now=1)
     hear(desk, end(0, ingest=NEXT_INGEST), now=1)

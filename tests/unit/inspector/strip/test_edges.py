@@ -41,7 +41,7 @@ def simulated() -> list[Picture]:
 def test_edges_lie_where_the_simulator_drew_them(
     simulated: list[Picture],
 ) -> None:
-    """Twenty coils: each edge within half a millimetre, so a width within one; and none where there is none."""
+    """On twenty coils each edge is found within half a millimetre, the width within one, and none out of view."""
     shown = 0
     for pixels, left, right in simulated:
         found = find_edges(pixels)
@@ -64,7 +64,10 @@ def test_the_width_of_a_strip_with_both_edges_is_right_to_a_millimetre(
     for (one, left, _), (other, _, right) in zip(lefts * len(rights), rights * len(lefts), strict=True):
         both = np.ascontiguousarray(np.hstack([one[:, : WIDTH // 2], other[:, WIDTH // 2 :]]))
         found = find_edges(both)
-        assert None not in (*found, left, right)
+        assert found.left_px is not None
+        assert found.right_px is not None
+        assert left is not None
+        assert right is not None
         assert abs((found.right_px - found.left_px) - (right - left)) * MM_PER_PX <= 1.0
 
 
@@ -87,7 +90,7 @@ def test_a_slanting_strip_has_its_edges_in_the_middle_of_the_picture(slant_px: f
 
 
 def test_dirt_a_defect_and_specks_of_light_at_an_edge_do_not_move_it() -> None:
-    """Three of eight bands are spoilt."""
+    """Three of eight bands are disturbed."""
     picture = steel(100, 700)
     picture[10:60, 100:160] = 3
     picture[70:90, 40:46] = 250
@@ -109,7 +112,7 @@ def test_dirt_a_defect_and_specks_of_light_at_an_edge_do_not_move_it() -> None:
     ids=["steel everywhere", "black", "plain", "narrow", "low", "light falls off"],
 )
 def test_no_edge_where_there_is_none(picture: Pixels, edges: Edges) -> None:
-    """The light that falls off towards a side is no edge; nor is a picture without steel."""
+    """Neither light that falls off towards a side nor a picture without steel counts as an edge."""
     assert find_edges(picture) == edges
 
 

@@ -203,14 +203,14 @@ def test_the_densest_square_is_the_one_that_trying_every_square_finds() -> None:
             for a in along
             for b in across
         )
-        assert found.count == tried
+        assert found.defects == tried
         inside = (along >= found.along_mm) & (along <= found.along_mm + 150)
         inside &= (across >= found.across_mm) & (across <= found.across_mm + 150)
         assert int(inside.sum()) == tried
 
 
 def test_ten_thousand_defects_in_five_metres_take_seconds_at_most() -> None:
-    """A coil of spray must not hold up the next coil's start."""
+    """A coil full of spray must not delay the next coil's start."""
     random = np.random.default_rng(1)
     along, across = np.sort(random.uniform(0, 5000, 10_000)), random.uniform(0, 1500, 10_000)
     began_s = time.process_time()

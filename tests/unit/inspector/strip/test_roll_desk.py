@@ -23,6 +23,8 @@ FIRST_MM = 412_000.0
 class Mill:
     """The rolls of a strip process that can be started again."""
 
+    logged: list[Any]
+
     def __init__(self, folder: Path, turns: int) -> None:
         self.folder, self.turns, self.at_mm = folder, turns, 0.0
         self.start()
@@ -121,7 +123,7 @@ def test_a_roll_change_says_which_rolls(text: Any, meant: Any) -> None:
 
 
 def test_a_change_of_an_unknown_stand_is_refused_and_says_which_there_are(mill: Any) -> None:
-    """Nothing is cleared by a slip of the pen."""
+    """A misspelt stand clears nothing."""
     mill.marks(range(4))
     with pytest.raises(EventRefusedError, match=r"no roll of strip\.rolls is meant; it has"):
         mill.desk.changed("stand 9", "command")

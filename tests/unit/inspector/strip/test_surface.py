@@ -196,7 +196,7 @@ def test_what_lies_beside_the_strip_is_no_defect_and_the_others_know_their_edge(
 
 @pytest.mark.parametrize(("edges_mm", "distance_mm"), [((150.0, None), 350.0), ((None, 900.0), 390.0)])
 def test_one_edge_in_view_is_enough(edges_mm: Any, distance_mm: float) -> None:
-    """Another camera sees the other one."""
+    """Another camera sees the other edge."""
     strip = np.zeros((FRAMES * HEIGHT, WIDTH), np.uint8)
     strip[40:60, 1000:1020] = 1
     (found,) = inspect(strip, "c", 0, 2000, mirrored=False, edges_mm=edges_mm)[0].defects

@@ -113,7 +113,7 @@ def test_a_torn_record_and_one_of_before_a_restart_are_left_out(tmp_path: Path) 
 
 @pytest.mark.parametrize("triggered", [True, False])
 def test_silence_of_a_triggered_camera_is_standstill(tmp_path: Path, triggered: bool) -> None:
-    """Of a free-running one it is no answer."""
+    """For a free-running camera it is not."""
     writer = CountWriter(tmp_path)
     writer.keep(time.monotonic_ns(), 7)
     source = CameraSource(tmp_path, triggered=triggered).readings()

@@ -63,7 +63,7 @@ def test_a_ring_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_memory_that_cannot_be_had_is_said_at_the_start(tmp_path: Path) -> None:
-    """Not as a crash in the middle of a coil."""
+    """Missing memory is an error at the start, not a crash later."""
     with pytest.raises(WorkError, match="MB of shared memory for frames"):
         PixelRing.create(tmp_path / "pixels-top", 1 << 40, 1 << 20)
     assert not list(tmp_path.iterdir())
