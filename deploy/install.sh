@@ -11,7 +11,7 @@ usage: install.sh [--wheelhouse DIR] [--extra NAME]… [--no-demo] [--no-restart
 
   WHEEL             strip_inspector-….whl
   --wheelhouse DIR  take all libraries from this folder, for a PC without internet: wheelhouse.sh fills it
-  --extra NAME      besides `service`: serve (the operator's page), mqtt, tensorrt or torch (a GPU PC: workers get its
+  --extra NAME      besides `service`: serve (the operator's page), mqtt, opcua, tensorrt or torch (a GPU PC: workers get its
                     devices), postgres, …;
                     what these add is not in requirements.lock
   --no-demo         build no demo engine
@@ -23,7 +23,8 @@ usage: install.sh [--wheelhouse DIR] [--extra NAME]… [--no-demo] [--no-restart
 /etc/inspector/             line.toml, recipes, keys: root's, readable by the group inspector
 /var/lib/inspector/         verdicts and pictures: decide's, readable by the group inspector
 /var/lib/inspector-serve/   accounts and reviews of the operator's page
-/var/lib/inspector-mqtt/    how far results were sent
+/var/lib/inspector-archive/ frames, if line.toml has an [archive] table
+/var/lib/inspector-mqtt/    how far results were sent; the same for inspector-opcua, with its certificates
 
 Libraries come in the versions of requirements.lock, each checked by its hash.
 END
@@ -79,14 +80,16 @@ make_user() {
 make_users() {
   # One user per stage, one group per link: docs/decisions/0002-users-of-the-stages.md.
   local group
-  for group in inspector inspector-{links,news,frames,results}; do
+  for group in inspector inspector-{links,news,frames,results,archive}; do
     getent group "$group" >/dev/null || groupadd --system "$group"
   done
-  make_user inspector-ingest inspector-links,inspector-news,inspector-frames
+  make_user inspector-ingest inspector-links,inspector-news,inspector-frames,inspector-archive
   make_user inspector-worker inspector-links,inspector-frames,inspector-results
   make_user inspector-decide inspector-links,inspector-news,inspector-results
+  make_user inspector-archive inspector-links,inspector-archive
   make_user inspector-serve ''
   make_user inspector-mqtt ''
+  make_user inspector-opcua ''
   make_user inspector-alarm ''
 }
 

@@ -19,6 +19,8 @@ EXTRAS: Final = {
     "argon2": "serve",
     "reportlab": "pdf",
     "paho": "mqtt",
+    "asyncua": "opcua",
+    "ray": "cluster",
 }
 """Library → the extra that installs it."""
 

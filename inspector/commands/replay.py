@@ -116,6 +116,7 @@ def _replay(arguments: argparse.Namespace) -> int:
             "gate": None,
             "health": None,
             "strip": None,
+            "archive": None,
             "sinks": config.line.sinks.model_copy(update={"keep_all": True}),
             # Without this, steel that was inspected live would be in the records twice.
             "records": config.line.records.model_copy(update={"enabled": arguments.records}),

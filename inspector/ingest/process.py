@@ -43,6 +43,7 @@ from inspector.values import (
     Pixels,
     Uninspected,
 )
+from inspector.wire.archive import ArchiveSender
 from inspector.wire.captures import CaptureCount, confirmed
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
 from inspector.wire.messages import Begin, End, Fault, Idle, News, Readings, encode
@@ -116,11 +117,13 @@ class Announcer:
         measured: Measured | None = None,
         strip: OnStrip | None = None,
         mm_per_px_along: float | None = None,
+        archive: ArchiveSender | None = None,
     ) -> None:
         """`height` is the assumed frame height, px, until the first frame is read. `places` stores a live
         camera's positions, `learned` its picture limits, `count` how many frames it captured; `measured` measures
         the camera itself. `strip` says where a frame lies and on which coil. `mm_per_px_along` is the camera's, if
         it differs from the recipe's."""
+        self._archive = archive
         self._count = count
         self._measured, self._readings = measured, dict[str, float]()
         self._block, self._told_block = Block(PICTURE_FRAMES), 0
@@ -179,22 +182,21 @@ class Announcer:
             self._places.keep(position_mm, captured_monotonic_ns)
         if self._count is not None:
             self._count.keep(self.captured, captured_ns, self._next_mm, self._height)
-        self._untold.append(
-            Announcement(
-                self._camera,
-                self.ingest_epoch,
-                frame_id,
-                captured_ns,
-                captured_monotonic_ns,
-                position_mm,
-                self._height,
-                coil,
-                fault,
-                capture.file,
-                recipe,
-                place,
-            )
+        announcement = Announcement(
+            self._camera,
+            self.ingest_epoch,
+            frame_id,
+            captured_ns,
+            captured_monotonic_ns,
+            position_mm,
+            self._height,
+            coil,
+            fault,
+            capture.file,
+            recipe,
+            place,
         )
+        self._announce(announcement, capture.pixels)
         if capture.pixels is None:
             if self._unreadable.due() is not None:
                 why = capture.fault and capture.fault.text
@@ -214,6 +216,11 @@ class Announcer:
         if fault is None and (found := picture.newest) is not None:
             self._block.add(found.strip_grey, found.contrast, found.grain)
         return fault
+
+    def _announce(self, announcement: Announcement, pixels: Pixels | None) -> None:
+        self._untold.append(announcement)
+        if self._archive is not None:
+            self._archive.send(announcement, pixels)
 
     def give_up(self, frame: Frame, reason: Uninspected) -> None:
         """Report that an announced frame will not reach a worker."""
@@ -342,6 +349,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 source if isinstance(source, Measured) else None,
                 open_on_strip(config, camera, recipe.recipe.mm_per_px_across),
                 None if line.strip is None else line.strip.camera(camera).mm_per_px_along,
+                None if line.archive is None else ArchiveSender(context, line.links, camera),
             )
             dispatch = Dispatch(
                 frames,

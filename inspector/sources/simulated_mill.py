@@ -100,8 +100,8 @@ class MillCamera:
             if trigger is None:
                 yield None
                 continue
-            index, clock_ns = trigger
-            late_s = (time.monotonic_ns() - clock_ns) / 1e9
+            index, monotonic_ns = trigger
+            late_s = (time.monotonic_ns() - monotonic_ns) / 1e9
             if late_s > SLOW_S and not slow_told:
                 slow_told = True
                 log.warning(
@@ -110,7 +110,7 @@ class MillCamera:
                 )
             pixels = self._repeated[index % len(self._repeated)] if self._repeated else self._pixels(index)
             now_ns, wall_ns = both_clocks()
-            yield Capture(pixels, captured_ns=wall_ns - now_ns + clock_ns)
+            yield Capture(pixels, captured_ns=wall_ns - now_ns + monotonic_ns)
             given += 1
             if given == self._settings.frames:
                 return
@@ -134,8 +134,8 @@ class MillCamera:
                 told_ns = time.monotonic_ns()
                 yield None
 
-    def _frame_at(self, mill: Mill, clock_ns: int) -> int:
-        return int((mill.position_mm(clock_ns) - self._offset_mm) // self._frame_mm)
+    def _frame_at(self, mill: Mill, monotonic_ns: int) -> int:
+        return int((mill.position_mm(monotonic_ns) - self._offset_mm) // self._frame_mm)
 
     def _crossing_ns(self, mill: Mill, from_ns: int, to_ns: int, number: int, *, forward: bool) -> int:
         """When the strip crossed the first row of this frame, by halving the step."""

@@ -209,7 +209,7 @@ class Strip:
             if found is not None:
                 return found[0]
         place = newest_place(self._config.line.links, list(self._config.line.cameras), now_ns)
-        if place is not None and (not samples or place.clock_ns > samples[-1].clock_ns):
+        if place is not None and (not samples or place.monotonic_ns > samples[-1].monotonic_ns):
             return place.at(now_ns)
         return samples[-1].position_mm if samples else self._start_mm
 

@@ -46,14 +46,14 @@ class RollDesk:
         self._alarms = RollAlarms(turns, _standing(journal.rolls))
 
     def look(self) -> None:
-        """Raise what is new. Raises OSError when the disk refuses it: then it is raised again."""
+        """Raise new alarms. Raises OSError when the disk refuses one; the next call tries it again."""
         for alarm in self._alarms.look(self.marks.marks, time.time_ns()):
             self._journal.write(alarm)
             self._alarms.add(alarm)
             log.warning("roll mark", what=alarm.text)
 
     def changed(self, text: str, said_by: str, position_mm: float | None = None) -> dict[str, Any]:
-        """Rolls were changed; returns what this cleared. Raises EventRefusedError, OSError."""
+        """Take a roll change; returns the alarms that it cleared. Raises EventRefusedError, OSError."""
         meant = rolls_in(text, self._rolls)
         if not meant:
             known = ", ".join(sorted({f"{roll.name} of stand {roll.stand}" for roll in self._rolls})) or "none"

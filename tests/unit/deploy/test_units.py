@@ -14,7 +14,7 @@ DEPLOY = Path(__file__).parents[3] / "deploy"
 UNITS = "usr/local/lib/systemd/system"
 
 STAGES = ("inspector-decide", "inspector-worker@demo", "inspector-ingest@top", "inspector-strip")
-BESIDE = ("inspector-serve", "inspector-mqtt")
+BESIDE = ("inspector-serve", "inspector-mqtt", "inspector-opcua", "inspector-archive")
 REPORT = "inspector-report"
 EXAMPLES = {"inspector-worker@demo": "worker-gpu.conf", "inspector-ingest@top": "ingest-realtime.conf"}
 
