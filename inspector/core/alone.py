@@ -1,4 +1,4 @@
-"""Judges one frame by itself, with the line's own functions: without the frames before it."""
+"""Judges one frame with the line's functions, but without the frames before it."""
 
 import msgspec
 import numpy as np

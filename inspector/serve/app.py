@@ -44,6 +44,7 @@ def make_app(page: Page) -> FastAPI:
         docs_url=None,  # would load scripts from a server
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        responses=problems.RESPONSES,
     )
     app.state.page, app.state.accounts = page, page.accounts
     problems.install(app)

@@ -1,6 +1,6 @@
 """Shadow: a candidate engine sees the frames of the live view. Its verdicts only go into the review queue.
 
-It is a process of its own that subscribes to the view, as the page does. It holds no credit of the worker, no
+It is a separate process that subscribes to the view, as the page does. It holds no credit of the worker, no
 shared memory, and no link that a stage waits for. The kernel gives it a CPU only while no other process wants one.
 """
 
@@ -110,7 +110,7 @@ def _step_back() -> None:
 
 
 def _view(line: LineConfig) -> str:
-    """Where the running line publishes its view: `inspector run` has links of its own for each run."""
+    """Return where the running line publishes its view: `inspector run` has new links for each run."""
     if line.view.address is not None:
         raise InputError("view.address: a shadow reads the view by a socket of this PC: remove address and keys")
     if line.health is not None:

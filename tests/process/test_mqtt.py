@@ -117,7 +117,7 @@ def test_an_hour_without_a_broker_loses_nothing_and_doubles_nothing(tmp_path: Pa
         assert set(came) == set(wanted)
         assert came.total() - len(came) <= WINDOW, "again comes only what the broker had not acknowledged"
     assert len(list(mqtt.out.glob("verdicts-*.jsonl"))) > 5
-    assert len(mqtt.wait_for("not connected")) == 1, "one line for one hour"
+    assert len(mqtt.wait_for("not connected")) <= 2, "one line that it went, one why it stays away"
 
 
 def test_kills_at_any_moment_lose_nothing(tmp_path: Path) -> None:

@@ -29,14 +29,14 @@ LOOK_BACK_TURNS: Final = 8
 
 LEAST_HITS: Final = 3
 
-FALSE_PER_COIL: Final = 0.008
+FALSE_PER_COIL: Final = 0.005
 """Expected number of random chains in a coil of COIL_MM, over all rolls, by the estimate of `chance`."""
 
 EARLY_TURNS: Final = 4
-EARLY_SHARE: Final = 0.9
+EARLY_SHARE: Final = 0.95
 """Share of FALSE_PER_COIL for chains that span at most EARLY_TURNS: a mark is to be found within five turns."""
 
-THREE_SHARE: Final = 0.8
+THREE_SHARE: Final = 0.9
 """Share for chains of three marks. Longer ones hardly ever come by chance, and need little."""
 
 COIL_MM: Final = 2e6
