@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs, upgrades or removes the inspector as a systemd service. Run it as often as you like: what is there and
-# right is left alone; config, recipes, engines and results are never overwritten.
+# Installs, upgrades or removes the inspector as a systemd service. It can run repeatedly: what is in place
+# stays unchanged, and config, recipes, engines and results are never overwritten.
 set -euo pipefail
-umask 022 # what it installs is for others to read, whatever root's own habits are
+umask 022 # the stages' users must be able to read what it installs
 
 usage() {
   cat <<'END'
@@ -18,7 +18,7 @@ usage: install.sh [--wheelhouse DIR] [--extra NAME]… [--no-demo] [--no-restart
   --no-restart      upgrade, but leave the running stages on the old release
   --uninstall       remove units and releases; config, engines and results stay
 
-/opt/inspector/releases/…   each release in a venv of its own; `current` is the one in use
+/opt/inspector/releases/…   each release in its own venv; `current` is the one in use
 /opt/inspector/engines/     engine folders, root's; a worker's instance is named by its folder
 /etc/inspector/             line.toml, recipes, keys: root's, readable by the group inspector
 /var/lib/inspector/         verdicts and pictures: decide's, readable by the group inspector
@@ -35,10 +35,10 @@ home=/opt/inspector
 etc=/etc/inspector
 units=/usr/local/lib/systemd/system
 tmpfiles=/usr/local/lib/tmpfiles.d/inspector.conf
-keep_releases=2 # the one in use and the one before it, to go back to
+keep_releases=2 # the one in use and the previous one
 gpu_unit=strip-inspector-gpu.service
 gpu_drop_in=inspector-worker@.service.d/worker-gpu.conf
-backoff_since=254 # the systemd that knows RestartSteps=
+backoff_since=254 # first systemd version with RestartSteps=
 
 say() { printf 'install.sh: %s\n' "$*"; }
 fail() {
@@ -46,10 +46,10 @@ fail() {
   exit "${2:-1}"
 }
 
-inspector_units() { systemctl list-units --all --plain --no-legend "$@" 'inspector-*.service' 'inspector.target' | awk '{ print $1 }'; }
+inspector_units() { systemctl list-units --all --plain --no-legend "$@" 'inspector-*.service' 'inspector-*.path' 'inspector.target' | awk '{ print $1 }'; }
 
 switch_to() {
-  # A rename: there is no moment without a release.
+  # A rename, so that a release exists at every moment.
   ln -sfn "$1" "$home/.current"
   mv -T "$home/.current" "$home/current"
 }
@@ -78,7 +78,7 @@ make_user() {
 }
 
 make_users() {
-  # A user a stage, a group a link: docs/decisions/0002-users-of-the-stages.md.
+  # One user per stage, one group per link: docs/decisions/0002-users-of-the-stages.md.
   local group
   for group in inspector inspector-{links,news,frames,results,archive}; do
     getent group "$group" >/dev/null || groupadd --system "$group"
@@ -104,14 +104,14 @@ make_release() {
     from=(--extra-index-url https://pypi.nvidia.com) # the library is on no other
   fi
   local pip=("$release/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "${from[@]}")
-  # Locked versions first; the second call adds the release itself, and what an extra needs besides.
+  # Locked versions first; the second call adds the release itself and the libraries of the extra.
   { "${pip[@]}" --require-hashes --requirement "$here/requirements.lock" && "${pip[@]}" "${wheel}[$extras]"; } ||
     { rm -rf "$release"; fail "the release could not be installed: see pip's words above; nothing was changed"; }
   touch "$release/.whole"
 }
 
 make_home() {
-  # An administrator may have made it first, with a umask that lets no stage in.
+  # An administrator may have created it with a umask that keeps the stages out.
   install -d -o root -g root -m 0755 "$home" "$home/releases"
 }
 
@@ -122,7 +122,7 @@ make_folders() {
       install -o root -g inspector -m 0640 "$here/etc/$file" "$etc/$file"
       say "$etc/$file: an example, yours to change"
     fi
-    # Every key with its default; of this release, and so written each time.
+    # Every key with its default, for this release, so it is always overwritten.
     install -D -o root -g inspector -m 0640 "$here/../configs/plant/$file" "$etc/examples/$file"
   done
 }
@@ -134,7 +134,7 @@ make_demo_engine() {
 }
 
 own_engines() {
-  # What runs as code belongs to root: the service may read it, and change nothing. Secrets are not the group's.
+  # Code belongs to root: the service may read but not change it. The group may not read secrets.
   local secret=(-path "$etc/keys" -o -path "$etc/credentials")
   find "$home/engines" "$etc" \( "${secret[@]}" \) -prune -o -exec chown -h root:inspector {} + -exec chmod u=rwX,g=rX,o= {} +
 }
@@ -148,7 +148,7 @@ check_release() {
 }
 
 uses_gpu() {
-  # Asked for now, or given to workers by hand before.
+  # Requested now, or installed by hand before.
   [[ ,$1, =~ ,(gpu|tensorrt|torch), ]] || compgen -G '/etc/systemd/system/inspector-worker@*.service.d/worker-gpu.conf' >/dev/null
 }
 
@@ -156,7 +156,7 @@ install_units() {
   local extras=$1 version
   version=$(systemctl --version | awk 'NR == 1 { print $2 }')
   install -d "$units/inspector-.service.d"
-  install -m 0644 "$here"/systemd/inspector*.service "$here"/systemd/inspector.target "$units"
+  install -m 0644 "$here"/systemd/inspector*.{service,path} "$here"/systemd/inspector.target "$units"
   install -m 0644 "$here"/systemd/inspector-.service.d/10-common.conf "$units/inspector-.service.d"
   install -D -m 0644 "$here/systemd/inspector-strip.service.d/30-user.conf" "$units/inspector-strip.service.d/30-user.conf"
   if ((${version%%[!0-9]*} >= backoff_since)); then

@@ -24,7 +24,7 @@ fail() {
   exit "${2:-1}"
 }
 
-# The versions alone: pip would ask for the hashes of everything else, too.
+# Only the versions: with hashes, pip would require hashes of everything else, too.
 versions() { grep -o '^[a-z0-9][^ ]*==[^ ]*' "$here/requirements.lock"; }
 
 main() {
@@ -45,9 +45,9 @@ main() {
     fail "${PYTHON:-python3} has no pip: python3 -m venv .venv, then PYTHON=.venv/bin/python $0 …"
   "${pip[@]}" wheel --require-hashes --requirement "$here/requirements.lock" --wheel-dir "$folder" ||
     fail "the locked versions could not be had: see pip's words above"
-  # `wheel`, not `download`: what is published as source only is built here, where there are compilers and a network.
+  # `wheel`, not `download`: packages published only as source are built here, with compilers and a network.
   "${pip[@]}" wheel "${nvidias[@]}" --find-links "$folder" --constraint <(versions) --wheel-dir "$folder" "${wheel}[$extras]" ||
-    fail "not everything could be had: see pip's words above"
+    fail "not all packages could be downloaded: see pip's output above"
   "${pip[@]}" install --dry-run --ignore-installed --no-index --find-links "$folder" "${wheel}[$extras]" ||
     fail "$folder is not enough to install from: see pip's words above"
   say "$folder: $(find "$folder" -name '*.whl' | wc -l) wheels, $(du -sh "$folder" | cut -f1); on the PC:"

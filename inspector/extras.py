@@ -17,6 +17,7 @@ EXTRAS: Final = {
     "uvicorn": "serve",
     "websockets": "serve",
     "argon2": "serve",
+    "reportlab": "pdf",
     "paho": "mqtt",
     "asyncua": "opcua",
     "ray": "cluster",

@@ -1,4 +1,4 @@
-"""Names that are not UTF-8: Linux allows them, and JSON, TOML and databases cannot hold them."""
+"""Names that are not UTF-8: Linux allows them, but JSON, TOML and databases cannot hold them."""
 
 
 def printable(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Where a line's passwords come from, and the one place that hides them in all text for people."""
+"""Reads a line's passwords from their sources, and masks passwords in text."""
 
 import os
 import re

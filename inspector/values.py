@@ -1,4 +1,4 @@
-"""The values that travel through the line: Capture → Frame → Batch → Segmentation → Defect → Verdict.
+"""The values that travel through the line: Capture → Frame → Segmentation → Defect → Verdict.
 
 All are frozen and checked once, at construction. Pixels are never copied here.
 """
@@ -23,6 +23,20 @@ MAX_SCORE: Final = 255
 """Score maps hold round(255 · (1 − p(normal))) as uint8."""
 
 
+UNSOUND_FRAME_SCORE: Final = 0
+"""Stands for a NaN frame score. Valid ones are 1 to 255."""
+
+
+def frame_step(threshold: float) -> int:
+    """The lowest sound frame score, 1..255, that reaches a threshold of 0..1."""
+    return 1 + round(threshold * (MAX_SCORE - 1))
+
+
+def frame_score_of(step: int) -> float:
+    """A sound frame score as a number from 0 to 1."""
+    return (step - 1) / (MAX_SCORE - 1)
+
+
 def _check_pixels(pixels: Pixels, dimensions: int, what: str) -> None:
     if pixels.dtype != np.uint8 or pixels.ndim != dimensions or pixels.size == 0:
         raise ValueError(
@@ -32,6 +46,13 @@ def _check_pixels(pixels: Pixels, dimensions: int, what: str) -> None:
     if not pixels.flags.c_contiguous:
         raise ValueError(f"{what} must be contiguous")
 
+
+PICTURE_BLOCK: Final = "picture_block"
+"""Among a camera's readings: number of the newest block of pictures. Its means are called picture_block.NAME, with
+the names of PICTURE_FIGURES."""
+PICTURE_FIGURES: Final = ("brightness", "contrast", "grain")
+PICTURE_FRAMES: Final = 50
+"""Pictures in a block."""
 
 LATENCIES: Final = ("transfer", "batch", "engine", "decide", "total")
 """The keys of a verdict's `stage_ms`; each has a histogram and a column."""
@@ -85,19 +106,19 @@ class Code(StrEnum):
 
 
 class Motion(StrEnum):
-    """What the strip does."""
+    """How the strip moves."""
 
     UNKNOWN = "unknown"
     """The position source does not answer: the position is counted from the frames."""
     STANDING = "standing"
     THREADING = "threading"
-    """Slow, as while a head is led through the mill."""
+    """Slow travel, for example while a coil's head is threaded."""
     RUNNING = "running"
     REVERSE = "reverse"
 
 
 class StripPlace(msgspec.Struct, frozen=True):
-    """How a frame lies on the strip, on a line with a `[strip]` table."""
+    """A frame's place on the strip, on a line with a `[strip]` table."""
 
     motion: Motion
     speed_mm_s: float = 0.0
@@ -107,6 +128,9 @@ class StripPlace(msgspec.Struct, frozen=True):
     """Length of steel before the frame that no frame of its camera has shown."""
     coil_mm: float | None = None
     """Position of the first row from the coil's head; None without a coil."""
+    left_mm: float | msgspec.UnsetType = msgspec.UNSET
+    right_mm: float | msgspec.UnsetType = msgspec.UNSET
+    """Places of the strip's edges across; left out where edges are not looked for, or lie outside the picture."""
 
 
 class Uninspected(msgspec.Struct, frozen=True, array_like=True):
@@ -237,6 +261,8 @@ class Inspection(msgspec.Struct, frozen=True):
     pixels: Pixels | None = None
     """uint8 [H, W], with a segmentation."""
     fault: Uninspected | None = None
+    frame_score: int | None = None
+    """The engine's score of the frame as a whole, 1..255; None for an engine without one."""
 
 
 class Defect(msgspec.Struct, frozen=True):
@@ -257,6 +283,8 @@ class Defect(msgspec.Struct, frozen=True):
     """Centre, along the strip."""
     score: float
     """Mean of 1 − p(normal) over the defect's pixels, 0..1."""
+    edge_mm: float | msgspec.UnsetType = msgspec.UNSET
+    """From the defect's border to the strip's nearer edge; left out where no edge was found."""
 
     def __post_init__(self) -> None:
         if self.kind < 1 or self.area_px < 1:
@@ -289,6 +317,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """When the ingest that captured the frame started, monotonic clock, ns; 0 in logs of older versions."""
     codes: tuple[str, ...] = ()
     """One per reason, for programs: a `Code`, "defect" or "too_many_defects"."""
+    frame_score: float | msgspec.UnsetType = msgspec.UNSET
+    """The engine's score of the frame as a whole, 0..1; left out by engines without one."""
     strip: StripPlace | msgspec.UnsetType = msgspec.UNSET
     """Left out on a line without a `[strip]` table."""
 

@@ -13,6 +13,8 @@ from inspector.program import Command, Program
 COMMANDS: Final = {
     "simulate": ("trainer.commands.simulate", "write simulated frames with known defects"),
     "import": ("trainer.commands.import_labels", "import labels that another tool wrote"),
+    "export-coco": ("trainer.commands.export_coco", "write a data set as COCO, to label it in another tool"),
+    "combine": ("trainer.commands.combine", "join data sets into one: the old frames and the new"),
     "check-data": ("trainer.commands.check_data", "check labelled frames for faults, duplicates and odd labels"),
     "split": ("trainer.commands.split", "write a frozen split file that keeps look-alikes together"),
     "train": ("trainer.commands.train", "train a network on labelled frames"),
@@ -20,7 +22,9 @@ COMMANDS: Final = {
     "evaluate": ("trainer.commands.evaluate", "measure a checkpoint, model or engine on labelled frames"),
     "export": ("trainer.commands.export", "export a checkpoint as a model folder (ONNX and card)"),
     "build-engine": ("trainer.commands.build_engine", "build an engine for the line from a model folder"),
+    "promote-check": ("trainer.commands.promote_check", "check whether an engine may replace the line's"),
     "compare": ("trainer.commands.compare", "compare the verdicts of a replay with the labels of its frames"),
+    "commission": ("trainer.commands.commission", "make a first engine from a plant's own frames, without labels"),
     "reproduce": ("trainer.commands.reproduce", "repeat the comparison of the founding paper"),
 }
 """Name → module and summary. The modules import a training library only when they run."""
@@ -37,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 for success, 1 for failed work, 2 for wrong usage, config or input, 130 for Ctrl-C.
     """
-    for stream in (sys.stdout, sys.stderr):  # file names may be no UTF-8, and a terminal may be less
+    for stream in (sys.stdout, sys.stderr):  # file names need not be UTF-8, and a terminal may not support it
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     return PROGRAM.main(argv)

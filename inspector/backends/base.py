@@ -14,10 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import cv2
 import msgspec
 import numpy as np
 
-from inspector.core.rules import score_thresholds
+from inspector.core.rules import score_thresholds, threshold_maps
 from inspector.engine import golden
 from inspector.engine.manifest import EngineFolder
 from inspector.errors import DeviceError, EngineError
@@ -40,6 +41,8 @@ class Answer(msgspec.Struct, frozen=True):
     """Time the engine took, ms. GPU backends measure from `submit`; CPU backends measure from the start of the
     inference, without the time the batch was queued."""
     error: str | None = None
+    frame: Pixels | None = None
+    """Frame scores, uint8 [N]; None after an error, and for an engine without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +75,15 @@ class Backend(ABC):
         self.settings = settings
         self.slots = 1
         """Batches that may be in flight at once; `_open` sets it."""
+        self.proof: golden.Golden
+        """A batch of the golden frame with most defects, and its maps on this PC; `verify_golden` sets it."""
         self.seconds_a_frame = 0.0
         """Seconds per frame at full speed on this PC; 0 until `verify_golden` has passed."""
         self._answers: deque[Answer] = deque()
         self._failure: DeviceError | None = None
         self._in_flight = 0
+        self._frames: dict[int, int] = {}
+        """Ticket → frames of each batch in flight."""
         self._ready = threading.Condition()
         self._told = False
         self._told_s = 0.0
@@ -147,6 +154,7 @@ class Backend(ABC):
         if self._in_flight >= self.slots:
             raise RuntimeError(f"all {self.slots} slots are in use: collect first")
         self._in_flight += 1
+        self._frames[ticket] = len(frames)
         self._submit(ticket, frames)
 
     def collect(self) -> list[Answer]:
@@ -163,7 +171,16 @@ class Backend(ABC):
                 os.eventfd_read(self._event)
                 self._told = False
         self._in_flight -= len(answers)
-        return answers
+        return [self._checked(answer) for answer in answers]
+
+    def _checked(self, answer: Answer) -> Answer:
+        """The answer, or an error in place of maps that do not cover the batch: a part would pass unseen."""
+        shape = (self._frames.pop(answer.ticket), self.manifest.map_height, self.manifest.map_width)
+        for plane in (answer.kind, answer.score):
+            if plane is not None and (plane.shape != shape or plane.dtype != np.uint8):
+                error = f"its maps are {plane.dtype} {plane.shape}, the manifest says uint8 {shape}"
+                return Answer(answer.ticket, None, None, answer.engine_ms, error)
+        return answer
 
     def wait(self) -> list[Answer]:
         """Wait until `fileno` polls readable, then collect; returns an empty list when nothing is in flight."""
@@ -174,14 +191,21 @@ class Backend(ABC):
         return self.collect()
 
     def infer(self, frames: Pixels) -> tuple[Pixels, Pixels]:
-        """Run any number of frames, uint8 [N, H, W], and wait; returns (kind, score), uint8 [N, H/m, W/m] each.
+        """The maps of `answer_all`: (kind, score), uint8 [N, H/m, W/m] each."""
+        kind, score, _ = self.answer_all(frames)
+        return kind, score
 
-        For checks, builds and evaluation. Raises EngineError when a batch fails.
+    def answer_all(self, frames: Pixels) -> tuple[Pixels, Pixels, Pixels | None]:
+        """Run any number of frames, uint8 [N, H, W], and wait; returns kind, score and frame scores, uint8 [N].
+
+        For checks, builds and evaluation. The last is None for an engine without frame scores. Raises EngineError
+        when a batch fails.
         """
         size = self.manifest.max_batch
         starts = deque(range(0, len(frames), size))
         shape = (len(frames), self.manifest.map_height, self.manifest.map_width)
         kind, score = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+        frame = np.empty(len(frames), np.uint8) if self.manifest.scores_frames else None
         while starts or self._in_flight:
             while starts and self._in_flight < self.slots:
                 start = starts.popleft()
@@ -191,7 +215,9 @@ class Backend(ABC):
                     raise EngineError(f"{self.folder.identity} failed on a batch: {answer.error}")
                 kind[answer.ticket : answer.ticket + len(answer.kind)] = answer.kind
                 score[answer.ticket : answer.ticket + len(answer.score)] = answer.score
-        return kind, score
+                if frame is not None and answer.frame is not None:
+                    frame[answer.ticket : answer.ticket + len(answer.frame)] = answer.frame
+        return kind, score, frame
 
     def verify_golden(self) -> golden.Agreement:
         """Run the golden frames and compare the maps, then run them again to measure the engine's speed.
@@ -199,19 +225,43 @@ class Backend(ABC):
         Raises EngineError when the maps differ by more than the manifest allows.
         """
         expected = golden.load_checked(self.folder)
-        kind, score = self.infer(expected.frames)
+        kind, score, frame = self.answer_all(expected.frames)
         thresholds = score_thresholds(self.manifest.classes, self.manifest.thresholds)
-        agreement = golden.compare(expected, kind, score, thresholds)
+        agreement = golden.compare(expected, kind, score, thresholds, frame)
         if not agreement.within(self.manifest.golden):
             raise EngineError(
                 f"{self.folder.path}: golden frames differ on this PC: mask agreement "
                 f"{agreement.mask_agreement:.4f} (needs {self.manifest.golden.mask_agreement}), mean score "
-                f"difference {agreement.mean_score_difference:.2f}/255: build the engine again on this PC"
+                f"difference {agreement.mean_score_difference:.2f}/255, largest frame score difference "
+                f"{agreement.largest_frame_score_difference}/254: build the engine again on this PC"
             )
+        areas = [cv2.countNonZero(each) for each in threshold_maps(expected.kind, expected.score, thresholds)]
+        shown = [int(np.argmax(areas))] * self.manifest.min_batch
+        frames = None if frame is None else frame[shown]
+        self.proof = golden.Golden(expected.frames[shown], kind[shown], score[shown], frames)
         started_s = time.perf_counter()
         self.infer(expected.frames)
         self.seconds_a_frame = (time.perf_counter() - started_s) / len(expected.frames)
         return agreement
+
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """The engine's outputs, by name, with the shape of one frame's part."""
+        maps = (self.manifest.map_height, self.manifest.map_width)
+        return {"kind": maps, "score": maps} | ({"frame": ()} if self.manifest.scores_frames else {})
+
+    def check_proof(self, answer: Answer) -> None:
+        """Compare the answer to `proof` with the one that `verify_golden` got. Raises DeviceError."""
+        why = answer.error
+        if answer.kind is not None and answer.score is not None:
+            thresholds = score_thresholds(self.manifest.classes, self.manifest.thresholds)
+            agreement = golden.compare(self.proof, answer.kind, answer.score, thresholds, answer.frame)
+            if agreement.within(self.manifest.golden):
+                return
+            why = f"mask agreement {agreement.mask_agreement:.4f}"
+        raise DeviceError(
+            f"{self.folder.path}: the engine no longer finds the defects of its golden frame ({why}): what it "
+            "accepted since it last did is not to be trusted"
+        )
 
     def _answer(self, answer: Answer) -> None:
         """Queue an answer. A backend calls this once per submitted batch, from any thread."""

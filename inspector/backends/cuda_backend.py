@@ -35,11 +35,14 @@ Enqueue = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class DeviceBuffers:
-    """Addresses of one slot's buffers, each sized for the largest batch: uint8 frames, kind and score."""
+    """Addresses of one slot's buffers, each sized for the largest batch: uint8 frames, kind, score and
+    frame scores."""
 
     frames: int
     kind: int
     score: int
+    frame: int = 0
+    """0 for an engine without frame scores."""
 
 
 class Network(Protocol):
@@ -62,7 +65,9 @@ class Slot:
     frames: Pixels
     kind: Pixels
     score: Pixels
-    """`frames`, `kind` and `score` are pinned host memory, each sized for the largest batch."""
+    frame: Pixels | None
+    """`frames`, `kind`, `score` and `frame` are pinned host memory, each sized for the largest batch. `frame` is
+    None for an engine without frame scores."""
     device: DeviceBuffers
     copied_in: Handle
     computed: Handle
@@ -119,12 +124,13 @@ class CudaBackend(Backend):
         """
         cuda, manifest = self._cuda, self.manifest
         frames = (manifest.max_batch, manifest.height, manifest.width)
-        maps = (manifest.max_batch, manifest.map_height, manifest.map_width)
+        outputs = {name: (manifest.max_batch, *shape) for name, shape in self.outputs().items()}
         slot = Slot(
             frames=cuda.pinned(frames),
-            kind=cuda.pinned(maps),
-            score=cuda.pinned(maps),
-            device=DeviceBuffers(*(cuda.memory(math.prod(shape)) for shape in (frames, maps, maps))),
+            kind=cuda.pinned(outputs["kind"]),
+            score=cuda.pinned(outputs["score"]),
+            frame=cuda.pinned(outputs["frame"]) if "frame" in outputs else None,
+            device=DeviceBuffers(*(cuda.memory(math.prod(shape)) for shape in (frames, *outputs.values()))),
             copied_in=cuda.event(),
             computed=cuda.event(),
             copied_out=cuda.event(),
@@ -194,6 +200,8 @@ class CudaBackend(Backend):
         cuda.wait_on_device(out, slot.computed)
         cuda.copy_out(slot.kind[:count], slot.device.kind, out)
         cuda.copy_out(slot.score[:count], slot.device.score, out)
+        if slot.frame is not None:
+            cuda.copy_out(slot.frame[:count], slot.device.frame, out)
         cuda.record(slot.copied_out, out)
 
     def _serve(self) -> None:
@@ -204,8 +212,9 @@ class CudaBackend(Backend):
                 ticket, slot, count, started = work
                 self._cuda.wait(slot.copied_out)
                 kind, score = slot.kind[:count].copy(), slot.score[:count].copy()
+                frame = None if slot.frame is None else slot.frame[:count].copy()
                 self._free.append(slot)
-                self._answer(Answer(ticket, kind, score, (time.perf_counter() - started) * 1e3))
+                self._answer(Answer(ticket, kind, score, (time.perf_counter() - started) * 1e3, frame=frame))
         except DeviceError as error:
             self._fail(self._named(error))
 

@@ -4,6 +4,8 @@ Results can be computed by hand: a pixel of grey level `defect_grey` or more, sa
 kind 1 with its grey level as the score. Two manifest options cause trouble on purpose: `fail_on_grey` (a frame
 whose first pixel has that level fails its batch) and `delay_ms` (every batch takes that long). `trainer
 build-engine` never creates such an engine; `write_engine` does.
+
+An engine with frame scores takes the grey level of a frame's last pixel as its score.
 """
 
 import threading
@@ -72,7 +74,8 @@ class InstantBackend(Backend):
         _, score = cv2.threshold(flat, self._highest_sound, 0, cv2.THRESH_TOZERO)
         score = np.asarray(score, np.uint8).reshape(sampled.shape)
         kind = self._all_kind_1[: len(frames)]
-        return Answer(ticket, kind, score, (time.perf_counter() - started + self._delay_s) * 1e3)
+        frame = frames[:, -1, -1].copy() if self.manifest.scores_frames else None
+        return Answer(ticket, kind, score, (time.perf_counter() - started + self._delay_s) * 1e3, frame=frame)
 
     def _close(self) -> None:
         if self._thread is not None:
@@ -93,6 +96,7 @@ def write_engine(
     max_batch: int = 8,
     map_stride: int = 4,
     options: dict[str, float] | None = None,
+    frame_threshold: float | None = None,
 ) -> EngineFolder:
     """Write an instant engine's folder with its golden frames, and open it."""
     path.mkdir(parents=True)
@@ -100,7 +104,8 @@ def write_engine(
     frame[0, height // 4 : height // 2, width // 4 : width // 2] = 255
     least = (options or {}).get("defect_grey", DEFECT_GREY)
     score = np.where(frame >= least, frame, np.uint8(0))[:, ::map_stride, ::map_stride]
-    golden.save(path / GOLDEN_NAME, Golden(frame, np.ones_like(score), np.ascontiguousarray(score)))
+    frame_scores = None if frame_threshold is None else frame[:, -1, -1].copy()
+    golden.save(path / GOLDEN_NAME, Golden(frame, np.ones_like(score), np.ascontiguousarray(score), frame_scores))
     manifest = Manifest(
         name="instant",
         backend="instant",
@@ -112,6 +117,7 @@ def write_engine(
         map_stride=map_stride,
         files={GOLDEN_NAME: file_sha256(path / GOLDEN_NAME)},
         thresholds=dict.fromkeys(classes[1:], 0.5),
+        frame_threshold=frame_threshold,
         options=dict(options or {}),
     )
     write_manifest(path, manifest)

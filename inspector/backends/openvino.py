@@ -20,7 +20,7 @@ MODEL_NAME: Final = "model.xml"
 WEIGHTS_NAME: Final = "model.bin"
 
 _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "bf16"}
-"""What is not quantised in an int8 model runs in bf16 where the CPU has it."""
+"""Precision hints. Layers of an int8 model that are not quantised run in bf16 if the CPU supports it."""
 
 
 log = structlog.get_logger()
@@ -28,11 +28,11 @@ log = structlog.get_logger()
 
 @functools.cache
 def _core() -> Any:
-    """OpenVINO's core, one for as long as the process lives.
+    """Return OpenVINO's core, the only one of this process.
 
-    Each core gives the thread that first compiles with it a stack for signals (AMX's registers need it) and
-    takes it back at its end. Where lives of two cores overlap, the last one ends by putting back a stack that is
-    unmapped already, and the next signal, be it SIGTERM or Ctrl-C, is a segmentation fault.
+    A core gives the thread that first compiles with it a signal stack (AMX's registers need it), and restores
+    the previous stack when it is destroyed. Of two cores that exist at the same time, the later one may restore a
+    stack that is already unmapped. The next signal, SIGTERM or Ctrl-C, then crashes the process.
     """
     import openvino as ov
 
@@ -40,7 +40,10 @@ def _core() -> Any:
 
 
 def _why_no_cache(folder: Path) -> str | None:
-    """What lies there runs in place of the engine that was checked, so only this user or root may write to it."""
+    """Return why `folder` cannot hold the compile cache; None when it can.
+
+    A cached engine runs instead of the one that was checked, so only this user or root may write to the folder.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -51,7 +54,7 @@ def _why_no_cache(folder: Path) -> str | None:
 
 
 class OpenVinoBackend(Backend):
-    """An OpenVINO IR, compiled for this CPU; throughput mode, as a line has always another frame coming."""
+    """An OpenVINO IR, compiled for this CPU in throughput mode, because a line always has another frame coming."""
 
     queues = True
 
@@ -62,7 +65,7 @@ class OpenVinoBackend(Backend):
             raise EngineError(f"{self.folder.path}: needs OpenVINO ({error}): `pip install openvino`") from None
         core = _core()
         model_path = self.folder.path_of(MODEL_NAME)
-        # From memory, as it was checked. OpenVINO copies the weights: these bytes go as soon as it has them.
+        # From memory, so that what runs is what was checked. OpenVINO copies the weights; free ours after that.
         model, weights = self.folder.read(MODEL_NAME), self._weights()
         try:
             network = core.read_model(model, weights)
@@ -76,8 +79,8 @@ class OpenVinoBackend(Backend):
         self._check_ports(compiled, model_path)
         self._device = str(core.get_property("CPU", "FULL_DEVICE_NAME"))
         self._running = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
-        # One request more than OpenVINO's streams waits inside it, so that no stream waits for Python; as many
-        # batches again wait for the requests.
+        # One request more than OpenVINO has streams, so that no stream waits for Python. As many batches again
+        # queue for the requests.
         requests = 1 + max(2, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self.slots = self.settings.slots or 2 * requests
         self._tensor = ov.Tensor
@@ -110,14 +113,14 @@ class OpenVinoBackend(Backend):
         return properties
 
     def _weights(self) -> bytes:
-        """A network without constants of its own has no such file."""
+        """Return the weights; a network without constants has no weights file."""
         return self.folder.read(WEIGHTS_NAME) if WEIGHTS_NAME in self.manifest.files else b""
 
     def _check_ports(self, compiled: Any, model_path: Path) -> None:
         names = {name for port in compiled.outputs for name in port.names}
-        if not {"kind", "score"} <= names or "frames" not in compiled.inputs[0].names:
+        if not self.outputs().keys() <= names or "frames" not in compiled.inputs[0].names:
             raise EngineError(
-                f"{model_path}: not an engine model (needs input frames, outputs kind and score): "
+                f"{model_path}: not an engine model (needs input frames, outputs {', '.join(self.outputs())}): "
                 "export and build it again"
             )
 
@@ -125,23 +128,24 @@ class OpenVinoBackend(Backend):
         self._work.put((ticket, frames))
 
     def _serve(self, request: Any) -> None:
-        """One request's thread. OpenVINO's own callback is not called for a failed inference; a wait raises."""
+        """Serve one request in a thread: OpenVINO calls no callback for a failed inference, but a wait raises."""
         while (work := self._work.get()) is not None:
             ticket, frames = work
             started = time.perf_counter()
-            kind = score = error = None
+            kind = score = frame = error = None
             try:
-                # Shares the batch's memory: nothing is copied on the way in, unless it is read-only, which
-                # OpenVINO refuses.
+                # Shares the batch's memory without a copy, unless it is read-only, which OpenVINO refuses.
                 shared = np.require(frames, requirements=["C", "W"])
                 request.set_tensor("frames", self._tensor(shared, shared_memory=True))
                 request.infer()
                 kind = request.get_tensor("kind").data.copy()
                 score = request.get_tensor("score").data.copy()
+                if self.manifest.scores_frames:
+                    frame = request.get_tensor("frame").data.copy()
             except Exception as failure:  # noqa: BLE001  # a thread that died would leave the line waiting for ever
-                kind, score = None, None
+                kind, score, frame = None, None, None
                 error = (str(failure).strip() or type(failure).__name__).splitlines()[-1]
-            self._answer(Answer(ticket, kind, score, (time.perf_counter() - started) * 1e3, error))
+            self._answer(Answer(ticket, kind, score, (time.perf_counter() - started) * 1e3, error, frame))
 
     def _close(self) -> None:
         for _ in self._threads:
@@ -150,10 +154,10 @@ class OpenVinoBackend(Backend):
             thread.join()
 
     def device(self) -> str:
-        """The CPU's name and the precision it computes in."""
+        """Return the CPU's name and the precision it computes in."""
         quantised = "int8 and " if self.manifest.precision == "int8" else ""
         return f"{self._device}, {quantised}{self._running}"
 
     def versions(self) -> dict[str, str]:
-        """OpenVINO's version."""
+        """Return OpenVINO's version."""
         return {"openvino": self._version}

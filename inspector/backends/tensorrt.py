@@ -1,4 +1,4 @@
-"""The production engine on NVIDIA GPUs. What the manifest tells is checked before anything is deserialised."""
+"""The production engine on NVIDIA GPUs. The manifest is checked before anything is deserialised."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ from inspector.errors import EngineError
 PLAN_NAME: Final = "model.plan"
 
 HARDWARE_COMPATIBLE: Final = "hardware_compatible"
-"""Option of the manifest, one of the levels below; missing: this GPU model only."""
+"""Option of the manifest, one of the levels below. Without it, only the GPU model it was built on."""
 
 SAME_CAPABILITY: Final = "same_compute_capability"
 AMPERE_PLUS: Final = "ampere_plus"
@@ -35,8 +35,11 @@ class TensorRtBackend(CudaBackend):
         )
 
     def _check_gpu(self) -> None:
-        """TensorRT opens a plan of another model of the same compute capability with a warning only. But
-        its kernels were chosen for that model's memory and cores: here they may be slow, or fail."""
+        """Check that the engine was built for this GPU; raises EngineError.
+
+        TensorRT only warns about a plan of another model with the same compute capability. But its kernels were
+        chosen for that model's memory and cores, so here they may be slow or fail.
+        """
         level = self.manifest.options.get(HARDWARE_COMPATIBLE)
         built_for, here = self._recorded("compute_capability"), self.gpu.compute_capability
         model = self._recorded("gpu")
@@ -68,11 +71,11 @@ class TensorRtBackend(CudaBackend):
         return TensorRtNetwork(self.folder, self.folder.path_of(PLAN_NAME), cuda, lean)
 
     def device(self) -> str:
-        """The GPU, the precision, and TensorRT's version."""
+        """Return the GPU, the precision and TensorRT's version."""
         return f"{super().device()}, TensorRT {self._version}"
 
     def versions(self) -> dict[str, str]:
-        """TensorRT's, too."""
+        """Return TensorRT's version and the GPU's versions."""
         return {"tensorrt": self._version, **super().versions()}
 
 

@@ -1,4 +1,4 @@
-"""A deserialised TensorRT engine, bound to fixed buffers: one execution context a captured graph."""
+"""A deserialised TensorRT engine, bound to fixed buffers: one execution context per captured graph."""
 
 from pathlib import Path
 
@@ -11,20 +11,21 @@ from inspector.engine.manifest import EngineFolder, Manifest
 from inspector.errors import DeviceError, EngineError
 
 PROFILE = 0
-"""There is one optimisation profile, from one frame to the largest batch; contexts may share it since 10.0."""
+"""The only optimisation profile, from one frame to the largest batch. Contexts share it, as TensorRT allows since
+10.0."""
 
 
 DRIVER = "`nvidia-smi` must show a driver for CUDA 13 and free memory"
 REBUILD = "build the engine again on this PC"
 
 CUDA_ERROR = "(cudaError "
-"""In TensorRT's words where CUDA failed under it: then the plan is not at fault."""
+"""Part of a TensorRT message that says that CUDA failed, so the plan is not at fault."""
 
 
 class TensorRtNetwork:
-    """The engine, and one execution context a batch size and slot.
+    """The engine, with one execution context per slot and batch size.
 
-    Raises EngineError for a plan that is not this folder's engine.
+    Raises EngineError for a plan that does not match the manifest.
     """
 
     graphs_itself = False
@@ -32,7 +33,7 @@ class TensorRtNetwork:
     def __init__(self, folder: EngineFolder, plan: Path, cuda: Cuda, lean_library: Path | None = None) -> None:
         self._folder, self._manifest = folder, folder.manifest
         self._plan = plan
-        # TensorRT holds plain pointers to both: they outlive everything else.
+        # TensorRT holds plain pointers to both, so they must outlive everything else.
         self._errors = TensorRtErrors()
         self._log = TensorRtLog()
         self._contexts: list[trt.IExecutionContext] = []
@@ -45,7 +46,7 @@ class TensorRtNetwork:
                 self._lean = self._prepared(self._loaded(self._runtime, lean_library))
             engine = self._engine = self._deserialised(self._lean or self._runtime)
             _check_tensors(engine, self._manifest, plan)
-            # Scratch memory of all contexts: they never compute at once, being enqueued on one stream.
+            # All contexts share this scratch memory: they run on one stream, so never at the same time.
             self._scratch_bytes = max(1, engine.get_device_memory_size_for_profile_v2(PROFILE))
             self._scratch = cuda.memory(self._scratch_bytes)
         except BaseException:
@@ -53,12 +54,12 @@ class TensorRtNetwork:
             if cuda.works():
                 self.close()
             else:
-                # Their destructors would call a device that is lost.
+                # Their destructors would call the lost device.
                 leak((self._contexts, self._engine, self._lean, self._runtime, self._errors, self._log))
             raise
 
     def close(self) -> None:
-        """Free what uses a thing before the thing: contexts, engine, the lean runtime, the one that loaded it."""
+        """Free the users first: contexts, engine, lean runtime, then the runtime that loaded it."""
         self._contexts.clear()
         self._engine = None
         self._lean = None
@@ -77,7 +78,7 @@ class TensorRtNetwork:
         return runtime
 
     def _prepared(self, runtime: trt.Runtime) -> trt.Runtime:
-        # A plan may carry host code for this process to run; ours never does, and no other is taken.
+        # A plan may carry host code that this process would run. Ours never does; refuse plans that do.
         runtime.engine_host_code_allowed = False
         runtime.error_recorder = self._errors
         return runtime
@@ -92,19 +93,19 @@ class TensorRtNetwork:
         return engine
 
     def bind(self, buffers: DeviceBuffers, frames: int, stream: int) -> Enqueue:  # noqa: ARG002 (of the seam)
-        """A context with this batch size and these addresses for good: a captured graph holds on to both."""
+        """Create a context for this batch size and these addresses; neither may change once a graph has them."""
         if self._engine is None:
             raise DeviceError(f"{self._plan}: the engine is closed")
         place = len(self._contexts)
         context = self._engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
         if context is None:
             raise DeviceError(f"no execution context: {self._errors.told()}")
-        # Held here alone: an `enqueue` that somebody keeps does not keep its context beyond `close`.
+        # The only reference, so that an `enqueue` still in use does not keep its context alive after `close`.
         self._contexts.append(context)
         context.set_device_memory(self._scratch, self._scratch_bytes)
         shape = (frames, self._manifest.height, self._manifest.width)
         taken = context.set_input_shape("frames", shape)
-        for name in ("frames", "kind", "score"):
+        for name in ("frames", "kind", "score", *(("frame",) if self._manifest.scores_frames else ())):
             taken = taken and context.set_tensor_address(name, getattr(buffers, name))
         missing = context.infer_shapes() if taken else ["frames"]
         if missing:
@@ -118,9 +119,14 @@ class TensorRtNetwork:
 
 
 def _check_tensors(engine: trt.ICudaEngine, manifest: Manifest, plan: Path) -> None:
-    """The plan must keep the engine contract: names, types, shapes and batch range."""
+    """Check the engine contract: names, types, shapes and batch range."""
     maps = (manifest.map_height, manifest.map_width)
-    wanted = {"frames": (manifest.height, manifest.width), "kind": maps, "score": maps}
+    wanted: dict[str, tuple[int, ...]] = {
+        "frames": (manifest.height, manifest.width),
+        "kind": maps,
+        "score": maps,
+        **({"frame": ()} if manifest.scores_frames else {}),
+    }
     names = {engine.get_tensor_name(index) for index in range(engine.num_io_tensors)}
     wrong = "" if names == set(wanted) else f"its tensors are {', '.join(sorted(names))}"
     for name, size in () if wrong else wanted.items():

@@ -1,4 +1,4 @@
-"""What TensorRT says: its log goes to ours, its errors are kept for the message of the call that fails."""
+"""Forwards TensorRT's log to ours, and keeps its errors for the message of the call that failed."""
 
 import ctypes
 import threading
@@ -15,7 +15,7 @@ Made = TypeVar("Made")
 log = structlog.get_logger()
 
 _KEPT_ERRORS: Final = 32
-"""The first ones tell the cause; a library that fails in a loop must not fill memory."""
+"""Most errors kept. The first ones show the cause; a library that fails in a loop must not fill memory."""
 
 
 _LEVELS: Final = {
@@ -26,10 +26,10 @@ _LEVELS: Final = {
 
 
 class TensorRtLog(trt.ILogger):
-    """TensorRT's logger. VERBOSE, thousands of lines a build, is dropped.
+    """TensorRT's logger. It drops VERBOSE messages, thousands of lines per build.
 
-    With `keep` what it says goes to `lines`, for a build's log file, and to our log as debug only: a build that
-    fails has its reason in its one line.
+    With `keep`, messages go to `lines` for a build's log file, and to our log only as debug: a failed build
+    reports its reason in one line.
     """
 
     def __init__(self, *, keep: bool = False) -> None:
@@ -38,7 +38,7 @@ class TensorRtLog(trt.ILogger):
         self.first_error: str | None = None
 
     def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
-        """Called by TensorRT, from any of its threads."""
+        """Log a message. TensorRT calls this from any of its threads."""
         if severity == trt.ILogger.VERBOSE:
             return
         level = _LEVELS.get(severity, "debug")
@@ -51,7 +51,7 @@ class TensorRtLog(trt.ILogger):
 
 
 class TensorRtErrors(trt.IErrorRecorder):
-    """TensorRT's error recorder: thread-safe, as it is called from wherever an error happens."""
+    """TensorRT's error recorder. It is thread-safe, because errors occur in any thread."""
 
     def __init__(self) -> None:
         trt.IErrorRecorder.__init__(self)
@@ -60,7 +60,7 @@ class TensorRtErrors(trt.IErrorRecorder):
         self._overflowed = False
 
     def told(self) -> str:
-        """The first error on one line: what to say where TensorRT only returned nothing."""
+        """Return the first error on one line, for a call that only returned None."""
         with self._lock:
             if not self._errors:
                 return "TensorRT gave no reason"
@@ -69,29 +69,29 @@ class TensorRtErrors(trt.IErrorRecorder):
         return f"{code.name}: {' '.join(text.split())}{more}"
 
     def clear(self) -> None:
-        """Forget all."""
+        """Discard all errors."""
         with self._lock:
             self._errors.clear()
             self._overflowed = False
 
     def get_num_errors(self) -> int:
-        """How many are kept. The bindings look for this name; `num_errors` of the base class calls it."""
+        """Return the number of kept errors. The bindings call it by this name, through `num_errors`."""
         return len(self._errors)
 
     def get_error_code(self, arg0: SupportsInt) -> trt.ErrorCodeTRT:
-        """Of one of them."""
+        """Return the code of one error."""
         return self._errors[int(arg0)][0]
 
     def get_error_desc(self, arg0: SupportsInt) -> str:
-        """Of one of them."""
+        """Return the text of one error."""
         return self._errors[int(arg0)][1]
 
     def has_overflowed(self) -> bool:
-        """Whether some were not kept."""
+        """Return whether errors were dropped."""
         return self._overflowed
 
     def report_error(self, arg0: trt.ErrorCodeTRT, arg1: str) -> bool:
-        """Called by TensorRT; returns whether it must stop, which is left to its own return values."""
+        """Keep an error. Returns False: TensorRT's own return values decide whether it stops."""
         with self._lock:
             if len(self._errors) < _KEPT_ERRORS:
                 self._errors.append((arg0, arg1))
@@ -101,9 +101,10 @@ class TensorRtErrors(trt.IErrorRecorder):
 
 
 def start(make: Callable[[trt.ILogger], Made], said: TensorRtLog) -> Made:
-    """A runtime or builder; raises DeviceError where the library makes none, for want of a driver or memory.
+    """Create a runtime or builder; raises DeviceError when the library cannot, without a driver or memory.
 
-    Then the bindings raise TypeError, or hand out an object whose next call ends the process: the log alone tells.
+    The bindings then raise TypeError, or return an object whose next call ends the process. Only the log shows
+    that.
     """
     made: Made | None = None
     reason: str | None = None
@@ -113,7 +114,7 @@ def start(make: Callable[[trt.ILogger], Made], said: TensorRtLog) -> Made:
         reason = str(error)
     reason = said.first_error or reason
     if made is None or reason is not None:
-        # Never freed: that, too, would end the process.
+        # Never freed, because that would also end the process.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(made))
         raise DeviceError(f"TensorRT {trt.__version__} does not start ({reason})")
     return made

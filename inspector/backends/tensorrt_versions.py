@@ -1,4 +1,4 @@
-"""What differs between TensorRT 10 and 11, and between the version an engine was built with and the one here."""
+"""Differences between TensorRT 10 and 11, and between the installed version and the one that built an engine."""
 
 from importlib import import_module, metadata
 from pathlib import Path
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
 PIP: Final = "pip install --extra-index-url https://pypi.nvidia.com"
-"""The library is on NVIDIA's own index only."""
+"""Only NVIDIA's own index has the library."""
 
 INSTALL: Final = (
     f"{PIP} 'strip-inspector[tensorrt]'; without it this PC can "
@@ -18,14 +18,14 @@ INSTALL: Final = (
 )
 
 MAJORS: Final = (10, 11)
-"""Versions whose interface this package was checked against."""
+"""Major versions that this package was checked against."""
 
 VERSION_COMPATIBLE: Final = "version_compatible"
-"""Option of the manifest: later TensorRT versions may run the engine, through the lean runtime of its own."""
+"""Option of the manifest: later TensorRT versions may run the engine, through the lean runtime of its version."""
 
 
 def installed_version(folder: Path) -> str:
-    """TensorRT's version here; raises EngineError where it is missing or of a generation nobody checked."""
+    """Return the installed version; raises EngineError if TensorRT is missing or its major version unchecked."""
     try:
         version = str(import_module("tensorrt").__version__)
     except (ImportError, OSError, AttributeError) as error:
@@ -38,7 +38,7 @@ def installed_version(folder: Path) -> str:
 
 
 def check_version(folder: Path, built_with: str, here: str, *, version_compatible: bool) -> None:
-    """Raises EngineError when the TensorRT here cannot run an engine of `built_with`."""
+    """Raise EngineError when the installed TensorRT cannot run an engine of `built_with`."""
     if built_with == here:
         return
     if not version_compatible:
@@ -55,10 +55,10 @@ def check_version(folder: Path, built_with: str, here: str, *, version_compatibl
 
 
 def lean_library(folder: Path, built_with: str, here: str) -> Path | None:
-    """The lean runtime of the version that built a version-compatible engine; None where it is not needed.
+    """Return the lean runtime of the version that built a version-compatible engine; None when it is not needed.
 
-    Its plan leaves that runtime out, so TensorRT is given it wherever it is installed. Only the version that built
-    the engine opens it without; another raises EngineError.
+    The plan does not contain that runtime, so TensorRT loads it from where it is installed. Without it, only the
+    version that built the engine can open the plan; raises EngineError for any other.
     """
     try:
         found = metadata.version("tensorrt-lean-cu13-libs")
@@ -77,7 +77,7 @@ def lean_library(folder: Path, built_with: str, here: str) -> Path | None:
 
 
 def network_flags(tensorrt: "type[trt.NetworkDefinitionCreationFlag]", version: str) -> int:
-    """A strongly typed network: to be asked for in 10, all there is in 11."""
+    """Return the flags of a strongly typed network. TensorRT 10 needs one; 11 has no other networks."""
     return 1 << int(tensorrt.STRONGLY_TYPED) if _major(version) == 10 else 0
 
 

@@ -70,11 +70,7 @@ class TorchNetwork:
     def __init__(self, torch: ModuleType, program: Any, backend: CudaBackend) -> None:
         self._torch, self._program = torch, program
         manifest = backend.manifest
-        self._shapes = {
-            "frames": (manifest.height, manifest.width),
-            "kind": (manifest.map_height, manifest.map_width),
-            "score": (manifest.map_height, manifest.map_width),
-        }
+        self._shapes = {"frames": (manifest.height, manifest.width), **backend.outputs()}
         # All graphs share one pool: they run one after another on one stream and leave no data in it for the next.
         self._pool = torch.cuda.graph_pool_handle()
         self._graphs: list[Any] = []
@@ -83,15 +79,13 @@ class TorchNetwork:
         """Capture an inference of this batch size between these buffers."""
         torch = self._torch
         compute = torch.cuda.ExternalStream(stream)
-        given, kind, score = (
-            self._tensor(getattr(buffers, name), (frames, *self._shapes[name]))
-            for name in ("frames", "kind", "score")
+        given, *outputs = (
+            self._tensor(getattr(buffers, name), (frames, *shape)) for name, shape in self._shapes.items()
         )
 
         def infer() -> None:
-            found_kind, found_score = self._program(given)
-            kind.copy_(found_kind)
-            score.copy_(found_score)
+            for output, found in zip(outputs, self._program(given), strict=True):
+                output.copy_(found)
 
         graph = torch.cuda.CUDAGraph()
         try:
@@ -161,15 +155,16 @@ class TorchCpuBackend(Backend):
         while (work := self._work.get()) is not None:
             ticket, frames = work
             started = time.perf_counter()
-            kind = score = error = None
+            kind = score = frame = error = None
             try:
                 # torch refuses read-only memory. Copying a frame costs little compared to the inference.
                 given = torch.from_numpy(frames if frames.flags.writeable else frames.copy())
                 with torch.inference_mode():
-                    kind, score = (maps.numpy() for maps in self._program(given))
+                    kind, score, *more = (output.numpy() for output in self._program(given))
+                frame = more[0] if more else None
             except Exception as failure:  # noqa: BLE001  # a dead thread would leave the line waiting for ever
-                kind, score, error = None, None, _first_line(failure)
-            self._answer(Answer(ticket, kind, score, (time.perf_counter() - started) * 1e3, error))
+                kind, score, frame, error = None, None, None, _first_line(failure)
+            self._answer(Answer(ticket, kind, score, (time.perf_counter() - started) * 1e3, error, frame))
 
     def _close(self) -> None:
         self._work.put(None)

@@ -5,10 +5,12 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 
 from inspector.backends import open_backend
@@ -17,6 +19,8 @@ from inspector.backends.speed import measure_speed
 from inspector.commands.options import add_config, add_json, config_path, count, seconds
 from inspector.commands.session import run_session
 from inspector.config.line import LineConfig, LoadedConfig, SimulatorSettings, load_config
+from inspector.core.strip.edges import find_edges
+from inspector.core.strip.optics import Lens, Optics
 from inspector.engine.manifest import EngineFolder
 from inspector.engine.signature import open_trusted
 from inspector.machine import machine
@@ -101,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
             config, through.model_copy(update={"frames_per_second": _median(line) / 2}), Path(name) / "half"
         )
         instant = run_instant(config, folder, source.model_copy(update={"frames": INSTANT_FRAMES}), Path(name))
-    figures = _figures(alone, line, half, instant)
+    figures = _figures(alone, line, half, instant) | picture_costs(config.line, images)
     print(json.dumps(figures) if arguments.json else _table(figures, folder, rounds))
     return 0
 
@@ -179,6 +183,34 @@ def run_instant(
     return run_line(config, source, work / "instant-run", engine=instant.path)
 
 
+def picture_costs(line: LineConfig, images: Pixels) -> dict[str, float]:
+    """Return what ingest does to each picture if a camera's config asks for it, median ms per frame.
+
+    Strip edges as the config has them, and corrections of brightness and lens, whatever the camera's own ones are.
+    """
+    places = [] if line.strip is None else [line.strip.camera(name) for name in line.cameras]
+    costs: dict[str, float] = {}
+    if any(place.edges is not None for place in places):
+        costs["strip_edges_ms"] = _cost_ms(find_edges, images)
+    if any(place.calibration is not None for place in places):
+        height, width = images.shape[1:]
+        lens = Lens((float(width),) * 2, (width / 2, height / 2), (-0.1, 0.0, 0.0, 0.0, 0.0))
+        costs["calibration_ms"] = _cost_ms(Optics(height, width, np.ones(width, np.float32), lens).correct, images)
+    return costs
+
+
+def _cost_ms(step: Callable[[Pixels], object], images: Pixels) -> float:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # as in a stage
+    taken_ms: list[float] = []
+    for pixels in images:
+        started_s = time.perf_counter()
+        step(pixels)
+        taken_ms.append((time.perf_counter() - started_s) * 1e3)
+    cv2.setNumThreads(threads)
+    return round(statistics.median(taken_ms), 3)
+
+
 def _median(line: list[dict[str, Any]]) -> float:
     return statistics.median(float(each[STEADY]) for each in line)
 
@@ -223,4 +255,7 @@ def _table(figures: dict[str, Any], folder: EngineFolder, rounds: int) -> str:
         "line, instant engine": f"{thousands(figures['instant_frames_per_second'])} frames/s",
         "uninspected": str(figures["uninspected"]),
     }
+    for key, what in (("strip_edges_ms", "strip edges"), ("calibration_ms", "gain and lens")):
+        if key in figures:
+            rows[what] = f"{figures[key]:.2f} ms a frame, in ingest"
     return "\n".join(f"{what:22s} {found}" for what, found in rows.items())

@@ -29,6 +29,7 @@ from inspector.sinks.gate.modbus import reach
 from inspector.sinks.records import check_records
 from inspector.sources import open_source, source_settings
 from inspector.strip.check import look
+from inspector.strip.views import look_at_cameras
 from inspector.supervisor.table import DECIDE, INGEST, PROCESSES
 from inspector.wire.curve import check_view
 from inspector.wire.links import LINKS, endpoint
@@ -140,6 +141,7 @@ def _check_line(findings: Findings, config: LoadedConfig, sources: Sequence[Path
     if line.strip is not None:
         strip = line.strip
         findings.check("strip", lambda: look(strip))
+        findings.check("strip cameras", lambda: look_at_cameras(config))
     findings.check("links", lambda: _links(config, stage=False))
     findings.check("view", lambda: check_view(line.view))
     if line.records.enabled:

@@ -1,4 +1,4 @@
-"""Say that a coil starts or ends, or show the coils on the line."""
+"""Report that a coil starts or ends, or show the coils on the line."""
 
 import argparse
 import json
@@ -22,11 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
         choices=("start", "end", "status"),
-        help="the head passes, the tail passes, or show the newest coils",
+        help="a coil's head passes, its tail passes, or show the newest coils",
     )
     parser.add_argument("id", nargs="?", metavar="COIL", help="the coil's name; `end` ends the coil on the line")
     for name in TEXTS:
-        parser.add_argument(f"--{name}", help="plan to use, in place of the grade's" if name == "plan" else None)
+        parser.add_argument(f"--{name}", help="plan to use instead of the grade's" if name == "plan" else None)
     for name in SIZES_MM:
         parser.add_argument(f"--{name}-mm", type=float, metavar="MM")
     parser.add_argument("--position-m", type=float, metavar="M", help="position of head or tail (default: now)")
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             orders_path(strip.folder), {"coil": action, **order}, lambda note: print(note, file=sys.stderr)
         )
     except FileNotFoundError:
-        raise WorkError(f"{file}: its strip process does not run: start the line") from None
+        raise WorkError(f"{file}: its strip process is not running: start the line") from None
     if arguments.json:
         print(json.dumps(done, ensure_ascii=False))
         return 0
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _order(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the strip process is asked to do. Raises InputError for options of another action."""
+    """Return the order for the strip process. Raises InputError for options of another action."""
     order: dict[str, Any] = {}
     given = {
         key: value

@@ -1,14 +1,20 @@
 """Note an event on the line, such as a roll change."""
 
 import argparse
+import sys
 from typing import Final
 
 from inspector.commands.options import add_config
 from inspector.commands.page import open_page, who
+from inspector.config.strip import StripSettings
+from inspector.errors import WorkError
+from inspector.strip.orders import orders_path
+from inspector.supervisor.control import give_order
 
 EXAMPLE: Final = "example: inspector event 'roll change' --text 'stand 4'"
 
-KINDS: Final = ("note", "roll change", "coil change", "cleaning", "maintenance")
+ROLL_CHANGE: Final = "roll change"
+KINDS: Final = ("note", ROLL_CHANGE, "coil change", "cleaning", "maintenance")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +27,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Note the event; returns the exit code. Raises InspectorError."""
-    _, store = open_page(arguments)
+    config, store = open_page(arguments)
     from inspector.serve.alarms import add_event
 
     print(f"event {add_event(store, arguments.kind, arguments.text, who(), arguments.coil)}")
+    if arguments.kind == ROLL_CHANGE and config.line.strip is not None:
+        _change_rolls(config.line.strip, arguments.text)
     return 0
+
+
+def _change_rolls(strip: StripSettings, text: str) -> None:
+    """Clear the roll-mark alarms of the rolls that the text means. Raises WorkError."""
+    order = {"rolls": "changed", "text": text}
+    try:
+        done = give_order(orders_path(strip.folder), order, lambda note: print(note, file=sys.stderr))
+    except FileNotFoundError:
+        raise WorkError(
+            "the event is noted, but no roll mark is cleared, because the strip process does not run: start the "
+            "line and note it again"
+        ) from None
+    print(f"rolls changed: {'; '.join(done['rolls'])}")
+    for alarm in done["cleared"]:
+        print(f"cleared: {alarm}")

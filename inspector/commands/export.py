@@ -2,22 +2,17 @@
 
 import argparse
 import json
-from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from inspector.commands.options import add_config, add_json, config_path, path
+from inspector.commands.options import add_config, add_json, add_times, config_path, path
 from inspector.config.line import load_config
 from inspector.errors import InputError, WorkError
 from inspector.extras import needs_extra
 from inspector.numbers import thousands
 
 EXAMPLE: Final = "example: inspector export --config line.toml --coil C-48213 --rows defects --out coil.csv"
-
-FIRST_YEAR: Final = 1970
-LAST_YEAR: Final = 2261
-"""Years that nanoseconds since 1970 can express in a database's integer."""
 
 SHOWN_COILS: Final = 5
 """Recorded coils that the error names when the requested one is not recorded."""
@@ -35,9 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--coil", help="only this coil")
     parser.add_argument("--camera", help="only this camera")
-    time_of = "e.g. 2026-03-01T06:00, local time, or with +01:00 or Z"
-    parser.add_argument("--from", dest="from_ns", type=_time_ns, metavar="TIME", help=f"captured from, {time_of}")
-    parser.add_argument("--to", dest="to_ns", type=_time_ns, metavar="TIME", help="captured before")
+    add_times(parser)
     add_json(parser)
 
 
@@ -67,14 +60,3 @@ def run(arguments: argparse.Namespace) -> int:
         json.dumps({"file": str(out), "rows": count}) if arguments.json else f"{thousands(count)} {rows} in {out}"
     )
     return 0
-
-
-def _time_ns(text: str) -> int:
-    """Convert ISO 8601 to ns since 1970."""
-    try:
-        at = datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time: write it as 2026-03-01T06:00") from None
-    if not FIRST_YEAR <= at.year <= LAST_YEAR:
-        raise argparse.ArgumentTypeError(f"{text!r}: must lie in the years {FIRST_YEAR} to {LAST_YEAR}")
-    return (at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1) * 1000

@@ -1,4 +1,4 @@
-"""Make the secret keys of a line, of a viewer, or of a maker of engines."""
+"""Make the keys of a line or a viewer, or a key to sign engines."""
 
 import argparse
 from pathlib import Path

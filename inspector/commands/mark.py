@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_subjects(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that say what is meant."""
+    """Declare the options that name coils and frames."""
     parser.add_argument("what", nargs="*", metavar="COIL|CAMERA:FRAME", help="a coil, or one frame")
     add_config(parser, installed=True)
     parser.add_argument("--run", help="name of the run's folder, if several runs have such a frame")
@@ -92,7 +92,7 @@ def subjects_of(line: LineConfig, names: list[str], run: str | None) -> "list[Su
         else:
             subjects.append(Subject(coil=name))
     if not subjects:
-        raise InputError("nothing is named: give a coil, or CAMERA:FRAME")
+        raise InputError("nothing to mark: give a coil, or CAMERA:FRAME")
     if run is not None and all(subject.coil is not None for subject in subjects):
         raise InputError("--run selects the run of a frame: a coil is marked in all runs")
     return subjects

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,10 @@ INSTALLED_CONFIG: Final = Path("/etc/inspector/line.toml")
 
 LONGEST_S: Final = 3600.0
 """Longest time that an option may give, seconds."""
+
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2261
+"""Years that nanoseconds since 1970 can express in a database's integer."""
 
 
 def add_config(parser: argparse.ArgumentParser, *, installed: bool = False) -> None:
@@ -42,6 +47,13 @@ def config_path(arguments: argparse.Namespace) -> Path:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Declare --json."""
     parser.add_argument("--json", action="store_true", help="print one JSON object for a program to read")
+
+
+def add_times(parser: argparse.ArgumentParser) -> None:
+    """Declare --from and --to, ns since 1970."""
+    time_of = "e.g. 2026-03-01T06:00, local time, or with +01:00 or Z"
+    parser.add_argument("--from", dest="from_ns", type=_time_ns, metavar="TIME", help=f"captured from, {time_of}")
+    parser.add_argument("--to", dest="to_ns", type=_time_ns, metavar="TIME", help="captured before")
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -76,3 +88,14 @@ def count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
     return value
+
+
+def _time_ns(text: str) -> int:
+    """Convert ISO 8601 to ns since 1970."""
+    try:
+        at = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time: write it as 2026-03-01T06:00") from None
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise argparse.ArgumentTypeError(f"{text!r}: must lie in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return (at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1) * 1000

@@ -1,4 +1,4 @@
-"""What the commands of the operator's page share: its store, and who gives the command."""
+"""Shared by the commands of the operator's page: its store, and the user who runs the command."""
 
 import argparse
 import getpass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def open_page(arguments: argparse.Namespace) -> "tuple[LoadedConfig, Store]":
-    """The line's config and the page's store. Raises InspectorError."""
+    """Return the line's config and the page's store. Raises InspectorError."""
     config = load_config(config_path(arguments))
     with needs_extra(f"`inspector {arguments.command}`"):
         from inspector.serve.store import Store
@@ -26,7 +26,7 @@ def open_page(arguments: argparse.Namespace) -> "tuple[LoadedConfig, Store]":
 
 
 def who() -> str:
-    """Name of the user of this PC, also under sudo."""
+    """Return the name of the user who runs the command, also under sudo."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):  # in a container a user may have no name

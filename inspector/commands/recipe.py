@@ -45,6 +45,11 @@ def starting_recipe(manifest: Manifest) -> str:
         "mm_per_px_across = 1.0    # measure both on your line: areas and places on the strip follow from them",
         "mm_per_px_along = 1.0",
     ]
+    if manifest.frame_threshold is not None:
+        lines += [
+            "# Defects reject only frames whose score as a whole reaches this. Without the line, every frame.",
+            f"# frame_score = {manifest.frame_threshold:.3g}",
+        ]
     for name in manifest.classes[1:]:
         lines += [
             "",

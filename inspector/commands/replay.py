@@ -16,6 +16,7 @@ from inspector.config.line import (
     FolderSettings,
     LineConfig,
     ListSettings,
+    LoadedConfig,
     RecordingSettings,
     SourceSettings,
     load_config,
@@ -23,8 +24,13 @@ from inspector.config.line import (
 from inspector.config.recipe import load_recipe
 from inspector.errors import InputError, SourceError
 from inspector.numbers import thousands
+from inspector.render.numbers import length
+from inspector.report.report import write_report
+from inspector.report.verdict_files import Selection
+from inspector.results import VERDICTS_NAME
 from inspector.sources import at_scale, following, open_source, source_settings
 from inspector.sources.recording import RecordingSource
+from inspector.strip.replayed import judge_replay
 
 EXAMPLE: Final = (
     "example: inspector replay frames/ --config line.toml --out out/coil-17 --golden out/coil-17-approved"
@@ -54,19 +60,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_config(parser)
     parser.add_argument("--out", type=path, help="folder for verdicts, summary, report and pictures")
-    parser.add_argument("--follow", action="store_true", help="go on with images that appear later, until Ctrl-C")
-    parser.add_argument("--resume", type=path, metavar="DIR", help="go on with the replay in DIR that broke off")
+    parser.add_argument(
+        "--follow", action="store_true", help="continue with images that appear later, until Ctrl-C"
+    )
+    parser.add_argument("--resume", type=path, metavar="DIR", help="continue the interrupted replay in DIR")
     parser.add_argument("--golden", type=path, help="folder of an earlier replay: exit 3 if verdicts differ")
     parser.add_argument("--records", action="store_true", help="write to the config's database too, as a live run")
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Inspect a source, or go on with a replay that broke off; returns the exit code. Raises InspectorError."""
+    """Inspect a source, or continue an interrupted replay; returns the exit code. Raises InspectorError."""
     if arguments.resume is None:
         return _replay(arguments)
     if arguments.source or arguments.config or arguments.out or arguments.records or arguments.follow:
-        raise InputError("--resume goes on with a replay as it was: give nothing else but --golden and --json")
+        raise InputError(
+            "--resume continues a replay with its own settings: only --golden and --json may be added"
+        )
     from inspector.commands.resume import resume
 
     return resume(arguments.resume, arguments.golden, as_json=arguments.json)
@@ -75,12 +85,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     """Inspect folders of images, videos or recordings, one after the other.
 
-    With --follow, goes on with images that appear later, until a stop.
+    With --follow, continues with images that appear later, until a stop.
     """
     sources: Sequence[Path] = arguments.source
     golden: Path | None = arguments.golden
     if not sources or arguments.out is None:
-        raise InputError("give SOURCE and --out DIR, or --resume DIR to go on with a replay")
+        raise InputError("give SOURCE and --out DIR, or --resume DIR to continue a replay")
     config = load_config(config_path(arguments))
     named = ", ".join(map(str, sources))
     of_config = [known for known in config.line.cameras.values() if isinstance(known, RecordingSettings)]
@@ -113,7 +123,31 @@ def _replay(arguments: argparse.Namespace) -> int:
         }
     )
     finished = run_session(config, line, arguments.out.resolve(), quiet=arguments.json)
-    return finish(finished, golden, line, as_json=arguments.json)
+    code = finish(finished, golden, line, as_json=arguments.json)
+    # The verdicts were given without the strip; what it says of the coils comes from their log.
+    judged = line.model_copy(update={"strip": config.line.strip})
+    show_coils(LoadedConfig(config.path, judged, config.identity), finished.out, quiet=arguments.json)
+    return code
+
+
+def show_coils(config: LoadedConfig, out: Path, *, quiet: bool) -> None:
+    """Judge the replay's coils, and write and name the reports of the first few."""
+    results = judge_replay(config, out) if (out / VERDICTS_NAME).exists() else []
+    for result in results[:MOST_COIL_REPORTS]:
+        report = write_report(out, selection=Selection(result.id), coil=result)
+        if not quiet:
+            plan = result.plan or result.recipe
+            print(f"coil     {result.id}: {result.verdict}, {length(result.length_mm)}, plan {plan}")
+            for reason in result.reasons:
+                print(f"  {reason}")
+            print(f"  report {report}")
+    left = len(results) - MOST_COIL_REPORTS
+    if left > 0 and not quiet:
+        print(f"coil     {left} more: inspector report {out} --coil NAME")
+
+
+MOST_COIL_REPORTS: Final = 5
+"""Coils of a replay whose reports are written at once."""
 
 
 def finish(finished: Finished, golden: Path | None, line: LineConfig, *, as_json: bool) -> int:
@@ -124,20 +158,20 @@ def finish(finished: Finished, golden: Path | None, line: LineConfig, *, as_json
         print_summary(finished)
     if finished.exit_code and not any(_follows(settings) for settings in line.cameras.values()):
         if not as_json:
-            print(f"stopped  `inspector replay --resume {finished.out}` goes on with it")
+            print(f"stopped  `inspector replay --resume {finished.out}` continues it")
         return finished.exit_code
     return _approve(golden, finished.out, as_json=as_json) if golden is not None else 0
 
 
 def _follows(settings: SourceSettings) -> bool:
-    """Whether only a stop ends this source."""
+    """Return whether only a stop ends this source."""
     if isinstance(settings, ListSettings):
         return _follows(settings.sources[-1])
     return isinstance(settings, FolderSettings) and settings.follow
 
 
 def _recorded_camera(settings: SourceSettings) -> str | None:
-    """The camera of the recordings; None without one. Raises SourceError for recordings of several cameras."""
+    """Return the recordings' camera; None without recordings. Raises SourceError for several cameras."""
     every = settings.sources if isinstance(settings, ListSettings) else (settings,)
     cameras = {RecordingSource(each.path).camera for each in every if isinstance(each, RecordingSettings)}
     if len(cameras) > 1:

@@ -1,4 +1,4 @@
-"""`inspector replay --resume`: goes on with a replay that was killed or stopped, from its verdict log."""
+"""`inspector replay --resume`: continues a replay that was killed or stopped, from its verdict log."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ from inspector.sinks.summary import SUMMARY_NAME
 from inspector.values import Code, Decision, Verdict
 
 WARM_UP_FRAMES: Final = 16
-"""Frames before the first missing one that are inspected once more, without a second verdict: a defect that
+"""Frames before the first missing one that are inspected again, without a second verdict: a defect that
 continues from them has the same id and total area as in a replay without a break. A defect that the log shows in
 an even earlier frame adds more."""
 
@@ -26,21 +26,21 @@ OF_THE_BREAK: Final = frozenset({Code.STOPPED, Code.SHED, Code.ANNOUNCEMENT_LOST
 
 
 def resume(out: Path, golden: Path | None, *, as_json: bool) -> int:
-    """Inspect what the replay in the folder `out` has not; returns the exit code. Raises InspectorError."""
+    """Inspect the remaining frames of the replay in `out`; returns the exit code. Raises InspectorError."""
     out = out.resolve()
     path = out / CONFIG_NAME
     if not path.exists():
-        raise InputError(f"{out}: no replay to go on with: it has no {CONFIG_NAME}")
+        raise InputError(f"{out}: not a replay that can be continued: it has no {CONFIG_NAME}")
     config = load_config(path)
     if not config.line.replay:
-        raise InputError(f"{out}: holds a live run: only a replay can go on where it was")
+        raise InputError(f"{out}: holds a live run: only a replay can be continued")
     line = config.line.model_copy(update={"links": default_links()})
     finished = run_session(config, line, out, quiet=as_json, resume=lambda line: _resumed(line, out))
     return finish(finished, golden, config.line, as_json=as_json)
 
 
 def _resumed(line: LineConfig, out: Path) -> LineConfig:
-    """The line with its first frame to inspect; cuts from the log what the break left. Raises InputError."""
+    """Return the line with its first frame to inspect; cut the partial end off the log. Raises InputError."""
     log = out / VERDICTS_NAME
     (camera,) = line.cameras
     verdicts, whole_bytes = _read(log, camera, keep_all=line.records.enabled) if log.exists() else ([], 0)
@@ -53,7 +53,7 @@ def _resumed(line: LineConfig, out: Path) -> LineConfig:
 
 
 def _read(log: Path, camera: str, *, keep_all: bool) -> tuple[list[Verdict], int]:
-    """The verdicts up to the break, and their size in bytes. Raises InputError for a log with holes."""
+    """Return the verdicts before the break and their size, bytes. Raises InputError for missing frames."""
     decoder = msgspec.json.Decoder(Verdict)
     verdicts: list[Verdict] = []
     size = 0
@@ -64,11 +64,13 @@ def _read(log: Path, camera: str, *, keep_all: bool) -> tuple[list[Verdict], int
             try:
                 verdict = decoder.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise InputError(f"{log}: line {number + 1} is no verdict ({error}): replay anew") from None
+                raise InputError(
+                    f"{log}: line {number + 1} is not a verdict ({error}): start a new replay"
+                ) from None
             if (verdict.camera, verdict.frame_id) != (camera, number):
                 raise InputError(
                     f"{log}: line {number + 1} is frame {verdict.frame_id} of camera {verdict.camera}, expected "
-                    f"frame {number} of {camera}: replay anew"
+                    f"frame {number} of {camera}: start a new replay"
                 )
             if not keep_all and not OF_THE_BREAK.isdisjoint(verdict.codes):
                 break
@@ -78,7 +80,7 @@ def _read(log: Path, camera: str, *, keep_all: bool) -> tuple[list[Verdict], int
 
 
 def _check_identity(line: LineConfig, log: Path, verdicts: list[Verdict]) -> None:
-    """Raise InputError if another engine or recipe than before would judge the rest."""
+    """Raise InputError if the engine or recipe has changed since the replay began."""
     inspected = next((each for each in reversed(verdicts) if each.decision is not Decision.UNINSPECTED), None)
     if inspected is None:
         return
@@ -89,7 +91,7 @@ def _check_identity(line: LineConfig, log: Path, verdicts: list[Verdict]) -> Non
         ("recipe", inspected.recipe, recipe.identity),
     ):
         if then != now:
-            raise InputError(f"{log}: made with {what} {then}, which is {now} now: replay anew")
+            raise InputError(f"{log}: made with {what} {then}, which is {now} now: start a new replay")
 
 
 def _warm_up_start(verdicts: list[Verdict]) -> int:

@@ -1,4 +1,4 @@
-"""Serve the operator's page: see a line, trust it, correct it. It reads the line and never holds it up."""
+"""Serve the operator's page: live view, coils, health, review. It reads from the line and never delays it."""
 
 import argparse
 from typing import Final

@@ -166,7 +166,7 @@ def claimed(out: Path, *, may_hold_run: bool = False) -> Iterator[None]:
         if (out / VERDICTS_NAME).exists() and not may_hold_run:
             raise InputError(
                 f"{out}: already holds a run: give another --out, or remove it first; `inspector replay --resume "
-                f"{out}` goes on with a replay that broke off"
+                f"{out}` continues an interrupted replay"
             )
         try:
             yield

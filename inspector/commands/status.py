@@ -16,6 +16,7 @@ from inspector.config.recipe import LoadedRecipe, load_recipe
 from inspector.errors import InputError, InspectorError, WorkError
 from inspector.monitoring.client import Status, ask, is_starting
 from inspector.monitoring.state import CameraState, HistogramState, LineState
+from inspector.monitoring.strip import StripState
 from inspector.numbers import thousands
 
 EXAMPLE: Final = "example: inspector status --config line.toml"
@@ -130,6 +131,8 @@ def table(answer: Status, units: list[str], limits: Mapping[str, str]) -> list[s
             f"taken {thousands(gate.taken)}, missed {thousands(gate.missed)}, late {thousands(gate.late)}, "
             f"longest wait {gate.longest_ms:.1f} ms"
         )
+    if line.strip is not None:
+        lines += _strip(line.strip)
     sinks = line.sinks
     free = "?" if answer.disk_free_bytes is None else f"{answer.disk_free_bytes / 1e9:.1f} GB"
     lines.append(
@@ -144,6 +147,28 @@ def table(answer: Status, units: list[str], limits: Mapping[str, str]) -> list[s
     if line.refused:
         lines.append(f"refused  {thousands(line.refused)} messages: see the log of decide")
     return lines
+
+
+def _strip(strip: StripState) -> list[str]:
+    speed = "" if strip.speed_mm_s is None else f", {strip.speed_mm_s / 1000:.2f} m/s"
+    lines = [f"strip    {strip.position_mm / 1000:.3f} m{speed}, {strip.motion}; {strip.source}: {_source(strip)}"]
+    if strip.coil is None:
+        lines.append("coil     none on the line")
+    else:
+        plan = strip.plan or "default"
+        way = f"{(strip.coil_mm or 0.0) / 1000:.1f} m"
+        lines.append(f"coil     {strip.coil}, {way} from its head, plan {plan} ({strip.plan_why})")
+    if strip.level2 is not None:
+        stands = "connected" if strip.level2_connected else "NOT CONNECTED"
+        lines.append(f"level 2  {strip.level2}: {stands}; {thousands(strip.results_waiting)} results wait")
+    return lines + [f"rolls    {text}" for text in strip.roll_marks]
+
+
+def _source(strip: StripState) -> str:
+    if strip.source_answers is None:
+        return "no encoder"
+    age = "no reading yet" if strip.source_age_s is None else f"newest reading {strip.source_age_s:.2f} s old"
+    return f"{'answers' if strip.source_answers else 'DOES NOT ANSWER'}, {age}"
 
 
 def _other_engine(line: LineState) -> str:

@@ -1,1 +1,1 @@
-"""What a user writes: a line's config and a product's recipe, checked at the door."""
+"""Settings files: a line's config and a product's recipe, validated when they are loaded."""

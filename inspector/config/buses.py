@@ -1,4 +1,4 @@
-"""The `[mqtt]` and `[opcua]` tables of line.toml: who is told the line's results."""
+"""The `[mqtt]` and `[opcua]` tables of line.toml: where the line's results are sent."""
 
 import ipaddress
 from pathlib import Path

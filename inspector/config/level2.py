@@ -29,11 +29,11 @@ class FieldSettings(BaseModel):
         if self.type == "group" and not (self.count and self.fields_):
             raise ValueError(f"field {self.name or self.type}: a group needs count and fields")
         if self.type != "filler" and not self.name:
-            raise ValueError("a field needs a name; what is not used is a filler")
+            raise ValueError("a field needs a name; an unused one is a filler")
         return self
 
     def spec(self) -> FieldSpec:
-        """The field as the codec takes it."""
+        """Return the field for the codec."""
         return FieldSpec(
             self.name, self.type, self.length, self.scale, self.decimals, self.value, dict(self.codes), self.count,
             tuple(each.spec() for each in self.fields_),
@@ -48,14 +48,14 @@ class TelegramSettings(BaseModel):
 
     model_config = STRICT
     code: Annotated[str, Field(min_length=1)]
-    """What the header's field `type` has."""
+    """Its value of the header's field `type`."""
     fields_: Annotated[tuple[FieldSettings, ...], Field(alias="fields")] = ()
 
 
 NUMBERS: Final = frozenset(
     {"width_mm", "thickness_mm", "length_mm", "position_mm", "of_sequence", "code", "number", "sequence", "length"}
 )
-"""Fields that are numbers here."""
+"""Fields that must be numbers."""
 
 
 def _refuse_texts(where: str, fields: "tuple[FieldSettings, ...]") -> None:
@@ -65,22 +65,22 @@ def _refuse_texts(where: str, fields: "tuple[FieldSettings, ...]") -> None:
 
 
 class Level2Settings(BaseModel):
-    """The mill's automation, over TCP."""
+    """Level 2, the mill's automation, over TCP."""
 
     model_config = STRICT
     connect: Address | None = None
     listen: Address | None = None
-    """One of the two: who makes the connection."""
+    """Give one of the two: the address to connect to, or the one to listen on."""
     byte_order: Literal["big", "little"] = "big"
     encoding: Literal["ascii", "latin-1", "cp1252", "cp1251", "iso8859-2"] = "latin-1"
     terminator: str = ""
     """Bytes at the end of each telegram, such as "\\r\\n"."""
     alive_s: Positive = 5.0
-    """Time between two of our alive telegrams."""
+    """Time between two alive telegrams that the line sends."""
     timeout_s: Positive = 15.0
-    """A partner that has sent nothing for this long is gone."""
+    """Silence of the partner after which the connection is closed."""
     resend_s: Positive = 5.0
-    """Longest wait for an acknowledgement before a telegram is sent again."""
+    """Longest wait for an acknowledgement; after it the telegram is sent again."""
     header: Annotated[tuple[FieldSettings, ...], Field(min_length=1)]
     telegrams: dict[TelegramName, TelegramSettings]
 
@@ -107,7 +107,7 @@ class Level2Settings(BaseModel):
         return self
 
     def layout(self) -> Layout:
-        """What the codec needs."""
+        """Return the layout for the codec."""
         return Layout(
             tuple(field.spec() for field in self.header),
             {
@@ -122,7 +122,7 @@ class Level2Settings(BaseModel):
 COIL_FIELDS: Final = frozenset(
     {"id", "grade", "customer", "width_mm", "thickness_mm", "length_mm", "plan", "position_mm"}
 )
-"""What a coil start may say."""
+"""Fields of a coil start."""
 
 
 class CoilRegisters(PlcSettings):
@@ -131,10 +131,10 @@ class CoilRegisters(PlcSettings):
     interval_ms: Annotated[float, Field(ge=5.0, le=10_000.0)] = 200.0
     first_register: Register
     byte_order: Literal["big", "little"] = "big"
-    """Order of the bytes in a register, and of the registers in a number."""
+    """Order of the bytes in a register and of the registers in a number."""
     encoding: Literal["ascii", "latin-1", "cp1252", "cp1251", "iso8859-2"] = "latin-1"
     fields_: Annotated[tuple[FieldSettings, ...], Field(alias="fields", min_length=1)]
-    """`counter` changes with each coil; `id` and the others say what it is. An empty id ends the coil."""
+    """`counter` changes with each coil; `id` and the other fields describe the coil. An empty id ends the coil."""
 
     @model_validator(mode="after")
     def _tells_coils_apart(self) -> Self:

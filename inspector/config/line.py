@@ -24,9 +24,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from inspector.config.archive import ArchiveSettings
 from inspector.config.buses import MqttSettings, OpcuaSettings
+from inspector.config.collect import CollectSettings
+from inspector.config.mill import MillSettings
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
-from inspector.config.strip import StripSettings
+from inspector.config.report import ReportSettings
+from inspector.config.strip import CameraPosition, StripSettings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.core.tiling import Fit
 from inspector.errors import ConfigError
@@ -212,12 +215,12 @@ class SimulatorSettings(BaseModel):
     """Pace of a camera that does not wait (frames are shed when the line is behind); None runs as fast as the
     line takes frames."""
     strip_width: Annotated[int, Field(ge=64)] | None = None
-    """Columns of the strip, of which this camera sees `width` from `first_column` on; None is `width`."""
+    """Columns of the whole strip; this camera sees `width` of them from `first_column` on. None is `width`."""
     first_column: Annotated[int, Field(ge=0)] = 0
     mirrored: bool = False
-    """The camera's first column is the last one of what it sees."""
+    """The camera's first column is the last one of the part of the strip that it sees."""
     roll_period_px: Annotated[float, Field(ge=64.0)] | None = None
-    """Rows after which a roll leaves its mark again; None has no such roll."""
+    """Rows between two marks of a damaged roll; None simulates no such roll."""
     roll_missed_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
     """Share of a roll's turns without a mark."""
 
@@ -412,6 +415,9 @@ class HealthSettings(BaseModel):
 
     model_config = _STRICT
     port: Annotated[int, Field(ge=1, le=65535)]
+    drift_frames: Annotated[int, Field(ge=0, le=100_000_000)] = 50_000
+    """Frames of the commissioning window, with which brightness, texture, scores and class rates are compared; 0
+    compares nothing."""
 
 
 def default_links() -> Path:
@@ -455,7 +461,12 @@ class LineConfig(BaseSettings):
     """The health server; None starts none. A replay never has one."""
     strip: StripSettings | None = None
     """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
+    report: ReportSettings = ReportSettings()
+    mill: MillSettings | None = None
+    """A simulated mill: simulated cameras follow its strip."""
     page: PageSettings = PageSettings()
+    collect: CollectSettings = CollectSettings()
+    """What the page keeps for review."""
     archive: ArchiveSettings | None = None
     """All frames by coil; None keeps none. A replay never has one."""
     mqtt: MqttSettings | None = None
@@ -467,7 +478,7 @@ class LineConfig(BaseSettings):
     replay: bool = False
     """Set by `inspector replay` alone: ingest epochs and verdicts do not depend on when it runs."""
     resume_frames: Annotated[int, Field(ge=0)] | None = None
-    """Set by `inspector replay --resume` alone: so many frames of the source need not be inspected again."""
+    """Set only by `inspector replay --resume`: number of frames that already have verdicts."""
     identity: str | None = None
     """Set by a run alone: name and content hash of the config file that this one was resolved from."""
 
@@ -511,6 +522,40 @@ class LineConfig(BaseSettings):
         for name in self.strip.cameras if self.strip is not None and not self.replay else ():
             if name not in self.cameras:
                 raise ValueError(f"strip.cameras.{name}: no such camera; there is {', '.join(self.cameras)}")
+        return self
+
+    @model_validator(mode="after")
+    def _camera_with_the_encoder(self) -> "LineConfig":
+        position = None if self.strip is None or self.replay else self.strip.position
+        if not isinstance(position, CameraPosition):
+            return self
+        source = self.cameras.get(position.camera)
+        if source is None:
+            known = ", ".join(self.cameras)
+            raise ValueError(f"strip.position.camera: no camera {position.camera}; there is {known}")
+        if isinstance(source, GenicamSettings) and source.encoder_chunk is None:
+            raise ValueError(
+                f"strip.position.camera: cameras.{position.camera} has no encoder_chunk, the chunk feature with "
+                "the encoder's count"
+            )
+        if not isinstance(source, GenicamSettings | PythonSettings):
+            raise ValueError(
+                f"strip.position.camera: the frames of cameras.{position.camera} carry no count: a source of type "
+                f"genicam or python can, {source.type} cannot"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_mill(self) -> "LineConfig":
+        position = None if self.strip is None else self.strip.position
+        if self.mill is None and position is not None and position.type == "mill":
+            raise ValueError("strip.position.type: mill is the simulated one of a [mill] table: there is none")
+        roll = None if self.mill is None else self.mill.marked_roll
+        known = [] if self.strip is None else [each.name for each in self.strip.rolls]
+        if roll is not None and roll not in known:
+            raise ValueError(
+                f"mill.marked_roll: no roll {roll!r} in strip.rolls; there is {', '.join(known) or 'none'}"
+            )
         return self
 
     @classmethod
@@ -655,7 +700,7 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
             "records": line.records.model_copy(
                 update={"url": _absolute_url(line.records.url, base / line.sinks.out, base)}
             ),
-            "strip": line.strip and line.strip.model_copy(update={"folder": base / line.strip.folder}),
+            "strip": line.strip and line.strip.absolute(base),
             "links": base / line.links,
             "view": line.view.model_copy(update={"keys": line.view.keys and base / line.view.keys}),
             "archive": line.archive and _with_folder(line.archive, "archive", base, base / line.sinks.out),

@@ -41,7 +41,7 @@ class PlanSet:
 
     @property
     def identity(self) -> str:
-        """Name and hash of all plans: that of the default where there is no other."""
+        """Name and hash of all plans; with only the default, those of the default."""
         if not self._named:
             return self.default.identity
         named = [f"{name} {recipe.identity}" for name, recipe in self._named.items()]
@@ -54,7 +54,7 @@ class PlanSet:
         return frozenset(self._recipes)
 
     def recipe(self, identity: str, name: str = "") -> LoadedRecipe:
-        """The plan of this identity; for one that is no longer loaded that of its name, or the default."""
+        """Return the plan of this identity; if it is no longer loaded, the plan of that name, else the default."""
         return self._recipes.get(identity) or self._named.get(name, self.default)
 
     def bind(self, engine: EngineClasses, seen: Seen = PLAIN) -> dict[str, BoundRecipe]:
@@ -62,11 +62,11 @@ class PlanSet:
         return {identity: recipe.bind(engine, seen) for identity, recipe in self._recipes.items()}
 
     def lowest_step(self, engine: EngineClasses) -> int:
-        """The lowest threshold of all plans: a frame that does not reach it is clean whatever the plan."""
+        """The lowest threshold of all plans: a frame that does not reach it is clean by every plan."""
         return min(bound.lowest_step for bound in self.bind(engine).values())
 
     def for_sinks(self, engine: EngineClasses) -> BoundRecipe:
-        """The default, rejecting every class that any plan rejects: so a reject's defect has its class."""
+        """Return the default recipe, which also rejects what any plan rejects, so that each reject has a class."""
         bound = list(self.bind(engine).values())
         rejects = tuple(any(each) for each in zip(*(plan.rejects for plan in bound), strict=True))
         return replace(bound[0], rejects=rejects)

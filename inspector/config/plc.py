@@ -32,6 +32,6 @@ class PlcSettings(BaseModel):
     device_id: Annotated[int, Field(ge=0, le=255)] = 1
     timeout_ms: Annotated[float, Field(gt=0.0, le=5000.0)] = 200.0
     interval_ms: Annotated[float, Field(ge=5.0, le=10_000.0)] = 20.0
-    """Time between two readings."""
+    """Time between two reads of the PLC."""
     word_order: Literal["high_first", "low_first"] = "high_first"
     """Order of the registers of a value of 32 bits."""

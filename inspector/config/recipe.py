@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,6 +11,7 @@ from inspector.core.picture import LEARN_FRAMES, PictureCheck
 from inspector.core.rules import PLAIN, BoundRecipe, EngineClasses, Seen, score_thresholds
 from inspector.core.strip.quality import ANY, CoilRule, CoilRules, CoilVerdict, Zone
 from inspector.errors import ConfigError
+from inspector.values import frame_step
 
 MmPerPx = Annotated[float, Field(ge=1e-4, le=1000.0)]
 """From a microscope's scale to a satellite's: a value outside is a typing error."""
@@ -66,6 +67,8 @@ class PictureRules(BaseModel):
     """Mean difference of neighbouring pixels ÷ mean grey."""
     min_sharpness: Share | None = None
     """Grain ÷ contrast."""
+    min_detail: Share | None = None
+    """Share of the contrast beyond one pixel that is there at 2 px; noise does not raise it."""
     max_equal_pictures: Annotated[int, Field(ge=1)] | None = None
     """Pictures in a row that may be equal in every pixel, including the first."""
 
@@ -89,6 +92,9 @@ class PictureRules(BaseModel):
         return PictureCheck(self.given(), self.learn_frames) if self.checks else None
 
 
+LIMITS: Final = ("max_per_coil", "max_per_m", "max_length_mm", "max_width_mm", "max_area_mm2", "max_in_cluster")
+
+
 class CoilRuleSettings(BaseModel):
     """One limit of a coil."""
 
@@ -102,17 +108,23 @@ class CoilRuleSettings(BaseModel):
     max_per_coil: Annotated[int, Field(ge=0)] | None = None
     max_per_m: Annotated[int, Field(ge=0)] | None = None
     max_length_mm: Annotated[float, Field(ge=0.0)] | None = None
+    max_width_mm: Annotated[float, Field(ge=0.0)] | None = None
     max_area_mm2: Annotated[float, Field(ge=0.0)] | None = None
+    cluster_mm: Annotated[float, Field(gt=0.0, le=10_000.0)] | None = None
+    """Side of the square in which `max_in_cluster` counts."""
+    max_in_cluster: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
-        if (self.max_per_coil, self.max_per_m, self.max_length_mm, self.max_area_mm2) == (None,) * 4:
-            raise ValueError("a rule needs max_per_coil, max_per_m, max_length_mm or max_area_mm2")
+        if (self.cluster_mm is None) != (self.max_in_cluster is None):
+            raise ValueError("cluster_mm and max_in_cluster belong together: give both or none")
+        if not any(getattr(self, key) is not None for key in LIMITS):
+            raise ValueError(f"a rule needs a limit: {', '.join(LIMITS[:-1])} or {LIMITS[-1]}")
         return self
 
 
 class CoilSettings(BaseModel):
-    """What this product asks of a coil."""
+    """Rules for a coil of this product."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -122,7 +134,7 @@ class CoilSettings(BaseModel):
     tail_m: Annotated[float, Field(ge=0.0)] = 0.0
     """Lengths of the zones `head` and `tail`."""
     max_uninspected_m: Annotated[float, Field(ge=0.0)] | None = None
-    """More uninspected steel holds the coil; None allows any."""
+    """Most uninspected steel; more than this holds the coil. None allows any."""
     hold_roll_marks: bool = True
     """A roll mark holds the coil; otherwise it is only reported."""
     severity_mm2: dict[str, tuple[Annotated[float, Field(gt=0.0)], ...]] = {}
@@ -137,11 +149,12 @@ class CoilSettings(BaseModel):
         return self
 
     def bind(self) -> CoilRules:
-        """The rules as the core takes them."""
+        """Return the rules for `core.strip.quality`."""
         rules = tuple(
             CoilRule(
                 each.name, CoilVerdict(each.verdict), each.zone, each.min_severity, each.max_per_coil,
-                each.max_per_m, each.max_length_mm, each.max_area_mm2,
+                each.max_per_m, each.max_length_mm, each.max_width_mm, each.max_area_mm2, each.cluster_mm,
+                each.max_in_cluster,
             )
             for each in self.rules
         )  # fmt: skip
@@ -159,6 +172,8 @@ class Recipe(BaseModel):
     name: Annotated[str, Field(min_length=1)]
     mm_per_px_across: MmPerPx
     mm_per_px_along: MmPerPx
+    frame_score: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Defects reject a frame only where the engine's frame score reaches this; None asks for none."""
     classes: Annotated[dict[str, ClassRule], Field(min_length=1)]
     picture: PictureRules = PictureRules()
     coil: CoilSettings = CoilSettings()
@@ -196,6 +211,11 @@ class LoadedRecipe:
             for name in classes
             if name not in recipe.classes
         ]
+        if recipe.frame_score is not None and engine.frame_threshold is None:
+            wrong.append(
+                f"frame_score: the engine {engine.engine} does not score frames: remove the line, or take "
+                "an engine that does (its manifest has frame_threshold)"
+            )
         if wrong:
             raise ConfigError(f"{self.path}: {'; '.join(wrong)}")
         across, along = recipe.mm_per_px_across, recipe.mm_per_px_along
@@ -217,6 +237,7 @@ class LoadedRecipe:
             mirrored=seen.mirrored,
             min_length_mm=(0.0, *(recipe.classes[name].min_length_mm for name in classes)),
             min_width_mm=(0.0, *(recipe.classes[name].min_width_mm for name in classes)),
+            frame_step=None if recipe.frame_score is None else frame_step(recipe.frame_score),
         )
 
 

@@ -1,4 +1,4 @@
-"""The `[strip]` table of line.toml: where the strip is, which coil it is, who is told about it."""
+"""The `[strip]` table of line.toml: sources of position and coils, cameras, rolls, Level 2."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from inspector.config.level2 import CoilRegisters, Level2Settings
 from inspector.config.plc import STRICT, Address, Factor, NumberType, PlcSettings, Positive, Register
 from inspector.core.rules import Seen
+from inspector.core.strip.edges import EdgeFinder
 from inspector.core.strip.odometer import Scale, Speeds
 
 
@@ -19,7 +20,7 @@ class ModbusPosition(PlcSettings):
     counter_register: Register | None = None
     counter_type: NumberType = "uint32"
     mm_per_count: Factor = 1.0
-    """Negative for a counter that counts down while the strip runs forward."""
+    """Negative for a counter that counts down in forward travel."""
     speed_register: Register | None = None
     speed_type: NumberType = "int32"
     speed_mm_s_per_count: Factor = 1.0
@@ -40,7 +41,7 @@ def _pattern(pattern: str) -> str:
     try:
         groups = re.compile(pattern).groupindex
     except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
+        raise ValueError(f"not a regular expression: {error}") from None
     if not set(groups) & {"count", "speed"}:
         raise ValueError("needs a group (?P<count>…) or (?P<speed>…)")
     return pattern
@@ -52,12 +53,12 @@ class TextPosition(BaseModel):
     model_config = STRICT
     type: Literal["udp", "tcp"]
     address: Address
-    """UDP: where to listen. TCP: the server to connect to."""
+    """Address to listen on (UDP), or of the server to connect to (TCP)."""
     pattern: Annotated[str, AfterValidator(_pattern)] = r"(?P<count>-?[\d.]+)(?:[\s;,]+(?P<speed>-?[\d.]+))?"
-    """Regular expression for a line with the groups `count` and `speed`."""
+    """Regular expression for a line, with the group `count`, `speed` or both."""
     mm_per_count: Factor = 1.0
     counter_range: Positive | None = None
-    """Counts after which the counter begins at 0 again; None never wraps."""
+    """Counts after which the counter wraps to 0; None never wraps."""
     speed_mm_s_per_count: Factor = 1.0
 
     def scale(self) -> Scale:
@@ -65,7 +66,38 @@ class TextPosition(BaseModel):
         return Scale(self.mm_per_count, self.counter_range)
 
 
-PositionSettings = Annotated[ModbusPosition | TextPosition, Field(discriminator="type")]
+class CameraPosition(BaseModel):
+    """The encoder's count that the frames of one camera carry."""
+
+    model_config = STRICT
+    type: Literal["camera"]
+    camera: Annotated[str, Field(min_length=1)]
+    mm_per_count: Factor = 1.0
+    """Negative for a counter that counts down while the strip runs forward."""
+    counter_range: Positive | None = 2.0**32
+    """Counts after which the counter begins at 0 again."""
+
+    def scale(self) -> Scale:
+        """How the counter counts."""
+        return Scale(self.mm_per_count, self.counter_range)
+
+
+class MillPosition(BaseModel):
+    """The encoder of the simulated mill, `[mill]`."""
+
+    model_config = STRICT
+    type: Literal["mill"]
+    mm_per_count: Positive = 0.1
+    interval_ms: Positive = 20.0
+
+    def scale(self) -> Scale:
+        """How the counter counts."""
+        return Scale(self.mm_per_count, 2.0**32)
+
+
+PositionSettings = Annotated[
+    ModbusPosition | TextPosition | CameraPosition | MillPosition, Field(discriminator="type")
+]
 
 
 class RollSettings(BaseModel):
@@ -81,22 +113,35 @@ class RollSettings(BaseModel):
 
 
 class CameraPlace(BaseModel):
-    """Where one camera looks at the strip."""
+    """The place of one camera at the strip."""
 
     model_config = STRICT
     mm_per_px_across: Positive | None = None
     """None is the recipe's."""
     mm_per_px_along: Positive | None = None
     offset_along_mm: float = 0.0
-    """Way of the strip from the place where its position is measured to the camera's first row."""
+    """Length of strip from the place where its position is measured to the camera's first row."""
     offset_across_mm: float = 0.0
     """Place of the frame's first column across the strip."""
     mirrored: bool = False
-    """The first column is the one furthest across: the camera looks from below, or hangs the other way round."""
+    """The first column is the furthest across, because the camera looks from below or is mounted reversed."""
     side: Literal["top", "bottom"] = "top"
+    edges: Literal["dark", "bright"] | None = None
+    """What is beside the strip in this camera's pictures; the strip's edges are then found in each frame. None
+    looks for none."""
+
+    calibration: Path | None = None
+    """File made by `inspector calibrate` that corrects this camera's pictures; None leaves them as they are."""
+
+    def edge_finder(self, mm_per_px_across: float) -> EdgeFinder | None:
+        """Finds this camera's edges, at the recipe's scale unless it has its own; None if it looks for none."""
+        if self.edges is None:
+            return None
+        scale = self.mm_per_px_across or mm_per_px_across
+        return EdgeFinder(scale, self.offset_across_mm, self.mirrored, self.edges == "bright")
 
     def seen(self) -> Seen:
-        """How the camera sees the strip."""
+        """Return how the camera sees the strip."""
         return Seen(self.mm_per_px_across, self.mm_per_px_along, self.offset_across_mm, self.mirrored)
 
 
@@ -105,29 +150,33 @@ class StripSettings(BaseModel):
 
     model_config = STRICT
     folder: Path = Path("strip")
-    """Where coils and unsent results are kept over restarts; a relative path starts at the config's folder."""
+    """Folder for coils and unsent results, kept over restarts; a relative path starts at the config's folder."""
     position: PositionSettings | None = None
-    """None counts the position from the frames."""
+    """Source of the position; None counts it from the frames."""
     standstill_mm_s: Positive = 10.0
-    """Below this the strip stands."""
+    """Speed below which the strip stands."""
     threading_mm_s: Positive = 2000.0
-    """Below this it is led through the mill."""
+    """Speed below which the strip is threaded."""
     max_speed_mm_s: Positive = 35_000.0
-    """A counter that moves faster has jumped."""
+    """Highest possible speed; a counter that moves faster has jumped."""
     cameras: dict[str, CameraPlace] = {}
+    http_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port for coil orders over HTTP from programs on this PC; None takes none."""
     head_offset_mm: float = 0.0
-    """Way of a coil's head from where its start is said to the zero of the positions."""
+    """Length of strip from the point at which a coil's start is reported to the zero of the positions."""
     join_along_mm: Positive = 20.0
-    """Places along the strip that differ less are one: the accuracy of the encoder and the cameras' offsets."""
+    """Places along the strip that differ by less are the same: the error of encoder and cameras' offsets."""
     centre_across_mm: float | None = None
-    """Middle of the strip across; None is the middle of what the cameras see."""
+    """Position of the strip's middle across; None uses the middle of what the cameras see."""
     result_wait_s: Positive = 3.0
-    """Time after a coil's tail until its verdict: the last frames' verdicts must be in the log."""
+    """Time from a coil's tail to its verdict: the verdicts of its last frames must be in the log by then."""
     coil_registers: CoilRegisters | None = None
     level2: Level2Settings | None = None
     rolls: tuple[RollSettings, ...] = ()
     roll_tolerance: Annotated[float, Field(gt=0.0, le=0.1)] = 0.01
-    """Share by which a roll's period may differ from its table: it is ground."""
+    """Share by which a roll's period may differ from its table, because rolls are reground."""
+    roll_alarm_turns: Annotated[int, Field(ge=3, le=1000)] = 3
+    """Turns on which a roll mark must be seen to raise an alarm; 3 is the fewest that show a mark at all."""
 
     @model_validator(mode="after")
     def _speeds_in_order(self) -> Self:
@@ -136,9 +185,17 @@ class StripSettings(BaseModel):
         return self
 
     def speeds(self) -> Speeds:
-        """The limits of the states."""
+        """Return the limits of the strip's states."""
         return Speeds(self.standstill_mm_s, self.threading_mm_s, self.max_speed_mm_s)
 
+    def absolute(self, base: Path) -> "StripSettings":
+        """The same with paths that start at the config's folder."""
+        cameras = {
+            name: place.model_copy(update={"calibration": place.calibration and base / place.calibration})
+            for name, place in self.cameras.items()
+        }
+        return self.model_copy(update={"folder": base / self.folder, "cameras": cameras})
+
     def camera(self, name: str) -> CameraPlace:
-        """The place of a camera; the line's zero if none is given."""
+        """Return the place of a camera; by default the zero of the positions."""
         return self.cameras.get(name, CameraPlace())

@@ -1,6 +1,7 @@
 """Joins defects across frame borders: a defect that continues in the next frame is one defect on the strip."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,7 +17,8 @@ class StripDefect(msgspec.Struct):
     """A defect on the strip, up to the current frame."""
 
     id: str
-    kind: int
+    kinds: set[int]
+    """Kinds of all its parts so far."""
     area_px: int
     """Total over all frames so far."""
 
@@ -30,6 +32,17 @@ class Part(msgspec.Struct, frozen=True):
     """Area of the whole defect, this frame included."""
     continues: bool
     """Whether it began in an earlier frame."""
+    kinds: tuple[int, ...]
+    """Kinds whose minimum area may reject it: its own; of a small one, those of all parts."""
+
+
+class _Open(NamedTuple):
+    """Where a defect reaches a frame's last row."""
+
+    columns: NDArray[np.intp]
+    kinds: tuple[int, ...]
+    """Kinds of the part there."""
+    defect: StripDefect
 
 
 class StripDefects:
@@ -38,51 +51,67 @@ class StripDefects:
     def __init__(self, camera: str) -> None:
         self._camera = camera
         self._next_frame = -1
-        self._at_border: list[tuple[NDArray[np.intp], StripDefect]] = []
+        self._at_border: list[_Open] = []
 
     def break_off(self) -> None:
-        """The next frame does not begin where the last one ended: no defect goes on."""
+        """End all defects, because the next frame does not begin where the last one ended."""
         self._at_border = []
 
-    def follow(self, frame_id: int, components: list[Component]) -> list[Part]:
+    def follow(self, frame_id: int, components: list[Component], rejects: Sequence[bool] = ()) -> list[Part]:
         """Join a frame's components to the defects that reached the previous border.
 
-        Frames come in order; a missing frame, one that was not inspected, ends all defects.
+        A component continues a defect of its kind. One below its kind's minimum area continues a defect of any
+        kind that `rejects` marks (all without it), as it would within a frame: see `find_components`. Call this in
+        frame order; a missing or uninspected frame ends all defects.
         """
         open_defects = self._at_border if frame_id == self._next_frame else []
         self._next_frame, self._at_border = frame_id + 1, []
         if not components:
             return []
-        joined = self._join(frame_id, components, open_defects)
-        continued = {id(defect) for _, defect in open_defects}
+        joined = self._join(frame_id, components, open_defects, rejects)
+        continued = {id(each.defect) for each in open_defects}
         for component, defect in joined:
             defect.area_px += component.area_px
-        self._at_border = [(part.bottom, defect) for part, defect in joined if part.bottom.size]
+            defect.kinds.update(_kinds(component))
+        self._at_border = [_Open(part.bottom, _kinds(part), defect) for part, defect in joined if part.bottom.size]
         return [
-            Part(component, defect.id, defect.area_px, id(defect) in continued) for component, defect in joined
+            Part(
+                component,
+                defect.id,
+                defect.area_px,
+                id(defect) in continued,
+                tuple(sorted(defect.kinds)) if component.joined else (component.kind,),
+            )
+            for component, defect in joined
         ]
 
     def _join(
         self,
         frame_id: int,
         components: list[Component],
-        open_defects: list[tuple[NDArray[np.intp], StripDefect]],
+        open_defects: list[_Open],
+        rejects: Sequence[bool],
     ) -> list[tuple[Component, StripDefect]]:
         joined: list[tuple[Component, StripDefect]] = []
-        borders = {kind: _Border(open_defects, kind) for kind in {component.kind for component in components}}
+        # Border 0 has every kind that a small component may continue.
+        of_any = [kind for kind, rejected in enumerate(rejects) if rejected]
+        borders: dict[int, _Border] = {}
         for index, component in enumerate(components):
-            touching = [open_defects[place][1] for place in borders[component.kind].reached_by(component.top)]
+            of = 0 if component.joined else component.kind
+            if of not in borders:
+                borders[of] = _Border(open_defects, [of] if of else of_any or None)
+            touching = [open_defects[place].defect for place in borders[of].reached_by(component.top)]
             if touching:
                 defect = self._merge(touching, open_defects, joined)
             else:
-                defect = StripDefect(f"{self._camera}-{frame_id}-{index + 1}", component.kind, 0)
+                defect = StripDefect(f"{self._camera}-{frame_id}-{index + 1}", set(), 0)
             joined.append((component, defect))
         return joined
 
     def _merge(
         self,
         touching: list[StripDefect],
-        open_defects: list[tuple[NDArray[np.intp], StripDefect]],
+        open_defects: list[_Open],
         joined: list[tuple[Component, StripDefect]],
     ) -> StripDefect:
         """Merge defects that turn out to be one, under the first one's id."""
@@ -91,17 +120,29 @@ class StripDefects:
             if other is first:
                 continue
             first.area_px += other.area_px
-            open_defects[:] = [(columns, first if each is other else each) for columns, each in open_defects]
+            first.kinds |= other.kinds
+            open_defects[:] = [
+                each._replace(defect=first) if each.defect is other else each for each in open_defects
+            ]
             joined[:] = [(part, first if each is other else each) for part, each in joined]
         return first
 
 
-class _Border:
-    """The columns in which open defects of one kind reach the last frame's border."""
+def _kinds(component: Component) -> tuple[int, ...]:
+    return component.joined or (component.kind,)
 
-    def __init__(self, open_defects: list[tuple[NDArray[np.intp], StripDefect]], kind: int) -> None:
-        places = [place for place, (_, defect) in enumerate(open_defects) if defect.kind == kind]
-        columns = [open_defects[place][0] for place in places]
+
+class _Border:
+    """The columns in which open defects of some kinds reach the last frame's border."""
+
+    def __init__(self, open_defects: list[_Open], kinds: Sequence[int] | None) -> None:
+        """`kinds` of None are all."""
+        places = [
+            place
+            for place, each in enumerate(open_defects)
+            if kinds is None or any(kind in kinds for kind in each.kinds)
+        ]
+        columns = [open_defects[place].columns for place in places]
         owners = np.repeat(np.array(places, np.intp), [len(each) for each in columns])
         every = np.concatenate(columns) if columns else np.empty(0, np.intp)
         order = np.argsort(every, kind="stable")

@@ -41,7 +41,8 @@ class Component(msgspec.Struct, frozen=True):
     bottom: NDArray[np.intp]
     """Columns in which it reaches the frame's last row."""
     joined: tuple[int, ...] = ()
-    """Kinds of a component made of small regions of several kinds; `kind` is that of most of its pixels."""
+    """Kinds of a small region, or of several that touch, which may be part of a defect of several kinds; `kind` is
+    that of most of its pixels. Empty for a region that reaches the minimum area of its kind by itself."""
 
 
 class Candidates(msgspec.Struct, frozen=True):
@@ -153,7 +154,7 @@ def find_components(
     there they may be part of a larger one. Regions of the kinds that `joined` marks (all without it) that touch
     each other, and that are all smaller than their kinds' minima, are one defect if together they reach the
     smallest of these minima: an engine that wavers between two kinds must not hide a scratch in pieces. Its kind
-    is that of most of its pixels.
+    is that of most of its pixels. They are one region, too, if they reach the first or last row.
     """
     if not candidates.mask.size:
         return Components([])
@@ -166,13 +167,14 @@ def find_components(
     frame_height = candidates.frame_size[0]
     regions = list(_regions(inside, place[1], frame_height, min_area_px))
     pieces = [each for each in regions if each.small.size and (not joined or joined[each.kind])]
-    whole = _joined(inside, pieces, min_area_px) if len(pieces) > 1 else None
+    whole = _joined(inside, pieces, min_area_px, place[1], frame_height) if len(pieces) > 1 else None
+    joinable = {each.kind for each in pieces}
     components: list[Component] = []
     crowded: dict[int, int] = {}
     for each in [*regions, *([whole] if whole is not None else [])]:
         counted = each.counted
         if whole is not None and each is not whole:
-            # What is part of a joined defect is no defect of its own: small regions at a border.
+            # Small regions at a border that are part of a joined defect are not reported again.
             parts = [
                 label
                 for label in np.intersect1d(counted, each.small)
@@ -180,11 +182,27 @@ def find_components(
             ]
             counted = np.setdiff1d(counted, parts)
         if len(counted) > MAX_COMPONENTS:
-            crowded |= {each.kind: len(counted)} if each is not whole else {}
+            crowded[each.kind or pieces[0].kind] = len(counted)
             largest = np.argsort(-each.stats[counted, cv2.CC_STAT_AREA], kind="stable")[:MAX_COMPONENTS]
             counted = np.sort(counted[largest])
-        components += [_component(each, label, inside, score, place, frame_height) for label in counted.tolist()]
+        small = set(each.small.tolist()) if each.kind in joinable else set()
+        components += [
+            _component(each, label, inside, score, place, frame_height, label in small)
+            for label in counted.tolist()
+        ]
     return Components(components, crowded)
+
+
+def between(candidates: Candidates, left_px: float, right_px: float) -> Candidates:
+    """The candidates between two columns of the frame: places beside the strip cannot be defects."""
+    width = candidates.mask.shape[1]
+    left, right = (round(min(max(px - candidates.x, 0), width)) for px in (left_px, right_px))
+    if not width or (left == 0 and right == width):
+        return candidates
+    mask = candidates.mask.copy()
+    mask[:, :left] = 0
+    mask[:, right:] = 0
+    return msgspec.structs.replace(candidates, mask=mask)
 
 
 def _regions(inside: Pixels, y0: int, height: int, min_area_px: Sequence[float]) -> Iterator[_Regions]:
@@ -196,13 +214,14 @@ def _regions(inside: Pixels, y0: int, height: int, min_area_px: Sequence[float])
         least = min_area_px[kind] if min_area_px else 0.0
         counted = _counted(stats, y0, height, least)
         small = np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] <= least - 1) + 1
-        yield _Regions(
-            kind, np.asarray(labels, np.int32), np.asarray(stats, np.int32), np.asarray(centroids), counted, small
-        )
+        yield _Regions(kind, np.asarray(labels, np.int32), stats, np.asarray(centroids), counted, small)
 
 
-def _joined(inside: Pixels, pieces: list[_Regions], min_area_px: Sequence[float]) -> _Regions | None:
-    """The small regions of several kinds that touch, as regions of kind 0; None if none reaches a minimum.
+def _joined(
+    inside: Pixels, pieces: list[_Regions], min_area_px: Sequence[float], y0: int, height: int
+) -> _Regions | None:
+    """The small regions of several kinds that touch, as regions of kind 0; None if none reaches a minimum or the
+    frame's first or last row.
 
     Vectorised, because spray can leave thousands of regions.
     """
@@ -211,7 +230,8 @@ def _joined(inside: Pixels, pieces: list[_Regions], min_area_px: Sequence[float]
         of_label = np.zeros(len(each.stats), np.uint8)
         of_label[each.small] = each.kind
         kinds |= of_label[each.labels]
-    _, labels, stats, centroids = cv2.connectedComponentsWithStats((kinds > 0).view(np.uint8), connectivity=8)
+    _, labels, boxes, centroids = cv2.connectedComponentsWithStats((kinds > 0).view(np.uint8), connectivity=8)
+    stats = np.asarray(boxes, np.int32)
     count = np.zeros(len(stats), np.intp)
     least = np.full(len(stats), np.inf)
     for each in pieces:
@@ -219,11 +239,12 @@ def _joined(inside: Pixels, pieces: list[_Regions], min_area_px: Sequence[float]
         shows[labels[kinds == each.kind]] = True
         count += shows
         least[shows] = np.minimum(least[shows], min_area_px[each.kind])
-    counted = np.flatnonzero((count > 1) & (stats[:, cv2.CC_STAT_AREA] > least - 1))
+    counts = (stats[:, cv2.CC_STAT_AREA] > least - 1) | _at_border(stats, y0, height)
+    counted = np.flatnonzero((count > 1) & counts)
     if not counted.size:
         return None
     return _Regions(
-        0, np.asarray(labels, np.int32), np.asarray(stats, np.int32), np.asarray(centroids), counted,
+        0, np.asarray(labels, np.int32), stats, np.asarray(centroids), counted,
         np.empty(0, np.intp),
     )  # fmt: skip
 
@@ -235,7 +256,13 @@ def _first_pixel(regions: _Regions, label: int) -> tuple[int, int]:
 
 
 def _component(
-    regions: _Regions, label: int, inside: Pixels, score: Pixels, place: tuple[int, int], frame_height: int
+    regions: _Regions,
+    label: int,
+    inside: Pixels,
+    score: Pixels,
+    place: tuple[int, int],
+    frame_height: int,
+    small: bool,
 ) -> Component:
     x, y, w, h, area = regions.stats[label].tolist()
     box = (slice(y, y + h), slice(x, x + w))
@@ -251,16 +278,21 @@ def _component(
         score=cv2.mean(score[box], region.view(np.uint8))[0] / MAX_SCORE,
         top=_columns(region, x, BORDER_ROWS_PX - y),
         bottom=_columns(region[::-1], x, BORDER_ROWS_PX - (frame_height - y - h)),
-        joined=() if regions.kind else tuple(np.flatnonzero(areas).tolist()),
+        joined=tuple(np.flatnonzero(areas).tolist()) if small or not regions.kind else (),
     )
 
 
 def _counted(stats: NDArray[np.int32], y0: int, height: int, min_area_px: float) -> NDArray[np.intp]:
     """Labels of the regions that may be defects. Vectorised, because spray can leave thousands of regions."""
-    first = stats[1:, cv2.CC_STAT_TOP] + y0
-    last = first + stats[1:, cv2.CC_STAT_HEIGHT]
-    at_border = (first < BORDER_ROWS_PX) | (last > height - BORDER_ROWS_PX)
-    return np.flatnonzero((stats[1:, cv2.CC_STAT_AREA] > min_area_px - 1) | at_border) + 1
+    large = stats[1:, cv2.CC_STAT_AREA] > min_area_px - 1
+    return np.flatnonzero(large | _at_border(stats[1:], y0, height)) + 1
+
+
+def _at_border(stats: NDArray[np.int32], y0: int, height: int) -> NDArray[np.bool_]:
+    """Which regions reach the frame's first or last row."""
+    first = stats[:, cv2.CC_STAT_TOP] + y0
+    last = first + stats[:, cv2.CC_STAT_HEIGHT]
+    return np.asarray((first < BORDER_ROWS_PX) | (last > height - BORDER_ROWS_PX), np.bool_)
 
 
 def _columns(region: NDArray[np.bool_], x: int, rows: int) -> NDArray[np.intp]:

@@ -1,14 +1,17 @@
 """Decides reject or accept from a frame's defects and the recipe's rules, with readable reasons."""
 
+import math
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
+
+import msgspec
 
 from inspector.core.continuity import Part
 from inspector.core.defects import MAX_COMPONENTS
 from inspector.core.rules import BoundRecipe
 from inspector.numbers import thousands
-from inspector.values import Decision, Defect, Verdict
+from inspector.values import Decision, Defect, StripPlace, Verdict
 
 DEFECT: Final = "defect"
 TOO_MANY: Final = "too_many_defects"
@@ -27,20 +30,29 @@ class Judgement(NamedTuple):
 
 
 def judge(
-    parts: list[Part], position_mm: float, recipe: BoundRecipe, crowded: Mapping[int, int] = NOT_CROWDED
+    parts: list[Part],
+    position_mm: float,
+    recipe: BoundRecipe,
+    crowded: Mapping[int, int] = NOT_CROWDED,
+    edges_mm: tuple[float, float] | None = None,
+    frame_score: int | None = None,
 ) -> Judgement:
     """Judge one inspected frame.
 
+    Where the recipe has a frame threshold, defects of a frame whose score is below it are only recorded.
+
     A defect counts once its area over all frames so far reaches the minimum of its class. So a scratch that
     crosses a border is judged as a whole, from the frame in which it is large enough. `crowded` is
-    `Components.crowded`: too many regions of a rejected class reject the frame by themselves.
+    `Components.crowded`: too many regions of a rejected class reject the frame by themselves. `edges_mm` are the
+    strip's edges in this frame.
     """
+    may_reject = recipe.frame_step is None or frame_score is None or frame_score >= recipe.frame_step
     mm2_per_px = recipe.mm_per_px_across * recipe.mm_per_px_along
     defects: list[Defect] = []
     reasons: list[str] = []
     codes: list[str] = []
     for kind, count in crowded.items():
-        if recipe.rejects[kind]:
+        if recipe.rejects[kind] and may_reject:
             reasons.append(
                 f"over {MAX_COMPONENTS} defects: {thousands(count)} {recipe.names[kind]}, the largest are listed"
             )
@@ -48,7 +60,7 @@ def judge(
     for part in parts:
         component = part.component
         total_mm2 = part.area_so_far_px * mm2_per_px
-        least_mm2 = min(recipe.min_area_mm2[kind] for kind in component.joined or (component.kind,))
+        least_mm2 = min(recipe.min_area_mm2[kind] for kind in part.kinds)
         if total_mm2 < least_mm2 or _too_small(part, recipe):
             continue
         defect = Defect(
@@ -61,13 +73,31 @@ def judge(
             across_mm=round(recipe.across_mm(component.centre_px[0] + 0.5), 2),
             along_mm=round(position_mm + (component.centre_px[1] + 0.5) * recipe.mm_per_px_along, 2),
             score=round(component.score, 4),
+            edge_mm=msgspec.UNSET if edges_mm is None else _to_edge_mm(component.box, recipe, edges_mm),
         )
         defects.append(defect)
-        if recipe.rejects[component.kind]:
+        if recipe.rejects[component.kind] and may_reject:
             reasons.append(_reason(defect, part, total_mm2, least_mm2))
             codes.append(DEFECT)
     decision = Decision.REJECT if reasons else Decision.ACCEPT
     return Judgement(decision, tuple(reasons), tuple(codes), tuple(defects))
+
+
+def edges_of(place: StripPlace | None) -> tuple[float, float] | None:
+    """The strip's edges in a frame, mm across, infinite where it reaches out of view; None without any."""
+    if place is None:
+        return None
+    left_mm, right_mm = place.left_mm, place.right_mm
+    if isinstance(left_mm, msgspec.UnsetType) and isinstance(right_mm, msgspec.UnsetType):
+        return None
+    left = -math.inf if isinstance(left_mm, msgspec.UnsetType) else left_mm
+    return left, math.inf if isinstance(right_mm, msgspec.UnsetType) else right_mm
+
+
+def _to_edge_mm(box: tuple[int, int, int, int], recipe: BoundRecipe, edges_mm: tuple[float, float]) -> float:
+    """From a defect's border to the nearer edge of the strip."""
+    near, far = sorted((recipe.across_mm(box[0]), recipe.across_mm(box[0] + box[2])))
+    return round(max(0.0, min(near - edges_mm[0], edges_mm[1] - far)), 1)
 
 
 def _too_small(part: Part, recipe: BoundRecipe) -> bool:

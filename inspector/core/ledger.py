@@ -177,12 +177,13 @@ class CameraLedger(Generic[A, R]):
         return None
 
     def _fill(self, frame_id: int, captured_ns: int, shown_by: A) -> None:
-        gap = range(self.expected, frame_id)
-        if frame_id < self.expected:
+        missed = frame_id - self.expected
+        if missed < 0:
             raise ValueError(f"frame {frame_id} was announced before (next is {self.expected})")
-        if len(gap) > MAX_GAP:
-            self.skipped += max(0, len(gap) - MAX_LOST)
-            self._lost.append((gap[-MAX_LOST:], shown_by))
+        gap = range(max(self.expected, frame_id - MAX_LOST), frame_id)
+        if missed > MAX_GAP:
+            self.skipped += missed - len(gap)
+            self._lost.append((gap, shown_by))
             gap = gap[:0]
         for missing in gap:
             entry: _Entry[A, R] = _Entry(missing, None, captured_ns, fault=LOST_ANNOUNCEMENT, shown_by=shown_by)

@@ -69,7 +69,14 @@ class Measures(msgspec.Struct, frozen=True):
     """Mean difference of neighbouring pixels ÷ mean grey: texture and noise."""
     sharpness: float
     """Grain ÷ contrast: 1 for noise, 1/8 for a picture so blurred that it is smooth over 8 px."""
+    detail: float
+    """Share of the contrast beyond one pixel that is there at 2 px: 1/21 for a picture that is smooth over 8 px.
+    The noise of single pixels raises each distance by the same and drops out, so it cannot hide a blur."""
 
+
+_NO_DETAIL: Final = 0.9
+"""Sharpness from which single pixels are nearly all that a picture shows: `detail` would be a ratio of two small
+differences, and counts as 1."""
 
 RECENT: Final = 4
 """Pictures that a new one is compared with: a driver that hangs may repeat its buffers in turn."""
@@ -100,6 +107,7 @@ class Limits(msgspec.Struct, frozen=True):
     min_grain: float = 0.0
     max_grain: float = np.inf
     min_sharpness: float = 0.0
+    min_detail: float = 0.0
     max_equal_pictures: float = np.inf
     """In a row, including the first."""
 
@@ -115,7 +123,7 @@ def measure(pixels: Pixels, limits: Limits) -> tuple[Measures, Pixels]:
     blocks = _ONES[:count].dot(sums).tolist()
     brightest = max(blocks)
     if not brightest:
-        return Measures(0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0), rows
+        return Measures(0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0), rows
     if min(blocks) * EDGE_SHARE < brightest:
         seen = [index for index, grey in enumerate(blocks) if grey * EDGE_SHARE >= brightest]
         first, end = seen[0], seen[-1] + 1
@@ -128,6 +136,10 @@ def measure(pixels: Pixels, limits: Limits) -> tuple[Measures, Pixels]:
     far = min(FAR_PX, line.size - 1)
     near = cv2.norm(line[1:], line[:-1], cv2.NORM_L1)
     apart = cv2.norm(line[far:], line[:-far], cv2.NORM_L1) if far else 0.0
+    detail = 1.0
+    if far == FAR_PX and near < _NO_DETAIL * apart:
+        middle = cv2.norm(line[2:], line[:-2], cv2.NORM_L1)
+        detail = (middle * middle - near * near) / (apart * apart - near * near)
     low, high = limits.min_background_grey, limits.max_background_grey
     return Measures(
         light_grey=brightest * max(greys) / (total * size),
@@ -137,6 +149,7 @@ def measure(pixels: Pixels, limits: Limits) -> tuple[Measures, Pixels]:
         contrast=apart / total,
         grain=near / total,
         sharpness=near / apart if apart else 1.0,
+        detail=detail,
     ), rows
 
 
@@ -210,6 +223,8 @@ class _Seen:
             min_grain=0.45 * low["grain"],
             max_grain=max(0.25, 2.0 * high["grain"]),
             min_sharpness=min(0.165, 0.9 * low["sharpness"]),
+            # The square, because pictures of soft texture vary more.
+            min_detail=min(0.15, 4.0 * max(0.0, low["detail"]) ** 2),
             max_equal_pictures=np.inf if self.repeated else 1,
         )
 
@@ -231,6 +246,8 @@ class PictureCheck:
         self._recent: deque[tuple[float, Pixels, Pixels]] = deque(maxlen=RECENT)
         """Mean grey, measured pixels and all pixels of the newest pictures."""
         self._equal = 1
+        self.newest: Measures | None = None
+        """Measures of the newest picture."""
         self.limits = msgspec.structs.replace(Limits(), **given)
         self.learned = learn_frames == 0
         """Whether `limits` are final; always False when `learn_frames` is None."""
@@ -247,6 +264,7 @@ class PictureCheck:
     def check(self, pixels: Pixels) -> Uninspected | None:
         """Why the next picture, uint8 [H, W], is not fit to inspect; None when it is."""
         measures, strip = measure(pixels, self.limits)
+        self.newest = measures
         repeated = self._repeats(pixels, measures.strip_grey, strip)
         fault = self._judge(measures, strip)
         if not self.learned and fault is None:
@@ -267,7 +285,7 @@ class PictureCheck:
             return UNEVEN
         if found.grain > limits.max_grain:
             return NOISY
-        if found.sharpness < limits.min_sharpness:
+        if found.sharpness < limits.min_sharpness or found.detail < limits.min_detail:
             return BLURRED
         if found.contrast < limits.min_contrast:
             return FLAT

@@ -22,6 +22,8 @@ class EngineClasses:
     thresholds: tuple[float, ...]
     """A pixel is a defect where 1 − p(normal) ≥ threshold."""
     min_area_px: tuple[int, ...]
+    frame_threshold: float | None = None
+    """Frame score that validation chose, 0..1; None for an engine that does not score frames."""
 
     def __post_init__(self) -> None:
         """Check the tables, which may come from another process."""
@@ -29,6 +31,8 @@ class EngineClasses:
             raise ValueError(f"tables of {self.engine} differ in length")
         if len(set(self.names)) != len(self.names) or not all(0 <= each <= 1 for each in self.thresholds):
             raise ValueError(f"classes of {self.engine} repeat, or a threshold is not within 0..1")
+        if self.frame_threshold is not None and not 0 <= self.frame_threshold <= 1:
+            raise ValueError(f"the frame threshold of {self.engine} is not within 0..1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,18 @@ class BoundRecipe:
     """By kind, along the strip; empty asks for none."""
     min_width_mm: tuple[float, ...] = ()
     """By kind, across the strip; empty asks for none."""
+    frame_step: int | None = None
+    """Lowest frame score, 1..255, of a frame that its defects may reject; None asks for none."""
 
     def across_mm(self, column_px: float) -> float:
         """Place of a column across the strip."""
         from_first_mm = column_px * self.mm_per_px_across
         return self.offset_across_mm + (-from_first_mm if self.mirrored else from_first_mm)
+
+    def columns_px(self, from_mm: float, to_mm: float) -> tuple[float, float]:
+        """The columns between two places across, the smaller one first."""
+        columns = [(place - self.offset_across_mm) / self.mm_per_px_across for place in (from_mm, to_mm)]
+        return (-columns[1], -columns[0]) if self.mirrored else (columns[0], columns[1])
 
     @property
     def min_area_px(self) -> tuple[float, ...]:

@@ -3,21 +3,36 @@
 from collections.abc import Mapping
 from typing import Final
 
+import cv2
 import msgspec
+import numpy as np
 
 from inspector.core.continuity import Part, StripDefects
-from inspector.core.defects import Candidates, find_candidates, find_components
-from inspector.core.judge import NOT_CROWDED, judge, shorten
+from inspector.core.defects import Candidates, between, find_candidates, find_components
+from inspector.core.judge import NOT_CROWDED, edges_of, judge, shorten
 from inspector.core.ledger import Settled
 from inspector.core.rules import BoundRecipe
-from inspector.values import Announcement, Code, Decision, Inspection, Pixels, StripPlace, Uninspected, Verdict
+from inspector.values import (
+    Announcement,
+    Code,
+    Decision,
+    Inspection,
+    Pixels,
+    Segmentation,
+    StripPlace,
+    Uninspected,
+    Verdict,
+    frame_score_of,
+)
 
 SettledFrame = Settled[Announcement, Inspection]
 
 NO_RESULT: Final = Uninspected(Code.OVERDUE, "no result")
 
+NO_FRAME_SCORE: Final = Uninspected(Code.ENGINE_FAILED, "the recipe asks for a frame score, the result has none")
+
 IMPOSSIBLE: Final = Uninspected(
-    Code.RESULT_REFUSED, "result refused: the worker had it before the frame was captured"
+    Code.RESULT_REFUSED, "result refused: its times contradict the frame's, or each other"
 )
 
 DEFECTS_PER_SECOND: Final = 1_000.0
@@ -37,6 +52,18 @@ class Outcome(msgspec.Struct, frozen=True):
     """Set together with `pixels`."""
     total_ms: float | None = None
     """Capture to verdict; None when the announcement was lost."""
+    segmentation: Segmentation | None = None
+    """Set together with `pixels`."""
+
+    def peaks(self) -> list[int]:
+        """The highest score of each kind, 1 to the last that the map has, whatever its threshold."""
+        if self.segmentation is None:
+            return []
+        kind, score = self.segmentation.kind, self.segmentation.score
+        return [
+            int(cv2.minMaxLoc(score, mask=np.asarray(kind == each, np.uint8))[1])
+            for each in range(1, int(kind.max()) + 1)
+        ]
 
     def mask(self) -> Pixels | None:
         """The mask of K+1 classes at the recipe's thresholds, uint8 [H, W], built at each call."""
@@ -87,7 +114,11 @@ class VerdictMaker:
         announcement = settled.announcement or self._presumed(settled, now_ns)
         self._last = announcement
         result = settled.result
-        fault = settled.fault if result is None else result.fault or _contradiction(announcement, result)
+        fault = settled.fault if result is None else result.fault or _contradiction(announcement, result, now_ns)
+        if result is not None and fault is None and result.frame_score is None:
+            # An engine without frame scores binds no recipe that asks for them, so this one's is missing.
+            plans = self._recipes[result.engine]
+            fault = NO_FRAME_SCORE if any(plan.frame_step is not None for plan in plans.values()) else None
         if result is None or fault is not None:
             verdict = self._uninspected(announcement, fault or NO_RESULT)
             return Outcome(verdict, total_ms=self._total_ms(settled, now_ns))
@@ -102,12 +133,15 @@ class VerdictMaker:
         if result.segmentation is not None and result.pixels is not None:
             height, width = result.pixels.shape
             candidates = find_candidates(result.segmentation, height, width, recipe.score_thresholds)
+            if place is not None:
+                candidates = _on_the_strip(candidates, place, recipe)
             components = find_components(candidates, recipe.min_area_px, recipe.rejects)
             crowded = components.crowded
-            parts = self._strip.follow(settled.frame_id, components.found)
+            parts = self._strip.follow(settled.frame_id, components.found, recipe.rejects)
         else:
             self._strip.follow(settled.frame_id, [])
-        judgement = judge(parts, announcement.position_mm, recipe, crowded)
+        edges_mm, score = edges_of(place), result.frame_score
+        judgement = judge(parts, announcement.position_mm, recipe, crowded, edges_mm, score)
         if judgement.defects:
             judgement = shorten(judgement, self._quota.take(len(judgement.defects), now_ns))
         stage_ms = {
@@ -132,9 +166,11 @@ class VerdictMaker:
             file=announcement.file,
             ingest_epoch=announcement.ingest_epoch,
             codes=judgement.codes,
+            frame_score=_frame_score(result),
             strip=_strip(announcement),
         )
-        return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns))
+        segmentation = None if candidates is None else result.segmentation
+        return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns), segmentation)
 
     def _plan(self, announcement: Announcement) -> BoundRecipe:
         """The plan that the announcement names, for the current engine; else the default."""
@@ -187,13 +223,32 @@ class VerdictMaker:
         )
 
 
-def _contradiction(announcement: Announcement, result: Inspection) -> Uninspected | None:
+def _contradiction(announcement: Announcement, result: Inspection, now_ns: int) -> Uninspected | None:
     """Why a result cannot belong to this frame; None when it can."""
-    return IMPOSSIBLE if result.received_ns < announcement.captured_monotonic_ns else None
+    in_order = (
+        announcement.captured_monotonic_ns
+        <= result.received_ns
+        <= result.submitted_ns
+        <= result.answered_ns
+        <= now_ns
+    )
+    return None if in_order else IMPOSSIBLE
+
+
+def _on_the_strip(candidates: Candidates, place: StripPlace, recipe: BoundRecipe) -> Candidates:
+    """Without what lies beside the strip, if its edges are known."""
+    edges = edges_of(place)
+    if edges is None:
+        return candidates
+    return between(candidates, *recipe.columns_px(*edges))
 
 
 def _strip(announcement: Announcement) -> StripPlace | msgspec.UnsetType:
     return msgspec.UNSET if announcement.strip is None else announcement.strip
+
+
+def _frame_score(result: Inspection) -> float | msgspec.UnsetType:
+    return msgspec.UNSET if result.frame_score is None else round(frame_score_of(result.frame_score), 4)
 
 
 def _ms(start_ns: int, end_ns: int) -> float:

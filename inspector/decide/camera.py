@@ -24,6 +24,10 @@ MAX_EPOCHS: Final = 16
 """How many previous ingests are remembered, the newest ones, to tell their late frames apart."""
 
 
+MAX_FRAME_ID: Final = 2**53
+"""A greater frame id is damaged: JSON readers and databases cannot hold all of them. A camera with a million
+frames a second needs 285 years to get there."""
+
 MAX_UNHEARD: Final = 4_096
 """Most frames of an ingest that decide never heard of which get verdicts, the newest ones: more than the link and
 its buffers hold before ingest waits."""
@@ -95,8 +99,10 @@ class Camera:
         self.late_before += len(stale)
 
     def missed_ends(self, ends: list[End], before: int) -> list[End]:
-        """Of what a camera's ingests have captured, what this decide may not know, up to the epoch `before`."""
-        known = max(self.next_frames, default=0) if self.ingest_epoch is None else self.ingest_epoch
+        """Return the counts of a camera's ingests, up to epoch `before`, that this decide may not know."""
+        # A later epoch in the log is from before a restart of the PC: the monotonic clock started again.
+        logged = (epoch for epoch in self.next_frames if epoch < before)
+        known = max(logged, default=0) if self.ingest_epoch is None else self.ingest_epoch
         return [end for end in ends if known <= end.ingest_epoch < before]
 
     def close_missed(self, end: End, now_ns: int) -> int:
@@ -118,23 +124,25 @@ class Camera:
     def hear(self, message: News, now_ns: int, fault: Uninspected | None = None) -> None:
         """Apply a message from the current ingest; `fault` is why an announced frame cannot be inspected.
 
-        Raises ValueError for an impossible frame id or position.
+        Raises ValueError for an impossible frame id, time, position or height.
         """
         self.heard_ns = now_ns
         if isinstance(message, Announcement):
-            check_position(message)
+            check_announcement(message)
             if self.pace is not None:
                 self.pace.frame(message.captured_monotonic_ns)
             early = self.early.pop((message.ingest_epoch, message.frame_id), None)
-            self.ledger.announce(
-                message.frame_id, message, message.captured_monotonic_ns, message.fault or fault, early
-            )
+            # A time that is still to come must not hold back the verdicts of all later frames.
+            captured_ns = min(message.captured_monotonic_ns, now_ns)
+            self.ledger.announce(message.frame_id, message, captured_ns, message.fault or fault, early)
             if self.left_gaps:
                 self._resume_gaps(message)
         elif isinstance(message, Fault):
             self.ledger.fault(message.frame_id, message.reason)
         elif isinstance(message, End):
-            self.ledger.end(message.captured, now_ns, next_frame(message, now_ns))
+            after = next_frame(message, now_ns)
+            check_announcement(after)
+            self.ledger.end(message.captured, now_ns, after)
             self.ended = True
         elif isinstance(message, Begin):
             self.total = message.total
@@ -150,7 +158,7 @@ class Camera:
     def straggle(self, message: Announcement | End) -> range:
         """The frames of a replaced ingest that `message` is the first to report; each needs a verdict.
 
-        Raises ValueError for a frame that already has a verdict, or for an impossible position.
+        Raises ValueError for a frame that already has a verdict, or for an impossible number.
         """
         epoch = message.ingest_epoch
         last = message.frame_id if isinstance(message, Announcement) else message.captured - 1
@@ -158,10 +166,9 @@ class Camera:
         start = self.next_frames.get(epoch, last if isinstance(message, Announcement) else last + 1)
         if last < -1:
             raise ValueError(f"frame {last} is not a frame id")
-        if isinstance(message, Announcement):
-            check_position(message)
-            if last < start or last < 0:
-                raise ValueError(f"frame {last} was announced before (next is {start})")
+        check_announcement(message if isinstance(message, Announcement) else next_frame(message, 0))
+        if isinstance(message, Announcement) and (last < start or last < 0):
+            raise ValueError(f"frame {last} was announced before (next is {start})")
         stop = max(start, last + 1)
         start = max(start, stop - MAX_LOST)
         self.next_frames[epoch] = stop
@@ -197,7 +204,12 @@ def next_frame(end: End, now_ns: int) -> Announcement:
     )
 
 
-def check_position(announcement: Announcement) -> None:
-    """Raise ValueError for an infinite or NaN position, which a verdict in JSON cannot hold."""
+def check_announcement(announcement: Announcement) -> None:
+    """Raise ValueError for a number that no frame has, or that a verdict in JSON or a database cannot hold."""
+    frame = announcement.frame_id
+    if frame > MAX_FRAME_ID:
+        raise ValueError(f"frame {frame} is not a frame id")
     if not math.isfinite(announcement.position_mm):
-        raise ValueError(f"frame {announcement.frame_id} is at {announcement.position_mm} mm")
+        raise ValueError(f"frame {frame} is at {announcement.position_mm} mm")
+    if announcement.height < 1 or not 0 <= announcement.captured_ns < 2**63:
+        raise ValueError(f"frame {frame} of {announcement.height} rows, captured at {announcement.captured_ns} ns")

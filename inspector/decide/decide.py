@@ -16,7 +16,7 @@ from inspector.core.rules import PLAIN, BoundRecipe, EngineClasses, Seen
 from inspector.core.tally import Tally
 from inspector.core.verdicts import Outcome, Quota, SettledFrame, VerdictMaker
 from inspector.decide.camera import Camera, next_frame
-from inspector.errors import WireError
+from inspector.errors import ConfigError, WireError
 from inspector.monitoring.counters import Meters
 from inspector.values import REPLAY_EPOCH, Announcement, Code, Decision, Inspection, Uninspected, Verdict
 from inspector.wire.messages import End, News, Parts, Result, decode_news, decode_results
@@ -242,14 +242,17 @@ class Decide:
                 f"results of {engine.engine}, whose classes are {', '.join(engine.names)}: "
                 f"this line's are {', '.join(self._names)}"
             )
-        self._bind(engine)
+        try:
+            self._bind(engine)
+        except ConfigError as error:
+            raise WireError(f"results of {engine.engine}, which does not fit the recipe: {error}") from None
         log.info("results come from another engine", engine=engine.engine)
 
     def _take(self, result: Result, fault: Uninspected | None) -> None:
         camera = self._camera(result.camera)
         inspection = result.inspection
         maps = inspection.segmentation
-        if maps is not None and int(maps.kind.max()) >= len(self._names):
+        if maps is not None and not 1 <= int(maps.kind.min()) <= int(maps.kind.max()) < len(self._names):
             raise WireError(f"camera {result.camera}: frame {result.frame_id} has a kind that its engine lacks")
         if fault is not None and inspection.fault is None:
             inspection = msgspec.structs.replace(inspection, segmentation=None, pixels=None, fault=fault)

@@ -11,6 +11,7 @@ from inspector.config.line import HealthSettings, LoadedConfig
 from inspector.core.rules import BoundRecipe
 from inspector.decide.camera import Camera
 from inspector.decide.decide import Decide
+from inspector.decide.drift import Drifts
 from inspector.monitoring.counters import Meters
 from inspector.monitoring.http import HealthServer
 from inspector.monitoring.state import CameraState, FrameCount, GateState, LineState, WorkerState
@@ -38,7 +39,9 @@ class Watch:
     def __init__(self, settings: HealthSettings, config: LoadedConfig, recipe: BoundRecipe, engine: str) -> None:
         self._config, self._recipe, self._engine = config, recipe.identity, engine
         self.meters = Meters(recipe)
-        self._health = HealthServer(settings, config.line.sinks.out)
+        line, window = config.line, settings.drift_frames
+        self._drifts = Drifts(line.sinks.out, window, self._recipe, engine) if window else None
+        self._health = HealthServer(settings, line.sinks.out, line.links if line.strip is not None else None)
         self._started_s = time.time()
         self._next_ns = 0
         self._looks: dict[str, deque[tuple[int, Seen]]] = {}
@@ -89,6 +92,7 @@ class Watch:
             foreign_recipes=dict(decide.foreign_recipes),
             sinks=sinks.state(),
             gate=self._gate(sinks.gate, now_ns) if sinks.gate is not None else None,
+            drift=self._drifts.look(decide.cameras, meters) if self._drifts is not None else (),
         )
 
     def _camera(self, name: str, camera: Camera, now_ns: int) -> CameraState:

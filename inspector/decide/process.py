@@ -103,7 +103,7 @@ def main(config: LoadedConfig) -> None:
         lost = sinks.close(decide.tally, late=decide.late, refused=decide.refused, engine=folder)
         log.info("decide ended", captured=decide.tally.captured, late=decide.late, refused=decide.refused)
         if lost:
-            raise WorkError(f"{line.sinks.out}: {lost} verdicts could not be written down: free some disk space")
+            raise WorkError(f"{line.sinks.out}: {lost} verdicts could not be written: free some disk space")
 
 
 def stated_rates(line: LineConfig) -> dict[str, float]:

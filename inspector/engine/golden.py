@@ -29,10 +29,14 @@ class Golden:
     """uint8 [N, H/m, W/m]."""
     score: Pixels
     """uint8 [N, H/m, W/m]."""
+    frame: Pixels | None = None
+    """Frame scores, uint8 [N]; None for an engine without them."""
 
     def __post_init__(self) -> None:
         if not len(self.frames) == len(self.kind) == len(self.score) > 0:
             raise ValueError("needs one golden map per golden frame, and at least one frame")
+        if self.frame is not None and self.frame.shape != (len(self.frames),):
+            raise ValueError("needs one golden frame score per golden frame")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +49,22 @@ class Agreement:
     """In steps of 1/255."""
     mean_score_difference: float
     """In steps of 1/255."""
+    largest_frame_score_difference: int = 0
+    """In steps of 1/254; 0 for an engine without frame scores."""
 
     def within(self, tolerance: GoldenTolerance) -> bool:
         """Whether the mask agreement and the mean score difference are within the tolerance."""
         return (
             self.mask_agreement >= tolerance.mask_agreement
             and self.mean_score_difference <= tolerance.mean_score_difference
+            and self.largest_frame_score_difference <= tolerance.frame_score_difference
         )
 
 
-def compare(golden: Golden, kind: Pixels, score: Pixels, thresholds: Pixels) -> Agreement:
-    """Compare an engine's maps for the golden frames with the expected ones."""
+def compare(
+    golden: Golden, kind: Pixels, score: Pixels, thresholds: Pixels, frame: Pixels | None = None
+) -> Agreement:
+    """Compare an engine's answer to the golden frames with the expected one."""
     expected = threshold_maps(golden.kind, golden.score, thresholds)
     actual = threshold_maps(kind, score, thresholds)
     difference = np.abs(golden.score.astype(np.int16) - score)
@@ -63,12 +72,25 @@ def compare(golden: Golden, kind: Pixels, score: Pixels, thresholds: Pixels) -> 
         mask_agreement=float((expected == actual).mean()),
         largest_score_difference=int(difference.max()),
         mean_score_difference=float(difference.mean()),
+        largest_frame_score_difference=_frame_difference(golden.frame, frame),
     )
+
+
+def _frame_difference(expected: Pixels | None, actual: Pixels | None) -> int:
+    """Largest difference of the frame scores; 255 if only one side has them."""
+    if expected is None and actual is None:
+        return 0
+    if expected is None or actual is None:
+        return 255
+    return int(np.abs(expected.astype(np.int16) - actual).max())
 
 
 def save(path: Path, golden: Golden) -> None:
     """Write golden.npz (no pickle)."""
-    np.savez_compressed(path, frames=golden.frames, kind=golden.kind, score=golden.score)
+    planes = {"frames": golden.frames, "kind": golden.kind, "score": golden.score}
+    if golden.frame is not None:
+        planes["frame"] = golden.frame[:, np.newaxis, np.newaxis]
+    np.savez_compressed(path, **planes)  # type: ignore[arg-type]  # numpy's types take the arrays for its own options
 
 
 def load(path: Path) -> Golden:
@@ -84,7 +106,9 @@ def load_checked(folder: EngineFolder) -> Golden:
 def _parse(content: Path | io.BytesIO, path: Path) -> Golden:
     try:
         with zipfile.ZipFile(content) as archive:
-            return Golden(*(_planes(archive, name) for name in ("frames", "kind", "score")))
+            frame = _planes(archive, "frame").reshape(-1) if "frame.npy" in archive.namelist() else None
+            frames, kind, score = (_planes(archive, name) for name in ("frames", "kind", "score"))
+            return Golden(frames, kind, score, frame)
     except (OSError, KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise EngineError(f"{path}: not a golden-frames file ({error}): build the engine again") from None
 

@@ -31,6 +31,8 @@ class GoldenTolerance(BaseModel):
     """Least share of pixels with the same thresholded class."""
     mean_score_difference: Annotated[float, Field(ge=0.0, le=255.0)] = 2.0
     """Largest mean absolute difference of the score maps, in steps of 1/255."""
+    frame_score_difference: Annotated[float, Field(ge=0.0, le=255.0)] = 8.0
+    """Largest difference of a frame score, in steps of 1/254."""
 
 
 class Manifest(BaseModel):
@@ -59,6 +61,8 @@ class Manifest(BaseModel):
     """Per defect class, 0..1, chosen on validation: a pixel is that defect where score ≥ threshold."""
     min_area_px: dict[str, Annotated[int, Field(ge=0)]] = {}
     """Per defect class, chosen on validation."""
+    frame_threshold: Unit | None = None
+    """Frame score chosen on validation; None for an engine without the output `frame`."""
     golden: GoldenTolerance = GoldenTolerance()
     versions: dict[str, str] = {}
     """Library, driver and device versions of the build."""
@@ -85,6 +89,11 @@ class Manifest(BaseModel):
         return self
 
     @property
+    def scores_frames(self) -> bool:
+        """Whether the engine has the output `frame`."""
+        return self.frame_threshold is not None
+
+    @property
     def map_height(self) -> int:
         """Rows of the engine's maps."""
         return self.height // self.map_stride
@@ -104,12 +113,12 @@ def check_successor(engine: Manifest, line: Manifest) -> None:
     if size != line_size:
         raise EngineError(
             f"{engine.name} takes frames of {size}, the line's cameras give {line_size} px: "
-            "it needs a config and a start of its own"
+            "it needs another config and a new start"
         )
     if engine.classes != line.classes:
         raise EngineError(
             f"{engine.name} tells apart {', '.join(engine.classes)}; the line {', '.join(line.classes)}: "
-            "it needs a config and a start of its own"
+            "it needs another config and a new start"
         )
 
 
@@ -138,6 +147,7 @@ class EngineFolder:
             manifest.classes,
             (1.0, *(manifest.thresholds[name] for name in kinds)),
             (0, *(manifest.min_area_px.get(name, 0) for name in kinds)),
+            manifest.frame_threshold,
         )
 
     def path_of(self, name: str) -> Path:

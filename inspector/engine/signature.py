@@ -61,6 +61,59 @@ def sign(path: Path, key_path: Path) -> str:
     return public_key(key)
 
 
+def sign_file(path: Path, key_path: Path) -> str:
+    """Sign any file; the signature lies beside it. Returns the public key to trust. Raises InputError."""
+    key = _read_key(key_path)
+    try:
+        write_whole(_signature_of(path), base64.b64encode(key.sign(path.read_bytes())) + b"\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be signed: {error.strerror}") from None
+    return public_key(key)
+
+
+def check_file(path: Path, trusted: tuple[str, ...]) -> str:
+    """Return which of the keys has signed a file. Raises InputError if none has."""
+    if not trusted:
+        raise InputError(f"{path}: which key is trusted? name its maker's public key")
+    try:
+        content, signature = path.read_bytes(), _read_signature(_signature_of(path))
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: {error.strerror}: a signed file has its signature beside it"
+        ) from None
+    signer = _signer(signature, content, trusted)
+    if signer is None:
+        raise InputError(f"{path}: was changed after it was signed, or another key has signed it")
+    return signer
+
+
+def _signature_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sig")
+
+
+def _read_signature(path: Path) -> bytes:
+    """The decoded signature, empty if it is none. Raises OSError."""
+    try:
+        with path.open("rb") as file:
+            return base64.b64decode(file.read(_MAX_SIGNATURE_BYTES), validate=False)
+    except binascii.Error:
+        return b""
+
+
+def _signer(signature: bytes, signed: bytes, trusted: tuple[str, ...]) -> str | None:
+    """The first key that has signed these bytes."""
+    _, ed25519 = _cryptography("trusted_keys")
+    from cryptography.exceptions import InvalidSignature
+
+    for key in trusted:
+        try:
+            ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, signed)
+        except (InvalidSignature, ValueError):
+            continue
+        return key
+    return None
+
+
 def public_key(key: "Ed25519PrivateKey") -> str:
     """The key as the config's `trusted_keys` lists it, hex."""
     return key.public_key().public_bytes_raw().hex()
@@ -81,25 +134,15 @@ def _read_key(path: Path) -> "Ed25519PrivateKey":
 
 def _check(path: Path, signed: bytes, trusted: tuple[str, ...]) -> None:
     """Raise EngineError unless one of the keys has signed these bytes of the manifest."""
-    _, ed25519 = _cryptography("trusted_keys")
-    from cryptography.exceptions import InvalidSignature
-
     signature_path = path / SIGNATURE_NAME
     try:
-        with signature_path.open("rb") as file:
-            signature = base64.b64decode(file.read(_MAX_SIGNATURE_BYTES), validate=False)
+        signature = _read_signature(signature_path)
     except OSError as error:
         raise EngineError(
             f"{signature_path}: {error.strerror}: this line accepts only signed engines: "
             f"`inspector sign {path} --key FILE`"
         ) from None
-    except binascii.Error:
-        signature = b""
-    for key in trusted:
-        try:
-            ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, signed)
-        except InvalidSignature:
-            continue
+    if _signer(signature, signed, trusted) is not None:
         return
     raise EngineError(
         f"{signature_path}: no trusted key has signed this {MANIFEST_NAME}: copy the engine again, or have its "

@@ -1,4 +1,4 @@
-"""Picture limits that outlive an ingest: one that restarts must not take a faulty camera for normal."""
+"""Picture limits that outlive an ingest, so that a restart does not take a faulty camera for normal."""
 
 from pathlib import Path
 

@@ -11,30 +11,44 @@ from typing import Final
 import structlog
 import zmq
 
+from inspector.clocks import both_clocks
 from inspector.config.line import LoadedConfig
 from inspector.config.recipe import LoadedRecipe, load_recipe
+from inspector.core.drift import Block
 from inspector.core.flow import CHUNK_FRAMES, RECORDING_CHUNK_S
 from inspector.core.picture import PictureCheck
 from inspector.engine.manifest import read_manifest
 from inspector.errors import ConfigError, WorkError
 from inspector.folders import make_own_folder
+from inspector.ingest.corrected import corrected
 from inspector.ingest.dispatch import Dispatch, ViewPace
 from inspector.ingest.learned import LearnedLimits
+from inspector.ingest.on_strip import OnStrip, open_on_strip, open_optics
 from inspector.ingest.resume import files_so_far, keep_order, pass_over
 from inspector.repeated import Repeated
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import CAPTURED, READY, Notifier, Pulse
 from inspector.runtime.sending import send, set_retry
 from inspector.runtime.stop import StopRequest
-from inspector.sources import Measured, Source, WhenBehind, at_scale, open_source
-from inspector.values import REPLAY_EPOCH, Announcement, Capture, Code, Frame, Pixels, Uninspected
+from inspector.sources import Measured, Source, WhenBehind, open_camera
+from inspector.values import (
+    PICTURE_BLOCK,
+    PICTURE_FIGURES,
+    PICTURE_FRAMES,
+    REPLAY_EPOCH,
+    Announcement,
+    Capture,
+    Code,
+    Frame,
+    Pixels,
+    Uninspected,
+)
 from inspector.wire.archive import ArchiveSender
 from inspector.wire.captures import CaptureCount, confirmed
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
 from inspector.wire.messages import Begin, End, Fault, Idle, News, Readings, encode
 from inspector.wire.pixel_ring import PixelRing
 from inspector.wire.positions import PlaceFile
-from inspector.wire.strip_files import StripReader
 
 FRAMES_LINGER_MS: Final = 500
 """How long to keep unsent frames for a missing worker at the end, ms; decide already knows their ids."""
@@ -75,11 +89,11 @@ OLDEST_CAPTURE_NS: Final = 10_000_000_000
 """A capture time further back than this is of another clock."""
 
 
-def _age_ns(captured_ns: int | None) -> int:
+def _age_ns(captured_ns: int | None, now_ns: int) -> int:
     """How long ago a source captured a frame; 0 if it does not say, or the PC's clock was set meanwhile."""
     if captured_ns is None:
         return 0
-    age_ns = time.time_ns() - captured_ns
+    age_ns = now_ns - captured_ns
     return age_ns if 0 < age_ns < OLDEST_CAPTURE_NS else 0
 
 
@@ -101,7 +115,7 @@ class Announcer:
         learned: LearnedLimits | None = None,
         count: CaptureCount | None = None,
         measured: Measured | None = None,
-        strip: StripReader | None = None,
+        strip: OnStrip | None = None,
         mm_per_px_along: float | None = None,
         archive: ArchiveSender | None = None,
     ) -> None:
@@ -112,6 +126,7 @@ class Announcer:
         self._archive = archive
         self._count = count
         self._measured, self._readings = measured, dict[str, float]()
+        self._block, self._told_block = Block(PICTURE_FRAMES), 0
         self._strip = strip
         self._picture, self._learned = picture, learned
         self._camera = camera
@@ -144,13 +159,11 @@ class Announcer:
         frame_id, self.captured = self.captured, self.captured + 1
         fault, before = capture.fault, self._fault
         if capture.pixels is not None and self._picture is not None:
-            fault = self._picture.check(capture.pixels)
-            if self._learned is not None:
-                self._learned.store(self._picture)
+            fault = self._checked(self._picture, capture.pixels)
         self._news_s, self._fault = time.monotonic(), fault
         self._faults += fault is not None
-        captured_monotonic_ns = time.monotonic_ns()
-        captured_ns = time.time_ns() if capture.captured_ns is None else capture.captured_ns
+        captured_monotonic_ns, now_ns = both_clocks()
+        captured_ns = now_ns if capture.captured_ns is None else capture.captured_ns
         if self._places is not None and frame_id == 0:
             # At the first frame, not at the start: a camera may take seconds to give one.
             self._next_mm = self._places.start_mm(captured_monotonic_ns)
@@ -160,9 +173,9 @@ class Announcer:
         coil = self._coil if capture.coil is None else capture.coil
         place, recipe = None, self._recipe
         if self._strip is not None and capture.position_mm is None:
-            at_ns = captured_monotonic_ns - _age_ns(capture.captured_ns)
+            at_ns = captured_monotonic_ns - _age_ns(capture.captured_ns, now_ns)
             length_mm = self._height * self._mm_per_px
-            position_mm, place, of_book, plan = self._strip.locate(at_ns, length_mm, position_mm)
+            position_mm, place, of_book, plan = self._strip.place(capture, at_ns, length_mm, position_mm)
             coil, recipe = of_book or coil, plan or recipe
         self._next_mm, self._next_ns = position_mm + self._height * self._mm_per_px, captured_ns
         if self._places is not None:
@@ -195,6 +208,15 @@ class Announcer:
             return None
         return Frame(self._camera, frame_id, captured_ns, captured_monotonic_ns, position_mm, capture.pixels)
 
+    def _checked(self, picture: PictureCheck, pixels: Pixels) -> Uninspected | None:
+        """Why the picture is not fit to inspect; None when it is, and then its measures count for drift."""
+        fault = picture.check(pixels)
+        if self._learned is not None:
+            self._learned.store(picture)
+        if fault is None and (found := picture.newest) is not None:
+            self._block.add(found.strip_grey, found.contrast, found.grain)
+        return fault
+
     def _announce(self, announcement: Announcement, pixels: Pixels | None) -> None:
         self._untold.append(announcement)
         if self._archive is not None:
@@ -207,7 +229,7 @@ class Announcer:
         self.tell()
 
     def forget_untold(self) -> None:
-        """Drop the queued announcements: of frames that have their verdicts from before a resume."""
+        """Drop the queued announcements of frames that already had verdicts before a resume."""
         self._untold.clear()
 
     def end(self) -> None:
@@ -234,15 +256,23 @@ class Announcer:
         self._pulse.turn(self.captured, pending=False, say=self._state)
         if self._places is not None:
             self._places.stands(time.monotonic_ns())
-        if self._measured is not None and (readings := self._measured.readings()) is not self._readings:
-            self._readings = readings
-            self._untold.append(Readings(self._camera, self.ingest_epoch, readings))
+        readings = self._readings if self._measured is None else self._measured.readings()
+        if readings is not self._readings or self._block.number != self._told_block:
+            self._readings, self._told_block = readings, self._block.number
+            self._untold.append(Readings(self._camera, self.ingest_epoch, readings | self._picture_means()))
         now_s = time.monotonic()
         if now_s - self._told_s >= IDLE_MS / 1e3:
             self._told_s = now_s
             # Do not wait for a full link: the next Idle follows soon.
             with contextlib.suppress(zmq.Again):
                 self._news.send(encode([Idle(self._camera, self.ingest_epoch)]), zmq.NOBLOCK)
+
+    def _picture_means(self) -> dict[str, float]:
+        """Means of the newest block of pictures, for drift."""
+        if not self._block.number:
+            return {}
+        names = (PICTURE_BLOCK, *(f"{PICTURE_BLOCK}.{name}" for name in PICTURE_FIGURES))
+        return dict(zip(names, (float(self._block.number), *self._block.means), strict=True))
 
     def _state(self) -> str:
         silent_s = time.monotonic() - self._news_s
@@ -276,8 +306,8 @@ def main(config: LoadedConfig, camera: str) -> None:
     recipe = load_recipe(line.recipe)
     manifest = read_manifest(line.engine)
     batch = line.batch.frames(manifest.max_batch)
-    settings = at_scale(line.cameras[camera], recipe.recipe.mm_per_px_along)
-    source = open_source(settings)
+    optics = open_optics(line, camera)
+    source = open_camera(line, camera, recipe.recipe.mm_per_px_along)
     files = files_so_far(line.sinks.out) if line.resume_frames is not None else []
     keep_order(source, files)
     notifier = Notifier()
@@ -317,7 +347,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 learned,
                 count,
                 source if isinstance(source, Measured) else None,
-                _open_strip(config, camera),
+                open_on_strip(config, camera, recipe.recipe.mm_per_px_across),
                 None if line.strip is None else line.strip.camera(camera).mm_per_px_along,
                 None if line.archive is None else ArchiveSender(context, line.links, camera),
             )
@@ -331,6 +361,8 @@ def main(config: LoadedConfig, camera: str) -> None:
                 line.frames.fit(manifest.height, manifest.width, manifest.map_stride),
             )
             captures = source.captures()
+            if optics is not None:
+                captures = corrected(captures, optics)
             announcer.begin(source.total())
             notifier.tell(**{READY: "1"})
             log.info("ingest started", source=line.cameras[camera].type)
@@ -350,15 +382,6 @@ def _first_height_px(source: Source, of_engine_px: int) -> int:
     engine's."""
     _, (height, _) = next(source.sizes(), ("", (of_engine_px, 0)))
     return height
-
-
-def _open_strip(config: LoadedConfig, camera: str) -> StripReader | None:
-    line = config.line
-    if line.strip is None:
-        return None
-    # A plan that was changed since its coil started is not handed on: decide could not judge by it.
-    plans = config.plans().identities
-    return StripReader(line.links, line.strip.speeds(), line.strip.camera(camera).offset_along_mm, plans)
 
 
 def slots_for(frame_bytes: int, batch: int) -> int:

@@ -48,7 +48,8 @@ def pass_over(
         expected = files[announcer.captured]
         if expected is not None and capture.file != expected:
             raise WorkError(
-                f"frame {announcer.captured} was {expected}, is {capture.file} now: replay the same files, or anew"
+                f"frame {announcer.captured} was {expected}, is {capture.file} now: replay the same files, or "
+                "start a new replay"
             )
         announcer.take(capture)
         announcer.forget_untold()

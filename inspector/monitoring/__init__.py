@@ -1,1 +1,1 @@
-"""What a line counts and how it stands: counters, state, Prometheus text, HTTP."""
+"""Counters and state of a running line, its Prometheus metrics, and the health server."""

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from inspector.errors import WorkError
-from inspector.monitoring.http import LOOPBACK
+from inspector.monitoring.local_server import LOOPBACK
 from inspector.monitoring.state import LineState
 
 ANSWER_S: Final = 5.0
@@ -17,7 +17,8 @@ ANSWER_S: Final = 5.0
 START_S: Final = 60.0
 """How long an incomplete line counts as starting, seconds; after that, what is missing is a fault."""
 
-_NUMBERS: Final = re.compile(r"\d[\d.,]*")
+_NUMBERS: Final = re.compile(r"(?<![\w-])(?<!stand )\d[\d.,\u202f]*")
+"""Figures of a finding. A number in a name, as in `camera-2` or `stand 3`, tells two findings apart."""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -51,11 +52,12 @@ def ask(port: int, answer_s: float = ANSWER_S) -> tuple[bytes, Status]:
 
 
 def is_starting(answer: Status) -> bool:
-    """Whether a line is starting: for START_S, until each camera's ingest and a worker have reported."""
+    """Whether a line is starting: for START_S, until every ingest, a worker and the strip have reported."""
     line = answer.line
     if line is None:
         return True
     incomplete = line.worker.starts == 0 or any(camera.begins == 0 for camera in line.cameras.values())
+    incomplete |= line.has_strip and (line.strip is None or line.strip.source_answers is False)
     return incomplete and time.time() - line.started_s < START_S
 
 

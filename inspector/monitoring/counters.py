@@ -48,7 +48,7 @@ class Meters:
     """Counters since this process started; after a restart they begin at 0, which a reader must expect."""
 
     def __init__(self, recipe: BoundRecipe) -> None:
-        self._rejected = recipe.rejected
+        self.rejected = recipe.rejected
         self.frames: Counter[tuple[str, Decision, str]] = Counter()
         """By camera, decision, and defect class or code."""
         self.verdicts: Counter[str] = Counter()
@@ -63,6 +63,8 @@ class Meters:
         """Frames queued in the worker at its last message."""
         self.engine = ""
         """Engine of the newest result."""
+        self.scores: dict[str, tuple[float, int]] = {}
+        """By camera: sum and number of the defects' scores since the reader took them."""
         self._workers: dict[int, None] = {}
         """By start time, newest last."""
 
@@ -72,12 +74,16 @@ class Meters:
         decision = verdict.decision
         reason = ""
         if decision is Decision.REJECT:
-            defect = to_blame(verdict, self._rejected)
+            defect = to_blame(verdict, self.rejected)
             reason = OTHER if defect is None else defect.name
         elif decision is Decision.UNINSPECTED:
             reason = verdict.codes[0]
         self.frames[verdict.camera, decision, reason] += 1
         self.verdicts[verdict.camera] += 1
+        if verdict.defects:
+            total, count = self.scores.get(verdict.camera, (0.0, 0))
+            total += sum(defect.score for defect in verdict.defects)
+            self.scores[verdict.camera] = (total, count + len(verdict.defects))
         if verdict.stage_ms:
             for stage, time_ms in verdict.stage_ms.items():
                 self.stages[stage].add(time_ms)

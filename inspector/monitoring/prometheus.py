@@ -15,6 +15,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from inspector.monitoring.state import GateState, HistogramState, LineState, findings
+from inspector.monitoring.strip import STRIP_S, StripState
+from inspector.values import PICTURE_BLOCK, Motion
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -47,8 +49,11 @@ class _LineCollector(Collector):
         yield from _stages(self._state)
         yield from _worker(self._state)
         yield from _sinks(self._state)
+        yield from _drift(self._state)
         if self._state.gate is not None:
             yield from _gate(self._state.gate)
+        if self._state.has_strip:
+            yield from _strip(self._state.strip, self._now_ns)
 
 
 def _identity(state: LineState) -> Iterator[Metric]:
@@ -100,7 +105,7 @@ def _readings(state: LineState) -> Iterator[Metric]:
         for what, value in camera.readings.items():
             if what == "temperature_celsius":
                 temperature.add_metric([name], value)
-            else:
+            elif not what.startswith(PICTURE_BLOCK):
                 stream.add_metric([name, what], value)
     yield from (temperature, stream)
 
@@ -153,6 +158,25 @@ def _sinks(state: LineState) -> Iterator[Metric]:
     yield records
 
 
+def _drift(state: LineState) -> Iterator[Metric]:
+    labels = ["camera", "figure"]
+    change = GaugeMetricFamily(
+        "inspector_drift_ratio", "Change against the commissioning window: 0.1 is 10 % more", labels=labels
+    )
+    limit = GaugeMetricFamily("inspector_drift_limit_ratio", "Largest change without an alarm", labels=labels)
+    alarm = GaugeMetricFamily("inspector_drift_alarm", "1 while a figure has drifted", labels=labels)
+    learned = GaugeMetricFamily("inspector_drift_learned_ratio", "Share of the window that is over", labels=labels)
+    for each in state.drift:
+        names = [each.camera, each.figure]
+        alarm.add_metric(names, float(each.alarming))
+        learned.add_metric(names, each.learned)
+        if each.change is not None:
+            change.add_metric(names, each.change)
+        if each.limit is not None:
+            limit.add_metric(names, each.limit)
+    yield from (change, limit, alarm, learned)
+
+
 def _gate(gate: GateState) -> Iterator[Metric]:
     yield _gauge("gate_taking", "1 while the gate takes verdicts", float(gate.taking))
     faults = GaugeMetricFamily("inspector_gate_fault", "1 while this fault is set at the gate", labels=["fault"])
@@ -175,6 +199,40 @@ def _gate(gate: GateState) -> Iterator[Metric]:
     )
     waits.add_metric([], *_classes(gate.waits, 1000.0))
     yield waits
+
+
+def _strip(strip: StripState | None, now_ns: int) -> Iterator[Metric]:
+    fresh = strip is not None and (now_ns - strip.taken_ns) / 1e9 <= STRIP_S
+    yield _gauge("strip_up", "1 while the strip process reports", float(fresh))
+    if strip is None:
+        return
+    yield _gauge(
+        "strip_report_age_seconds", "Since the strip process has reported", (now_ns - strip.taken_ns) / 1e9
+    )
+    yield _gauge("strip_position_metres", "Where the strip is", strip.position_mm / 1000)
+    if strip.speed_mm_s is not None:
+        yield _gauge("strip_speed_metres_per_second", "Negative in reverse travel", strip.speed_mm_s / 1000)
+    motions = GaugeMetricFamily("inspector_strip_motion", "1 for what the strip does", labels=["motion"])
+    for motion in Motion:
+        motions.add_metric([motion.value], float(strip.motion == motion.value))
+    yield motions
+    if strip.source_answers is not None:
+        yield _gauge("strip_source_answers", "1 while the position source answers", float(strip.source_answers))
+    if strip.source_age_s is not None:
+        yield _gauge(
+            "strip_source_age_seconds", "Age of the newest reading at the last report", strip.source_age_s
+        )
+    yield InfoMetricFamily(
+        "inspector_strip_coil",
+        "The coil on the line and its plan",
+        value={"coil": strip.coil or "", "plan": strip.plan},
+    )
+    if strip.coil_mm is not None:
+        yield _gauge("strip_coil_metres", "Way from the coil's head", strip.coil_mm / 1000)
+    yield _gauge("strip_roll_marks", "Roll-mark alarms that stand", len(strip.roll_marks))
+    if strip.level2 is not None:
+        yield _gauge("level2_connected", "1 while Level 2 is connected", float(strip.level2_connected))
+        yield _gauge("level2_results_waiting", "Results that Level 2 does not have", strip.results_waiting)
 
 
 def _gauge(name: str, what: str, value: float) -> Metric:

@@ -4,7 +4,9 @@ from typing import Final
 
 import msgspec
 
+from inspector.monitoring.strip import StripState, strip_findings
 from inspector.numbers import thousands
+from inspector.values import PICTURE_FIGURES
 
 STALE_S: Final = 3.0
 """Age from which a snapshot means that decide hangs, seconds; decide takes five a second."""
@@ -127,9 +129,23 @@ class SinkState(msgspec.Struct, frozen=True):
     pictures_skipped: int
     verdicts_lost: int
     log_unsafe: bool
-    """A kill of decide would cost verdicts that are given already."""
+    """Whether killing decide now would lose verdicts that were already given."""
     records_waiting: int
     records_lost: int
+
+
+class DriftState(msgspec.Struct, frozen=True):
+    """One figure of a camera against its commissioning window."""
+
+    camera: str
+    figure: str
+    alarming: bool
+    change: float | None
+    """Of the newest blocks: 0.1 is 10 % more than in the window; None while it is learned."""
+    limit: float | None
+    """Largest change without an alarm; None while it is learned."""
+    learned: float
+    """Share of the window that is over."""
 
 
 class LineState(msgspec.Struct, frozen=True):
@@ -159,6 +175,11 @@ class LineState(msgspec.Struct, frozen=True):
     """Sender → its recipe, for processes whose recipe differs from this line's."""
     sinks: SinkState
     gate: GateState | None
+    drift: tuple[DriftState, ...] = ()
+    has_strip: bool = False
+    """Whether the line has a strip process."""
+    strip: StripState | None = None
+    """What that process said last; None before it has said anything."""
 
 
 def findings(state: LineState | None, now_ns: int) -> list[str]:
@@ -183,6 +204,9 @@ def findings(state: LineState | None, now_ns: int) -> list[str]:
     ]
     if state.gate is not None:
         found += _gate_findings(state.gate)
+    found += [_drift_finding(each) for each in state.drift if each.alarming]
+    if state.has_strip:
+        found += strip_findings(state.strip, now_ns)
     if state.sinks.log_unsafe:
         found.append(
             f"log: verdicts reach the disk only: free some space at {state.out} and in the links folder; the gate "
@@ -215,9 +239,21 @@ def _camera_findings(name: str, camera: CameraState) -> list[str]:
         found.append(
             f"camera {name}: gives {camera.measured_per_second or 0:.1f} frames/s, its config says "
             f"{camera.stated_per_second:g}; {thousands(camera.frames_missing)} missing so far: strip positions "
-            "are wrong; set frames_per_second, or see to the camera and its network"
+            "are wrong; set frames_per_second, or check the camera and its network"
         )
     return found
+
+
+def _drift_finding(drift: DriftState) -> str:
+    """What has drifted, and where to look."""
+    change, limit = drift.change or 0.0, drift.limit or 0.0
+    way = "above" if change > 0 else "below"
+    picture = drift.figure in PICTURE_FIGURES
+    advice = "check lamp, lens and exposure" if picture else "look at the newest rejects; is it other steel?"
+    return (
+        f"camera {drift.camera}: {drift.figure} is {abs(change):.1%} {way} its commissioning window (limit "
+        f"{limit:.1%}): {advice}"
+    )
 
 
 def _worker_findings(worker: WorkerState, deadline_ms: float) -> list[str]:
@@ -233,7 +269,7 @@ def _worker_findings(worker: WorkerState, deadline_ms: float) -> list[str]:
 
 def _gate_findings(gate: GateState) -> list[str]:
     if not gate.taking:
-        return [f"gate: takes no verdicts, {thousands(gate.missed)} missed: see to the PLC and its network"]
+        return [f"gate: takes no verdicts, {thousands(gate.missed)} missed: check the PLC and its network"]
     if _too_many(gate.newest_late, gate.newest):
         late = f"{gate.newest_late} of the newest {gate.newest} verdicts were late or missed"
         return [f"gate: {late}, so the PLC rejects the steel: see the stages' times below, or raise late_ms"]

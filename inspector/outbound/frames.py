@@ -137,7 +137,7 @@ class Frames:
         return steps
 
     def _go_on(self) -> bool:
-        """At the end of what is there: whether there is more to read, here or in a later file."""
+        """Whether there is more to read, in this file or in a later one, which is then opened."""
         if self._file is None:
             return False
         place, folder = self._place, self._out / self._place.run

@@ -12,7 +12,7 @@ from inspector.outbound.stream import Stream
 
 
 def open_health(config: LoadedConfig, folder: Path, stack: ExitStack) -> Health | None:
-    """Begin to ask decide for the line's health; None for a line without a [health] table. Raises OSError."""
+    """Start to ask decide for the line's health; None for a line without a [health] table. Raises OSError."""
     if config.line.health is None:
         return None
     health = Health(folder, config.line.health.port)
@@ -22,11 +22,11 @@ def open_health(config: LoadedConfig, folder: Path, stack: ExitStack) -> Health 
 
 
 def open_feed(config: LoadedConfig, folder: Path, stack: ExitStack, health: Health | None) -> Feed:
-    """Open what the line tells, with the position in `folder`; `stack` closes it. Raises InputError, OSError."""
+    """Open all streams of the line, which `stack` closes; `folder` has the cursor. Raises InputError, OSError."""
     frames = Frames(config.line.sinks.out)
     stack.callback(frames.close)
     streams: list[Stream] = [] if health is None else [health]
     if config.line.strip is not None:
         streams.append(Coils(config.line.strip.folder))
-    # The frames last: a long way to catch up does not hold back the others.
+    # Frames come last: a long backlog of theirs must not delay the others.
     return Feed(folder, [*streams, frames])

@@ -86,7 +86,7 @@ def read_rules(
 
 
 def _judging(config: LoadedConfig, recipes: Container[str]) -> LoadedRecipe:
-    """The plan that gave the verdicts, if one of the config's did; else its default. Raises ConfigError."""
+    """Return the config's plan that gave the verdicts; the default if none did. Raises ConfigError."""
     if not config.line.plans:
         return load_recipe(config.line.recipe)
     plans = config.plans()

@@ -23,12 +23,12 @@ COILS_TOLD: Final = 12
 
 
 SPAN_SLACK_NS: Final = 60_000_000_000
-"""A coil's frames are captured at most this long before its start was said, and after its end."""
+"""Longest time between a coil's reported start or end and the capture of its frames before or after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CoilSpan:
-    """A coil's place on the strip, and its time."""
+    """A coil's stretch of strip, and its time."""
 
     start_mm: float
     end_mm: float
@@ -36,7 +36,7 @@ class CoilSpan:
     ended_ns: int
 
     def holds(self, verdict: Verdict) -> bool:
-        """Whether the frame's first row is on the coil."""
+        """Return whether the frame's first row is on the coil."""
         in_time = self.started_ns - SPAN_SLACK_NS <= verdict.captured_ns <= self.ended_ns + SPAN_SLACK_NS
         return in_time and self.start_mm <= verdict.position_mm < self.end_mm
 
@@ -51,7 +51,7 @@ class Selection:
     since_ns: int | None = None
     """Start of `last`."""
     span: CoilSpan | None = None
-    """Where `coil` lies, if its result is on record: then its frames are found by their place, not their label."""
+    """Stretch of `coil` if its result is on record: its frames are then found by position, not by label."""
     coils_met: set[str] = field(default_factory=set)
     newest_ns: int = 0
 

@@ -1,1 +1,1 @@
-"""What every process needs: readiness, stop requests, sends that end, one process a place."""
+"""What every process needs: readiness messages, stop requests, sending with an end, a lock per place."""

@@ -21,16 +21,16 @@ SESSION_S: Final = 12 * 3600
 
 SHORTEST_PASSWORD: Final = 10
 LONGEST_PASSWORD: Final = 200
-"""Characters. Hashing a password of any length would be a way to hold the page up."""
+"""Characters. Without a limit, hashing long passwords could block the page."""
 
 LONGEST_NAME: Final = 60
 
 _REFRESH_S: Final = 60
-"""How often the use of a session is written down, seconds."""
+"""How often the use of a session is stored, seconds."""
 
 
 class Role(StrEnum):
-    """What an account may do; each role may do what those before it may."""
+    """What an account may do; each role includes those before it."""
 
     VIEWER = "viewer"
     """See everything."""
@@ -48,7 +48,7 @@ class Role(StrEnum):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Who asks."""
+    """The account behind a request."""
 
     name: str
     role: Role
@@ -60,12 +60,12 @@ class Accounts:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._hasher = PasswordHasher()
-        # One at a time: each takes 64 MiB and the CPU time of some frames.
+        # One hash at a time: each takes 64 MiB and the CPU time of several frames.
         self._hashing = threading.Lock()
         self._nobody = self._hasher.hash(secrets.token_urlsafe())
 
     def exist(self) -> bool:
-        """Whether there is any account."""
+        """Return whether any account exists."""
         with self._store.reading() as connection:
             return connection.execute("SELECT 1 FROM accounts LIMIT 1").fetchone() is not None
 
@@ -83,7 +83,7 @@ class Accounts:
             hashed = self._hasher.hash(password)
         with self._store.changing() as connection:
             if connection.execute("SELECT 1 FROM accounts WHERE name = ?", (name,)).fetchone():
-                raise InputError(f"{name}: there is such an account: remove it first")
+                raise InputError(f"{name}: the account exists: remove it first")
             connection.execute(
                 "INSERT INTO accounts VALUES (?, ?, ?, ?)", (name, role.value, hashed, time.time_ns())
             )
@@ -170,7 +170,7 @@ class Attempts:
         self._lock = threading.Lock()
 
     def wait_s(self, *keys: str) -> float:
-        """Return how long these must wait before the next try; 0 if they need not."""
+        """Return how long this name and address must wait before the next try; 0 for no wait."""
         now_s = time.monotonic()
         with self._lock:
             waits = [0.0]

@@ -1,4 +1,4 @@
-"""Alarms: the line's findings, from when to when, and who acknowledged them; and the events that people note."""
+"""Alarms: the line's findings with begin, end and acknowledgement; and events that people note."""
 
 import sqlite3
 import time
@@ -37,7 +37,7 @@ class Alarms:
                     "UPDATE alarms SET ended_ns = ? WHERE key = ? AND ended_ns IS NULL", (at_ns, key)
                 )
             for key in now.keys() - self._open.keys():
-                # An alarm that comes and goes is one, until somebody acknowledges it.
+                # An alarm that comes and goes stays the same alarm until it is acknowledged.
                 again = connection.execute(
                     "UPDATE alarms SET ended_ns = NULL, text = ? WHERE key = ? AND acknowledged_ns IS NULL",
                     (now[key], key),
@@ -50,7 +50,7 @@ class Alarms:
 
 
 def shown_alarms(store: Store) -> list[dict[str, Any]]:
-    """Return the alarms that stand, and those that ended without being acknowledged, newest first."""
+    """Return active alarms, and ended ones that nobody acknowledged, newest first."""
     with store.reading() as connection:
         return rows(
             connection.execute(
@@ -69,7 +69,7 @@ def past_alarms(store: Store, count: int) -> list[dict[str, Any]]:
 
 
 def acknowledge(store: Store, alarm: int, who: str, why: str) -> None:
-    """Acknowledge one alarm. Raises InputError for an unknown one, or one that somebody acknowledged before."""
+    """Acknowledge an alarm. Raises InputError if it is unknown or already acknowledged."""
     with store.changing() as connection:
         row = connection.execute("SELECT text, acknowledged_by FROM alarms WHERE id = ?", (alarm,)).fetchone()
         if row is None:

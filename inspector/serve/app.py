@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse
 from starlette.middleware.gzip import GZipMiddleware
 
 from inspector import __version__
-from inspector.serve import problems, routes_line, routes_results, routes_review, routes_session
+from inspector.serve import problems, routes_line, routes_plans, routes_results, routes_review, routes_session
 from inspector.serve.page import Page
 from inspector.serve.problems import Problem
 from inspector.serve.security import Guard
@@ -44,18 +44,19 @@ def make_app(page: Page) -> FastAPI:
         docs_url=None,  # would load scripts from a server
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        responses=problems.RESPONSES,
     )
     app.state.page, app.state.accounts = page, page.accounts
     problems.install(app)
-    for routes in (routes_session, routes_line, routes_results, routes_review):
+    for routes in (routes_session, routes_line, routes_results, routes_plans, routes_review):
         app.include_router(routes.router)
 
     @app.get("/{path:path}", include_in_schema=False)
     def static(path: str, request: Request) -> FileResponse:
         name = FILES.get(path)
         if name is None:
-            raise Problem(HTTPStatus.NOT_FOUND, f"{request.url.path}: there is no such page")
-        # The browser asks each time whether its copy is still right: an update must show at once.
+            raise Problem(HTTPStatus.NOT_FOUND, f"{request.url.path}: no such page")
+        # The browser revalidates its copy each time, so that an update shows immediately.
         return FileResponse(STATIC / name, headers={"Cache-Control": "no-cache"})
 
     app.add_middleware(GZipMiddleware, minimum_size=2_000, compresslevel=4)

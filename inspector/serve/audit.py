@@ -8,7 +8,7 @@ from inspector.serve.store import Store, rows
 
 
 def note(connection: sqlite3.Connection, who: str, what: str, subject: str, detail: str) -> None:
-    """Write down a change in the transaction that makes it."""
+    """Store a change, in the transaction that makes it."""
     connection.execute(
         "INSERT INTO audit (at_ns, who, what, subject, detail) VALUES (?, ?, ?, ?, ?)",
         (time.time_ns(), who, what, subject, detail),

@@ -21,13 +21,13 @@ QUEUED_TICKS: Final = 25
 """Messages that wait for a slow page, five seconds; then it gets the whole state again."""
 
 ALARM_TICKS: Final = 5
-"""The alarms are read again every so many messages: once a second."""
+"""Number of messages between two reads of the alarms: once a second."""
 
 MOST_PAGES: Final = 50
-"""Pages open at once."""
+"""Most open pages."""
 
 SEND_S: Final = 10.0
-"""How long one message may take to leave, seconds; then the page is gone."""
+"""Longest time to send a message, seconds; after it the page counts as gone."""
 
 log = structlog.get_logger()
 
@@ -102,7 +102,7 @@ class Hub:
         }
 
     def _begin(self, page: _Page) -> None:
-        """Queue the message that a page begins with; the others get the news that it contains."""
+        """Queue a new page's first message; the other pages get the news that it contains."""
         news, history = self._watch.live.news_and_history()
         self._pages.discard(page)
         self._tell(news)

@@ -1,4 +1,4 @@
-"""What the live page shows: the strip's last stretch, the newest frames and the newest rejects."""
+"""Content of the live page: the strip's last stretch, the newest frames and the newest rejects."""
 
 import threading
 import time
@@ -45,7 +45,7 @@ class LiveFrame(msgspec.Struct, frozen=True):
 
 
 class _Camera:
-    """What is known of one camera."""
+    """State of one camera."""
 
     def __init__(self) -> None:
         self.stretches: deque[list[Any]] = deque(maxlen=MOST_STRETCHES)
@@ -62,7 +62,7 @@ class _Camera:
         return (to_mm - from_mm) / ((to_ns - from_ns) / 1e9) if to_ns > from_ns else None
 
     def place(self, verdict: Verdict) -> None:
-        """Note where the strip is."""
+        """Note the strip's position."""
         if verdict.ingest_epoch != self.ingest_epoch or (self.places and verdict.position_mm < self.places[-1][1]):
             self.ingest_epoch = verdict.ingest_epoch
             self.places.clear()
@@ -92,7 +92,7 @@ class Live:
         """When the last message came, monotonic clock."""
 
     def take(self, seen: Seen) -> None:
-        """Take one message of the view."""
+        """Apply a message of the view."""
         now_s = time.monotonic()
         self.heard_s = now_s
         verdict = seen.verdict

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field
 
 from inspector import __version__
 from inspector.config.line import LoadedConfig
-from inspector.core.rules import BoundRecipe
+from inspector.config.strip import StripSettings
+from inspector.core.rules import BoundRecipe, EngineClasses
 from inspector.engine.manifest import Manifest
 from inspector.render.colours import kind_colour, kind_dashes, kind_shape
 from inspector.serve.accounts import Accounts, Attempts
@@ -41,6 +42,7 @@ class Page:
 
     config: LoadedConfig
     manifest: Manifest
+    classes: EngineClasses
     recipe: BoundRecipe
     store: Store
     accounts: Accounts
@@ -64,6 +66,7 @@ class Page:
             "records": self.config.line.records.enabled,
             "view_frames_per_second": self.config.line.view.frames_per_second,
             "gate": self.config.line.gate is not None,
+            "places": self._places(),
             "classes": [
                 {
                     "kind": kind,
@@ -78,6 +81,20 @@ class Page:
                 for kind, name in enumerate(recipe.names)
                 if kind
             ],
+        }
+
+    def _places(self) -> dict[str, dict[str, Any]]:
+        """Return where each camera looks at the strip."""
+        strip = self.config.line.strip or StripSettings()
+        return {
+            name: {
+                "from_mm": place.offset_across_mm,
+                "width_mm": self.manifest.width * (place.mm_per_px_across or self.recipe.mm_per_px_across),
+                "mirrored": place.mirrored,
+                "side": place.side,
+            }
+            for name in self.config.line.cameras
+            for place in (strip.camera(name),)
         }
 
 

@@ -1,12 +1,13 @@
 """Errors of the page as RFC 9457 problems: what happened and what to do, as JSON."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from inspector.errors import InputError, InspectorError
@@ -15,8 +16,29 @@ from inspector.serve.store import UnknownError
 log = structlog.get_logger()
 
 
+class ProblemDetails(BaseModel):
+    """A problem as in RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    """What happened, and what to do."""
+    errors: list[dict[str, str]] = []
+    """For each wrong field `where` and `what`."""
+
+
+_CONTENT: Final = {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
+
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    each: {"description": "The request is refused: see `detail`", "content": _CONTENT}
+    for each in (400, 401, 403, 404, 405, 409, 413, 415, 421, 422, 429, 503)
+}
+"""What every route may answer, for the OpenAPI description."""
+
+
 class Problem(Exception):  # noqa: N818  # RFC 9457 calls it so
-    """A request that is refused."""
+    """A refused request."""
 
     def __init__(self, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)

@@ -1,17 +1,19 @@
-"""Reads the records for the page. Nothing here can write: the connection is read-only."""
+"""Reads the records for the page, over a read-only connection."""
 
 import sqlite3
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, create_engine, event, text
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from inspector.errors import WorkError
+from inspector.serve.coil_cards import card_of, read_cards, roll_mark_places
+from inspector.serve.coil_summaries import NO_RUN, Wanted, of_coil, strip_defects, summaries, without_frames
 from inspector.serve.segments import join_segments
 from inspector.serve.store import UnknownError
 from inspector.sinks.records.database import BUSY_S, CONNECT_S, parse_url, reason, shown
@@ -21,7 +23,7 @@ STATEMENT_S: Final = 10
 """Time-out of a statement on PostgreSQL, seconds."""
 
 MOST_SCANNED: Final = 2_000
-"""Coils looked at for one search."""
+"""Most coils examined for one search."""
 
 MOST_FRAMES: Final = 1_000_000
 """Frames of one coil that a map shows."""
@@ -45,19 +47,6 @@ WHERE newest IS NOT NULL
 ORDER BY newest DESC
 """
 
-_SUMMARY: Final = """
-SELECT run_id, camera, decision, COUNT(*) AS frames, MIN(captured_ns) AS from_ns, MAX(captured_ns) AS to_ns,
-  MIN(position_mm) AS from_mm, MAX(position_mm) AS to_mm FROM verdicts WHERE {coil}
-GROUP BY run_id, camera, decision
-"""
-
-_KINDS: Final = """
-SELECT defects.run_id, defects.kind, MIN(defects.name) AS name, COUNT(*) AS parts, SUM(area_mm2) AS area_mm2
-FROM verdicts JOIN defects ON defects.run_id = verdicts.run_id AND defects.camera = verdicts.camera
-  AND defects.frame_id = verdicts.frame_id AND defects.ingest_epoch = verdicts.ingest_epoch
-WHERE {coil} AND verdicts.defects > 0 GROUP BY defects.run_id, defects.kind, defects.name
-"""
-
 _FRAMES: Final = """
 SELECT camera, position_mm, decision, ingest_epoch FROM verdicts
 WHERE {coil} AND run_id = :run ORDER BY camera, captured_ns, frame_id LIMIT :most
@@ -72,10 +61,6 @@ WHERE {coil} AND verdicts.run_id = :run AND verdicts.defects > 0 LIMIT :most
 """
 
 
-def _of(query: str, coil: str | None) -> str:
-    return query.format(coil="verdicts.coil IS NULL" if coil is None else "verdicts.coil = :coil")
-
-
 class Results:
     """The records of one database."""
 
@@ -86,7 +71,7 @@ class Results:
         self._file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
         if self._file is not None:
             self._engine = create_engine("sqlite://", creator=self._open, poolclass=NullPool)
-            # The driver itself would begin no transaction for a read, and so take no snapshot.
+            # For a read, the driver itself would begin no transaction and so take no snapshot.
             event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
         else:
             self._engine = create_engine(parsed, connect_args=_SERVER_OPTIONS, poolclass=NullPool)
@@ -120,21 +105,35 @@ class Results:
         except DBAPIError as error:
             raise WorkError(f"{self.shown}: {reason(error)}") from None
 
-    def coils(self, *, search: str, kind: str, from_ns: int, to_ns: int, count: int) -> list[dict[str, Any]]:
-        """Return the newest coils that match, newest first."""
-        wanted = search.casefold()
+    def coils(
+        self, *, search: str, kind: str, verdict: str, from_ns: int, to_ns: int, count: int
+    ) -> list[dict[str, Any]]:
+        """Return the newest coils that match, newest first: also those whose frames are not recorded any more."""
+        wanted = Wanted(search.casefold(), kind, verdict, from_ns, to_ns)
         with self.reading() as connection:
             found: list[dict[str, Any]] = []
-            for row in connection.execute(text(_COILS)).fetchmany(MOST_SCANNED):
-                coil, newest = row
-                if wanted and wanted not in (coil or "").casefold():
+            cards = read_cards(connection)
+            recorded: set[int] = set()
+            for coil, newest in connection.execute(text(_COILS)).fetchmany(MOST_SCANNED):
+                own = cards.get(coil, [])
+                if not wanted.names(coil, own):
                     continue
                 for summary in self._summary(connection, coil, newest):
-                    in_time = summary["to_ns"] >= from_ns and summary["from_ns"] <= to_ns
-                    if in_time and (not kind or kind in (each["name"] for each in summary["kinds"])):
-                        found.append(summary)
+                    card = card_of(own, summary["from_ns"], summary["to_ns"])
+                    if card is not None:
+                        recorded.add(id(card))
+                    if wanted.fits(summary | {"card": card}):
+                        found.append(summary | {"card": card})
                 if len(found) >= count:
                     break
+        oldest_ns = min((each["to_ns"] for each in found), default=0) if len(found) >= count else 0
+        found += [
+            each
+            for each in (
+                without_frames(card) for own in cards.values() for card in own if id(card) not in recorded
+            )
+            if each["to_ns"] >= oldest_ns and wanted.names(each["coil"], [each["card"]]) and wanted.fits(each)
+        ]
         return sorted(found, key=lambda each: -each["to_ns"])[:count]
 
     def _summary(self, connection: Connection, coil: str | None, newest: int) -> list[dict[str, Any]]:
@@ -143,21 +142,32 @@ class Results:
         if key not in self._summaries:
             if len(self._summaries) > 2 * MOST_SCANNED:
                 self._summaries.clear()
-            self._summaries[key] = _summaries(connection, coil)
+            self._summaries[key] = summaries(connection, coil)
         return self._summaries[key]
 
-    def coil(self, coil: str | None, run: int) -> dict[str, Any]:
-        """Return a coil's summary, the stretches of its map, and its defects, the most severe first."""
+    def coil(self, coil: str | None, run: int, strip: Path | None = None) -> dict[str, Any]:
+        """Return a coil's summary, the stretches of its map, and its defects, the most severe first.
+
+        `strip` is the folder in which the coils' results lie.
+        """
         with self.reading() as connection:
-            summary = next((each for each in _summaries(connection, coil) if each["run"] == run), None)
+            cards = [] if coil is None else read_cards(connection, coil).get(coil, [])
+            if run == NO_RUN and cards:
+                return without_frames(cards[0]) | {
+                    "segments": [], "defects": [], "roll_marks": roll_mark_places(strip, cards[0])
+                }  # fmt: skip
+            summary = next((each for each in summaries(connection, coil) if each["run"] == run), None)
             if summary is None:
                 raise UnknownError(f"coil {coil}: not in the records")
             values = {"coil": coil, "run": run}
-            frames = connection.execute(text(_of(_FRAMES, coil)), values | {"most": MOST_FRAMES})
+            frames = connection.execute(text(of_coil(_FRAMES, coil)), values | {"most": MOST_FRAMES})
             segments = join_segments(frames, _DECISIONS)
-            parts = connection.execute(text(_of(_PARTS, coil)), values | {"most": MOST_DEFECTS})
-            defects = _strip_defects(parts.mappings())
-        return summary | {"segments": segments, "defects": defects}
+            parts = connection.execute(text(of_coil(_PARTS, coil)), values | {"most": MOST_DEFECTS})
+            defects = strip_defects(parts.mappings())
+        card = card_of(cards, summary["from_ns"], summary["to_ns"])
+        return summary | {
+            "card": card, "segments": segments, "defects": defects, "roll_marks": roll_mark_places(strip, card)
+        }  # fmt: skip
 
     def folder(self, run: int) -> Path:
         """Return the folder of a run's results on this PC. Raises UnknownError."""
@@ -202,62 +212,3 @@ def _settled(uri: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _summaries(connection: Connection, coil: str | None) -> list[dict[str, Any]]:
-    runs: dict[int, dict[str, Any]] = {}
-    for row in connection.execute(text(_of(_SUMMARY, coil)), {"coil": coil}).mappings():
-        run = runs.setdefault(
-            row["run_id"],
-            {
-                "coil": coil, "run": row["run_id"], "accept": 0, "reject": 0, "uninspected": 0, "cameras": [],
-                "from_ns": row["from_ns"], "to_ns": row["to_ns"], "from_mm": row["from_mm"], "to_mm": row["to_mm"],
-                "kinds": [],
-            },
-        )  # fmt: skip
-        run[row["decision"]] += row["frames"]
-        run["cameras"] = sorted({*run["cameras"], row["camera"]})
-        for name, choose in (("from_ns", min), ("to_ns", max), ("from_mm", min), ("to_mm", max)):
-            run[name] = choose(run[name], row[name])
-    for row in connection.execute(text(_of(_KINDS, coil)), {"coil": coil}).mappings():
-        if row["run_id"] in runs:
-            runs[row["run_id"]]["kinds"].append(
-                {"kind": row["kind"], "name": row["name"], "parts": row["parts"], "area_mm2": row["area_mm2"]}
-            )
-    for run in runs.values():
-        run["from_ms"], run["to_ms"] = run["from_ns"] // 1_000_000, run["to_ns"] // 1_000_000
-        run["kinds"].sort(key=lambda each: -each["area_mm2"])
-    return list(runs.values())
-
-
-def _strip_defects(parts: Iterable[RowMapping]) -> list[dict[str, Any]]:
-    """Put the parts of each defect together; its picture is that of its largest part."""
-    whole: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for part in parts:
-        key = (part["camera"], part["defect_id"], part["began_ns"])
-        area = part["area_mm2"]
-        defect = whole.setdefault(
-            key,
-            {
-                "camera": part["camera"], "kind": part["kind"], "name": part["name"], "area_mm2": 0.0,
-                "frames": 0, "rejected": False, "across_mm": 0.0, "along_mm": 0.0, "score": 0.0, "largest": -1.0,
-            },
-        )  # fmt: skip
-        defect["area_mm2"] += area
-        defect["frames"] += 1
-        defect["rejected"] |= part["decision"] == "reject"
-        for name in ("across_mm", "along_mm", "score"):
-            defect[name] += part[name] * area
-        if area > defect["largest"]:
-            defect |= {
-                "largest": area, "frame": part["frame_id"], "epoch": str(part["ingest_epoch"]), "n": part["n"],
-                "captured_ms": part["captured_ns"] // 1_000_000,
-                "box": [part["x_px"], part["y_px"], part["width_px"], part["height_px"]],
-            }  # fmt: skip
-            whole[key] = defect
-    for defect in whole.values():
-        for name in ("across_mm", "along_mm", "score"):
-            defect[name] = round(defect[name] / max(defect["area_mm2"], 1e-9), 3)
-        del defect["largest"]
-        defect["area_mm2"] = round(defect["area_mm2"], 1)
-    return sorted(whole.values(), key=lambda each: (not each["rejected"], -each["area_mm2"]))

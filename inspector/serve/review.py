@@ -1,4 +1,4 @@
-"""Reviews: what people say of the kept frames. Each answer is a decision and a mask, the truth for training."""
+"""Reviews: people's answers about the kept frames. An answer is a decision and a mask, the truth for training."""
 
 import json
 import time
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import cv2
-import msgspec
 import numpy as np
 
 from inspector.errors import InputError
@@ -19,7 +18,7 @@ Answer = Literal["accept", "reject", "kind", "redraw"]
 """accept: sound steel, nothing to mark. reject: the line's mask is right. kind: the same places are of another
 kind. redraw: the mask was drawn."""
 
-_SAMPLE: Final = (
+SAMPLE_COLUMNS: Final = (
     "samples.id, source, camera, frame_id, captured_ns / 1000000 AS captured_ms, position_mm, coil, "
     "samples.decision AS decision, reasons, defects, classes, recipe, engine, width, height"
 )
@@ -31,13 +30,13 @@ def waiting(store: Store, count: int) -> dict[str, Any]:
     with store.reading() as connection:
         found = rows(
             connection.execute(
-                f"SELECT {_SAMPLE} FROM samples WHERE NOT EXISTS (SELECT 1 FROM reviews "  # noqa: S608
+                f"SELECT {SAMPLE_COLUMNS} FROM samples WHERE NOT EXISTS (SELECT 1 FROM reviews "  # noqa: S608
                 f"WHERE sample_id = samples.id AND undone_ns IS NULL) {_ORDER} LIMIT ?",
                 (count,),
             )
         )
         done = connection.execute("SELECT COUNT(*) FROM reviews WHERE undone_ns IS NULL").fetchone()[0]
-    return {"frames": [_values(each) for each in found], "reviewed": done}
+    return {"frames": [sample_values(each) for each in found], "reviewed": done}
 
 
 def reviewed(store: Store, count: int) -> list[dict[str, Any]]:
@@ -53,7 +52,8 @@ def reviewed(store: Store, count: int) -> list[dict[str, Any]]:
         )
 
 
-def _values(row: dict[str, Any]) -> dict[str, Any]:
+def sample_values(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a sample's row with its JSON columns decoded."""
     return row | {name: json.loads(row[name]) for name in ("reasons", "defects", "classes")}
 
 
@@ -92,7 +92,7 @@ def mask_of(runs: list[tuple[int, int, int]], height: int, width: int, kinds: in
 def answer(
     store: Store, sample: int, given: Answer, runs: list[tuple[int, int, int]] | None, who: str, why: str
 ) -> int:
-    """Write down a review; returns its number. Raises InputError if the frame is unknown or reviewed already."""
+    """Store a review; returns its number. Raises InputError if the frame is unknown or already reviewed."""
     with store.changing() as connection:
         row = connection.execute("SELECT * FROM samples WHERE id = ?", (sample,)).fetchone()
         if row is None:
@@ -132,7 +132,7 @@ def _truth(store: Store, row: dict[str, Any], given: Answer, runs: list[tuple[in
 
 
 def undo(store: Store, review: int, who: str) -> int:
-    """Take back one's own review; returns its frame. Raises InputError for another's or an unknown one."""
+    """Undo the account's own review; returns its frame. Raises InputError for another's or an unknown one."""
     with store.changing() as connection:
         row = connection.execute(
             "SELECT sample_id, who FROM reviews WHERE id = ? AND undone_ns IS NULL", (review,)
@@ -144,36 +144,3 @@ def undo(store: Store, review: int, who: str) -> int:
         connection.execute("UPDATE reviews SET undone_ns = ? WHERE id = ?", (time.time_ns(), review))
         note(connection, who, "review undone", str(review), "")
         return int(row["sample_id"])
-
-
-def export(store: Store, out: Path) -> int:
-    """Write all reviews as a data set: images/, masks/, classes.json, and reviews.jsonl; returns how many.
-
-    Raises InputError if `out` is in use, or if the reviews are of engines with different classes.
-    """
-    if out.exists() and any(out.iterdir()):
-        raise InputError(f"{out}: is not empty: give a new folder")
-    with store.reading() as connection:
-        found = rows(
-            connection.execute(
-                f"SELECT {_SAMPLE}, reviews.id AS review, answer, reviews.decision AS truth, mask, who, "  # noqa: S608
-                "at_ns, why FROM reviews JOIN samples ON samples.id = sample_id WHERE undone_ns IS NULL "
-                "ORDER BY reviews.id"
-            )
-        )
-    if not found:
-        raise InputError("no frame was reviewed yet")
-    classes = {row["classes"] for row in found}
-    if len(classes) > 1:
-        raise InputError(f"the reviews are of engines with different classes: {' and '.join(sorted(classes))}")
-    for name in ("images", "masks"):
-        (out / name).mkdir(parents=True, exist_ok=True)
-    (out / "classes.json").write_text(found[0]["classes"], encoding="utf-8")
-    with (out / "reviews.jsonl").open("wb") as file:
-        for row in found:
-            stem = f"{row['camera']}-{row['frame_id']:08d}-{row['id']}"
-            picture = kept_file(store, row["id"], mask=False)
-            (out / "images" / f"{stem}.png").write_bytes(picture.read_bytes())
-            (out / "masks" / f"{stem}.png").write_bytes(row.pop("mask"))
-            file.write(msgspec.json.encode(_values(row) | {"image": f"{stem}.png"}) + b"\n")
-    return len(found)

@@ -20,13 +20,13 @@ Count = Annotated[Whole, Field(le=1000)]
 
 
 class Why(BaseModel):
-    """Why something is done."""
+    """The reason for an action."""
 
     why: Text = ""
 
 
 class Event(BaseModel):
-    """Something that happened at the line."""
+    """An event at the line."""
 
     kind: Literal["note", "roll change", "coil change", "cleaning", "maintenance"]
     text: Text = ""
@@ -51,7 +51,7 @@ def line(request: Request, _: Viewer) -> dict[str, Any]:
 
 @router.get("/state")
 def state(request: Request, _: Viewer) -> dict[str, Any]:
-    """Return the line's state, as `inspector status` says it."""
+    """Return the line's state, as `inspector status` shows it."""
     return of(request).watch.state()
 
 
@@ -85,5 +85,5 @@ def list_events(request: Request, _: Viewer, count: Count = 100) -> list[dict[st
 
 @router.post("/events", status_code=HTTPStatus.CREATED)
 def note_event(event: Event, request: Request, who: Operator) -> dict[str, int]:
-    """Note that something happened."""
+    """Store an event."""
     return {"id": add_event(of(request).store, event.kind, event.text, who.name, event.coil, event.position_mm)}

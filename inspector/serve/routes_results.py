@@ -3,10 +3,9 @@
 import shutil
 import tempfile
 import threading
-import time
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -25,9 +24,7 @@ from inspector.sinks.pictures import picture_name
 router = APIRouter(prefix="/api")
 
 MOST_COILS: Final = 200
-MOST_SCORES: Final = 20_000
 LARGEST_MS: Final = LARGEST // 1_000_000
-LONGEST_HOURS: Final = 24 * 31
 
 _reporting = threading.Lock()
 """One report at a time: a large one takes seconds of CPU."""
@@ -41,20 +38,26 @@ def coils(  # each is a filter of the search
     _: Viewer,
     search: Text = "",
     kind: Text = "",
+    verdict: Literal["", "release", "downgrade", "hold"] = "",
     from_ms: Milliseconds = 0,
     to_ms: Milliseconds = LARGEST_MS,
     count: Annotated[int, Field(ge=1, le=MOST_COILS)] = 50,
 ) -> list[dict[str, Any]]:
     """Return the newest coils that match, newest first."""
     limits = {"from_ns": from_ms * 1_000_000, "to_ns": to_ms * 1_000_000}
-    return of(request).results.coils(search=search, kind=kind, count=count, **limits)
+    return of(request).results.coils(search=search, kind=kind, verdict=verdict, count=count, **limits)
 
 
 @router.get("/coil", response_class=Response, responses={200: {"content": {"application/json": {}}}})
 def coil(request: Request, _: Viewer, run: Whole, coil: Name | None = None) -> Response:
-    """Return a coil's map and defects; without a name, the frames of a run that belong to no coil."""
+    """Return a coil's card, map and defects; without a name, the frames of a run that belong to no coil.
+
+    `run` 0 stands for a coil that has no frame in the records.
+    """
     # Encoded here: FastAPI would look at each of some ten thousand numbers first.
-    found = msgspec.json.encode(of(request).results.coil(coil, run))
+    page = of(request)
+    strip = page.config.line.strip
+    found = msgspec.json.encode(page.results.coil(coil, run, strip.folder if strip else None))
     return Response(found, media_type="application/json")
 
 
@@ -94,14 +97,6 @@ def picture(  # the key of a frame
     if not path.is_file():
         raise Problem(
             HTTPStatus.NOT_FOUND,
-            "there is no such picture on this PC: only rejects have one, and old ones are deleted",
+            "no such picture on this PC: only rejects have one, and old ones are deleted",
         )
     return FileResponse(path, headers={"Cache-Control": "private, max-age=3600"})
-
-
-@router.get("/scores")
-def scores(
-    request: Request, _: Viewer, hours: Annotated[int, Field(ge=1, le=LONGEST_HOURS)] = 8
-) -> list[dict[str, Any]]:
-    """Return kind, score and area of the defects of the last hours, to hold a recipe's limits against."""
-    return of(request).results.scores(time.time_ns() - hours * 3600 * 10**9, MOST_SCORES)

@@ -21,13 +21,13 @@ router = APIRouter(prefix="/api/review")
 Quality = Annotated[Account, Depends(needs(Role.QUALITY))]
 
 MOST_RUNS: Final = 200_000
-"""Runs of a redrawn mask; one that has more is noise."""
+"""Most runs of a redrawn mask; a mask with more is noise."""
 
 Run = tuple[Annotated[int, Field(ge=1, le=255)], Whole, Annotated[int, Field(ge=1, le=2**31)]]
 
 
 class Answer(Why):
-    """What a person says of a frame."""
+    """A person's answer about a frame."""
 
     answer: review.Answer
     mask: Annotated[list[Run], Field(max_length=MOST_RUNS)] | None = None
@@ -71,5 +71,5 @@ def answer(sample: Whole, given: Answer, request: Request, who: Quality) -> dict
 
 @router.delete("/done/{number}")
 def undo(number: Whole, request: Request, who: Quality) -> dict[str, int]:
-    """Take back one's own review."""
+    """Undo the account's own review."""
     return {"sample": review.undo(of(request).store, number, who.name)}

@@ -32,7 +32,7 @@ class NewAccount(Login):
 
 @router.get("/session")
 def session(request: Request) -> dict[str, Any]:
-    """Return who is asking; `login` says whether that needs an answer first."""
+    """Return the account of the request; `login` says whether a login is needed."""
     account = account_of(request)
     if account is None:
         return {"login": True, "name": None, "role": None}

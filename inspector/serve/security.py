@@ -1,4 +1,4 @@
-"""Who may ask: host names, origins, headers, and the account behind a request."""
+"""Access control: host names, origins, headers, and the account behind a request."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -16,7 +16,7 @@ from inspector.serve.problems import Problem, problem
 COOKIE: Final = "inspector_session"
 
 NOBODY: Final = Account("", Role.VIEWER)
-"""Whoever asks on a PC without accounts: may look, and change nothing."""
+"""The account of every request on a PC without accounts: it may look and change nothing."""
 
 CONTENT_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -80,7 +80,7 @@ class Guard:
             length = headers.get("content-length", "0")
             if not length.isdigit() or int(length) > MAX_BODY_BYTES:
                 return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has at most {MAX_BODY_BYTES} bytes"
-            # A form of another site cannot send JSON without being asked first.
+            # A form of another site cannot send JSON without a CORS preflight.
             if headers.get("content-type", "application/json").partition(";")[0] != "application/json":
                 return HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON"
         return None
@@ -95,7 +95,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if message["type"] == "http.request" and taken > MAX_BODY_BYTES:
-            # Not a Problem: FastAPI makes a 400 of any other error while it reads the body.
+            # Not a Problem: FastAPI turns any other error into a 400 while it reads the body.
             raise HTTPException(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has at most {MAX_BODY_BYTES} bytes"
             )
@@ -127,7 +127,7 @@ def account_of(connection: HTTPConnection) -> Account | None:
 
 
 def needs(role: Role) -> Callable[[Request], Account]:
-    """Return a dependency that refuses whoever has not this role."""
+    """Return a dependency that refuses accounts without this role."""
 
     def who(request: Request) -> Account:
         account = account_of(request)

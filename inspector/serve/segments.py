@@ -1,10 +1,10 @@
-"""Joins the frames of a coil to stretches with one decision, which is all that a map shows of them."""
+"""Joins the frames of a coil into stretches with one decision, for its map."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 GAP: Final = 1.5
-"""A step between two frames that is so many times the usual one leaves a gap in the map."""
+"""A step between two frames of more than this many usual steps leaves a gap in the map."""
 
 
 def join_segments(frames: Iterable[Any], decisions: Mapping[str, int]) -> list[list[Any]]:
@@ -18,7 +18,7 @@ def join_segments(frames: Iterable[Any], decisions: Mapping[str, int]) -> list[l
     start_mm = length_mm = 0.0
     for camera, position_mm, decision, epoch in frames:
         step_mm = position_mm - start_mm
-        # Records of older versions have a negative number of each frame's own in place of the ingest.
+        # Records of older versions have a negative number, different for each frame, instead of the ingest.
         of = (camera, max(epoch, 0))
         follows = ingest == of and step_mm > 0 and (not length_mm or step_mm < GAP * length_mm)
         if follows:

@@ -13,6 +13,7 @@ import uvicorn
 
 from inspector.config.line import LoadedConfig
 from inspector.config.recipe import load_recipe
+from inspector.core.collect import Collector
 from inspector.engine.signature import open_trusted
 from inspector.errors import InputError
 from inspector.runtime.notify import READY, Notifier
@@ -21,6 +22,7 @@ from inspector.serve.alarms import Alarms
 from inspector.serve.app import make_app
 from inspector.serve.hub import Hub
 from inspector.serve.live import Live
+from inspector.serve.looks import Looks
 from inspector.serve.page import Page
 from inspector.serve.results import Results
 from inspector.serve.samples import Sampler
@@ -32,7 +34,7 @@ NICE: Final = 10
 """Added to the process's nice value: the line goes first."""
 
 MOST_WAITING: Final = 64
-"""Connections that wait to be accepted."""
+"""Most connections that wait to be accepted."""
 
 CLOSE_S: Final = 2
 """How long open requests may take at the end, seconds."""
@@ -45,7 +47,7 @@ def serve(config: LoadedConfig, store: Store) -> None:
     line = config.line
     settings = line.page
     if line.health is None:
-        raise InputError(f"{config.path}: has no [health] table, where the page asks decide: give it one")
+        raise InputError(f"{config.path}: has no [health] table, which the page needs to ask decide: add it")
     if line.view.address is not None:
         raise InputError(
             f"{config.path}: view.address: the page reads the view by a socket of this PC: remove address and keys"
@@ -53,23 +55,38 @@ def serve(config: LoadedConfig, store: Store) -> None:
     accounts = Accounts(store)
     if not settings.is_loopback and not accounts.exist():
         raise InputError(
-            f"page.address: {settings.address} can be reached from other PCs, and there is no account: "
+            f"page.address: {settings.address} can be reached from other PCs, and no account exists: "
             "make one with `inspector user add NAME --role admin`"
         )
     folder = open_trusted(line.engine, line.trusted_keys)
     manifest, recipe = folder.manifest, load_recipe(line.recipe).bind(folder.classes)
     os.nice(NICE)
-    sampler = Sampler(store, recipe.names)
+    sampler = Sampler(
+        store, recipe.names, Collector(recipe.score_thresholds, **line.collect.model_dump(exclude={"shadow"}))
+    )
 
     def take(seen: Seen) -> None:
         live.take(seen)
         sampler.take(seen)
+        looks.take(seen)
 
     live = Live(list(line.cameras), manifest.height * recipe.mm_per_px_along)
-    watch = Watch(line, line.health.port, live, take, Alarms(store))
+    looks = Looks(store, config.plans().for_sinks(folder.classes))
+    watch = Watch(line, line.health.port, live, take, Alarms(store), looks)
     hub = Hub(watch, store)
     live.woken = hub.frame_ready
-    page = Page(config, manifest, recipe, store, accounts, Attempts(), watch, hub, Results(str(line.records.url)))
+    page = Page(
+        config,
+        manifest,
+        folder.classes,
+        recipe,
+        store,
+        accounts,
+        Attempts(),
+        watch,
+        hub,
+        Results(str(line.records.url)),
+    )
     with closing(_listen(config)) as listener:
         sampler.start()
         try:
@@ -119,11 +136,11 @@ def _run(page: Page, listener: socket.socket) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that a stop request ends with exit code 0, as it does the stages of the line."""
+    """A server that ends with exit code 0 after a stop request, like the processes of the line."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take stop requests; uvicorn's own would send itself the signal again in the end."""
+        """Handle stop requests; uvicorn's own handler would raise the signal again at the end."""
         for request in (signal.SIGINT, signal.SIGTERM):
             signal.signal(request, self.handle_exit)
         yield

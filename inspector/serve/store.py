@@ -1,4 +1,4 @@
-"""The page's own database: accounts, sessions, audit, alarms, events and reviews. Results are never in it."""
+"""The page's own database: accounts, sessions, audit, alarms, events and reviews. It never holds results."""
 
 import os
 import sqlite3
@@ -12,7 +12,7 @@ from inspector.errors import ConfigError, InputError, WorkError
 STORE_NAME: Final = "page.sqlite"
 SAMPLES_NAME: Final = "samples"
 
-VERSION: Final = 1
+VERSION: Final = 2
 """PRAGMA user_version of the tables below."""
 
 BUSY_S: Final = 3.0
@@ -92,9 +92,43 @@ CREATE TABLE reviews (
 CREATE UNIQUE INDEX one_review_per_sample ON reviews (sample_id) WHERE undone_ns IS NULL;
 """
 
+_ADDED: Final = """
+CREATE TABLE IF NOT EXISTS origins (
+  sample_id INTEGER NOT NULL PRIMARY KEY REFERENCES samples (id) ON DELETE CASCADE,
+  origin TEXT NOT NULL,
+  chance REAL
+)
+"""
+"""Why a frame was kept, and the chance with which a random one was drawn; made in a store of any version."""
+_TABLES_SINCE_2: Final = """
+CREATE TABLE looks (
+  began_s INTEGER NOT NULL,
+  camera TEXT NOT NULL,
+  accepted INTEGER NOT NULL,
+  rejected INTEGER NOT NULL,
+  uninspected INTEGER NOT NULL,
+  seen_accepted INTEGER NOT NULL,
+  seen_rejected INTEGER NOT NULL,
+  grey REAL NOT NULL,
+  peak REAL NOT NULL,
+  scores BLOB NOT NULL,
+  PRIMARY KEY (began_s, camera)
+);
+CREATE TABLE plan_changes (
+  id INTEGER PRIMARY KEY,
+  at_ns INTEGER NOT NULL,
+  who TEXT NOT NULL,
+  why TEXT NOT NULL,
+  plan TEXT NOT NULL,
+  changed TEXT NOT NULL,
+  identity TEXT NOT NULL,
+  text_before TEXT NOT NULL
+);
+"""
+
 
 class UnknownError(InputError):
-    """What was asked for is not there."""
+    """The requested object does not exist."""
 
 
 class Store:
@@ -114,10 +148,11 @@ class Store:
                 found = connection.execute("PRAGMA user_version").fetchone()[0]
                 if found > VERSION:
                     raise ConfigError(f"{self.file}: was made by a newer inspector: install that one")
-                if found == 0:
-                    for statement in _TABLES.split(";\n"):
+                for tables in (_TABLES, _TABLES_SINCE_2)[found:]:
+                    for statement in tables.split(";\n"):
                         connection.execute(statement)
-                    connection.execute(f"PRAGMA user_version = {VERSION}")
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+                connection.execute(_ADDED)
         except OSError as error:
             raise ConfigError(f"page.folder: {folder}: {error.strerror}: give another folder") from None
 

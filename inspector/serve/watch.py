@@ -1,5 +1,6 @@
 """Watches the line: asks decide for its state and follows its view, in a thread."""
 
+import contextlib
 import json
 import threading
 import time
@@ -17,11 +18,12 @@ from inspector.monitoring.client import Status, ask, is_starting
 from inspector.repeated import Repeated
 from inspector.serve.alarms import Alarms
 from inspector.serve.live import Live
+from inspector.serve.looks import Looks
 from inspector.serve.view import Seen, ViewReader
 from inspector.wire.links import VIEW, endpoint
 
 ASK_EVERY_S: Final = 0.4
-"""How often decide is asked, seconds: a dead one shows within a second."""
+"""How often decide is queried, seconds, so that a dead one shows within a second."""
 
 ANSWER_S: Final = 1.0
 """Longest wait for decide's answer, seconds."""
@@ -40,13 +42,13 @@ log = structlog.get_logger()
 
 
 class Watch:
-    """Keeps the newest state of the line; readers take it without a lock, as it is replaced whole."""
+    """Keeps the newest state of the line. It is replaced as a whole, so readers need no lock."""
 
     def __init__(
-        self, line: LineConfig, port: int, live: Live, take: Callable[[Seen], None], alarms: Alarms
+        self, line: LineConfig, port: int, live: Live, take: Callable[[Seen], None], alarms: Alarms, looks: Looks
     ) -> None:
         """`take` gets every message of the view."""
-        self._line, self._port, self._alarms = line, port, alarms
+        self._line, self._port, self._alarms, self._looks = line, port, alarms, looks
         self.live = live
         self.reader = ViewReader(take)
         self._status: Status | None = None
@@ -70,6 +72,8 @@ class Watch:
         self._stopped.set()
         self._thread.join()
         self.reader.stop()
+        with contextlib.suppress(WorkError):  # the disk is full: half a minute of counts is lost
+            self._looks.write(now=True)
 
     @property
     def status(self) -> Status | None:
@@ -101,17 +105,18 @@ class Watch:
         }
 
     def findings(self) -> list[str]:
-        """Return what is wrong with the line, as `inspector status` says it."""
+        """Return what is wrong with the line, as `inspector status` shows it."""
         if self._error is not None:
             return [self._error]
         return self._status.findings if self._status is not None else []
 
     def _alarming(self) -> list[str]:
-        """Findings that are alarms: not that a line which starts is incomplete, nor that none runs yet."""
+        """Return the findings that are alarms; a line that is starting or has not run yet raises none."""
         status = self._status
         if status is None or (self._error is None and is_starting(status)):
             return []
-        return self.findings()
+        strip = status.line.strip if status.line is not None else None
+        return self.findings() + list(strip.roll_marks if strip is not None else ())
 
     def _run(self) -> None:
         while not self._stopped.wait(ASK_EVERY_S):
@@ -121,13 +126,20 @@ class Watch:
                 self._error = None
                 self._follow(self._status)
                 self._add_trend(self._status)
+                self._count(self._status)
             except WorkError as error:
                 self._error = str(error)
             try:
                 self._alarms.update(self._alarming())
+                self._looks.write()
             except InspectorError as error:
                 if self._troubles.due() is not None:
-                    log.warning("alarms are not written down", error=str(error))
+                    log.warning("alarms and scores cannot be stored", error=str(error))
+
+    def _count(self, status: Status) -> None:
+        if status.line is not None:
+            cameras = status.line.cameras.items()
+            self._looks.count({name: (each.accepted, each.rejected, each.uninspected) for name, each in cameras})
 
     def _follow(self, status: Status) -> None:
         """Read the view of the run that answers: `inspector run` has new links for each run."""

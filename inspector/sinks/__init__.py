@@ -30,7 +30,7 @@ PICTURE_QUEUE: Final = 32
 """Longest queue of rejects whose pictures are not written yet: 26 MB of 256×1600 frames and masks."""
 
 KEPT_TURN_MS: Final = 5
-"""How often to look whether the disk has the verdicts that the gate waits for, ms."""
+"""How often to check whether the disk has the verdicts that the gate waits for, ms."""
 
 NO_HURRY_MS: Final = 60_000
 """Longer than decide ever sleeps."""

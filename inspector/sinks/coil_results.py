@@ -1,4 +1,4 @@
-"""The result of a coil as a JSON file in the strip's folder: report, records and telegrams are made from it."""
+"""The result of a coil as a JSON file in the strip's folder, the source for report, records and telegrams."""
 
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,7 @@ RESULTS_FOLDER: Final = "coils"
 
 
 class RollMarkResult(msgspec.Struct, frozen=True):
-    """A roll mark in one coil; places count from the coil's head."""
+    """A roll mark in one coil; positions count from the coil's head."""
 
     text: str
     roll: str
@@ -26,7 +26,7 @@ class RollMarkResult(msgspec.Struct, frozen=True):
 
 
 class CoilResult(msgspec.Struct, frozen=True):
-    """What the line says of one coil."""
+    """The line's result for one coil."""
 
     number: int
     id: str
@@ -41,7 +41,7 @@ class CoilResult(msgspec.Struct, frozen=True):
     started_ns: int
     ended_ns: int
     end_why: str
-    """Why the end is assumed; empty for an end that was said."""
+    """Why the end is assumed; empty for a reported end."""
     plan: str
     """Name; empty for the default."""
     plan_why: str
@@ -62,19 +62,24 @@ class CoilResult(msgspec.Struct, frozen=True):
     """By severity."""
     engines: tuple[str, ...]
     recipes: tuple[str, ...]
-    """What judged its frames."""
+    """The engines and recipes that judged its frames."""
     roll_marks: tuple[RollMarkResult, ...]
     defects: tuple[RatedDefect, ...]
-    """From head to tail; of more than KEPT_DEFECTS the largest."""
+    """From head to tail; only the KEPT_DEFECTS largest."""
+    measured_width_mm: float | None = None
+    """Between the strip's edges in the pictures; None where they are not looked for, or not both in view."""
+    left_mm: float = 0.0
+    right_mm: float = 0.0
+    """The coil's edges across; both 0 in a result of before they were kept."""
 
 
 def read_result(path: Path) -> CoilResult:
-    """Read one file. Raises OSError, DecodeError."""
+    """Read a result. Raises OSError, DecodeError."""
     return msgspec.json.decode(path.read_bytes(), type=CoilResult)
 
 
 def find_result(folder: Path, coil: str) -> CoilResult | None:
-    """The newest result of a coil of this name; None without one. Damaged files are left out."""
+    """Return the newest result of a coil with this name; None without one. Damaged files are skipped."""
     for path in sorted((folder / RESULTS_FOLDER).glob("[0-9]*.json"), reverse=True):
         try:
             result = read_result(path)

@@ -10,6 +10,7 @@ from inspector.config.line import (
     FileSettings,
     FolderSettings,
     GenicamSettings,
+    LineConfig,
     ListSettings,
     PythonSettings,
     RecordingSettings,
@@ -96,6 +97,17 @@ def open_source(settings: SourceSettings) -> Source:
             return load_source(settings)
 
 
+def open_camera(line: LineConfig, camera: str, mm_per_px_along: float) -> Source:
+    """Create the source of a line's camera. `mm_per_px_along` is the recipe's scale."""
+    settings = line.cameras[camera]
+    if line.mill is not None and isinstance(settings, SimulatorSettings):
+        from inspector.sources.simulated_mill import MillCamera
+
+        own = None if line.strip is None else line.strip.camera(camera).mm_per_px_along
+        return MillCamera(line, camera, settings, own or mm_per_px_along)
+    return open_source(at_scale(settings, mm_per_px_along))
+
+
 def source_settings(paths: Sequence[Path]) -> FileSettings | ListSettings:
     """Return the settings for paths from the command line; raises SourceError for a path that is no source.
 
@@ -146,4 +158,13 @@ def _check_name(path: Path) -> None:
         )
 
 
-__all__ = ["Measured", "Source", "WhenBehind", "at_scale", "following", "open_source", "source_settings"]
+__all__ = [
+    "Measured",
+    "Source",
+    "WhenBehind",
+    "at_scale",
+    "following",
+    "open_camera",
+    "open_source",
+    "source_settings",
+]

@@ -68,12 +68,12 @@ class Account(Protocol[Seen_contra]):
 
     @property
     def pictures_per_frame(self) -> int:
-        """How many of its pictures make a frame, rounded up; known once the camera is open."""
+        """Pictures per frame, rounded up; known once the camera is open."""
         ...
 
 
 class ClockAccount:
-    """The account of a camera without frame numbers: after a gap, the stated rate tells what it has cost."""
+    """The account of a camera without frame numbers: the stated rate tells how many frames a gap has cost."""
 
     pictures_per_frame = 1
 
@@ -114,7 +114,7 @@ class ClockAccount:
         return known
 
     def due(self, now_s: float) -> list[Shot | Lost]:
-        """Return the held frame once it is known to be current, and the frames that a silent camera owes."""
+        """Return the held frame once it is known to be current, and the losses of a silent camera."""
         known: list[Shot | Lost] = []
         if self._held is not None and self._backlog.is_over(now_s):
             known += self._release()

@@ -3,13 +3,13 @@
 from typing import Final
 
 _WINDOW_NS: Final = 10_000_000_000
-"""Length of one of the two windows over which the shortest delay is taken: crystals drift 1 ms in it at most."""
+"""Length of one of the two windows that the shortest delay is taken from: crystals drift by at most 1 ms in it."""
 
 
 class CameraClock:
-    """Finds the offset of two clocks from the frame that was under way the shortest.
+    """Finds the offset of two clocks from the frame with the shortest delay.
 
-    A frame's arrival minus its time stamp is the offset plus its delay on the way. The smallest difference of the
+    A frame's arrival minus its time stamp is the offset plus the frame's delay. The smallest difference of the
     last 10 to 20 seconds is the offset plus the shortest delay, which is well below a millisecond.
     """
 
@@ -19,7 +19,7 @@ class CameraClock:
         self._before_ns: int | None = None
 
     def on_pc_ns(self, camera_ns: int, arrived_ns: int) -> int:
-        """When a frame was captured, on this PC's clock; `arrived_ns` is when its first packet arrived."""
+        """Return when a frame was captured, on this PC's clock; `arrived_ns` is when its first packet arrived."""
         offset_ns = arrived_ns - camera_ns
         if self._offset_ns is None or not 0 <= arrived_ns - self._began_ns < _WINDOW_NS:
             self._before_ns, self._offset_ns, self._began_ns = self._offset_ns, offset_ns, arrived_ns

@@ -1,4 +1,4 @@
-"""A GenICam camera as a source: it reconnects, and accounts for every missing frame by the camera's frame ids."""
+"""A GenICam camera that reconnects and accounts for every missing frame by the camera's frame ids."""
 
 from collections.abc import Iterator
 from typing import Final, Self
@@ -16,13 +16,13 @@ from inspector.sources.row_gather import RowGather
 from inspector.values import Capture, Uninspected
 
 _JOIN_S: Final = 1.5
-"""Longest wait for the reader's thread at the end, seconds: it gives the camera back, which takes some answers."""
+"""Longest wait for the reader's thread at the end, seconds: giving up the camera takes several round trips."""
 
 _OPEN_S: Final = 20.0
-"""Longest first opening, seconds: the search takes 1 s, a camera that another program has just left 5 s."""
+"""Longest first opening, seconds: the search takes 1 s, and a camera that another program has just left 5 s."""
 
 _LONGEST_PAUSE_S: Final = 2.0
-"""Longest pause between attempts to reconnect, seconds: each one asks the network once."""
+"""Longest pause between attempts to reconnect, seconds: each attempt searches the network once."""
 
 _ESTIMATE_NS: Final = 1_000_000_000
 """Largest error of a lost frame's capture time, ns."""
@@ -31,8 +31,8 @@ _ESTIMATE_NS: Final = 1_000_000_000
 class GenicamSource(LiveCamera[Grab]):
     """A GigE Vision or USB3 Vision camera, read through Aravis.
 
-    Every buffer is one frame, or `frame_height` gathers the rows of several buffers to one. An incomplete buffer
-    is a fault in its place, and so is each frame id that is missing.
+    Every buffer is one frame, unless `frame_height` gathers the rows of several buffers into one. An incomplete
+    buffer becomes a fault in its place, and so does each missing frame id.
     """
 
     def __init__(self, settings: GenicamSettings, backoff: Backoff | None = None) -> None:
@@ -66,7 +66,7 @@ class GenicamSource(LiveCamera[Grab]):
         return super().__enter__()
 
     def readings(self) -> dict[str, float]:
-        """The newest readings of the camera and its stream, by name; empty before the first."""
+        """Return the newest readings of the camera and its stream, by name; empty before the first."""
         return self._readings.latest
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -92,7 +92,7 @@ class GenicamSource(LiveCamera[Grab]):
                 yield from self._gather.lose(self._reader.size[0], fault, captured_ns)
 
     def _in_order(self, captured_ns: int) -> int:
-        """Capture times do not go back by the little that an estimate may be off; a clock that was set may."""
+        """Keep capture times rising: an estimate may be slightly off. Only a clock that was set goes back."""
         if not 0 < self._last_ns - captured_ns < _ESTIMATE_NS:
             self._last_ns = captured_ns
         return self._last_ns

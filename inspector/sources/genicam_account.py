@@ -1,4 +1,4 @@
-"""Accounts for the frames of a GenICam camera, which numbers them: the numbers tell how many are missing."""
+"""Accounts for the frames of a GenICam camera: its frame ids tell how many are missing."""
 
 import math
 import time
@@ -17,20 +17,19 @@ _IDS_16_BIT: Final = 65_535
 
 _STALL_FRAMES: Final = 3
 _STALL_S: Final = 1.0
-"""A longer time between two frames of a free-running camera means that it paused: its clock then tells what that
-cost, because it numbers only the frames that it took."""
+"""A longer time between two frames of a free-running camera means that it paused. It numbers only the frames that
+it captured, so its clock tells how many the pause has cost."""
 
 _BACK: Final = (2.0, 64)
 _FORTH: Final = (16.0, 4096)
-"""Largest likely step: a multiple of the frames of the time passed, and some more. Lower ids are those of a 16-bit
-counter that ran over, if little is missing then; higher ones are hardly ever those of a restarted counter.
-"""
+"""Largest likely step: a multiple of the frames expected in the time passed, plus a constant. A lower id is a
+16-bit counter that wrapped, if that leaves few frames missing; a higher id is hardly ever a restarted counter."""
 
 _CLOCK_SET_S: Final = 2.0
-"""Difference of two clocks that shows that one was set, seconds; a busy PC explains less."""
+"""Difference between two clocks from which one of them was set, seconds; a busy PC causes less."""
 
 _NOTICE_S: Final = 6.0
-"""Longest time after which Aravis notices that a camera is gone, seconds: one heartbeat and its repeats."""
+"""Longest time after which Aravis notices that a camera is gone, seconds: one heartbeat and its retries."""
 
 _SKIPPED: Final = no_frame("lost on the way, the camera's frame ids skip it")
 
@@ -39,7 +38,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Grab:
-    """What a camera delivered for one buffer: a picture, or why there is none."""
+    """One buffer from a camera: a picture, or the reason why it has none."""
 
     pixels: Pixels | None
     fault: Uninspected | None
@@ -53,11 +52,11 @@ class Grab:
 
 
 class FrameIdAccount:
-    """The account of a camera with frame ids. `frame_rows` is the height that its pictures are gathered to.
+    """The account of a camera with frame ids. `frame_rows` is the height of the frames that its pictures form.
 
-    A frame id that is missing is a lost frame at its place on the strip. During a silence, frames are reported
-    lost at the stated rate, so that the gate hears of them in time; when the delayed frames then arrive, their ids
-    show that they were reported, and they are left out. So losses never shift the strip position.
+    A missing frame id is a lost frame at its place on the strip. While the camera is silent, frames are reported
+    lost at the stated rate, so that the gate hears of them in time. If those frames then arrive late, their ids
+    show that they were already reported, and they are dropped. So losses never shift the strip position.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class FrameIdAccount:
         self._ahead = 0
         """Frames reported lost whose ids have not passed yet."""
         self._left_over = 0
-        """Part of `_ahead` that was reported before the last buffer; a new silence counts from that buffer."""
+        """The part of `_ahead` that was reported before the last buffer, from which a new silence counts."""
         self._has_failed = False
         self._last: Grab | None = None
         """The last buffer with an id."""
@@ -91,8 +90,8 @@ class FrameIdAccount:
     def failed(self, why: str, now_s: float) -> None:
         """Note that the connection is lost.
 
-        A triggered camera that sent frames until then has been gone since its last frame; otherwise the strip
-        stood still until now.
+        A triggered camera that was sending frames has been gone since its last frame. Otherwise the strip stood
+        still until now.
         """
         if self._gaps is not None:
             moved = self._triggered and now_s - self._last_s <= _NOTICE_S
@@ -105,7 +104,7 @@ class FrameIdAccount:
         return self._rate.measured
 
     def due(self, now_s: float) -> list[Shot | Lost]:
-        """Return the frames that a silent camera owes."""
+        """Return the losses of a silent camera."""
         if self._gaps is None:
             return []
         count, why = self._gaps.due(now_s)
@@ -128,7 +127,7 @@ class FrameIdAccount:
         self._gaps.frame(now_s)
         self._rate.frame(now_s)
         if seen.frame_id is None:
-            # Its place among the missing ones becomes known with the next id.
+            # The next id shows its place among the missing frames.
             if not self._ahead:
                 self._ahead = 1
                 known.append(_lost(seen))
@@ -151,9 +150,9 @@ class FrameIdAccount:
         return [*skipped, _lost(seen) if seen.pixels is None else _shot(seen, seen.pixels)]
 
     def _step_back(self, seen: Grab, now_s: float) -> int:
-        """Number of frames from the last one to the first one of a camera that is back: its ids start again.
+        """Return the number of frames from the last one to the first one after a reconnect, whose ids start anew.
 
-        The times of capture tell it, so that it does not matter when this thread had its turn.
+        It follows from the capture times, so a delay of this thread does not matter.
         """
         last = self._last
         if last is None or self._triggered:
@@ -166,7 +165,7 @@ class FrameIdAccount:
         return max(1, round(passed_s * self._per_second))
 
     def _step(self, seen: Grab, now_s: float) -> int:
-        """Number of frames from the last one to this one; 1 when none is missing."""
+        """Return the number of frames from the last one to this one; 1 when none is missing."""
         last = self._last
         if last is None or last.frame_id is None or seen.frame_id is None:
             return 1 + self._ahead
@@ -188,11 +187,11 @@ class FrameIdAccount:
 
 
 def _distance(last: int, now: int) -> int | None:
-    """Steps from one frame id to a later one; None when the ids do not count on."""
+    """Return the steps from one frame id to a later one; None when the counter restarted."""
     if now > last:
         return now - last
     if last <= _IDS_16_BIT:
-        # A camera that counts 0 as well makes a step of 0 there.
+        # A camera that also uses id 0 would make a step of 0 here.
         return max(1, (now - last) % _IDS_16_BIT)
     return None
 

@@ -19,14 +19,15 @@ from inspector.sources.mono_formats import FORMATS, NAMES, Grey
 from inspector.values import Code, Uninspected
 
 _POP_US: Final = 100_000
-"""Longest wait for a buffer, µs: the reader's thread can then stop in time."""
+"""Longest wait for a buffer, µs, so that the reader's thread can stop in time."""
 
 _CONTROL_S: Final = 5.0
 _CONTROL_TURN_S: Final = 0.25
-"""How long to ask for the control of a camera: after its program was killed, it waits 3 s for a heartbeat."""
+"""How long to ask for control of a camera, seconds. When the controlling program was killed, the camera waits 3 s
+for its heartbeat."""
 
 _SILENT_S: Final = 5.0
-"""Silence after which a free-running camera is opened again: one that was switched off and on streams no more."""
+"""Silence after which a free-running camera is reopened, seconds: after a power cycle it no longer streams."""
 
 _PACKET_SIZE: Final = "GevSCPSPacketSize"
 
@@ -41,7 +42,7 @@ _STATUS: Final = {
 
 
 class GenicamConnection:
-    """What to open, and how to set it up."""
+    """How to open and set up one camera."""
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class GenicamConnection:
             gc.collect()  # Aravis closes a camera when its last reference goes, and errors hold references
 
     def _control(self) -> Any:
-        """The camera, under this program's control; a text when another program keeps it."""
+        """Return the camera under this program's control, or a text when another program controls it."""
         until_s = time.monotonic() + _CONTROL_S
         while True:
             camera = aravis().Camera.new(self.device)
@@ -110,7 +111,7 @@ class GenicamCamera:
 
     @staticmethod
     def _note_loss(_device: Any, gone: threading.Event) -> None:
-        """Called by Aravis' own thread. A bound method would keep the camera open for ever."""
+        """Note that the camera is gone. Aravis' thread calls this; a bound method would keep the camera open."""
         gone.set()
 
     def _format(self) -> Grey:
@@ -127,7 +128,7 @@ class GenicamCamera:
         return Grey(number, height, width, window)
 
     def _check_packets(self) -> None:
-        """Aravis sends test packets, and makes them smaller where the network does not carry them."""
+        """Check the packet size: Aravis sends test packets and lowers the size to what the network carries."""
         for group in self._connection.features:
             wanted = group.get(_PACKET_SIZE)
             if wanted is not None and self._camera.is_gv_device():
@@ -146,7 +147,7 @@ class GenicamCamera:
         return self._camera.create_chunk_parser()
 
     def read(self) -> Grab | Literal[Quiet.YET] | None:
-        """The next buffer; None when the camera is gone."""
+        """Return the next buffer; None when the camera is gone."""
         if self._gone.is_set():
             self.ended = "the camera is gone"
             return None
@@ -178,7 +179,7 @@ class GenicamCamera:
         return Grab(pixels, None, known_id, camera_ns, captured_ns, self._encoder(buffer))
 
     def _unfit(self, buffer: Any) -> Uninspected | None:
-        """Why a buffer is no complete picture as announced when the camera was opened."""
+        """Return why a buffer is not a complete picture of the size and format that the camera announced."""
         status = buffer.get_status()
         if status != aravis().BufferStatus.SUCCESS:
             return Uninspected(Code.INCOMPLETE, f"incomplete: {_STATUS.get(status.value_nick, status.value_nick)}")
@@ -193,7 +194,7 @@ class GenicamCamera:
         return None
 
     def _encoder(self, buffer: Any) -> int | None:
-        """The encoder's count from the frame's chunk data; None when the frame has none."""
+        """Return the encoder's count from the frame's chunk data; None when the frame has none."""
         if self._chunks is None or not buffer.has_chunks():
             return None
         try:
@@ -209,6 +210,6 @@ class GenicamCamera:
             try:
                 self._camera.stop_acquisition()
             except glib_error():
-                self._gone.set()  # it went while it was stopped
+                self._gone.set()  # the camera went away during the call
         del self._stream, self._chunks, self._camera, self._device
         gc.collect()

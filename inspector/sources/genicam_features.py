@@ -8,19 +8,19 @@ from inspector.config.line import FeatureValue
 from inspector.sources.genicam_library import aravis, glib_error
 
 _SAME: Final = 0.01
-"""How far a camera may round a real number, as a share: exposure times come in steps of its clock."""
+"""Largest rounding of a real number by a camera, as a share: exposure times are multiples of its clock period."""
 
 _PLAIN_BELOW: Final = 1e15
 
 
 class FeatureFault(Exception):  # noqa: N818  # becomes the reason why a camera cannot be opened
-    """A feature that the camera does not have, or a value that it does not take; one line."""
+    """A feature that the camera lacks, or a value that it refuses; one line."""
 
 
 def set_features(device: Any, groups: Sequence[Mapping[str, FeatureValue]]) -> None:
     """Set all features in the order written; raises FeatureFault at the first that cannot be set.
 
-    A value may depend on one before it: a selector chooses what the next features are about.
+    The order matters: a selector chooses what the features after it apply to.
     """
     for group in groups:
         for name, value in group.items():
@@ -106,14 +106,14 @@ def _check(name: str, value: FeatureValue, found: object) -> None:
 
 
 def shown(value: object) -> str:
-    """A value as TOML has it."""
+    """Format a value as in TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def plain(number: float) -> str:
-    """A number without an exponent where it can be read without."""
+    """Format a number without an exponent if it stays readable."""
     return str(int(number)) if number == int(number) and abs(number) < _PLAIN_BELOW else f"{number:g}"
 
 
@@ -127,7 +127,7 @@ def _meant(device: Any, name: str) -> str:
 
 
 def feature_names(device: Any) -> list[str]:
-    """The names of the camera's features, by category."""
+    """Return the names of the camera's features, by category."""
     kinds = aravis()
     names: list[str] = []
     categories = ["Root"]

@@ -1,7 +1,7 @@
 """Loads Aravis, the library for GenICam cameras, through GObject introspection.
 
-Both come as Debian packages. Debian's `gi` works in a virtual environment of the same Python version, so it is
-taken from where Debian puts it; pip would compile it.
+Both are Debian packages. Debian's `gi` works in a virtual environment of the same Python version, so it is loaded
+from Debian's folder; pip would have to compile it.
 """
 
 import importlib.util
@@ -23,7 +23,7 @@ _loading: Final = threading.Lock()
 
 @cache
 def aravis() -> Any:
-    """The Aravis namespace; raises SourceError with the install line."""
+    """Return the Aravis namespace; raises SourceError with the command that installs it."""
     with _loading:
         try:
             _load_gi()
@@ -37,7 +37,7 @@ def aravis() -> Any:
 
 
 def _load_gi() -> None:
-    """Import `gi`: this environment's, else Debian's, without Debian's other packages."""
+    """Import `gi` from this environment or from Debian, without Debian's other packages."""
     if "gi" in sys.modules or importlib.util.find_spec("gi") is not None:
         return
     found = PathFinder.find_spec("gi", [DEBIAN_PACKAGES])
@@ -55,7 +55,7 @@ def _load_gi() -> None:
 
 
 def glib_error() -> type[Exception]:
-    """The exception of Aravis' calls; its `message` says what went wrong."""
+    """Return the exception class of Aravis' calls; its `message` says what went wrong."""
     aravis()
     from gi.repository import GLib
 

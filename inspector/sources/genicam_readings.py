@@ -6,10 +6,10 @@ from typing import Any, Final
 from inspector.sources.genicam_library import glib_error
 
 _TURN_S: Final = 2.0
-"""Between two readings, seconds. A temperature costs one question to the camera."""
+"""Time between two readings, seconds. Reading the temperature costs one round trip to the camera."""
 
 _TEMPERATURES: Final = ("DeviceTemperature", "DeviceTemperatureRaw", "TemperatureAbs")
-"""Names of the temperature feature: of the standard (SFNC) and of older cameras."""
+"""Names of the temperature feature: in the standard (SFNC) and in older cameras."""
 
 COUNTERS: Final = {
     "n_missing_packets": "packets_missing",
@@ -17,14 +17,17 @@ COUNTERS: Final = {
     "n_failures": "buffers_incomplete",
     "n_underruns": "buffers_lacking",
 }
-"""Aravis' counter → ours. Missing packets are counted from the first missing one to the frame's end."""
+"""Aravis' counter → our name. Missing packets count from the first missing one to the frame's end."""
 
 TEMPERATURE: Final = "temperature_celsius"
 RECONNECTIONS: Final = "reconnections"
 
 
 class Readings:
-    """Read by the thread that reads the camera, taken by ingest. Counters go on when the camera comes back."""
+    """The newest readings. The thread that reads the camera updates them; ingest takes them.
+
+    Counters continue after a reconnect.
+    """
 
     def __init__(self) -> None:
         self._device: Any = None
@@ -34,16 +37,16 @@ class Readings:
         self._opened = 0
         self._before: dict[str, int] = {}
         self.latest: dict[str, float] = {}
-        """The newest values; replaced as a whole, so that another thread may read it."""
+        """The newest values; the dict is replaced as a whole, so that another thread may read it."""
 
     def opened(self, device: Any, stream: Any) -> None:
-        """Begin to read a camera that was opened."""
+        """Start reading a newly opened camera."""
         self._device, self._stream = device, stream
         self._opened += 1
         self._temperature = next((name for name in _TEMPERATURES if device.is_feature_available(name)), None)
 
     def turn(self, now_s: float) -> None:
-        """Read when it is due."""
+        """Take a reading if one is due."""
         if now_s < self._due_s:
             return
         self._due_s = now_s + _TURN_S
@@ -55,11 +58,11 @@ class Readings:
                 if math.isfinite(celsius):  # JSON has no other numbers
                     found[TEMPERATURE] = celsius
             except glib_error():
-                self._temperature = None  # the camera does not answer: it is read again once it is back
+                self._temperature = None  # the camera does not answer; read it again after the reconnect
         self.latest = found
 
     def closed(self) -> None:
-        """Keep the counters of a camera that is closed."""
+        """Stop reading and keep the counters."""
         self._before = self._counts()
         self._device = self._stream = None
 

@@ -6,20 +6,20 @@ from inspector.sources.genicam_library import aravis
 
 
 class Found(NamedTuple):
-    """A camera that was found."""
+    """A camera that answered the search."""
 
     device: str
-    """What the config's `device` may say."""
+    """Value for the config's `device`."""
     type: str
-    """The config's `type`."""
+    """Value for the config's `type`."""
     protocol: str
-    """GigEVision, USB3Vision or V4L2, and the address where it has one."""
+    """GigEVision, USB3Vision or V4L2, and the address if it has one."""
     name: str
     """Vendor, model and serial number."""
 
 
 def found_cameras() -> list[Found]:
-    """All GenICam cameras that answer, after one search of a second. Raises SourceError without Aravis."""
+    """Search for one second; return all GenICam cameras that answer. Raises SourceError without Aravis."""
     library = aravis()
     library.update_device_list()
     found = []

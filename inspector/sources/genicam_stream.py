@@ -8,26 +8,25 @@ import structlog
 from inspector.sources.genicam_library import aravis
 
 NO_ID: Final = 2**64 - 1
-"""Written into a buffer before it is filled. Aravis sets the id from a frame's first packet, so this one stays
-when that packet is lost."""
+"""The frame id of a buffer that is not filled yet. Aravis sets the id from a frame's first packet, so this one
+remains when that packet is lost."""
 
 _POOL_S: Final = 0.5
 _LEAST_BUFFERS: Final = 8
 _POOL_BYTES: Final = 256 * 2**20
-"""Buffers for half a second of frames, at least 8, in at most 256 MB: Python may be late, packets are not."""
+"""Buffers for half a second of frames, at least 8, in at most 256 MB: packets arrive even while Python is busy."""
 
 _SOCKET_FRAMES: Final = 8
-"""Frames that the kernel's socket buffer may hold, as far as net.core.rmem_max allows it: Aravis' default is one,
-of which the kernel's own overhead takes half."""
+"""Frames that the kernel's socket buffer should hold, up to net.core.rmem_max. Aravis' default is one frame, and
+the kernel's own overhead takes half of it."""
 
 _LEAST_SOCKET_BYTES: Final = 2 * 2**20
-"""Each packet costs the kernel some hundred bytes besides, which counts for blocks of a few rows."""
+"""Smallest socket buffer. The kernel adds some hundred bytes per packet, which matters for blocks of few rows."""
 
 _RETENTION_FRAMES: Final = 4
 _LEAST_RETENTION_US: Final = 10_000
 _MOST_RETENTION_US: Final = 100_000
-"""How long a frame may wait for packets that are sent again: later frames wait behind it, and ingest has room
-for 8 of them."""
+"""How long a frame may wait for resent packets: later frames wait behind it, and ingest can hold 8 of them."""
 
 _LEAST_SOCKET_FRAMES: Final = 2
 
@@ -35,11 +34,11 @@ log = structlog.get_logger()
 
 
 class StreamFault(Exception):  # noqa: N818  # becomes the reason why a camera cannot be opened
-    """A camera that gives no stream; one line."""
+    """The camera provides no stream; one line."""
 
 
 def open_stream(camera: Any, per_second: float) -> Any:
-    """A stream with its buffers, for `per_second` pictures; raises StreamFault. The acquisition starts later."""
+    """Open a stream with buffers for `per_second` pictures; raises StreamFault. The acquisition is not started."""
     kinds = aravis()
     is_gige = camera.is_gv_device()
     if is_gige:
@@ -61,16 +60,16 @@ def open_stream(camera: Any, per_second: float) -> Any:
 
 
 def hand_over(stream: Any, buffer: Any) -> None:
-    """Give a buffer to the stream, to be filled."""
+    """Give a buffer to the stream, which fills it."""
     buffer.set_frame_id(NO_ID)
     stream.push_buffer(buffer)
 
 
 def _check_kernel_buffer(payload: int) -> None:
-    """Warn when the kernel cannot hold the packets of two frames; it says nothing when it gives less."""
+    """Warn when the kernel cannot hold the packets of two frames; the kernel itself silently gives less."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_FRAMES * payload)
-        # The kernel doubles what it is asked for, for its own overhead (socket(7)).
+        # The kernel doubles the requested size for its own overhead (socket(7)).
         most = probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
     if most < _LEAST_SOCKET_FRAMES * payload:
         log.warning(

@@ -1,4 +1,4 @@
-"""A camera as a source: a thread reads it, frames come as they arrive, and each lost frame is a fault."""
+"""A camera as a source: a thread reads it; frames are passed on as they arrive; each lost frame is a fault."""
 
 from collections.abc import Iterator
 from types import TracebackType
@@ -17,8 +17,8 @@ _POLL_S: Final = 0.1
 class LiveCamera(Generic[Seen]):
     """A camera that never waits and has no end.
 
-    A thread reads it, so that a stuck driver cannot prevent the line from stopping. A subclass makes captures of
-    what the thread hands over.
+    A thread reads it, so that a stuck driver cannot prevent the line from stopping. A subclass turns
+    what the thread reads into captures.
     """
 
     when_behind: ClassVar[WhenBehind] = WhenBehind.SHED_OLDEST

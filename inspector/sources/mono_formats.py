@@ -28,7 +28,7 @@ def _as_16_bit(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
 
 def _packed_10(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Mono10p: four samples in five bytes, least significant bits first."""
+    """Unpack Mono10p: four samples in five bytes, least significant bits first."""
     groups = data.reshape(-1, 5).astype(np.uint16)
     samples = np.empty((len(groups), 4), np.uint16)
     for place in range(4):
@@ -39,7 +39,7 @@ def _packed_10(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
 
 def _packed_12(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Mono12p: two samples in three bytes, least significant bits first."""
+    """Unpack Mono12p: two samples in three bytes, least significant bits first."""
     groups = data.reshape(-1, 3).astype(np.uint16)
     samples = np.empty((len(groups), 2), np.uint16)
     samples[:, 0] = groups[:, 0] | ((groups[:, 1] & 0xF) << 8)
@@ -48,7 +48,7 @@ def _packed_12(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
 
 def _gige_10(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Mono10Packed of GigE Vision 1: each sample's upper bits in a byte, the lower bits of both between them."""
+    """Unpack GigE Vision 1's Mono10Packed: the upper bits of each sample in a byte, the lower bits between."""
     groups = data.reshape(-1, 3).astype(np.uint16)
     samples = np.empty((len(groups), 2), np.uint16)
     samples[:, 0] = (groups[:, 0] << 2) | (groups[:, 1] & 0x3)
@@ -57,7 +57,7 @@ def _gige_10(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
 
 def _gige_12(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Mono12Packed of GigE Vision 1, as above with four lower bits each."""
+    """Unpack GigE Vision 1's Mono12Packed: the same layout with four lower bits each."""
     groups = data.reshape(-1, 3).astype(np.uint16)
     samples = np.empty((len(groups), 2), np.uint16)
     samples[:, 0] = (groups[:, 0] << 4) | (groups[:, 1] & 0xF)
@@ -99,7 +99,7 @@ class Grey:
             self._levels = through_window(np.arange(1 << 16), window)
 
     def pixels(self, data: bytes) -> Pixels:
-        """The picture in a buffer of at least `bytes` bytes; only a deep one is copied."""
+        """Return the picture in a buffer of at least `bytes` bytes; only a deep format is copied."""
         stored = np.frombuffer(data, np.uint8, self.bytes)
         if self._levels is None:
             return stored.reshape(self.height, self.width)

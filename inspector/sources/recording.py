@@ -215,7 +215,7 @@ class _Video:
             try:
                 self._container, stream = open_video(path)
             except SourceError as error:
-                self._lost = f"cannot be had: {error}"
+                self._lost = f"cannot be read: {error}"
             else:
                 stream.codec_context.thread_count = 0
                 self._packets = self._container.demux(stream)

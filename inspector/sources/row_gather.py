@@ -1,4 +1,4 @@
-"""Gathers the pictures of a line-scan camera, a few rows each, to frames of a fixed height."""
+"""Gathers the pictures of a line-scan camera, a few rows each, into frames of a fixed height."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class _Part:
 
 
 class RowGather:
-    """Joins rows to frames of `height` rows; lost rows keep their place and cost every frame that they touch."""
+    """Joins rows into frames of `height` rows. Lost rows keep their place; a frame that lacks rows is a fault."""
 
     def __init__(self, height: int) -> None:
         self._height = height

@@ -10,7 +10,7 @@ from inspector.values import Capture
 
 
 class SequenceSource:
-    """All captures of the first source, then those of the next; positions and frame ids go on."""
+    """All captures of the first source, then those of the next; positions and frame ids continue."""
 
     when_behind: ClassVar[WhenBehind] = WhenBehind.WAIT
 

@@ -24,6 +24,29 @@ IDLE_S: Final = 0.2
 """Longest time without a frame or None for ingest, seconds."""
 
 
+def strip_settings(
+    settings: SimulatorSettings, coil_frames: int, roll_period_px: float | None, roll_missed_share: float
+) -> StripSettings:
+    """The strip that a simulated camera looks at."""
+    return StripSettings(
+        seed=settings.seed,
+        height=settings.height,
+        width=settings.strip_width or settings.width,
+        roll_period_px=roll_period_px,
+        roll_missed_share=roll_missed_share,
+        defective_share=settings.defective_share,
+        coil_frames=coil_frames,
+    )
+
+
+def seen_by(settings: SimulatorSettings, strip: Pixels) -> Pixels:
+    """The part of the strip that this camera sees."""
+    if settings.strip_width is None and not settings.mirrored:
+        return strip
+    part = strip[:, settings.first_column : settings.first_column + settings.width]
+    return np.ascontiguousarray(part[:, ::-1] if settings.mirrored else part)
+
+
 class SimulatorSource:
     """Frames of a simulated strip: as fast as the line takes them, or at the pace of a camera that never waits."""
 
@@ -36,15 +59,7 @@ class SimulatorSource:
         """Render the first frame, or the `distinct` frames that are repeated."""
         settings = self._settings
         self._strip = strip(
-            StripSettings(
-                seed=settings.seed,
-                height=settings.height,
-                width=settings.strip_width or settings.width,
-                roll_period_px=settings.roll_period_px,
-                roll_missed_share=settings.roll_missed_share,
-                defective_share=settings.defective_share,
-                coil_frames=settings.coil_frames,
-            )
+            strip_settings(settings, settings.coil_frames, settings.roll_period_px, settings.roll_missed_share)
         )
         if settings.distinct is not None:
             self._strip = itertools.cycle(list(itertools.islice(self._strip, settings.distinct)))
@@ -86,15 +101,7 @@ class SimulatorSource:
                         frames_per_second=rate,
                         drawn_per_second=round(index / (time.monotonic() - started_s), 1),
                     )
-            yield Capture(self._seen(frame.pixels), coil=frame.coil)
-
-    def _seen(self, strip: Pixels) -> Pixels:
-        """The part of the strip that this camera sees."""
-        settings = self._settings
-        if settings.strip_width is None and not settings.mirrored:
-            return strip
-        part = strip[:, settings.first_column : settings.first_column + settings.width]
-        return np.ascontiguousarray(part[:, ::-1] if settings.mirrored else part)
+            yield Capture(seen_by(self._settings, frame.pixels), coil=frame.coil)
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """Yield the common size of all frames."""

@@ -1,1 +1,1 @@
-"""The strip process: position, coils, Level 2, coil verdicts. No verdict of a frame waits for it."""
+"""strip: position, coils, Level 2 and coil verdicts. No frame's verdict waits for this process."""

@@ -1,11 +1,9 @@
-"""Follows the verdicts of the running coil, and concludes a coil when all verdicts on it are in the log."""
+"""Collects the verdicts on the running coil, and judges a coil once all its verdicts are in the log."""
 
 import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
-
-import structlog
 
 from inspector.config.plans import PlanSet
 from inspector.core.strip.coils import SAME_PLACE_MM, Coil
@@ -18,22 +16,20 @@ from inspector.strip.results import KEPT_DEFECTS, Results
 from inspector.values import Decision, Verdict
 
 LEAST_WAIT_S: Final = 1.5
-"""From a frame's deadline to its line in the log, seconds: the log's thread writes once a second at the latest."""
+"""Longest time from a frame's deadline to its line in the log, seconds; the log's thread writes every second."""
 
 FORGET_MM: Final = 50_000.0
-"""Strip kept before the oldest coil that is not concluded: telegrams may come late."""
+"""Length of strip kept before the oldest coil without a verdict, because telegrams may be late."""
 
 LONGEST_COIL_MM: Final = 100e6
-"""Strip kept at most: nobody has ended a coil that is longer. 100 km are 4 MB for a camera."""
+"""Most strip kept; a coil is never longer. 100 km take 4 MB per camera."""
 
 TIDY_FRAMES: Final = 5000
-"""Frames between two looks for what can be forgotten."""
-
-log = structlog.get_logger()
+"""Frames between two attempts to drop old data."""
 
 
 class Accounts:
-    """The surface of the strip, and the coils on it. Not thread-safe: the process's main thread uses it."""
+    """The surface of the strip and the coils on it. Not thread-safe; only the main thread uses it."""
 
     def __init__(
         self,
@@ -48,25 +44,20 @@ class Accounts:
         farthest_mm: float,
     ) -> None:
         """`tails` are the logs to read, oldest first; `wait_s` is the time from a coil's tail to its verdict.
-        `farthest_mm` is the way from the zero of the positions to the last camera."""
+        `farthest_mm` is the distance from the zero of the positions to the last camera."""
         self._farthest_mm = farthest_mm
         self._tails, self._surface, self._marks = list(tails), surface, roll_marks
         self._views, self._plans, self._results = views, plans, results
         self._wait_ns = int(wait_s * 1e9)
         self._centre_mm = centre_across_mm
         self._passed_ns: dict[int, int] = {}
-        """Coil's number → when its tail had passed and the log was read, monotonic ns."""
+        """Coil's number → monotonic ns at which its tail had passed and the log was read."""
         self._judged_by: dict[tuple[str, str], tuple[float, float]] = {}
         """(engine, recipe) → first and last position that they judged."""
         self._since_tidy = 0
 
-    @property
-    def roll_marks(self) -> list[RollMark]:
-        """All marks since the start."""
-        return self._marks.marks
-
     def read(self) -> bool:
-        """Take what the log holds, a piece of it; returns whether there was anything."""
+        """Read the next piece of the log; returns whether there was any."""
         taken = 0
         for verdict in self._tails[0].read():
             taken += 1
@@ -83,12 +74,14 @@ class Accounts:
         self._judged_by[by] = (min(first_mm, at_mm), max(last_mm, at_mm))
         for defect in self._surface.add(verdict):
             spot = Spot(defect.along_mm, defect.across_mm, defect.area_mm2)
-            mark = self._marks.add(defect.side, defect.name, spot)
-            if mark is not None:
-                log.warning("roll mark", what=mark.text())
+            self._marks.add(defect.side, defect.name, spot)
 
-    def conclude(self, coils: Sequence[Coil], now_mm: float) -> None:
-        """Conclude every coil whose tail has passed long enough ago. Raises OSError when the disk refuses it."""
+    def conclude(self, coils: Sequence[Coil], now_mm: float) -> list[CoilResult]:
+        """Judge every coil whose tail passed long enough ago; returns the new results.
+
+        Raises OSError if one cannot be written.
+        """
+        concluded: list[CoilResult] = []
         for coil in coils:
             if coil.end_mm is None or coil.number in self._results.numbers:
                 continue
@@ -100,13 +93,14 @@ class Accounts:
                 continue
             result = self._result(coil, coil.end_mm)
             self._results.keep(result)
-            log.info("coil judged", coil=coil.id, verdict=result.verdict, reasons=len(result.reasons))
+            concluded.append(result)
         if self._since_tidy >= TIDY_FRAMES:
             self._since_tidy = 0
             due = [coil.start_mm for coil in coils if coil.number not in self._results.numbers]
             before_mm = max(min([*due, now_mm]) - FORGET_MM, now_mm - LONGEST_COIL_MM)
             self._surface.forget(before_mm)
             self._judged_by = {by: span for by, span in self._judged_by.items() if span[1] >= before_mm}
+        return concluded
 
     def _shape(self, coil: Coil, end_mm: float) -> CoilShape:
         edges = [edge for view in self._views.values() for edge in view.across(0, view.width_px)]
@@ -125,8 +119,10 @@ class Accounts:
         uninspected_mm = sum(last - first for first, last in missing)
         marks = [mark for mark in self._marks.marks if mark.last_mm >= start_mm and mark.first_mm < end_mm]
         also = [(CoilVerdict.HOLD, mark.text(start_mm)) for mark in marks] if settings.hold_roll_marks else []
-        judged = judge_coil(defects, settings.bind(), self._shape(coil, end_mm), uninspected_mm, also)
+        shape = self._shape(coil, end_mm)
+        judged = judge_coil(defects, settings.bind(), shape, uninspected_mm, also)
         frames = self._surface.frames(start_mm, end_mm)
+        width_mm = self._surface.width_mm(start_mm, end_mm)
         by = [by for by, (first, last) in self._judged_by.items() if last >= start_mm and first < end_mm]
         return CoilResult(
             number=coil.number,
@@ -159,6 +155,9 @@ class Accounts:
             recipes=tuple(sorted({recipe for _, recipe in by})),
             roll_marks=tuple(_in_coil(mark, start_mm, end_mm) for mark in marks),
             defects=_largest(judged.defects),
+            measured_width_mm=None if width_mm is None else round(width_mm, 1),
+            left_mm=shape.left_mm,
+            right_mm=shape.right_mm,
         )
 
     def close(self) -> None:

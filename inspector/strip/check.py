@@ -1,4 +1,4 @@
-"""Asks the machines of a `[strip]` table once, for `inspector check`."""
+"""Queries the machines of a `[strip]` table once, for `inspector check`."""
 
 from inspector.config.plc import PlcSettings
 from inspector.config.strip import ModbusPosition, StripSettings
@@ -10,7 +10,7 @@ from inspector.strip.position import described
 
 
 def look(settings: StripSettings) -> str:
-    """What answers now. A machine that does not is no error, because a line starts without it, too.
+    """Return which machines answer. Silence of a machine is not an error, because a line starts without it.
 
     Raises InputError if pymodbus is missing.
     """

@@ -1,4 +1,4 @@
-"""Coils in the records' database, from a thread of their own: a database that is away delays no order."""
+"""Writes coils to the records' database in a thread, so that an unreachable database delays no order."""
 
 import json
 import queue
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KEY_NAME: Final = "strip-key"
 
 RETRY_S: Final = 5.0
-"""Pause before a database that was away is tried again, seconds."""
+"""Pause before retrying an unreachable database, seconds."""
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 
 def strip_key(folder: Path) -> str:
-    """What tells this strip's coils from those of another line in one database. Raises OSError."""
+    """Return the key that separates this strip's coils from other lines' in one database. Raises OSError."""
     path = folder / KEY_NAME
     try:
         return path.read_text(encoding="ascii").strip()
@@ -40,7 +40,7 @@ def strip_key(folder: Path) -> str:
 
 
 class CoilRecords:
-    """Writes a row for each coil, at its start and when it is judged."""
+    """Writes a row per coil at its start, and again with its verdict."""
 
     def __init__(self, config: LoadedConfig, key: str) -> None:
         """Raises InputError if a library is missing or the URL is wrong."""
@@ -56,11 +56,11 @@ class CoilRecords:
         self._thread.start()
 
     def put(self, coil: Coil, result: CoilResult | None) -> None:
-        """Write one coil, with its result if it has one."""
+        """Queue a coil, with its result if it has one."""
         self._queue.put(_row(coil, result) | {"strip_key": self._key, "line": self._line})
 
     def close(self) -> None:
-        """Write what is queued if the database takes it at once; the next start writes the rest."""
+        """Write the queue if the database accepts it now; the next start writes the rest."""
         self._stop.set()
         self._thread.join(timeout=0.5)
 
@@ -83,9 +83,7 @@ class CoilRecords:
                 self._waiting = None
             except (SQLAlchemyError, OSError, ConfigError) as error:
                 if (count := self._missed.due()) is not None:
-                    log.warning(
-                        "coil cannot be recorded: tried again", why=str(error).splitlines()[0], count=count
-                    )
+                    log.warning("coil cannot be recorded: retrying", why=str(error).splitlines()[0], count=count)
                 if self._stop.wait(RETRY_S):
                     return
 

@@ -1,4 +1,4 @@
-"""Coils from a PLC's holding registers, polled in a thread of their own."""
+"""Reads coils from a PLC's holding registers, in a thread."""
 
 import threading
 from typing import Any, Final
@@ -15,7 +15,7 @@ from inspector.strip.level2 import coil_data
 from inspector.strip.plc import PlcReader
 
 PAUSE_S: Final = 1.0
-"""Pause before a PLC that did not answer is asked again, seconds."""
+"""Pause after a failed read, seconds."""
 
 log = structlog.get_logger()
 
@@ -32,17 +32,17 @@ class CoilRegistersThread:
         self._plc = PlcReader(settings)
         self._before: bytes | None = None
         self._done: bytes | None = None
-        """Registers whose coil is taken or refused."""
+        """The last registers whose coil was accepted or refused."""
         self._gone, self._bad = Repeated(), Repeated()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="coil-registers", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop."""
+        """Stop the thread."""
         self._stop.set()
         self._thread.join(timeout=1.0)
 
@@ -60,12 +60,12 @@ class CoilRegistersThread:
                         "coil registers cannot be read", plc=self._plc.address, why=str(error), count=count
                     )
             except Exception:
-                log.exception("coil registers are off: their thread failed")
+                log.exception("coil registers are no longer read: their thread failed")
                 break
         self._plc.close()
 
     def look(self, content: bytes) -> None:
-        """Take what the registers hold; a PLC writes them one by one, so the same must be there twice."""
+        """Apply the registers if two reads agree, because a PLC writes them one by one."""
         if content != self._before or content == self._done:
             self._before = content
             return
@@ -79,9 +79,9 @@ class CoilRegistersThread:
         try:
             self._take(values)
         except EventRefusedError:
-            return  # the desk has said why
+            return  # the desk has logged the reason
         except OSError as error:
-            log.error("coil event cannot be written down: tried again", error=error.strerror)
+            log.error("coil event cannot be written: retrying", error=error.strerror)
             self._done = None
 
     def _take(self, values: dict[str, Any]) -> None:
@@ -95,5 +95,5 @@ class CoilRegistersThread:
         counter = values.get("counter")
         said_by = f"modbus:{0 if counter is None else int(counter)}:{coil.id}"
         if newest and newest[0].start.said_by == said_by:
-            return  # after a restart: it is known
+            return  # known from before a restart
         self._desk.start(coil, said_by, values.get("position_mm"))

@@ -1,4 +1,4 @@
-"""Takes coil events from every side, checks them, and hands the coils to ingest."""
+"""Accepts coil events from all sources, checks them, and passes the coils to ingest."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class CoilDesk:
-    """The coils. Every thread may call it; an event is on the disk when the call returns."""
+    """The coils. Thread-safe; an event is on the disk when the call returns."""
 
     def __init__(
         self,
@@ -38,14 +38,14 @@ class CoilDesk:
         default_plan: str,
         head_offset_mm: float,
     ) -> None:
-        """`position_mm` gives the strip's position now."""
+        """`position_mm` returns the strip's current position."""
         self._journal, self._track, self._now_mm = journal, track, position_mm
         self._plans, self._default, self._offset_mm = plans, default_plan, head_offset_mm
         self._lock = threading.Lock()
         now_open = journal.book.open
         if now_open is not None and self._recipe_now(now_open) != now_open.start.recipe:
             log.warning(
-                "the plan of the coil on the line was changed: its frames are judged by the new one from now on",
+                "the plan of the coil on the line has changed: the new plan judges its frames from now on",
                 coil=now_open.id, before=now_open.start.recipe, now=self._recipe_now(now_open),
             )  # fmt: skip
         self._hand_over()
@@ -57,7 +57,7 @@ class CoilDesk:
             return list(self._journal.book.coils)
 
     def start(self, coil: CoilData, said_by: str, position_mm: float | None = None) -> Coil:
-        """A coil's head passes. Raises EventRefusedError with the reason, OSError when the disk refuses it."""
+        """Start a coil. Raises EventRefusedError with the reason, OSError if the event cannot be written."""
         chosen = choose(coil, self._plans, self._default)
         at_mm = self._place(position_mm)
         event = CoilStarted(coil, at_mm, time.time_ns(), chosen.name, chosen.recipe, chosen.why, said_by)
@@ -67,14 +67,18 @@ class CoilDesk:
         return made
 
     def end(self, coil_id: str, said_by: str, position_mm: float | None = None) -> Coil:
-        """The coil's tail passes; an empty id means the one on the line. Raises as `start` does."""
+        """End a coil; an empty id means the coil on the line. Raises like `start`."""
         at_mm = self._place(position_mm)
         ended = self._take(CoilEnded(coil_id, at_mm, time.time_ns(), said_by))
         log.info("coil ends", coil=ended.id, at_m=round(at_mm / 1000, 3), said_by=said_by)
         return ended
 
+    def place_mm(self) -> float:
+        """Return the position of a head or tail that is reported now."""
+        return self._now_mm() + self._offset_mm
+
     def _place(self, position_mm: float | None) -> float:
-        return self._now_mm() + self._offset_mm if position_mm is None else position_mm
+        return self.place_mm() if position_mm is None else position_mm
 
     def _take(self, event: CoilEvent) -> Coil:
         with self._lock:
@@ -82,7 +86,7 @@ class CoilDesk:
                 self._refuse_repeated(event)
                 self._journal.book.check(event)
             except EventRefusedError as refused:
-                log.warning("coil event not taken", why=str(refused), said_by=event.said_by)
+                log.warning("coil event refused", why=str(refused), said_by=event.said_by)
                 raise
             if isinstance(event, CoilStarted):
                 event = msgspec.structs.replace(event, number=self._journal.book.next_number)
@@ -91,7 +95,7 @@ class CoilDesk:
             return self._journal.book.coils[-1]
 
     def _refuse_repeated(self, event: CoilEvent) -> None:
-        """A telegram that is sent again because its acknowledgement was lost."""
+        """Refuse a telegram that was resent because its acknowledgement was lost."""
         if not isinstance(event, CoilStarted) or ":" not in event.said_by:
             return
         for coil in self._journal.book.coils[-REMEMBERED:]:
@@ -105,12 +109,12 @@ class CoilDesk:
         )
 
     def _recipe_now(self, coil: Coil) -> str:
-        """The coil's plan as this line has it: it may have been changed since the coil started."""
+        """Return the identity of the coil's plan now; the plan may have changed since the coil started."""
         known = {plan.name: plan.recipe for plan in self._plans} | {"": self._default}
         return known.get(coil.start.plan, self._default)
 
     def status(self) -> dict[str, Any]:
-        """The newest coils and the position, for `inspector coil status`."""
+        """Return the newest coils and the position, for `inspector coil status`."""
         now_mm = self._now_mm()
         return {
             "position_mm": round(now_mm, 1),

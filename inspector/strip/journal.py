@@ -1,7 +1,8 @@
-"""coils.jsonl: what happened to the coils, one event per line, on the disk before it is acknowledged."""
+"""coils.jsonl: the coils' events, one per line, each on the disk before it is acknowledged."""
 
 import errno
 import os
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,7 @@ import msgspec
 import structlog
 
 from inspector.core.strip.coils import CoilBook, CoilEnded, CoilEvent, CoilStarted, EventRefusedError
+from inspector.core.strip.roll_alarms import RollAlarm, RollsChanged
 
 JOURNAL_NAME: Final = "coils.jsonl"
 
@@ -22,14 +24,14 @@ class ResultTaken(msgspec.Struct, frozen=True, tag="taken", tag_field="event"):
 
 
 class RunBegan(msgspec.Struct, frozen=True, tag="run", tag_field="event"):
-    """A line began to write its verdicts into this folder."""
+    """A line started to write its verdicts into this folder."""
 
     folder: str
     at_ns: int
     position_mm: float = 0.0
 
 
-Entry = CoilStarted | CoilEnded | ResultTaken | RunBegan
+Entry = CoilStarted | CoilEnded | ResultTaken | RunBegan | RollAlarm | RollsChanged
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Entry)
@@ -45,6 +47,9 @@ class Journal:
         self.taken: set[int] = set()
         """Numbers of the coils whose results Level 2 has."""
         self.runs: list[RunBegan] = []
+        self.rolls: list[RollAlarm | RollsChanged] = []
+        """Alarms and changes of rolls, oldest first."""
+        self._lock = threading.Lock()
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         self._read()
 
@@ -52,14 +57,17 @@ class Journal:
         content = self.path.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole != len(content):
-            # A power cut while an event was written: it was not acknowledged, so its sender says it again.
+            # A power cut interrupted the write. The event was not acknowledged, so its sender repeats it.
             os.ftruncate(self._file, whole)
         for number, line in enumerate(content[:whole].splitlines(), 1):
             try:
                 self._apply(_decode.decode(line))
             except (msgspec.DecodeError, EventRefusedError) as error:
                 log.error(
-                    "a line of the coils' journal is left out", path=str(self.path), line=number, error=str(error)
+                    "a damaged line of the coils' journal is skipped",
+                    path=str(self.path),
+                    line=number,
+                    error=str(error),
                 )
 
     def _apply(self, entry: Entry) -> None:
@@ -67,21 +75,24 @@ class Journal:
             self.taken.add(entry.number)
         elif isinstance(entry, RunBegan):
             self.runs.append(entry)
+        elif isinstance(entry, RollAlarm | RollsChanged):
+            self.rolls.append(entry)
         else:
             self.book.apply(entry)
 
     def write(self, entry: Entry) -> None:
-        """Append and apply; once this returns, a power cut cannot undo it. Raises OSError."""
-        size = os.fstat(self._file).st_size
-        try:
-            line = _encode(entry) + b"\n"
-            if os.write(self._file, line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-            os.fsync(self._file)
-        except OSError:
-            os.ftruncate(self._file, size)
-            raise
-        self._apply(entry)
+        """Append and apply an event, from any thread; a power cut cannot undo it then. Raises OSError."""
+        with self._lock:
+            size = os.fstat(self._file).st_size
+            try:
+                line = _encode(entry) + b"\n"
+                if os.write(self._file, line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+                os.fsync(self._file)
+            except OSError:
+                os.ftruncate(self._file, size)
+                raise
+            self._apply(entry)
 
     def close(self) -> None:
         """Close the file."""

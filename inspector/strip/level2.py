@@ -1,8 +1,7 @@
-"""The link to Level 2: one TCP connection, telegrams both ways, each acknowledged, resent after a break.
+"""The link to Level 2: one TCP connection; each telegram, in either direction, is acknowledged or resent.
 
-A received telegram is acknowledged when its event is on the disk. A result stays to be sent until it is
-acknowledged: it is that of the oldest coil whose result Level 2 does not have. A kill of
-either side loses none.
+A received telegram is acknowledged when its event is on the disk. A result is resent until it is acknowledged,
+results of older coils first. So killing either side loses nothing.
 """
 
 import select
@@ -27,7 +26,7 @@ PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses before connecting again, seconds; the last one repeats."""
 
 SEND_S: Final = 2.0
-"""Longest time for a telegram to leave, seconds: a partner that reads nothing is given up."""
+"""Longest time to send a telegram, seconds; a partner that reads nothing for this long is disconnected."""
 
 TAKEN, REFUSED = 0, 1
 """Codes of an acknowledgement."""
@@ -43,12 +42,12 @@ class Outbox(Protocol):
         ...
 
     def taken(self, number: int) -> None:
-        """Level 2 has it. Raises OSError when that cannot be written down."""
+        """Note that Level 2 has the result. Raises OSError if that cannot be written."""
         ...
 
 
 class Level2Link:
-    """Talks to Level 2 in a thread of its own."""
+    """Exchanges telegrams with Level 2 in a thread."""
 
     def __init__(self, settings: Level2Settings, desk: CoilDesk, outbox: Outbox) -> None:
         self._settings, self._desk, self._outbox = settings, desk, outbox
@@ -58,7 +57,7 @@ class Level2Link:
         self._stream = Stream(self._layout)
         self._sequence = 0
         self._waits: tuple[int, int, float] | None = None
-        """(sequence, coil's number, when to send again) of the result that is not acknowledged."""
+        """(sequence, coil's number, when to resend) of the unacknowledged result."""
         self._heard_s = self._told_s = 0.0
         self._failures = 0
         self._next_try_s = 0.0
@@ -68,20 +67,20 @@ class Level2Link:
 
     @property
     def connected(self) -> bool:
-        """Whether a partner is there."""
+        """Whether a partner is connected."""
         return self._connection is not None
 
     @property
     def address(self) -> str:
-        """Where the partner is, or where this listens."""
+        """Address of the partner, or the one that this listens on."""
         return str(self._settings.connect or self._settings.listen)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop."""
+        """Stop the thread."""
         self._stop.set()
         self._thread.join(timeout=SEND_S + CONNECT_S)
 
@@ -92,7 +91,7 @@ class Level2Link:
             except (OSError, TelegramError) as error:
                 self._lose(str(error))
             except Exception as error:
-                # One telegram must not end the link for ever.
+                # One bad telegram must not end the link for good.
                 log.exception("Level 2: a telegram cannot be handled")
                 self._lose(str(error))
         self._lose("", told=False)
@@ -101,7 +100,7 @@ class Level2Link:
 
     def _turn(self) -> None:
         if self._connection is not None and self._listener is not None and _readable(self._listener, 0.0):
-            # A partner that was restarted does not know its old connection any more.
+            # A restarted partner no longer knows its old connection.
             self._lose("the partner has connected again")
         connection = self._connection or self._meet()
         if connection is None:
@@ -110,7 +109,7 @@ class Level2Link:
         self._speak()
 
     def _meet(self) -> socket.socket | None:
-        """Accept or make a connection; None when there is none yet."""
+        """Accept or open a connection; returns None without one."""
         made = self._accept() if self._settings.listen is not None else self._connect()
         if made is None:
             return None
@@ -148,9 +147,9 @@ class Level2Link:
         self._next_try_s = time.monotonic() + PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
         self._failures += 1
         if told and (count := self._gone.due()) is not None:
-            short = f", in the middle of a telegram: {unfinished} bytes of it came" if unfinished else ""
+            short = f", in the middle of a telegram: {unfinished} bytes of it arrived" if unfinished else ""
             log.warning(
-                "Level 2 is not connected: coils go on", partner=self.address, why=why + short, count=count
+                "Level 2 is not connected: coils continue", partner=self.address, why=why + short, count=count
             )
 
     def _hear(self, connection: socket.socket) -> None:
@@ -169,7 +168,7 @@ class Level2Link:
 
     def _complain(self, why: str) -> None:
         if (count := self._bad.due()) is not None:
-            log.warning("telegram not taken", why=why, partner=self.address, count=count)
+            log.warning("telegram refused", why=why, partner=self.address, count=count)
 
     def _take(self, telegram: Telegram) -> None:
         if telegram.name in ("coil_start", "coil_end"):
@@ -181,7 +180,7 @@ class Level2Link:
 
     def _coil(self, telegram: Telegram) -> tuple[int, str]:
         values = telegram.values
-        # The whole telegram is its mark: one that is sent again has the same bytes.
+        # A resent telegram has the same bytes, so the whole telegram identifies it.
         said_by = f"level2:{telegram.sequence or 0}:{zlib.crc32(telegram.raw):08x}"
         position_mm = values.get("position_mm")
         try:
@@ -202,7 +201,7 @@ class Level2Link:
         if of is not None and self._layout.sequences and int(of) != sequence:
             return
         if int(values.get("code") or 0) != TAKEN:
-            # It would be refused again for ever: a person must look, and the result is in the folder.
+            # Resending would fail forever. A person must look; the result stays in the folder.
             log.error("Level 2 refuses a coil's result", coil_number=number, code=values.get("code"))
         self._outbox.taken(number)
         self._waits = None
@@ -210,7 +209,7 @@ class Level2Link:
     def _speak(self) -> None:
         now_s = time.monotonic()
         if self._waits is not None and now_s >= self._waits[2]:
-            log.warning("Level 2 has not acknowledged a result: sent again", coil_number=self._waits[1])
+            log.warning("Level 2 has not acknowledged a result: resent", coil_number=self._waits[1])
             self._waits = None
         if self._waits is None and "result" in self._layout.telegrams:
             due = self._outbox.oldest()
@@ -234,7 +233,7 @@ def _readable(end: socket.socket, wait_s: float) -> bool:
 
 
 def coil_data(values: Mapping[str, Any]) -> CoilData:
-    """A coil as a telegram or registers describe it."""
+    """Return the coil that a telegram or registers describe."""
     return CoilData(
         id=_text(values.get("id")),
         grade=_text(values.get("grade")),
@@ -247,7 +246,7 @@ def coil_data(values: Mapping[str, Any]) -> CoilData:
 
 
 def _size(value: Any) -> float | None:
-    """A stated size; 0 and blanks state none."""
+    """Return a stated size; None for 0 or blanks."""
     return float(value) if value else None
 
 

@@ -14,19 +14,20 @@ from inspector.sinks.log.log_file import full_files
 from inspector.values import Verdict
 
 CHUNK_VERDICTS: Final = 500
-"""Verdicts read in a turn: some milliseconds, so that orders are answered meanwhile."""
+"""Most verdicts read per turn: some milliseconds of work, so that orders get answers in between."""
 
 CLOCK_SLACK_S: Final = 3600.0
-"""A log last written earlier than this before the wanted time is not read, even if the clock was set back."""
+"""Allowance for a clock that was set back, seconds. Logs last written earlier than that before the wanted time are
+skipped."""
 
 log = structlog.get_logger()
 
 
 class LogTail:
-    """The verdicts of one folder from a time on, oldest first, and then each new one."""
+    """The verdicts of one folder from a given time on, oldest first, then each new one."""
 
     def __init__(self, folder: Path, since_ns: int | None) -> None:
-        """`since_ns` is the capture time of the oldest verdict that matters; None begins with what comes next."""
+        """`since_ns` is the capture time of the oldest wanted verdict; None starts with the next new verdict."""
         self._path = folder / VERDICTS_NAME
         self._since_ns = since_ns
         self._decoder = msgspec.json.Decoder(Verdict)
@@ -35,13 +36,13 @@ class LogTail:
         self._rest = b""
         self._last_look = False
         self._done: set[int] = set()
-        """Inodes of logs that are read to their end."""
+        """Inodes of logs that were read to their end."""
         self._bad = Repeated()
         if since_ns is None:
             self._skip()
 
     def _full(self) -> list[Path]:
-        """The full logs; none while decide has not made the folder."""
+        """Return the full logs; none before decide has created the folder."""
         return full_files(self._path) if self._path.parent.is_dir() else []
 
     def _skip(self) -> None:
@@ -60,7 +61,7 @@ class LogTail:
         return True
 
     def _next_file(self) -> bool:
-        """Open the oldest log that is not read yet."""
+        """Open the oldest unread log."""
         for path in [*self._full(), self._path]:
             try:
                 status = path.stat()
@@ -75,7 +76,7 @@ class LogTail:
         return False
 
     def read(self) -> Iterator[Verdict]:
-        """Yield at most CHUNK_VERDICTS verdicts that are there now."""
+        """Yield at most CHUNK_VERDICTS verdicts that the logs hold now."""
         given = 0
         while given < CHUNK_VERDICTS:
             if self._file is None and not self._next_file():
@@ -93,7 +94,7 @@ class LogTail:
             if not self._rotated():
                 return
             if not self._last_look:
-                # It may have been written to between the end that was read and its rotation.
+                # decide may have written more between our last read and the rotation.
                 self._last_look = True
                 continue
             self._file.close()
@@ -101,7 +102,7 @@ class LogTail:
             self._done.add(self._inode)
 
     def _rotated(self) -> bool:
-        """Whether the log in hand is full, so that a newer one is there."""
+        """Return whether the open log is full, so that a newer one exists."""
         try:
             return self._path.stat().st_ino != self._inode
         except FileNotFoundError:

@@ -10,12 +10,12 @@ from inspector.core.strip.odometer import Reading
 from inspector.strip.plc import Answer, PlcReader, number, registers_of
 
 PROMPT_ANSWERS: Final = 50
-"""Newest answers that a late one is held against."""
+"""Number of newest answers that a late one is compared with."""
 
 LATE_FACTOR: Final = 3
 LATE_NS: Final = 10_000_000
-"""An answer that takes LATE_FACTOR times as long as the quickest one, and LATE_NS more, gives no position: at
-20 m/s it may be off by half a frame."""
+"""An answer that takes LATE_FACTOR times as long as the fastest one, plus LATE_NS, is not used: at 20 m/s its
+position may be off by half a frame."""
 
 
 class ModbusSource:
@@ -36,7 +36,7 @@ class ModbusSource:
         self._count = max(register + size for register, size in parts) - self._first
 
     def readings(self) -> Iterator[Reading | None]:
-        """Yield one reading per interval, from one request, so that counter and speed are of one scan."""
+        """Yield one reading per interval. One request reads counter and speed, so that both are from one scan."""
         settings = self._settings
         due_s = time.monotonic()
         while True:
@@ -46,8 +46,8 @@ class ModbusSource:
             time.sleep(due_s - time.monotonic() if due_s > time.monotonic() else 0)
 
     def _is_prompt(self, answer: Answer) -> bool:
-        """Whether the time of the answer is known well enough. Of a late one nobody knows whether the question or
-        the answer was held up."""
+        """Return whether the answer's time is known well enough: of a late one, either the request or the answer
+        may have been delayed."""
         took_ns = answer.answered_ns - answer.asked_ns
         self._took_ns.append(took_ns)
         return took_ns <= LATE_FACTOR * min(self._took_ns) + LATE_NS
@@ -56,8 +56,8 @@ class ModbusSource:
         settings = self._settings
         count = self._number(answer.words, settings.counter_register, settings.counter_type)
         speed = self._number(answer.words, settings.speed_register, settings.speed_type)
-        clock_ns = (answer.asked_ns + answer.answered_ns) // 2
-        return Reading(clock_ns, count, None if speed is None else speed * settings.speed_mm_s_per_count)
+        monotonic_ns = (answer.asked_ns + answer.answered_ns) // 2
+        return Reading(monotonic_ns, count, None if speed is None else speed * settings.speed_mm_s_per_count)
 
     def _number(self, words: list[int], register: int | None, kind: str) -> float | None:
         if register is None:

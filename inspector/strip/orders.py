@@ -1,4 +1,4 @@
-"""Socket of the strip process for `inspector coil`, in the strip's folder. One packet asks, one answers."""
+"""The strip process's socket for `inspector coil`, in the strip's folder: one packet per order and per answer."""
 
 import json
 import os
@@ -10,9 +10,11 @@ from typing import Any, Final
 
 import structlog
 
-from inspector.core.strip.coils import CoilData, EventRefusedError
+from inspector.core.strip.coils import EventRefusedError
 from inspector.folders import share_with_group
+from inspector.strip.coil_orders import OrderRefusedError, end_coil, start_coil
 from inspector.strip.desk import CoilDesk
+from inspector.strip.roll_desk import RollDesk
 from inspector.wire.links import answers, socket_path
 
 SOCKET_NAME: Final = "orders"
@@ -33,14 +35,16 @@ def orders_path(folder: Path) -> Path:
 
 
 class Orders:
-    """The strip's end."""
+    """The strip process's end of the socket."""
 
-    def __init__(self, folder: Path, desk: CoilDesk, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, folder: Path, desk: CoilDesk, rolls: RollDesk, status: Callable[[], dict[str, Any]]
+    ) -> None:
         """Raises ConfigError, OSError."""
-        self._desk, self._status = desk, status
+        self._desk, self._rolls, self._status = desk, rolls, status
         self._path = orders_path(folder)
         if answers(self._path, socket.SOCK_SEQPACKET):
-            raise FileExistsError(f"{self._path}: another strip process answers there")
+            raise FileExistsError(f"{self._path}: another strip process listens there")
         self._path.unlink(missing_ok=True)  # left by a killed one
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         self._socket.bind(os.fspath(self._path))
@@ -49,7 +53,7 @@ class Orders:
         self._socket.settimeout(_ORDER_S)
 
     def turn(self) -> None:
-        """Wait a moment for an order, and answer it."""
+        """Wait briefly for an order and answer it."""
         try:
             connection, _ = self._socket.accept()
         except TimeoutError:
@@ -64,28 +68,27 @@ class Orders:
             try:
                 connection.send(json.dumps(answer).encode())
             except OSError as error:
-                log.warning("an order's sender is gone: it was carried out", error=str(error))
+                log.warning("an order was carried out, but its sender has disconnected", error=str(error))
 
     def _answer(self, wanted: dict[str, Any]) -> dict[str, Any]:
         try:
             match wanted:
                 case {"coil": "start", "data": dict(data)}:
-                    coil = self._desk.start(CoilData(**data), "command", wanted.get("position_mm"))
-                    return {"done": {"number": coil.number, "plan": coil.start.plan, "why": coil.start.plan_why,
-                                     "recipe": coil.start.recipe, "position_mm": coil.start_mm}}  # fmt: skip
+                    order = data | {"position_mm": wanted.get("position_mm")}
+                    return {"done": start_coil(self._desk, order, "command")}
                 case {"coil": "end"}:
-                    coil = self._desk.end(str(wanted.get("id") or ""), "command", wanted.get("position_mm"))
-                    length_mm = (coil.end_mm or coil.start_mm) - coil.start_mm
-                    return {"done": {"number": coil.number, "id": coil.id, "length_mm": length_mm}}
+                    order = {"id": wanted.get("id") or "", "position_mm": wanted.get("position_mm")}
+                    return {"done": end_coil(self._desk, order, "command")}
+                case {"rolls": "changed"}:
+                    return {"done": self._rolls.changed(str(wanted.get("text") or ""), "command",
+                                                        wanted.get("position_mm"))}  # fmt: skip
                 case {"coil": "status"}:
                     return {"done": self._status()}
-        except EventRefusedError as refused:
+        except (EventRefusedError, OrderRefusedError) as refused:
             return {"refused": str(refused)}
         except OSError as error:
-            return {"refused": f"the event cannot be written down: {error.strerror}: free some disk space"}
-        except TypeError as error:
-            return {"refused": str(error)}
-        return {"refused": "an order is start, end or status"}
+            return {"refused": f"the event cannot be written: {error.strerror}: free some disk space"}
+        return {"refused": "an order is start, end or status of a coil, or a change of rolls"}
 
     def close(self) -> None:
         """Close and remove the socket."""

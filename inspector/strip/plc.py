@@ -1,4 +1,4 @@
-"""Reads holding registers of a PLC, over one connection that is made again when it breaks."""
+"""Reads holding registers of a PLC over one connection, which is reopened when it breaks."""
 
 import struct
 import time
@@ -21,19 +21,19 @@ _FORMATS: Final[dict[NumberType, str]] = {
 
 
 def registers_of(kind: NumberType) -> int:
-    """How many registers a number takes."""
+    """Return how many registers a number takes."""
     return struct.calcsize(_FORMATS[kind]) // 2
 
 
 def number(words: Sequence[int], kind: NumberType, *, low_first: bool) -> float:
-    """The number in these registers, as many as `registers_of` says."""
+    """Return the number in these registers, whose count must be `registers_of`."""
     ordered = reversed(words) if low_first else words
     value: float = struct.unpack(_FORMATS[kind], b"".join(word.to_bytes(2, "big") for word in ordered))[0]
     return value
 
 
 class Answer(NamedTuple):
-    """Registers, and between which times of the monotonic clock the PLC had them."""
+    """Registers, and the two monotonic times between which the PLC read them."""
 
     asked_ns: int
     answered_ns: int
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
 
 
 class PlcReader:
-    """One connection to a PLC; `read` opens it when there is none."""
+    """One connection to a PLC; `read` opens it when needed."""
 
     def __init__(self, settings: PlcSettings) -> None:
         """Raises InputError if pymodbus is missing."""
@@ -55,7 +55,7 @@ class PlcReader:
 
     @property
     def address(self) -> str:
-        """Where the PLC is."""
+        """The PLC's address."""
         return f"{self._settings.host}:{self._settings.port}"
 
     def read(self, first: int, count: int) -> Answer:

@@ -1,4 +1,4 @@
-"""Follows the strip's position in a thread of its own, from whichever source the line has."""
+"""Follows the strip's position in a thread, from the source that the config names."""
 
 import math
 import threading
@@ -8,11 +8,14 @@ from typing import Final, Protocol
 
 import structlog
 
-from inspector.config.strip import ModbusPosition, PositionSettings
+from inspector.config.line import GenicamSettings, LineConfig
+from inspector.config.strip import CameraPosition, MillPosition, ModbusPosition, PositionSettings
 from inspector.core.strip.odometer import Odometer, Reading
 from inspector.errors import WorkError
 from inspector.repeated import Repeated
+from inspector.strip.camera_position import CameraSource
 from inspector.strip.modbus_position import ModbusSource
+from inspector.strip.simulated_mill import FindMill, MillSource
 from inspector.strip.text_position import TextSource
 from inspector.wire.strip_files import TrackWriter
 
@@ -20,48 +23,61 @@ PAUSES_S: Final = (0.1, 0.2, 0.5, 1.0)
 """Pauses before connecting again, seconds; the last one repeats."""
 
 QUIET_S: Final = 1.0
-"""A text source that has sent nothing for this long is silent."""
+"""Time without a line after which a text source counts as silent, seconds."""
 
 log = structlog.get_logger()
 
 
 class PositionSource(Protocol):
-    """Gives readings until it is closed."""
+    """A source of readings."""
 
     def readings(self) -> Iterator[Reading | None]:
-        """Yield readings; None where there is none yet, at least every WAIT_S. Raises WorkError when it breaks."""
+        """Yield a reading or None at least every WAIT_S. Raises WorkError when the connection breaks."""
         ...
 
     def close(self) -> None:
-        """Release what is open; `readings` may be called again."""
+        """Close the connection; `readings` may be called again."""
         ...
 
 
-def open_position(settings: PositionSettings) -> PositionSource:
+def open_position(settings: PositionSettings, line: LineConfig, mill: FindMill | None) -> PositionSource:
     """The source that the settings describe. Raises InputError if a library is missing."""
-    return ModbusSource(settings) if isinstance(settings, ModbusPosition) else TextSource(settings)
+    if isinstance(settings, ModbusPosition):
+        return ModbusSource(settings)
+    if isinstance(settings, CameraPosition):
+        camera = line.cameras[settings.camera]
+        triggered = isinstance(camera, GenicamSettings) and camera.trigger == "encoder"
+        return CameraSource(line.links, triggered=triggered)
+    if isinstance(settings, MillPosition):
+        assert mill is not None  # noqa: S101  # for mypy: the config is refused without one
+        return MillSource(settings, mill)
+    return TextSource(settings)
 
 
 class PositionThread:
-    """Reads the source, and writes each sample into the track at once."""
+    """Reads the source and writes each sample to the track immediately."""
 
     def __init__(self, source: PositionSource, odometer: Odometer, track: TrackWriter, name: str) -> None:
-        """`name` is the source as the log calls it."""
+        """`name` is the source's name in the log."""
         self._source, self._odometer, self._track, self._name = source, odometer, track, name
         self._notes: dict[str, Repeated] = {}
         self._stop = threading.Event()
         self.answers = False
-        """Whether the source answers now."""
+        """Whether the source currently answers."""
         self.readings = 0
         self._newest_ns = 0
         self._thread = threading.Thread(target=self._run, name="position", daemon=True)
 
+    def age_s(self) -> float | None:
+        """Age of the newest reading; None before the first."""
+        return (time.monotonic_ns() - self._newest_ns) / 1e9 if self._newest_ns else None
+
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop; waits for a question under way."""
+        """Stop the thread; waits for a request in progress."""
         self._stop.set()
         self._thread.join(timeout=1.0)
 
@@ -88,16 +104,14 @@ class PositionThread:
 
     def _take(self, reading: Reading | None) -> bool:
         if reading is not None and not all(map(math.isfinite, (reading.count or 0.0, reading.speed_mm_s or 0.0))):
-            self._odometer.notes.append(
-                "no number: the counter or the speed is not a number; the reading is left out"
-            )
+            self._odometer.notes.append("the counter or the speed is not a number: the reading is left out")
             self._tell_notes()
             reading = None
         if reading is None:
             if self.answers and time.monotonic_ns() - self._newest_ns > QUIET_S * 1e9:
                 self._lost(f"has sent nothing for {QUIET_S:g} s", 0)
             return False
-        self._newest_ns = reading.clock_ns
+        self._newest_ns = reading.monotonic_ns
         sample = self._odometer.add(reading)
         if sample is not None:
             self._track.add(sample, self._odometer.count)
@@ -110,7 +124,7 @@ class PositionThread:
 
     def _tell_notes(self) -> None:
         for note in self._odometer.notes:
-            # A counter that jumps all the time must not fill the log; kinds of faults are told apart.
+            # A counter that jumps all the time must not fill the log, so each kind of fault is counted.
             kind = self._notes.setdefault(note[:24], Repeated())
             if (count := kind.due()) is not None:
                 log.warning("position", note=note, source=self._name, count=count)
@@ -127,7 +141,9 @@ class PositionThread:
 
 
 def described(settings: PositionSettings) -> str:
-    """The source in words, for logs and checks."""
+    """Return a description of the source for logs and checks."""
     if isinstance(settings, ModbusPosition):
         return f"modbus {settings.host}:{settings.port}"
-    return f"{settings.type} {settings.address}"
+    if isinstance(settings, CameraPosition):
+        return f"frames of camera {settings.camera}"
+    return "simulated mill" if isinstance(settings, MillPosition) else f"{settings.type} {settings.address}"

@@ -1,8 +1,9 @@
-"""strip: follows position and coils, hands them to ingest, and judges coils from the verdict log."""
+"""strip: follows position and coils, passes them to ingest, and judges coils from the verdict log."""
 
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,36 +14,44 @@ from inspector.config.plans import PlanSet
 from inspector.config.strip import StripSettings
 from inspector.core.strip.coils import Coil
 from inspector.core.strip.odometer import Odometer, Sample
-from inspector.core.strip.periodic import Roll, RollMarks, period_mm
-from inspector.core.strip.surface import Surface, View, gaps_across
+from inspector.core.strip.surface import Surface, gaps_across
 from inspector.core.strip.track import place_at
-from inspector.engine.manifest import read_manifest
 from inspector.errors import ConfigError
 from inspector.folders import make_own_folder
+from inspector.monitoring.strip import StripState
+from inspector.monitoring.strip_file import StripReports
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import READY, Notifier, Pulse
 from inspector.runtime.stop import StopRequest
+from inspector.sources.simulated_mill import running_mill
 from inspector.strip.accounts import LEAST_WAIT_S, Accounts
 from inspector.strip.coil_records import CoilRecords, strip_key
 from inspector.strip.coil_registers import CoilRegistersThread
 from inspector.strip.desk import CoilDesk
+from inspector.strip.http_orders import HttpOrders
 from inspector.strip.journal import Journal, RunBegan
 from inspector.strip.level2 import Level2Link
 from inspector.strip.log_tail import LogTail
 from inspector.strip.orders import Orders
 from inspector.strip.position import PositionThread, described, open_position
 from inspector.strip.results import Results
+from inspector.strip.roll_desk import RollDesk, find_marks
+from inspector.strip.simulated_mill import MillCoils
+from inspector.strip.views import camera_views
+from inspector.values import Motion
 from inspector.wire.positions import PlaceFile, newest_place
 from inspector.wire.strip_files import TrackWriter, read_track
 
 LAST_READ_S: Final = 0.8
-"""Time after a stop request to read what decide still writes, seconds; `inspector run` waits longer."""
+"""Time after a stop request to read decide's last verdicts, seconds; `inspector run` waits longer."""
 
 RECORDED_AGAIN: Final = 50
-"""Newest coils that a start writes into the database again: it may have been away."""
+"""Newest coils that a start writes to the database again, because it may have been unreachable."""
 
 EARLIER_NS: Final = 60_000_000_000
-"""Verdicts from before a coil's start that are read, too: its head may have been said to lie further back."""
+"""Time before a coil's start from which verdicts are read: its head may have passed earlier than reported."""
+
+COUNTED: Final = "counted from the frames"
 
 log = structlog.get_logger()
 
@@ -51,7 +60,7 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop request. Raises InputError before the start."""
     settings = config.line.strip
     if settings is None:
-        raise ConfigError(f"{config.path}: strip: there is no such table: add one, or do not start this stage")
+        raise ConfigError(f"{config.path}: strip: no such table: add it, or do not start this stage")
     make_own_folder(config.line.links)
     plans = config.plans()
     with (
@@ -74,10 +83,10 @@ def main(config: LoadedConfig) -> None:
 
 
 class Strip:
-    """Everything that the process holds."""
+    """Everything that the process owns."""
 
     def __init__(self, config: LoadedConfig, settings: StripSettings, plans: PlanSet, stack: ExitStack) -> None:
-        """`stack` closes what is opened here. Raises InputError, OSError."""
+        """`stack` closes everything opened here. Raises InputError, OSError."""
         line = config.line
         self._config, self._settings = config, settings
         self._journal = Journal(settings.folder)
@@ -85,6 +94,7 @@ class Strip:
         self._track = TrackWriter(line.links)
         stack.callback(self._track.close)
         self._start_mm = _start_mm(self._journal)
+        self._mill = None if line.mill is None else partial(running_mill, line.mill, line.links)
         self._position = self._follow(stack)
         self._journal.write(RunBegan(str(line.sinks.out), time.time_ns(), self.position_mm()))
         self.results = Results(settings.folder, self._journal)
@@ -96,26 +106,37 @@ class Strip:
             plans.default.identity,
             settings.head_offset_mm,
         )
+        rolls, marks = find_marks(settings, camera_views(config, plans))
+        self._rolls = RollDesk(self._journal, rolls, marks, settings.roll_alarm_turns, self.position_mm)
         self._accounts = self._open_accounts(plans)
         stack.callback(self._accounts.close)
         self._records = CoilRecords(config, strip_key(settings.folder)) if line.records.enabled else None
         if self._records is not None:
             stack.callback(self._records.close)
         self._recorded: dict[int, tuple[object, ...]] = {}
-        self._orders = Orders(settings.folder, self.desk, self.status)
+        self._reports = StripReports(line.links)
+        self._orders = Orders(settings.folder, self.desk, self._rolls, self.status)
         stack.callback(self._orders.close)
+        if settings.http_port is not None:
+            http = HttpOrders(settings.http_port, self.desk, self.status)
+            http.start()
+            stack.callback(http.close)
         self._level2: Level2Link | None = None
         if settings.level2 is not None:
             self._level2 = Level2Link(settings.level2, self.desk, self.results)
             self._level2.start()
             stack.callback(self._level2.close)
+        if self._mill is not None and line.mill is not None and line.mill.coil_m is not None:
+            coils = MillCoils(line.mill, line.mill.coil_m, self._mill, self.desk)
+            coils.start()
+            stack.callback(coils.close)
         if settings.coil_registers is not None:
             registers = CoilRegistersThread(settings.coil_registers, self.desk)
             registers.start()
             stack.callback(registers.close)
 
     def _follow(self, stack: ExitStack) -> PositionThread | None:
-        """Begin to read the encoder; without one, tell ingest where to begin counting."""
+        """Start reading the encoder; without one, tell ingest where to start counting."""
         settings, links = self._settings, self._config.line.links
         before = read_track(links)
         if settings.position is None:
@@ -131,7 +152,10 @@ class Strip:
             start, count = before.samples[-1], before.count
         odometer = Odometer(settings.position.scale(), settings.speeds(), start, count)
         thread = PositionThread(
-            open_position(settings.position), odometer, self._track, described(settings.position)
+            open_position(settings.position, self._config.line, self._mill),
+            odometer,
+            self._track,
+            described(settings.position),
         )
         thread.start()
         stack.callback(thread.close)
@@ -139,22 +163,17 @@ class Strip:
 
     def _open_accounts(self, plans: PlanSet) -> Accounts:
         settings, line = self._settings, self._config.line
-        views = _views(self._config, plans)
-        edges = [edge for view in views.values() for edge in view.across(0, view.width_px)]
+        views = camera_views(self._config, plans)
         for side, from_mm, to_mm in gaps_across(views):
             log.warning(
                 "no camera sees part of the strip: see offset_across_mm in strip.cameras",
                 side=side, from_mm=round(from_mm, 1), to_mm=round(to_mm, 1),
             )  # fmt: skip
-        rolls = [
-            Roll(roll.name, period_mm(roll.diameter_mm, roll.elongation), roll.stand, roll.side)
-            for roll in settings.rolls
-        ]
         wait_s = max(settings.result_wait_s, line.deadline_ms / 1000 + LEAST_WAIT_S)
         return Accounts(
             self._tails(),
             Surface(views, settings.join_along_mm),
-            RollMarks(rolls, settings.roll_tolerance, max(edges) - min(edges)),
+            self._rolls.marks,
             views,
             plans,
             self.results,
@@ -164,7 +183,7 @@ class Strip:
         )
 
     def _tails(self) -> list[LogTail]:
-        """The logs since the head of the oldest coil that has no result."""
+        """Return the logs since the head of the oldest coil without a result."""
         due = [coil for coil in self.desk.coils if coil.number not in self.results.numbers]
         now_folder = self._config.line.sinks.out
         if not due:
@@ -178,11 +197,11 @@ class Strip:
 
     @property
     def readings(self) -> int:
-        """Answers of the position source so far."""
+        """Number of readings so far."""
         return self._position.readings if self._position is not None else 0
 
     def position_mm(self) -> float:
-        """Where the strip is now; where it was last, if nothing says."""
+        """Return the strip's current position; the last known one if no source answers."""
         now_ns = time.monotonic_ns()
         samples = self._track.samples
         if samples:
@@ -190,20 +209,24 @@ class Strip:
             if found is not None:
                 return found[0]
         place = newest_place(self._config.line.links, list(self._config.line.cameras), now_ns)
-        if place is not None and (not samples or place.clock_ns > samples[-1].clock_ns):
+        if place is not None and (not samples or place.monotonic_ns > samples[-1].monotonic_ns):
             return place.at(now_ns)
         return samples[-1].position_mm if samples else self._start_mm
 
     def turn(self) -> None:
-        """One turn: an order, a piece of the log, coils that are due."""
+        """Run one turn: an order, a piece of the log, coils that are due."""
         busy = self._accounts.read()
         if not busy:
             self._orders.turn()
             try:
-                self._accounts.conclude(self.desk.coils[-RECORDED_AGAIN:], self.position_mm())
+                self._rolls.look()
+                judged = self._accounts.conclude(self.desk.coils[-RECORDED_AGAIN:], self.position_mm())
+                for result in judged:
+                    log.info("coil judged", coil=result.id, verdict=result.verdict, reasons=len(result.reasons))
             except OSError as error:
-                log.error("a coil's result cannot be written: tried again", error=error.strerror)
+                log.error("a coil's result or a roll mark cannot be written: retrying", error=error.strerror)
                 time.sleep(1.0)
+        self._reports.turn(self._stands)
         if self._records is not None:
             self._record(self.desk.coils[-RECORDED_AGAIN:], self._records)
 
@@ -216,20 +239,44 @@ class Strip:
                 records.put(coil, self.results.read(coil.number) if judged else None)
 
     def state(self) -> str:
-        """For `systemctl status`."""
+        """Return one line for `systemctl status`."""
         coils = self.desk.coils
         newest = coils[-1] if coils else None
         coil = "no coil" if newest is None or newest.end_mm is not None else f"coil {newest.id}"
         return f"at {self.position_mm() / 1000:.3f} m, {coil}, {self.results.unsent} results not sent"
 
+    def _stands(self, now_ns: int) -> StripState:
+        at_mm, position, level2 = self.position_mm(), self._position, self._level2
+        coils = self.desk.coils
+        coil = coils[-1] if coils and coils[-1].end_mm is None else None
+        place = None if position is None else place_at(self._track.samples, now_ns)
+        speeds = self._settings.speeds()
+        return StripState(
+            taken_ns=now_ns,
+            position_mm=round(at_mm, 1),
+            speed_mm_s=None if place is None else round(place[1], 1),
+            motion=(Motion.UNKNOWN if place is None else speeds.motion(place[1])).value,
+            source=COUNTED if self._settings.position is None else described(self._settings.position),
+            source_answers=None if position is None else position.answers,
+            source_age_s=None if position is None else position.age_s(),
+            coil=None if coil is None else coil.id,
+            coil_mm=None if coil is None else round(at_mm - coil.start_mm, 1),
+            plan="" if coil is None else coil.start.plan,
+            plan_why="" if coil is None else coil.start.plan_why,
+            level2=None if level2 is None else level2.address,
+            level2_connected=level2 is not None and level2.connected,
+            results_waiting=0 if level2 is None else self.results.unsent,
+            roll_marks=tuple(self._rolls.texts),
+        )
+
     def _source(self) -> str:
         if self._position is None or self._settings.position is None:
-            return "counted from the frames"
+            return COUNTED
         stands = "answers" if self._position.answers else "DOES NOT ANSWER"
         return f"{described(self._settings.position)}: {stands}"
 
     def status(self) -> dict[str, Any]:
-        """For `inspector coil status`."""
+        """Return the answer for `inspector coil status`."""
         told = self.desk.status()
         for coil in told["coils"]:
             if coil["number"] in self.results.numbers:
@@ -241,31 +288,12 @@ class Strip:
                 f"{self._level2.address}: {'connected' if self._level2.connected else 'NOT CONNECTED'}"
             )
             told["results_not_sent"] = self.results.unsent
-        told["roll_marks"] = [mark.text() for mark in self._accounts.roll_marks[-5:]]
+        told["roll_marks"] = self._rolls.texts
         return told
 
 
 def _start_mm(journal: Journal) -> float:
-    """Where the strip was last: positions go on over a restart of the PC."""
+    """Return the last known position, from which positions continue after a restart of the PC."""
     places = [run.position_mm for run in journal.runs]
     places += [coil.start_mm if coil.end_mm is None else coil.end_mm for coil in journal.book.coils[-1:]]
     return max(places, default=0.0)
-
-
-def _views(config: LoadedConfig, plans: PlanSet) -> dict[str, View]:
-    line, recipe = config.line, plans.default.recipe
-    manifest = read_manifest(line.engine)
-    views = {}
-    for name in line.cameras:
-        place = (line.strip or StripSettings()).camera(name)
-        along = place.mm_per_px_along or recipe.mm_per_px_along
-        views[name] = View(
-            place.mm_per_px_across or recipe.mm_per_px_across,
-            along,
-            manifest.height * along,
-            manifest.width,
-            place.offset_across_mm,
-            place.mirrored,
-            place.side,
-        )
-    return views

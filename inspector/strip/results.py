@@ -1,4 +1,4 @@
-"""The results of coils that are kept and sent: the strip process writes them, Level 2 takes them."""
+"""Stores the coils' results, and queues them for Level 2."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from inspector.files import write_whole
+from inspector.numbers import THIN_SPACE
 from inspector.sinks.coil_results import RESULTS_FOLDER, CoilResult, read_result
 from inspector.strip.journal import Journal, ResultTaken
 
@@ -24,32 +25,32 @@ class Results:
         self.numbers = sorted(int(path.stem) for path in self.folder.glob("[0-9]*.json"))
 
     def keep(self, result: CoilResult) -> None:
-        """Write one; the same result again replaces itself. Raises OSError."""
+        """Write a result; a repeated one replaces itself. Raises OSError."""
         write_whole(self.folder / f"{result.number:06d}.json", msgspec.json.format(msgspec.json.encode(result)))
         if result.number not in self.numbers:
             self.numbers.append(result.number)
 
     def read(self, number: int) -> CoilResult:
-        """One result. Raises OSError, DecodeError."""
+        """Read a result. Raises OSError, DecodeError."""
         return read_result(self.folder / f"{number:06d}.json")
 
     def oldest(self) -> tuple[int, Mapping[str, Any]] | None:
-        """The oldest coil whose result Level 2 does not have, with the values of its telegram."""
+        """Return the oldest coil whose result Level 2 does not have, with the values of its telegram."""
         due = next((number for number in self.numbers if number not in self._journal.taken), None)
         return None if due is None else (due, telegram_values(self.read(due)))
 
     @property
     def unsent(self) -> int:
-        """Results that Level 2 does not have."""
+        """Number of results that Level 2 does not have."""
         return sum(number not in self._journal.taken for number in self.numbers)
 
     def taken(self, number: int) -> None:
-        """Level 2 has it. Raises OSError."""
+        """Note that Level 2 has the result. Raises OSError."""
         self._journal.write(ResultTaken(number))
 
 
 def telegram_values(result: CoilResult) -> dict[str, Any]:
-    """The fields that a result telegram may have. Its defects are the worst ones, the worst first."""
+    """Return all values that a result telegram may contain, with the worst defects first."""
     worst = sorted(result.defects, key=lambda each: (-each.severity, -each.area_mm2))
     return {
         "number": result.number,
@@ -62,7 +63,8 @@ def telegram_values(result: CoilResult) -> dict[str, Any]:
         "frames_rejected": result.frames_rejected,
         "frames_uninspected": result.frames_uninspected,
         "count": result.count,
-        "reason": result.reasons[0] if result.reasons else "",
+        # A telegram's encoding may not have the space that groups digits.
+        "reason": result.reasons[0].replace(THIN_SPACE, " ") if result.reasons else "",
         "roll_marks": len(result.roll_marks),
         **{f"count_{name}": count for name, count in result.counts.items()},
         "defects": [

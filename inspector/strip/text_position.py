@@ -18,21 +18,21 @@ WAIT_S: Final = 0.2
 """Longest wait for a line of text, seconds, so that a stop is noticed."""
 
 SO_TIMESTAMPNS: Final = 35
-"""From asm-generic/socket.h: the kernel notes when a datagram arrived. Python has no name for it."""
+"""From asm-generic/socket.h: the kernel stores when a datagram arrived. Python has no name for it."""
 
 _TIMESPEC: Final = struct.Struct("@ll")
 
 LONGEST_WAIT_NS: Final = 1_000_000_000
-"""A datagram did not wait longer: the PC's clock was set meanwhile."""
+"""Longest wait of a datagram; a longer one means that the PC's clock was set."""
 
 LONGEST_LINE: Final = 4096
-"""Longest line of text, bytes; more without an end is no position."""
+"""Longest line of text, bytes; longer input without a line end is dropped."""
 
 log = structlog.get_logger()
 
 
 class TextSource:
-    """Lines of text: datagrams sent here, or a server that this connects to."""
+    """Reads lines of text from datagrams, or from a server that it connects to."""
 
     def __init__(self, settings: TextPosition) -> None:
         self._settings = settings
@@ -58,7 +58,7 @@ class TextSource:
         return made
 
     def readings(self) -> Iterator[Reading | None]:
-        """Yield a reading per line; the time is that of its arrival."""
+        """Yield a reading per line, with the time at which the line arrived."""
         connection = self._socket or self._open()
         rest = b""
         while True:
@@ -74,12 +74,12 @@ class TextSource:
             lines = (rest + chunk if self._settings.type == "tcp" else chunk + b"\n").split(b"\n")
             rest = lines.pop()[-LONGEST_LINE:]
             whole = [line for line in lines if line.strip()]
-            # Of several lines that arrive at once only the newest is as old as its arrival.
+            # Of several lines that arrive together, only the newest is as new as its arrival.
             yield self._reading(whole[-1], arrived_ns) if whole else None
 
     def _receive(self, connection: socket.socket) -> tuple[bytes, int]:
-        """What arrived, and when, on the monotonic clock. The kernel knows it for a datagram, however late this
-        process gets its turn. Raises OSError."""
+        """Return what arrived and when, monotonic clock. The kernel stores a datagram's time, so a delay of this
+        process does not matter. Raises OSError."""
         if self._settings.type == "tcp":
             return connection.recv(LONGEST_LINE), time.monotonic_ns()
         chunk, extra, _, _ = connection.recvmsg(LONGEST_LINE, socket.CMSG_SPACE(_TIMESPEC.size))
@@ -98,7 +98,7 @@ class TextSource:
         found = self._pattern.search(text)
         if found is None:
             if (count := self._unread.due()) is not None:
-                log.warning("position line not understood: see strip.position", line=text[:80], count=count)
+                log.warning("position line does not match: see strip.position", line=text[:80], count=count)
             return None
         values = found.groupdict()
         counter, speed = values.get("count"), values.get("speed")

@@ -40,7 +40,7 @@ FRAMES: Final = Link("frames", "ingest", "worker", _BY_CREDIT, "ingest", True, 1
 """Without credit from a worker, ingest waits or sheds the oldest frame, as the source says."""
 
 NEWS: Final = Link("news", "ingest", "decide", _PIPE, "decide", False, 1000)
-"""When it is full, ingest waits: an announcement is a promise."""
+"""When it is full, ingest waits, because no announcement may be lost."""
 
 RESULTS: Final = Link("results", "worker", "decide", _PIPE, "decide", False, 64)
 """When it is full, the worker waits, and so does ingest."""

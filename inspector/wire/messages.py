@@ -10,7 +10,9 @@ from inspector.core.rules import EngineClasses
 from inspector.errors import WireError
 from inspector.values import (
     MAP_STRIDES,
+    MAX_SCORE,
     UNKNOWN_WORKER,
+    UNSOUND_FRAME_SCORE,
     Announcement,
     Frame,
     Inspection,
@@ -20,7 +22,7 @@ from inspector.values import (
     Working,
 )
 
-WIRE_VERSION: Final = 5
+WIRE_VERSION: Final = 6
 """Incremented when a header changes; a process refuses every other version."""
 
 IN_MESSAGE: Final = -1
@@ -150,6 +152,8 @@ class ResultHeader(msgspec.Struct, frozen=True, array_like=True):
     map_stride: int = 0
     height: int = 0
     width: int = 0
+    frame_score: int | None = None
+    """1..255; None for an engine without frame scores."""
 
 
 class Results(msgspec.Struct, frozen=True, array_like=True, tag="results"):
@@ -244,6 +248,7 @@ def encode_results(
                 stride,
                 height,
                 width,
+                inspection.frame_score,
             )
         )
     message = Results(
@@ -298,6 +303,10 @@ def decode_results(parts: Parts) -> Answers:
 
 def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryview]) -> Result:
     stride = header.map_stride
+    if header.frame_score is not None and not UNSOUND_FRAME_SCORE < header.frame_score <= MAX_SCORE:
+        raise WireError(
+            f"frame score {header.frame_score} of frame {header.frame_id} is not within 1..{MAX_SCORE}"
+        )
     segmentation = pixels = None
     if stride:
         if stride not in MAP_STRIDES:
@@ -315,6 +324,7 @@ def _result(engine: str, header: ResultHeader, planes: Iterator[bytes | memoryvi
         segmentation,
         pixels,
         header.fault,
+        header.frame_score,
     )
     return Result(header.camera, header.ingest_epoch, header.frame_id, inspection)
 

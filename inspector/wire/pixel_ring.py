@@ -62,7 +62,7 @@ class PixelRing:
         try:
             size = os.fstat(file).st_size
             if slot_bytes < 1 or size == 0 or size % stride(slot_bytes):
-                raise WireError(f"{path}: {size} bytes are no ring of slots of {slot_bytes} bytes")
+                raise WireError(f"{path}: {size} bytes are not a ring of slots of {slot_bytes} bytes")
             # Writable, because engines accept only writable memory; none of them writes to it.
             return cls(path, mmap.mmap(file, size), slot_bytes, owner=False)
         finally:

@@ -1,7 +1,7 @@
-"""What the strip process hands to ingest: two small files in the links folder, read without waiting.
+"""Position and coils from the strip process to ingest: two small files in the links folder, read without waiting.
 
 `strip-track` holds the newest samples of the encoder and the generation of `strip-coils`, which is read again only
-when that changes. A reader may meet a half-written track: the checksum says so, and it keeps what it had.
+when that changes. A reader detects a half-written track by its checksum, and keeps the previous one.
 """
 
 import math
@@ -16,10 +16,11 @@ from typing import Final
 import msgspec
 import structlog
 
-from inspector.core.strip.odometer import Sample, Speeds
+from inspector.core.strip.odometer import Sample, Scale, Speeds
 from inspector.core.strip.track import TRACK_SAMPLES, Coverage, place_at
 from inspector.files import write_whole
 from inspector.values import StripPlace
+from inspector.wire.carried_counts import CarriedCounts
 
 TRACK_NAME: Final = "strip-track"
 COILS_NAME: Final = "strip-coils"
@@ -32,13 +33,13 @@ _VERSION: Final = 1
 _LONGEST: Final = _HEAD.size + TRACK_SAMPLES * _SAMPLE.size + _CHECK.size
 
 KNOWN_COILS: Final = 32
-"""Newest coils that ingest knows: reverse travel may bring back the one before."""
+"""Newest coils that ingest knows; reverse travel may bring an earlier one back."""
 
 log = structlog.get_logger()
 
 
 class CoilPlace(msgspec.Struct, frozen=True, array_like=True):
-    """One coil, as ingest needs it."""
+    """The part of a coil that ingest needs."""
 
     id: str
     start_mm: float
@@ -49,7 +50,7 @@ class CoilPlace(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Track(msgspec.Struct, frozen=True):
-    """What `strip-track` holds."""
+    """Content of `strip-track`."""
 
     samples: tuple[Sample, ...] = ()
     generation: int = 0
@@ -57,16 +58,16 @@ class Track(msgspec.Struct, frozen=True):
 
 
 class TrackWriter:
-    """Writes both files; only the strip process does."""
+    """Writes both files. Only the strip process uses it."""
 
     def __init__(self, folder: Path) -> None:
         """Open or create the track; raises OSError."""
         self._folder = folder
         self._file = os.open(folder / TRACK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        # What an earlier process left: a restart must not make the place unknown before the first reading.
+        # Start with the earlier process's samples, so that the position stays known until the first reading.
         before = read_track(folder) or Track()
         self._samples, self._count = list(before.samples), before.count
-        # A generation that no earlier process used, so that ingest reads the coils again.
+        # A generation that no earlier process has used, so that ingest reads the coils again.
         self._generation = time.monotonic_ns()
 
     @property
@@ -75,13 +76,13 @@ class TrackWriter:
         return self._samples
 
     def add(self, sample: Sample, count: float | None) -> None:
-        """Hand over one more sample."""
+        """Publish a sample."""
         self._samples = [*self._samples[-(TRACK_SAMPLES - 1) :], sample]
         self._count = count
         self._write()
 
     def coils(self, coils: Sequence[CoilPlace]) -> None:
-        """Hand over the coils, oldest first. Raises OSError."""
+        """Publish the coils, oldest first. Raises OSError."""
         write_whole(self._folder / COILS_NAME, msgspec.msgpack.encode(coils[-KNOWN_COILS:]), sync=False)
         self._generation += 1
         self._write()
@@ -98,7 +99,7 @@ class TrackWriter:
 
 
 def _head(content: bytes) -> tuple[int, int, float] | None:
-    """(samples, generation, counter); None for a half-written or foreign track."""
+    """Return (samples, generation, counter); None for a half-written or foreign track."""
     if len(content) < _HEAD.size:
         return None
     version, samples, generation, count = _HEAD.unpack_from(content)
@@ -111,7 +112,7 @@ def _head(content: bytes) -> tuple[int, int, float] | None:
 
 
 def decode_track(content: bytes) -> Track | None:
-    """The whole track; None for a half-written or foreign one."""
+    """Decode the whole track; None for a half-written or foreign one."""
     head = _head(content)
     if head is None:
         return None
@@ -124,56 +125,68 @@ def _sample(content: bytes, index: int) -> Sample:
     return Sample(*_SAMPLE.unpack_from(content, _HEAD.size + index * _SAMPLE.size))
 
 
-def _around(content: bytes, samples: int, clock_ns: int) -> list[Sample]:
-    """The samples before and after a time. It is near the newest one, so they are read from there."""
+def _around(content: bytes, samples: int, monotonic_ns: int) -> list[Sample]:
+    """Return the samples before and after a time, searching from the newest, because the time is recent."""
     later: list[Sample] = []
     for index in range(samples - 1, -1, -1):
         sample = _sample(content, index)
-        if sample.clock_ns <= clock_ns:
+        if sample.monotonic_ns <= monotonic_ns:
             return [sample, *later]
         later = [sample]
     return later
 
 
 def read_track(folder: Path) -> Track | None:
-    """The track that a process before this one left; None without one or of before a restart of the PC."""
+    """Return an earlier process's track; None without one, or if the PC has restarted since."""
     try:
         track = decode_track((folder / TRACK_NAME).read_bytes())
     except FileNotFoundError:
         return None
-    if track is None or (track.samples and track.samples[-1].clock_ns > time.monotonic_ns()):
+    if track is None or (track.samples and track.samples[-1].monotonic_ns > time.monotonic_ns()):
         return None
     return track
 
 
 class StripReader:
-    """One camera's end in ingest: where a frame lies, and on which coil."""
+    """Finds the position and the coil of one camera's frames, in ingest."""
 
     def __init__(
-        self, folder: Path, speeds: Speeds, offset_along_mm: float = 0.0, plans: Collection[str] = ()
+        self,
+        folder: Path,
+        speeds: Speeds,
+        offset_along_mm: float = 0.0,
+        plans: Collection[str] = (),
+        carried: Scale | None = None,
     ) -> None:
         """The files may not be there yet. `offset_along_mm` is the camera's place after the line's zero. `plans`
-        are the identities that this line judges by: another one is not handed on."""
+        are the identities that this line judges by: another one is not handed on. `carried` is the scale of the
+        counts that this camera's frames carry; None for every other camera."""
         self._plans = frozenset(plans)
+        self._carried = None if carried is None else CarriedCounts(folder, carried, speeds)
         self._folder, self._offset_mm = folder, offset_along_mm
         self._file: int | None = None
         self._inode = 0
         self._content, self._samples = b"", 0
         """The newest whole track, and how many samples it has."""
+        self._count = math.nan
+        """The counter of the newest sample."""
         self._coils: list[CoilPlace] = []
         self._generation = 0
         self._coverage = Coverage(speeds)
 
     def locate(
-        self, clock_ns: int, length_mm: float, counted_mm: float
+        self, monotonic_ns: int, length_mm: float, counted_mm: float, count: int | None = None
     ) -> tuple[float, StripPlace, str | None, str]:
-        """(position of the first row, mark, coil, plan) of the frame captured at this time.
+        """Return (position of the first row, mark, coil, plan) of the frame captured at this time.
 
-        `counted_mm` is where the frame lies if the strip process does not say. The plan is empty without a coil,
-        and for one that the line does not judge by.
+        `counted_mm` is where the frame lies if the strip process does not say, `count` the encoder's count that
+        the frame carries. The plan is empty without a coil, and for one that the line does not judge by.
         """
         self._refresh()
-        found = place_at(_around(self._content, self._samples, clock_ns), clock_ns)
+        found = place_at(_around(self._content, self._samples, monotonic_ns), monotonic_ns)
+        if self._carried is not None:
+            newest = _sample(self._content, self._samples - 1) if self._samples else None
+            found = self._carried.place(monotonic_ns, count, newest, self._count) or found
         if found is None:
             position_mm, place = counted_mm, self._coverage.unknown()
         else:
@@ -202,7 +215,7 @@ class StripReader:
         if head is None:
             return
         self._content = content
-        self._samples, generation, _ = head
+        self._samples, generation, self._count = head
         if generation != self._generation:
             self._read_coils(generation)
 
@@ -213,10 +226,12 @@ class StripReader:
         except FileNotFoundError:
             self._coils = []
         except (OSError, msgspec.DecodeError) as error:
-            log.warning("the coils cannot be read: frames get the coil known last", error=str(error))
+            log.warning("the coils cannot be read: frames get the last known coil", error=str(error))
         self._generation = generation
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the files."""
+        if self._carried is not None:
+            self._carried.close()
         if self._file is not None:
             os.close(self._file)

@@ -20,7 +20,7 @@ SILENCE_S: Final = 10.0
 """How long a line may publish nothing before a viewer gives up, seconds."""
 
 _WITH_PICTURE: Final = 5
-"""Parts of a message with a picture: camera, verdict, shape, pixels, mask."""
+"""Parts of a message with a picture that are read here: camera, verdict, shape, pixels, mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def watch(
             if len(rest) + 2 < _WITH_PICTURE:
                 yield Seen(verdicts.decode(verdict))
                 continue
-            shape, pixels, mask = rest
+            shape, pixels, mask = rest[:3]
             size = json.loads(shape)
             planes = (np.frombuffer(plane, np.uint8).reshape(size) for plane in (pixels, mask))
             yield Seen(verdicts.decode(verdict), *planes)
@@ -96,4 +96,4 @@ def _keys(path: Path) -> tuple[bytes, bytes | None]:
     try:
         return load_certificate(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no key of `inspector keys`: {error}") from None
+        raise InputError(f"{path}: not a key made by `inspector keys`: {error}") from None

@@ -1,1 +1,1 @@
-"""worker: gathers frames into batches, keeps the engine busy, and says of each frame what it shows."""
+"""worker: gathers frames into batches, keeps the engine busy, and reports what each frame shows."""

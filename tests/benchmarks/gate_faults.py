@@ -124,7 +124,7 @@ def stage_hangs(name: str) -> Callable[[Bench], str]:
 
 
 def worker_hangs(bench: Bench) -> str:
-    """SIGSTOP of the worker: when the first reject for a frame that nobody has seen came."""
+    """SIGSTOP of the worker: when the first reject for an uninspected frame came."""
     frozen = stage(bench.run, "worker")  # type: ignore[arg-type]
     frozen.suspend()
     stopped_ns = time.monotonic_ns()

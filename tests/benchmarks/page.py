@@ -1,11 +1,15 @@
-"""What the operator's page costs the line: the same run with and without ten open pages, by turns.
+"""What the operator's page costs the line, whether its memory grows, and how fast it opens.
 
-python -m tests.benchmarks.page [ROUNDS [SECONDS]]
+python -m tests.benchmarks.page cost [ROUNDS [SECONDS]]     the same run with and without ten open pages, in turns
+python -m tests.benchmarks.page soak [MINUTES]              memory of the server and of a browser while a line runs
+python -m tests.benchmarks.page coil                        a coil of 20,000 frames and 5,000 defects in a browser
 """
 
 import asyncio
 import contextlib
 import json
+import math
+import signal
 import statistics
 import subprocess
 import sys
@@ -18,12 +22,17 @@ import psutil
 
 from inspector.backends.instant import write_engine
 from inspector.machine import machine
+from tests.support.pages import answers, chromium
 
-ROUNDS = 3
+ROUNDS = 6
 SECONDS = 20.0
 CAMERAS = 4
 FRAMES_PER_SECOND = 40
 BROWSERS = 10
+SOAK_EVERY_S = 30
+STUDENT_95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
+"""Degrees of freedom → Student's t for 95 %, two-sided."""
+
 PORT, HEALTH_PORT = 8479, 9479
 
 CONFIG = """
@@ -102,7 +111,10 @@ def page_of(config: Path) -> Iterator[psutil.Process]:
         [sys.executable, "-m", "inspector", "serve", "--config", str(config)], stderr=subprocess.DEVNULL
     )
     try:
-        time.sleep(4)
+        until_s = time.monotonic() + 120
+        while not answers(f"http://127.0.0.1:{PORT}/api/session"):
+            assert time.monotonic() < until_s, "the page does not answer"
+            time.sleep(0.2)
         yield psutil.Process(server.pid)
     finally:
         server.terminate()
@@ -137,16 +149,110 @@ def run(config: Path, *, with_page: bool) -> dict[str, float]:
     return figures
 
 
-def main(rounds: int = ROUNDS, seconds: float = SECONDS) -> None:
-    """Print a line for each run."""
+def cost(rounds: int = ROUNDS, seconds: float = SECONDS) -> None:
+    """Print a line for each run, and the ratios of the rounds with their error.
+
+    Each round compares two runs that follow each other, and every second round has the page first: what else the
+    PC does changes slowly, and so falls out of the ratio.
+    """
     print(f"{machine()}; {CAMERAS} cameras of {FRAMES_PER_SECOND} frames/s, {BROWSERS} pages, {seconds:g} s each")
+    ratios: dict[str, list[float]] = {"frames_per_second": [], "p50_ms": [], "p99_ms": []}
     for number in range(rounds):
-        for with_page in (False, True):
+        found: dict[bool, dict[str, float]] = {}
+        for with_page in (False, True) if number % 2 == 0 else (True, False):
             with tempfile.TemporaryDirectory() as folder:
-                figures = run(write(Path(folder), seconds), with_page=with_page)
-            told = "   ".join(f"{name} {value:.1f}" for name, value in figures.items())
+                found[with_page] = run(write(Path(folder), seconds), with_page=with_page)
+            told = "   ".join(f"{name} {value:.1f}" for name, value in found[with_page].items())
             print(f"{number + 1} {'with the page' if with_page else 'without      '}   {told}", flush=True)
+        for name, all_ratios in ratios.items():
+            all_ratios.append(found[True][name] / found[False][name])
+    for name, all_ratios in ratios.items():
+        print(f"{name}: with the page ÷ without: {paired(all_ratios)}")
+
+
+def paired(ratios: list[float]) -> str:
+    """Geometric mean of the ratios, and the range in which it lies in 95 % of such measurements (Student's t)."""
+    logs = [math.log(each) for each in ratios]
+    mean = statistics.fmean(logs)
+    if len(logs) < 2:
+        return f"{math.exp(mean):.3f} (one round: no error)"
+    error = STUDENT_95.get(len(logs) - 1, 1.96) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return f"{math.exp(mean):.3f} (95 %: {math.exp(mean - error):.3f} to {math.exp(mean + error):.3f})"
+
+
+def soak(minutes: float = 10.0) -> None:
+    """Print the memory of the server and of a browser's page twice a minute, and how much both grow in an hour."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = write(Path(folder), 60 * minutes + 60)
+        line = subprocess.Popen(
+            [sys.executable, "-m", "inspector", "run", "--config", str(config)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            with page_of(config) as server, chromium() as browser:
+                page = browser.new_page(viewport={"width": 1440, "height": 900})
+                page.goto(f"http://127.0.0.1:{PORT}/#/live")
+                page.wait_for_selector("figure canvas")
+                client = page.context.new_cdp_session(page)
+                client.send("Performance.enable")
+                taken: list[tuple[float, float, float]] = []
+                began_s = time.monotonic()
+                while (at_s := time.monotonic() - began_s) < 60 * minutes:
+                    client.send("HeapProfiler.collectGarbage")
+                    metrics = {
+                        each["name"]: each["value"] for each in client.send("Performance.getMetrics")["metrics"]
+                    }
+                    taken.append((at_s, server.memory_info().rss / 1e6, metrics["JSHeapUsedSize"] / 1e6))
+                    print("{:6.0f} s   server {:.1f} MB   browser's heap {:.1f} MB".format(*taken[-1]), flush=True)
+                    time.sleep(SOAK_EVERY_S)
+        finally:
+            line.send_signal(signal.SIGINT)
+            line.wait()
+    # The history of the map and the trends fills up first: the second half shows whether anything grows for ever.
+    half = taken[len(taken) // 2 :]
+    for name, column in (("server", 1), ("browser's heap", 2)):
+        slope = statistics.linear_regression([each[0] for each in half], [each[column] for each in half]).slope
+        print(f"{name}: {3600 * slope:+.1f} MB an hour over the second half")
+
+
+def coil() -> None:
+    """Print how long the coil takes from the click to its drawn map, five times."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = write(Path(folder), 1)
+        write_coil(Path(folder) / "out")
+        with page_of(config) as _, chromium() as browser:
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            for _ in range(5):
+                page.goto("about:blank")
+                page.goto(f"http://127.0.0.1:{PORT}/#/health")
+                page.wait_for_selector(".panel")
+                began_s = time.monotonic()
+                page.goto(f"http://127.0.0.1:{PORT}/#/coils/1/BIG")
+                page.wait_for_selector("tbody tr[aria-selected=true]")
+                page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+                print(f"{machine()}: coil opens in {time.monotonic() - began_s:.2f} s")
+
+
+def write_coil(out: Path) -> None:
+    """Records of a coil of 20,000 frames and 5,000 defects."""
+    from tests.support.recorded import RunOnRecord, defect, verdict
+
+    out.mkdir()
+    history = RunOnRecord(out / "history", f"sqlite:///{out / 'records.sqlite'}")
+    for n in range(20_000):
+        found = [defect(f"top-{n}", area_px=100 + n % 900, along_mm=128.0 * n)] if n % 4 == 0 else []
+        history.records.write(verdict(n, *found, coil="BIG"))
+        if n % 2000 == 1999:
+            history.records.flush()
+            history.settle(120)
+    history.close()
 
 
 if __name__ == "__main__":
-    main(*(kind(each) for kind, each in zip((int, float), sys.argv[1:], strict=False)))
+    what, *given = sys.argv[1:] or ["cost"]
+    if what == "soak":
+        soak(*(float(each) for each in given))
+    elif what == "coil":
+        coil()
+    else:
+        cost(*(kind(each) for kind, each in zip((int, float), given, strict=False)))

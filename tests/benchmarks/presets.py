@@ -1,4 +1,4 @@
-"""How fast each preset is on this PC at 256×1600, by turns in one run: bf16, and int8 for the fast one.
+"""Speed of each preset on this PC at 256×1600, in turns within one run: bf16, and int8 for `fast`.
 
 python -m tests.benchmarks.presets
 
@@ -34,7 +34,7 @@ FRAMES: Final = 16
 
 
 def main() -> None:
-    """Print frames a second of each, the best round and the median one, and the ratios of docs/figures.md."""
+    """Print frames per second of each preset (best and median round), and the ratios of docs/figures.md."""
     frames = np.stack([frame.pixels for frame in islice(strip(StripSettings(seed=1)), FRAMES)])
     with tempfile.TemporaryDirectory() as folder:
         core = ov.Core()
@@ -61,7 +61,7 @@ def _compile(core: ov.Core, preset: str, precision: str, folder: Path, frames: P
             module.momentum = 1.0
     with torch.inference_mode():
         net(torch.from_numpy(frames[:2, :64, :64]).unsqueeze(1).float())  # or activations grow out of bounds
-    net = fold_batch_norms(net.eval())  # type: ignore[assignment]
+    net = fold_batch_norms(net.eval())
     path = folder / f"{preset}.onnx"
     write_onnx(InspectionNet(net, HEIGHT, WIDTH, net.map_stride), HEIGHT, WIDTH, path, half_weights=False)
     if precision == "int8":

@@ -42,7 +42,7 @@ pictures = false
 enabled = {enabled}
 """
 FRAMES, RATE, ROUNDS = 5_000, 500, 3
-"""Frames of a run, frames a second, and runs with and without in turn."""
+"""Frames per run, frames per second, and runs with and without records, in turns."""
 
 
 def main() -> None:

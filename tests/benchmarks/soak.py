@@ -25,7 +25,7 @@ from inspector.sinks.summary import read_summary
 INSTANT_FRAMES = 500_000
 INSTANT_PACE = 1_500
 """Frames a second, which the records keep up with. As fast as it can, the line gives verdicts faster than SQLite
-takes them; its queue then fills, to a bound, and that is no growth to be looked for here."""
+takes them; its queue then fills up to a limit, which is not the growth that this test looks for."""
 DEMO_FRAMES = 60_000
 
 KEEP_DAYS = 30 / 86_400

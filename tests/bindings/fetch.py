@@ -84,7 +84,7 @@ def _make(version: str, folder: Path) -> None:
     raw = (folder / "raw" / "tensorrt_bindings" / "tensorrt.pyi").read_text()
     target = folder / "stubs" / "tensorrt" / "__init__.pyi"
     target.parent.mkdir(parents=True)
-    target.write_text(_mended(raw))
+    target.write_text(_readable(raw))
 
 
 def _unpack_lean(version: str, folder: Path) -> None:
@@ -131,8 +131,8 @@ def _link(major: str, beside: Path) -> None:
         )
 
 
-def _mended(stub: str) -> str:
-    """The stub as mypy can read it: signatures that are no Python become untyped, and two gaps are closed."""
+def _readable(stub: str) -> str:
+    """Return a stub that mypy can read: invalid signatures become untyped, and two gaps are closed."""
     lines = stub.splitlines()
     while True:
         try:

@@ -74,7 +74,7 @@ def open_plan(path: Path) -> None:
 
 
 def interrupted(model: Path, folder: Path) -> int:
-    """`build-engine` with Ctrl-C at the first step that the builder tells of."""
+    """Run `build-engine` with Ctrl-C at the builder's first step."""
     from trainer.build.tensorrt_progress import BuildProgress
     from trainer.cli import main
 

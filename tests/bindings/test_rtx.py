@@ -76,6 +76,17 @@ def test_every_model_of_the_project_is_built(precision: str, tmp_path: Path) -> 
         assert plan.stat().st_size > 100_000
 
 
+def test_a_pretrained_encoder_with_its_frame_score_is_built(tmp_path: Path) -> None:
+    """In fp32 and fp16; its third output has no map."""
+    net = build_model(PRESETS["pretrained"], 5).eval()
+    exported, plan = tmp_path / "model.onnx", tmp_path / "model.plan"
+    inspection = InspectionNet(fold_batch_norms(net), 64, 96, net.map_stride).eval()
+    write_onnx(inspection, 64, 96, exported, half_weights=False)
+    for precision in ("fp32", "fp16"):
+        (said,) = ended_well(child("build", exported, precision, plan))
+        assert said.startswith("plan of ")
+
+
 def test_a_small_export_is_built_with_every_option(small: Path, tmp_path: Path) -> None:
     """Hardware levels and version compatibility are set, which this builder takes note of and warns about."""
     for options in ((), ("version",), ("same_compute_capability",), ("ampere_plus",)):
@@ -124,7 +135,7 @@ def test_a_refused_model_is_one_line_that_names_the_node(name: str, said: str, t
     path = tmp_path / "refused.onnx"
     write_refused(name, path)
     (line,) = ended_well(child("parse", path))
-    assert line.startswith("refused.onnx: TensorRT 11.4.0.106 does not take the model: ")
+    assert line.startswith("refused.onnx: TensorRT 11.4.0.106 refuses the model: ")
     assert said in line
     assert "false" not in line
 

@@ -38,7 +38,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def folder(made: EngineFolder, tmp_path: Path) -> EngineFolder:
-    """A copy, for a test to spoil."""
+    """A copy that a test may damage."""
     return open_folder(shutil.copytree(made.path, tmp_path / "engine"))
 
 
@@ -62,7 +62,7 @@ def swap_files(folder: EngineFolder) -> None:
 
 
 def test_a_file_swapped_after_its_hash_was_checked_is_not_used(folder: EngineFolder) -> None:
-    """Whoever may write to the folder acts between check and use: only checked bytes are loaded."""
+    """A user who may write to the folder changes a file between check and use: only checked bytes are loaded."""
     backend = open_backend(folder)
     swap_files(folder)
     with pytest.raises(EngineError, match="content does not match the manifest"), backend:
@@ -70,7 +70,7 @@ def test_a_file_swapped_after_its_hash_was_checked_is_not_used(folder: EngineFol
 
 
 def test_golden_frames_swapped_after_the_engine_was_opened_are_not_used(folder: EngineFolder) -> None:
-    """They would vouch for the wrong engine."""
+    """They would approve the wrong engine."""
     with open_backend(folder) as backend:
         swap_files(folder)
         with pytest.raises(EngineError, match=r"golden.npz: content does not match the manifest"):
@@ -119,7 +119,7 @@ def test_answers_belong_to_their_tickets(folder: EngineFolder) -> None:
 
 
 def test_the_descriptor_polls_readable_while_answers_wait(folder: EngineFolder) -> None:
-    """A loop can sleep on it, and it never lies: not readable once all is collected."""
+    """A loop can sleep on it; it is not readable once everything is collected."""
     with open_backend(folder) as backend:
         assert select.select([backend], [], [], 0)[0] == []
         backend.submit(1, frames(1))
@@ -146,7 +146,7 @@ def test_wrong_batches_are_refused(folder: EngineFolder) -> None:
 
 
 def test_read_only_frames_are_taken(folder: EngineFolder) -> None:
-    """What a decoder or a socket hands over need not be writable."""
+    """Frames from a decoder or a socket need not be writable."""
     image = frames(1)
     image.flags.writeable = False
     with open_backend(folder) as backend:
@@ -160,7 +160,7 @@ def test_closing_waits_for_what_is_in_flight(folder: EngineFolder) -> None:
 
 
 def test_a_failed_batch_is_an_answer_with_an_error(tmp_path: Path) -> None:
-    """The engine goes on with the next batch."""
+    """The engine continues with the next batch."""
     options = {"fail_on_grey": 13}
     folder = write_engine(tmp_path / "engine", height=OPENVINO_SIZE[0], width=OPENVINO_SIZE[1], options=options)  # type: ignore[arg-type]
     poison = frames(1)
@@ -176,14 +176,14 @@ def test_a_failed_batch_is_an_answer_with_an_error(tmp_path: Path) -> None:
 
 
 def test_an_unknown_backend_is_named(folder: EngineFolder) -> None:
-    """Never a silent fallback: the error names what there is and the command to run."""
+    """There is no silent fallback: the error names the available backends and the command to run."""
     folder.manifest = folder.manifest.model_copy(update={"backend": "abacus"})
     with pytest.raises(EngineError, match=r"its backend is 'abacus', this inspector has .*build-engine"):
         open_backend(folder)
 
 
 def test_a_damaged_openvino_model_is_one_clear_line(tmp_path: Path) -> None:
-    """What OpenVINO says of a file it cannot read becomes an EngineError."""
+    """OpenVINO's message about an unreadable file becomes an EngineError."""
     folder = write_openvino_engine(tmp_path / "engine")
     (folder.path / "model.xml").write_text("<net")
     hashes = {**folder.manifest.files, "model.xml": file_sha256(folder.path / "model.xml")}
@@ -194,7 +194,7 @@ def test_a_damaged_openvino_model_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_golden_frames_that_differ_are_refused(tmp_path: Path) -> None:
-    """An engine whose maps stray from its golden ones is not used."""
+    """An engine whose maps differ from its golden ones is not used."""
     folder = write_engine(tmp_path / "engine", height=64, width=64, options={"defect_grey": 256 - 1})
     folder.manifest = folder.manifest.model_copy(update={"options": {"defect_grey": 50}})
     with open_backend(folder) as backend, pytest.raises(EngineError, match="golden frames differ on this PC"):
@@ -202,7 +202,7 @@ def test_golden_frames_that_differ_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_signal_arrives_whatever_engines_were_opened_and_closed(tmp_path: Path) -> None:
-    """OpenVINO changes where signals are handled: engines whose lives overlap must leave that place standing."""
+    """OpenVINO changes the signal stack: opening and closing several engines must leave a valid one."""
     folders = [write_openvino_engine(tmp_path / name) for name in ("old", "new", "next")]
     program = """
 import os, signal, sys
@@ -253,7 +253,7 @@ def spoiled(how: str, cache: Path, blob: Path) -> None:
 def test_a_compile_cache_that_others_can_write_to_is_not_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str, said: str
 ) -> None:
-    """A compiled network runs in place of the engine that was checked: theirs is neither loaded nor added to."""
+    """A cached network would run instead of the checked engine, so such a cache is neither read nor written."""
     folder = write_openvino_engine(tmp_path / "engine")
     cache = tmp_path / "above" / "cache"
     with open_backend(folder, cache_dir=cache):

@@ -31,7 +31,7 @@ MARGIN_S = 0.5
 
 
 class FarEnd:
-    """A gate, its far end, and ways to break what lies between."""
+    """A gate, its far end, and ways to break the connection between them."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.plc = PLC(folder) if kind == "modbus" else None
@@ -76,7 +76,7 @@ def block(newest: int, count: int = 1, **more: Any) -> Block:
 
 
 def told(gate: Gate, sent: Block, within_s: float = 30) -> None:
-    """Until the gate takes the block: one that connects in a thread needs a moment."""
+    """Repeat until the gate takes the block, because a gate that connects in a thread needs a moment."""
     until = time.monotonic() + within_s
     while not gate.tell(sent):
         assert time.monotonic() < until, "the gate takes nothing"
@@ -84,7 +84,7 @@ def told(gate: Gate, sent: Block, within_s: float = 30) -> None:
 
 
 def test_blocks_arrive_whole_and_in_order(far: FarEnd) -> None:
-    """What the far end holds is what was told, each value in its place."""
+    """The far end holds the sent values, each in its place."""
     sent = [block(newest, RECORDS) for newest in range(1, 60)]
     for each in sent:
         told(far.gate, each)
@@ -95,7 +95,7 @@ def test_blocks_arrive_whole_and_in_order(far: FarEnd) -> None:
 
 
 def test_a_gate_that_is_gone_is_an_answer_and_comes_back(far: FarEnd) -> None:
-    """False at once, no exception; what was not taken is not sent later, and later blocks are taken again."""
+    """It returns False without an exception; lost blocks are not resent, and later blocks are accepted."""
     told(far.gate, block(1))
     far.cut()
     started = time.monotonic()
@@ -108,7 +108,7 @@ def test_a_gate_that_is_gone_is_an_answer_and_comes_back(far: FarEnd) -> None:
 
 
 def test_a_plc_that_hangs_costs_one_time_out_and_no_more(tmp_path: Path) -> None:
-    """It takes connections and answers nothing: one verdict waits its bound, none behind it waits at all."""
+    """A PLC that accepts connections and never answers delays one verdict by the time-out and no later one."""
     far = FarEnd("modbus", tmp_path)
     assert far.plc is not None
     told(far.gate, block(1))
@@ -131,7 +131,7 @@ def test_a_plc_that_hangs_costs_one_time_out_and_no_more(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("delay_s", "taken"), [(0.05, True), (0.6, False)])
 def test_a_slow_plc_is_waited_for_within_the_bound_only(tmp_path: Path, delay_s: float, taken: bool) -> None:
-    """Slower than a scan is taken; slower than the time-out never holds a verdict up."""
+    """An answer slower than a scan is accepted; one slower than the time-out delays no verdict longer."""
     plc = PLC(tmp_path).start(delay_s)
     settings = GateSettings(
         host="127.0.0.1", port=plc.port, device_id=DEVICE, base_register=BASE, timeout_ms=TIMEOUT_MS
@@ -152,7 +152,7 @@ def test_a_slow_plc_is_waited_for_within_the_bound_only(tmp_path: Path, delay_s:
 
 
 def test_a_far_end_that_talks_nonsense_is_no_gate(tmp_path: Path) -> None:
-    """Answers of random bytes, and confirmations of writes that nobody asked for, never count as taken."""
+    """Random bytes, and confirmations of other writes, never count as accepted."""
     noise = np.random.default_rng(1)
 
     def answer(request: bytes) -> bytes:
@@ -198,7 +198,7 @@ def talk(server: socket.socket, answer: Callable[[bytes], bytes]) -> int:
 
 
 def test_a_gate_that_never_answers_does_not_hold_up_the_end(tmp_path: Path) -> None:
-    """A connection that is neither taken nor refused, at the moment of a stop."""
+    """A connection attempt without an answer does not delay a stop."""
     with socket.socket() as full, contextlib.ExitStack() as held:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -215,7 +215,7 @@ def test_a_gate_that_never_answers_does_not_hold_up_the_end(tmp_path: Path) -> N
 
 
 def test_registers_that_the_plc_does_not_have_are_named(tmp_path: Path) -> None:
-    """A wrong base register is one clear line, not a gate that seems to be there."""
+    """A wrong base register is reported in one clear line."""
     plc = PLC(tmp_path).start()
     gate = ModbusGate(GateSettings(host="127.0.0.1", port=plc.port, device_id=DEVICE, base_register=BASE + 1))
     with capture_logs() as logged:

@@ -36,7 +36,7 @@ def run_promtool(*arguments: object) -> str:
 
 
 def test_every_alert_says_what_and_how_bad() -> None:
-    """A name, a severity, a summary."""
+    """Each alert has a name, a severity and a summary."""
     for alert in alerts():
         assert alert["alert"].startswith("Inspector")
         assert alert["labels"]["severity"] in {"critical", "warning"}
@@ -44,7 +44,7 @@ def test_every_alert_says_what_and_how_bad() -> None:
 
 
 def test_every_alert_stands_in_the_runbook_and_is_tested() -> None:
-    """What it means and what to do is in docs/health.md; that it fires is in alerts_fire.yml."""
+    """docs/health.md says what it means and what to do; alerts_fire.yml tests that it fires."""
     names = {alert["alert"] for alert in alerts()}
     assert names == set(re.findall(r"^\| `(Inspector\w+)`", RUNBOOK.read_text(), re.MULTILINE))
     tested = RULE_TESTS.read_text()
@@ -53,7 +53,7 @@ def test_every_alert_stands_in_the_runbook_and_is_tested() -> None:
 
 
 def test_panels_do_not_lie_over_each_other() -> None:
-    """Every panel has its own place in the 24 columns and a question to ask."""
+    """Every panel has its own place in the 24 columns, and a query."""
     taken: set[tuple[int, int]] = set()
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         place = panel["gridPos"]
@@ -70,13 +70,13 @@ def test_panels_do_not_lie_over_each_other() -> None:
 
 @promtool
 def test_prometheus_takes_the_rules() -> None:
-    """promtool check rules."""
+    """`promtool check rules` accepts them."""
     assert "SUCCESS" in run_promtool("check", "rules", ALERTS)
 
 
 @promtool
 def test_alerts_fire_for_their_faults_and_for_nothing_else() -> None:
-    """promtool test rules: a working line fires none, each fault its own."""
+    """`promtool test rules`: a working line fires no alert, and each fault fires its own."""
     assert "SUCCESS" in run_promtool("test", "rules", RULE_TESTS)
 
 

@@ -28,3 +28,12 @@ def test_the_published_schemas_are_those_that_the_tests_use() -> None:
     """The site publishes the same files, not copies that drift."""
     for schema in (ROOT / "tests" / "contract" / "schemas").iterdir():
         assert (ROOT / "docs" / "schemas" / schema.name).resolve() == schema
+
+
+def test_the_files_that_contributors_look_for_exist() -> None:
+    """docs/contributing.md names only files and folders that exist, and lists every root module."""
+    page = (ROOT / "docs" / "contributing.md").read_text()
+    named = re.findall(r"`((?:inspector|trainer|tests|deploy)/[\w./]*)`", page)
+    assert [each for each in named if not (ROOT / each).exists()] == []
+    listed = set(re.findall(r"`(\w+\.py)`", page))
+    assert {path.name for path in (ROOT / "inspector").glob("[a-z]*.py")} <= listed

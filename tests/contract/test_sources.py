@@ -43,7 +43,7 @@ SLACK_S = 0.3
 
 @dataclass(frozen=True)
 class Kind:
-    """How to make a source with six captures, the third a fault where the kind can have one; and a bad one."""
+    """How to make a source with six captures, the third a fault if possible, and an invalid source."""
 
     make: Callable[[Path], SourceSettings]
     broken: Callable[[Path], SourceSettings] | None
@@ -163,7 +163,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 def some(source: Source) -> Iterator[Capture | None]:
-    """All captures of a source that ends; of one that does not, up to a fault and a few frames more."""
+    """All captures of a finite source; of an endless one, a few frames beyond the first fault."""
     seen = 0
     for capture in source.captures():
         yield capture
@@ -180,7 +180,7 @@ def descriptors() -> set[str]:
 
 
 def test_a_source_keeps_the_contract(kind: Kind, tmp_path: Path) -> None:
-    """Captures are checked values, as many as promised, of the promised sizes, and never long in coming."""
+    """Captures are valid, as many as promised, of the promised sizes, and never late."""
     source = open_source(kind.make(tmp_path))
     assert isinstance(source.when_behind, WhenBehind)
     with source as entered:
@@ -213,7 +213,7 @@ def test_a_source_keeps_the_contract(kind: Kind, tmp_path: Path) -> None:
 
 
 def test_frames_that_were_handed_over_do_not_change_afterwards(kind: Kind, tmp_path: Path) -> None:
-    """Ingest holds frames while the source goes on: a buffer that is used again would mix them up."""
+    """Ingest holds frames while the source continues, so a reused buffer would mix them up."""
     with open_source(kind.make(tmp_path)) as source:
         held = [(c.pixels, c.pixels.copy()) for c in some(source) if c is not None and c.pixels is not None]
     assert len(held) >= COUNT - 1
@@ -221,7 +221,7 @@ def test_frames_that_were_handed_over_do_not_change_afterwards(kind: Kind, tmp_p
 
 
 def test_a_source_that_waits_gives_the_same_twice(kind: Kind, tmp_path: Path) -> None:
-    """Two replays are identical, faults and their words included."""
+    """Two replays are identical, including the text of faults."""
     settings = kind.make(tmp_path)
     if not kind.ends:
         pytest.skip("a camera sees a moment once")
@@ -261,7 +261,7 @@ def test_a_source_left_early_leaves_nothing_open(kind: Kind, tmp_path: Path, tak
 
 
 def test_what_cannot_be_opened_is_one_clear_line_and_leaves_nothing_open(kind: Kind, tmp_path: Path) -> None:
-    """The error names what it was about."""
+    """The error names the source."""
     if kind.broken is None:
         pytest.skip("a simulator can always be opened")
     settings = kind.broken(tmp_path)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from hypothesis import HealthCheck, settings
 
 EXAMPLES = int(os.environ.get("INSPECTOR_TEST_FUZZ_EXAMPLES", "0"))
-"""For whoever has time: so many for each test, others each time. By default few, and always the same, so that a
-push is not red for what was wrong before it."""
+"""Number of inputs for each test, different each time, for long runs. By default few and always the same, so that
+a push does not fail for an older fault."""
 
 FEW = 100
 

@@ -36,7 +36,7 @@ with atheris.instrument_imports(include=["inspector", "tomllib"]):
 
 Try = Callable[[bytes], object]
 Target = Callable[[Path], tuple[Try, list[bytes]]]
-"""From a folder of its own: what is tried, and whole inputs to begin with."""
+"""The inputs to try, and valid ones to begin with, from a separate folder."""
 
 
 def wire(_folder: Path) -> tuple[Try, list[bytes]]:

@@ -122,7 +122,7 @@ def test_indexes_that_promise_too_much(recording: Path, tmp_path: Path, index: b
 
 @pytest.mark.parametrize("line", [b"[" * 60_000 + b"\n", b"x" * 200_000, b'{"frame_id":' * 9_000 + b"\n"])
 def test_sidecars_without_end(recording: Path, tmp_path: Path, line: bytes) -> None:
-    """From a line on that is none, every frame is a fault."""
+    """After an invalid line, every frame is a fault."""
     path = tmp_path / "recording"
     shutil.copytree(recording, path)
     sidecar = path / "frames.jsonl"

@@ -101,7 +101,7 @@ def test_damaged_messages(message: bytes, data: st.DataObject) -> None:
     )
 )
 def test_well_formed_nonsense(value: Any) -> None:
-    """Valid msgpack that is no message."""
+    """Valid msgpack that is not a message is refused."""
     must_be_refused_or_decoded([bytes([WIRE_VERSION]) + msgspec.msgpack.encode(value)])
 
 
@@ -180,7 +180,7 @@ def test_no_valid_message_stops_decide(events: list[Any]) -> None:
     desk, now_ns = decide(), 0
     outcomes: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
-        # A frame id of 2⁶³ owes a million verdicts: a hundred show the same.
+        # A frame id of 2⁶³ requires a million verdicts; a hundred show the same.
         patch.setattr(ledger, "MAX_LOST", 100)
         patch.setattr(camera, "MAX_LOST", 100)
         run(desk, events, outcomes, now_ns)
@@ -202,3 +202,4 @@ def run(desk: Decide, events: list[Any], outcomes: list[Any], now_ns: int) -> No
     for outcome in outcomes[:50]:
         line = msgspec.json.encode(outcome.verdict)
         assert msgspec.json.decode(line, type=Verdict) == outcome.verdict
+        assert all(took_ms >= 0 for took_ms in outcome.verdict.stage_ms.values())

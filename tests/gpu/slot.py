@@ -1,4 +1,4 @@
-"""The steps of `slot.sh`: each in a process of its own, within its time; figures go to OUT/figures.jsonl."""
+"""The steps of `slot.sh`, each in a separate process with a time limit; figures go to OUT/figures.jsonl."""
 
 import argparse
 import os

@@ -29,7 +29,7 @@ DEMO = Path(__file__).parents[2] / "configs" / "demo" / "model"
 SIZE = (256, 1600)
 
 FRAMES = 48
-"""Simulated steel of both kinds, held against the model on the CPU."""
+"""Frames of simulated steel, clean and defective, that are compared with the model on the CPU."""
 
 LEAST_AGREEMENT = 0.999
 

@@ -23,7 +23,7 @@ SMALL, WHOLE = (64, 256), (256, 1600)
 BATCHES = 10_000
 
 GROWTH_BYTES = 1 << 20
-"""What other programs on this GPU may take meanwhile; one leaked frame a batch would be a hundred times that."""
+"""Memory that other programs on this GPU may take meanwhile; a leak of one frame per batch is 100 times that."""
 
 
 def open_kernel(

@@ -1,4 +1,4 @@
-"""A plan that is none, given to NVIDIA's own library: one clear line, and never a crash."""
+"""NVIDIA's own library refuses an invalid plan in one line, without a crash."""
 
 import json
 import subprocess

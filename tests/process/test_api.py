@@ -66,7 +66,7 @@ def test_the_examples_run(
 
 
 def test_a_folder_without_verdicts_and_a_damaged_log_are_one_line(tmp_path: Path) -> None:
-    """The place is named. A last line without its end is one that the line is writing."""
+    """The error names the place. A last line without an end is still being written and is skipped."""
     with pytest.raises(InputError, match="no such folder"):
         list(read_verdicts(tmp_path / "none"))
     log = tmp_path / "verdicts.jsonl"
@@ -78,7 +78,7 @@ def test_a_folder_without_verdicts_and_a_damaged_log_are_one_line(tmp_path: Path
 
 
 def test_a_silent_line_is_one_line(tmp_path: Path) -> None:
-    """`watch` ends with what to look at; a file that is no run's is named."""
+    """`watch` ends with advice; a file that does not belong to a run is named."""
     with pytest.raises(WorkError, match=r"no verdict for 0\.1 s: is the line running"):
         next(watch(f"ipc://{tmp_path}/view", silence_s=0.1))
     (tmp_path / "line.json").write_text(json.dumps({"name": "x"}))
@@ -86,7 +86,7 @@ def test_a_silent_line_is_one_line(tmp_path: Path) -> None:
         view_address(tmp_path / "line.json")
     with pytest.raises(InputError, match=r"none\.json: No such file"):
         view_address(tmp_path / "none.json")
-    with pytest.raises(InputError, match="no key of `inspector keys`"):
+    with pytest.raises(InputError, match="not a key made by `inspector keys`"):
         next(watch("tcp://127.0.0.1:1", secret=tmp_path / "line.json", line_key=tmp_path / "line.json"))
 
 
@@ -119,7 +119,7 @@ def test_a_source_that_cannot_be_opened_is_one_line(
 
 
 def test_options_of_a_source_hold_no_password(tmp_path: Path) -> None:
-    """They are kept beside the results."""
+    """Options are kept beside the results, so they may not hold one."""
     write_engine(tmp_path / "engine", height=64, width=128)
     (tmp_path / "line.toml").write_text(
         'name = "x"\nengine = "engine"\nrecipe = "r"\n[cameras.top]\ntype = "python"\nfactory = "a:B"\n'

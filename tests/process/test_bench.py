@@ -11,13 +11,13 @@ from inspector.values import Decision, Verdict
 from tests.support.lines import LineUnderTest
 
 DELAY_MS = 40.0
-"""The engine answers one batch of four after the other, each after so long. A busy machine hardly lengthens it."""
+"""Time per batch of four; the engine answers one batch after another. A busy machine hardly changes it."""
 DEADLINE_MS = 20_000
 """No frame is lost because the machine has other work; one that the bench loses would still show."""
 
 
 def test_bench_tells_what_the_engine_and_the_line_do(tmp_path: Path) -> None:
-    """An engine of a known delay is measured as that; the line is held against it, and nothing is lost."""
+    """An engine with a known delay is measured correctly; the line is compared with it, and no frame is lost."""
     line = LineUnderTest(tmp_path, delay_ms=DELAY_MS)
     line.write_config(f"deadline_ms = {DEADLINE_MS}\n")
     command = ("bench", "--config", line.config, "--json", "--seconds", "1.5", "--rounds", "2")
@@ -47,12 +47,12 @@ def log_of(folder: Path, given_s: list[float]) -> Path:
 
 
 def test_the_rate_is_that_of_a_line_that_has_warmed_up(tmp_path: Path) -> None:
-    """What comes in one go at the clock's start counts as little as what came before."""
+    """Verdicts of one turn at the start of the measurement do not count, like those before it."""
     lumps = [0.0] * 16 + [0.45] * 16 + [0.5 + 0.16 * lump for lump in range(11) for _ in range(16)]
     assert steady_rate(log_of(tmp_path / "lumps", lumps)) == pytest.approx(100.0, rel=1e-3)
 
 
 @pytest.mark.parametrize("given_s", [[], [0.0], [0.0, 0.1, 0.2], [0.0, 0.6, 0.6]])
 def test_a_run_too_short_has_no_steady_rate(tmp_path: Path, given_s: list[float]) -> None:
-    """Rather none than one made of noise."""
+    """A run that is too short gives no rate instead of noise."""
     assert steady_rate(log_of(tmp_path / "short", given_s)) is None

@@ -16,7 +16,7 @@ COIL_FRAMES = 60
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo engine, built here from the model that comes with the project."""
+    """The demo engine, built from the project's model."""
     out = tmp_path_factory.mktemp("engine") / "demo"
     assert trainer(["build-engine", str(DEMO / "model"), "--backend", "openvino", "--out", str(out)]) == 0
     return out
@@ -32,7 +32,7 @@ def line(tmp_path: Path, engine: Path) -> LineUnderTest:
 
 
 def test_a_simulated_coil_is_judged_right(line: LineUnderTest, tmp_path: Path) -> None:
-    """On a coil of another seed than it was trained on, nearly every frame is judged as its label says."""
+    """On a coil with another seed than the training, nearly every frame is judged as labelled."""
     coil = tmp_path / "coil"
     arguments = ["simulate", "--out", str(coil), "--frames", str(COIL_FRAMES), "--seed", "977"]
     assert trainer([*arguments, "--defective-share", "0.3"]) == 0
@@ -55,7 +55,7 @@ def replay_twice(line: LineUnderTest, source: Path, tmp_path: Path) -> Run:
 
 @pytest.mark.shared
 def test_real_frames_get_the_same_verdicts_each_time(line: LineUnderTest, tmp_path: Path) -> None:
-    """Every real 256×1600 frame is inspected, and a second replay says the same of it."""
+    """Every real 256×1600 frame is inspected, and a second replay gives the same verdict."""
     severstal = real("severstal")
     if severstal is None:
         pytest.skip("no real frames on this machine")

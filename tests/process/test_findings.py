@@ -60,7 +60,7 @@ def test_a_camera_below_its_stated_rate_is_found_and_a_triggered_one_is_well(tmp
 
 
 def test_a_worker_that_is_gone_is_found_while_the_strip_stands(tmp_path: Path) -> None:
-    """No frame waits for a result; the next one would."""
+    """The line is unhealthy although no frame waits for a result."""
     port = free_port()
     with Stages(tmp_path) as line:
         line.write(tables=f"[health]\nport = {port}\n")
@@ -82,7 +82,7 @@ def test_a_worker_that_is_gone_is_found_while_the_strip_stands(tmp_path: Path) -
 
 
 def test_verdicts_that_all_come_late_to_the_gate_are_found(tmp_path: Path) -> None:
-    """The PLC rejects all steel, though each frame is inspected."""
+    """The PLC rejects all steel although each frame is inspected, so the line is unhealthy."""
     port, plc = free_port(), PLC(tmp_path)
     plc.start()
     try:

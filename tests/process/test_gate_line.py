@@ -18,7 +18,7 @@ HEIGHT, WIDTH = 64, 128
 TIMEOUT_MS = 300
 LATE_MS = 500
 STANDS_S = 2.0
-"""A heartbeat that has not moved for so long stands: a working line moves it several times a second."""
+"""Time after which a heartbeat counts as standing: a working line moves it several times per second."""
 
 
 @pytest.fixture
@@ -76,14 +76,14 @@ def matches(record: Record, verdict: dict[str, Any]) -> bool:
 
 
 def assert_told(run: Run, records: list[Record]) -> None:
-    """Each record is the verdict of its number; there are no others."""
+    """Check that each record is the verdict of its number, and that no verdict is missing."""
     assert records
     for record in records:
         assert matches(record, run.verdicts[record.sequence - 1]), record
 
 
 def test_the_gate_hears_every_verdict_in_order_and_the_end(tmp_path: Path, plc: PLC) -> None:
-    """Accepts, rejects and frames that nobody has seen; then that the inspector has stopped."""
+    """The gate receives accepts, rejects and uninspected frames in order, then the stop."""
     line = gated(tmp_path, plc.start(), engine={"delay_ms": 40}, text="[batch]\nmax_frames = 1\n", rate=60)
     out = tmp_path / "out"
     process = line.start("run", "--config", line.config, "--out", out)
@@ -102,7 +102,7 @@ def test_the_gate_hears_every_verdict_in_order_and_the_end(tmp_path: Path, plc: 
 
 
 def test_a_slow_plc_misses_nothing_and_late_verdicts_are_marked(tmp_path: Path, plc: PLC) -> None:
-    """Verdicts come faster than it takes writes: they travel together, wait their turn, and keep their order."""
+    """Verdicts that arrive faster than the PLC accepts writes are sent together, in order."""
     late_ms = 80
     line = gated(tmp_path, plc.start(delay_s=0.1), rate=60, timeout_ms=1000, late_ms=late_ms)
     out = tmp_path / "out"
@@ -122,7 +122,7 @@ def test_a_slow_plc_misses_nothing_and_late_verdicts_are_marked(tmp_path: Path, 
 
 
 def test_a_plc_that_hangs_delays_nothing_and_comes_back_to_a_gap(tmp_path: Path, plc: PLC) -> None:
-    """Verdicts go on while it hangs; afterwards the numbers show what it missed, and the fault is raised."""
+    """Verdicts continue while it hangs; afterwards a gap and a fault show what it missed."""
     line = gated(tmp_path, plc.start())
     out = tmp_path / "out"
     process = line.start("run", "--config", line.config, "--out", out)
@@ -143,7 +143,7 @@ def test_a_plc_that_hangs_delays_nothing_and_comes_back_to_a_gap(tmp_path: Path,
 
 
 def test_a_plc_that_restarts_is_found_again(tmp_path: Path, plc: PLC) -> None:
-    """Its registers are empty then; the next block is whole."""
+    """After its restart the registers are empty, and the next block is complete."""
     line = gated(tmp_path, plc.start())
     out = tmp_path / "out"
     process = line.start("run", "--config", line.config, "--out", out)
@@ -158,7 +158,7 @@ def test_a_plc_that_restarts_is_found_again(tmp_path: Path, plc: PLC) -> None:
 
 @pytest.mark.parametrize("name", ["ingest", "decide"])
 def test_the_heartbeat_stops_when_a_stage_hangs(tmp_path: Path, plc: PLC, name: str) -> None:
-    """Nothing vouches for the strip: the PLC sees a heartbeat that stands still, and moves again afterwards."""
+    """The PLC sees the heartbeat stand still while a stage hangs, and move again afterwards."""
     line = gated(tmp_path, plc.start())
     process = line.start("run", "--config", line.config, "--out", tmp_path / "out")
     until(lambda: len(plc.verdicts()) >= 10, "no verdicts at the gate")
@@ -179,7 +179,7 @@ def test_the_heartbeat_stops_when_a_stage_hangs(tmp_path: Path, plc: PLC, name: 
 
 
 def test_a_worker_that_dies_leaves_only_rejects(tmp_path: Path, plc: PLC) -> None:
-    """Frames without a result never reach the gate as accept; verdicts flow, and so does the heartbeat."""
+    """Frames without a result never reach the gate as accepts; verdicts and heartbeat continue."""
     line = gated(tmp_path, plc.start())
     out = tmp_path / "out"
     process = line.start("run", "--config", line.config, "--out", out)
@@ -199,7 +199,7 @@ def test_a_worker_that_dies_leaves_only_rejects(tmp_path: Path, plc: PLC) -> Non
 
 
 def test_a_camera_with_nothing_to_see_keeps_the_heartbeat(tmp_path: Path, plc: PLC) -> None:
-    """A strip that stands still: its source says so, and the PLC need not stop the line."""
+    """While the strip stands, the source is idle, and the heartbeat keeps moving."""
     line = gated(tmp_path, plc.start(), rate=0.2)
     process = line.start("run", "--config", line.config, "--out", tmp_path / "out")
     until(lambda: len(plc.verdicts()) >= 1, "no verdict at the gate")
@@ -214,7 +214,7 @@ def test_a_camera_with_nothing_to_see_keeps_the_heartbeat(tmp_path: Path, plc: P
 
 
 def test_a_replay_has_no_gate(tmp_path: Path, plc: PLC) -> None:
-    """Old steel opens no gate."""
+    """A replay does not write to the gate."""
     line = gated(tmp_path, plc.start())
     record = line.start("record", "--config", line.config, "--frames", "5", "--out", tmp_path / "recording")
     record.communicate(timeout=60)
@@ -224,7 +224,7 @@ def test_a_replay_has_no_gate(tmp_path: Path, plc: PLC) -> None:
 
 
 def test_a_decide_that_dies_is_followed_by_one_with_a_run_of_its_own(tmp_path: Path, plc: PLC) -> None:
-    """Its successor closes the books: what it tells the gate begins anew, and is what it wrote down."""
+    """The next decide settles the remaining frames: it begins a new run and sends what the log shows."""
     line = gated(tmp_path, plc.start())
     out = tmp_path / "out"
     process = line.start("run", "--config", line.config, "--out", out)
@@ -242,7 +242,7 @@ def test_a_decide_that_dies_is_followed_by_one_with_a_run_of_its_own(tmp_path: P
 
 
 def test_a_killed_line_falls_silent(tmp_path: Path, plc: PLC) -> None:
-    """SIGKILL of everything: no block comes any more, and none said that all is well."""
+    """After SIGKILL of everything no block arrives, and no block was a false all-clear."""
     line = gated(tmp_path, plc.start())
     process = line.start("run", "--config", line.config, "--out", tmp_path / "out")
     until(lambda: len(plc.verdicts()) >= 10, "no verdicts at the gate")

@@ -140,7 +140,7 @@ def check(run: Run, rate: int, seconds: float) -> Counter[str]:
 
 
 def test_a_line_with_a_lossy_gige_camera_that_is_killed_and_returns(line: LineUnderTest) -> None:
-    """Every frame has its verdict, and every inspected frame stands where it was taken."""
+    """Every frame has a verdict, and every inspected frame has its true position."""
     needs_aravis()
     with aravis_camera(LOST_PER_THOUSAND) as camera:
         run, _ = run_with_faults(line, camera, QUICK_RATE, seconds=10)
@@ -151,7 +151,7 @@ def test_a_line_with_a_lossy_gige_camera_that_is_killed_and_returns(line: LineUn
 
 @pytest.mark.slow
 def test_a_minute_at_a_hundred_frames_a_second_leaves_ingest_as_large_as_it_was(line: LineUnderTest) -> None:
-    """The same at length; the memory does not grow."""
+    """The same over a longer time; the memory does not grow."""
     needs_aravis()
     with aravis_camera(LOST_PER_THOUSAND) as camera:
         run, memory_mb = run_with_faults(line, camera, RATE, seconds=60)

@@ -75,7 +75,7 @@ def test_a_replay_on_tensorrt_gives_the_same_verdicts_twice(line: GpuLine, frame
 
 
 def test_a_cuda_error_ends_the_worker_with_one_clear_line(line: GpuLine, frames: Path) -> None:
-    """The line stops with exit 1; what was announced is uninspected, nothing is lost."""
+    """The line stops with exit 1; announced frames are uninspected, and no frame is lost."""
     line.gpu = {"CUDA_FAIL": f"cudaGraphLaunch@{LAUNCHES_BEFORE_THE_STRIP + 2}=cudaErrorIllegalAddress"}
     run = line.replay(frames)
     assert run.code == 1
@@ -88,7 +88,7 @@ def test_a_cuda_error_ends_the_worker_with_one_clear_line(line: GpuLine, frames:
 
 
 def test_an_illegal_access_in_a_running_line_ends_it_and_loses_nothing(tmp_path: Path) -> None:
-    """A frame that makes the kernel write where no memory is; what tests/gpu does to a real GPU."""
+    """A frame makes the kernel write to an invalid address, as tests/gpu does on a real GPU."""
     run = KernelLine(tmp_path, SIZE, frames=30, poisoned=15).inspect(child_environment())
     assert run.code == 1, run.stderr
     (stopped,) = [each for each in run.logged("stopped") if each["process"] == "worker"]

@@ -1,4 +1,4 @@
-"""`make test-gpu` where there is a GPU, here the stand-in: its tests run, and skip what is not installed."""
+"""`make test-gpu` on a PC with a GPU (here the stand-in): its tests run, and skip what is not installed."""
 
 import json
 import os
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_gpu_suite_finds_the_gpu_and_says_what_is_missing() -> None:
-    """A bad plan is refused for real in processes of its own; without NVRTC the plumbing skips with a word."""
+    """A bad plan is refused in separate processes; without NVRTC the plumbing tests skip and say why."""
     command = [sys.executable, "-m", "pytest", "-rs", "-m", "gpu", "-p", "no:cacheprovider", "-k", "not lean"]
     files = ["tests/gpu/test_plumbing.py", "tests/gpu/test_refusals.py"]
     done = subprocess.run(
@@ -28,7 +28,7 @@ NOT_ON_A_GPU_MACHINE = "openvino av nncf pymodbus sqlalchemy cryptography psycop
 
 
 def bare_environment() -> dict[str, str]:
-    """A Python without those packages and without a GPU."""
+    """The environment of a Python without those packages and without a GPU."""
     without = {"PYTHONPATH": str(ROOT / "tests" / "without"), "WITHOUT": NOT_ON_A_GPU_MACHINE}
     return {**os.environ, **without, "CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable}
 
@@ -58,7 +58,7 @@ def test_a_slot_records_every_step_as_it_goes(tmp_path: Path) -> None:
 
 
 def test_a_slot_whose_time_is_up_keeps_what_it_had(tmp_path: Path) -> None:
-    """A step that does not end is ended, with its children; what was recorded before stays."""
+    """A step that runs too long is killed with its children; earlier figures are kept."""
     command = [str(ROOT / "tests/gpu/slot.sh"), str(tmp_path), "--steps", "pc,plumbing", "--minutes", "0.01"]
     done = subprocess.run(command, env=bare_environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode == 1, done.stdout + done.stderr

@@ -40,7 +40,7 @@ def port() -> int:
 
 
 def watched(folder: Path, port: int, text: str = "", **source: Any) -> LineUnderTest:
-    """A line whose camera does not wait, and whose health can be asked."""
+    """A line with a live camera and a health server."""
     line = LineUnderTest(folder, delay_ms=2)
     source = {"frames_per_second": 50, "distinct": 8} | source
     line.write_config(f"{text}\n[health]\nport = {port}\n", type="simulator", height=HEIGHT, width=WIDTH, **source)
@@ -64,7 +64,7 @@ def until(condition: Callable[[], bool], what: str, within_s: float = 60) -> Non
 
 
 def says(port: int, words: str) -> Callable[[], bool]:
-    """503, and one of its lines has these words."""
+    """Whether /healthz answers 503 with a line that contains these words."""
 
     def said() -> bool:
         code, text = ask(port, "/healthz")
@@ -93,7 +93,7 @@ def run_status(line: LineUnderTest, *arguments: str) -> tuple[int, str, str]:
 
 
 def healthy_status(line: LineUnderTest, *arguments: str) -> str:
-    """What `inspector status` prints once it ends with 0: frames are shed on a machine that has other work."""
+    """Return the output of `inspector status` once it exits with 0, because a busy machine sheds frames."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         code, stdout, _ = run_status(line, *arguments)
@@ -133,7 +133,7 @@ def test_a_line_that_works_is_healthy_and_counts_what_it_records(tmp_path: Path,
 
 
 def test_only_this_pc_can_ask(tmp_path: Path, port: int) -> None:
-    """decide listens on loopback and nowhere else; other paths are not there; nothing can be written."""
+    """decide listens only on loopback; other paths are 404; nothing can be written."""
     line = watched(tmp_path, port)
     process = line.start("run", "--config", line.config, "--out", tmp_path / "out")
     wait_for_verdicts(tmp_path / "out", 5)
@@ -197,7 +197,7 @@ def test_a_decide_that_hangs_does_not_pass_for_healthy(tmp_path: Path, port: int
 
 
 def test_stages_that_start_again_are_counted(tmp_path: Path, port: int) -> None:
-    """Each by hand, as systemd restarts them: ingest by its Begin, the worker by its results."""
+    """Restarts are counted: ingest by its Begin, the worker by its results."""
     links = tmp_path / "links"
     line = watched(tmp_path, port, text=f'links = "{links}"\n[sinks]\nout = "out"\n')
     stages = {name: line.start(name, "--config", line.config) for name in ("decide", "worker", "ingest")}
@@ -216,7 +216,7 @@ def test_stages_that_start_again_are_counted(tmp_path: Path, port: int) -> None:
 
 
 def test_every_name_in_alerts_and_dashboard_is_served(tmp_path: Path, port: int) -> None:
-    """From a line with a gate; a PLC that has gone is said, too."""
+    """A line with a gate serves every name, also after the PLC has gone."""
     plc = PLC(tmp_path).start()
     gate = f'[gate]\nhost = "127.0.0.1"\nport = {plc.port}\ndevice_id = {DEVICE}\nbase_register = {BASE}\n'
     line = watched(tmp_path, port, text=gate)
@@ -263,7 +263,7 @@ def test_what_cannot_be_asked_is_one_clear_line(tmp_path: Path, port: int) -> No
     [("pymodbus", '[gate]\nhost = "127.0.0.1"\n'), ("prometheus_client", "[health]\nport = 1\n")],
 )
 def test_a_missing_library_is_named_with_its_command(tmp_path: Path, module: str, table: str) -> None:
-    """The runtime does without; who asks for a gate or for metrics is told what to install."""
+    """The line runs without it; a config with a gate or metrics gets the install command."""
     line = LineUnderTest(tmp_path)
     line.write_config(table)
     (tmp_path / module).mkdir()

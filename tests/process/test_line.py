@@ -105,7 +105,7 @@ def test_unreadable_and_odd_frames_end_uninspected_with_their_reason(line: LineU
 
 
 def test_a_failed_batch_costs_its_frames_and_no_others(tmp_path: Path) -> None:
-    """An exception in the engine: those frames are UNINSPECTED with the reason, the worker goes on."""
+    """After an exception in the engine those frames are UNINSPECTED with the reason; the worker continues."""
     line = LineUnderTest(tmp_path, fail_on_grey=13)
     line.write_config("[batch]\nmax_frames = 1")
     images = [steel(index) for index in range(6)]
@@ -116,7 +116,7 @@ def test_a_failed_batch_costs_its_frames_and_no_others(tmp_path: Path) -> None:
 
 
 def test_a_camera_that_outruns_the_engine_is_shed_and_accounted_for(tmp_path: Path) -> None:
-    """A strip does not stop for us: the oldest frames are shed, the verdicts still come in order."""
+    """The oldest frames are shed, and verdicts still come in order."""
     line = LineUnderTest(tmp_path, delay_ms=50)
     line.write_config(
         "[batch]\nmax_frames = 1", type="simulator", height=HEIGHT, width=WIDTH, distinct=8, frames=150,
@@ -132,7 +132,7 @@ def test_a_camera_that_outruns_the_engine_is_shed_and_accounted_for(tmp_path: Pa
 
 
 def test_a_result_after_its_deadline_is_late_and_changes_nothing(tmp_path: Path) -> None:
-    """The frame is UNINSPECTED at its deadline; what comes later is counted."""
+    """The frame is UNINSPECTED at its deadline; its late result is only counted."""
     line = LineUnderTest(tmp_path, delay_ms=300)
     line.write_config(
         "deadline_ms = 100", type="simulator", height=HEIGHT, width=WIDTH, distinct=4, frames=6,
@@ -192,7 +192,7 @@ def test_ctrl_c_ends_the_line_within_two_seconds_with_whole_files(tmp_path: Path
 
 
 def test_no_stage_outlives_a_killed_parent(tmp_path: Path) -> None:
-    """SIGKILL of `inspector run` itself: the kernel tells its children."""
+    """After SIGKILL of `inspector run` the kernel stops its children."""
     line = LineUnderTest(tmp_path)
     endless(line)
     process = line.start("run", "--config", line.config, "--out", tmp_path / "out")
@@ -227,7 +227,7 @@ def test_foreign_and_malformed_messages_are_refused_and_counted(tmp_path: Path) 
 
 
 def test_a_viewer_sees_frames_and_costs_nothing_when_absent(tmp_path: Path) -> None:
-    """With the view on, clean frames reach a subscriber with pixels and mask, at the pace that was asked for."""
+    """With the view on, clean frames reach a subscriber with pixels and mask at the configured rate."""
     line = LineUnderTest(tmp_path, delay_ms=5)
     endless(line)
     line.config.write_text(line.config.read_text() + "\n[view]\nframes_per_second = 20\n")
@@ -242,19 +242,20 @@ def test_a_viewer_sees_frames_and_costs_nothing_when_absent(tmp_path: Path) -> N
         viewer.connect(endpoint(VIEW, links))
         while len(seen) < 3:
             parts = viewer.recv_multipart()
-            if len(parts) == 5:
+            if len(parts) == 6:
                 seen.append(parts)
-    for topic, verdict, shape, pixels, mask in seen:
+    for topic, verdict, shape, pixels, mask, peaks in seen:
         assert topic == b"top"
         assert json.loads(verdict)["camera"] == "top"
         assert json.loads(shape) == [HEIGHT, WIDTH]
         assert len(pixels) == len(mask) == HEIGHT * WIDTH
+        assert all(0 <= peak <= 255 for peak in json.loads(peaks))
     interrupt(process)
     line.finish(process, out)
 
 
 def test_a_stage_of_its_own_drains_on_sigterm(tmp_path: Path) -> None:
-    """The three commands by hand, as systemd starts them: SIGTERM in any order, exit 0, nothing pending."""
+    """The three commands, started separately, exit with 0 after SIGTERM in any order, with nothing pending."""
     line = LineUnderTest(tmp_path)
     endless(line, frames_per_second=100)
     links = tmp_path / "links"

@@ -33,7 +33,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> LineUnderTest:
 
 @pytest.fixture(params=["read-only", "full"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """A disk that takes nothing."""
+    """A full disk."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
@@ -51,7 +51,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 
 def said(line: LineUnderTest, *arguments: object) -> str:
-    """The one line of a command that fails; its stages' log lines are not counted."""
+    """Return the error line of a failed command, without its stages' log lines."""
     process = line.start(*arguments)
     stdout, stderr = process.communicate(timeout=PATIENCE_S)
     lines = [each for each in stderr.splitlines() if not each.startswith("{") and each != "starting"]
@@ -62,7 +62,7 @@ def said(line: LineUnderTest, *arguments: object) -> str:
 
 
 def test_a_disk_that_takes_nothing_is_said_at_the_start(line: LineUnderTest, disk: Path) -> None:
-    """By every command that would write there: what, where, why."""
+    """Every command that would write there says what, where and why."""
     done, frames, engine = line.folder / "done", line.folder / "frames", line.folder / "engine"
     why = ("Read-only file system", "No space left on device", "cannot be written to", "disk is full")
     line.write_config(f"[sinks]\nout = '{disk}/runs'\n[records]\nenabled = true")
@@ -85,7 +85,7 @@ def test_a_disk_that_takes_nothing_is_said_at_the_start(line: LineUnderTest, dis
 
 @pytest.fixture
 def own_folder() -> Iterator[Path]:
-    """A folder of that user's; pytest's own ones lie in a folder that only root may enter."""
+    """A folder of that user, because only root may enter pytest's folders."""
     if os.getuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("another user needs root")
     with tempfile.TemporaryDirectory() as name:
@@ -94,7 +94,7 @@ def own_folder() -> Iterator[Path]:
 
 
 def test_a_user_without_a_home_and_without_an_entry(line: LineUnderTest, own_folder: Path) -> None:
-    """A container's user: everything works, an engine is compiled at each start."""
+    """A container's user without a home can do everything; the engine is compiled at each start."""
     line.write_config()
     # It may read everything, because Python itself may lie in root's home; it may write only its own files.
     become = ["setpriv", "--reuid", NOBODYS_ID, "--regid", NOBODYS_ID, "--clear-groups"]

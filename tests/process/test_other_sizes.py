@@ -118,7 +118,7 @@ def test_frames_of_several_sizes_come_in_order(line: LineUnderTest, tmp_path: Pa
 
 
 def test_without_leave_they_are_uninspected(line: LineUnderTest, tmp_path: Path) -> None:
-    """Tiles do not allow padding, and the other way round."""
+    """`tile` does not allow padding, and `pad` does not allow tiles."""
     frames = [make_frame(1, 64, 300), make_frame(2, 40, 128), make_frame(3, *SIZE)]
     refused = {
         name: [v["decision"] == "uninspected" for v in replay(line, tmp_path / name, frames, config).verdicts]
@@ -136,7 +136,7 @@ def test_without_leave_they_are_uninspected(line: LineUnderTest, tmp_path: Path)
 
 
 def test_check_says_what_frames_of_another_size_cost(line: LineUnderTest, tmp_path: Path) -> None:
-    """Or that they would be uninspected, and by which keys they would not."""
+    """It also says if they would be uninspected, and which keys change that."""
     folder = folder_of(tmp_path / "frames", [make_frame(1, 64, 300), make_frame(2, *SIZE)])
 
     def found() -> tuple[str, str]:

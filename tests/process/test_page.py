@@ -9,13 +9,38 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.pages import PASSWORD, ROLES, PageUnderTest, running, write_frames
 
-ROUTES = ("state", "line", "alarms", "events", "coils", "review", "review/done", "scores")
+ROUTES = (
+    "state", "line", "alarms", "events", "coils", "review", "review/done", "scores", "peaks", "drift", "plans",
+    "engines",
+)  # fmt: skip
+
+NEEDS = {
+    ("POST", "/api/alarms/{number}/acknowledgement"): "operator",
+    ("POST", "/api/events"): "operator",
+    ("POST", "/api/review/{sample}"): "quality",
+    ("DELETE", "/api/review/done/{number}"): "quality",
+    ("PUT", "/api/plan"): "quality",
+    ("GET", "/api/accounts"): "admin",
+    ("POST", "/api/accounts"): "admin",
+    ("DELETE", "/api/accounts/{name}"): "admin",
+    ("GET", "/api/audit"): "admin",
+}
+"""Every other route is for viewers; the session's are for everybody."""
+
+BODIES: dict[str, object] = {
+    "/api/events": {"kind": "note", "text": "x"},
+    "/api/alarms/{number}/acknowledgement": {"why": ""},
+    "/api/review/{sample}": {"answer": "accept"},
+    "/api/plan": {"plan": "", "identity": "steel@0", "classes": {"bright": {"threshold": 0.5}}},
+    "/api/accounts": {"name": "", "password": "", "role": "admin"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,42 +77,77 @@ def test_nothing_is_shown_before_a_login(page: PageUnderTest, route: str) -> Non
         assert client.get("/api/session").json() == {"login": True, "name": None, "role": None}
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize(
-    ("needed", "method", "route", "body"),
-    [
-        ("viewer", "GET", "state", None),
-        ("operator", "POST", "events", {"kind": "note", "text": "x"}),
-        ("operator", "POST", "alarms/99/acknowledgement", {"why": ""}),
-        ("quality", "POST", "review/99", {"answer": "accept"}),
-        ("quality", "DELETE", "review/done/99", None),
-        ("admin", "GET", "audit", None),
-        ("admin", "GET", "accounts", None),
-        ("admin", "POST", "accounts", {"name": "", "password": "", "role": "admin"}),
-        ("admin", "DELETE", "accounts/nobody", None),
-    ],
-)
-def test_a_role_may_do_what_is_its(
-    page: PageUnderTest,
-    sessions: dict[str, httpx.Client],
-    role: str,
-    needed: str,
-    method: str,
-    route: str,
-    body: object,
+@pytest.mark.parametrize("role", [None, *ROLES])
+def test_each_role_may_do_what_is_its_on_every_route(
+    page: PageUnderTest, sessions: dict[str | None, httpx.Client], role: str | None
 ) -> None:
-    """What a role may not do is refused with 403; what it may gets to the work itself."""
-    answer = sessions[role].request(method, f"/api/{route}", json=body)
-    if ROLES.index(role) < ROLES.index(needed):
-        assert needed in problem(answer, 403)
-    else:
-        assert answer.status_code in (200, 201, 404, 409, 422)
+    """Every described route: 401 before a login, 403 for too small a role, else the work itself."""
+    described = sessions["admin"].get("/api/openapi.json").json()["paths"]
+    routes = [(method.upper(), path) for path, methods in described.items() for method in methods]
+    assert set(routes) > NEEDS.keys()
+    for method, path in routes:
+        if path == "/api/session":
+            continue
+        needed = NEEDS.get((method, path), "viewer")
+        url = path.replace("{number}", "99999").replace("{sample}", "99999").replace("{name}", "nobody")
+        answer = sessions[role].request(method, url, json=BODIES.get(path))
+        if role is None:
+            assert "log in" in problem(answer, 401), path
+        elif ROLES.index(role) < ROLES.index(needed):
+            assert needed in problem(answer, 403), path
+        else:
+            assert answer.status_code in (200, 201, 404, 409, 422), f"{path}: {answer.text}"
 
 
 @pytest.fixture(scope="module")
-def sessions(page: PageUnderTest) -> Iterator[dict[str, httpx.Client]]:
+def sessions(page: PageUnderTest) -> Iterator[dict[str | None, httpx.Client]]:
     with contextlib.ExitStack() as open_clients:
-        yield {role: open_clients.enter_context(page.client(role)) for role in ROLES}
+        yield {role: open_clients.enter_context(page.client(role)) for role in (None, *ROLES)}
+
+
+@pytest.fixture(scope="module")
+def described(page: PageUnderTest, admin: httpx.Client) -> Any:
+    """The routes as the OpenAPI description says them, but for those that log in and out."""
+    schemathesis = pytest.importorskip("schemathesis", reason="pip install schemathesis")
+    return schemathesis.openapi.from_dict(admin.get("/api/openapi.json").json()).exclude(path="/api/session")
+
+
+def test_no_request_that_the_description_allows_or_forbids_breaks_the_page(
+    page: PageUnderTest, admin: httpx.Client, described: Any
+) -> None:
+    """Schemathesis makes them up: each answer is a described one, a problem if it refuses, never a 500."""
+    tried = [fuzz(operation.ok(), page.url, dict(admin.cookies)) for operation in described.get_all_operations()]
+    assert len(tried) > 20
+    assert "PUT /api/plan" in tried
+
+
+def fuzz(operation: Any, url: str, cookies: dict[str, str]) -> str:
+    """Ask one route with data that fits its description, and with data that does not; returns its name."""
+    from hypothesis import HealthCheck, given, settings
+    from schemathesis import GenerationMode
+
+    fitting, other = (
+        operation.as_strategy(generation_mode=mode) for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    )
+
+    @settings(
+        max_examples=12, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    @given(case=(fitting | other) if takes_anything(operation) else fitting)
+    def ask(case: Any) -> None:
+        answer = case.call(base_url=url, cookies=cookies)
+        told = f"{operation.label}: {answer.status_code} {answer.content[:500]!r}"
+        assert str(answer.status_code) in operation.definition.raw["responses"], told
+        if answer.status_code >= 400:
+            assert answer.headers["content-type"][0] == "application/problem+json", told
+
+    ask()
+    return str(operation.label)
+
+
+def takes_anything(operation: Any) -> bool:
+    """Whether there is a parameter or body that could be wrong."""
+    return bool(operation.definition.raw.get("parameters") or operation.definition.raw.get("requestBody"))
 
 
 def test_the_state_is_what_inspector_status_says(page: PageUnderTest, admin: httpx.Client) -> None:
@@ -100,7 +160,7 @@ def test_the_state_is_what_inspector_status_says(page: PageUnderTest, admin: htt
 
 
 def test_coils_can_be_searched_and_opened(page: PageUnderTest, admin: httpx.Client) -> None:
-    """By part of the name, by kind and by time; map and defects hold what the summary counts."""
+    """Search by part of the name, kind and time; map and defects agree with the summary."""
     coil = page.wait_for_reject(admin)
     name = coil["coil"]
     found = admin.get("/api/coils", params={"search": name[-4:].lower()}).json()
@@ -118,7 +178,7 @@ def test_coils_can_be_searched_and_opened(page: PageUnderTest, admin: httpx.Clie
 
 
 def test_a_defect_has_its_pictures(page: PageUnderTest, admin: httpx.Client) -> None:
-    """The frame with outlines as JPEG, the defect without loss as PNG; a picture that is gone is a 404."""
+    """The frame with outlines is a JPEG, the defect a lossless PNG; a deleted picture is a 404."""
     coil = page.wait_for_reject(admin)
     whole = admin.get("/api/coil", params={"run": coil["run"], "coil": coil["coil"]}).json()
     defect = whole["defects"][0]
@@ -133,7 +193,7 @@ def test_a_defect_has_its_pictures(page: PageUnderTest, admin: httpx.Client) -> 
 
 
 def test_a_coil_has_a_report(page: PageUnderTest, admin: httpx.Client) -> None:
-    """The file that `inspector report` writes, to be kept."""
+    """The page serves the file that `inspector report` writes."""
     coil = page.wait_for_reject(admin)
     answer = admin.get("/api/report", params={"run": coil["run"], "coil": coil["coil"]})
     assert answer.status_code == 200, answer.text
@@ -190,7 +250,7 @@ def test_a_frame_is_reviewed_and_exported(page: PageUnderTest, tmp_path: Path) -
         client.post(f"/api/review/{number}", json=answer)
         assert client.get("/api/review/done").json()[0]["who"] == "quality"
         assert isinstance(mask, list)
-    done = page.command("review", "export", "--out", str(tmp_path / "set"))
+    done = page.command("dataset", "export", "--out", str(tmp_path / "set"))
     assert done.returncode == 0, done.stderr
     from trainer.data.formats import open_dataset
 
@@ -215,7 +275,7 @@ def test_accounts_are_made_and_removed(page: PageUnderTest, admin: httpx.Client)
     """A removed account's session ends at once; nobody removes their own."""
     new = {"name": "lee", "role": "viewer", "password": PASSWORD}
     assert admin.post("/api/accounts", json=new).status_code == 201
-    assert "there is such an account" in problem(admin.post("/api/accounts", json=new), 409)
+    assert "the account exists" in problem(admin.post("/api/accounts", json=new), 409)
     with page.client("lee") as lee:
         assert lee.get("/api/state").status_code == 200
         assert admin.delete("/api/accounts/lee").status_code == 200
@@ -261,13 +321,13 @@ def test_bad_input_is_a_problem_that_says_what_and_where(
 
 
 def test_json_that_is_none_is_a_problem(admin: httpx.Client) -> None:
-    """Nested without an end, which no parser takes."""
+    """Endlessly nested JSON is refused."""
     answer = admin.post("/api/events", content=b"[" * 100_000, headers={"Content-Type": "application/json"})
     assert problem(answer, 400)
 
 
 def test_a_body_has_an_end(admin: httpx.Client) -> None:
-    """With its length said before, and in pieces."""
+    """A body over the limit is refused, with a stated length or in chunks."""
     problem(admin.post("/api/events", content=b" " * 4_100_000, headers={"Content-Type": "application/json"}), 413)
     pieces = (b" " * 100_000 for _ in range(50))
     problem(admin.post("/api/events", content=pieces, headers={"Content-Type": "application/json"}), 413)
@@ -285,7 +345,7 @@ def test_a_body_has_an_end(admin: httpx.Client) -> None:
     ],
 )
 def test_another_site_cannot_act(admin: httpx.Client, headers: dict[str, str], status: int) -> None:
-    """Nor a form, nor another name for this PC, nor a body without an end."""
+    """Neither by a form, nor by another host name, nor by a body without an end."""
     before = len(admin.get("/api/events").json())
     answer = admin.post("/api/events", content=b'{"kind": "note"}', headers=headers)
     assert answer.status_code == status
@@ -342,7 +402,7 @@ def test_without_accounts_this_pc_may_look_and_change_nothing(tmp_path: Path) ->
 
 
 def test_a_damaged_database_is_a_problem(tmp_path: Path) -> None:
-    """Neither a 500 nor the page's end."""
+    """A damaged database gives a problem, not a 500, and the page keeps running."""
     page = PageUnderTest(tmp_path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "records.sqlite").write_bytes(b"no database" * 500)
@@ -401,8 +461,51 @@ def test_a_locked_database_is_waited_for(page: PageUnderTest, admin: httpx.Clien
     connection.close()
 
 
+def test_a_plan_is_changed_and_the_audit_says_who(page: PageUnderTest, admin: httpx.Client) -> None:
+    """The file, its identity and the audit; the line goes on with the plan that it was started with."""
+    [plan] = admin.get("/api/plans").json()
+    change = {"plan": "", "identity": plan["identity"], "classes": {"bright": {"min_area_mm2": 5}}, "why": "dust"}
+    with page.client("quality") as client:
+        made = client.put("/api/plan", json=change)
+        assert made.status_code == 200, made.text
+        assert "changed meanwhile" in problem(client.put("/api/plan", json=change), 409)
+    [after] = admin.get("/api/plans").json()
+    assert after["identity"] == made.json()["identity"] != plan["identity"]
+    assert after["used"] == plan["identity"]
+    assert after["changes"][0]["changed"] == "bright: min_area_mm2 4 → 5"
+    assert "min_area_mm2 = 5" in (page.folder / "recipe.toml").read_text()
+    entry = next(each for each in admin.get("/api/audit").json() if each["what"] == "plan changed")
+    assert (entry["who"], entry["detail"]) == ("quality", "bright: min_area_mm2 4 → 5 dust")
+
+
+def test_scores_and_brightness_are_counted_while_the_line_runs(page: PageUnderTest, admin: httpx.Client) -> None:
+    """Frames that the view shows, by their highest score, and how many they stand for."""
+
+    def counted() -> Any:
+        peaks = admin.get("/api/peaks", params={"hours": 1}).json()
+        return peaks if peaks["seen_accepted"] and peaks["seen_rejected"] and peaks["accepted"] else None
+
+    peaks = page.wait(counted, "scores are counted", 120)
+    assert sum(peaks["alone"]["1"][32:]) == peaks["seen_rejected"]
+    point = admin.get("/api/drift", params={"hours": 1}).json()[-1]
+    assert point["camera"] == "top"
+    assert 20 < point["grey"] < 235
+
+
+def test_a_locked_store_is_a_problem_and_the_page_goes_on(page: PageUnderTest, admin: httpx.Client) -> None:
+    """What must be written down is refused with 503 after a wait; what is read is shown."""
+    with sqlite3.connect(page.out / "page" / "page.sqlite", isolation_level=None) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        assert "locked" in problem(admin.post("/api/events", json={"kind": "note"}), 503)
+        assert admin.get("/api/events").status_code == 200
+        assert admin.get("/api/state").json()["word"] == "up"
+        connection.execute("ROLLBACK")
+    connection.close()
+    assert admin.post("/api/events", json={"kind": "note"}).status_code == 201
+
+
 def test_what_cannot_start_is_one_clear_line(tmp_path: Path) -> None:
-    """No [health] table; a port in use; a network address without an account; a certificate that is none."""
+    """No [health] table; a port in use; a network address without an account; an invalid certificate."""
     page = PageUnderTest(tmp_path)
     text = page.config.read_text()
 
@@ -414,7 +517,7 @@ def test_what_cannot_start_is_one_clear_line(tmp_path: Path) -> None:
 
     assert "no [health] table" in said(text.replace(f"[health]\nport = {page.health}\n", ""))
     pem = f"certificate = '{page.config}'\nkey = '{page.config}'\n"
-    assert "there is no account" in said(text.replace("127.0.0.1", "0.0.0.0") + pem)  # noqa: S104  # refused
+    assert "no account exists" in said(text.replace("127.0.0.1", "0.0.0.0") + pem)  # noqa: S104  # refused
     assert "page.certificate" in said(text + pem)
     page.config.write_text(text)
     with running(page, "serve"):

@@ -1,15 +1,23 @@
 """The operator's page in Debian's Chromium, in front of a real line: what a person sees and does."""
 
+import contextlib
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import cv2
+import numpy as np
 import pytest
 
+from inspector.serve.samples import keep
+from inspector.serve.store import Store
+from inspector.serve.view import Seen
 from tests.support.lines import slowdown
 from tests.support.pages import PASSWORD, PageUnderTest, chromium, running, write_frames
+from tests.support.recorded import defect, verdict
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -50,7 +58,7 @@ class Tab:
             **{"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark", "locale": "en-GB"} | options
         )
         self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(60_000)
         self.wrong: list[str] = []
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
@@ -78,12 +86,12 @@ class Tab:
         return self.page
 
     def is_well(self) -> None:
-        """Nothing was thrown, logged as an error, refused by the policy, or asked of another server."""
+        """Check that nothing was thrown, logged as an error, refused by the policy, or requested elsewhere."""
         assert self.wrong == []
 
 
 def serious_faults(page: "Page") -> list[str]:
-    """What axe-core finds that keeps people from using the page."""
+    """Return the serious accessibility faults that axe-core finds."""
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(page).response["violations"]
@@ -98,7 +106,7 @@ def serious_faults(page: "Page") -> list[str]:
 def test_a_wrong_password_says_so_and_the_right_one_opens_the_page(
     browser: "Browser", page: PageUnderTest
 ) -> None:
-    """The form stays, the password goes; then the live page comes."""
+    """After a wrong password the form stays without it; the right one opens the live page."""
     with Tab(browser, page) as tab:
         tab.log_in("viewer", "not the password")
         assert "wrong name or password" in (tab.page.text_content("form [role=alert]") or "")
@@ -164,6 +172,173 @@ def test_a_coil_is_found_and_its_defect_looked_at(browser: "Browser", page: Page
         tab.page.keyboard.press("+")
         assert tab.page.eval_on_selector(".zoom img", "each => each.style.transform") != before
         tab.is_well()
+
+
+def test_last_weeks_coil_is_found_by_its_grade(browser: "Browser", page: PageUnderTest) -> None:
+    """Its verdict, reasons, plan and roll marks; its frames are not in the records any more."""
+    week_ns = 6 * 86_400 * 10**9
+    card = {
+        "strip_key": "s", "number": 1, "line": "l@1", "coil": "C-777", "grade": "S355", "customer": "ACME",
+        "started_ns": time.time_ns() - week_ns, "ended_ns": time.time_ns() - week_ns + 10**11, "start_mm": 0.0,
+        "end_mm": 1000.0, "length_mm": 1000.0, "plan": "soft", "plan_why": "grade S355", "recipe": "r@1",
+        "verdict": "hold", "reasons": '["hold: 2 cracks: over 0 in a coil"]', "counts": '{"bright": 2}',
+        "defects": 2, "uninspected_mm": 0.0, "roll_marks": '["roll mark, work roll top, stand 3"]',
+    }  # fmt: skip
+    with sqlite3.connect(page.out / "records.sqlite", timeout=20) as connection:
+        names, places = ", ".join(card), ", ".join("?" * len(card))
+        connection.execute(f"INSERT INTO coils ({names}) VALUES ({places})", tuple(card.values()))  # noqa: S608
+    connection.close()
+    with Tab(browser, page) as tab:
+        tab.log_in("viewer").wait_for_selector("nav")
+        tab.open("coils").select_option("label:has-text('When') select", "week")
+        tab.page.select_option("label:has-text('Verdict') select", "hold")
+        tab.page.fill("input[type=search]", "s355")
+        tab.page.click("main ol a:has-text('C-777')")
+        tab.page.wait_for_selector("text=hold: 2 cracks: over 0 in a coil")
+        tab.page.wait_for_selector("text=roll mark, work roll top, stand 3")
+        assert serious_faults(tab.page) == []
+        tab.page.select_option("label:has-text('When') select", "today")
+        tab.page.wait_for_selector("main ol a:has-text('C-777')", state="detached")
+        tab.is_well()
+
+
+def test_a_plan_is_tried_and_changed(browser: "Browser", page: PageUnderTest) -> None:
+    """Move a limit, read what it would have done, save with a reason; the page says from when it counts."""
+    recipe = page.folder / "recipe.toml"
+    with page.client("quality") as client, Tab(browser, page) as tab:
+        page.wait(lambda: client.get("/api/peaks").json()["seen_accepted"], "scores are counted")
+        tab.log_in("quality").wait_for_selector("nav")
+        tab.open("line").fill("input[aria-label='bright: Threshold']", "0.2")
+        tab.page.wait_for_selector("text=/0.20 would have/")
+        tab.page.fill("label:has-text('Smallest area') input", "7")
+        tab.page.press("label:has-text('Smallest area') input", "Tab")
+        tab.page.wait_for_selector("form.save li:has-text('Smallest area')")
+        assert serious_faults(tab.page) == []
+        tab.page.fill("form.save input", "fewer escapes")
+        tab.page.click("text=Save plan")
+        tab.page.wait_for_selector("text=/Saved as steel@/")
+        assert {"threshold = 0.2", "min_area_mm2 = 7"} <= set(recipe.read_text().splitlines())
+        tab.page.reload()
+        tab.page.wait_for_selector("text=/until it is started again/")
+        tab.is_well()
+    with Tab(browser, page) as tab:
+        tab.log_in("viewer").wait_for_selector("nav")
+        tab.open("line").wait_for_selector("text=/Saving needs an account/")
+        assert tab.page.is_disabled("label:has-text('Smallest area') input")
+        tab.page.fill("input[aria-label='bright: Threshold']", "0.9")
+        tab.page.wait_for_selector("text=/0.90 would have/")
+        assert tab.page.query_selector("text=Save plan") is None
+
+
+def test_drift_is_drawn(browser: "Browser", page: PageUnderTest) -> None:
+    """Brightness, scores and shares, as soon as the page has counted something."""
+    with page.client("viewer") as client, Tab(browser, page) as tab:
+        page.wait(lambda: client.get("/api/drift").json(), "something is counted")
+        tab.log_in("viewer").wait_for_selector("nav")
+        tab.open("health").wait_for_selector(".graphs figure:nth-child(4) canvas")
+        drawn = "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
+        assert min(tab.page.eval_on_selector_all(".graphs canvas", f"all => all.map({drawn})")) > 4
+        assert [each for each in tab.wrong if "404" not in each] == []
+
+
+def test_a_polygon_becomes_a_mask(browser: "Browser", page: PageUnderTest) -> None:
+    """Four clicks and Enter fill it, U takes corners back, Enter again saves what the export then holds."""
+    with page.client("quality") as client, Tab(browser, page) as tab:
+        tab.log_in("quality").wait_for_selector("nav")
+        tab.open("review").wait_for_selector("canvas.view")
+        time.sleep(0.5)
+        before = len(client.get("/api/review/done").json())
+        tab.page.keyboard.press("p")
+        tab.page.click("text=Clear")
+        box = tab.page.locator("canvas.view").bounding_box()
+        assert box is not None
+        for x, y in ((0.3, 0.3), (0.6, 0.3), (0.9, 0.9), (0.6, 0.6), (0.3, 0.6)):
+            tab.page.mouse.click(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+            if x == 0.9:
+                tab.page.keyboard.press("u")
+        assert serious_faults(tab.page) == []
+        tab.page.keyboard.press("Enter")
+        tab.page.keyboard.press("Enter")
+        done = page.wait(
+            lambda: len(all_done := client.get("/api/review/done").json()) > before and all_done, "it is saved"
+        )
+        assert done[0]["answer"] == "redraw"
+        mask = saved_mask(page, done[0]["id"])
+        rows, columns = np.nonzero(mask)
+        # A rectangle: every row is as long as the others.
+        assert len(rows) == (1 + np.ptp(rows)) * (1 + np.ptp(columns)) > 50
+        tab.is_well()
+
+
+def saved_mask(page: PageUnderTest, review: int) -> "np.ndarray[Any, Any]":
+    with sqlite3.connect(page.out / "page" / "page.sqlite") as connection:
+        [(png,)] = connection.execute("SELECT mask FROM reviews WHERE id = ?", (review,))
+    connection.close()
+    return np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE))
+
+
+def test_fifty_frames_are_reviewed_by_keyboard_alone(browser: "Browser", page: PageUnderTest) -> None:
+    """Accept, reject, another kind, skip and go back, undo: each frame gets the answer that its key stands for."""
+    store = Store(page.out / "page")
+    pixels = np.full((64, 160), 90, np.uint8)
+    mask = np.zeros_like(pixels)
+    mask[20:30, 40:60] = 1
+    for n in range(50):
+        seen = Seen(verdict(n, defect("a"), camera="fifty", coil=None, captured_ns=n + 1), pixels, mask)
+        assert keep(store, "uncertain", seen, ("normal", "bright"))
+    keys = ["a", "r", "1"]
+    with page.client("quality") as client, Tab(browser, page) as tab:
+        tab.log_in("quality").wait_for_selector("nav")
+        tab.page.keyboard.press("Alt+3")
+        tab.page.wait_for_selector("h2:has-text('fifty')")
+
+        def of_fifty() -> list[dict[str, Any]]:
+            done = client.get("/api/review/done", params={"count": 200}).json()
+            return [each for each in done if each["camera"] == "fifty"]
+
+        for n in range(50):
+            # The next key waits for the next frame, as a person does.
+            page.wait(
+                lambda n=n: tab.page.get_attribute(".review", "data-ready") == f"fifty {49 - n}", f"frame {n}"
+            )
+            tab.page.keyboard.press(keys[n % 3])
+        done = page.wait(lambda: len(of_fifty()) == 50 and of_fifty(), "all are saved")
+        assert [each["answer"] for each in reversed(done)] == [
+            ("accept", "reject", "kind")[n % 3] for n in range(50)
+        ]
+        assert {each["who"] for each in done} == {"quality"}
+        tab.page.keyboard.press("u")
+        page.wait(lambda: len(of_fifty()) == 49, "the last one is undone")
+        tab.is_well()
+
+
+def test_ten_pages_at_once_cost_no_frame(browser: "Browser", page: PageUnderTest) -> None:
+    """Ten pages of one browser, each in a context of its own: all draw, and the line inspects every frame."""
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(Tab(browser, page))
+        first.log_in("viewer").wait_for_selector("nav")
+        look = {"storage_state": first.context.storage_state(), "viewport": {"width": 900, "height": 600}}
+        tabs = [first, *(stack.enter_context(Tab(browser, page, **look)) for _ in range(9))]
+        for tab in tabs:
+            tab.open()
+        for tab in tabs:
+            tab.page.wait_for_selector("figure[data-camera=top] canvas", timeout=240_000)
+        with page.client("viewer") as client:
+            before = client.get("/api/state").json()["line"]["cameras"]["top"]
+            for tab in tabs:
+                width = "document.querySelector('figure canvas').width"
+                page.wait(lambda tab=tab, width=width: tab.page.evaluate(width) == 160, "a frame is drawn")
+            page.wait(
+                lambda: (
+                    client.get("/api/state").json()["line"]["cameras"]["top"]["captured"] > before["captured"] + 24
+                ),
+                "the line goes on",
+            )
+            after = client.get("/api/state").json()["line"]["cameras"]["top"]
+        assert after["uninspected"] == before["uninspected"]
+        for tab in tabs:
+            # A slow browser asks for a reject's picture that the page keeps no more.
+            assert [each for each in tab.wrong if "404" not in each] == []
 
 
 def test_frames_are_reviewed_by_keyboard_alone(browser: "Browser", page: PageUnderTest) -> None:

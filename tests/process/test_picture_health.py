@@ -30,7 +30,7 @@ NOISE = np.random.default_rng(3)
 
 
 def sensor_noise(pixels: np.ndarray, sigma: float = 1.0) -> Pixels:
-    """As a camera adds it: even a dark or flat picture is not the same twice."""
+    """Add a camera's noise, so that no two pictures are equal."""
     return np.clip(pixels + NOISE.normal(0, sigma, pixels.shape), 0, 255).round().astype(np.uint8)
 
 

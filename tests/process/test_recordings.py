@@ -43,7 +43,7 @@ def test_a_list_of_recordings_is_one_replay(line: LineUnderTest, tmp_path: Path)
 
 
 def test_a_growing_folder_is_followed_until_ctrl_c(line: LineUnderTest, tmp_path: Path) -> None:
-    """It may be empty at the start; each image gets its verdict soon after it is written; Ctrl-C is the end."""
+    """It may be empty at the start; each new image soon gets its verdict; Ctrl-C ends it."""
     line.write_config()
     folder, out = tmp_path / "frames", tmp_path / "out"
     folder.mkdir()
@@ -63,7 +63,7 @@ def test_a_growing_folder_is_followed_until_ctrl_c(line: LineUnderTest, tmp_path
 
 
 def test_a_fault_at_the_head_takes_a_frames_place(line: LineUnderTest, tmp_path: Path) -> None:
-    """As long as the first frame whose size is known, whatever the engine's height."""
+    """The fault gets the height of the first readable frame, not the engine's."""
     line.write_config("[frames]\ntile = true")
     folder = tmp_path / "frames"
     folder.mkdir()
@@ -77,7 +77,7 @@ def test_a_fault_at_the_head_takes_a_frames_place(line: LineUnderTest, tmp_path:
 
 
 def test_check_and_replay_say_what_they_leave_out(line: LineUnderTest, tmp_path: Path) -> None:
-    """Other formats and subfolders, counted; hidden files are nobody's frames and are not counted."""
+    """They count other formats and subfolders, but not hidden files."""
     line.write_config()
     folder = tmp_path / "frames"
     (folder / "below").mkdir(parents=True)

@@ -54,7 +54,7 @@ def test_two_runs_share_the_database_beside_them(line: LineUnderTest) -> None:
 
 
 def test_off_unless_asked_for_and_off_in_a_replay(line: LineUnderTest, tmp_path: Path) -> None:
-    """A replay writes records with --records only: the same steel would stand there twice."""
+    """A replay writes records only with --records; otherwise the same steel would be recorded twice."""
     write(line, "enabled = false")
     assert line.run(out=line.folder / "runs" / "off").code == 0
     write(line)
@@ -69,7 +69,7 @@ def test_off_unless_asked_for_and_off_in_a_replay(line: LineUnderTest, tmp_path:
 
 @pytest.mark.parametrize("how", ["refuses", "hangs"])
 def test_a_database_that_cannot_be_reached_costs_no_verdict(line: LineUnderTest, how: str) -> None:
-    """The line starts, runs and ends as ever, and the summary says what is missing; a check lets it start."""
+    """The line starts, runs and ends normally, and the summary says what is missing; a check passes."""
     with socket.create_server(("127.0.0.1", port := free_port())) as silent:
         if how == "refuses":
             silent.close()
@@ -103,7 +103,7 @@ def test_a_newer_database_is_refused_before_anything_starts(line: LineUnderTest)
 
 
 def test_a_killed_decide_leaves_one_record_of_every_verdict(line: LineUnderTest) -> None:
-    """Its successor closes the books, and catches the records up with the log."""
+    """The next decide settles the remaining frames and completes the records from the log."""
     write(line, frames=None)
     out = line.folder / "runs" / "a"
     process = line.start("run", "--config", line.config, "--out", out)
@@ -129,7 +129,7 @@ def test_ctrl_c_leaves_a_record_of_every_verdict(line: LineUnderTest) -> None:
 
 
 def test_a_folder_of_results_may_have_any_name(line: LineUnderTest) -> None:
-    """What means something in an URL is part of the folder's name: the database lies beside the runs."""
+    """Characters with a meaning in a URL are part of the folder's name."""
     name = "100% x%41?b#c"
     line.write_config(
         f'[sinks]\nout = "{name}"\n[records]\nenabled = true',
@@ -206,7 +206,7 @@ def test_what_a_dead_database_missed_is_imported_as_the_summary_says(line: LineU
 def test_a_password_stands_in_no_file_and_no_log(
     line: LineUnderTest, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    """The config may not hold one; from the environment it reaches the processes, and nothing else."""
+    """The config may not hold one; a password from the environment reaches only the processes."""
     url = "postgresql://anna:hunter2@127.0.0.1:9/steel"
     if where == "file":
         write(line, f'enabled = true\nurl = "{url}"')

@@ -42,7 +42,7 @@ def refused(line: LineUnderTest, source: Path, said: str, *arguments: object) ->
 
 
 def test_changed_engine_byte(line: LineUnderTest, images: Path) -> None:
-    """An engine that is not the one that was built is not opened."""
+    """A changed engine is not opened."""
     path = line.folder / "engine" / "golden.npz"
     raw = bytearray(path.read_bytes())
     raw[-30] ^= 1
@@ -51,7 +51,7 @@ def test_changed_engine_byte(line: LineUnderTest, images: Path) -> None:
 
 
 def test_recipe_names_a_class_the_engine_lacks(line: LineUnderTest, images: Path) -> None:
-    """The line names the class and what there is."""
+    """The line names the class and the available ones."""
     with (line.folder / "recipe.toml").open("a") as recipe:
         recipe.write("[classes.rust]\n")
     refused(line, images, " has no such class; it has bright")
@@ -88,7 +88,7 @@ def test_an_out_folder_that_holds_a_run_is_not_touched(line: LineUnderTest, imag
 
 
 def test_golden_that_is_no_run(line: LineUnderTest, images: Path, tmp_path: Path) -> None:
-    """Said before an hour of replay, not after it."""
+    """The error comes before the replay, not after it."""
     refused(line, images, "give the folder of an earlier replay", "--golden", tmp_path / "none")
 
 
@@ -130,7 +130,7 @@ def test_check_prints_what_a_bug_report_needs(line: LineUnderTest) -> None:
 
 
 def test_check_of_an_engine_that_answers_otherwise_stops_there(line: LineUnderTest) -> None:
-    """No speed of an engine that must not be used; the other rows are there all the same."""
+    """A wrong engine's speed is not measured; the other rows are still printed."""
     manifest = line.folder / "engine" / "manifest.json"
     content = json.loads(manifest.read_text())
     manifest.write_text(json.dumps(content | {"options": {"defect_grey": 50}}))
@@ -166,7 +166,7 @@ def test_check_asks_for_no_keys_that_nobody_needs(line: LineUnderTest) -> None:
 
 
 def test_check_of_records_in_a_file_that_is_no_database(line: LineUnderTest) -> None:
-    """No waiting mends that."""
+    """A file that is not a database is an error at once, because waiting does not help."""
     notes = line.folder / "notes.txt"
     notes.write_text("nothing of a database in here\n" * 100)
     line.write_config(f'[records]\nenabled = true\nurl = "sqlite:///{notes}"\n')
@@ -177,7 +177,7 @@ def test_check_of_records_in_a_file_that_is_no_database(line: LineUnderTest) -> 
 
 
 def test_check_looks_at_the_engine_that_is_named(line: LineUnderTest) -> None:
-    """Not at the config's."""
+    """`--engine` is checked instead of the config's engine."""
     process = line.start("check", "--config", line.config, "--engine", line.folder / "nothing")
     stdout, _ = process.communicate(timeout=60)
     assert process.returncode == 2
@@ -210,7 +210,7 @@ def test_options_that_mean_nothing_together(line: LineUnderTest, arguments: tupl
 
 
 def test_status_from_another_program(line: LineUnderTest) -> None:
-    """Something answers on the port, and it is no decide."""
+    """Another program answers on the port."""
 
     class Other(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -60,7 +60,7 @@ def essence(run: Run) -> list[dict[str, Any]]:
 def test_folder_recording_and_video_of_the_same_frames_agree(
     line: LineUnderTest, images: Path, tmp_path: Path
 ) -> None:
-    """Nobody downstream can tell where a frame came from: verdicts are identical but for times."""
+    """Verdicts do not depend on the kind of source, except for times."""
     folder = line.replay(images, out=tmp_path / "a")
     recording = record(line, images)
     recorded = line.replay(recording, out=tmp_path / "b")
@@ -76,7 +76,7 @@ def test_folder_recording_and_video_of_the_same_frames_agree(
 def test_a_torn_sidecar_costs_only_what_came_after_the_tear(
     line: LineUnderTest, images: Path, tmp_path: Path
 ) -> None:
-    """Frames before the tear are inspected, the rest is said, frame by frame."""
+    """Frames before the tear are inspected; each later frame is uninspected."""
     recording = record(line, images)
     sidecar = recording / "frames.jsonl"
     lines = sidecar.read_bytes().splitlines(keepends=True)
@@ -147,7 +147,7 @@ def bright_frames(folder: Path, count: int) -> Path:
 def test_a_disk_that_fills_with_pictures_costs_pictures_not_verdicts(
     line: LineUnderTest, small_disk: Path, tmp_path: Path
 ) -> None:
-    """Verdicts go on, the loss is counted and said."""
+    """Verdicts continue; lost pictures are counted and reported."""
     out = tmp_path / "out"
     out.mkdir()
     (out / "rejects").symlink_to(small_disk)
@@ -160,7 +160,7 @@ def test_a_disk_that_fills_with_pictures_costs_pictures_not_verdicts(
 
 
 def test_a_full_disk_under_the_verdict_log_is_said(line: LineUnderTest, small_disk: Path, images: Path) -> None:
-    """Where not even verdicts can be written: exit 1, how many, and no half line."""
+    """If verdicts cannot be written: exit 1, the number of lost ones, and no partial line."""
     out = small_disk / "run"
     out.mkdir()
     with (small_disk / "filler").open("wb") as filler:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from inspector.sinks.gate.gate import Action
+from inspector.sinks.gate.gate import Action, Record
 from inspector.sinks.log.journal import JOURNAL_NAME
 from inspector.wire.captures import captured_by_ingests
 from tests.support.plc import BASE, DEVICE, PLC
@@ -24,8 +24,16 @@ def codes(verdicts: list[dict[str, Any]]) -> set[str]:
     return {code for verdict in verdicts for code in verdict["codes"]}
 
 
+def accepts_in_the_log(told: list[Record], verdicts: list[dict[str, Any]]) -> int:
+    """Check that every accept that the PLC received is an accept in the log; returns how many it received."""
+    logged = {round(verdict["position_mm"]) for verdict in verdicts if verdict["decision"] == "accept"}
+    accepts = [record for record in told if record.action is Action.ACCEPT]
+    assert [record for record in accepts if record.position_mm not in logged] == []
+    return len(accepts)
+
+
 def test_results_of_an_ended_ingest_decide_nothing_of_the_next(tmp_path: Path) -> None:
-    """They wait while decide is away; the next ingest's frames have the same ids and are defective."""
+    """Old results wait while decide is down; the next ingest's frames have the same ids and are defective."""
     with Stages(tmp_path) as line:
         line.start("worker")
         line.start("ingest", look="clean", rate=100)
@@ -65,7 +73,7 @@ def test_a_stage_with_another_recipe_accepts_nothing(tmp_path: Path, stage: str)
 
 
 def test_deadlines_that_differ_between_stages_mix_no_pixels(tmp_path: Path) -> None:
-    """The deadline was raised and ingest was not restarted: it lends a frame's place again by its own."""
+    """The deadline was raised, but ingest still reuses slots by the old one."""
     with Stages(tmp_path, delay_ms=60) as line:
         line.write(head="deadline_ms = 50.0")
         for name in ("decide", "worker"):
@@ -82,7 +90,7 @@ def test_deadlines_that_differ_between_stages_mix_no_pixels(tmp_path: Path) -> N
 
 
 def test_a_killed_decide_gives_each_frame_one_verdict(tmp_path: Path) -> None:
-    """Killed again and again, with a PLC: each accept that the PLC heard is an accept in the log."""
+    """After repeated kills, each accept that the PLC received is an accept in the log."""
     rng = random.Random(7)  # noqa: S311
     plc = PLC(tmp_path)
     plc.start()
@@ -105,15 +113,12 @@ def test_a_killed_decide_gives_each_frame_one_verdict(tmp_path: Path) -> None:
         plc.stop()
     assert len(verdicts) == captured
     assert once_each(verdicts)
-    accepted = {round(verdict["position_mm"]) for verdict in verdicts if verdict["decision"] == "accept"}
-    heard = [record for record in told if record.action is Action.ACCEPT]
-    assert heard
-    assert [record for record in heard if record.position_mm not in accepted] == []
+    assert accepts_in_the_log(told, verdicts) > 0
     assert (line.out / "gate.jsonl").exists()
 
 
 def test_an_ingest_that_restarts_while_the_strip_stands(tmp_path: Path) -> None:
-    """decide restarts before the new ingest's first frame: its log is of another, and no frame is refused."""
+    """decide restarts before the new ingest's first frame, with a log of the old ingest; no frame is refused."""
     with Stages(tmp_path) as line:
         for name in ("decide", "worker"):
             line.start(name)
@@ -136,7 +141,7 @@ def test_an_ingest_that_restarts_while_the_strip_stands(tmp_path: Path) -> None:
 
 
 def test_one_ingest_of_two_restarts_before_a_gate(tmp_path: Path) -> None:
-    """The gate hears a new run, and one position still means the same steel to both cameras."""
+    """The gate gets a new run, and a position still means the same steel for both cameras."""
     plc = PLC(tmp_path)
     plc.start()
     try:
@@ -170,7 +175,7 @@ def test_one_ingest_of_two_restarts_before_a_gate(tmp_path: Path) -> None:
 
 
 def test_a_log_that_is_deleted_under_the_line_invents_no_frame(tmp_path: Path) -> None:
-    """Its lines come back, and a decide that restarts goes on behind them."""
+    """Its lines are restored, and a restarted decide continues after them."""
     with Stages(tmp_path) as line:
         for name in ("decide", "worker"):
             line.start(name)
@@ -205,7 +210,7 @@ def test_an_ingest_that_is_replaced_while_decide_is_away(tmp_path: Path) -> None
 
 
 def test_dirty_steel_of_one_camera_leaves_the_other_its_time(tmp_path: Path) -> None:
-    """Thousands of spots a frame: each a reject with its largest defects; the clean camera keeps its deadlines."""
+    """Frames with thousands of spots are rejects with their largest defects; the clean camera is in time."""
     with Stages(tmp_path, cameras=("top", "bottom"), max_batch=4) as line:
         line.recipe(min_area_mm2=0.0)
         for name in ("decide", "worker"):
@@ -245,7 +250,7 @@ def test_a_decide_that_is_killed_while_it_catches_up_leaves_no_frame_out(tmp_pat
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_an_ingest_that_ends_while_decide_hangs_leaves_no_frame_out(tmp_path: Path, how: signal.Signals) -> None:
-    """decide is then killed with all that it never read: the next ingest brings the frames to account."""
+    """decide is then killed before it reads them; the frames get verdicts when the next ingest starts."""
     with Stages(tmp_path) as line:
         for name in ("decide", "worker"):
             line.start(name)
@@ -316,7 +321,4 @@ def test_a_kill_under_a_full_memory_leaves_no_accept_without_a_log(tmp_path: Pat
     assert "journal cannot be written" in (tmp_path / "decide.log").read_text()
     assert len(verdicts) == captured
     assert once_each(verdicts)
-    accepted = {round(verdict["position_mm"]) for verdict in verdicts if verdict["decision"] == "accept"}
-    heard = [record for record in told if record.action is Action.ACCEPT]
-    assert len(heard) > 30
-    assert [record for record in heard if record.position_mm not in accepted] == []
+    assert accepts_in_the_log(told, verdicts) > 30

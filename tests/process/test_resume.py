@@ -24,7 +24,7 @@ SLOW_MS = 5.0
 
 
 def frame(number: int) -> np.ndarray:
-    """Steel; a scratch runs through 90 frames of every 100, single spots lie in others."""
+    """A frame of steel: a scratch runs through 90 of every 100 frames, others have single spots."""
     pixels = np.minimum(make_frame(number, *SIZE), 200)
     if number % 100 < 90:
         pixels[:, 30:36] = 255
@@ -105,7 +105,7 @@ def test_a_replay_that_broke_off_ends_as_one_that_did_not(
 def test_a_torn_line_and_a_second_break(
     line: LineUnderTest, images: Path, unbroken: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """Half a line at the end of the log is cut off; a resumed replay may break off, too."""
+    """A partial last line is cut off; a resumed replay can be interrupted and resumed again."""
     out = tmp_path / "out"
     break_off(line, images, out, signal.SIGKILL, 60)
     log = out / "verdicts.jsonl"
@@ -123,7 +123,7 @@ def test_a_torn_line_and_a_second_break(
 def test_files_that_were_added_come_last(
     line: LineUnderTest, images: Path, unbroken: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """Whatever their names: the frames that have verdicts stay what they were."""
+    """New files come last, whatever their names; frames with verdicts keep their ids."""
     out, folder = tmp_path / "out", tmp_path / "images"
     folder.mkdir()
     for path in images.iterdir():
@@ -138,7 +138,7 @@ def test_files_that_were_added_come_last(
 
 
 def test_a_recording_goes_on_with_its_own_positions(line: LineUnderTest, tmp_path: Path) -> None:
-    """And with its times: they are the recording's, not the replay's."""
+    """Positions and times are the recording's."""
     recording, out = tmp_path / "recording", tmp_path / "out"
     with RecordingWriter(recording, "top") as writer:
         for number in range(COUNT):
@@ -163,14 +163,14 @@ def test_what_cannot_go_on_is_one_line(line: LineUnderTest, images: Path, tmp_pa
         (said,) = [each for each in stderr.splitlines() if each != "starting"]
         return said
 
-    assert "no replay to go on with" in refused("--resume", tmp_path)
-    assert "give nothing else" in refused(images, "--resume", out)
+    assert "not a replay that can be continued" in refused("--resume", tmp_path)
+    assert "only --golden and --json" in refused(images, "--resume", out)
     assert "give SOURCE and --out" in refused("--config", line.config)
-    assert f"`inspector replay --resume {out}` goes on" in refused(images, "--config", line.config, "--out", out)
+    assert f"`inspector replay --resume {out}` continues" in refused(images, "--config", line.config, "--out", out)
     log.write_bytes(b"".join([*lines[:10], *lines[11:]]))
     assert "line 11 is frame 11 of camera top, expected frame 10" in refused("--resume", out)
     log.write_bytes(b"".join([*lines[:10], b"{}\n", *lines[11:]]))
-    assert "line 11 is no verdict" in refused("--resume", out)
+    assert "line 11 is not a verdict" in refused("--resume", out)
     log.write_bytes(b"".join(lines))
     (out / "recipe.toml").write_text((out / "recipe.toml").read_text().replace("= 4", "= 5"))
     assert "made with recipe" in refused("--resume", out)

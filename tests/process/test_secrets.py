@@ -19,7 +19,7 @@ SECRET = "S3cret-of-the-camera"  # noqa: S105  # of no camera
 
 
 class Camera(http.server.BaseHTTPRequestHandler):
-    """Motion JPEG for whoever knows the password, in the address or as a parameter."""
+    """Serves motion JPEG to clients that know the password, in the address or as a parameter."""
 
     asked: list[str]
     pictures = 20
@@ -58,7 +58,7 @@ def camera() -> Iterator[tuple[int, list[str]]]:
 def test_a_cameras_password_stands_nowhere(
     tmp_path: Path, camera: tuple[int, list[str]], monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    """Neither in a file of the run, nor its log, report or command lines; the camera is sent it all the same."""
+    """It is in no file, log, report or command line of the run, but the camera receives it."""
     port, asked = camera
     line = LineUnderTest(tmp_path / "line")
     source: dict[str, Any] = {"type": "camera", "frames_per_second": 10}
@@ -74,7 +74,7 @@ def test_a_cameras_password_stands_nowhere(
         )
     out = line.folder / "out"
     process = line.start("run", "--config", line.config, "--out", out)
-    wait_for_verdicts(out, 30)  # the camera has hung up by then, which the log tells of with its address
+    wait_for_verdicts(out, 30)  # the camera has disconnected by then, and the log names its address
     running = [stage(process, name) for name in ("ingest", "worker", "decide")]
     assert SECRET not in " ".join(word for child in running for word in child.cmdline())
     readable = [
@@ -97,7 +97,7 @@ def test_a_cameras_password_stands_nowhere(
 
 
 def test_check_and_refusals_do_not_repeat_it(tmp_path: Path) -> None:
-    """A camera that is not there is named without its password."""
+    """An unreachable camera is named without its password."""
     line = LineUnderTest(tmp_path)
     line.write_config(type="camera", frames_per_second=10, device=f"http://a:{SECRET}@127.0.0.1:9/x?pwd={SECRET}")
     for command in (("check",), ("run", "--out", tmp_path / "out")):

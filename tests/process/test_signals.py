@@ -20,7 +20,7 @@ PACED: dict[str, Any] = {"type": "simulator", "height": 64, "width": 128, "disti
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
 def test_each_signal_ends_a_run_in_order(tmp_path: Path, number: signal.Signals) -> None:
-    """A terminal that has gone (SIGHUP) as well: summary and report are there, and no folder in shared memory."""
+    """Also after SIGHUP: summary and report exist, and shared memory holds no folder."""
     line = LineUnderTest(tmp_path)
     line.write_config(**PACED)
     out = tmp_path / "out"
@@ -37,7 +37,7 @@ def test_each_signal_ends_a_run_in_order(tmp_path: Path, number: signal.Signals)
 
 
 def test_nohup_is_respected(tmp_path: Path) -> None:
-    """Who starts a run so that it outlives the terminal means it."""
+    """A run under nohup survives the end of its terminal."""
     line = LineUnderTest(tmp_path)
     line.write_config(**PACED)
     command = [
@@ -60,7 +60,7 @@ def test_nohup_is_respected(tmp_path: Path) -> None:
 
 
 def test_a_second_run_of_a_line_says_that_it_already_runs(tmp_path: Path) -> None:
-    """And its process, not that some port is taken."""
+    """The message names the running process, not a port in use."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -92,7 +92,7 @@ def test_links_that_everybody_can_write_to_are_refused(tmp_path: Path, mode: int
 
 
 def test_a_config_with_a_mark_before_its_text_and_a_user_without_a_home(tmp_path: Path) -> None:
-    """Editors of Windows write the mark; containers have users that no table knows."""
+    """Windows editors write a byte order mark; containers have users without an entry."""
     line = LineUnderTest(tmp_path)
     line.write_config(**PACED, frames=10)
     line.config.write_bytes(b"\xef\xbb\xbf" + line.config.read_bytes())
@@ -125,7 +125,7 @@ def pictures(folder: Path) -> Path:
 
 @pytest.mark.parametrize("command", ["run", "replay"])
 def test_a_full_disk_at_the_start_is_one_clear_line(tmp_path: Path, command: str) -> None:
-    """Never a traceback: not of this command, and not of a stage."""
+    """Neither the command nor a stage prints a traceback."""
     full = tmp_path / "full"
     full.mkdir()
     if subprocess.run(

@@ -122,7 +122,7 @@ def plant(tmp_path: Any, request: Any) -> Any:
     (tmp_path / "links").mkdir(mode=0o700)
     strip = StripAlone(line)
     yield level2, strip, line
-    level2.kill()
+    level2.stop()
     strip.stop()
 
 
@@ -152,7 +152,7 @@ def test_nothing_is_lost_or_doubled_when_either_side_is_killed(plant: Any) -> No
         time.sleep(0.15 * number)
         strip.kill()
         if number % 2:
-            level2.kill()
+            level2.stop()
         strip.start()
         if number % 2:
             level2.start()
@@ -188,7 +188,7 @@ def test_results_wait_on_the_disk_while_level2_is_away(plant: Any) -> None:
 
 
 def test_garbage_from_the_partner_is_one_line_and_the_line_goes_on(plant: Any) -> None:
-    """Bytes of another layout, an unknown coil's end, the same id twice."""
+    """Bytes of another layout, the end of an unknown coil, and a repeated id are refused; the link works on."""
     level2, strip, line = plant
     strip.start()
     level2.start()
@@ -197,7 +197,7 @@ def test_garbage_from_the_partner_is_one_line_and_the_line_goes_on(plant: Any) -
     count = level2.order("coil_start", "A", grade="other")
     wait(lambda: len(level2.acknowledged()) == count, "all are answered")
     assert [answer for _, answer in level2.acknowledged()] == [1, 0, 0]
-    level2.kill()
+    level2.stop()
     if level2.form == "packed":
         wait(lambda: "is not connected" in strip.log.read_text(), "the break is noticed")
         with socket.create_connection(("127.0.0.1", level2.port)) as foreign:

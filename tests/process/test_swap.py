@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from inspector.backends.instant import write_engine
@@ -39,9 +41,9 @@ class LiveLine(LineUnderTest):
         self.process = self.start("run", "--config", self.config, "--out", self.out)
         wait_for_verdicts(self.out, 1)
 
-    def swap(self, path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "inspector", "swap", str(path), "--config", str(self.config), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    def swap(self, path: Path, *arguments: str, command: str = "swap") -> "subprocess.CompletedProcess[str]":
+        line = [sys.executable, "-m", "inspector", command, str(path), "--config", str(self.config), *arguments]
+        return subprocess.run(line, capture_output=True, text=True, timeout=60)
 
     def end(self) -> Run:
         interrupt(self.process)
@@ -73,7 +75,7 @@ def assert_whole(run: Run) -> None:
 
 
 def test_a_line_goes_on_with_another_engine_and_loses_nothing(live: LiveLine, tmp_path: Path) -> None:
-    """To and fro under load; every verdict says which engine saw its frame."""
+    """Several swaps under load lose no frame; every verdict names its frame's engine."""
     other = engine(tmp_path / "other", delay_ms=1)
     first = open_folder(tmp_path / "engine")
     for folder in (other, first, other):
@@ -91,7 +93,7 @@ def test_a_line_goes_on_with_another_engine_and_loses_nothing(live: LiveLine, tm
 
 
 def spoil_golden(folder: EngineFolder) -> None:
-    """Golden frames that its own answers differ from: as on a PC that computes otherwise."""
+    """Change the golden maps, as if this PC computed differently."""
     path = folder.path / GOLDEN_NAME
     golden = load(path)
     path.unlink()
@@ -101,7 +103,7 @@ def spoil_golden(folder: EngineFolder) -> None:
 
 
 def test_an_engine_that_fails_its_golden_frames_leaves_the_old_one_running(live: LiveLine, tmp_path: Path) -> None:
-    """It says so, to whoever asked for it and on the line's own log."""
+    """The command's sender and the line's log get the reason."""
     bad = engine(tmp_path / "bad")
     spoil_golden(bad)
     worker = stage(live.process, "worker")
@@ -115,6 +117,64 @@ def test_an_engine_that_fails_its_golden_frames_leaves_the_old_one_running(live:
     assert_whole(run)
     assert len({verdict["engine"] for verdict in run.verdicts}) == 1
     assert "engine not swapped" in run.stderr
+
+
+def labelled(folder: Path, greys: tuple[int, ...]) -> Path:
+    """Sound frames, and frames with a block of each of these grey levels, with their masks."""
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for number, grey in enumerate((*greys, 0, 0, 0)):
+        pixels = np.random.default_rng(number).integers(130, 170, SIZE, dtype=np.uint8)
+        mask = np.zeros(SIZE, np.uint8)
+        if grey:
+            pixels[10:30, 20:60] = grey
+            mask[10:30, 20:60] = 1
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), pixels)
+        cv2.imwrite(str(folder / "masks" / f"{number}.png"), mask)
+    (folder / "classes.json").write_text('["normal", "bright"]')
+    return folder
+
+
+def check(tmp_path: Path, candidate: Path, out: Path) -> "subprocess.CompletedProcess[str]":
+    """`trainer promote-check` of an engine against the line's."""
+    command = ["promote-check", candidate, tmp_path / "engine", "--frozen", tmp_path / "frozen", "--golden"]
+    more = [tmp_path / "golden", "--recipe", tmp_path / "recipe.toml", "--out", out]
+    return subprocess.run(
+        [sys.executable, "-m", "trainer.cli", *map(str, [*command, *more])],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_only_an_engine_that_proved_better_is_promoted(live: LiveLine, tmp_path: Path) -> None:
+    """One that finds more on the frozen set and rejects no sound coil; others, and old checks, change nothing."""
+    labelled(tmp_path / "frozen", (255, 240, 235, 240))
+    labelled(tmp_path / "golden", (255,))
+    better, greedy = engine(tmp_path / "better", defect_grey=230), engine(tmp_path / "greedy", defect_grey=140)
+    same = engine(tmp_path / "same", delay_ms=1)
+    before = open_folder(tmp_path / "engine")
+    for candidate, code, said in (
+        (greedy, 3, "golden coil golden: 3 overkills with the candidate, 0 before"),
+        (same, 3, "it must cost less"),
+        (better, 0, f"{better.identity} may replace {before.identity}"),
+    ):
+        found = check(tmp_path, candidate.path, tmp_path / f"{candidate.path.name}.json")
+        assert (found.returncode, said in found.stdout) == (code, True), found.stdout + found.stderr
+    for candidate, of, said in (
+        (greedy, "greedy", "may not replace"),
+        (same, "better", f"is about {better.identity}"),
+        (better, "nothing", "No such file"),
+    ):
+        refused = live.swap(candidate.path, "--check", str(tmp_path / f"{of}.json"), command="promote")
+        assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
+    live.more()
+    done = live.swap(better.path, "--check", str(tmp_path / "better.json"), command="promote")
+    assert done.returncode == 0, done.stderr
+    assert f"the line uses {better.identity} instead of {before.identity}" in done.stdout
+    live.more()
+    run = live.end()
+    assert_whole(run)
+    assert {verdict["engine"] for verdict in run.verdicts} == {before.identity, better.identity}
+    assert run.verdicts[-1]["engine"] == better.identity
 
 
 def test_an_engine_that_cannot_serve_the_line_is_refused_at_once(live: LiveLine, tmp_path: Path) -> None:
@@ -143,7 +203,7 @@ def test_without_a_line_it_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_links_cannot_be_made_runs_without_orders(tmp_path: Path) -> None:
-    """Its own links lie elsewhere; it says that it cannot be swapped, and why."""
+    """Its own links are elsewhere; the log says that it cannot be swapped, and why."""
     line = LineUnderTest(tmp_path, SIZE)
     (tmp_path / "file").write_text("")
     line.write_config(f'links = "{tmp_path}/file/l"\n')
@@ -166,7 +226,7 @@ def test_two_runs_of_one_config_leave_orders_to_the_first(live: LiveLine, tmp_pa
 
 
 def test_a_worker_killed_on_trial_costs_nothing(live: LiveLine, tmp_path: Path) -> None:
-    """Only the one at work is the line's."""
+    """A worker on trial is not part of the line yet."""
     slow = engine(tmp_path / "slow", delay_ms=2000)
     asked = live.start("swap", slow.path, "--config", live.config)
     old = stage(live.process, "worker")

@@ -35,7 +35,7 @@ def test_two_runs_into_one_folder(line: LineUnderTest) -> None:
 
 
 def test_runs_that_start_in_one_second_have_a_folder_each(line: LineUnderTest) -> None:
-    """As two lines of one PC do that share a folder for their results."""
+    """For example two lines of one PC that share a results folder."""
     line.write_config('[sinks]\nout = "runs"\n', **PACED, frames=40)
     runs = [line.start("run", "--config", line.config, "--json") for _ in range(3)]
     for each in runs:
@@ -47,7 +47,7 @@ def test_runs_that_start_in_one_second_have_a_folder_each(line: LineUnderTest) -
 
 @pytest.mark.parametrize(("stage", "said"), [("decide", "another decide"), ("ingest", "another ingest")])
 def test_a_stage_that_is_there_already(line: LineUnderTest, stage: str, said: str) -> None:
-    """A decide or ingest typed by hand beside the one at work does not take its sockets from it."""
+    """A second decide or ingest does not take the sockets of the running one."""
     decide = line.start("decide", "--config", line.config)
     worker = line.start("worker", "--config", line.config)
     ingest = line.start("ingest", "--config", line.config)

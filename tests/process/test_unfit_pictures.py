@@ -75,7 +75,7 @@ def test_a_recipe_may_inspect_every_picture(tmp_path: Path) -> None:
 
 
 def test_two_replays_learn_the_same_limits(tmp_path: Path) -> None:
-    """A line without limits of its own learns from its first frames, and refuses what comes later, twice alike."""
+    """Without limits in the recipe a line learns them from its first frames; two replays refuse the same."""
     line = LineUnderTest(tmp_path)
     frames = strip(StripSettings(seed=5, height=line.size[0], width=line.size[1], coil_frames=200))
     sound = [next(frames).pixels for _ in range(80)]

@@ -35,7 +35,7 @@ def expected_maps(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Batches(Sequence[np.ndarray]):
-    """Batches of mixed size, each made anew from its place: thousands need no memory."""
+    """Batches of mixed size, each computed from its index, so that thousands need no memory."""
 
     def __init__(self, count: int, size: tuple[int, int], max_batch: int) -> None:
         self._count, self._size, self._max_batch = count, size, max_batch
@@ -58,7 +58,7 @@ class KernelBackend(CudaBackend):
 
 
 def run_all(backend: CudaBackend, work: Sequence[np.ndarray]) -> None:
-    """All through the backend with every slot in use; each answer held against numpy."""
+    """Run all batches through the backend with every slot in use, and compare each answer with numpy."""
     answered = 0
     for ticket in range(len(work)):
         while backend.in_flight == backend.slots:
@@ -72,7 +72,7 @@ def run_all(backend: CudaBackend, work: Sequence[np.ndarray]) -> None:
 
 
 def check(backend: CudaBackend, work: Sequence[np.ndarray]) -> int:
-    """What is answered, held against numpy; how many batches that were."""
+    """Compare the ready answers with numpy; returns the number of batches."""
     answers = backend.wait()
     for answer in answers:
         kind, score = expected_maps(work[answer.ticket])

@@ -43,7 +43,7 @@ LEADER, TRAILER = "leader", "trailer"
 
 
 class GigeCamera:
-    """A camera at an address of its own, so that several tests can run at the same time."""
+    """A camera at a separate address, so that several tests can run at the same time."""
 
     def __init__(self, *, height: int = 16, width: int = 64, pixel_format: int = 0x01080001) -> None:
         self.address = f"127.{64 + os.getpid() // 62500 % 128}.{os.getpid() // 250 % 250}.{1 + os.getpid() % 250}"
@@ -219,7 +219,7 @@ class GigeCamera:
 
 
 class Feeder:
-    """Sends numbered frames at a steady rate to whoever streams; every sixth loses a packet."""
+    """Sends numbered frames at a steady rate to each client; every sixth loses a packet."""
 
     def __init__(self, camera: GigeCamera, frames: list[np.ndarray], per_second: float) -> None:
         self._camera, self._frames, self._pause_s = camera, frames, 1 / per_second

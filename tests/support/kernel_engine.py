@@ -65,7 +65,7 @@ class KernelLine(LineUnderTest):
             Image.fromarray(image).save(folder / "images" / f"{number:04}.png")
         recipe = folder / "recipe.toml"
         recipe.write_text(recipe.read_text() + "[classes.dark]\nmin_area_mm2 = 4\n")
-        # One frame a batch: the kernel looks at the first frame of a batch only.
+        # One frame per batch: the kernel looks only at the first frame of a batch.
         self.write_config(
             f"deadline_ms = {DEADLINE_MS}\n[batch]\nmax_frames = 1", type="folder", path=str(folder / "images")
         )

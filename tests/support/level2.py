@@ -1,7 +1,7 @@
-"""A Level 2 for tests, in a process of its own: sends coils, takes results, remembers both on the disk.
+"""A Level 2 for tests, in a separate process: it sends coils and accepts results, and stores both on the disk.
 
-It is written from the telegrams' description, not with the inspector's codec. State files make it survive kills:
-what was acknowledged to it, and each result that it has taken.
+It follows the telegrams' description and does not use the inspector's codec. Files keep its state over kills: what
+the line has acknowledged, and each result that it has accepted.
 """
 
 import contextlib
@@ -11,15 +11,13 @@ import select
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tests.support.peer import Peer
 from tests.support.ports import free_port
-
-ROOT = Path(__file__).resolve().parents[2]
 
 TEXT_TOML = """
 [strip.level2]
@@ -178,7 +176,7 @@ def lines(path: Path) -> list[str]:
 
 
 def append(path: Path, line: str) -> None:
-    """On the disk when it returns."""
+    """Append a line; it is on the disk when this returns."""
     with path.open("a") as file:
         file.write(line + "\n")
         file.flush()
@@ -186,7 +184,7 @@ def append(path: Path, line: str) -> None:
 
 
 class Talk:
-    """One connection. Orders are lines of a file; what is acknowledged and what was taken are lines of others."""
+    """One connection. Orders, acknowledgements and accepted results are lines of files."""
 
     def __init__(self, connection: socket.socket, form: Any, settings: dict[str, Any]) -> None:
         self._connection, self._form, self._settings = connection, form, settings
@@ -197,8 +195,8 @@ class Talk:
         self._resend_s = self._alive_s = 0.0
         connection.settimeout(2)
 
-    def go_on(self) -> None:
-        """Until the connection breaks."""
+    def talk(self) -> None:
+        """Exchange telegrams until the connection breaks."""
         rest = b""
         while True:
             self._say()
@@ -217,7 +215,7 @@ class Talk:
         now_s = time.monotonic()
         finished, todo = len(lines(self._done)), lines(self._orders)
         if (self._waits is None or now_s > self._resend_s) and finished < len(todo):
-            # Its number is that of the order, so that one that is sent again is the same.
+            # Numbered like the order, so that a resent telegram is the same.
             number, order = finished + 1, json.loads(todo[finished])
             body = self._form.start(order) if order["kind"] == "coil_start" else self._form.end(order)
             self._connection.sendall(self._form.build(order["kind"], number, body))
@@ -246,7 +244,7 @@ class Talk:
 
 
 def serve(settings: dict[str, Any]) -> None:
-    """Talk for ever: the text partner is the server, the packed one connects."""
+    """Talk until killed: the text partner is the server, the packed one connects."""
     form = TextFormat() if settings["format"] == "text" else PackedFormat()
     listener = socket.create_server(("127.0.0.1", settings["port"])) if settings["format"] == "text" else None
     while True:
@@ -259,35 +257,24 @@ def serve(settings: dict[str, Any]) -> None:
             time.sleep(0.1)
             continue
         with connection, contextlib.suppress(OSError):
-            Talk(connection, form, settings).go_on()
+            Talk(connection, form, settings).talk()
 
 
-class Level2:
-    """Starts, kills and orders one."""
+class Level2(Peer):
+    """Starts, kills and orders a Level 2."""
 
     def __init__(self, folder: Path, form: str) -> None:
         self.folder, self.form, self.port = folder, form, free_port()
         folder.mkdir(parents=True, exist_ok=True)
         self.toml = (TEXT_TOML if form == "text" else PACKED_TOML).format(port=self.port)
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **faults: int) -> "Level2":
         settings = {"folder": str(self.folder), "format": self.form, "port": self.port, **faults}
-        command = [sys.executable, "-m", "tests.support.level2", json.dumps(settings)]
-        self._process = subprocess.Popen(command, cwd=ROOT)
+        self._launch("tests.support.level2", json.dumps(settings))
         return self
 
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def died(self) -> bool:
-        return self._process is not None and self._process.poll() is not None
-
     def order(self, kind: str, coil: str, grade: str = "S355", width_mm: float = 512.0) -> int:
-        """Queue a telegram; returns how many there are now."""
+        """Queue a telegram; returns the number of queued ones."""
         order = {"kind": kind, "id": coil, "grade": grade, "width_mm": width_mm}
         append(self.folder / "orders", json.dumps(order))
         return len(lines(self.folder / "orders"))

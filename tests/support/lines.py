@@ -1,4 +1,4 @@
-"""A line for tests: config, recipe and engine in a folder, the real command in a process of its own."""
+"""A line for tests: config, recipe and engine in a folder, and the real command as a separate process."""
 
 import json
 import signal
@@ -77,7 +77,7 @@ class LineUnderTest:
         )
 
     def start(self, *arguments: object) -> "subprocess.Popen[str]":
-        """The inspector command in a process of its own."""
+        """Start the inspector command as a separate process."""
         command = [sys.executable, "-m", "inspector", *map(str, arguments)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

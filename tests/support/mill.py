@@ -1,11 +1,9 @@
-"""A mill for tests, in a process of its own: a PLC with an encoder, or a sender of text lines."""
+"""A mill for tests, in a separate process: a PLC with an encoder, or a sender of text lines."""
 
 import asyncio
 import json
-import signal
 import socket
 import struct
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,9 +11,8 @@ from typing import Any
 
 from inspector.files import write_whole
 from inspector.sources.simulator.mill import Encoder, SpeedProfile
+from tests.support.peer import Peer, listens
 from tests.support.ports import free_port
-
-ROOT = Path(__file__).resolve().parents[2]
 
 COUNTER, SPEED = 10, 12
 """First holding registers of the counter (uint32) and the speed (int32, mm/s)."""
@@ -28,14 +25,14 @@ DEVICE = 1
 
 
 class Fault:
-    """What is wrong with the encoder from one time to another."""
+    """A fault of the encoder between two times."""
 
     def __init__(self, kind: str, from_s: float, to_s: float, counts: int = 0) -> None:
         self.kind, self.from_s, self.to_s, self.counts = kind, from_s, to_s, counts
 
 
 def encoder_words(profile: SpeedProfile, encoder: Encoder, faults: list[Fault], at_s: float) -> tuple[int, int]:
-    """(counter, speed mm/s) as the PLC shows them."""
+    """Return (counter, speed mm/s) as the PLC reports them."""
     shown_s = at_s
     added = 0
     for fault in faults:
@@ -51,12 +48,12 @@ def encoder_words(profile: SpeedProfile, encoder: Encoder, faults: list[Fault], 
 
 
 def since_begin_s(epoch_file: Path) -> float:
-    """Time of the profile: the strip waits at its first point until the mill begins."""
+    """Return the profile's time: the strip waits at its first point until `begin`."""
     return (time.monotonic_ns() - int(epoch_file.read_text())) / 1e9 if epoch_file.exists() else 0.0
 
 
 def serve_plc(settings: dict[str, Any]) -> None:
-    """Answer for ever."""
+    """Answer until killed."""
     from pymodbus.server import StartAsyncTcpServer
     from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -82,7 +79,7 @@ def serve_plc(settings: dict[str, Any]) -> None:
 
 
 def send_lines(settings: dict[str, Any]) -> None:
-    """Send lines of text over UDP for ever."""
+    """Send lines of text over UDP until killed."""
     profile = SpeedProfile(tuple(map(tuple, settings["profile"])))
     encoder = Encoder(settings["mm_per_count"], settings["bits"])
     faults = [Fault(**each) for each in settings["faults"]]
@@ -96,8 +93,8 @@ def send_lines(settings: dict[str, Any]) -> None:
             time.sleep(0.01)
 
 
-class Mill:
-    """Starts, stops and reads one."""
+class Mill(Peer):
+    """Starts, stops and reads a mill."""
 
     def __init__(
         self,
@@ -119,45 +116,22 @@ class Mill:
             "faults": faults or [], "coil_file": str(self.coil_file),
             "epoch_file": str(self._epoch_file), "ready_file": str(self._ready_file),
         }  # fmt: skip
-        self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
-        """The profile's time begins now."""
+        """Start the profile's time."""
         self.epoch_ns = time.monotonic_ns()
         write_whole(self._epoch_file, str(self.epoch_ns).encode(), sync=False)
 
     def start(self) -> "Mill":
-        """Running within the time this takes."""
-        command = [sys.executable, "-m", "tests.support.mill", json.dumps(self._settings)]
-        self._process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            if self._ready_file.exists():
-                return self
-            with socket.socket() as probe:
-                if self._settings["over"] == "plc" and probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return self
-            assert self._process.poll() is None, "the mill did not start"
-            time.sleep(0.05)
-        raise AssertionError("no mill within 60 s")
+        """Start it; when this returns, it answers or sends."""
+        self._launch("tests.support.mill", json.dumps(self._settings), quiet=True)
+        over_plc = self._settings["over"] == "plc"
+        self._wait_until(lambda: self._ready_file.exists() or (over_plc and listens(self.port)))
+        return self
 
-    def hang(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def position_mm(self, clock_ns: int) -> float:
-        """Where the strip truly is at a time of the monotonic clock."""
-        return 0.0 if self.epoch_ns is None else self.profile.position_mm((clock_ns - self.epoch_ns) / 1e9)
+    def position_mm(self, monotonic_ns: int) -> float:
+        """Return the strip's true position at a time of the monotonic clock."""
+        return 0.0 if self.epoch_ns is None else self.profile.position_mm((monotonic_ns - self.epoch_ns) / 1e9)
 
 
 if __name__ == "__main__":

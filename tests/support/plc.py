@@ -1,10 +1,7 @@
-"""A PLC for tests: pymodbus' server in a process of its own, which keeps every write it took."""
+"""A PLC for tests: pymodbus' server in a separate process, which logs every write that it accepts."""
 
 import asyncio
 import json
-import signal
-import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +9,7 @@ from typing import Any
 
 from inspector.sinks.gate.gate import Block, Record
 from inspector.sinks.gate.registers import REGISTERS, decode
+from tests.support.peer import Peer, listens
 from tests.support.ports import free_port
 
 BASE = 100
@@ -19,7 +17,7 @@ DEVICE = 3
 
 
 def serve(port: int, log: Path, delay_s: float) -> None:
-    """Answer for ever, each request after `delay_s`; every write becomes a line of `log`."""
+    """Answer until killed, each request after `delay_s`; every write becomes a line of `log`."""
     from pymodbus.server import StartAsyncTcpServer
     from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -36,49 +34,21 @@ def serve(port: int, log: Path, delay_s: float) -> None:
     asyncio.run(StartAsyncTcpServer(device, address=("127.0.0.1", port)))
 
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class PLC:
-    """Starts, stops and reads one."""
+class PLC(Peer):
+    """Starts, stops and reads a PLC."""
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "plc.jsonl"
         self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, delay_s: float = 0.0) -> "PLC":
-        """Answering within the time this takes."""
-        command = [sys.executable, "-m", "tests.support.plc", str(self.port), str(self.log), str(delay_s)]
-        # It tells of every frozen connection at length.
-        self._process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return self
-            assert self._process.poll() is None, "the PLC did not start"
-            time.sleep(0.05)
-        raise AssertionError("no PLC within 60 s")
-
-    def hang(self) -> None:
-        """Connections are still taken by the kernel, nothing is answered."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-    def stop(self) -> None:
-        """Gone: connections are reset, new ones refused."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        """Start it; when this returns, it answers."""
+        self._launch("tests.support.plc", str(self.port), str(self.log), str(delay_s), quiet=True)
+        self._wait_until(lambda: listens(self.port))
+        return self
 
     def blocks(self) -> list[Block]:
-        """Every block it took, in order."""
+        """Every block that it accepted, in order."""
         if not self.log.exists():
             return []
         written = [json.loads(line) for line in self.log.read_text().splitlines()]
@@ -86,7 +56,7 @@ class PLC:
         return [decode(values) for _, _, values in written]
 
     def verdicts(self) -> list[Record]:
-        """What a PLC acts on: of every block the records it has not had, oldest first."""
+        """The records that a PLC acts on: those of each block that are new to it, oldest first."""
         return heard(self.blocks())
 
 

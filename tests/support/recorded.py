@@ -99,7 +99,7 @@ def wait_until(condition: Callable[[], bool], timeout: float = 30) -> None:
 
 
 def rows(url: str, sql: str) -> list[tuple[Any, ...]]:
-    """What the database answers, over a connection of its own."""
+    """Return the rows of a query, over a separate connection."""
     engine = create_engine(Database(url).connects_to)
     try:
         with engine.connect() as connection:
@@ -109,7 +109,7 @@ def rows(url: str, sql: str) -> list[tuple[Any, ...]]:
 
 
 class Postgres:
-    """A PostgreSQL server of its own, from Debian's package, as a user that is not root."""
+    """A PostgreSQL server for tests, from Debian's package, run as a user other than root."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -148,7 +148,7 @@ class Postgres:
 
 
 def postgres_programs() -> Path:
-    """Where the newest installed server lies; skips where there is none."""
+    """Return the folder of the newest installed server; skips without one."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
     if versions:
         return versions[-1].parent

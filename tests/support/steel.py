@@ -19,7 +19,7 @@ def real(name: str) -> Path | None:
 
 
 def steel_folder(folder: Path, count: int) -> Path:
-    """A folder of 256×1600 frames: real ones first, simulated where there are none."""
+    """A folder of 256×1600 frames: real ones if available, else simulated."""
     severstal = real("severstal")
     folder.mkdir()
     if severstal is not None:

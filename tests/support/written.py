@@ -10,7 +10,7 @@ from inspector.values import Decision, Defect, Verdict
 DAY_NS = 1_700_000_000_000_000_000
 
 FRAME_NS = 100_000_000
-"""Ten frames a second."""
+"""Ten frames per second."""
 
 
 def verdict(frame_id: int, *, defects: int = 0, camera: str = "top", epoch: int = 5) -> Verdict:

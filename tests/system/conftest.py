@@ -28,7 +28,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
 
 @pytest.fixture(scope="module")
 def service(installation: dict[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A booted PC with nothing installed; its results lie on a small disk of their own."""
+    """A booted PC with nothing installed; its results are on a separate small disk."""
     folder = tmp_path_factory.mktemp("pc")
     state = folder / "state"
     state.mkdir()
@@ -45,7 +45,7 @@ def service(installation: dict[Path, str], tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def measured() -> Iterator[dict[str, str]]:
-    """What was measured on the way, printed at the end: a line each of the table in docs/faults.md."""
+    """Measured times, printed at the end as rows of the table in docs/faults.md."""
     found: dict[str, str] = {}
     yield found
     _figures.extend(found.items())

@@ -40,7 +40,7 @@ Completed = subprocess.CompletedProcess[str]
 
 
 def debian() -> Path:
-    """The base system's folder, made once; skips where it cannot be had."""
+    """The base system's folder, created once; skips if it cannot be created."""
     if os.geteuid() != 0:
         pytest.skip("system: needs root")
     for program, package in (("systemd-nspawn", "systemd-container"), ("debootstrap", "debootstrap")):
@@ -59,7 +59,7 @@ def debian() -> Path:
 
 
 def release(folder: Path) -> tuple[Path, Path]:
-    """What a user downloads: the wheel and its libraries as wheels; skips where they cannot be had."""
+    """What a user downloads: the wheel and its libraries as wheels; skips if they are unavailable."""
     source = folder / "source"
     for name in ("inspector", "trainer", "deploy", "configs"):
         ignore = shutil.ignore_patterns("__pycache__", "engine")
@@ -76,7 +76,7 @@ def release(folder: Path) -> tuple[Path, Path]:
 
 
 def _pip(command: str, wheels: Path, *arguments: object) -> None:
-    """Run pip on what is there, and on its index only for what is not; skips where neither has it."""
+    """Run pip offline first, then with its index for missing packages; skips if neither has them."""
     pip = [sys.executable, "-m", "pip", command, "--quiet", "--disable-pip-version-check", "--find-links", wheels]
     for index in (["--no-index"], []):
         done = subprocess.run([*map(str, [*pip, *index, *arguments])], capture_output=True, text=True)
@@ -138,7 +138,7 @@ class Container:
 
     @property
     def leader(self) -> int:
-        """Process id of its init, seen from outside; raises LookupError while there is none."""
+        """Return the process id of its init, seen from outside; raises LookupError before it exists."""
         own = Path("/proc/self/ns/pid").readlink()
         assert self._popen is not None
         for child in psutil.Process(self._popen.pid).children():
@@ -181,14 +181,14 @@ class Container:
         return self.root / inside.lstrip("/")
 
     def reboot(self) -> None:
-        """As `reboot` on a console does: it goes down in order, and is switched on again."""
+        """Reboot it in order."""
         assert self._popen is not None
         self.run("systemctl reboot", check=False)
         assert self._popen.wait(BOOT_S) == ASKED_FOR_REBOOT
         self.boot()
 
     def cut_power(self) -> None:
-        """Everything in it dies at once; then it is switched on again."""
+        """Kill everything in it, then boot it again."""
         assert self._popen is not None
         os.kill(self.leader, signal.SIGKILL)
         self._popen.wait(STOP_S)
@@ -209,7 +209,7 @@ class Container:
 
 
 def mount(kind: str, options: str, place: Path) -> None:
-    """Mount a file system of its own; skips where this machine cannot."""
+    """Mount a separate file system; skips if this machine cannot."""
     done = subprocess.run(
         ["mount", "-t", kind, kind, "-o", options, str(place)], capture_output=True, text=True, check=False
     )

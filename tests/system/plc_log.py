@@ -1,4 +1,4 @@
-"""What the PLC has heard, held against what the line has written down."""
+"""Compares what the PLC received with what the line logged."""
 
 import json
 import time
@@ -37,7 +37,7 @@ class PlcLog:
         self._read = 0
 
     def update(self) -> None:
-        """Take what has come; a record that changes, or comes after a later one, fails."""
+        """Read new blocks; a record that changes, or arrives after a later one, fails."""
         if not self.path.exists():
             return
         epoch_s = time.time() - time.monotonic()
@@ -62,7 +62,7 @@ class PlcLog:
             self.told[key] = (at_s, record)
 
     def works(self, after_s: float) -> bool:
-        """Whether the PLC has since let steel pass: verdicts come, under a heartbeat that moves and no fault."""
+        """Whether the PLC passes steel again: verdicts arrive, the heartbeat moves, and no fault is set."""
         self.update()
         beats = {block.heartbeat for at_s, block in self.blocks if at_s > after_s and not block.fault}
         return len(beats) > 1 and any(
@@ -70,7 +70,7 @@ class PlcLog:
         )
 
     def rejected(self, after_s: float) -> bool:
-        """Whether it was told of frames that nobody has seen."""
+        """Whether it received rejects of uninspected frames."""
         return any(at_s > after_s and record.uninspected for at_s, record in self.told.values())
 
     def heard_of(self, fault: Fault, after_s: float) -> bool:
@@ -78,11 +78,11 @@ class PlcLog:
         return any(at_s > after_s and block.fault & fault for at_s, block in self.blocks)
 
     def another_run(self, after_s: float) -> bool:
-        """Whether sequences have begun again."""
+        """Whether a new run has begun."""
         return len({block.run for at_s, block in self.blocks if at_s > after_s - 1}) > 1
 
     def must_have_let_pass_only_what_was_inspected(self, verdicts: list[dict[str, Any]]) -> None:
-        """Each accept that the PLC may act on is one in the log: for all else it saw a reject, or nothing.
+        """Check that each accept that the PLC may act on is in the log; otherwise it saw a reject or nothing.
 
         The log must have been read after the PLC was: what is told is written a moment later.
         """

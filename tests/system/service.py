@@ -113,7 +113,7 @@ class Service:
         ]
 
     def inspected_again(self, cameras: tuple[str, ...], after_s: float, bound_s: float) -> float:
-        """Seconds until the engine's word decides on frames of all these cameras that came after an instant."""
+        """Return the seconds until frames of all these cameras, captured after an instant, are inspected."""
         return until(
             lambda: {v["camera"] for v in self.since(after_s) if v["decision"] != "uninspected"} >= set(cameras),
             bound_s,
@@ -178,7 +178,7 @@ class Service:
         missing = set(given)
 
         def recorded() -> bool:
-            # As the service's user: whoever opens a database may have to make files beside it.
+            # As the service's user: opening a database may create files beside it.
             query = f"runuser -u inspector-decide -- {PYTHON} -c '{ROWS}' {STATE}/records.sqlite"
             rows = [tuple(row) for row in json.loads(self.container.run(query).stdout)]
             assert len(rows) == len(set(rows)), "a verdict stands there twice"

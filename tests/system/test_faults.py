@@ -106,7 +106,7 @@ def line(service: Service) -> Service:
 
 @pytest.fixture(autouse=True)
 def adds_up_before_and_after(line: Service) -> Iterator[None]:
-    """A fault meets a line in order, and leaves one."""
+    """Check that the line is in order before and after a fault."""
     put_right(line)
     line.healthy()
     yield
@@ -116,7 +116,7 @@ def adds_up_before_and_after(line: Service) -> Iterator[None]:
 
 
 def put_right(line: Service) -> None:
-    """What a test that failed half-way has left wrong is no fault of the next one's."""
+    """Undo what a failed test left behind, so that the next one starts clean."""
     tell_camera(line, "good")
     (line.state / "filling").unlink(missing_ok=True)
     if line.show("test-camera", "ActiveState") != "active":
@@ -173,7 +173,7 @@ def stopped_worker(line: Service, measured: Measured) -> None:
 
 
 def full_disk(line: Service, measured: Measured) -> None:
-    """Verdicts go on and wait in memory; none is lost when there is room again."""
+    """Verdicts wait in memory while the disk is full; none is lost."""
     filling = line.state / "filling"
     # Unbuffered: a buffer's rest would be refused once more when the file is closed.
     with filling.open("wb", buffering=0) as file, contextlib.suppress(OSError):
@@ -199,7 +199,7 @@ def full_disk(line: Service, measured: Measured) -> None:
 
 
 def changed_engine_byte(line: Service, measured: Measured) -> None:
-    """The worker that runs goes on; it is not started again on an engine that is not the one that was built."""
+    """The running worker continues, but no worker starts on the changed engine."""
     path = line.container.path("/opt/inspector/engines/plate/golden.npz")
     whole = path.read_bytes()
     since_s = time.time()
@@ -218,7 +218,7 @@ def changed_engine_byte(line: Service, measured: Measured) -> None:
 
 
 def restart_storm(line: Service, measured: Measured) -> None:
-    """Killed as soon as it runs, fifteen times in a row: no limit ends the line for good."""
+    """A stage that is killed fifteen times in a row is still restarted."""
     since_s, kills = time.time(), 0
     while kills < 15:
         assert line.show(WORKER, "ActiveState") != "failed"
@@ -233,7 +233,7 @@ def restart_storm(line: Service, measured: Measured) -> None:
 
 
 def orderly_end(line: Service, measured: Measured) -> None:
-    """A stage that ends with 0, though nobody has stopped its unit, is started again and alarmed."""
+    """A stage that ends with exit code 0 without a stop of its unit is restarted and raises an alarm."""
     since_s = time.time()
     line.container.run(f"kill -TERM {line.pid(CAMERA)}")
     alarmed(line, CAMERA, since_s)
@@ -242,7 +242,7 @@ def orderly_end(line: Service, measured: Measured) -> None:
 
 
 def orderly_stop(line: Service, measured: Measured) -> None:
-    """A stop that was asked for is no alarm."""
+    """A requested stop raises no alarm."""
     since_s = time.time()
     line.systemctl(f"restart {WORKER}")
     line.inspected_again(("top", "side"), time.time(), 30)
@@ -250,7 +250,7 @@ def orderly_stop(line: Service, measured: Measured) -> None:
 
 
 def alarmed(line: Service, unit: str, since_s: float) -> str:
-    """Seconds until the alarm of a unit; it says what the gate hears."""
+    """Return the seconds until a unit's alarm, which says what the gate receives."""
     alarm = "--identifier inspector-alarm --priority alert"
     until(lambda: f"{unit} has stopped by itself" in line.journal(alarm, since_s), 70, "no alarm")
     assert ("hears nothing" in line.journal(alarm, since_s)) == (unit == DECIDE)
@@ -286,7 +286,7 @@ def silent_camera(line: Service, measured: Measured) -> None:
 
 
 def ids_start_over(line: Service, measured: Measured) -> None:
-    """Camera and ingest start again together: ids count from 0, and no verdict is taken for another frame's."""
+    """Camera and ingest restart together: ids count from 0, and no verdict is confused with another frame's."""
     line.systemctl(f"stop {CAMERA} test-camera")
     start_camera(line)
     restarted_s = time.time()
@@ -355,7 +355,7 @@ def right_clock(line: Service) -> None:
 
 
 def plc_away(what: str, leave: Callable[[Service], object], come_back: Callable[[Service], object]) -> Fault:
-    """Verdicts go on at their pace; the PLC rejects on silence, is told that it has missed some, and goes on."""
+    """Verdicts continue; the PLC rejects on silence, then learns what it missed, and continues."""
 
     def fault(line: Service, measured: Measured) -> None:
         away_s = time.time()
@@ -378,7 +378,7 @@ HOLD = (
 
 
 def database_gone(line: Service, measured: Measured) -> None:
-    """It answers nobody for a while: verdicts go on as if nothing were, and are on record when it is back."""
+    """While the database is locked, verdicts continue; they are recorded when it is back."""
     held_s = time.time()
     holder = "systemd-run --quiet --collect --uid inspector-decide --unit test-holder"
     line.container.run(f"{holder} {PYTHON} -c '{HOLD}'")
@@ -391,7 +391,7 @@ def database_gone(line: Service, measured: Measured) -> None:
 
 
 def database_deleted(line: Service, measured: Measured) -> None:
-    """Somebody removes its files: a new one is begun, and has all that the log has."""
+    """After its files are deleted, a new database is filled from the log."""
     deleted_s = time.time()
     for file in line.state.glob("records.sqlite*"):
         file.unlink()
@@ -435,7 +435,7 @@ GREEDY = f"import sys; sys.stdin.read(); bytearray({4 * GROUP_BYTES})"
 
 
 def out_of_memory(line: Service, measured: Measured) -> None:
-    """Somebody takes all memory, and the kernel kills the worker for it; it is another process afterwards."""
+    """The kernel kills the worker when memory runs out; another worker takes over."""
     before, since_s = line.pid(WORKER), time.time()
     (worker,) = (each for each in line.container.processes("inspector-worker") if each.pid == before)
     with (
@@ -455,7 +455,7 @@ def out_of_memory(line: Service, measured: Measured) -> None:
 
 
 def engine_swapped(line: Service, measured: Measured) -> None:
-    """By hand, as docs/service.md says: the new unit starts, then the old one stops. Nothing is lost by it."""
+    """As in docs/service.md: the new unit starts, then the old one stops, and no frame is lost."""
     line.container.run(
         f'test -d /opt/inspector/engines/plate-2 || {PYTHON} -c "{NEXT_ENGINE}"; '
         "chown -R root:inspector /opt/inspector/engines/plate-2"
@@ -476,7 +476,7 @@ def engine_swapped(line: Service, measured: Measured) -> None:
 
 
 def switched_off(what: str, how: Callable[[Container], None]) -> Fault:
-    """The PC starts, and the line with it; nobody logs in. What was on record is whole and goes on."""
+    """The line starts with the PC, without a login; the records are intact and continue."""
 
     def fault(line: Service, measured: Measured) -> None:
         off_s = time.time()
@@ -540,7 +540,7 @@ def no_difference(plc: PlcLog, after_s: float) -> bool:
 
 
 def rejects_at_most(plc: PlcLog, after_s: float) -> bool:
-    """How many frames pass their deadline meanwhile depends on how fast the PC starts a process.
+    """At most rejects: how many frames miss their deadline depends on the PC's speed.
 
     Fault 1 is left out: a busy machine's PLC may answer late at any time.
     """
@@ -577,7 +577,7 @@ IN_ANY_ORDER = random.Random(SEED).sample(sorted(FAULTS), len(FAULTS))  # noqa: 
 
 @pytest.mark.parametrize("name", IN_ANY_ORDER)
 def test_fault(line: Service, name: str, measured: Measured) -> None:
-    """A known, safe, visible state, and back."""
+    """Each fault leads to a known, safe, visible state, and the line recovers."""
     begun_s = time.time()
     FAULTS[name](line, measured)
 

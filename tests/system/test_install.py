@@ -56,7 +56,9 @@ def test_five_commands_lead_to_a_healthy_line(service: Service, measured: dict[s
 def test_systemd_finds_nothing_wrong_with_the_units(service: Service) -> None:
     """`systemd-analyze verify` says nothing at all."""
     folder = "/usr/local/lib/systemd/system"
-    done = service.container.run(f"systemd-analyze verify {folder}/inspector*.service {folder}/inspector.target")
+    done = service.container.run(
+        f"systemd-analyze verify {folder}/inspector*.service {folder}/inspector*.path {folder}/inspector.target"
+    )
     assert (done.stdout + done.stderr).strip() == ""
 
 
@@ -91,7 +93,7 @@ def test_the_service_can_change_neither_its_engines_nor_its_config(service: Serv
 
 
 def test_everybody_can_start_what_root_has_installed(service: Service) -> None:
-    """Whatever umask root has, programs and libraries are for all users of the PC; config and engines are not."""
+    """Whatever umask root has, all users can run the programs; config and engines stay private."""
     for program in ("inspector", "trainer"):
         service.container.run(f"runuser -u nobody -- {program} --help")
     for path in ("/etc/inspector/line.toml", "/opt/inspector/engines/demo/model.xml"):
@@ -134,8 +136,35 @@ def test_a_killed_worker_is_back_with_its_network_within_ten_seconds(
     assert any(v["decision"] == "uninspected" for v in service.since(killed_s))
 
 
+def test_the_strip_follows_a_coil_and_its_report_is_written(service: Service) -> None:
+    """As docs/strip.md and docs/report.md say it; then the line is as it was. No stage starts the report."""
+    box = service.container
+    before = box.run("cat /etc/inspector/line.toml").stdout
+    tables = '[strip]\\nfolder = "/var/lib/inspector/strip"\\nresult_wait_s = 1\\n[report]\\nat_coil_end = true\\n'
+    box.run(f"printf '{tables}' >> /etc/inspector/line.toml")
+    box.run("install -d -o inspector-decide -g inspector -m 2750 /var/lib/inspector/strip")
+    box.run("systemctl restart inspector-decide inspector-worker@demo inspector-ingest@top")
+    box.run("systemctl start inspector-strip inspector-report.path")
+    assert service.show("inspector-strip", "ActiveState") == "active"
+    until(lambda: box.run(FIVE_COMMANDS[-1], check=False).returncode == 0, 60, "not healthy with a strip")
+    assert "\nstrip    " in box.run(FIVE_COMMANDS[-1]).stdout
+    box.run("inspector coil start C-48213 --config /etc/inspector/line.toml")
+    time.sleep(2)
+    box.run("inspector coil end --config /etc/inspector/line.toml")
+    report = "/var/lib/inspector/reports/000001-C-48213.html"
+    until(lambda: box.run(f"test -s {report}", check=False).returncode == 0, 60, "no report")
+    assert box.run(f"stat -c %U:%G {report}").stdout.strip() == "inspector-decide:inspector"
+    assert "C-48213" in service.show("inspector-strip", "StatusText") or "no coil" in service.show(
+        "inspector-strip", "StatusText"
+    )
+    box.run("systemctl stop inspector-strip inspector-report.path")
+    box.path("/etc/inspector/line.toml").write_text(before)
+    box.run("systemctl restart inspector-decide inspector-worker@demo inspector-ingest@top")
+    until(lambda: box.run(FIVE_COMMANDS[-1], check=False).returncode == 0, 60, "not healthy")
+
+
 def test_installing_again_changes_nothing(service: Service) -> None:
-    """No stage is started again, no file of the user's changes; what root has added is readable for stages."""
+    """No stage restarts, and no user's file changes; files that root added become readable for the stages."""
     service.container.run("echo '# mine' >> /etc/inspector/line.toml")
     service.container.run(f"{STRICT}touch /etc/inspector/added.toml")
     added = "runuser -u inspector-decide -- test -r /etc/inspector/added.toml"
@@ -164,7 +193,7 @@ def test_an_upgrade_keeps_config_recipes_and_engines(service: Service) -> None:
 
 
 def test_a_release_that_does_not_start_is_not_kept(service: Service) -> None:
-    """An upgrade whose line does not come up goes back to the release before it, which runs again."""
+    """If the upgraded line does not start, the previous release runs again."""
     old = service.container.run("readlink /opt/inspector/current").stdout
     broken = "raise SystemExit('broken on purpose')"
     done = service.container.run(

@@ -19,7 +19,7 @@ RECIPE = 'name = "test"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n[classes
 
 
 def test_every_batch_size_up_to_the_largest_is_timed(tmp_path: Path) -> None:
-    """Powers of two and the largest, in frames a second and in the time of one batch alone."""
+    """Powers of two and the largest, in frames per second and in time per batch."""
     folder = write_gpu_engine(tmp_path / "engine", "torch", SIZE, max_batch=6)
     with open_backend(folder, threads=1) as engine:
         speeds = batch_speeds(engine, np.zeros((3, *SIZE), np.uint8), seconds=0.05)
@@ -28,7 +28,7 @@ def test_every_batch_size_up_to_the_largest_is_timed(tmp_path: Path) -> None:
 
 
 def test_the_table_has_a_line_a_batch_size() -> None:
-    """Readable in a bug report: what, batch, frames a second, milliseconds."""
+    """It is readable in a bug report: what, batch, frames per second, milliseconds."""
     lines = as_table("fast, torch", [BatchSpeed(1, 812.4, 1.91), BatchSpeed(32, 2104.0, 15.2)]).splitlines()
     assert [line.split() for line in lines] == [
         ["fast,", "torch", "batch", "frames/s", "one", "batch,", "ms"],
@@ -38,7 +38,7 @@ def test_the_table_has_a_line_a_batch_size() -> None:
 
 
 def test_a_network_nobody_trained_becomes_an_engine(tmp_path: Path) -> None:
-    """Through the exporter and the builder that ship; it repeats itself, which is all its golden frames ask."""
+    """It goes through the real exporter and builder; its golden frames only require that it repeats itself."""
     gpu = GpuOptions(max_batch=2, device="cpu")
     folder = write_preset_engine(tmp_path / "fast", "torch", "fast", SIZE, gpu, "fp32")
     assert (folder.manifest.name, folder.manifest.map_stride) == ("fast", 4)

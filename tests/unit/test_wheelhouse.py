@@ -73,17 +73,19 @@ def test_the_folder_is_enough_to_install_from(wheel: Path, tmp_path: Path) -> No
 
 
 def test_what_cannot_be_had_is_said_at_once(wheel: Path, tmp_path: Path) -> None:
-    """Exit 1, pip's words and one line of ours: not on the PC without internet, a day later."""
+    """A missing library gives exit 1, pip's output and one line at download time."""
     shop = tmp_path / "shop"
     write_wheel(shop, EXTRAS["service"])
     done = fill(wheel, shop, "tensorrt")
     assert done.returncode == 1
     assert "gpu-library" in done.stderr
-    assert done.stderr.splitlines()[-1] == "wheelhouse.sh: not everything could be had: see pip's words above"
+    assert done.stderr.splitlines()[-1] == (
+        "wheelhouse.sh: not all packages could be downloaded: see pip's output above"
+    )
 
 
 def test_a_library_that_is_not_the_locked_one_is_refused(wheel: Path, tmp_path: Path) -> None:
-    """Its name and version are right, its content is not: what an index hands out today is not what was tested."""
+    """A library with the right name and version but other content is refused by its hash."""
     shop = tmp_path / "shop"
     write_wheel(shop, EXTRAS["service"])
     done = fill(wheel, shop, digest="0" * 64)
@@ -93,7 +95,7 @@ def test_a_library_that_is_not_the_locked_one_is_refused(wheel: Path, tmp_path: 
 
 
 def test_without_a_wheel_it_shows_how_it_is_used(tmp_path: Path) -> None:
-    """Exit 2, as every command of ours."""
+    """Exit 2 and a usage line."""
     done = fill(tmp_path / "none.whl", tmp_path)
     assert done.returncode == 2
     assert "usage: wheelhouse.sh" in done.stderr

@@ -12,5 +12,5 @@ def _find_others(find_spec: Any, name: str, path: Any = None, target: Any = None
     return None if name.partition(".")[0] in _WITHOUT else find_spec(name, path, target)
 
 
-# A partial is no method: pytest's import hook has this attribute as its own, and must call it as it is.
+# A partial, because it is not bound as a method: pytest's import hook stores and calls this attribute unchanged.
 PathFinder.find_spec = partial(_find_others, PathFinder.find_spec)

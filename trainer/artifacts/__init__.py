@@ -1,1 +1,1 @@
-"""What training and export leave behind: checkpoints, model cards, versions."""
+"""Files that training and export write: checkpoints, model cards, versions."""

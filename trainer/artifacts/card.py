@@ -34,8 +34,12 @@ class Card(BaseModel):
     """SHA-256 of model.onnx and golden.npz."""
     model: dict[str, Any]
     """Architecture, its parameters, and the number of weights."""
+    pretrained: dict[str, Any] | None = None
+    """Name, licence, source and SHA-256 of the weights that the encoder started from; None for random ones."""
     thresholds: dict[str, Unit]
     min_area_px: dict[str, Annotated[int, Field(ge=0)]]
+    frame_threshold: Unit | None = None
+    """Frame score chosen on validation; None for a network without frame scores."""
     threshold_choice: dict[str, Any]
     """The costs for which the thresholds were chosen."""
     data: dict[str, Any]

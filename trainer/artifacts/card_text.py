@@ -1,5 +1,6 @@
 """Renders a model card as Markdown."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -96,9 +97,11 @@ def _figures(figures: dict[str, Any]) -> str:
 
 def _thresholds(card: dict[str, Any]) -> str:
     choice = card["threshold_choice"]
+    budget = choice.get("false_rejects")
+    moved = "" if budget is None else f", then moved until {budget:.1%} of the sound ones are rejected"
     costs = f"an escape costing {choice['escape_cost']:g} and an overkill {choice['overkill_cost']:g}"
     rows = [
-        f"Chosen on {choice['frames']} validation frames, {costs}.",
+        f"Chosen on {choice['frames']} validation frames, {costs}{moved}.",
         "",
         "| class | threshold | minimum area, px |",
         "|---|---:|---:|",
@@ -107,7 +110,18 @@ def _thresholds(card: dict[str, Any]) -> str:
         f"| {name} | {value:.4f} | {card['min_area_px'].get(name, 0)} |"
         for name, value in card["thresholds"].items()
     ]
+    if card["frame_threshold"] is not None:
+        rows += ["", _frame_threshold(card)]
     return "\n".join(rows)
+
+
+def _frame_threshold(card: dict[str, Any]) -> str:
+    figures = card["figures"].get("with_frame_score")
+    told = "" if figures is None else f": escape {figures['escape']:.2%}, overkill {figures['overkill']:.2%}"
+    return (
+        f"The engine scores each frame as a whole. With `frame_score = {card['frame_threshold']:g}` in the "
+        f"recipe, defects reject only frames that reach it{told}. Without the line, the score changes nothing."
+    )
 
 
 def _training(card: dict[str, Any]) -> str:
@@ -118,11 +132,34 @@ def _training(card: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"- {trained}, {chose}",
+            *([] if card["pretrained"] is None else [_pretrained(card["pretrained"])]),
             *([f"- split sha256 `{data['split_sha256'][:16]}…`"] if "split_sha256" in data else []),
+            *(_corrections(entry) for entry in data.get("corrections", [])),
             "- " + ", ".join(f"{key} {_plain(value)}" for key, value in settings.items() if key != "model"),
             f"- `{training['command']}`",
             f"- {_versions(training['versions'])}",
         ]
+    )
+
+
+def _corrections(entry: dict[str, Any]) -> str:
+    answers = ", ".join(f"{count} {answer}" for answer, count in entry["answers"].items())
+    days = sorted({_day(entry["first_captured_ns"]), _day(entry["last_captured_ns"])})
+    return (
+        f"- learned from {entry['trained']} corrections, {entry['chose']} more chose: {answers}; frames of "
+        f"{' to '.join(days)}, judged by {', '.join(entry['engines'])} "
+        f"(reviews sha256 `{entry['reviews_sha256'][:16]}…`)"
+    )
+
+
+def _day(captured_ns: int) -> str:
+    return datetime.fromtimestamp(captured_ns / 1e9, UTC).date().isoformat()
+
+
+def _pretrained(origin: dict[str, Any]) -> str:
+    return (
+        f"- encoder started from {origin['name']}, licence {origin['licence']}, {origin['source']} "
+        f"(sha256 `{origin['sha256']}`)"
     )
 
 

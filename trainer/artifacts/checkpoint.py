@@ -3,15 +3,18 @@
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final
 
 import torch
-from torch import nn
 
 from inspector.errors import InputError
 from trainer.models import build_model
+from trainer.models.network import Network
 
 _PREFIX = "net."
+
+PRETRAINED: Final = "pretrained"
+"""Key of the origin of an encoder's first weights, in a checkpoint and in its facts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Checkpoint:
     """A trained network in eval mode."""
 
     path: Path
-    net: nn.Module
+    net: Network
     classes: tuple[str, ...]
     model: dict[str, Any]
     """Architecture and its parameters."""
@@ -34,7 +37,7 @@ class Checkpoint:
     @property
     def map_stride(self) -> int:
         """Stride of the network's logits."""
-        return cast("int", self.net.map_stride)
+        return self.net.map_stride
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -46,6 +49,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
         parameters = content["hyper_parameters"]
         classes, model, facts = parameters["classes"], parameters["model"], parameters["facts"]
+        if content.get(PRETRAINED) is not None:
+            facts = {**facts, PRETRAINED: content[PRETRAINED]}
         weights = {
             name.removeprefix(_PREFIX): value
             for name, value in content["state_dict"].items()

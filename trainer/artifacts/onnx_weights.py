@@ -1,4 +1,4 @@
-"""Weights as a model file stores them, and as they are computed with. Needs onnx alone."""
+"""Restores the fp32 weights of a model file. Needs only onnx."""
 
 import numpy as np
 import onnx
@@ -6,7 +6,7 @@ from onnx import TensorProto, numpy_helper
 
 
 def restore_weights(model: onnx.ModelProto) -> None:
-    """Undo `half_weights` of `write_onnx`: every Cast of a stored weight is carried out, in place."""
+    """Undo `half_weights` of `write_onnx`: apply every Cast of a stored weight, in place."""
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = []
     for node in model.graph.node:

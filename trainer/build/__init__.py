@@ -1,1 +1,1 @@
-"""One module a backend: from a model folder to the backend's files."""
+"""Builds engine folders from model folders; one module per backend writes its files."""

@@ -1,4 +1,4 @@
-"""Turns a model folder into an engine folder that has proved itself on its golden frames, or into nothing."""
+"""Turns a model folder into an engine folder, if the engine passes its checks on golden frames."""
 
 import shlex
 import sys
@@ -34,16 +34,15 @@ from trainer.artifacts.versions import library_versions
 from trainer.evaluation.alarms import miou_alarm
 
 MIN_AGREEMENT: Final[dict[str, float]] = {"fp32": 0.999, "fp16": 0.998, "bf16": 0.99, "int8": 0.98}
-"""Least share of pixels on which the engine's thresholded mask equals the fp32 reference's. bf16 keeps 8 bits of
-mantissa, so scores near a threshold fall to the other side, fp16 11; int8 keeps 7, and is judged by its labelled
-frames."""
+"""Least share of pixels on which the engine's thresholded mask equals the fp32 reference's. bf16 has 8 bits of
+mantissa and fp16 11, so scores near a threshold may change sides. int8 has 7 and is judged by labelled frames."""
 
 AGREEMENT_FRAMES: Final = 16
-"""Labelled frames that join the golden ones in showing how close the engine comes to the model."""
+"""Labelled frames that are compared in addition to the golden ones."""
 
 
 def build_engine(settings: BuildSettings, *, show_progress: bool = False) -> Manifest:
-    """Build, verify against the model on golden and labelled frames, measure, and only then leave the folder.
+    """Build an engine, verify it against the model on golden and labelled frames, measure it, keep the folder.
 
     Raises InputError for a model, frames or options that do not fit, WorkError when the engine does not agree with
     the reference or costs more quality than allowed.
@@ -59,13 +58,13 @@ def build_engine(settings: BuildSettings, *, show_progress: bool = False) -> Man
         reference = golden.load(model.golden)
         cost = None
         if frames is not None:
-            # First, as it says what was lost; how many pixels agree says less.
+            # First, because a quality loss says more than a share of equal pixels.
             with needs_train_extra("build-engine"):
                 cost = measure_cost(building, model, frames, settings.max_loss, show_progress=show_progress)
         with open_backend(open_folder(building)) as engine:
             own, agreement = _verify(engine, model, reference, frames, MIN_AGREEMENT[settings.precision])
             speed = measure_speed(engine, reference.frames)
-        # The engine's own maps: what another PC must reproduce. The reference's would let it drift twice as far.
+        # The engine's own maps, which another PC must reproduce. The reference's would allow twice the difference.
         golden.save(building / GOLDEN_NAME, own)
         write_card(building, _card(model.card, manifest, agreement, speed, cost))
         manifest = manifest.model_copy(
@@ -141,6 +140,7 @@ def _manifest(
         "calibration_sha256": frames.ranges.digest() if frames is not None and quantised else None,
         "thresholds": card.thresholds,
         "min_area_px": card.min_area_px,
+        "frame_threshold": card.frame_threshold,
         "versions": {**library_versions(*libraries), "cpu": cpu_name(), **built.versions},
         "options": built.options,
     }
@@ -157,19 +157,18 @@ def _hashes(folder: Path) -> dict[str, str]:
 def _verify(
     engine: Backend, model: ModelFolder, reference: golden.Golden, frames: Calibration | None, least: float
 ) -> tuple[golden.Golden, dict[str, Any]]:
-    """The engine's own maps of the golden frames, and how close it comes; raises WorkError below `least`."""
+    """Return the engine's own maps of the golden frames and its agreement; raises WorkError below `least`."""
     expected = reference
     if frames is not None:
         with needs_train_extra("build-engine"):
             more = reference_maps(model, frames.judges.frames[:AGREEMENT_FRAMES])
+        names = ("frames", "kind", "score", *(("frame",) if reference.frame is not None else ()))
         expected = golden.Golden(
-            *(
-                np.concatenate([getattr(part, name) for part in (reference, more)])
-                for name in ("frames", "kind", "score")
-            )
+            *(np.concatenate([getattr(part, name) for part in (reference, more)]) for name in names)
         )
-    kind, score = engine.infer(expected.frames)
-    agreement = golden.compare(expected, kind, score, score_thresholds(model.card.classes, model.card.thresholds))
+    kind, score, frame = engine.answer_all(expected.frames)
+    steps = score_thresholds(model.card.classes, model.card.thresholds)
+    agreement = golden.compare(expected, kind, score, steps, frame)
     if agreement.mask_agreement < least:
         raise WorkError(
             f"the engine agrees with {model.onnx} on {agreement.mask_agreement:.4%} of the pixels of "
@@ -177,12 +176,14 @@ def _verify(
             f"{agreement.largest_score_difference}/255): nothing was written; {_advice(model.card)}"
         )
     count = len(reference.frames)
-    return golden.Golden(reference.frames, kind[:count], score[:count]), {
+    own = golden.Golden(reference.frames, kind[:count], score[:count], None if frame is None else frame[:count])
+    return own, {
         "frames": len(expected.frames),
         "golden_frames": count,
         "mask_agreement": agreement.mask_agreement,
         "largest_score_difference": agreement.largest_score_difference,
         "mean_score_difference": agreement.mean_score_difference,
+        "largest_frame_score_difference": agreement.largest_frame_score_difference,
     }
 
 
@@ -206,7 +207,7 @@ def _card(
     speed: dict[str, Any],
     cost: dict[str, Any] | None,
 ) -> Card:
-    """The model's card, with what the engine adds."""
+    """Return the model's card, extended by the engine's facts."""
     engine = {
         "name": manifest.name,
         "backend": manifest.backend,
@@ -223,7 +224,7 @@ def _card(
 
 
 def _advice(card: Card) -> str:
-    """What to do about an engine that differs from its model."""
+    """Return advice for an engine that differs from its model."""
     alarm = miou_alarm(card.figures)
     if alarm is None:
         return "build it with --precision fp32"

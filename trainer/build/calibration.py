@@ -74,7 +74,7 @@ def _check_size(dataset: Dataset, name: str, card: Card) -> None:
 
 
 def _deal(dataset: Dataset, size: tuple[int, int]) -> tuple[list[str], list[str]]:
-    """(names for the ranges, names for the quality loss)."""
+    """Return (names for the ranges, names for the quality loss)."""
     random = np.random.default_rng(SEED)
     names = [dataset.names[place] for place in random.permutation(len(dataset.names))[:LOOKED_AT]]
     defective = {name: bool(dataset.label(name, size).any()) for name in names}

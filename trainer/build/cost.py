@@ -1,4 +1,4 @@
-"""What a build costs in quality: engine against the fp32 model on the same labelled frames."""
+"""Measures the quality loss of a build: engine against the fp32 model on the same labelled frames."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -9,30 +9,29 @@ from inspector.values import Pixels
 from trainer.build.calibration import Calibration
 from trainer.artifacts.card import ModelFolder
 from trainer.evaluation.evaluate import evaluate
-from trainer.evaluation.predictors import EnginePredictor, OnnxPredictor, Operation
+from trainer.evaluation.predictors import EnginePredictor, OnnxPredictor, operation_of
 
 MAX_LOSS_POINTS: Final = 0.5
-"""Default: points of 100 that mIoU and defect IoU may fall."""
+"""Default limit for the loss of mIoU and of defect IoU, points of 100."""
 
 _JUDGED: Final = (("miou", "mIoU"), ("defect_iou", "defect IoU"))
 
 
 def reference(model: ModelFolder) -> OnnxPredictor:
-    """The fp32 model itself, in ONNX Runtime: needs the training libraries."""
+    """Open the fp32 model in ONNX Runtime, which needs the training libraries."""
     card = model.card
-    operation = Operation(card.classes, dict(card.thresholds), dict(card.min_area_px))
-    return OnnxPredictor(model.onnx, operation, card.height, card.width, card.map_stride)
+    return OnnxPredictor(model.onnx, operation_of(card), card.height, card.width, card.map_stride)
 
 
 def reference_maps(model: ModelFolder, frames: Pixels) -> golden.Golden:
-    """The frames, uint8 [N, H, W], with the fp32 model's maps."""
-    return golden.Golden(frames, *reference(model).maps(frames))
+    """Return the frames, uint8 [N, H, W], with the fp32 model's maps."""
+    return golden.Golden(frames, *reference(model).answers(frames))
 
 
 def measure_cost(
     engine_folder: Path, model: ModelFolder, frames: Calibration, most: float, *, show_progress: bool = False
 ) -> dict[str, Any]:
-    """Figures of both on the judging frames, and the loss in points; raises WorkError for more than `most`."""
+    """Return both figures on the judging frames and the loss in points; raises WorkError for more than `most`."""
     before = evaluate(reference(model), frames.judges, show_progress=show_progress)
     with EnginePredictor(engine_folder) as predictor:
         after = evaluate(predictor, frames.judges, show_progress=show_progress)

@@ -1,4 +1,4 @@
-"""An ONNX model as a GPU takes it: uint8 only at its ends, fp16 from the first convolution to the last.
+"""Rewrites an ONNX model for GPUs: uint8 only at its ends, fp16 from the first convolution to the last.
 
 What follows the last convolution (softmax, comparisons, rounding) stays fp32: it costs little, and its rounding
 would move scores. An int8 model keeps its Q/DQ pairs, with fp16 instead of fp32 around them.
@@ -21,14 +21,14 @@ _CONVOLUTIONS: Final = ("Conv", "ConvTranspose")
 _ONLY_SHAPE: Final = ("Unsqueeze", "Squeeze", "Reshape")
 _FLOATS: Final = (TensorProto.FLOAT, TensorProto.FLOAT16)
 _ALWAYS_FLOAT: Final = {"Resize": (1, 2)}
-"""Inputs that ONNX wants in fp32 whatever the data is: regions and scales."""
+"""Inputs that ONNX requires in fp32 for any type of data: regions and scales."""
 
 _HALF_SCALES_OPSET: Final = 19
-"""The first with fp16 scales in QuantizeLinear and DequantizeLinear; TensorRT reads up to 20 since 10.0."""
+"""First opset with fp16 scales in QuantizeLinear and DequantizeLinear. TensorRT reads opsets up to 20 since 10.0."""
 
 
 def write_gpu_onnx(source: Path, target: Path, precision: str, *, watched: bool = False) -> None:
-    """Write `source` as described to `target`; raises WorkError for a model that cannot be.
+    """Write `source`, rewritten for GPUs, to `target`; raises WorkError for a model that cannot be rewritten.
 
     `watched` is for a library that may lose a NaN on its way to the logits; see trainer.build.onnx_overflow.
     """
@@ -71,7 +71,7 @@ def _grey_first(model: onnx.ModelProto) -> None:
 
 
 def _uint8_from_float(model: onnx.ModelProto) -> None:
-    """Put a Cast to float before a Cast from whole numbers to uint8, which TensorRT does not have."""
+    """Insert a Cast to float before a Cast from whole numbers to uint8, which TensorRT lacks."""
     types = _types(model)
     nodes = []
     for node in model.graph.node:
@@ -85,7 +85,7 @@ def _uint8_from_float(model: onnx.ModelProto) -> None:
 
 
 def _halve(model: onnx.ModelProto) -> None:
-    """Everything up to the last convolution computes in fp16, in place."""
+    """Convert everything up to the last convolution to fp16, in place."""
     types = _types(model)
     nodes = list(model.graph.node)
     last = max((at for at, node in enumerate(nodes) if node.op_type in _CONVOLUTIONS), default=-1)
@@ -132,7 +132,7 @@ def _halve_node(node: onnx.NodeProto, model: onnx.ModelProto, weights: dict[str,
 
 
 def _check_scales(model: onnx.ModelProto) -> None:
-    """Refuse a quantisation scale that is no number to divide by in fp16; raises ValueError."""
+    """Refuse a quantisation scale that is 0 or infinite in fp16; raises ValueError."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     constants |= {
         node.output[0]: attribute.t
@@ -161,7 +161,7 @@ def _halved(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
 
 
 def _types(model: onnx.ModelProto) -> dict[str, int]:
-    """Element type of every value."""
+    """Return the element type of every value."""
     graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
     types = {tensor.name: tensor.data_type for tensor in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):
@@ -170,7 +170,7 @@ def _types(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def _set_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
-    """Exchange the graph's nodes; types that were inferred for the old ones go."""
+    """Replace the graph's nodes and drop the types inferred for the old ones."""
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     del model.graph.value_info[:]

@@ -1,4 +1,4 @@
-"""Puts the guards of trainer.models.overflow into an ONNX graph: into its ends, and for fp16 behind its convolutions."""
+"""Adds the guards of trainer.models.overflow to an ONNX graph: at its ends, and for fp16 behind its convolutions."""
 
 from collections import defaultdict
 from typing import Any, Final
@@ -15,9 +15,9 @@ _CHANNELS: Final = 1
 
 
 def guard_ends(model: onnx.ModelProto) -> None:
-    """Logits that are not finite, and a score that is no number, end as score 255; in place.
+    """Turn logits that are not finite, and scores that are NaN, into score 255, in place.
 
-    A graph whose score ends in Where has this from its export, and stays as it is.
+    A graph whose score ends in Where already has this guard from its export and stays unchanged.
     """
     graph = _Graph(model)
     cast = graph.made_by.get("score")
@@ -40,11 +40,11 @@ def guard_ends(model: onnx.ModelProto) -> None:
 
 
 def watch_activations(model: onnx.ModelProto) -> None:
-    """A frame that makes any convolution overflow gets logits that are not finite; in place.
+    """Make the logits of a frame infinite if any of its convolutions overflows, in place.
 
-    For fp16, whose largest value is 65504, and for libraries whose ReLU and pooling may lose a NaN: the sum of
-    what a convolution gives is finite only where all of it is. Read behind the ReLU, as the next layer reads it:
-    beyond −65504, 0 is what ReLU should give. Int8 convolutions cannot overflow and are left alone.
+    For fp16, whose largest value is 65504, and for libraries whose ReLU and pooling may lose a NaN. The mean of a
+    convolution's output is finite only if every value is. It is taken behind the ReLU, whose output the next layer
+    reads: for a value below −65504 the ReLU's 0 is right. Int8 convolutions cannot overflow and are skipped.
     """
     graph = _Graph(model)
     softmaxes = [node for node in graph.nodes if node.op_type == "Softmax"]
@@ -74,7 +74,7 @@ def watch_activations(model: onnx.ModelProto) -> None:
 
 
 class _Graph:
-    """Adds nodes to a model; `place` says where they go."""
+    """Adds nodes to a model. `place` inserts them."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = model
@@ -88,14 +88,14 @@ class _Graph:
                 self.readers[name].append(node)
 
     def axis(self, softmax: onnx.NodeProto) -> int:
-        """Of the classes; raises ValueError for another than the channels."""
+        """Return the axis of the classes; raises ValueError if it is not the channels."""
         found = {each.name: helper.get_attribute_value(each) for each in softmax.attribute}.get("axis", -1)
         if found != _CHANNELS:
             raise ValueError(f"{softmax.name}: its softmax goes over axis {found}, not over the channels")
         return _CHANNELS
 
     def finite(self, values: str, axes: list[int], name: str) -> str:
-        """Whether all values along the axes are; one that is not makes their mean so."""
+        """Add a check that all values along the axes are finite: otherwise their mean is not finite."""
         mean = self.add("ReduceMean", [values, self.numbers("channels", axes)], f"{name}_mean", keepdims=1)
         size = self.add("Abs", [mean], f"{name}_size")
         return self.add("Less", [size, self.number("finite", FINITE)], f"{name}_is_finite")
@@ -107,13 +107,13 @@ class _Graph:
         return self._constant(f"guard_{name}", np.array(values, np.int64))
 
     def add(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        """A node with one output, whose name it returns."""
+        """Add a node with one output; returns the output's name."""
         output = f"guard_{name}"
         self._added.append(helper.make_node(operator, inputs, [output], name=f"make_{output}", **attributes))
         return output
 
     def reroute(self, node: onnx.NodeProto, operator: str, inputs: list[str]) -> None:
-        """What reads the node's output reads the new one."""
+        """Add a node and connect all readers of `node`'s output to it."""
         old = node.output[0]
         new = self.add(operator, inputs, f"{node.name}_sound")
         for reader in self.readers[old]:
@@ -122,13 +122,13 @@ class _Graph:
                     reader.input[index] = new
 
     def place(self, node: onnx.NodeProto, *, behind: bool) -> None:
-        """Put what was added since before a node of the model, or behind it: the order of the others stays."""
+        """Insert the nodes added since the last call before or behind a node of the model."""
         at = next(place for place, each in enumerate(self.nodes) if each is node) + behind
         self.nodes[at:at] = self._added
         self._added = []
 
     def write(self) -> None:
-        """Only now: protobuf copies what it takes, and a node that is held would be another's."""
+        """Write the nodes to the model. Do this last: protobuf copies them, so later changes would be lost."""
         del self._model.graph.node[:]
         self._model.graph.node.extend(self.nodes)
         del self._model.graph.value_info[:]

@@ -1,6 +1,6 @@
-"""The ONNX graph of a model as a torch module: node for node, so that what runs is what was verified.
+"""Runs a model's ONNX graph as a torch module, node by node, so that what runs is what was verified.
 
-Whole-number vectors (shapes, axes, sizes) are Python lists: torch wants them there, and a batch size stays free.
+Vectors of whole numbers (shapes, axes, sizes) are Python lists: torch requires it, and the batch size stays free.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from torch.nn import functional
 from inspector.errors import WorkError
 
 Inputs = list[Any]
-"""Tensors and lists, None for an input that is left out."""
+"""Tensors and lists; None for an omitted input."""
 Attributes = dict[str, Any]
 
 _DTYPES: Final = {
@@ -29,16 +29,18 @@ _DTYPES: Final = {
 
 
 class OnnxModule(nn.Module):
-    """frames → (kind, score), as the ONNX graph has it; raises WorkError for an operator it does not have."""
+    """Maps frames to (kind, score), and frame if the graph has it; raises WorkError for an unsupported operator."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         super().__init__()
         graph = model.graph
+        self._outputs = [output.name for output in graph.output]
         self._nodes: list[tuple[Callable[[Inputs, Attributes], Any], list[str], list[str], Attributes]] = []
-        self._vectors: dict[str, list[int] | int] = {}
+        self._vectors: dict[str, Any] = {}
         self._tensors: dict[str, str] = {}
+        factors = {node.input[2] for node in graph.node if node.op_type == "Resize" and len(node.input) > 2}
         for place, tensor in enumerate(graph.initializer):
-            self._keep(place, tensor)
+            self._keep(place, tensor, listed=tensor.name in factors)
         for node in graph.node:
             operator = _OPERATORS.get(node.op_type)
             if operator is None:
@@ -48,9 +50,9 @@ class OnnxModule(nn.Module):
             attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
             self._nodes.append((operator, list(node.input), list(node.output), attributes))
 
-    def _keep(self, place: int, tensor: onnx.TensorProto) -> None:
+    def _keep(self, place: int, tensor: onnx.TensorProto, *, listed: bool) -> None:
         values = numpy_helper.to_array(tensor)
-        if values.dtype == np.int64:
+        if values.dtype == np.int64 or listed:
             self._vectors[tensor.name] = values.tolist()
             return
         name = f"weight_{place}"
@@ -58,7 +60,7 @@ class OnnxModule(nn.Module):
         self._tensors[tensor.name] = name
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """One pass over the nodes."""
+        """Run all nodes in order."""
         values: dict[str, Any] = {"": None, "frames": frames, **self._vectors}
         values |= {name: getattr(self, kept) for name, kept in self._tensors.items()}
         for operator, inputs, outputs, attributes in self._nodes:
@@ -67,7 +69,7 @@ class OnnxModule(nn.Module):
                 values[outputs[0]] = result
             else:
                 values |= dict(zip(outputs, result, strict=True))
-        return tuple(values[name] for name in ("kind", "score"))
+        return tuple(values[name] for name in self._outputs)
 
 
 def _cast(x: Inputs, a: Attributes) -> Any:
@@ -119,6 +121,10 @@ def _pad(x: Inputs, a: Attributes) -> Any:
 
 
 def _resize(x: Inputs, a: Attributes) -> Any:
+    if a.get("mode") == b"nearest":
+        _only(a, nearest_mode=(b"floor",), coordinate_transformation_mode=(b"asymmetric",))
+        factors = [int(factor) for factor in x[2][2:]]
+        return x[0].repeat_interleave(factors[0], 2).repeat_interleave(factors[1], 3)
     _only(a, mode=(b"linear",), antialias=(None, 0))
     _only(a, coordinate_transformation_mode=(b"half_pixel", b"pytorch_half_pixel"))
     return functional.interpolate(x[0], size=tuple(x[3][2:]), mode="bilinear", align_corners=False)
@@ -134,7 +140,7 @@ def _slice(x: Inputs, _: Attributes) -> Any:
         if step > 0:
             data = data[(*[slice(None)] * (axis % data.dim()), slice(start, end, step))]
         elif (start, step) == (-1, -1) and end <= -data.shape[axis] - 1:
-            data = data.flip(axis)  # torch has no step back, only this whole one
+            data = data.flip(axis)  # torch has no negative steps, only a flip of the whole axis
         else:
             raise WorkError(f"the torch backend takes no Slice from {start} to {end} in steps of {step}")
     return data
@@ -232,6 +238,7 @@ _OPERATORS: Final[dict[str, Callable[[Inputs, Attributes], Any]]] = {
     "Resize": _resize,
     "Round": lambda x, _: torch.round(x[0]),
     "Shape": lambda x, a: list(x[0].shape)[a.get("start", 0) : a.get("end")],
+    "Sigmoid": lambda x, _: torch.sigmoid(x[0]),
     "Slice": _slice,
     "Softmax": lambda x, a: torch.softmax(x[0], a.get("axis", -1)),
     "Split": lambda x, a: torch.split(x[0], x[1], a.get("axis", 0)),
@@ -241,11 +248,11 @@ _OPERATORS: Final[dict[str, Callable[[Inputs, Attributes], Any]]] = {
     "Unsqueeze": _unsqueeze,
     "Where": lambda x, _: torch.where(x[0], x[1], x[2]),
 }
-"""Every operator that an exported model uses, as ONNX defines it for the attributes that occur."""
+"""Every operator of exported models, for the attributes that occur."""
 
 
 def _only(attributes: Attributes, **allowed: tuple[Any, ...]) -> None:
-    """Refuse what the functions above would get wrong; None stands for an attribute that is left out."""
+    """Refuse attributes that the functions above do not support; None stands for an omitted attribute."""
     for name, values in allowed.items():
         if attributes.get(name) not in values:
             raise WorkError(f"the torch backend takes no {name} = {attributes[name]!r}")

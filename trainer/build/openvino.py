@@ -1,4 +1,4 @@
-"""OpenVINO IR from ONNX; needs no training library."""
+"""Builds OpenVINO IR from ONNX, without any training library."""
 
 from typing import Final
 
@@ -14,9 +14,9 @@ MAX_BATCH: Final = 1
 def build_openvino(request: BuildRequest) -> Built:
     """Write model.xml and model.bin; raises WorkError when OpenVINO cannot read the ONNX file.
 
-    Arithmetic precision is chosen when the engine is opened; fp32 keeps its weights, bf16 stores them as fp16,
-    which hold every bit that bf16 uses at half the size. An int8 graph carries its own quantisation; what it has
-    left in float is small.
+    The precision of the arithmetic is chosen when the engine is opened. fp32 keeps its weights; bf16 stores them as
+    fp16, at half the size and with every bit that bf16 uses. An int8 graph contains its quantisation, and its float
+    weights are small.
     """
     import openvino as ov
 

@@ -1,4 +1,4 @@
-"""Puts the guards of trainer.models.overflow into OpenVINO's graph: a build for a CPU needs no training library."""
+"""Adds the guards of trainer.models.overflow to OpenVINO's graph, without any training library."""
 
 from typing import Any
 
@@ -6,18 +6,18 @@ from inspector.values import MAX_SCORE
 from trainer.models.overflow import FINITE, UNSOUND
 
 LOG_OF_SLOPE = -75.0
-"""Slope of a ReLU below 0: e⁻⁷⁵, 3e-33. OpenVINO's ReLU gives 0 for NaN; with a slope it compares, and NaN stays NaN.
+"""Logarithm of a ReLU's slope below 0: e⁻⁷⁵ = 3e-33. OpenVINO's ReLU turns NaN into 0; with a slope, NaN stays NaN.
 
-So little of an activation changes no score, and it is still a normal number. 1.6e-38 made denormal ones, on which a
-CPU is slow: one frame of the demo model took 21.8 ms in bf16 and 1 696 ms in fp32. With this slope it takes 6.5 and
-27.6 ms, without any 6.3 and 27.3 ms (2 cores with AMX, medians of 40 by turns, quiet PC). As its logarithm, because
-weights are stored as fp16, which has no such number."""
+Such a small share of an activation changes no score, and its products are still normal numbers. A slope of 1.6e-38
+made denormal ones, which are slow on a CPU: one frame of the demo model took 21.8 ms in bf16 and 1 696 ms in fp32.
+With this slope it takes 6.5 and 27.6 ms, without any slope 6.3 and 27.3 ms (2 cores with AMX, medians of 40 in
+turns, quiet PC). It is stored as a logarithm because weights are stored as fp16, which cannot hold the slope."""
 
 
 def guard(model: Any, *, keep_nan: bool) -> None:
-    """Logits that are not finite, and a score that is no number, end as score 255; in place.
+    """Turn logits that are not finite, and scores that are NaN, into score 255, in place.
 
-    `keep_nan`: its ReLUs hand NaN on. Not for int8, whose convolutions cannot overflow.
+    With `keep_nan`, its ReLUs pass NaN on. int8 needs no `keep_nan`, because its convolutions cannot overflow.
     """
     if keep_nan:
         _keep_nan(model)
@@ -25,7 +25,7 @@ def guard(model: Any, *, keep_nan: bool) -> None:
 
 
 def _guard_ends(model: Any) -> None:
-    """A graph whose score ends in Select has this from its export."""
+    """Guard logits and score, unless the score ends in Select: then the export has added the guards."""
     from openvino import opset13 as op
 
     convert = model.output("score").node.input_value(0).node

@@ -1,4 +1,4 @@
-"""An ONNX model with explicit INT8 quantisation (Q/DQ pairs) after its first and up to its last convolution."""
+"""Adds explicit INT8 quantisation (Q/DQ pairs) to an ONNX model, after its first and up to its last convolution."""
 
 import logging
 import os
@@ -28,9 +28,9 @@ _SIGNED_STEPS: Final = 127.0
 def quantise(source: Path, target: Path, frames: Pixels, *, show_progress: bool = False) -> None:
     """Write `source` quantised to `target`, activation ranges measured on `frames`, uint8 [N, H, W].
 
-    Weights per channel, activations per tensor, all signed and symmetric: what OpenVINO, ONNX Runtime and
-    TensorRT (which has nothing else) all run. The first convolution and what follows the last
-    stay float: grey levels, softmax and comparisons, where rounding costs most and quantising wins least.
+    Weights are quantised per channel, activations per tensor, all signed and symmetric: OpenVINO, ONNX Runtime
+    and TensorRT all run that, and TensorRT nothing else. The first convolution and everything behind the last one
+    stay float: grey levels, softmax and comparisons, where rounding costs most and quantising gains least.
 
     Raises InputError without NNCF, WorkError for a model it cannot quantise.
     """
@@ -52,7 +52,7 @@ def _calibrated(model: onnx.ModelProto, frames: Pixels, *, show_progress: bool) 
 
     nncf.set_log_level(logging.ERROR)
     data = nncf.Dataset(range(len(frames)), lambda index: {"frames": frames[index : index + 1]})
-    # Its progress bars go to standard output, which belongs to whoever reads our answer.
+    # Its progress bars would go to standard output, which a program may read.
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
         redirect_stdout(sys.stderr if show_progress and sys.stderr.isatty() else nowhere),
@@ -68,14 +68,14 @@ def _calibrated(model: onnx.ModelProto, frames: Pixels, *, show_progress: bool) 
 
 
 def _parameters() -> Any:
-    """What differs from NNCF's own choice, each for a measured reason.
+    """Return the parameters that differ from NNCF's defaults, each for a measured reason.
 
-    Its bias correction, on by default, cost the `fast` preset 1.7 points of defect IoU on 40 defective frames
-    (0.39 of 255 mean score difference; without it 0.02 points and 0.09). Its ranges are the mean over the frames
-    of each frame's extremes, which clips what defects, in few frames, drive further: a net of 9,000 weights lost
-    10 points of defect IoU by that. The widest over all frames of each frame's 0.01 and 99.99 % quantiles keeps
-    them, without the lone pixels that make every step coarser (mean score difference of `fast` on 300 frames:
-    0.064 by means, 0.081 by extremes, 0.045 by these).
+    NNCF's bias correction cost the `fast` preset 1.7 points of defect IoU on 40 defective frames (mean score
+    difference 0.39 of 255; without it 0.02 points and 0.09). NNCF averages each frame's extremes over the frames,
+    which clips the larger activations of the few frames with defects: a net of 9 000 weights lost 10 points of
+    defect IoU. The widest of all frames' 0.01 and 99.99 % quantiles keeps these activations, but not the single
+    pixels that would make every step coarser (mean score difference of `fast` on 300 frames: 0.064 with means,
+    0.081 with extremes, 0.045 with quantiles).
     """
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
     from nncf.quantization.range_estimator import (
@@ -96,13 +96,13 @@ def _parameters() -> Any:
 
 
 def _float_nodes(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes that stay in float: the first convolution, transposed ones, what follows the last one.
+    """Return the names of float nodes: the first convolution, transposed ones, and all behind the last one.
 
     The first convolution in float makes the mean score difference a third smaller (`fast` 0.045 → 0.032 of 255, a
-    net of 9,000 weights 0.83 → 0.54); what it costs in speed was within the noise (1.49 against 1.53 × bf16).
-    TensorRT takes no ConvTranspose with a scale per output channel, which is how NNCF quantises it; in float the
-    engine is also closer to the model (agreement in ONNX Runtime 0.9986 → 0.9992). NNCF would also quantise the
-    softmax's answer.
+    net of 9 000 weights 0.83 → 0.54); its cost in speed was within the noise (1.49 against 1.53 × bf16). NNCF
+    quantises ConvTranspose with a scale per output channel, which TensorRT does not accept; in float the engine is
+    also closer to the model (agreement in ONNX Runtime 0.9986 → 0.9992). NNCF would also quantise the output of the
+    softmax.
     """
     nodes = list(model.graph.node)
     places = [place for place, node in enumerate(nodes) if node.op_type in _CONVOLUTIONS]
@@ -137,7 +137,7 @@ def _make_signed(model: onnx.ModelProto) -> None:
         tensors[name].CopyFrom(numpy_helper.from_array(wider.astype(np.float32), name))
     made = {name for node in model.graph.node for name in node.output}
     known = [value for value in model.graph.value_info if value.name in made]
-    del model.graph.value_info[:]  # types of what was unsigned
+    del model.graph.value_info[:]  # types of the unsigned values
     model.graph.value_info.extend(
         value for value in known if value.type.tensor_type.elem_type != TensorProto.UINT8
     )

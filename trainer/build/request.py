@@ -1,4 +1,4 @@
-"""What a builder is asked for, and what it hands back."""
+"""The request to a builder, and its result."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class GpuOptions:
-    """What only GPU backends ask about."""
+    """Options of GPU backends."""
 
     max_batch: int = 16
-    """Largest batch; the line fills batches as frames come, so it costs memory, not time."""
+    """Largest batch. It costs memory but no time, because the line sends smaller batches when fewer frames wait."""
     version_compatible: bool = False
     """TensorRT: later versions may run the engine."""
     hardware_compatible: str | None = None
-    """TensorRT: which other GPUs may run it; None: this GPU model only."""
+    """TensorRT: which other GPUs may run it; None allows only this GPU model."""
     device: str = "cuda"
     """torch: "cuda" or "cpu"."""
 
@@ -31,9 +31,9 @@ class BuildRequest:
     height: int
     width: int
     folder: Path
-    """Where the backend's files go."""
+    """Folder for the backend's files."""
     beside: Path
-    """Where what helps later builds is kept."""
+    """Folder for files that speed up later builds."""
     precision: str
     gpu: GpuOptions = GPU_DEFAULTS
     show_progress: bool = False
@@ -41,9 +41,9 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What the manifest must hold of it."""
+    """The facts of a build for the manifest."""
 
     max_batch: int
     options: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    """Of libraries and devices that matter when it is opened, beside those of every build."""
+    """Versions of libraries and devices that matter when it is opened, in addition to those of every build."""

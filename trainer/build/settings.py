@@ -1,4 +1,4 @@
-"""What may be asked of `build-engine`, and which builder does it."""
+"""The settings of `build-engine`, and the table of builders."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from trainer.build.tensorrt import build_tensorrt
 from trainer.build.torch import build_torch
 
 MOST_FRAMES: Final = 256
-"""Largest batch that may be asked for: beyond it a batch alone takes longer than a line waits."""
+"""Highest allowed `max_batch`: a larger batch takes longer than a line waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildSettings:
-    """What to build."""
+    """The engine to build."""
 
     model: Path
     out: Path
@@ -28,23 +28,23 @@ class BuildSettings:
     calibration: Path | None = None
     """Folder of labelled frames; int8 needs one."""
     max_loss: float = MAX_LOSS_POINTS
-    """Most that mIoU and defect IoU may fall against the fp32 model, points of 100."""
+    """Largest loss of mIoU and of defect IoU against the fp32 model, points of 100."""
     gpu: GpuOptions = GPU_DEFAULTS
 
 
 Builder = Callable[[BuildRequest], Built]
-"""Writes the backend's files; raises EngineError where it cannot run here, WorkError when it fails."""
+"""Writes the backend's files; raises EngineError if it cannot run on this PC, WorkError if it fails."""
 
 BUILDERS: Final[dict[str, tuple[Builder, tuple[str, ...]]]] = {
     "openvino": (build_openvino, ("bf16", "fp32", "int8")),
     "tensorrt": (build_tensorrt, ("fp16", "fp32", "int8")),
     "torch": (build_torch, ("fp16", "fp32")),
 }
-"""Backend → builder and the precisions it can build, the usual one first."""
+"""Backend → builder and its precisions, the default first."""
 
 
 def check_settings(settings: BuildSettings) -> None:
-    """Raises InputError for what cannot be built."""
+    """Raise InputError for settings that cannot be built."""
     _, precisions = BUILDERS[settings.backend]
     if settings.precision not in precisions:
         raise InputError(

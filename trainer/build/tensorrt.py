@@ -1,4 +1,4 @@
-"""A TensorRT engine from ONNX, built on the PC and the GPU that will run it."""
+"""Builds a TensorRT engine from ONNX, on the PC and GPU that will run it."""
 
 from typing import Any, Final
 
@@ -9,10 +9,10 @@ from trainer.build.request import BuildRequest, Built
 from trainer.artifacts.extras import needs_train_extra
 
 LOG_NAME: Final = "build.log"
-"""What TensorRT said during the build; kept with the engine."""
+"""TensorRT's log of the build; kept with the engine."""
 
 GPU_ONNX_NAME: Final = "model.gpu.onnx"
-"""The model as it was given to TensorRT; what a bug report needs."""
+"""The model that TensorRT received; a bug report needs it."""
 
 
 def build_tensorrt(request: BuildRequest) -> Built:

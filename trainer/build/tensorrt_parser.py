@@ -1,4 +1,4 @@
-"""Gives an ONNX model to TensorRT's parser, and says what it refuses: operator, node and reason."""
+"""Passes an ONNX model to TensorRT's parser, and reports a refusal by operator, node and reason."""
 
 import re
 from pathlib import Path
@@ -10,23 +10,26 @@ from inspector.backends.tensorrt_messages import TensorRtLog
 
 _ENDS: Final = {"frames", "kind", "score"}
 
+_FRAME: Final = "frame"
+"""The output that only networks with frame scores have."""
+
 _SPOKEN: Final = re.compile(r'&& "(?P<quoted>[^"]+)"|^Assertion failed: .*?\): (?P<asserted>.+)', re.DOTALL)
-"""A check of the parser's source code ends in words: `creator && "Plugin not found"`, `(n == 1): Too many`."""
+"""Finds the message in an assertion of the parser: `creator && "Plugin not found"`, `(n == 1): Too many`."""
 
 
 def parse_onnx(path: Path, network: trt.INetworkDefinition, log: TensorRtLog) -> str | None:
-    """Fill `network`; returns why the parser refuses the model, None where it takes it."""
+    """Fill `network`; returns why the parser refuses the model, None if it accepts it."""
     parser = trt.OnnxParser(network, log)
     if not parser.parse(path.read_bytes()):
         if not parser.num_errors:
             return log.first_error or "TensorRT gave no reason"
         more = f" (and {parser.num_errors - 1} more)" if parser.num_errors > 1 else ""
         return f"{_refusal(parser.get_error(0))}{more}"
-    # An empty file, or any bytes that happen to be no protobuf message, are a network without tensors to it.
+    # The parser takes an empty file, or bytes that are not a protobuf message, for a network without tensors.
     inputs = [network.get_input(index).name for index in range(network.num_inputs)]
     outputs = [network.get_output(index).name for index in range(network.num_outputs)]
     found = {*inputs, *outputs}
-    if found != _ENDS:
+    if found - {_FRAME} != _ENDS:
         return f"its inputs and outputs are {', '.join(sorted(found)) or 'none'}, not {', '.join(sorted(_ENDS))}"
     return None
 
@@ -37,7 +40,7 @@ def _refusal(error: "trt.ParserError") -> str:
     words = _SPOKEN.search(said)
     if words:
         said = words["quoted"] or words["asserted"]
-    elif said == "false":  # all that the parser says of an operator that it does not have
+    elif said == "false":  # the parser's only message for an unknown operator
         said = "no such operator"
     lines = [line for line in said.splitlines() if not line.startswith("Invalid Node - ")] or [said]
     reason = f"{' '.join(lines[0].split())} ({code})"

@@ -21,15 +21,15 @@ _LEVELS = {
 
 
 def build_plan(request: BuildRequest, onnx_path: Path, version: str, cache: Path) -> tuple[bytes, list[str]]:
-    """The plan, and what TensorRT said of INFO and above.
+    """Return the plan, and TensorRT's log messages of level INFO and above.
 
-    Raises WorkError with TensorRT's reason where it gives no plan, KeyboardInterrupt after Ctrl-C.
+    Raises WorkError with TensorRT's reason if it makes no plan, KeyboardInterrupt after Ctrl-C.
     """
-    # TensorRT holds plain pointers to both: they live until everything else is freed.
+    # TensorRT holds plain pointers to both, so they must outlive everything else.
     log, errors = TensorRtLog(keep=True), TensorRtErrors()
     build = _Build(log, errors, version)
     try:
-        # Ctrl-C is asked for, never raised: an exception out of a callback would pass through TensorRT's own code.
+        # Poll for Ctrl-C instead of raising: an exception in a callback would pass through TensorRT's code.
         with StopRequest() as stop:
             plan = build.run(request, onnx_path, cache, stop)
     finally:
@@ -42,9 +42,9 @@ def build_plan(request: BuildRequest, onnx_path: Path, version: str, cache: Path
 
 
 class _Build:
-    """TensorRT's objects of one build, freed in the order that it asks for.
+    """TensorRT's objects of one build, freed in the order that TensorRT requires.
 
-    Locals are freed in the order in which they were named, and after an exception only with its traceback.
+    Local variables would be freed in order of definition, and after an exception only with its traceback.
     """
 
     def __init__(self, log: TensorRtLog, errors: TensorRtErrors, version: str) -> None:
@@ -55,10 +55,10 @@ class _Build:
         self._timings: trt.ITimingCache | None = None
 
     def run(self, request: BuildRequest, onnx_path: Path, cache: Path, stop: StopRequest) -> bytes | None:
-        """The plan; None where TensorRT gives none. Raises WorkError for a model or a profile that it refuses."""
+        """Return the plan; None if TensorRT makes none. Raises WorkError for a refused model or profile."""
         if refusal := parse_onnx(onnx_path, self._network, self._log):
-            raise WorkError(f"{onnx_path.name}: TensorRT {self._version} does not take the model: {refusal}")
-        # Not before: a parser puts back the recorder that it finds, on a network that is freed before it.
+            raise WorkError(f"{onnx_path.name}: TensorRT {self._version} refuses the model: {refusal}")
+        # Only now: a parser restores the recorder that it found, on a network that is freed before it.
         self._builder.error_recorder = self._errors
         self._network.error_recorder = self._errors
         self._add_profile(request)
@@ -72,14 +72,14 @@ class _Build:
         return bytes(memory)
 
     def free(self) -> None:
-        """What uses a thing before the thing: config, its timings, network, builder."""
+        """Free the users first: config, its timings, network, builder."""
         del self._config
         del self._timings
         del self._network
         del self._builder
 
     def _add_profile(self, request: BuildRequest) -> None:
-        """One to the largest batch, fastest at the largest: where speed counts, batches are full."""
+        """Allow batches from one to the largest, optimised for the largest: batches are full when speed matters."""
         profile = self._builder.create_optimization_profile()
         most = request.gpu.max_batch
         least, largest = (trt.Dims((frames, request.height, request.width)) for frames in (1, most))
@@ -88,24 +88,24 @@ class _Build:
             raise WorkError(f"TensorRT refuses batches of 1 to {most} frames: {self._errors.told()}")
 
     def _set_flags(self, request: BuildRequest) -> None:
-        # fp32 means fp32: TensorFloat-32 keeps 10 bits of mantissa.
+        # fp32 means fp32: TensorFloat-32 has only 10 bits of mantissa.
         self._config.clear_flag(trt.BuilderFlag.TF32)
         if request.gpu.version_compatible:
             self._config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
-            # Without a lean runtime inside, the plan has no host code, which the line would not run.
+            # Without the lean runtime the plan contains no host code, which the line refuses to run.
             self._config.set_flag(trt.BuilderFlag.EXCLUDE_LEAN_RUNTIME)
         if request.gpu.hardware_compatible is not None:
             self._config.hardware_compatibility_level = _LEVELS[request.gpu.hardware_compatible]
 
     def _use_timings(self, cache: Path) -> None:
-        """Start from earlier timings on this GPU; from none where there is no cache or TensorRT refuses it."""
+        """Start from earlier timings on this GPU, or from none if the cache is missing or refused."""
         known = cache.read_bytes() if cache.is_file() else b""
         for begin in (known, b""):
             timings = self._config.create_timing_cache(begin)
             if timings is not None and self._config.set_timing_cache(timings, False):
                 self._timings = timings
                 break
-        self._errors.clear()  # of a cache that is torn or of another GPU: it costs time, not the build
+        self._errors.clear()  # a damaged cache, or one of another GPU, only costs time
 
     def _keep_timings(self, cache: Path) -> None:
         if self._timings is None:

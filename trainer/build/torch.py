@@ -1,4 +1,4 @@
-"""A torch engine: the model's graph as an exported program, for GPU PCs without TensorRT, and as a reference."""
+"""Builds a torch engine: an exported program, for GPU PCs without TensorRT and as a reference."""
 
 import tempfile
 import warnings
@@ -12,13 +12,13 @@ from trainer.artifacts.extras import needs_train_extra
 from trainer.artifacts.versions import library_versions
 
 EXAMPLE_FRAMES = 2
-"""The exporter takes a batch of one for a constant."""
+"""Batch size of the example: the exporter would treat a batch of one as a constant."""
 
 
 def build_torch(request: BuildRequest) -> Built:
-    """Write the exported program; raises WorkError for a graph that torch cannot take over.
+    """Write the exported program; raises WorkError for a graph that torch cannot convert.
 
-    It is written on the CPU and holds nothing of the GPU: which one runs it is decided when it is opened.
+    It is written on the CPU and independent of the GPU, which is chosen when the engine is opened.
     """
     device = request.gpu.device
     versions = library_versions("torch")
@@ -51,7 +51,7 @@ def _export(onnx_path: Path, request: BuildRequest) -> None:
     module = OnnxModule(onnx.load(onnx_path)).eval()
     try:
         with warnings.catch_warnings():
-            # Deprecations inside torch's exporter, which nobody here can heed.
+            # deprecations inside torch's own exporter
             warnings.simplefilter("ignore")
             program = torch.export.export(module, (example,), dynamic_shapes={"frames": {0: count}})
             torch.export.save(program, request.folder / PROGRAM_NAME)

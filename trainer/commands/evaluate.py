@@ -99,6 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _table(figures: dict[str, Any]) -> str:
     """The figures for people: per class and in total, beside the all-normal model."""
+    from trainer.evaluation.frame_score import with_frame_score
     from trainer.evaluation.intervals import measured
 
     baseline = figures["all_normal"]
@@ -132,6 +133,9 @@ def _table(figures: dict[str, Any]) -> str:
     ):
         this, normal = (_share(measured(of, key)) for of in (figures, baseline))
         lines.append(f"{title:<14}{this:>8}{normal:>12}   {more}".rstrip())
+    scored = figures.get("with_frame_score")
+    if scored is not None:
+        lines.append(f"with frame_score = {scored['threshold']:g} in the recipe: {with_frame_score(scored)}")
     calibration, boxes = figures["calibration"], figures["boxes"]
     lines += [
         "",

@@ -7,6 +7,7 @@ from typing import Final
 
 from trainer.artifacts.extras import needs_train_extra
 from trainer.evaluation.alarms import alarms
+from trainer.evaluation.frame_score import STATED_ESCAPE, with_frame_score
 from trainer.evaluation.intervals import share_text
 from trainer.models.flips import FLIPS
 
@@ -38,6 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--escape-cost", type=float, default=10.0, help="cost of a missed defect (default 10)")
     parser.add_argument("--overkill-cost", type=float, default=1.0, help="cost of a false reject (default 1)")
     parser.add_argument(
+        "--false-rejects",
+        type=float,
+        metavar="SHARE",
+        help="move the thresholds until this share of the sound validation frames is rejected (default: costs)",
+    )
+    parser.add_argument(
+        "--frame-escape",
+        type=float,
+        default=STATED_ESCAPE,
+        metavar="SHARE",
+        help="defective validation frames that the frame score may let pass (default 0.05; presets with one)",
+    )
+    parser.add_argument(
         "--golden",
         type=Path,
         metavar="DIR",
@@ -64,19 +78,24 @@ def run(arguments: argparse.Namespace) -> None:
                 half_weights=arguments.half_weights,
                 escape_cost=arguments.escape_cost,
                 overkill_cost=arguments.overkill_cost,
+                false_rejects=arguments.false_rejects,
+                frame_escape=arguments.frame_escape,
                 golden=arguments.golden,
                 notes=tuple(arguments.note),
             ),
             show_progress=True,
         )
     figures = card.figures
+    scored = figures.get("with_frame_score")
     for said in alarms(figures):
         print(f"trainer: warning: {said}", file=sys.stderr)
+    told = "" if scored is None else f"with frame_score = {scored['threshold']:g} in the recipe: "
     print(
         f"{arguments.out}: {card.height}×{card.width} px, maps at 1/{card.map_stride}; "
         f"ONNX agrees with torch on {card.parity['mask_agreement']:.4%} of the golden pixels\n"
         f"on {figures['frames']} validation frames: mIoU {figures['miou']:.4f}, "
         f"missed defects (escape) {share_text(figures, 'escape')}, "
         f"false rejects (overkill) {share_text(figures, 'overkill')}\n"
+        f"{told}{'' if scored is None else with_frame_score(scored) + chr(10)}"
         f"next: trainer build-engine {arguments.out} --backend openvino --out ENGINE"
     )

@@ -2,7 +2,8 @@
 
 OUT gets images/, masks/ (label maps), classes.json, and split.json if the source has train, val and test parts.
 Frames are written upright. Labels at fault are refused in one line, with the option that settles them, and
-nothing is written."""
+nothing is written. A recording or a folder of rejects of a line has no labels: --engine draws them, or --unlisted
+normal takes the frames of a recording as sound."""
 
 import argparse
 from pathlib import Path
@@ -27,17 +28,24 @@ NAMES: Final = (
 )
 """Names of the formats; a test compares them with the table of readers, which needs numpy and Pillow."""
 
+LINE_NAMES: Final = ("recording", "rejects")
+"""Kinds of frames that a line stores, which have no labels."""
+
 EXAMPLE: Final = """\
 examples:
   trainer import labelme labelled/ data/
   trainer import masks shots/ data/ --value 255=scratch
   trainer import masks shots/ data/ --colour ff0000=scratch --colour 00ff00=pit
-  trainer import coco roboflow/ data/ --unlisted normal --overlap smaller"""
+  trainer import coco roboflow/ data/ --unlisted normal --overlap smaller
+  trainer import recording recordings/coil-17 data/ --unlisted normal --classes normal,scratch --every 10
+  trainer import rejects runs/2026-11-29T06-00-00/rejects data/ --engine engines/strip-1"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("format", choices=NAMES, metavar="FORMAT", help=", ".join(NAMES))
+    parser.add_argument(
+        "format", choices=(*NAMES, *LINE_NAMES), metavar="FORMAT", help=", ".join((*NAMES, *LINE_NAMES))
+    )
     parser.add_argument("source", type=Path, metavar="SRC", help="folder of images and labels, or the label file")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
     parser.add_argument(
@@ -75,10 +83,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     masks.add_argument("--row-major", action="store_true", help="severstal: runs go along the rows")
     parser.add_argument("--attribute", metavar="NAME", help="via: attribute that holds the class")
+    line = parser.add_argument_group("recordings and rejects of a line")
+    line.add_argument(
+        "--engine", type=Path, metavar="ENGINE", help="label frames with what this engine or model finds"
+    )
+    line.add_argument("--every", type=int, metavar="N", default=1, help="take every Nth frame (default 1)")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Import and print what was found."""
+    if arguments.format in LINE_NAMES:
+        _import_frames(arguments)
+        return
     from inspector.render.numbers import frames
     from trainer.data.importing.formats import read_source
     from trainer.data.importing.source import Options
@@ -109,6 +125,24 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"  {SPLIT_NAME}: {parts}, as the source has them")
     for note in source.notes:
         print(f"  {note}")
+    print(f"next: trainer check-data {arguments.out}")
+
+
+def _import_frames(arguments: argparse.Namespace) -> None:
+    from inspector.render.numbers import frames
+    from trainer.evaluation.line_frames import import_line_frames
+
+    classes = tuple(arguments.classes.split(",")) if arguments.classes else None
+    found = import_line_frames(
+        arguments.format,
+        arguments.source,
+        arguments.out,
+        engine=arguments.engine,
+        sound_classes=classes if arguments.unlisted == "normal" else None,
+        every=arguments.every,
+        show_progress=True,
+    )
+    print(f"{arguments.out}: {frames(found.frames)}, {found.defective} of them with a defect{found.left_out}")
     print(f"next: trainer check-data {arguments.out}")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from inspector.errors import InputError
 from trainer.artifacts.extras import needs_train_extra
 from trainer.data.fit import POLICIES
-from trainer.models import PRESETS
+from trainer.models import PRESET_SETTINGS, PRESETS
 
 EXAMPLE: Final = """\
 examples:
@@ -34,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out, exactly")
     add("--preset", choices=sorted(PRESETS), help=f"network (default {DEFAULT_PRESET})")
+    add(
+        "--encoder-weights",
+        type=Path,
+        metavar="FILE",
+        help="weights of the pretrained encoder (default: those of the extra `pretrained`)",
+    )
     add("--widths", type=_widths, metavar="W,W,…", help="channels of each level, instead of the preset's")
     add("--stem-stride", type=int, choices=(1, 2, 4), help="how much the first layer shrinks the frame")
     add("--norm", choices=("batch", "group", "instance"), help="normalisation (default batch)")
@@ -66,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--init",
         type=Path,
         metavar="WHAT",
-        help="checkpoint or model folder to start from: same network, classes of the same names",
+        help="run, checkpoint or model folder to start from: same network, classes of the same names",
     )
     add("--split", type=Path, help='JSON {"train": [names], "val": […], "test": […]} instead of --val')
     add("--seed", type=int, help="seed of the split and of every random draw (default 1)")
@@ -101,8 +107,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise InputError(f"{out} holds a run: add --resume to continue it, or name another folder")
         if "data" not in options:
             raise InputError("--data is missing: the folder of labelled frames")
-        if options.get("preset") == "cnn":
-            options.setdefault("target", "binary")
+        options = {**PRESET_SETTINGS.get(options.get("preset", DEFAULT_PRESET), {}), **options}
         options["model"] = _model(options)
         settings = settings_from(options)
         with needs_train_extra("train"):

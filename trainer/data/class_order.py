@@ -25,7 +25,7 @@ def match_classes(
 ) -> tuple[list[int], str | None]:
     """(class number in `ours` of each class of `theirs`, a note for people); both normal first.
 
-    Names are compared without regard to case. Numbers count only if one side has no names of its own (class_1 …).
+    Names are compared without regard to case. Numbers count only if one side has just default names (class_1 …).
     A network of one kind takes every defect as that kind. Raises InputError for a class that `ours` lacks; `what`
     has the classes `ours`, `where` the classes `theirs`.
     """

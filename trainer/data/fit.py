@@ -39,7 +39,7 @@ class Fit:
     def windows(self, height: int, width: int) -> list[Window]:
         """Tiles of a frame, top and left; a single one for a frame that is scaled or not larger than a tile.
 
-        Tiles cover the frame evenly: where it is no multiple of their size, they overlap.
+        Tiles cover the frame evenly: if its size is not a multiple of theirs, they overlap.
         """
         if self.policy == "resize":
             return [(0, 0)]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from inspector.errors import InputError
+from inspector.sources.recording_format import RECORDING_NAME
 from trainer.data import severstal
 from trainer.data.coco import Coco
 from trainer.data.dataset import Dataset
@@ -17,6 +18,10 @@ FORMATS: Final = (
     (LabelMaps, "images/ with masks/ (same stems, label-map PNGs 0..K)"),
     (Coco, "annotations.json (COCO, polygons or RLE) with its images"),
 )
+
+
+REJECT_CROPS: Final = "*-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]-*.png"
+"""Names of the crops in a line's folder of rejects."""
 
 
 def open_dataset(root: Path, complain: Complain = refuse) -> Dataset:
@@ -42,6 +47,12 @@ def _what_is_missing(root: Path) -> str:
     table, images = root / severstal.CSV_NAME, root / severstal.IMAGES_NAME
     if table.is_file():
         return f"{images}: missing, though {table.name} is there: was the download or the unzipping interrupted?"
+    if (root / RECORDING_NAME).is_file():
+        return (
+            f"{root}: is a recording, without labels: `trainer import recording {root} OUT` makes a data set of it"
+        )
+    if any(root.glob(REJECT_CROPS)):
+        return f"{root}: are the rejects of a line: `trainer import rejects {root} OUT` makes a data set of them"
     if images.is_dir():
         return f"{table}: missing, though {images.name}/ is there: was the download or the unzipping interrupted?"
     return f"{root}: no data set here: need {_expected()}"

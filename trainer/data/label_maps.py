@@ -127,7 +127,7 @@ def _no_pair(root: Path) -> str:
 def _kinds(root: Path, masks: dict[str, Path], complain: Complain) -> int:
     """K of masks that hold 0..K, at least 1. Values above a gap, such as 255 for "defect", do not count.
 
-    More than MAX_GUESSED_KINDS are no classes: they go to `complain` as grey pictures.
+    More than MAX_GUESSED_KINDS cannot be classes: they go to `complain` as grey pictures.
     """
     seen: set[int] = set()
     for path in masks.values():

@@ -16,7 +16,7 @@ neighbouring rows lie scattered, and the outline is as long as all runs together
 SMOOTHED_PX: Final = 5
 """Side of the area that must hold a lower and a higher class: smoothing by 3 px draws borders 2 px wide."""
 LEAST_SMOOTHED_PX: Final = 4
-"""Pixels of a class from which its place between two others is no chance."""
+"""Fewest pixels of a class that must all lie between two others, so that chance cannot explain it."""
 
 
 def looks_row_major(mask: NDArray[np.bool_]) -> bool:

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from inspector.errors import InputError
 from inspector.values import Pixels, Segmentation
 from trainer.artifacts.bar import bar
@@ -19,7 +17,7 @@ from trainer.data.fit import Fit, Policy
 from trainer.data.frames import LoadedFrames
 from trainer.data.split import read_split
 from trainer.evaluation.frame_verdict import FrameJudge
-from trainer.evaluation.predictors import Predictor
+from trainer.evaluation.predictors import Answers, Predictor, together
 from trainer.evaluation.seen_frames import read_origin
 from trainer.evaluation.study import Study
 
@@ -43,7 +41,7 @@ def study(predictor: Predictor, data: LoadedFrames, *, show_progress: bool = Fal
     result = Study.start(predictor.operation, judge.score_thresholds, predictor.map_stride, data.digest())
     starts = range(0, len(data), CHUNK)
     for start in bar(starts, "evaluating", total=len(starts), unit="step", show=show_progress):
-        kind, score = predictor.maps(data.frames[start : start + CHUNK])
+        kind, score, frame = predictor.answers(data.frames[start : start + CHUNK])
         for offset in range(len(kind)):
             index = start + offset
             segmentation = Segmentation(kind[offset], score[offset], predictor.map_stride)
@@ -51,6 +49,9 @@ def study(predictor: Predictor, data: LoadedFrames, *, show_progress: bool = Fal
             steps = judge.reject_steps(segmentation, *data.size)
             shift = judge.reject_shift(segmentation, *data.size, steps)
             result.add(index, data.labels[index], verdict, steps, shift)
+            if frame is not None:
+                defective = bool(data.present[index, 1:].any())
+                result.frame_scores.add(int(frame[offset]), defective=defective, rejected=verdict.rejected)
     return result
 
 
@@ -99,10 +100,9 @@ def check_size(predictor: Predictor, size: tuple[int, int], name: str) -> None:
         )
 
 
-def all_maps(predictor: Predictor, frames: Pixels, chunks: Iterable[int]) -> tuple[Pixels, Pixels]:
-    """(kind, score) of all frames.
+def all_answers(predictor: Predictor, frames: Pixels, chunks: Iterable[int]) -> Answers:
+    """Maps and frame scores of all frames.
 
     `chunks` are the first indices of the chunks; the caller may wrap them to show progress.
     """
-    pairs = [predictor.maps(frames[start : start + CHUNK]) for start in chunks]
-    return np.concatenate([kind for kind, _ in pairs]), np.concatenate([score for _, score in pairs])
+    return together([predictor.answers(frames[start : start + CHUNK]) for start in chunks])

@@ -1,9 +1,10 @@
 """Predictors for `trainer evaluate`: a checkpoint, a model folder or an engine folder, all with the same maps."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -12,8 +13,8 @@ from inspector.config.line import FrameSettings
 from inspector.core.tiling import Fit, JoinedMaps
 from inspector.engine.manifest import MANIFEST_NAME, open_folder
 from inspector.errors import InputError
-from inspector.values import Pixels
-from trainer.artifacts.card import is_model_folder, open_model
+from inspector.values import UNSOUND_FRAME_SCORE, Pixels
+from trainer.artifacts.card import Card, is_model_folder, open_model
 from trainer.artifacts.extras import needs_train_extra
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ class Operation:
     """Per defect class, 0..1."""
     min_area_px: dict[str, int] = field(default_factory=dict)
     """Per defect class; a missing one counts as 0."""
+    frame_threshold: float | None = None
+    """Frame score of a frame that its defects may reject, 0..1; None without frame scores."""
+
+
+Answers = tuple[Pixels, Pixels, Pixels | None]
+"""Kind and score, uint8 [N, H/m, W/m] each, and the frames' scores, uint8 [N], or None."""
 
 
 class Predictor(ABC):
@@ -50,8 +57,13 @@ class Predictor(ABC):
         """Release resources."""
 
     @abstractmethod
+    def answers(self, frames: Pixels) -> Answers:
+        """Maps and frame scores of frames uint8 [N, H, W]."""
+
     def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
-        """(kind, score), uint8 [N, H/m, W/m] each, of frames uint8 [N, H, W]."""
+        """(kind, score), uint8 [N, H/m, W/m] each."""
+        kind, score, _ = self.answers(frames)
+        return kind, score
 
 
 class TorchPredictor(Predictor):
@@ -65,16 +77,12 @@ class TorchPredictor(Predictor):
         self.identity = str(checkpoint.path)
         self.net = InspectionNet(checkpoint.net, height, width, map_stride, flips).eval()
 
-    def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
+    def answers(self, frames: Pixels) -> Answers:
         """One frame at a time, which keeps the memory for a large network's activations small."""
         import torch
 
         with torch.inference_mode():
-            pairs = [self.net(torch.from_numpy(frames[i : i + 1])) for i in range(len(frames))]
-        return (
-            np.concatenate([kind.numpy() for kind, _ in pairs]),
-            np.concatenate([score.numpy() for _, score in pairs]),
-        )
+            return together([self.net(torch.from_numpy(frames[i : i + 1])) for i in range(len(frames))])
 
 
 class OnnxPredictor(Predictor):
@@ -91,13 +99,10 @@ class OnnxPredictor(Predictor):
         except Exception as error:  # noqa: BLE001 (onnxruntime's exceptions share no narrower public base)
             raise InputError(f"{path}: ONNX Runtime cannot open it: {error}") from None
 
-    def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
+    def answers(self, frames: Pixels) -> Answers:
         """One frame at a time: batching gains nothing on a CPU."""
-        pairs = [self._session.run(["kind", "score"], {"frames": frames[i : i + 1]}) for i in range(len(frames))]
-        return (
-            np.concatenate([np.asarray(kind, np.uint8) for kind, _ in pairs]),
-            np.concatenate([np.asarray(score, np.uint8) for _, score in pairs]),
-        )
+        names = [output.name for output in self._session.get_outputs()]
+        return together([self._session.run(names, {"frames": frames[i : i + 1]}) for i in range(len(frames))])
 
 
 class EnginePredictor(Predictor):
@@ -106,7 +111,9 @@ class EnginePredictor(Predictor):
     def __init__(self, path: Path, threads: int | None = None) -> None:
         folder = open_folder(path)
         manifest = folder.manifest
-        self.operation = Operation(manifest.classes, dict(manifest.thresholds), dict(manifest.min_area_px))
+        self.operation = Operation(
+            manifest.classes, dict(manifest.thresholds), dict(manifest.min_area_px), manifest.frame_threshold
+        )
         self.height, self.width, self.map_stride = manifest.height, manifest.width, manifest.map_stride
         self.identity = folder.identity
         self._backend = open_backend(folder, threads=threads)
@@ -119,9 +126,9 @@ class EnginePredictor(Predictor):
         """Release the device."""
         self._backend.__exit__(None, None, None)
 
-    def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
+    def answers(self, frames: Pixels) -> Answers:
         """Pass all frames at once; the backend splits them into batches."""
-        return self._backend.infer(frames)
+        return self._backend.answer_all(frames)
 
 
 class FittedPredictor(Predictor):
@@ -144,23 +151,45 @@ class FittedPredictor(Predictor):
         """Release the inner predictor."""
         self._inner.__exit__(None, None, None)
 
-    def maps(self, frames: Pixels) -> tuple[Pixels, Pixels]:
-        """One frame's tiles at a time."""
+    def answers(self, frames: Pixels) -> Answers:
+        """One frame's tiles at a time; the highest score of its tiles is that of the frame, if all are sound."""
         joined = [self._joined(frame) for frame in frames]
-        return np.stack([kind for kind, _ in joined]), np.stack([score for _, score in joined])
+        scores = [frame for _, _, frame in joined if frame is not None]
+        return (
+            np.stack([kind for kind, _, _ in joined]),
+            np.stack([score for _, score, _ in joined]),
+            np.array(scores, np.uint8) if scores else None,
+        )
 
-    def _joined(self, frame: Pixels) -> tuple[Pixels, Pixels]:
-        kind, score = self._inner.maps(np.stack([tile.cut(frame, self._fit.engine) for tile in self._tiles]))
+    def _joined(self, frame: Pixels) -> tuple[Pixels, Pixels, int | None]:
+        tiles = np.stack([tile.cut(frame, self._fit.engine) for tile in self._tiles])
+        kind, score, scores = self._inner.answers(tiles)
         maps = JoinedMaps((self.height, self.width), self.map_stride)
         for index, tile in enumerate(self._tiles):
             maps.add(tile, kind[index], score[index])
-        return maps.maps()
+        whole = None if scores is None else 0 if scores.min() == UNSOUND_FRAME_SCORE else int(scores.max())
+        return (*maps.maps(), whole)
+
+
+def together(answers: Sequence[Sequence[Any]]) -> Answers:
+    """Answers to parts of the frames, arrays or tensors, as one answer to all."""
+    kind, score, *frame = (
+        np.concatenate([np.asarray(part, np.uint8) for part in parts])
+        for parts in zip(*answers, strict=True)
+        if parts[0] is not None
+    )
+    return kind, score, frame[0] if frame else None
 
 
 def as_the_line_tiles(predictor: Predictor, size: tuple[int, int]) -> FittedPredictor:
     """The predictor for whole frames of another size, as a line with `[frames] tile` and `pad` inspects them."""
     rules = FrameSettings(tile=True, pad=True)
     return FittedPredictor(predictor, size, rules.fit(predictor.height, predictor.width, predictor.map_stride))
+
+
+def operation_of(card: Card) -> Operation:
+    """Thresholds and minimum areas of a model."""
+    return Operation(card.classes, dict(card.thresholds), dict(card.min_area_px), card.frame_threshold)
 
 
 def open_predictor(path: Path, threads: int | None = None) -> Predictor:
@@ -170,7 +199,7 @@ def open_predictor(path: Path, threads: int | None = None) -> Predictor:
     if is_model_folder(path):
         model = open_model(path)
         card = model.card
-        operation = Operation(card.classes, dict(card.thresholds), dict(card.min_area_px))
+        operation = operation_of(card)
         with needs_train_extra("evaluate"):
             return OnnxPredictor(model.onnx, operation, card.height, card.width, card.map_stride)
     if path.is_file():

@@ -38,7 +38,7 @@ def unpack(text: str) -> frozenset[bytes]:
     """Decode the prints of a record; raises ValueError for a damaged text."""
     packed = base64.b64decode(text, validate=True)
     if len(packed) % PRINT_BYTES:
-        raise ValueError(f"{len(packed)} bytes are no whole number of prints")
+        raise ValueError(f"{len(packed)} bytes are not a whole number of prints")
     return frozenset(packed[at : at + PRINT_BYTES] for at in range(0, len(packed), PRINT_BYTES))
 
 

@@ -9,6 +9,7 @@ from inspector.values import Pixels
 from trainer.evaluation.calibration import Reliability
 from trainer.evaluation.defect_hits import DefectHits
 from trainer.evaluation.frame_recall import FrameRecall
+from trainer.evaluation.frame_score import FrameScores
 from trainer.evaluation.frame_verdict import FrameVerdict
 from trainer.evaluation.histogram import histogram
 from trainer.evaluation.metrics import Tally
@@ -25,7 +26,7 @@ class WrongFrame:
 
     index: int
     rank: int
-    """How bad: labelled area that escaped, px, or score steps by which good steel exceeded the threshold."""
+    """Severity: labelled area that escaped, px, or score steps by which good steel exceeded the threshold."""
     mask: Pixels
     """The predicted class mask, uint8 [H, W]."""
 
@@ -46,6 +47,8 @@ class Study:
     escapes: list[WrongFrame]
     """Worst first, at most MAX_SHOWN."""
     overkills: list[WrongFrame]
+    frame_scores: FrameScores
+    """Without frames for a network that does not score them."""
 
     @classmethod
     def start(cls, operation: Operation, steps: Pixels, map_stride: int, data_sha256: str) -> "Study":
@@ -62,6 +65,7 @@ class Study:
             OperatingCurve(operation.classes, steps),
             [],
             [],
+            FrameScores(),
         )
 
     def add(
@@ -94,9 +98,15 @@ class Study:
             "thresholds": self.operation.thresholds,
             "min_area_px": self.operation.min_area_px,
             "all_normal": self.baseline.figures(),
+            **self._with_frame_score(),
             "map_stride": self.map_stride,
             "data_sha256": self.data_sha256,
         }
+
+    def _with_frame_score(self) -> dict[str, Any]:
+        if not self.frame_scores.scores:
+            return {}
+        return {"with_frame_score": self.frame_scores.figures(self.operation.frame_threshold or 0.0)}
 
     def curves(self) -> dict[str, Any]:
         """Curves of `trainer evaluate --json`, which are too long for a card."""

@@ -15,18 +15,22 @@ from inspector.core.rules import score_thresholds
 from inspector.engine import golden
 from inspector.engine.manifest import GOLDEN_NAME, file_sha256
 from inspector.errors import InputError, WorkError
+from inspector.values import Pixels
 from trainer.artifacts.bar import bar
 from trainer.artifacts.card import ONNX_NAME, Card, write_card
-from trainer.artifacts.checkpoint import Checkpoint, load_checkpoint
+from trainer.artifacts.checkpoint import PRETRAINED, Checkpoint, load_checkpoint
 from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.artifacts.versions import library_versions
 from trainer.data.class_order import in_classes, match_classes
+from trainer.data.corrections import CORRECTIONS
 from trainer.data.dataset import Dataset
 from trainer.data.fit import FIT, stored_fit
 from trainer.data.formats import open_dataset
 from trainer.data.frames import LoadedFrames, load_frames
 from trainer.evaluation.alarms import alarms
-from trainer.evaluation.evaluate import CHUNK, all_maps, evaluate
+from trainer.evaluation.budget import within_budget
+from trainer.evaluation.evaluate import CHUNK, all_answers, evaluate
+from trainer.evaluation.frame_score import STATED_ESCAPE, FrameScores
 from trainer.evaluation.predictors import DEFAULT_THRESHOLD, OnnxPredictor, Operation, TorchPredictor
 from trainer.evaluation.seen_frames import PRINTS
 from trainer.evaluation.thresholds import Maps, choose
@@ -40,7 +44,7 @@ MIN_MASK_AGREEMENT: Final = 0.999
 GOLDEN_DEFECTIVE: Final = 4
 GOLDEN_CLEAN: Final = 2
 GOLDEN_LOOKED_AT: Final = 200
-"""Frames of a folder named for them among which they are chosen."""
+"""Number of frames that golden frames are chosen from, if a folder is given for them."""
 """Golden frames: every kind at work where possible, and steel that must stay clean."""
 
 INTENDED_USE: Final = (
@@ -61,7 +65,7 @@ class ExportSettings:
     out: Path
     name: str
     data: Path | None = None
-    """Where the data set lies now; None where it lay in training."""
+    """Present folder of the data set; None if it has not moved since training."""
     height: int | None = None
     width: int | None = None
     map_stride: int | None = None
@@ -70,6 +74,10 @@ class ExportSettings:
     half_weights: bool = False
     escape_cost: float = 10.0
     overkill_cost: float = 1.0
+    frame_escape: float = STATED_ESCAPE
+    """Share of the defective validation frames that the frame threshold may let pass."""
+    false_rejects: float | None = None
+    """Share of the sound validation frames that may be rejected; None weighs escape_cost and overkill_cost."""
     golden: Path | None = None
     """Data set to take golden frames from; None takes them from the validation part."""
     notes: tuple[str, ...] = ()
@@ -99,8 +107,13 @@ def export(settings: ExportSettings, *, show_progress: bool = False) -> Card:
         predictor = OnnxPredictor(onnx_path, start, height, width, stride)
         starts = range(0, len(val), CHUNK)
         chunks = bar(starts, "choosing thresholds", total=len(starts), unit="step", show=show_progress)
-        maps = Maps(val.labels, *all_maps(predictor, val.frames, chunks), stride)
+        kind, score, frame_scores = all_answers(predictor, val.frames, chunks)
+        maps = Maps(val.labels, kind, score, stride)
         operation = choose(checkpoint.classes, maps, settings.escape_cost, settings.overkill_cost)
+        if settings.false_rejects is not None:
+            operation = within_budget(operation, maps, settings.false_rejects)
+        if frame_scores is not None:
+            operation = replace(operation, frame_threshold=_frame_threshold(frame_scores, val, settings))
         predictor.operation = operation
         shown = val
         if settings.golden is not None:
@@ -118,12 +131,16 @@ def export(settings: ExportSettings, *, show_progress: bool = False) -> Card:
             flips=settings.flips,
             files={name: file_sha256(building / name) for name in (ONNX_NAME, GOLDEN_NAME)},
             model={**checkpoint.model, "parameters": _count(checkpoint)},
+            pretrained=checkpoint.facts.get(PRETRAINED),
             thresholds=operation.thresholds,
             min_area_px=operation.min_area_px,
+            frame_threshold=operation.frame_threshold,
             threshold_choice={
                 "frames": len(val),
                 "escape_cost": settings.escape_cost,
                 "overkill_cost": settings.overkill_cost,
+                **({} if settings.false_rejects is None else {"false_rejects": settings.false_rejects}),
+                **({} if frame_scores is None else {"frame_escape": settings.frame_escape}),
             },
             data=_data_facts(checkpoint),
             training={name: checkpoint.facts[name] for name in ("settings", "command", "versions")},
@@ -176,7 +193,7 @@ def _validation_frames(
 
 
 def _golden_frames(root: Path, height: int, width: int) -> LoadedFrames:
-    """Frames that may be shown to whoever gets the model; raises InputError where they do not fit it.
+    """Return frames that may be published with the model; raises InputError if they do not fit it.
 
     Their labels only help to choose among them, so their kinds need not be the model's.
     """
@@ -193,13 +210,14 @@ def _golden_frames(root: Path, height: int, width: int) -> LoadedFrames:
 def _golden(
     reference: TorchPredictor, predictor: OnnxPredictor, shown: LoadedFrames
 ) -> tuple[golden.Golden, dict[str, Any]]:
-    """Golden frames with the fp32 reference's maps, and how close ONNX comes; raises WorkError if it does not."""
+    """Return golden frames with the reference's maps, and ONNX's agreement; raises WorkError if it is too low."""
     chosen = _golden_indices(shown)
     frames = np.ascontiguousarray(shown.frames[chosen])
-    expected = golden.Golden(frames, *reference.maps(frames))
+    expected = golden.Golden(frames, *reference.answers(frames))
     operation = predictor.operation
     steps = score_thresholds(operation.classes, operation.thresholds)
-    agreement = golden.compare(expected, *predictor.maps(frames), steps)
+    kind, score, frame = predictor.answers(frames)
+    agreement = golden.compare(expected, kind, score, steps, frame)
     if agreement.mask_agreement < MIN_MASK_AGREEMENT:
         raise WorkError(
             f"the ONNX model agrees with torch on only {agreement.mask_agreement:.4%} of the golden pixels (needs "
@@ -213,11 +231,19 @@ def _golden(
     }
 
 
+def _frame_threshold(scores: Pixels, val: LoadedFrames, settings: ExportSettings) -> float:
+    """The frame threshold for the stated escape, on the validation frames."""
+    known = FrameScores()
+    for score, shown in zip(scores, val.present[:, 1:], strict=True):
+        known.add(int(score), defective=bool(shown.any()), rejected=True)
+    return known.choose(settings.frame_escape)
+
+
 def _golden_indices(val: LoadedFrames) -> list[int]:
-    """For each kind the frame that shows most of it, then frames without a defect."""
+    """Choose for each kind the frame that shows most of it, then frames without a defect."""
     chosen: list[int] = []
     areas = np.stack([np.bincount(label.ravel(), minlength=val.present.shape[1]) for label in val.labels])
-    # Rare kinds first, lest a frequent one takes the last place.
+    # Rare kinds first, so that a frequent one does not take the last place.
     kinds: NDArray[np.intp] = np.argsort(val.present[:, 1:].sum(axis=0)) + 1
     for kind in kinds:
         best = int(areas[:, kind].argmax())
@@ -239,13 +265,15 @@ def _data_facts(checkpoint: Checkpoint) -> dict[str, Any]:
     if FIT in checkpoint.facts:
         facts[FIT] = checkpoint.facts[FIT]
     facts["split_sha256"] = hashlib.sha256(split).hexdigest()
+    if checkpoint.facts.get(CORRECTIONS):
+        facts[CORRECTIONS] = checkpoint.facts[CORRECTIONS]
     if PRINTS in checkpoint.facts:
         facts[PRINTS] = checkpoint.facts[PRINTS]
     return facts
 
 
 def _weak_classes(val: LoadedFrames, classes: tuple[str, ...]) -> list[str]:
-    """Classes that too few validation frames show to say anything."""
+    """Return the classes that too few validation frames show for a meaningful figure."""
     few = 10
     return [
         f"{name}: only {count} validation frames show it; its figures and threshold mean little."

@@ -17,11 +17,11 @@ OPSET: Final = 18
 """Read by OpenVINO since 2023 and TensorRT since 8.6; nothing newer is needed."""
 
 _EXAMPLE_FRAMES: Final = 2
-"""The exporter takes a batch of one for a constant."""
+"""Batch size of the example: the exporter would treat a batch of one as a constant."""
 
 
 def write_onnx(net: InspectionNet, height: int, width: int, path: Path, *, half_weights: bool) -> None:
-    """Write `net`: input `frames` uint8 [N, H, W], N free; outputs `kind` and `score`."""
+    """Write `net`: input `frames` uint8 [N, H, W], N free; outputs `kind`, `score` and, if it has it, `frame`."""
     example = torch.zeros((_EXAMPLE_FRAMES, height, width), dtype=torch.uint8)
     count = torch.export.Dim("N", min=1)
     exporter_log = logging.getLogger("torch.onnx")
@@ -29,14 +29,14 @@ def write_onnx(net: InspectionNet, height: int, width: int, path: Path, *, half_
     exporter_log.setLevel(logging.ERROR)  # it mentions torchvision, which nothing here uses
     try:
         with warnings.catch_warnings():
-            # Deprecations inside torch's exporter, which nobody here can heed.
+            # deprecations inside torch's own exporter
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 net,
                 (example,),
                 dynamo=True,
                 input_names=["frames"],
-                output_names=["kind", "score"],
+                output_names=["kind", "score", *(["frame"] if net.net.scores_frames else [])],
                 dynamic_shapes={"frames": {0: count}},
                 opset_version=OPSET,
                 verbose=False,
@@ -55,7 +55,7 @@ def write_onnx(net: InspectionNet, height: int, width: int, path: Path, *, half_
 
 
 def _strip_traces(model: onnx.ModelProto) -> None:
-    """Drop the exporter's stack traces: they tell the paths of this machine and change with every line."""
+    """Drop the exporter's stack traces: they contain paths of this PC and change with every edit."""
     for message in (model, model.graph, *model.graph.node, *model.graph.value_info):
         message.ClearField("metadata_props")
         message.ClearField("doc_string")
@@ -71,7 +71,7 @@ def _halve_weights(model: onnx.ModelProto) -> None:
         if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < 2:
             continue
         name, half = tensor.name, f"{tensor.name}.half"
-        # What fp16 cannot hold becomes infinite, and the parity check refuses the model.
+        # A value beyond fp16 becomes infinite, and the parity check then refuses the model.
         with np.errstate(over="ignore"):
             weights = numpy_helper.to_array(tensor).astype(np.float16)
         tensor.CopyFrom(numpy_helper.from_array(weights, half))

@@ -12,10 +12,18 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "paper": {"architecture": "unet", "widths": [64, 128, 256, 512, 1024], "stem_stride": 1},
     "balanced": {"architecture": "unet", "widths": [32, 64, 128, 256], "stem_stride": 2},
     "fast": {"architecture": "unet", "widths": [32, 64, 128, 256], "stem_stride": 4},
+    "pretrained": {"architecture": "lite-fpn", "decoder": 48, "frozen": 3},
     "cnn": {"architecture": "cnn", "widths": [32, 64, 128, 256]},
 }
 """Name → architecture and its parameters. `paper` is Ronneberger et al. 2015, `balanced` and `fast` trade size for
-speed, `cnn` only separates defective frames from normal ones."""
+speed, `pretrained` starts from ImageNet weights and scores the frame as a whole, too, and `cnn` only separates
+defective frames from normal ones."""
+
+PRESET_SETTINGS: Final[dict[str, dict[str, Any]]] = {
+    "pretrained": {"batch": 8, "lr": 1e-3, "loss": "ce+dice"},
+    "cnn": {"target": "binary"},
+}
+"""Training settings of a preset that nobody states otherwise; a pretrained encoder forgets at a higher rate."""
 
 
 def _unet(**parameters: Any) -> "Network":
@@ -24,13 +32,19 @@ def _unet(**parameters: Any) -> "Network":
     return UNet(**parameters)
 
 
+def _lite_fpn(**parameters: Any) -> "Network":
+    from trainer.models.lite_fpn import LiteFPN
+
+    return LiteFPN(**parameters)
+
+
 def _cnn(**parameters: Any) -> "Network":
     from trainer.models.cnn import VanillaCNN
 
     return VanillaCNN(**parameters)
 
 
-ARCHITECTURES: Final[dict[str, Callable[..., "Network"]]] = {"unet": _unet, "cnn": _cnn}
+ARCHITECTURES: Final[dict[str, Callable[..., "Network"]]] = {"unet": _unet, "lite-fpn": _lite_fpn, "cnn": _cnn}
 """Name → factory that takes `classes` and the parameters of a preset; it imports the network when called."""
 
 

@@ -1,4 +1,6 @@
-"""A trained network as the line sees it: the engine contract around it, inside one graph."""
+"""Wraps a trained network in the engine contract, as one graph."""
+
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -6,53 +8,78 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from inspector.errors import InputError
-from inspector.values import MAP_STRIDES, MAX_SCORE
+from inspector.values import MAP_STRIDES, MAX_SCORE, UNSOUND_FRAME_SCORE
 from trainer.models.flips import VIEWS
-from trainer.models.overflow import FINITE, UNSOUND
+from trainer.models.network import Network
+from trainer.models.overflow import FINITE, OVERFLOWN, UNSOUND
+
+FRAME_SOFTNESS: Final = 4.0
+"""Divides the logit of a frame's score before the sigmoid. Trained networks are sure of most frames: without it,
+nearly all scores would be the first or the last of 255 steps, and a threshold between them could not be chosen."""
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class InspectionNet(nn.Module):
     """uint8 frames in, uint8 kind and score maps out (see the engine contract in the design).
 
+    A network that scores frames has a third output, uint8 [N]: 1 + round(254·σ(logit / FRAME_SOFTNESS)), or 0
+    where any of its answers about the frame is not finite.
+
     `net` has a `map_stride`, the stride of its logits; its maps are enlarged to `map_stride` where that is finer.
-    Its probabilities are the mean over the first `flips` of VIEWS, which it answers as one batch.
+    Its probabilities are the mean over the first `flips` of VIEWS, which run as one batch.
     Where it overflows, the score is 255 and the kind any of 1..K, see trainer.models.overflow.
     """
 
-    def __init__(self, net: nn.Module, height: int, width: int, map_stride: int, flips: int = 1) -> None:
+    def __init__(self, net: Network, height: int, width: int, map_stride: int, flips: int = 1) -> None:
         super().__init__()
         self.net = net
         self.map_size = (height // map_stride, width // map_stride)
         self.enlarges = map_stride != net.map_stride
         self.views = VIEWS[:flips]
 
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 [N, H, W] → kind 1..K and score round(255·(1 − p(normal))), uint8 [N, H/m, W/m] each."""
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """uint8 [N, H, W] → kind 1..K and score round(255·(1 − p(normal))), uint8 [N, H/m, W/m] each.
+
+        The third, only of a network that scores frames: uint8 [N].
+        """
         grey = frames.unsqueeze(1).to(torch.float32)
         if len(self.views) == 1:
-            answer = self._logits(grey)
+            answer, frame = self._logits(grey)
             normal = _probabilities(answer)[:, 0]
         else:
-            answer = self._mean_over_views(grey)
+            answer, frame = self._mean_over_views(grey)
             normal = answer[:, 0]
         score = torch.round((1.0 - normal) * MAX_SCORE)
-        # Not a clamp: of NaN that is NaN, and NaN as uint8 is whatever the processor makes of it.
+        # Not a clamp: NaN clamped is NaN, and NaN as uint8 is undefined.
         score = torch.where(score.abs() <= MAX_SCORE, score, MAX_SCORE).to(torch.uint8)
         kind = (answer[:, 1:].argmax(dim=1) + 1).to(torch.uint8)
-        return kind, score
+        return (kind, score) if frame is None else (kind, score, _frame_step(frame))
 
-    def _logits(self, grey: Tensor) -> Tensor:
-        logits: Tensor = self.net(grey)
+    def _logits(self, grey: Tensor) -> tuple[Tensor, Tensor | None]:
+        logits, frame = self.net.with_frame(grey)
         if self.enlarges:
             logits = functional.interpolate(logits, size=self.map_size, mode="bilinear", align_corners=False)
-        return logits
+        if frame is not None:
+            # Where the pixels' answers are not finite, the frame's is none either: pooling may have lost a NaN.
+            sound = logits.mean(dim=(1, 2, 3)).abs() < FINITE
+            frame = torch.where(sound, frame, OVERFLOWN)
+        return logits, frame
 
-    def _mean_over_views(self, grey: Tensor) -> Tensor:
-        """Probabilities [N, classes, H/m, W/m]."""
+    def _mean_over_views(self, grey: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Probabilities [N, classes, H/m, W/m], and the mean logit of the frame."""
         seen = torch.stack([view.of(grey) for view in self.views])
-        answers = _probabilities(self._logits(seen.flatten(0, 1)))
+        logits, frame = self._logits(seen.flatten(0, 1))
+        answers = _probabilities(logits)
         by_view = answers.view(len(self.views), -1, *answers.shape[1:])
-        return torch.stack([view.back(by_view[place]) for place, view in enumerate(self.views)]).mean(dim=0)
+        mean = torch.stack([view.back(by_view[place]) for place, view in enumerate(self.views)]).mean(dim=0)
+        return mean, None if frame is None else frame.view(len(self.views), -1).mean(dim=0)
+
+
+def _frame_step(logit: Tensor) -> Tensor:
+    """uint8 [N]: 1..255, or 0 for a logit that is not finite."""
+    step = torch.round(torch.sigmoid(logit / FRAME_SOFTNESS) * (MAX_SCORE - 1)) + 1.0
+    return torch.where(logit.abs() < FINITE, step, float(UNSOUND_FRAME_SCORE)).to(torch.uint8)
 
 
 def _probabilities(logits: Tensor) -> Tensor:
@@ -62,7 +89,7 @@ def _probabilities(logits: Tensor) -> Tensor:
 
 
 def choose_map_stride(stem_stride: int, height: int, width: int, wanted: int | None) -> int:
-    """The map stride of an export: as wanted, or the coarsest the network and the frame size allow.
+    """The map stride of an export: as wanted, or the coarsest that the network and the frame size allow.
 
     Raises InputError for one that does not divide the frame or is coarser than the network's logits.
     """
@@ -77,7 +104,7 @@ def choose_map_stride(stem_stride: int, height: int, width: int, wanted: int | N
     return wanted
 
 
-def fold_batch_norms(net: nn.Module) -> nn.Module:
+def fold_batch_norms(net: Net) -> Net:
     """Fold every Conv2d → BatchNorm2d pair of a Sequential into the convolution, in place; `net` in eval mode."""
     for module in list(net.modules()):
         if isinstance(module, nn.Sequential):

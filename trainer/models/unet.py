@@ -106,12 +106,7 @@ class UNet(Network):
     def forward(self, grey: Tensor) -> Tensor:
         """Grey levels 0..255, float [N, 1, H, W] → logits [N, classes, ⌈H/s⌉, ⌈W/s⌉], s the map stride."""
         height, width = int(grey.shape[-2]), int(grey.shape[-1])
-        x = (grey - GREY_MEAN) / GREY_SCALE
-        bottom, right = -height % self.multiple, -width % self.multiple
-        if bottom or right:
-            # Reflection needs a frame larger than the padding; a tiny one repeats its last row and column.
-            mode = "reflect" if bottom < height and right < width else "replicate"
-            x = functional.pad(x, (0, right, 0, bottom), mode=mode)
+        x = padded((grey - GREY_MEAN) / GREY_SCALE, self.multiple)
         if self.stem is not None:
             x = self.stem(x)
         skips: list[Tensor] = []
@@ -125,8 +120,24 @@ class UNet(Network):
         logits: Tensor = self.head(x)
         if self.answers > 1:
             logits = functional.pixel_shuffle(logits, self.answers)
-        s = self.map_stride
-        return logits[..., : -(-height // s), : -(-width // s)] if bottom or right else logits
+        return without_padding(logits, height, width, self.map_stride)
+
+
+def padded(grey: Tensor, multiple: int) -> Tensor:
+    """[N, 1, H, W] with height and width padded below and on the right to a multiple, by reflection."""
+    height, width = int(grey.shape[-2]), int(grey.shape[-1])
+    bottom, right = -height % multiple, -width % multiple
+    if not bottom and not right:
+        return grey
+    # Reflection needs a frame larger than the padding; a tiny one repeats its last row and column.
+    mode = "reflect" if bottom < height and right < width else "replicate"
+    return functional.pad(grey, (0, right, 0, bottom), mode=mode)
+
+
+def without_padding(logits: Tensor, height: int, width: int, stride: int) -> Tensor:
+    """The part of padded logits that shows the frame, [N, classes, ⌈H/stride⌉, ⌈W/stride⌉]."""
+    rows, columns = -(-height // stride), -(-width // stride)
+    return logits if logits.shape[-2:] == (rows, columns) else logits[..., :rows, :columns]
 
 
 def at_full_size(logits: Tensor, height: int, width: int) -> Tensor:

@@ -15,7 +15,7 @@ from inspector.files import whole_file
 from trainer.training.settings import BEST_NAME
 
 UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, pickle.PickleError)
-"""What torch raises for a file that is cut off, empty or no checkpoint."""
+"""Errors that torch raises for a file that is cut off, empty or not a checkpoint."""
 
 
 class WholeCheckpointIO(TorchCheckpointIO):

@@ -1,9 +1,9 @@
-"""Chooses the settings that nobody stated from the data: crop, loss, class weights, crops around defects, length.
+"""Chooses unset settings from the data: crop, loss, class weights, crops around defects, length.
 
-Small and rare defects teach nothing with settings for large ones: on the magnetic-tile set the usual settings
-end at "all normal" after ten minutes, while crops of 128 px, ce+lovasz and weights of area^−0.25 reached mIoU
-33.4. The limits below lead small, rare defects to those settings and leave NEU-Seg with the usual ones. They are
-judgement, not the result of a search.
+With settings for large defects, a network learns nothing from small, rare ones. On the magnetic-tile set the usual
+settings end at "all normal" after ten minutes, while crops of 128 px, ce+lovasz and weights of area^−0.25 reached
+mIoU 33.4. The limits below lead small, rare defects to those settings and leave NEU-Seg with the usual ones. They
+are judgement, not the result of a search.
 """
 
 from dataclasses import dataclass

@@ -94,6 +94,7 @@ def without_advice() -> Iterator[None]:
             ".*does not have many workers.*",
             ".*Checkpoint directory.*exists.*",
             ".*IterableDataset.*",
+            ".*in eval mode at the start of training.*",  # frozen stages are meant to be
             ".*treespec.*",  # a deprecation between Lightning and torch
         ):
             warnings.filterwarnings("ignore", advice)

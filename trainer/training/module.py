@@ -9,10 +9,12 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
+from torch.nn import functional
 from torchmetrics.classification import MulticlassConfusionMatrix
 from tqdm import tqdm
 
 from inspector.errors import WorkError
+from trainer.artifacts.checkpoint import PRETRAINED
 from trainer.evaluation.metrics import iou_of
 from trainer.models import build_model
 from trainer.models.unet import at_full_size
@@ -23,6 +25,9 @@ from trainer.training.match import match
 from trainer.training.schedule import SCHEDULES
 
 T = TypeVar("T")
+
+FRAME_WEIGHT: Final = 0.5
+"""Weight of the frame score's binary cross-entropy beside the loss of the pixels."""
 
 VAL_MIOU: Final = "val_miou"
 MAX_GRADIENT_NORM: Final = 1.0
@@ -79,6 +84,8 @@ class SegmentationModule(LightningModule):
         self.net = build_model(model, len(classes))
         self.progress = 0.0
         self.val_figures: dict[str, float] = {}
+        self.pretrained: dict[str, Any] | None = None
+        """Where the encoder's first weights come from, for the card."""
         self._loss = loss_named(loss)
         self._classes = classes
         self._settings = (lr, weight_decay, seed)
@@ -99,6 +106,14 @@ class SegmentationModule(LightningModule):
         others = [p for p in self.net.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
         return self._optimizer(groups, lr=lr)  # type: ignore[call-arg]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note the origin of the encoder's first weights."""
+        checkpoint[PRETRAINED] = self.pretrained
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Read it again on a resume."""
+        self.pretrained = checkpoint.get(PRETRAINED)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate of this step."""
@@ -164,15 +179,18 @@ class SegmentationModule(LightningModule):
             tqdm.write(f"trainer: out of memory: going on with {self._at_once} frames at once", file=sys.stderr)
 
     def _loss_of(self, batch: Batch) -> Tensor:
-        logits, labels = self._answer(self._lit(batch), batch.labels)
+        logits, labels, frame = self._answer(self._lit(batch), batch.labels)
         stride = 1 if self.net.frame_level else self.net.map_stride
         loss = self._loss(match(logits, labels, stride, self.class_weights))
+        if frame is not None:
+            defective = (labels.amax(dim=(1, 2)) > 0).to(frame.dtype)
+            loss = loss + FRAME_WEIGHT * functional.binary_cross_entropy_with_logits(frame, defective)
         if not torch.isfinite(loss):
             raise LossNotFinite(loss.item(), batch.step, batch.first_slot, len(labels))
         return loss
 
     def _predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        logits, labels = self._answer(batch.frames.unsqueeze(1).float(), batch.labels)
+        logits, labels, _ = self._answer(batch.frames.unsqueeze(1).float(), batch.labels)
         return at_full_size(logits, *labels.shape[1:]).argmax(dim=1), labels.long()
 
     def _lit(self, batch: Batch) -> Tensor:
@@ -180,13 +198,14 @@ class SegmentationModule(LightningModule):
             return batch.frames.unsqueeze(1).float()
         return relight(batch.frames, self._settings[2], batch.step, batch.first_slot)
 
-    def _answer(self, grey: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits float32 and their target labels, in the network's classes."""
-        logits = self.net(grey.contiguous(memory_format=torch.channels_last)).float().contiguous()
+    def _answer(self, grey: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Logits float32, their target labels in the network's classes, and the frames' logits if it has them."""
+        logits, frame = self.net.with_frame(grey.contiguous(memory_format=torch.channels_last))
+        logits = logits.float().contiguous()
         labels = labels.clamp(max=len(self._classes) - 1)
         if self.net.frame_level:
-            return logits[..., :1, :1], labels.amax(dim=(1, 2), keepdim=True)
-        return logits, labels
+            return logits[..., :1, :1], labels.amax(dim=(1, 2), keepdim=True), None
+        return logits, labels, None if frame is None else frame.float()
 
     def on_validation_epoch_end(self) -> None:
         """Log the IoU per class (without classes that have no pixel) and the mean IoU, over all processes."""

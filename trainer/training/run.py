@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from inspector.errors import InputError, WorkError
 from trainer.artifacts.versions import library_versions
+from trainer.data.corrections import CORRECTIONS, learned_from
 from trainer.data.crops import CropBatches, CropSettings
 from trainer.data.fit import FIT
 from trainer.data.split import write_split
@@ -28,6 +29,7 @@ from trainer.training.choices import MAX_CROP, USUAL_BALANCED, USUAL_LOSS, follo
 from trainer.training.lightning_trainer import build_trainer, without_advice
 from trainer.training.losses import loss_named
 from trainer.training.module import LossNotFinite, SegmentationModule, is_out_of_memory
+from trainer.training.pretrained import fill_encoder
 from trainer.training.processes import processes_here
 from trainer.training.settings import BEST_NAME, LAST_NAME, SETTINGS_NAME, SPLIT_NAME, TrainSettings
 from trainer.training.training_data import TrainingData, load_training_data
@@ -114,8 +116,8 @@ def _fit(
         relight=settings.relight,
         class_weights=_class_weights(settings, data),
     )
-    if settings.init is not None and not resume:
-        take_weights(module.net, settings.init, crops, settings.classes_of(data.classes))
+    if not resume:
+        _initialise(module, settings, crops, settings.classes_of(data.classes))
     if settings.compile:
         module.net.compile()
     processes = processes_here()
@@ -136,6 +138,17 @@ def _fit(
     best = trainer.checkpoint_callback
     score = best.best_model_score if isinstance(best, LatestBest) else None
     return None if score is None else float(score)
+
+
+def _initialise(
+    module: SegmentationModule, settings: TrainSettings, crops: CropBatches, classes: Sequence[str]
+) -> None:
+    """Fill the network from --init, or its encoder with pretrained weights, and note where those come from."""
+    if settings.init is not None:
+        pretrained = take_weights(module.net, settings.init, crops, classes)
+    else:
+        pretrained = fill_encoder(module.net, settings.encoder_weights)
+    module.pretrained = pretrained
 
 
 def _check_machine(settings: TrainSettings) -> None:
@@ -194,6 +207,7 @@ def _facts(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
             for part, indices in ((TRAIN, data.train), (VAL, data.val))
         },
         **({} if data.fit is None else {FIT: asdict(data.fit)}),
+        CORRECTIONS: learned_from(settings.data, data.split["train"], data.split["val"]),
         "split": {part: list(names) for part, names in data.split.items()},
         "settings": settings.model_dump(mode="json"),
         "command": shlex.join(["trainer", *sys.argv[1:]]),

@@ -26,13 +26,15 @@ class TrainSettings(BaseModel):
     split: Path | None = None
     init: Path | None = None
     """Checkpoint or model folder with the initial weights; None for random ones."""
+    encoder_weights: Path | None = None
+    """File with the pretrained encoder's weights; None takes those of the installed package."""
     val: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     model: dict[str, Any]
     """Architecture and its parameters, see trainer.models."""
     target: Literal["multiclass", "binary"] = "multiclass"
     """Classes of the network: normal and every kind of defect, or normal and defect."""
     fit: Literal["tile", "resize"] | None = None
-    """What becomes of frames of another size than `frame`; None is "tile" if there are any."""
+    """How frames of another size than `frame` are fitted; None is "tile" if there are any."""
     frame: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = None
     """Height and width of the frames, px; None takes the usual size."""
     loss: str | None = None
@@ -80,7 +82,9 @@ class TrainSettings(BaseModel):
         return tuple(classes) if self.target == "multiclass" else (classes[0], DEFECT_CLASS)
 
 
-MAY_CHANGE_ON_RESUME: Final = frozenset({"threads", "device", "compile", "save_minutes", "out", "data", "init"})
+MAY_CHANGE_ON_RESUME: Final = frozenset(
+    {"threads", "device", "compile", "save_minutes", "out", "data", "init", "encoder_weights"}
+)
 """Settings that do not change the result. `data` may have moved; a hash checks its content."""
 
 

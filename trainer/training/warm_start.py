@@ -12,13 +12,15 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from inspector.engine.manifest import MANIFEST_NAME, read_manifest
 from inspector.errors import InputError
-from trainer.artifacts.card import is_model_folder, open_model
-from trainer.artifacts.checkpoint import load_checkpoint
+from trainer.artifacts.card import ONNX_NAME, is_model_folder, open_model
+from trainer.artifacts.checkpoint import PRETRAINED, load_checkpoint
 from trainer.artifacts.onnx_weights import restore_weights
 from trainer.data.class_order import match_classes
 from trainer.data.crops import CropBatches
 from trainer.training.processes import processes_here
+from trainer.training.settings import BEST_NAME, SETTINGS_NAME
 
 STATISTICS_STEPS: Final = 4
 """Number of batches for the statistics of a folded norm: some 60 crops give means and deviations to a percent."""
@@ -26,22 +28,49 @@ _INSIDE: Final = "net."
 """Prefix of an exported network's weights."""
 
 
-def take_weights(net: nn.Module, path: Path, crops: CropBatches, classes: Sequence[str]) -> None:
+def take_weights(net: nn.Module, path: Path, crops: CropBatches, classes: Sequence[str]) -> dict[str, Any] | None:
     """Fill `net`, on the CPU, from a checkpoint or a model folder; raises InputError if the weights do not fit.
 
     `crops` are the training batches of the run, `classes` the classes of `net`: answers for classes are matched by
-    name.
+    name. Returns where the weights of a pretrained encoder came from, else None.
     """
+    path = _weights(path)
     if is_model_folder(path):
         _take_folded(net, path, crops)
-        _order_answers(net, open_model(path).card.classes, classes, path)
-        return
+        card = open_model(path).card
+        _order_answers(net, card.classes, classes, path)
+        return card.pretrained
     start = load_checkpoint(path)
     try:
         net.load_state_dict(start.net.state_dict())
     except RuntimeError:
         raise InputError(f"--init {path}: another network ({start.model}, {len(start.classes)} classes)") from None
     _order_answers(net, start.classes, classes, path)
+    return start.facts.get(PRETRAINED)
+
+
+def _weights(path: Path) -> Path:
+    """The checkpoint or model folder that `path` names: of a run, its best checkpoint. Raises InputError.
+
+    An engine has compiled weights, which cannot be trained.
+    """
+    if (path / SETTINGS_NAME).is_file():
+        best = path / BEST_NAME
+        if not best.is_file():
+            raise InputError(f"--init {path}: this run has no {BEST_NAME} yet")
+        return best
+    if (path / MANIFEST_NAME).is_file():
+        model = f" (its {ONNX_NAME} has the sha256 {onnx}…)" if (onnx := _onnx_of(path)) else ""
+        raise InputError(
+            f"--init {path}: an engine's weights are compiled: name the run, or the model folder that it was "
+            f"built from{model}"
+        )
+    return path
+
+
+def _onnx_of(path: Path) -> str | None:
+    digest = read_manifest(path).onnx_sha256
+    return None if digest is None else digest[:16]
 
 
 def _order_answers(net: nn.Module, theirs: Sequence[str], ours: Sequence[str], path: Path) -> None:

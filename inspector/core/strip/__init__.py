@@ -1,1 +1,1 @@
-"""What is known of the strip: its place, its coil, its plan, its marks. No socket, no clock."""
+"""The strip as pure state: position, coils, plans, defects and marks. No socket, file or clock."""

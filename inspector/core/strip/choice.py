@@ -15,27 +15,27 @@ class PlanChoice(msgspec.Struct, frozen=True):
     recipe: str
     """Name and content hash."""
     grades: tuple[str, ...] = ()
-    """Patterns such as `S355*`; empty for every grade."""
+    """Patterns such as `S355*`; empty allows every grade."""
     customers: tuple[str, ...] = ()
 
     def fits(self, coil: CoilData) -> bool:
-        """Whether grade and customer are among the plan's; a plan without patterns is only chosen by name."""
+        """Return whether the plan allows this grade and customer; one without patterns is chosen only by name."""
         if not self.grades and not self.customers:
             return False
         return _among(coil.grade, self.grades) and _among(coil.customer, self.customers)
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """The plan of a coil."""
+    """The plan chosen for a coil, and why."""
 
     name: str
-    """Empty for the default."""
+    """Name of the plan; empty for the default."""
     recipe: str
     why: str
 
 
 def choose(coil: CoilData, plans: Sequence[PlanChoice], default: str) -> Chosen:
-    """Choose; `default` is the identity of the line's recipe."""
+    """Choose a coil's plan; `default` is the identity of the line's recipe."""
     unknown = ""
     if coil.plan:
         named = next((plan for plan in plans if plan.name == coil.plan), None)

@@ -1,19 +1,19 @@
-"""The coils of a strip as intervals of its position. Each event is checked before it is taken."""
+"""The coils of a strip as intervals of its position. Each event is checked before it is applied."""
 
 from typing import Final
 
 import msgspec
 
 SAME_PLACE_MM: Final = 1.0
-"""Starts and ends nearer than this are at one place."""
+"""Starts and ends closer than this count as the same place, mm."""
 
 
 REMEMBERED: Final = 8
-"""Newest coils whose events are recognised when they are said again."""
+"""Number of newest coils whose repeated events are recognised."""
 
 
 class CoilData(msgspec.Struct, frozen=True):
-    """What Level 2, the PLC or an operator says of a coil."""
+    """A coil's data from Level 2, the PLC or an operator."""
 
     id: str
     grade: str = ""
@@ -23,7 +23,7 @@ class CoilData(msgspec.Struct, frozen=True):
     length_mm: float | None = None
     """The stated length."""
     plan: str = ""
-    """Name of the plan that is asked for; empty leaves it to grade and customer."""
+    """Name of the requested plan; empty leaves the choice to grade and customer."""
 
 
 class CoilStarted(msgspec.Struct, frozen=True, tag="start", tag_field="event"):
@@ -41,7 +41,7 @@ class CoilStarted(msgspec.Struct, frozen=True, tag="start", tag_field="event"):
     said_by: str
     """Where the event came from: `command`, `level2`, `modbus`."""
     number: int = 0
-    """1, 2, 3, … in the order of the starts, never used again: a damaged line of the journal moves no number."""
+    """1, 2, 3, … in the order of the starts. Stored, so that a damaged line in the journal shifts no number."""
 
 
 class CoilEnded(msgspec.Struct, frozen=True, tag="end", tag_field="event"):
@@ -63,16 +63,16 @@ class Coil(msgspec.Struct, frozen=True):
     end_mm: float | None = None
     end_ns: int | None = None
     end_why: str = ""
-    """Empty for an end that was said; else why it is assumed."""
+    """Why the end is assumed; empty for a reported end."""
 
     @property
     def number(self) -> int:
-        """1, 2, 3, … in the order of the starts."""
+        """Number of the coil in the order of the starts, from 1."""
         return self.start.number
 
     @property
     def id(self) -> str:
-        """The coil's name; the same coil may come twice."""
+        """The coil's name; the same coil may run twice."""
         return self.start.coil.id
 
     @property
@@ -82,10 +82,10 @@ class Coil(msgspec.Struct, frozen=True):
 
 
 class EventRefusedError(Exception):
-    """An event that cannot be; its text is one line for the log and for the sender."""
+    """An impossible event; its text is one line for the log and the sender."""
 
     def __init__(self, text: str, *, again: bool = False) -> None:
-        """`again`: the event was taken before, so its sender can be told that it is done."""
+        """`again` means that the event was already applied, so its sender gets a confirmation."""
         super().__init__(text)
         self.again = again
 
@@ -98,7 +98,7 @@ class CoilBook:
 
     @property
     def open(self) -> Coil | None:
-        """The coil that has no end yet."""
+        """The coil that has not ended."""
         return self.coils[-1] if self.coils and self.coils[-1].end_mm is None else None
 
     @property
@@ -107,7 +107,7 @@ class CoilBook:
         return self.coils[-1].number + 1 if self.coils else 1
 
     def check(self, event: CoilEvent) -> None:
-        """Raise EventRefusedError for an event that cannot follow."""
+        """Raise EventRefusedError for an event that is impossible now."""
         now_open = self.open
         last = self.coils[-1] if self.coils else None
         if isinstance(event, CoilStarted):
@@ -137,7 +137,7 @@ class CoilBook:
             )
 
     def apply(self, event: CoilEvent) -> Coil:
-        """Take a checked event; returns its coil. A start ends the coil before it."""
+        """Apply a checked event and return its coil. A start ends the coil before it."""
         now_open = self.open
         if isinstance(event, CoilEnded):
             if now_open is None:

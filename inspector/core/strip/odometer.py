@@ -1,4 +1,4 @@
-"""Turns an encoder's counter and speed into the strip's position. Wraps, jumps and freezes do not stop it."""
+"""Turns an encoder's counter and speed into the strip's position, despite wraps, jumps and freezes."""
 
 from collections import deque
 from typing import Final
@@ -9,49 +9,48 @@ import numpy as np
 from inspector.values import Motion
 
 FIT_NS: Final = 120_000_000
-"""Time over which the speed is fitted: a reading's time is known to a millisecond or two, which over one poll of
-20 ms would be 10 % of the speed."""
+"""Time over which the speed is fitted: the time of a reading is accurate to a millisecond or two, 10 % of a single
+poll of 20 ms."""
 
 JITTER_S: Final = 0.1
-"""How far a counter may be off its reading's time, seconds: the PLC's scan and the network."""
+"""Largest age of the counter in a reading, seconds: the PLC's scan plus the network."""
 
 FREEZE_NS: Final = 500_000_000
-"""A counter that has not moved for this long although the strip runs is frozen: 25 scans of a slow PLC."""
+"""A counter that has not changed for this long on a moving strip is frozen: 25 scans of a slow PLC."""
 
 TRUSTED_SHARE: Final = 0.25
-"""How far a counter that moves again may be off the distance by speed, as a share of it, to be believed."""
+"""Largest difference between a counter that moves again and the distance by speed, as a share of that distance.
+With a larger one the position continues from the speed."""
 
 
 class Reading(msgspec.Struct, frozen=True):
     """One answer of the position source."""
 
-    clock_ns: int
-    """Monotonic clock."""
+    monotonic_ns: int
     count: float | None
-    """The counter as it is sent; None for a source with a speed only."""
+    """The raw counter; None for a source that only has a speed."""
     speed_mm_s: float | None
     """None for a source without a speed."""
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """The strip at one time."""
+    """The strip's position and speed at one time."""
 
-    clock_ns: int
-    """Monotonic clock."""
+    monotonic_ns: int
     position_mm: float
     speed_mm_s: float
-    """Negative in reverse travel."""
+    """Negative for reverse travel."""
 
 
 class Speeds(msgspec.Struct, frozen=True):
-    """Limits that tell the states of the strip apart."""
+    """Speed limits that define the strip's states."""
 
     standstill_mm_s: float = 10.0
     threading_mm_s: float = 2000.0
     max_mm_s: float = 35_000.0
 
     def motion(self, speed_mm_s: float) -> Motion:
-        """The state at this speed."""
+        """Return the state at this speed."""
         if abs(speed_mm_s) < self.standstill_mm_s:
             return Motion.STANDING
         if speed_mm_s < 0:
@@ -60,26 +59,35 @@ class Speeds(msgspec.Struct, frozen=True):
 
 
 class Scale(msgspec.Struct, frozen=True):
-    """How a counter counts."""
+    """Scale and range of a counter."""
 
     mm_per_count: float = 1.0
-    """Negative for a counter that counts down while the strip runs forward."""
+    """Negative for a counter that counts down in forward travel."""
     counter_range: float | None = None
-    """Counts after which it begins at 0 again, 2**16 or 2**32; None never wraps."""
+    """Counts after which it wraps to 0, 2**16 or 2**32; None never wraps."""
+
+    def moved_mm(self, before: float, count: float, expected_mm: float) -> float:
+        """Distance from one count to another, of all that a wrapped counter allows the one next to
+        `expected_mm`."""
+        counts = count - before
+        if self.counter_range is not None:
+            wraps = round((expected_mm / self.mm_per_count - counts) / self.counter_range)
+            counts += wraps * self.counter_range
+        return counts * self.mm_per_count
 
 
 class Odometer:
-    """Follows one counter. `notes` collects one line for each fault that begins or ends."""
+    """Follows one counter. `notes` collects one line per fault that begins or ends."""
 
     def __init__(
         self, scale: Scale, speeds: Speeds, start: Sample | None = None, start_count: float | None = None
     ) -> None:
-        """`start` and `start_count` are where an earlier process left off; without them the strip is at 0."""
+        """`start` and `start_count` come from an earlier process; without them the strip begins at 0."""
         self._scale, self._speeds, self._start = scale, speeds, start
         self._position_mm, self._count = (0.0 if start is None else start.position_mm), start_count
         self._before: Reading | None = None
         self._moved_ns = 0
-        """When the counter changed last."""
+        """When the counter last changed."""
         self._frozen_mm: float | None = None
         """Distance by speed since the counter froze; None while it moves."""
         self._fit: deque[tuple[int, float]] = deque()
@@ -93,21 +101,21 @@ class Odometer:
         return self._count
 
     def add(self, reading: Reading) -> Sample | None:
-        """Take one reading; None when it is older than the one before."""
+        """Apply one reading; returns None when it is older than the previous one."""
         reading = self._sane(reading)
         before, self._before = self._before, reading
         if before is None:
             self._begin(reading)
-        elif reading.clock_ns <= before.clock_ns:
+        elif reading.monotonic_ns <= before.monotonic_ns:
             self._before = before
             return None
         else:
-            self._position_mm += self._moved_mm(reading, (reading.clock_ns - before.clock_ns) / 1e9)
+            self._position_mm += self._moved_mm(reading, (reading.monotonic_ns - before.monotonic_ns) / 1e9)
         self._measure_speed(reading)
-        return Sample(reading.clock_ns, self._position_mm, self._speed_mm_s)
+        return Sample(reading.monotonic_ns, self._position_mm, self._speed_mm_s)
 
     def _sane(self, reading: Reading) -> Reading:
-        """Without its speed where that cannot be."""
+        """Drop an impossible speed from the reading."""
         speed_mm_s = reading.speed_mm_s
         if speed_mm_s is None or abs(speed_mm_s) <= self._speeds.max_mm_s:
             self._absurd = False
@@ -121,12 +129,12 @@ class Odometer:
         return msgspec.structs.replace(reading, speed_mm_s=None if reading.count is not None else self._speed_mm_s)
 
     def _begin(self, reading: Reading) -> None:
-        self._moved_ns = reading.clock_ns
+        self._moved_ns = reading.monotonic_ns
         start = self._start
         if reading.count is not None and self._count is not None and start is not None:
-            # The strip ran on while nothing read the counter. Of a wrapped one the least distance is taken.
+            # The strip may have moved while nothing read the counter. After a wrap, assume the shortest distance.
             moved_mm = self._counted_mm(reading.count, 0.0)
-            away_s = (reading.clock_ns - start.clock_ns) / 1e9
+            away_s = (reading.monotonic_ns - start.monotonic_ns) / 1e9
             if abs(moved_mm) <= self._speeds.max_mm_s * (away_s + JITTER_S):
                 self._position_mm += moved_mm
             else:
@@ -137,12 +145,8 @@ class Odometer:
         self._count = reading.count
 
     def _counted_mm(self, count: float, expected_mm: float) -> float:
-        """Distance since the last count, of all that a wrapped counter allows the one next to `expected_mm`."""
-        counts = count - (self._count or 0.0)
-        if self._scale.counter_range is not None:
-            wraps = round((expected_mm / self._scale.mm_per_count - counts) / self._scale.counter_range)
-            counts += wraps * self._scale.counter_range
-        return counts * self._scale.mm_per_count
+        """Distance since the last count; with wraps, the possible distance closest to `expected_mm`."""
+        return self._scale.moved_mm(self._count or 0.0, count, expected_mm)
 
     def _moved_mm(self, reading: Reading, elapsed_s: float) -> float:
         by_speed_mm = (self._speed_mm_s if reading.speed_mm_s is None else reading.speed_mm_s) * elapsed_s
@@ -151,8 +155,8 @@ class Odometer:
         if reading.count == self._count:
             return self._stuck(reading, by_speed_mm)
         moved_mm = self._counted_mm(reading.count, self._expected_mm(reading, elapsed_s))
-        stood_s = (reading.clock_ns - self._moved_ns) / 1e9
-        count_before, self._count, self._moved_ns = self._count, reading.count, reading.clock_ns
+        stood_s = (reading.monotonic_ns - self._moved_ns) / 1e9
+        count_before, self._count, self._moved_ns = self._count, reading.count, reading.monotonic_ns
         if abs(moved_mm) > self._speeds.max_mm_s * (max(elapsed_s, stood_s) + JITTER_S):
             self.notes.append(
                 f"the counter jumped from {count_before:g} to {reading.count:g}, {moved_mm / 1000:+.3f} m in "
@@ -170,30 +174,30 @@ class Odometer:
         return (self._frozen_mm or 0.0) + speed_mm_s * elapsed_s
 
     def _stuck(self, reading: Reading, by_speed_mm: float) -> float:
-        """The counter has not changed: the strip stands, or the counter is frozen."""
+        """Handle an unchanged counter: the strip stands, or the counter is frozen."""
         speed_mm_s = reading.speed_mm_s
-        # One count may take long on a slow strip.
+        # On a slow strip one count may take long.
         slow_mm_s = max(self._speeds.standstill_mm_s, 4 * abs(self._scale.mm_per_count) / (FREEZE_NS / 1e9))
         if speed_mm_s is None or abs(speed_mm_s) < slow_mm_s:
             if self._frozen_mm is not None:
                 self.notes.append("the strip stands: the counter that was frozen is right again")
                 self._frozen_mm = None
-            self._moved_ns = reading.clock_ns
+            self._moved_ns = reading.monotonic_ns
             return 0.0
-        if reading.clock_ns - self._moved_ns < FREEZE_NS:
+        if reading.monotonic_ns - self._moved_ns < FREEZE_NS:
             return 0.0
         if self._frozen_mm is None:
             self.notes.append(
                 f"the counter is frozen at {reading.count:g} while the speed is {speed_mm_s / 1000:.2f} m/s: the "
                 "position goes on by speed; look at the encoder and its cable"
             )
-            by_speed_mm = speed_mm_s * (reading.clock_ns - self._moved_ns) / 1e9
+            by_speed_mm = speed_mm_s * (reading.monotonic_ns - self._moved_ns) / 1e9
             self._frozen_mm = 0.0
         self._frozen_mm += by_speed_mm
         return by_speed_mm
 
     def _thawed(self, counted_mm: float, by_speed_mm: float) -> float:
-        """The counter moves again: believe it where it agrees with the speed, else go on from here."""
+        """Handle a counter that moves again: trust it if it agrees with the speed, else continue from here."""
         shown_mm, self._frozen_mm = self._frozen_mm or 0.0, None
         far_mm = shown_mm + by_speed_mm
         if abs(counted_mm - far_mm) <= TRUSTED_SHARE * abs(far_mm):
@@ -217,8 +221,8 @@ class Odometer:
 
     def _measure_speed(self, reading: Reading) -> None:
         fit = self._fit
-        fit.append((reading.clock_ns, self._position_mm))
-        while len(fit) > 3 and reading.clock_ns - fit[0][0] > FIT_NS:
+        fit.append((reading.monotonic_ns, self._position_mm))
+        while len(fit) > 3 and reading.monotonic_ns - fit[0][0] > FIT_NS:
             fit.popleft()
         if reading.count is None or len(fit) < 3:
             self._speed_mm_s = reading.speed_mm_s or 0.0
@@ -231,7 +235,7 @@ class Odometer:
 def _slope(points: "deque[tuple[int, float]]") -> float:
     """Least-squares speed, mm/s."""
     origin_ns, origin_mm = points[-1]
-    seconds = np.array([(clock_ns - origin_ns) / 1e9 for clock_ns, _ in points])
+    seconds = np.array([(monotonic_ns - origin_ns) / 1e9 for monotonic_ns, _ in points])
     places_mm = np.array([position_mm - origin_mm for _, position_mm in points])
     seconds -= seconds.mean()
     return float((seconds * (places_mm - places_mm.mean())).sum() / (seconds * seconds).sum())

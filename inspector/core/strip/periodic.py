@@ -1,43 +1,54 @@
-"""Finds roll marks: defects of one kind, at one place across, that come back after one turn of a roll.
+"""Finds roll marks: defects of one kind at one place across that repeat after each turn of a roll.
 
-A chain of defects is a mark when chance would hardly give such a chain in a hundred coils. The chance follows from
-how dense defects of that kind and size lie there, so dirty steel needs longer chains than clean steel.
+A chain of defects is a mark when chance would hardly give such a chain in a hundred coils: see `chance`. That
+depends on how dense defects of that kind and size lie there, and on how exactly the chain repeats itself. So three
+marks are enough on clean steel, and dirty steel needs longer or more exact chains.
 """
 
 import math
-from bisect import bisect_left
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
 
-ACROSS_MM: Final = 6.0
-"""A mark's centres lie this near across: masks are off by a few pixels, and the strip wanders."""
+from inspector.core.strip.chance import Copy, log_false_alarms
+from inspector.numbers import THIN_SPACE, thousands
 
-HIT_MM: Final = 5.0
-"""How near a mark lies to its turn: masks, and the encoder between two samples."""
+ACROSS_MM: Final = 8.0
+"""Largest distance across between a mark's centres, mm: masks are off by a few pixels, and the strip wanders."""
+
+HIT_MM: Final = 7.0
+"""Largest distance along between a mark and its turn, mm: errors of masks and of interpolated positions."""
 
 AREA_RATIO: Final = 2.0
-"""Marks of one roll are alike: their areas differ by less than this factor."""
+"""Areas of one roll's marks differ by less than this factor."""
 
 LOOK_BACK_TURNS: Final = 8
-"""Turns that a chain may span before it is found."""
+"""Most turns that a chain may span before it is found."""
 
 LEAST_HITS: Final = 3
 
 FALSE_PER_COIL: Final = 0.005
-"""Expected chains by chance in a coil of COIL_MM, over all rolls."""
+"""Expected number of random chains in a coil of COIL_MM, over all rolls, by the estimate of `chance`."""
+
+EARLY_TURNS: Final = 4
+EARLY_SHARE: Final = 0.95
+"""Share of FALSE_PER_COIL for chains that span at most EARLY_TURNS: a mark is to be found within five turns."""
+
+THREE_SHARE: Final = 0.9
+"""Share for chains of three marks. Longer ones hardly ever come by chance, and need little."""
 
 COIL_MM: Final = 2e6
 
 DENSITY_MM: Final = 40_000.0
-"""Length over which the density of defects is counted."""
+"""Length over which the density of defects is measured."""
 
 LEAST_DENSITY_MM: Final = 10_000.0
-"""Shortest length over which it is counted: a strip that has just begun is not dense by its first defects."""
+"""Shortest length for the density, so that the first defects of a strip do not count as dense."""
 
 LOST_TURNS: Final = 10
-"""A mark that was not seen for so many turns has ended."""
+"""A mark that was missed for this many turns has ended."""
 
 
 class Roll(msgspec.Struct, frozen=True):
@@ -51,12 +62,12 @@ class Roll(msgspec.Struct, frozen=True):
 
 
 def period_mm(diameter_mm: float, elongation: float) -> float:
-    """One turn on the strip: π·d, lengthened by what is rolled after this roll."""
+    """Length of one turn on the strip: π·d times the elongation after this roll."""
     return math.pi * diameter_mm * elongation
 
 
 class RollMark(msgspec.Struct):
-    """One mark, up to its newest turn."""
+    """One roll mark, up to its newest turn."""
 
     roll: str
     stand: str
@@ -69,21 +80,28 @@ class RollMark(msgspec.Struct):
     last_mm: float
     hits: int
     found_mm: float
-    """Where it was found."""
+    """Position at which it was found."""
+    changed_mm: float | None = None
+    """Position of the roll change that ended it."""
 
     @property
     def turns(self) -> int:
-        """Turns from the first to the newest one, both included."""
+        """Number of turns from the first to the newest, both included."""
         return round((self.last_mm - self.first_mm) / self.period_mm) + 1
 
     def text(self, head_mm: float = 0.0) -> str:
-        """One readable line."""
+        """One readable line; the way is counted from `head_mm`."""
         stand = f", stand {self.stand}" if self.stand else ""
         return (
-            f"roll mark, {self.roll}{stand}: {self.name} every {self.period_mm:,.0f} mm, "
-            f"{self.across_mm:.0f} mm across, since {(self.first_mm - head_mm) / 1000:.1f} m, "
-            f"{self.hits} of {self.turns} turns"
+            f"roll mark, {self.roll}{stand}, {_grouped(self.period_mm)} mm, "
+            f"since {_grouped((self.first_mm - head_mm) / 1000)} m, {self.hits} of {self.turns} turns "
+            f"({self.name}, {self.across_mm:.0f} mm across)"
         )
+
+
+def _grouped(value: float) -> str:
+    """Digits in groups, with a space that logs and telegrams have."""
+    return thousands(value).replace(THIN_SPACE, " ")
 
 
 class Spot(msgspec.Struct, frozen=True):
@@ -95,17 +113,26 @@ class Spot(msgspec.Struct, frozen=True):
 
 
 class RollMarks:
-    """Takes new defects in about their order along the strip, and keeps the marks."""
+    """Finds the marks among defects that are added in roughly their order along the strip."""
 
     def __init__(self, rolls: Sequence[Roll], tolerance: float, width_mm: float) -> None:
-        """`tolerance`: share by which a period may differ from its roll's; `width_mm`: of the strip."""
+        """`tolerance` is the share by which a period may differ from its roll's; `width_mm` is the strip's."""
         self._rolls, self._tolerance, self._width_mm = rolls, tolerance, max(width_mm, 4 * ACROSS_MM)
         self._spots: dict[tuple[str, str], list[Spot]] = {}
         self._longest_mm = max((roll.period_mm for roll in rolls), default=0.0) * (LOOK_BACK_TURNS + 1)
         self.marks: list[RollMark] = []
+        self._changed: dict[tuple[str, str], float] = {}
+        """(name, stand) → where that roll was changed last."""
+
+    def changed(self, rolls: Collection[tuple[str, str]], at_mm: float) -> None:
+        """These rolls, (name, stand) each, were changed here: their marks end, and a new one begins after here."""
+        self._changed |= dict.fromkeys(rolls, at_mm)
+        for mark in self.marks:
+            if (mark.roll, mark.stand) in rolls and mark.changed_mm is None:
+                mark.changed_mm = at_mm
 
     def add(self, side: str, name: str, spot: Spot) -> RollMark | None:
-        """Take a defect; returns the mark that it reveals, if any."""
+        """Add a defect; returns the mark that it reveals, if any."""
         spots = self._spots.setdefault((side, name), [])
         place = bisect_left(spots, spot.along_mm, key=lambda each: each.along_mm)
         spots.insert(place, spot)
@@ -123,9 +150,11 @@ class RollMarks:
         return best
 
     def _continues(self, side: str, name: str, spot: Spot) -> bool:
-        """Whether it is the next turn of a mark that is known."""
+        """Return whether it is the next turn of a known mark."""
         for mark in self.marks:
             if (mark.side, mark.name) != (side, name) or abs(mark.across_mm - spot.across_mm) > ACROSS_MM:
+                continue
+            if mark.changed_mm is not None and spot.along_mm > mark.changed_mm:
                 continue
             turns = (spot.along_mm - mark.last_mm) / mark.period_mm
             off_mm = abs(turns - round(turns)) * mark.period_mm
@@ -143,38 +172,55 @@ class RollMarks:
     def _best(
         self, side: str, name: str, spot: Spot, alike: Sequence[Spot], spots: Sequence[Spot]
     ) -> RollMark | None:
-        places = sorted(each.along_mm for each in alike)
+        all_ordered = sorted(alike, key=lambda each: each.along_mm)
         per_mm = self._density(spot, alike, spots)
-        tests = max(100.0, per_mm * COIL_MM * self._width_mm / (2 * ACROSS_MM)) * len(self._rolls)
+        per_mm2 = per_mm / (2 * ACROSS_MM * 2 * math.log(AREA_RATIO))
+        tests = self._tests(side, spot.along_mm) * len(self._rolls)
         best: tuple[float, RollMark] | None = None
         for roll in self._rolls:
             if roll.side != side:
                 continue
+            changed_mm = self._changed.get((roll.name, roll.stand))
+            gone = changed_mm is not None and spot.along_mm <= changed_mm
+            from_mm = -math.inf if changed_mm is None or gone else changed_mm
+            ordered = all_ordered[bisect_right(all_ordered, from_mm, key=lambda each: each.along_mm) :]
+            places = [each.along_mm for each in ordered]
             for turns in range(1, LOOK_BACK_TURNS):
-                for place in _between(places, spot.along_mm, turns * roll.period_mm, self._tolerance):
-                    period = (spot.along_mm - place) / turns
-                    hits = _hits(places, spot.along_mm, period)
-                    if len(hits) + 1 < LEAST_HITS:
+                first, last = _between(places, spot.along_mm, turns * roll.period_mm, self._tolerance)
+                for index in range(first, last):
+                    period = (spot.along_mm - places[index]) / turns
+                    chain = _chain(ordered, places, index, spot, turns)
+                    if len(chain) < LEAST_HITS:
                         continue
-                    chance = tests * _by_chance(hits, per_mm, 2 * self._tolerance * roll.period_mm)
-                    if chance < FALSE_PER_COIL and (best is None or chance < best[0]):
-                        first_mm = spot.along_mm - max(hits) * period
+                    window_mm = 2 * (self._tolerance * roll.period_mm * turns + HIT_MM)
+                    chance = log_false_alarms(chain, per_mm2, window_mm) + math.log(
+                        tests * _patterns(turns, len(chain) - 1)
+                    )
+                    if chance < math.log(FALSE_PER_COIL) and (best is None or chance < best[0]):
                         mark = RollMark(
-                            roll.name, roll.stand, side, name, period, spot.across_mm, first_mm, spot.along_mm,
-                            len(hits) + 1, spot.along_mm,
+                            roll.name, roll.stand, side, name, period, spot.across_mm, places[index],
+                            spot.along_mm, len(chain), spot.along_mm, changed_mm if gone else None,
                         )  # fmt: skip
                         best = (chance, mark)
         return None if best is None else best[1]
 
+    def _tests(self, side: str, at_mm: float) -> float:
+        """Defects of all kinds in a coil as dense as the last DENSITY_MM: each one may begin a chain."""
+        count, from_mm = 0, at_mm - DENSITY_MM
+        for (of_side, _), spots in self._spots.items():
+            if of_side == side:
+                count += len(spots) - bisect_left(spots, from_mm, key=lambda each: each.along_mm)
+        return max(100.0, count * COIL_MM / DENSITY_MM)
+
     def _density(self, spot: Spot, alike: Sequence[Spot], spots: Sequence[Spot]) -> float:
-        """Defects like this one per mm along, within reach across: there, or on the whole width."""
+        """Density of similar defects per mm along, near this place across or averaged over the width."""
         from_mm = spot.along_mm - DENSITY_MM
         length_mm = min(DENSITY_MM, max(LEAST_DENSITY_MM, spot.along_mm - spots[0].along_mm))
         here = sum(each.along_mm >= from_mm for each in alike)
         everywhere = sum(each.along_mm >= from_mm and _alike_area(each, spot) for each in spots) * (
             2 * ACROSS_MM / self._width_mm
         )
-        # Those of the chain itself do not count against it.
+        # The chain's own defects do not count.
         others = max(0, here - LOOK_BACK_TURNS)
         return max(float(others), everywhere, 0.1) / length_mm
 
@@ -188,26 +234,37 @@ def _alike_area(one: Spot, other: Spot) -> bool:
     return large < AREA_RATIO * small
 
 
-def _between(places: Sequence[float], at_mm: float, back_mm: float, tolerance: float) -> Sequence[float]:
+def _between(places: Sequence[float], at_mm: float, back_mm: float, tolerance: float) -> tuple[int, int]:
+    """First and last place, as a range, that may lie one or more turns of a roll before this one."""
     reach_mm = tolerance * back_mm + HIT_MM
     first = bisect_left(places, at_mm - back_mm - reach_mm)
-    return places[first : bisect_left(places, at_mm - back_mm + reach_mm)]
+    return first, bisect_left(places, at_mm - back_mm + reach_mm)
 
 
-def _hits(places: Sequence[float], at_mm: float, period: float) -> list[int]:
-    """The turns before this place at which a defect lies."""
-    found = []
-    for turn in range(1, LOOK_BACK_TURNS):
-        wanted = at_mm - turn * period
-        first = bisect_left(places, wanted - HIT_MM)
-        if first < len(places) and places[first] <= wanted + HIT_MM:
-            found.append(turn)
+def _chain(ordered: Sequence[Spot], places: Sequence[float], index: int, spot: Spot, turns: int) -> list[Copy]:
+    """The defects at the turns between one place and this one, both included; the nearest one of each turn."""
+    period = (spot.along_mm - places[index]) / turns
+    found = [_copy(0, ordered[index])]
+    for turn in range(1, turns):
+        wanted = places[index] + turn * period
+        near = bisect_left(places, wanted - HIT_MM)
+        past = bisect_left(places, wanted + HIT_MM)
+        if near < past:
+            closest = min(ordered[near:past], key=lambda each: abs(each.along_mm - wanted))
+            found.append(_copy(turn, closest))
+    found.append(_copy(turns, spot))
     return found
 
 
-def _by_chance(hits: Sequence[int], per_mm: float, window_mm: float) -> float:
-    """Probability that defects at random lie like this: one anywhere in the tolerance, the others on its turns."""
-    turns, others = max(hits), len(hits) - 1
-    first = min(1.0, per_mm * (window_mm * turns + 2 * HIT_MM))
-    each = min(1.0, per_mm * 2 * HIT_MM)
-    return turns * first * math.comb(turns - 1, others) * each**others
+def _copy(turn: int, spot: Spot) -> Copy:
+    return Copy(turn, spot.along_mm, spot.across_mm, math.log(max(spot.area_mm2, 1e-6)))
+
+
+def _patterns(turns: int, others: int) -> float:
+    """Number of chains of so many copies beside the newest one that are tested, by their share of the chance."""
+    early = turns <= EARLY_TURNS
+    spans = range(1, EARLY_TURNS + 1) if early else range(EARLY_TURNS + 1, LOOK_BACK_TURNS)
+    by_span = EARLY_SHARE if early else 1.0 - EARLY_SHARE
+    longer = others - (LEAST_HITS - 1)
+    by_length = THREE_SHARE if not longer else (1.0 - THREE_SHARE) / 2.0**longer
+    return sum(math.comb(span - 1, others - 1) for span in spans) / (by_span * by_length)

@@ -7,16 +7,18 @@ from typing import Final
 
 import msgspec
 
+from inspector.core.strip.clusters import densest
 from inspector.core.strip.surface import SurfaceDefect
+from inspector.numbers import thousands
 
 WINDOW_MM: Final = 1000.0
-"""Length over which `max_per_m` counts."""
+"""Length that `max_per_m` refers to."""
 
 ANY: Final = "*"
 
 
 class CoilVerdict(StrEnum):
-    """What becomes of a coil."""
+    """The verdict on a coil."""
 
     RELEASE = "release"
     DOWNGRADE = "downgrade"
@@ -24,7 +26,7 @@ class CoilVerdict(StrEnum):
 
 
 RANK: Final = (CoilVerdict.RELEASE, CoilVerdict.DOWNGRADE, CoilVerdict.HOLD)
-"""From good to bad: the worst one counts."""
+"""From best to worst; the worst one counts."""
 
 
 class Zone(StrEnum):
@@ -36,14 +38,14 @@ class Zone(StrEnum):
     HEAD = "head"
     TAIL = "tail"
     BODY = "body"
-    """Neither head nor tail."""
+    """The coil without head and tail."""
 
 
 class CoilRule(msgspec.Struct, frozen=True):
     """One limit; a coil over it gets `verdict`."""
 
     name: str
-    """A class, or `*` for all."""
+    """A class, or `*` for all classes."""
     verdict: CoilVerdict
     zone: Zone = Zone.ANY
     min_severity: int = 1
@@ -51,21 +53,26 @@ class CoilRule(msgspec.Struct, frozen=True):
     max_per_m: int | None = None
     max_length_mm: float | None = None
     """Longest single defect."""
+    max_width_mm: float | None = None
+    """Widest single defect."""
     max_area_mm2: float | None = None
     """Largest single defect."""
+    cluster_mm: float | None = None
+    """Side of the square in which `max_in_cluster` counts."""
+    max_in_cluster: int | None = None
 
 
 class CoilRules(msgspec.Struct, frozen=True):
-    """What a plan asks of a coil."""
+    """A plan's rules for coils."""
 
     rules: tuple[CoilRule, ...] = ()
     severity_mm2: dict[str, tuple[float, ...]] = {}
-    """Areas from which a defect has severity 2, 3, …; below the first, and without any, it has 1."""
+    """Areas from which a defect has severity 2, 3, …; below the first one, or without any, it has severity 1."""
     edge_mm: float = 50.0
     head_mm: float = 0.0
     tail_mm: float = 0.0
     max_uninspected_mm: float | None = None
-    """More uninspected steel holds the coil."""
+    """Most uninspected steel; more than this holds the coil."""
 
 
 class CoilShape(msgspec.Struct, frozen=True):
@@ -75,11 +82,11 @@ class CoilShape(msgspec.Struct, frozen=True):
     end_mm: float
     left_mm: float
     right_mm: float
-    """Edges across."""
+    """Positions of the edges across."""
 
 
 class RatedDefect(msgspec.Struct, frozen=True):
-    """A defect of one coil."""
+    """A defect as the coil's plan rates it."""
 
     name: str
     side: str
@@ -91,6 +98,8 @@ class RatedDefect(msgspec.Struct, frozen=True):
     severity: int
     score: float
     cameras: tuple[str, ...]
+    edge_mm: float | None = None
+    """From its border to the strip's nearer edge; None where no edge was found."""
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -99,11 +108,11 @@ class Judged(msgspec.Struct, frozen=True):
     verdict: CoilVerdict
     reasons: tuple[str, ...]
     defects: tuple[RatedDefect, ...]
-    """From head to tail."""
+    """Ordered from head to tail."""
 
 
 def rate(defect: SurfaceDefect, rules: CoilRules, shape: CoilShape) -> RatedDefect:
-    """The defect as the coil's plan sees it."""
+    """Rate a defect by the coil's plan."""
     limits = rules.severity_mm2.get(defect.name, ())
     return RatedDefect(
         defect.name,
@@ -116,6 +125,7 @@ def rate(defect: SurfaceDefect, rules: CoilRules, shape: CoilShape) -> RatedDefe
         1 + sum(defect.area_mm2 >= limit for limit in limits),
         round(defect.score, 3),
         tuple(sorted(defect.cameras)),
+        defect.edge_mm,
     )
 
 
@@ -126,7 +136,7 @@ def judge_coil(
     uninspected_mm: float,
     also: Sequence[tuple[CoilVerdict, str]] = (),
 ) -> Judged:
-    """Apply every rule. `also` are findings of other kinds, such as roll marks."""
+    """Apply every rule. `also` holds other findings, such as roll marks."""
     rated = tuple(sorted((rate(each, rules, shape) for each in defects), key=lambda each: each.from_head_mm))
     found: list[tuple[CoilVerdict, str]] = list(also)
     for rule in rules.rules:
@@ -160,14 +170,32 @@ def _broken(rule: CoilRule, rated: Sequence[RatedDefect], rules: CoilRules, shap
     if rule.max_per_coil is not None and len(counted) > rule.max_per_coil:
         why.append(f"{len(counted)} {what}: over {rule.max_per_coil} in a coil")
     if rule.max_per_m is not None:
-        most, at_mm = _densest(counted)
+        most, at_mm = _fullest_metre(counted)
         if most > rule.max_per_m:
             why.append(f"{most} {what} in a metre from {at_mm / 1000:.1f} m: over {rule.max_per_m}")
+    if rule.cluster_mm is not None and rule.max_in_cluster is not None:
+        cluster = densest([d.from_head_mm for d in counted], [d.across_mm for d in counted], rule.cluster_mm)
+        if cluster.defects > rule.max_in_cluster:
+            why.append(
+                f"{cluster.defects} {what} within {rule.cluster_mm:g} mm from {cluster.along_mm / 1000:.2f} m, "
+                f"{cluster.across_mm:.0f} mm across: over {rule.max_in_cluster}"
+            )
+    return why + _singles(rule, counted)
+
+
+def _singles(rule: CoilRule, counted: Sequence[RatedDefect]) -> list[str]:
+    """What is wrong with single defects."""
+    why: list[str] = []
     for each in counted:
         if rule.max_length_mm is not None and each.length_mm > rule.max_length_mm:
-            why.append(_single(each, f"{each.length_mm:,.0f} mm long: over {rule.max_length_mm:,.0f} mm"))
+            limit = thousands(rule.max_length_mm)
+            why.append(_single(each, f"{thousands(each.length_mm)} mm long: over {limit} mm"))
+        if rule.max_width_mm is not None and each.width_mm > rule.max_width_mm:
+            limit = thousands(rule.max_width_mm)
+            why.append(_single(each, f"{thousands(each.width_mm)} mm wide: over {limit} mm"))
         if rule.max_area_mm2 is not None and each.area_mm2 > rule.max_area_mm2:
-            why.append(_single(each, f"{each.area_mm2:,.0f} mm²: over {rule.max_area_mm2:,.0f} mm²"))
+            limit = thousands(rule.max_area_mm2)
+            why.append(_single(each, f"{thousands(each.area_mm2)} mm²: over {limit} mm²"))
     return why
 
 
@@ -175,8 +203,8 @@ def _single(defect: RatedDefect, why: str) -> str:
     return f"{defect.name} at {defect.from_head_mm / 1000:.2f} m, {defect.across_mm:.0f} mm across, {why}"
 
 
-def _densest(counted: Sequence[RatedDefect]) -> tuple[int, float]:
-    """(most defects in a metre, where that metre begins)."""
+def _fullest_metre(counted: Sequence[RatedDefect]) -> tuple[int, float]:
+    """Return (most defects in a metre, where that metre begins)."""
     first, most, at_mm = 0, 0, 0.0
     for last, each in enumerate(counted):
         while each.from_head_mm - counted[first].from_head_mm > WINDOW_MM:
@@ -187,9 +215,12 @@ def _densest(counted: Sequence[RatedDefect]) -> tuple[int, float]:
 
 
 def in_zone(defect: RatedDefect, zone: Zone, rules: CoilRules, shape: CoilShape) -> bool:
-    """Whether a defect lies in a part of the coil."""
+    """Return whether a defect lies in this part of the coil."""
     if zone in (Zone.EDGE, Zone.CENTRE):
-        near_mm = min(defect.across_mm - shape.left_mm, shape.right_mm - defect.across_mm) - defect.width_mm / 2
+        near_mm = defect.edge_mm
+        if near_mm is None:
+            centre_mm = min(defect.across_mm - shape.left_mm, shape.right_mm - defect.across_mm)
+            near_mm = centre_mm - defect.width_mm / 2
         return (near_mm < rules.edge_mm) == (zone is Zone.EDGE)
     head = defect.from_head_mm < rules.head_mm
     tail = defect.from_head_mm >= shape.end_mm - shape.start_mm - rules.tail_mm
@@ -197,5 +228,5 @@ def in_zone(defect: RatedDefect, zone: Zone, rules: CoilRules, shape: CoilShape)
 
 
 def counts(rated: Sequence[RatedDefect]) -> dict[str, int]:
-    """Defects by class."""
+    """Return the number of defects by class."""
     return dict(Counter(each.name for each in rated))

@@ -1,6 +1,7 @@
-"""The surface of a strip from the verdicts on its frames: each defect once, and the steel that nobody inspected.
+"""The surface of a strip from the verdicts on its frames: each defect once, and the uninspected steel.
 
-A defect is one if its frames say so (same id), and if two cameras, or one camera twice, show it at one place.
+Parts are one defect if their frames give them the same id, or if two cameras, or one camera twice, show them at
+the same place.
 """
 
 from array import array
@@ -12,20 +13,21 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from inspector.core.strip.widths import Widths
 from inspector.values import Decision, Defect, Verdict
 
 ACROSS_MM: Final = 5.0
-"""Places across that differ less are one: the calibration of two cameras."""
+"""Places across that differ by less are the same, mm: the calibration error of two cameras."""
 
 TWICE_SHARE: Final = 0.5
-"""Share of the smaller of two boxes within the other from which both show the whole defect."""
+"""Overlap of two boxes, as a share of the smaller one, from which both show the whole defect."""
 
 _BUCKET_MM: Final = 1000.0
 
 _DECISIONS: Final = (Decision.ACCEPT, Decision.REJECT, Decision.UNINSPECTED)
 
 _TOUCH_SHARE: Final = 0.05
-"""Inspected stretches nearer than this share of a frame are one: positions are interpolated."""
+"""Inspected stretches closer than this share of a frame are joined, because positions are interpolated."""
 
 
 class View(msgspec.Struct, frozen=True):
@@ -42,7 +44,7 @@ class View(msgspec.Struct, frozen=True):
     side: str = "top"
 
     def across(self, x: int, width: int) -> tuple[float, float]:
-        """Where columns `x` to `x + width` lie across the strip."""
+        """Return the place of columns `x` to `x + width` across the strip."""
         near, far = x * self.mm_per_px_across, (x + width) * self.mm_per_px_across
         if self.mirrored:
             return self.offset_across_mm - far, self.offset_across_mm - near
@@ -58,7 +60,7 @@ class Box(msgspec.Struct, frozen=True):
     right_mm: float
 
     def joined(self, other: "Box") -> "Box":
-        """The rectangle around both."""
+        """Return the rectangle around both."""
         return Box(
             min(self.start_mm, other.start_mm),
             max(self.end_mm, other.end_mm),
@@ -67,7 +69,7 @@ class Box(msgspec.Struct, frozen=True):
         )
 
     def touches(self, other: "Box", along_mm: float) -> bool:
-        """Whether they overlap, or lie within the tolerances."""
+        """Return whether the boxes overlap or lie within the tolerances."""
         return (
             self.start_mm - along_mm <= other.end_mm
             and other.start_mm - along_mm <= self.end_mm
@@ -76,7 +78,7 @@ class Box(msgspec.Struct, frozen=True):
         )
 
     def shared(self, other: "Box") -> float:
-        """Overlap as a share of the smaller one."""
+        """Return the overlap as a share of the smaller box."""
         along = min(self.end_mm, other.end_mm) - max(self.start_mm, other.start_mm)
         across = min(self.right_mm, other.right_mm) - max(self.left_mm, other.left_mm)
         smaller = min((box.end_mm - box.start_mm) * (box.right_mm - box.left_mm) for box in (self, other))
@@ -93,16 +95,18 @@ class SurfaceDefect:
         self._areas = {key: area_mm2}
         self._boxes = {key: box}
         self._twice = False
+        self.edge_mm: float | None = None
+        """From its border to the strip's nearer edge; None where no edge was found."""
         self.cameras = {key[0]}
 
     @property
     def area_mm2(self) -> float:
-        """Its area: what two views share is counted once."""
+        """The area; what two views share counts once."""
         return max(self._areas.values()) if self._twice else sum(self._areas.values())
 
     @property
     def along_mm(self) -> float:
-        """Centre along the strip, absolute."""
+        """Absolute position of the centre along the strip."""
         return (self.box.start_mm + self.box.end_mm) / 2
 
     @property
@@ -112,16 +116,21 @@ class SurfaceDefect:
 
     @property
     def length_mm(self) -> float:
-        """Along the strip."""
+        """Length along the strip."""
         return self.box.end_mm - self.box.start_mm
 
     @property
     def width_mm(self) -> float:
-        """Across the strip."""
+        """Width across the strip."""
         return self.box.right_mm - self.box.left_mm
 
+    def note_edge(self, edge_mm: float | msgspec.UnsetType) -> None:
+        """One part's distance to the edge: the smallest one counts."""
+        if not isinstance(edge_mm, msgspec.UnsetType):
+            self.edge_mm = edge_mm if self.edge_mm is None else min(edge_mm, self.edge_mm)
+
     def add(self, key: tuple[str, int, str], box: Box, area_mm2: float, score: float) -> None:
-        """One more part, of the same view or another."""
+        """Add a part, from the same view or another."""
         if key not in self._areas:
             self._twice |= any(box.shared(other) >= TWICE_SHARE for other in self._boxes.values())
             self._boxes[key] = box
@@ -133,26 +142,26 @@ class SurfaceDefect:
 
 
 class Frames:
-    """The frames of one camera: nine bytes each, because a coil may stay open for days."""
+    """The frames of one camera, in nine bytes each, because a coil may stay open for days."""
 
     def __init__(self) -> None:
         self._starts_mm = array("d")
         self._decisions = array("B")
 
     def add(self, start_mm: float, decision: Decision) -> None:
-        """Note one frame."""
+        """Add a frame."""
         self._starts_mm.append(start_mm)
         self._decisions.append(_DECISIONS.index(decision))
 
     def counts(self, start_mm: float, end_mm: float) -> "Counter[Decision]":
-        """Frames whose first row lies in this stretch, by decision."""
+        """Return the number of frames whose first row lies in this stretch, by decision."""
         starts = np.frombuffer(self._starts_mm) if self._starts_mm else np.empty(0)
         inside = (starts >= start_mm) & (starts < end_mm)
         found = np.bincount(np.frombuffer(self._decisions, np.uint8)[inside], minlength=len(_DECISIONS))
         return Counter({decision: int(count) for decision, count in zip(_DECISIONS, found, strict=True)})
 
     def inspected(self) -> list[float]:
-        """Positions of the inspected frames, sorted."""
+        """Return the positions of the inspected frames, sorted."""
         starts = np.frombuffer(self._starts_mm) if self._starts_mm else np.empty(0)
         seen = np.frombuffer(self._decisions, np.uint8) != _DECISIONS.index(Decision.UNINSPECTED)
         positions: list[float] = np.sort(starts[seen]).tolist()
@@ -166,19 +175,20 @@ class Frames:
 
 
 class Surface:
-    """Takes verdicts in the order of the log, and answers for a stretch of the strip."""
+    """Collects verdicts in the order of the log and answers questions about a stretch of the strip."""
 
     def __init__(self, views: dict[str, View], join_along_mm: float) -> None:
-        """`join_along_mm`: places along that differ less are one, which depends on the encoder."""
+        """Places along that differ by less than `join_along_mm` are the same; it depends on the encoder."""
         self._views, self._join_mm = views, join_along_mm
         self._frames = {camera: Frames() for camera in views}
         self._buckets: dict[tuple[str, int], list[SurfaceDefect]] = {}
         self._by_key: dict[tuple[str, int, str], SurfaceDefect] = {}
+        self._edges = {camera: Widths() for camera in views}
         self.defects: list[SurfaceDefect] = []
         self.newest_mm: dict[str, float] = {}
 
     def add(self, verdict: Verdict) -> list[SurfaceDefect]:
-        """Take one verdict; returns the defects that are new on the strip."""
+        """Add a verdict; returns the defects that are new on the strip."""
         view = self._views.get(verdict.camera)
         if view is None:
             return []
@@ -187,6 +197,8 @@ class Surface:
         self.newest_mm[verdict.camera] = max(start_mm, self.newest_mm.get(verdict.camera, start_mm))
         place = verdict.strip
         again = not isinstance(place, msgspec.UnsetType) and place.overlap_mm > 0
+        if not isinstance(place, msgspec.UnsetType):
+            self._edges[verdict.camera].add(start_mm, place)
         found = [self._add_defect(verdict, defect, view, again=again) for defect in verdict.defects]
         return [defect for defect in found if defect is not None]
 
@@ -200,17 +212,19 @@ class Surface:
             known = self._elsewhere(defect.name, view.side, verdict.camera, box, again=again)
         if known is not None:
             known.add(key, box, defect.area_mm2, defect.score)
+            known.note_edge(defect.edge_mm)
             self._by_key[key] = known
             self._register(known, box)
             return None
         made = SurfaceDefect(defect.name, view.side, key, box, defect.area_mm2, defect.score)
+        made.note_edge(defect.edge_mm)
         self.defects.append(made)
         self._by_key[key] = made
         self._register(made, box)
         return made
 
     def _elsewhere(self, name: str, side: str, camera: str, box: Box, *, again: bool) -> SurfaceDefect | None:
-        """The defect that another camera, or an earlier frame of this one, shows at this place."""
+        """Return the defect that another camera or an earlier frame of this camera shows here."""
         for bucket in _buckets(box, self._join_mm):
             for known in self._buckets.get((side, bucket), ()):
                 if known.name != name or not (again or known.cameras != {camera}):
@@ -226,16 +240,23 @@ class Surface:
                 there.append(defect)
 
     def between(self, start_mm: float, end_mm: float) -> list[SurfaceDefect]:
-        """Defects whose centre lies in this stretch, in order."""
+        """Return the defects whose centre lies in this stretch, in order."""
         found = [each for each in self.defects if start_mm <= each.along_mm < end_mm]
         return sorted(found, key=lambda each: each.along_mm)
 
     def frames(self, start_mm: float, end_mm: float) -> "Counter[Decision]":
-        """Frames of all cameras whose first row lies in this stretch, by decision."""
+        """Return the number of frames of all cameras whose first row lies in this stretch, by decision."""
         return sum((frames.counts(start_mm, end_mm) for frames in self._frames.values()), Counter[Decision]())
 
+    def width_mm(self, start_mm: float, end_mm: float) -> float | None:
+        """The strip's width in this stretch: between the edges that the cameras found; None without both."""
+        found = [edges.between(start_mm, end_mm) for edges in self._edges.values()]
+        lefts = [left for left, _ in found if left is not None]
+        rights = [right for _, right in found if right is not None]
+        return max(rights) - min(lefts) if lefts and rights else None
+
     def uninspected(self, start_mm: float, end_mm: float) -> list[tuple[float, float]]:
-        """Stretches that at least one camera has not inspected, in order."""
+        """Return the stretches that at least one camera has not inspected, in order."""
         missing: list[tuple[float, float]] = []
         for camera, frames in self._frames.items():
             frame_mm = self._views[camera].frame_mm
@@ -253,7 +274,7 @@ class Surface:
         return union(missing)
 
     def forget(self, before_mm: float) -> None:
-        """Drop what lies before a position: it has been reported."""
+        """Drop what lies before a position, because it has been reported."""
         self.defects = [each for each in self.defects if each.box.end_mm >= before_mm]
         kept = set(map(id, self.defects))
         self._by_key = {key: each for key, each in self._by_key.items() if id(each) in kept}
@@ -262,10 +283,12 @@ class Surface:
             self._register(each, each.box)
         for frames in self._frames.values():
             frames.forget(before_mm)
+        for edges in self._edges.values():
+            edges.forget(before_mm)
 
 
 def gaps_across(views: Mapping[str, View]) -> list[tuple[str, float, float]]:
-    """(side, from, to) of each stretch across that lies between two cameras and that none of them sees, mm."""
+    """Return (side, from, to) of each stretch across between two cameras that no camera sees, mm."""
     gaps: list[tuple[str, float, float]] = []
     for side in sorted({view.side for view in views.values()}):
         seen = union([view.across(0, view.width_px) for view in views.values() if view.side == side])
@@ -274,7 +297,7 @@ def gaps_across(views: Mapping[str, View]) -> list[tuple[str, float, float]]:
 
 
 def union(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The stretches joined where they touch, in order."""
+    """Join stretches that touch; returns them in order."""
     joined: list[tuple[float, float]] = []
     for start_mm, end_mm in sorted(stretches):
         if joined and start_mm <= joined[-1][1]:

@@ -1,4 +1,4 @@
-"""Telegrams of fixed layout, ASCII fixed-width and packed binary: fields to bytes and back."""
+"""Encodes and decodes telegrams of fixed layout: ASCII with fixed widths, or packed binary."""
 
 import math
 import struct
@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
+
+from inspector.numbers import THIN_SPACE
 
 FieldType = Literal[
     "text", "number", "filler", "group",
@@ -22,7 +24,7 @@ Values = Mapping[str, Any]
 
 
 class TelegramError(Exception):
-    """A telegram that is not of its layout; its text is one line."""
+    """A telegram that does not match its layout; its text is one line."""
 
 
 class FieldSpec(msgspec.Struct, frozen=True):
@@ -33,28 +35,28 @@ class FieldSpec(msgspec.Struct, frozen=True):
     length: int = 0
     """Bytes of text, number and filler."""
     scale: float = 1.0
-    """Value in the telegram × scale = value here: 0.1 for tenths of a millimetre."""
+    """Value in the telegram × scale = value in the program; 0.1 for tenths of a millimetre."""
     decimals: int = 0
     """Digits after the point of a number; 0 sends none."""
     value: str = ""
-    """Text that a filler holds, or that the field must have."""
+    """Content of a filler, or the only allowed content of a field."""
     codes: dict[str, int | str] = {}
-    """Words and what the telegram has in their place: {release = 1, hold = 3}."""
+    """Words and their codes in the telegram: {release = 1, hold = 3}."""
     count: int = 0
-    """Repetitions of a group."""
+    """Number of repetitions of a group."""
     fields: tuple["FieldSpec", ...] = ()
     """Fields of a group."""
 
     @property
     def size(self) -> int:
-        """Bytes in the telegram."""
+        """Size in the telegram, bytes."""
         if self.type == "group":
             return self.count * size_of(self.fields)
         return struct.calcsize(_PACKED[self.type]) if self.type in _PACKED else self.length
 
 
 def size_of(fields: Sequence[FieldSpec]) -> int:
-    """Bytes of fields in a row."""
+    """Return the size of consecutive fields, bytes."""
     return sum(field.size for field in fields)
 
 
@@ -63,14 +65,14 @@ class Codec(msgspec.Struct, frozen=True):
 
     big_endian: bool = True
     encoding: str = "latin-1"
-    """Of one byte per character: lengths are bytes."""
+    """An encoding with one byte per character, because lengths are bytes."""
 
     def encode(self, fields: Sequence[FieldSpec], values: Values) -> bytes:
-        """The bytes of these fields. A missing value is blank or 0; a long text is cut."""
+        """Encode the fields. A missing value becomes blank or 0; a long text is cut."""
         return b"".join(self._encode(field, values.get(field.name)) for field in fields)
 
     def decode(self, fields: Sequence[FieldSpec], content: bytes) -> dict[str, Any]:
-        """The values of these fields; raises TelegramError naming the field that cannot be read."""
+        """Decode the fields; raises TelegramError, which names the unreadable field."""
         if len(content) != size_of(fields):
             raise TelegramError(f"{len(content)} bytes, its layout has {size_of(fields)}")
         values: dict[str, Any] = {}
@@ -127,18 +129,20 @@ class Codec(msgspec.Struct, frozen=True):
         return words.get(key, value)
 
     def _text(self, text: str, length: int) -> bytes:
-        return text.encode(self.encoding, "replace")[:length].ljust(length)
+        # Reasons hold thin spaces, which no encoding of a telegram has.
+        plain = text.replace(THIN_SPACE, " ")
+        return plain.encode(self.encoding, "replace")[:length].ljust(length)
 
 
 def _number(field: FieldSpec, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise TelegramError(f"{field.name}: {value!r} is no number: give the field `codes`") from None
+        raise TelegramError(f"{field.name}: {value!r} is not a number: give the field `codes`") from None
 
 
 def _digits(number: float, field: FieldSpec) -> str:
-    """Right-justified with zeros; too large a number becomes nines."""
+    """Pad with zeros on the left; a number that is too large becomes nines."""
     text = f"{abs(number):.{field.decimals}f}"
     sign = "-" if number < 0 and float(text) else ""
     if len(sign) + len(text) > field.length:
@@ -147,19 +151,19 @@ def _digits(number: float, field: FieldSpec) -> str:
 
 
 MOST_SEQUENCES: Final = 9999
-"""Telegrams are numbered from 1 to this, and from 1 again."""
+"""Highest telegram number; after it the numbers start at 1 again."""
 
 
 class TelegramSpec(msgspec.Struct, frozen=True):
     """One kind of telegram."""
 
     code: str
-    """What its header has in the field `type`."""
+    """Its value of the header field `type`."""
     fields: tuple[FieldSpec, ...] = ()
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """All telegrams of one partner, by their names here: coil_start, coil_end, result, alive, ack."""
+    """All telegrams of one partner by name: coil_start, coil_end, result, alive, ack."""
 
     header: tuple[FieldSpec, ...]
     telegrams: dict[str, TelegramSpec]
@@ -168,7 +172,7 @@ class Layout(msgspec.Struct, frozen=True):
 
     @property
     def sequences(self) -> int:
-        """The largest sequence that the header can hold, at most MOST_SEQUENCES; 0 without such a field."""
+        """The highest sequence number that the header can hold, at most MOST_SEQUENCES; 0 without such a field."""
         field = next((each for each in self.header if each.name == "sequence"), None)
         if field is None:
             return 0
@@ -177,7 +181,7 @@ class Layout(msgspec.Struct, frozen=True):
         return int(min(MOST_SEQUENCES, largest))
 
     def build(self, name: str, values: Values, sequence: int) -> bytes:
-        """A whole telegram."""
+        """Build a complete telegram."""
         spec = self.telegrams[name]
         body = self.codec.encode(spec.fields, values)
         length = size_of(self.header) + len(body) + len(self.terminator)
@@ -195,7 +199,7 @@ class Telegram(msgspec.Struct, frozen=True):
 
 
 class Stream:
-    """Cuts what arrives into telegrams."""
+    """Splits received bytes into telegrams."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -205,13 +209,13 @@ class Stream:
 
     @property
     def unfinished(self) -> int:
-        """Bytes of a telegram that has not come to its end."""
+        """Number of bytes of the incomplete telegram."""
         return len(self._rest)
 
     def feed(self, content: bytes) -> list[Telegram | TelegramError]:
-        """Take bytes; return whole telegrams, and an error for each that is refused.
+        """Add bytes; returns complete telegrams, and an error for each refused one.
 
-        Raises TelegramError where nobody can say where the next telegram begins: the connection must be closed.
+        Raises TelegramError when the start of the next telegram is unknown; the caller must close the connection.
         """
         self._rest += content
         found: list[Telegram | TelegramError] = []
@@ -258,7 +262,7 @@ class Stream:
 
 
 MAX_TELEGRAM: Final = 65_536
-"""Longest telegram, bytes: a stated length beyond it is a telegram of another layout."""
+"""Longest telegram, bytes. A longer stated length means another layout."""
 
 
 def _plain(value: Any) -> Any:

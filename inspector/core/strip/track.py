@@ -1,4 +1,4 @@
-"""The strip's newest samples, and its place at the time of a frame."""
+"""Finds the strip's position at the time of a frame from the newest samples."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -8,34 +8,34 @@ from inspector.core.strip.odometer import Sample, Speeds
 from inspector.values import Motion, StripPlace
 
 TRACK_SAMPLES: Final = 64
-"""Samples that are handed over: over a second at 20 ms, more than a frame's way through ingest."""
+"""Number of samples passed to ingest: over a second at 20 ms, more than a frame takes through ingest."""
 
 STALE_NS: Final = 1_000_000_000
-"""Longest time that the newest sample is carried on at its speed. Then the place of the strip is not known."""
+"""Longest extrapolation of the newest sample at its speed. After that the position is unknown."""
 
 NOISE_SHARE: Final = 0.05
-"""Overlaps and gaps smaller than this share of a frame are noise of the interpolation."""
+"""Overlaps and gaps below this share of a frame are interpolation noise."""
 
 
-def place_at(samples: Sequence[Sample], clock_ns: int) -> tuple[float, float] | None:
-    """(position mm, speed mm/s) at a time: between two samples, or up to STALE_NS after the last one."""
+def place_at(samples: Sequence[Sample], monotonic_ns: int) -> tuple[float, float] | None:
+    """Return (position mm, speed mm/s) at a time between two samples, or up to STALE_NS after the last one."""
     if not samples:
         return None
-    after = bisect_right(samples, clock_ns, key=lambda sample: sample.clock_ns)
+    after = bisect_right(samples, monotonic_ns, key=lambda sample: sample.monotonic_ns)
     if after == 0:
         first = samples[0]
-        early_ns = first.clock_ns - clock_ns
+        early_ns = first.monotonic_ns - monotonic_ns
         if early_ns > STALE_NS:
             return None
         return first.position_mm - first.speed_mm_s * early_ns / 1e9, first.speed_mm_s
     before = samples[after - 1]
-    age_ns = clock_ns - before.clock_ns
+    age_ns = monotonic_ns - before.monotonic_ns
     if after == len(samples):
         if age_ns > STALE_NS:
             return None
         return before.position_mm + before.speed_mm_s * age_ns / 1e9, before.speed_mm_s
     later = samples[after]
-    share = age_ns / (later.clock_ns - before.clock_ns)
+    share = age_ns / (later.monotonic_ns - before.monotonic_ns)
     return (
         before.position_mm + share * (later.position_mm - before.position_mm),
         before.speed_mm_s + share * (later.speed_mm_s - before.speed_mm_s),
@@ -43,15 +43,15 @@ def place_at(samples: Sequence[Sample], clock_ns: int) -> tuple[float, float] | 
 
 
 class Coverage:
-    """Marks what one camera's frames show twice or not at all, in the order of its frames."""
+    """Marks the steel that one camera's frames show twice or miss, in the order of its frames."""
 
     def __init__(self, speeds: Speeds) -> None:
         self._speeds = speeds
         self._seen_mm: float | None = None
-        """End of the steel that frames have shown."""
+        """End of the steel that frames have shown so far."""
 
     def mark(self, position_mm: float, length_mm: float, speed_mm_s: float) -> StripPlace:
-        """The mark of the next frame, whose first row is at `position_mm`."""
+        """Return the mark of the next frame, whose first row is at `position_mm`."""
         seen_mm, end_mm = self._seen_mm, position_mm + length_mm
         overlap_mm = gap_mm = 0.0
         if seen_mm is not None:
@@ -64,6 +64,6 @@ class Coverage:
         return StripPlace(self._speeds.motion(speed_mm_s), round(speed_mm_s, 1), overlap_mm, gap_mm)
 
     def unknown(self) -> StripPlace:
-        """The mark of a frame whose place is counted."""
+        """Return the mark of a frame whose position is counted from frames."""
         self._seen_mm = None
         return StripPlace(Motion.UNKNOWN)

@@ -1,1 +1,1 @@
-"""The gate before a PLC: its registers, what it is told and when, Modbus/TCP."""
+"""The gate to a PLC: its registers, what is sent and when, Modbus/TCP."""

@@ -173,5 +173,5 @@ def _connect(settings: GateSettings) -> "tuple[BoundedClient | None, list[int], 
 
 def _no_answer(client: "BoundedClient", settings: GateSettings, request: str) -> str:
     if client.other_unit is not None:
-        return f"the PLC answers as unit {client.other_unit}, asked was {settings.device_id}: see gate.device_id"
+        return f"the PLC answers as unit {client.other_unit}, not {settings.device_id}: see gate.device_id"
     return f"no answer to a {request} within {settings.timeout_ms:g} ms"

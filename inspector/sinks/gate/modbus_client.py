@@ -20,7 +20,7 @@ class BoundedClient(ModbusTcpClient):
         super().__init__(host, port=port, timeout=connect_s, retries=0)
         self._device_id = device_id
         self.other_unit: int | None = None
-        """The unit that an answer named, where it was not the one that was asked: pymodbus drops such answers."""
+        """The unit that an answer named instead of the requested one; pymodbus drops such answers."""
         self._answer_s = answer_s
         self._until_s = 0.0
 

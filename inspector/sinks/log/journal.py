@@ -84,7 +84,7 @@ class Journal:
             place = os.pread(self._file, max(0, self._end - start), HEADER_BYTES + start).find(log_tail)
             start += place + len(log_tail) if place >= 0 else 0
         lines = os.pread(self._file, max(0, self._end - start), HEADER_BYTES + start)
-        # A kill may leave part of a line, whose verdict nobody was told.
+        # A kill may leave part of a line, whose verdict was not sent.
         return lines[: lines.rfind(b"\n") + 1]
 
     def append(self, lines: bytes | bytearray, places: dict[str, tuple[int, int]]) -> bool:

@@ -112,9 +112,9 @@ class VerdictLog:
         return kept
 
     def places(self, cameras: list[str]) -> tuple[Places, Gaps]:
-        """How far each camera's verdicts go, and which frames before that lack theirs.
+        """Return how far each camera's verdicts go, and which frames before that have none.
 
-        The logs say it, and the journal where it knows of a later place.
+        Both come from the logs, and from the journal if it is ahead of them.
         """
         found, gaps = last_places(self.path.parent, cameras)
         for camera, (epoch, frame_id) in self._before.items():
@@ -137,7 +137,7 @@ class VerdictLog:
 
 
 def _hand_back(journal: Journal) -> None:
-    """Copy to another log what a decide of this line left for it: its results folder was changed."""
+    """Copy lines that an earlier decide left for another log, because the results folder has changed."""
     path = Path(journal.log_path)
     try:
         if path.exists():

@@ -94,7 +94,7 @@ def _lines(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]
 
 def _log_fault(path: Path, error: OSError) -> None:
     log.warning(
-        "a verdict log cannot be read: what only it has is not in the database",
+        "a verdict log cannot be read: its verdicts are not in the database",
         path=str(path),
         error=error.strerror or str(error),
     )

@@ -84,6 +84,12 @@ def marks(connection: Connection) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
+def marked_times_ns(connection: Connection) -> frozenset[int]:
+    """Return the capture times of all marked frames, ns since 1970."""
+    with connection.begin():
+        return frozenset(connection.execute(select(VERDICTS.c.captured_ns).where(is_marked())).scalars())
+
+
 def _values(connection: Connection, subject: Subject) -> dict[str, Any]:
     """Return the mark's columns; raises InputError if the subject is not recorded."""
     if subject.coil is not None:

@@ -92,6 +92,22 @@ DEFECT_COLUMNS: Final[Columns] = {
 }
 
 
+def decisions(connection: Connection, selection: Selection) -> tuple[dict[str, int], list[str]]:
+    """Return the number of frames by decision, and the engines that judged them."""
+    chosen = _selected(selection)
+    counted = select(VERDICTS.c.decision, func.count()).where(chosen).group_by(VERDICTS.c.decision)
+    engines = (
+        select(ENGINES.c.identity)
+        .join_from(VERDICTS, ENGINES)
+        .where(chosen)
+        .distinct()
+        .order_by(ENGINES.c.identity)
+    )
+    with connection.begin():
+        counts = {str(decision): int(count) for decision, count in connection.execute(counted)}
+        return counts, [str(identity) for identity in connection.execute(engines).scalars()]
+
+
 def verdicts(connection: Connection, selection: Selection) -> Iterator[Rows]:
     """Yield one row per frame, with VERDICT_COLUMNS."""
     own = ("camera", "frame_id", "captured_ns", "position_mm", "coil", "decision", "reasons", "codes", "defects")

@@ -5,6 +5,6 @@ sizes and positions of the defects follow their annotations (see annotations.py)
 """
 
 from inspector.sources.simulator.settings import CLASS_NAMES, SimulatedFrame, StripSettings
-from inspector.sources.simulator.strip import strip
+from inspector.sources.simulator.strip import SimulatedCoil, drawn_on, strip
 
-__all__ = ["CLASS_NAMES", "SimulatedFrame", "StripSettings", "strip"]
+__all__ = ["CLASS_NAMES", "SimulatedCoil", "SimulatedFrame", "StripSettings", "drawn_on", "strip"]

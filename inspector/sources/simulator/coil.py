@@ -173,10 +173,19 @@ def _chance_of_bad_place(settings: StripSettings) -> float:
     return -float(np.log(clean)) * PROBES / max(marked, 1)
 
 
+def marks_for(settings: StripSettings, seed: int, left: int, right: int) -> tuple[list[Mark], list[Mark]]:
+    """Harmless marks and the defects of one bad place, for one frame of steel between two columns."""
+    steel = _Steel(float(left), float(right), 0, settings.height)
+    key = (settings.seed, _DEFECT_STREAM, seed)
+    defects = _bad_place(np.random.default_rng(key), 0, settings, steel, key)
+    return _blemishes(settings, seed), defects
+
+
 class CoilPlan:
     """The marks of one coil, ordered by first row: `defects` and harmless `blemishes`."""
 
-    def __init__(self, settings: StripSettings, surface: CoilSurface, coil: int) -> None:
+    def __init__(self, settings: StripSettings, surface: CoilSurface, coil: int, strip_row: int = 0) -> None:
+        """`strip_row` is the coil's first row on the strip: rolls turn on from coil to coil."""
         edges = surface.edges
         margin = EDGE_CLEARANCE_PX + edges.sway_px
         steel = _Steel(
@@ -185,7 +194,7 @@ class CoilPlan:
             first_row=edges.head_rows + EDGE_CLEARANCE_PX * (edges.head_rows > 0),
             end_row=surface.rows - edges.tail_rows - EDGE_CLEARANCE_PX * (edges.tail_rows > 0),
         )
-        marks = _roll_marks(settings, steel)
+        marks = _roll_marks(settings, steel, coil, strip_row)
         marks += [
             mark for mark in _defects(settings, steel, coil) if not any(_overlap(mark, other) for other in marks)
         ]
@@ -209,19 +218,27 @@ def _defects(settings: StripSettings, steel: _Steel, coil: int) -> list[Mark]:
     return marks
 
 
-def _roll_marks(settings: StripSettings, steel: _Steel) -> list[Mark]:
-    """The marks of the roll: one shape at one place across, after each turn, but for those that are missed."""
-    if settings.roll_period_px is None:
+def _roll_marks(settings: StripSettings, steel: _Steel, coil: int, strip_row: int) -> list[Mark]:
+    """Return the roll's marks: one shape at one place across, once per turn, with some turns missed.
+
+    A coil that is narrower than the roll's mark lies across has none.
+    """
+    period_px = settings.roll_period_px
+    if period_px is None:
         return []
     rng = np.random.default_rng([settings.seed, _ROLL_STREAM])
-    left = int(rng.uniform(steel.left, steel.right - ROLL_MARK_PX))
-    first = steel.first_row + rng.uniform(0, settings.roll_period_px)
-    turns = int((steel.end_row - ROLL_MARK_PX - first) // settings.roll_period_px) + 1
+    left = int(rng.uniform(0, settings.width - ROLL_MARK_PX))
+    phase = rng.uniform(0, period_px) - strip_row
+    if left < steel.left or left + ROLL_MARK_PX > steel.right:
+        return []
+    missed = np.random.default_rng([settings.seed, _ROLL_STREAM, coil])
+    first = steel.first_row + (phase - steel.first_row) % period_px
+    turns = int((steel.end_row - ROLL_MARK_PX - first) // period_px) + 1
     seed = (settings.seed, _ROLL_STREAM, 1)
     return [
-        Mark(round(first + turn * settings.roll_period_px), left, ROLL_MARK_PX, ROLL_MARK_PX, DEFECTS[PITS], seed)
+        Mark(round(first + turn * period_px), left, ROLL_MARK_PX, ROLL_MARK_PX, DEFECTS[PITS], seed)
         for turn in range(turns)
-        if rng.random() >= settings.roll_missed_share
+        if missed.random() >= settings.roll_missed_share
     ]
 
 

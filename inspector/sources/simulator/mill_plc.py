@@ -3,7 +3,7 @@
     python -m inspector.sources.simulator.mill_plc --port 5020 --profile 0:0 5:20 60:20 65:0
 
 serves the counter (uint32, 1 mm) in holding registers 0 and 1 and the speed (int32, mm/s) in 2 and 3, unit 1.
-After its last point the profile begins again.
+The profile repeats after its last point.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from inspector.extras import needs_extra
-from inspector.sources.simulator.mill import Encoder, SpeedProfile
+from inspector.sources.simulator.mill import Encoder, Mill, SpeedProfile
 
 DEVICE = 1
 
@@ -23,17 +23,13 @@ def serve(port: int, profile: SpeedProfile) -> None:
     with needs_extra("a simulated PLC"):
         from pymodbus.server import StartAsyncTcpServer
         from pymodbus.simulator import DataType, SimData, SimDevice
-    encoder, began_s = Encoder(), time.monotonic()
-    length_s = profile.points[-1][0]
-    length_mm = profile.position_mm(length_s)
+    encoder, mill = Encoder(), Mill(profile, repeat=True, began_ns=time.monotonic_ns())
 
     async def act(
         _code: int, start: int, _address: int, _count: int, registers: list[int], _values: list[Any] | None
     ) -> None:
-        at_s = time.monotonic() - began_s
-        rounds, within_s = divmod(at_s, length_s) if length_s else (0.0, at_s)
-        position_mm = rounds * length_mm + profile.position_mm(within_s)
-        words = struct.pack(">Ii", encoder.count(position_mm), round(profile.speed_mm_s(within_s)))
+        now_ns = time.monotonic_ns()
+        words = struct.pack(">Ii", encoder.count(mill.position_mm(now_ns)), round(mill.speed_mm_s(now_ns)))
         registers[-start : 4 - start] = struct.unpack(">4H", words)
 
     registers = SimData(0, values=[0] * 16, datatype=DataType.REGISTERS)

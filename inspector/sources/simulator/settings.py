@@ -30,7 +30,7 @@ class StripSettings:
     blemishes_per_frame: float = 0.5
     """Expected number of harmless single marks on a frame (see blemishes.py), at least 0."""
     roll_period_px: float | None = None
-    """Rows after which a roll leaves its mark again; None has no such roll."""
+    """Rows between two marks of a damaged roll; None simulates no such roll."""
     roll_missed_share: float = 0.3
     """Share of turns without a mark."""
 

@@ -99,7 +99,7 @@ def cut_out(frame: Labelled) -> list[Cut]:
 
 
 class Canvas:
-    """A frame that takes defects where there is sound steel."""
+    """A frame that accepts defects on its sound steel."""
 
     def __init__(self, frame: Labelled) -> None:
         self._grey: FloatMap = frame.pixels.astype(np.float32)

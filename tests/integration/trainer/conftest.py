@@ -56,17 +56,17 @@ def run_folder(data: Path, once: Once, one_thread: None) -> Path:
 
 @pytest.fixture(scope="session")
 def model_folder(run_folder: Path, once: Once) -> Path:
-    """Its export."""
+    """The export of the run."""
     return once.folder("model", lambda out: made("export", run_folder / "best.ckpt", "--out", out))
 
 
 @pytest.fixture(scope="session")
 def engine_folder(model_folder: Path, once: Once) -> Path:
-    """Its OpenVINO engine."""
+    """The OpenVINO engine of the model."""
     options = ("--precision", "fp32")
     return once.folder("engine", lambda out: made("build-engine", model_folder, *options, "--out", out))
 
 
 def made(*command: object) -> None:
-    """The trainer's command makes it, or the test fails."""
+    """Run a trainer command, which must succeed."""
     assert main([*map(str, command)]) == 0

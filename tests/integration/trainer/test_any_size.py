@@ -25,7 +25,7 @@ def _evaluated(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[s
 def test_frames_of_many_sizes_become_an_engine(
     tmp_path: Path, one_thread: None, policy: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Trained, said, exported, built and measured."""
+    """They are trained on, reported, exported, built into an engine and measured."""
     root = write_label_maps(tmp_path / "d", frames=12)
     for index, path in enumerate(sorted((root / "images").iterdir())):
         for folder in ("images", "masks"):

@@ -19,7 +19,7 @@ from .conftest import TRAIN_OPTIONS
 def test_a_checkpoint_that_cannot_be_written_leaves_the_previous_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a full disk nor half a file of a killed run harms it, and no temporary folder is needed."""
+    """Neither a full disk nor a partial file of a killed run harms it, and no temporary folder is needed."""
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
     path = tmp_path / "run" / "last.ckpt"
     files = WholeCheckpointIO()
@@ -62,7 +62,7 @@ def test_half_a_checkpoint_is_named_with_a_way_on(
 def test_on_a_plateau_the_latest_is_the_best(
     data: Path, tmp_path: Path, one_thread: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A network that learns nothing keeps its figure; the run says what it is worth."""
+    """A network that learns nothing keeps its figure, and the run warns about it."""
     out = tmp_path / "run"
     options = [*TRAIN_OPTIONS, "--norm", "group", "--lr", "1e-12", "--epochs", "3"]
     assert main(["train", "--data", str(data), "--out", str(out), *options]) == 0
@@ -74,7 +74,7 @@ def test_on_a_plateau_the_latest_is_the_best(
 def test_a_network_that_learned_is_not_warned_of(
     data: Path, run_folder: Path, tmp_path: Path, one_thread: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Started from a good checkpoint, one epoch is better than all normal."""
+    """A run from a good checkpoint is better than all normal after one epoch, without a warning."""
     options = [*TRAIN_OPTIONS, "--lr", "1e-6", "--epochs", "1", "--init", str(run_folder / "best.ckpt")]
     assert main(["train", "--data", str(data), "--out", str(tmp_path / "r"), *options]) == 0
     assert "no better than" not in capsys.readouterr().err

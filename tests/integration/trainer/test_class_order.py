@@ -31,7 +31,7 @@ def swapped(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_order_does_not_change_the_figures(
     run_folder: Path, engine_folder: Path, data: Path, swapped: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of a checkpoint and of an engine; the order is said."""
+    """The figures of a checkpoint and an engine do not change; a note states the order."""
     for what in (run_folder / "best.ckpt", engine_folder):
         figures = []
         for root in (data, swapped):
@@ -48,7 +48,7 @@ def test_the_order_does_not_change_the_figures(
 def test_a_run_starts_from_the_answers_of_the_same_name(
     run_folder: Path, model_folder: Path, swapped: Path, tmp_path: Path, one_thread: None, start: str
 ) -> None:
-    """With a rate too low to learn anything, the figures are those of the start."""
+    """At a learning rate of nearly zero, the figures equal those of the initial network."""
     out = tmp_path / "run"
     init = str(run_folder / "best.ckpt" if start == "checkpoint" else model_folder)
     options = [*TRAIN_OPTIONS, "--lr", "1e-9", "--epochs", "1", "--init", init]

@@ -65,7 +65,7 @@ def test_checkpoint_model_and_engine_are_measured_alike(
 def test_without_a_split_every_frame_counts(
     engine_folder: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And the table for people says the same."""
+    """The printed table has the same figures."""
     figures = _evaluate(capsys, engine_folder, "--data", data)
     assert figures["frames"] == 32
     assert main(["evaluate", str(engine_folder), "--data", str(data)]) == 0
@@ -77,7 +77,7 @@ def test_without_a_split_every_frame_counts(
 def test_what_does_not_fit_is_one_line(
     engine_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Other classes, an empty part, something that is no model."""
+    """Other classes, an empty part, a path that is not a model."""
     five_classes = write_severstal(tmp_path / "s", old_spelling=False)
     split = tmp_path / "split.json"
     split.write_text('{"train": ["000"]}')
@@ -98,7 +98,7 @@ def test_what_does_not_fit_is_one_line(
 def test_frames_of_another_size_are_refused(
     engine_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The engine's size and the way out are named."""
+    """The message names the engine's size and the options."""
     root = write_label_maps(tmp_path / "d", frames=1)
     for folder in ("images", "masks"):
         cv2.imwrite(str(root / folder / "000.png"), np.zeros((40, 40), np.uint8))
@@ -109,7 +109,7 @@ def test_frames_of_another_size_are_refused(
 def test_frames_of_another_size_are_tiled_and_padded_on_request(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As a line with [frames] does; the figures are of the whole frames, of any odd size."""
+    """As on a line with [frames]; the figures are those of whole frames of any size."""
     engine = tmp_path / "engine"
     write_engine(engine, height=64, width=64, classes=("normal", "bright"), map_stride=2)
     root = tmp_path / "data"
@@ -130,7 +130,7 @@ def test_frames_of_another_size_are_tiled_and_padded_on_request(
 def test_frames_that_were_trained_on_are_told(
     run_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Frame by frame; by the hash of the whole part where a checkpoint keeps no record of its frames."""
+    """They are counted by frame, or by the hash of the whole part if a checkpoint has no record of its frames."""
     split = run_folder / "split.json"
     content = torch.load(run_folder / "best.ckpt", weights_only=True)
     del content["hyper_parameters"]["facts"][PRINTS]
@@ -154,7 +154,7 @@ def _is_told(capsys: pytest.CaptureFixture[str], checkpoint: Path, data: Path, s
 def test_frames_never_seen_raise_no_warning(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Though they carry the names of training frames."""
+    """Frames with the names of training frames but other pixels raise no warning."""
     root = write_label_maps(tmp_path / "d")
     for path in (root / "images").iterdir():
         frame = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
@@ -192,7 +192,7 @@ def test_a_record_of_pixels_finds_single_frames_under_any_name(
 
 
 def test_a_card_claims_no_share_of_frames_that_are_not_there(model_folder: Path) -> None:
-    """Where every frame is defective, overkill was not 0 %: it was not measured."""
+    """If every frame is defective, the card says that overkill was not measured, not 0 %."""
     content = open_model(model_folder).card.model_dump(mode="json")
     assert "| overkill | 0.00% (" in card_text(content)
     content["figures"] |= {"good_frames": 0, "overkill": 0.0, "overkill_interval": None}
@@ -202,7 +202,7 @@ def test_a_card_claims_no_share_of_frames_that_are_not_there(model_folder: Path)
 def test_where_no_frame_is_good_overkill_is_not_claimed(
     engine_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Neither in the table nor on the page."""
+    """Neither the table nor the page states an overkill."""
     root = write_label_maps(tmp_path / "d")
     for path in sorted((root / "masks").iterdir()):
         label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)

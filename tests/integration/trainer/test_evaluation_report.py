@@ -92,7 +92,7 @@ def test_the_page_stands_alone_and_shows_figures_and_pictures(
 def test_clean_steel_alone_makes_a_page_without_escapes(
     engine_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No defective frame: no share, no interval, no picture, no division by nothing."""
+    """Without a defective frame there is no share, no interval and no picture."""
     root = write_label_maps(tmp_path / "d", frames=1)
     text = _report(engine_folder, root, tmp_path / "page.html")
     page = _Page(text)
@@ -104,14 +104,14 @@ def test_clean_steel_alone_makes_a_page_without_escapes(
 def test_a_report_for_a_folder_that_is_not_there_is_refused_before_the_work(
     engine_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line, at once."""
+    """The error comes before any work, in one line."""
     arguments = ["--data", str(data), "--report", str(tmp_path / "no" / "page.html")]
     assert main(["evaluate", str(engine_folder), *arguments]) == 2
     assert "there is no folder" in capsys.readouterr().err
 
 
 def test_the_staircase_is_cut_at_the_ends_of_the_axes() -> None:
-    """Axes reach 2.5 times as far as the chosen point's interval; the line does not leave them."""
+    """The axes reach 2.5 times the chosen point's interval, and the line stays within them."""
     points = [
         {"shift": shift, "escape": escape, "overkill": overkill}
         for shift, escape, overkill in ((-0.4, 0.0, 0.9), (-0.2, 0.05, 0.5), (0.0, 0.1, 0.2), (0.3, 0.9, 0.0))
@@ -134,7 +134,7 @@ def test_the_staircase_is_cut_at_the_ends_of_the_axes() -> None:
 def test_the_page_says_an_overkill_in_red(
     engine_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An engine that rejects the good frames too has a red figure and one sentence; the command warns."""
+    """An engine that also rejects good frames gets a red figure and a sentence on the page, and a warning."""
     root = write_label_maps(tmp_path / "d")
     masks = sorted((root / "masks").iterdir())
     empty = next(mask for mask in masks if not _shows(mask))

@@ -25,7 +25,7 @@ from trainer.models.unet import UNet
 
 
 def test_every_view_is_another_and_lies_back_where_it_was() -> None:
-    """Of a map with a mark in one corner that no mirroring leaves in place."""
+    """Each view moves a mark in one corner to another place, and `back` restores it."""
     marked = torch.arange(12.0).reshape(1, 1, 3, 4)
     seen = [view.of(marked) for view in VIEWS]
     assert len({tuple(view.flatten().tolist()) for view in seen}) == len(VIEWS) == 8
@@ -36,7 +36,7 @@ def test_every_view_is_another_and_lies_back_where_it_was() -> None:
 @pytest.mark.parametrize("flips", [4, 8])
 @pytest.mark.parametrize("map_stride", [1, 2])
 def test_the_maps_are_those_of_the_mean_probabilities(flips: int, map_stride: int) -> None:
-    """Against the network asked view by view, by hand."""
+    """The maps equal the mean over the network's answers to each view."""
     torch.manual_seed(1)
     net = UNet(4, (4, 8), 2).eval()
     frames = torch.randint(0, 256, (3, 48, 48), dtype=torch.uint8)
@@ -74,7 +74,7 @@ def test_torch_takes_the_graph_of_every_choice_of_views(flips: int, tmp_path: Pa
 
 
 def test_a_mirrored_frame_is_answered_with_mirrored_maps() -> None:
-    """Whatever the network: the mean over all mirrored views knows no side."""
+    """For any network, the mean over all mirrored views is symmetric."""
     torch.manual_seed(1)
     net = InspectionNet(build_model({"architecture": "unet", "widths": [4, 8]}, 3).eval(), 32, 48, 1, 4)
     frames = torch.randint(0, 256, (1, 32, 48), dtype=torch.uint8)

@@ -95,7 +95,7 @@ def test_the_engine_is_judged_on_the_test_part_of_the_frozen_split(
 def test_a_frozen_split_may_not_be_edited(
     data: Path, engine_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Moving one frame from test to train is noticed."""
+    """Moving one frame from test to train is detected."""
     out = tmp_path / "s.json"
     _split(data, out)
     content = json.loads(out.read_text())

@@ -35,7 +35,7 @@ def build(model: Path, out: Path, *options: str) -> int:
 
 
 def said_by(capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line of an error; log lines are JSON and not meant."""
+    """Return the error line, without log lines, which are JSON."""
     lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("{")]
     assert len(lines) == 1
     return lines[0]
@@ -78,7 +78,7 @@ def test_an_int8_engine_keeps_its_pairs_with_fp16_around(
 
 
 def test_what_others_may_run_is_an_option(model_folder: Path, tmp_path: Path, gpu: None) -> None:
-    """The manifest tells it, so that another PC can refuse or take the engine without opening it."""
+    """The manifest records it, so that another PC can accept or refuse the engine without opening it."""
     options = ("--max-batch", "2", "--version-compatible", "--hardware-compatible", "ampere_plus")
     assert build(model_folder, tmp_path / "engine", "--backend", "tensorrt", *options) == 0
     manifest = json.loads((tmp_path / "engine" / "manifest.json").read_text())
@@ -100,7 +100,7 @@ def test_a_build_that_fails_is_one_line_and_leaves_nothing(
     code: int,
     said: str,
 ) -> None:
-    """CUDA's own words; no folder. What TensorRT's own refusals look like, its genuine builder tests."""
+    """The line has CUDA's message, and no folder is left. The genuine builder tests TensorRT's refusals."""
     with stand_in_gpu(**settings):
         assert build(model_folder, tmp_path / "engine", "--backend", "tensorrt", "--max-batch", "2") == code
     assert said in said_by(capsys)
@@ -129,7 +129,7 @@ def test_what_a_backend_cannot_be_built_as_is_refused(
 
 
 def test_a_torch_engine_on_the_cpu_agrees_with_the_model(model_folder: Path, tmp_path: Path) -> None:
-    """For real: the exported program of the same ONNX graph, any batch up to the largest."""
+    """The exported program gives the ONNX graph's maps for any batch up to the largest."""
     out = tmp_path / "engine"
     options = ("--backend", "torch", "--device", "cpu", "--precision", "fp32", "--max-batch", "3")
     assert build(model_folder, out, *options) == 0
@@ -160,7 +160,7 @@ with open_backend(write_gpu_engine(Path(sys.argv[1]), "torch")) as engine:
 
 
 def test_an_operator_torch_has_no_translation_for_is_named() -> None:
-    """Never a guess: the line names the operator and the backends that can."""
+    """The line names the operator and the backends that support it."""
     node = helper.make_node("NonZero", ["frames"], ["kind"])
     graph = helper.make_graph([node], "none", [], [])
     with pytest.raises(WorkError, match="the torch backend has no NonZero: build it with --backend tensorrt"):
@@ -183,7 +183,7 @@ def test_reshape_and_mean_keep_onnx_own_rules() -> None:
 
 
 def test_a_slice_back_is_a_whole_mirror_or_refused() -> None:
-    """torch has no negative step: what cannot be a flip is never a guess."""
+    """torch has no negative steps: a slice that is not a flip is refused."""
     data, back = torch.arange(6).reshape(2, 3), -(2**31)
     cut = _operator("Slice")
     assert cut([data, [-1], [back], [1], [-1]], {}).tolist() == [[2, 1, 0], [5, 4, 3]]
@@ -198,7 +198,7 @@ def _operator(name: str) -> Callable[[list[Any], dict[str, Any]], Any]:
 
 
 def test_fp32_on_a_gpu_is_fp32_and_the_fastest_kernel_is_looked_for() -> None:
-    """In a process of its own: torch's switches are the process's. TF32 is left alone where fp16 is asked for."""
+    """In a separate process, because torch's switches are global. fp16 does not change the TF32 switch."""
     program = """
 import sys, warnings
 warnings.simplefilter("error")
@@ -215,7 +215,7 @@ print(backends.cudnn.benchmark, backends.cudnn.conv.fp32_precision, backends.cud
 
 
 def test_what_fails_in_a_torch_capture_is_what_is_said() -> None:
-    """torch ends the capture by an error of its own, which comes last and says nothing."""
+    """torch ends the capture with another error, which comes last and does not name the cause."""
 
     def capture() -> None:
         try:

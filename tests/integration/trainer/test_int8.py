@@ -68,7 +68,7 @@ def test_the_engine_is_smaller_than_bf16(int8_engine: Path, model_folder: Path, 
 
 
 def test_the_card_of_an_engine_names_no_folder_of_this_machine(int8_engine: Path, data: Path) -> None:
-    """Command, settings and figures are told; of paths only the last name."""
+    """The card has command, settings and figures, and only the last part of paths."""
     for name in ("card.json", "card.md"):
         text = (int8_engine / name).read_text()
         assert str(data.parent) not in text
@@ -91,7 +91,7 @@ def test_paths_in_a_command_keep_only_their_name() -> None:
 
 
 def test_bf16_is_judged_too_where_frames_are_named(model_folder: Path, data: Path, tmp_path: Path) -> None:
-    """Nothing is calibrated, so there is no calibration hash; quality is measured all the same."""
+    """Nothing is calibrated, so the manifest has no calibration hash; quality is still measured."""
     assert build(model_folder, tmp_path / "e", "--precision", "bf16", "--calibration", str(data)) == 0
     manifest = open_folder(tmp_path / "e").manifest
     assert manifest.calibration_sha256 is None
@@ -101,7 +101,7 @@ def test_bf16_is_judged_too_where_frames_are_named(model_folder: Path, data: Pat
 def test_ranges_that_do_not_fit_cost_quality_and_nothing_is_written(
     model_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Provoked by calibration frames of one grey: the line names the figure, by how much, and what to do."""
+    """Calibration on frames of one grey level gives a line with the figure, the loss and advice."""
     flat = tmp_path / "flat"
     shutil.copytree(data, flat)
     for name in load_calibration(data, open_model(model_folder).card).ranges.names:
@@ -115,7 +115,7 @@ def test_ranges_that_do_not_fit_cost_quality_and_nothing_is_written(
 
 
 def _no_folder(data: Path, path: Path) -> None:
-    """Nothing there."""
+    """The folder does not exist."""
 
 
 def _empty(data: Path, path: Path) -> None:
@@ -165,7 +165,7 @@ def test_frames_that_cannot_calibrate_are_one_line(
     make: object,
     said: str,
 ) -> None:
-    """No folder, exit 2; never calibrated on noise or nothing."""
+    """Exit 2 without a folder; there is no calibration on unsuitable frames."""
     assert callable(make)
     frames = tmp_path / "frames"
     make(data, frames)
@@ -276,7 +276,7 @@ def test_comparisons_say_what_the_arg_max_said(kinds: int) -> None:
 
 @pytest.mark.parametrize("kinds", [1, 9])
 def test_one_kind_or_many_keep_the_arg_max(kinds: int) -> None:
-    """There is nothing to compare, or a chain too long to pay; the graph stays as it was."""
+    """With one kind there is nothing to compare, with many the chain is too long: the graph stays unchanged."""
     model = _arg_max_graph(kinds)
     before = model.SerializeToString()
     assert not compare_for_kind(model)
@@ -289,7 +289,7 @@ def _run(model: onnx.ModelProto, logits: np.ndarray) -> np.ndarray:
 
 
 def _arg_max_graph(kinds: int) -> onnx.ModelProto:
-    """The tail as torch exports it, after a convolution that changes nothing."""
+    """The tail as torch exports it, after an identity convolution."""
     classes = kinds + 1
     constants = {
         "w": np.eye(classes, dtype=np.float32)[:, :, None, None],

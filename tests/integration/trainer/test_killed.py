@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of each long command: nothing half-written is taken for whole, and it can be run again."""
+"""SIGKILL in the middle of each long command: no partial result counts as complete, and it can be rerun."""
 
 import os
 import signal
@@ -101,7 +101,7 @@ def test_a_killed_check_leaves_no_page_and_runs_again(
 
 @pytest.mark.slow
 def test_a_training_that_is_killed_while_it_reads_its_frames_is_resumed(frames: Path, tmp_path: Path) -> None:
-    """With the options it was started with, like one that had begun to learn."""
+    """It resumes with its original options, like a run that had started to learn."""
     out = tmp_path / "run"
     command = ["train", "--data", str(frames), "--out", str(out), "--epochs", "1", *TRAIN_OPTIONS]
     _kill_once(_reads(frames), command, tmp_path / "log")
@@ -133,7 +133,7 @@ def test_a_killed_build_leaves_no_engine_and_runs_again(model_folder: Path, data
 
 
 def test_what_a_living_process_builds_is_left_alone(tmp_path: Path) -> None:
-    """Only a dead one's lock is free."""
+    """The folder of a running process stays, because its lock is held."""
     out = tmp_path / "steel"
     with new_folder(out) as one:
         (one / "mine").touch()

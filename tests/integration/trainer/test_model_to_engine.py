@@ -80,7 +80,7 @@ def test_an_export_for_a_smaller_frame_takes_that_frame(run_folder: Path, tmp_pa
 def test_an_onnx_model_that_differs_from_torch_is_not_written(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Provoked by weights that fp16 cannot hold: no folder, exit 1, one line."""
+    """Weights beyond fp16 cause it: exit 1, one line, no folder."""
     content = torch.load(run_folder / "best.ckpt", weights_only=True)
     content["state_dict"]["net.head.weight"] *= 1e7
     checkpoint = tmp_path / "large.ckpt"
@@ -95,7 +95,7 @@ def test_an_onnx_model_that_differs_from_torch_is_not_written(
 def test_data_that_changed_since_the_training_is_refused(
     run_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Thresholds would be chosen on frames the card does not speak of."""
+    """Thresholds would be chosen on frames other than those that the card states."""
     changed = tmp_path / "changed"
     shutil.copytree(data, changed)
     for path in sorted((changed / "images").iterdir()):
@@ -110,7 +110,7 @@ def test_data_that_changed_since_the_training_is_refused(
 def test_a_file_that_is_no_checkpoint_is_said_to_be_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
 ) -> None:
-    """Also one that is missing."""
+    """A file that is not a checkpoint, or is missing, is refused by name."""
     path = tmp_path / "x.ckpt"
     if content is not None:
         path.write_bytes(content)
@@ -168,7 +168,7 @@ def test_the_engine_opens_on_the_line_and_reproduces_its_golden_frames(
 def test_an_engine_that_strays_from_the_model_leaves_no_folder(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Provoked by a model folder whose golden maps are another model's, hashes and all."""
+    """A model folder with another model's golden maps and matching hashes is refused."""
     model = tmp_path / "model"
     shutil.copytree(model_folder, model)
     good = golden.load(model / "golden.npz")
@@ -184,7 +184,7 @@ def test_an_engine_that_strays_from_the_model_leaves_no_folder(
 def test_a_model_folder_with_a_changed_byte_is_not_built(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The card's hashes hold."""
+    """The card's hashes detect it."""
     model = tmp_path / "model"
     shutil.copytree(model_folder, model)
     content = bytearray((model / "model.onnx").read_bytes())
@@ -218,7 +218,7 @@ def test_nothing_is_overwritten(engine_folder: Path, model_folder: Path, run_fol
 
 
 def test_golden_frames_may_come_from_elsewhere(run_folder: Path, tmp_path: Path) -> None:
-    """Where frames of the data set must not travel with the model: none of them is in the folder."""
+    """With `--golden` no frame of the data set is in the model folder."""
     dataset = write_label_maps(tmp_path / "shown", frames=60)
     for index in range(40):  # the first 32 are those of the run
         for name in ("images", "masks"):

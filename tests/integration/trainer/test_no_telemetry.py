@@ -20,7 +20,7 @@ _ADDRESS = re.compile(r'sin6?_port=htons\((\d+)\).*?inet_(?:addr|pton)\((?:AF_IN
 
 
 def spoken_to(home: Path, *command: str) -> list[str]:
-    """Runs the command in a home of its own; returns addresses outside this PC, and look-ups of a name."""
+    """Run the command with an empty home; returns addresses outside this PC, and name look-ups."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed: nothing else sees what a library in C connects to")
     home.mkdir(exist_ok=True)
@@ -46,7 +46,7 @@ def ids_kept(home: Path) -> list[str]:
 
 
 def test_a_look_up_and_a_stranger_are_seen(tmp_path: Path) -> None:
-    """The watch itself."""
+    """The test's own watch detects a name look-up and a foreign address."""
     program = (
         "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
         "s.connect(('192.0.2.1', 9)); s.connect(('127.0.0.1', 53)); s.connect(('127.0.0.1', 9))"

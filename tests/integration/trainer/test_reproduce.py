@@ -55,7 +55,7 @@ def test_a_reading_is_what_one_gets_by_hand(key: str) -> None:
 
 
 def test_the_baselines_answer_the_same_frames() -> None:
-    """All-normal keeps every normal pixel and all-defect every defect; the truth is left as it is."""
+    """All-normal is right about every normal pixel, all-defect about every defect; the truth is unchanged."""
     normal, defect = all_normal(COUNTS), all_defect(COUNTS)
     assert (normal[:, [1, 3]] == 0).all()
     assert (defect[:, [0, 2]] == 0).all()
@@ -74,7 +74,7 @@ def test_a_frame_is_counted_by_truth_and_answer() -> None:
 
 
 def test_the_interval_is_students() -> None:
-    """For 1, 2, 3: mean 2, deviation 1, 4.303 of 1/√3 to either side; nothing can be said of one value."""
+    """For 1, 2, 3: mean 2, deviation 1, half-width 4.303/√3; a single value has no interval."""
     assert deviation([1.0, 2.0, 3.0]) == pytest.approx(1.0)
     assert t_interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5), abs=1e-3)
     assert t_interval([1.0]) is None
@@ -87,7 +87,7 @@ def _command(data: Path, out: Path, *options: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A quick comparison in one go."""
+    """A quick comparison without an interruption."""
     out = tmp_path_factory.mktemp("paper") / "whole"
     done = subprocess.run(_command(data, out), cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
@@ -125,7 +125,7 @@ def test_the_table_holds_every_model_under_every_reading(finished: Path) -> None
 
 @pytest.mark.slow
 def test_a_comparison_that_was_killed_goes_on_and_ends_alike(data: Path, tmp_path: Path, finished: Path) -> None:
-    """What was finished is kept untouched, and the figures are those of the uninterrupted one."""
+    """Finished runs stay untouched, and the figures equal those without a kill."""
     out = tmp_path / "killed"
     first = out / "runs" / "cnn-seed1" / "test_counts.npz"
     with (tmp_path / "log").open("wb") as log:
@@ -167,7 +167,7 @@ def test_another_protocol_is_not_mixed_in(
 
 
 def test_a_split_without_test_part_is_measured_on_its_validation(data: Path, tmp_path: Path) -> None:
-    """Nothing is chosen on it; validation then comes out of training, and no frame is in two parts."""
+    """Nothing is chosen on it; new validation frames are taken from training, and no frame is in two parts."""
     names = [f"{index:03}" for index in range(32)]
     path = tmp_path / "given.json"
     path.write_text(json.dumps({"train": names[:24], "val": names[24:]}))
@@ -179,7 +179,7 @@ def test_a_split_without_test_part_is_measured_on_its_validation(data: Path, tmp
 
 
 class _DarkIsDefect(torch.nn.Module):
-    """Decides on what it is shown: a defect where any pixel is black."""
+    """A network that decides by its input: defect if any pixel is black."""
 
     map_stride = 1
 

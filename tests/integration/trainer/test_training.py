@@ -72,7 +72,7 @@ def _start(data: Path, out: Path) -> subprocess.Popen[bytes]:
 
 
 def _wait_for_step(run: Path, process: subprocess.Popen[bytes], step: int) -> None:
-    """Until last.ckpt is at least that far; fails when the run ends before."""
+    """Wait until last.ckpt has reached this step; fails if the run ends before."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and process.poll() is None:
         if (run / "last.ckpt").exists():
@@ -90,7 +90,7 @@ def _state(path: Path) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
-    """Eight epochs in one go."""
+    """Eight epochs without an interruption."""
     out = tmp_path_factory.mktemp("runs") / "whole"
     made(*_eight_epochs(data, out))
     return out
@@ -171,7 +171,7 @@ def test_impossible_settings_are_one_line(
 def test_a_class_that_no_training_frame_shows_is_named(
     data: Path, tmp_path: Path, one_thread: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The run goes on, as other classes can be learned; the warning is one line."""
+    """The run continues, because other classes can be learned; the warning is one line."""
     root = Path(shutil.copytree(data, tmp_path / "d"))
     (root / "classes.json").write_text(json.dumps([*CLASSES, "dent"]))
     assert _train_here(root, tmp_path / "r", "--epochs", "1") == 0
@@ -191,7 +191,7 @@ def test_fp16_is_refused_without_a_gpu(data: Path, tmp_path: Path, capsys: pytes
 
 @pytest.mark.filterwarnings("ignore:.*no `val_dataloader`")
 def test_gradients_are_cut_to_length_after_their_scale_is_taken_off(one_thread: None) -> None:
-    """With fp16's scaling, here on the CPU, what steps is as in fp32; cut while scaled it would be nothing."""
+    """With fp16's scaling, here on the CPU, the step equals that of fp32; clipped while scaled it would vanish."""
     gradients = {}
     for precision in ("fp32", "fp16"):
         torch.manual_seed(1)
@@ -270,7 +270,7 @@ def test_a_binary_network_learns_defect_from_normal(
 
 
 def test_the_cnn_learns_which_frames_are_defective(data: Path, tmp_path: Path, one_thread: None) -> None:
-    """Its figures count frames: on steel kept out it is right about nearly all."""
+    """Its figures count frames: it is right about nearly all held-out frames."""
     options = ["--preset", "cnn", "--widths", "8,16,32", "--batch", "8", "--lr", "0.01", "--ema", "0.9"]
     options += ["--val", "0.25", "--epochs", "16", "--device", "cpu", "--precision", "fp32", "--balanced", "0"]
     assert main(["train", "--data", str(data), "--out", str(tmp_path / "r"), *options]) == 0
@@ -280,7 +280,7 @@ def test_the_cnn_learns_which_frames_are_defective(data: Path, tmp_path: Path, o
 
 
 def test_training_stops_when_nothing_gets_better(data: Path, tmp_path: Path, one_thread: None) -> None:
-    """A rate of next to nothing improves nothing: two validations later it ends, far before its epochs."""
+    """At a tiny learning rate nothing improves, and the run ends two validations later."""
     options = ["--epochs", "50", "--patience", "2", "--ema", "0", "--lr", "1e-12"]
     assert _train_here(data, tmp_path / "r", *options) == 0
     rows = (tmp_path / "r" / "metrics.csv").read_text().splitlines()[1:]
@@ -291,7 +291,7 @@ def test_training_stops_when_nothing_gets_better(data: Path, tmp_path: Path, one
 def test_a_loss_that_is_not_a_number_stops_the_run_and_names_its_frames(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], one_thread: None
 ) -> None:
-    """An absurd rate blows the weights up; the frames of that very step are named, exit code 1."""
+    """A huge learning rate makes the loss infinite; the error names the frames of that step, exit 1."""
     assert _train_here(data, tmp_path / "r", "--epochs", "4", "--lr", "1e30", "--schedule", "constant") == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
     step = int(error.split(" at step ")[1].split()[0])
@@ -321,7 +321,7 @@ sys.exit(main(sys.argv[2:]))
 
 @pytest.mark.slow
 def test_out_of_memory_is_answered_by_fewer_crops_at_once(data: Path, tmp_path: Path) -> None:
-    """A step too large for the memory there is goes through in parts and ends with the same weights."""
+    """A step too large for the memory is split into parts and gives the same weights."""
     options = ["--data", str(data), "--epochs", "1", "--widths", "32,64", "--norm", "group", "--loss", "ce"]
     options += ["--batch", "24", "--val", "0.25", "--threads", "1", "--precision", "fp32", "--device", "cpu"]
     said: dict[str, Any] = {}
@@ -343,7 +343,7 @@ def test_out_of_memory_is_answered_by_fewer_crops_at_once(data: Path, tmp_path: 
 
 @pytest.mark.slow
 def test_a_crop_too_large_for_the_memory_is_one_line(data: Path, tmp_path: Path) -> None:
-    """Where not even one crop fits it says so and ends with exit code 1."""
+    """If not even one crop fits, the run ends with one line and exit 1."""
     options = ["--data", str(data), "--out", str(tmp_path / "r"), "--epochs", "1", "--widths", "1024,2048"]
     options += ["--stem-stride", "1", "--batch", "2", "--threads", "1", "--precision", "fp32", "--device", "cpu"]
     command = [sys.executable, "-c", SHORT_OF_MEMORY, "700", "train", *options]
@@ -355,7 +355,7 @@ def test_a_crop_too_large_for_the_memory_is_one_line(data: Path, tmp_path: Path)
 def test_a_run_may_start_from_an_exported_model(
     run_folder: Path, model_folder: Path, data: Path, tmp_path: Path, one_thread: None
 ) -> None:
-    """Folded norms come back: before the first step it answers as the checkpoint, and it goes on learning."""
+    """Folded norms are restored: before the first step it answers like the checkpoint, and it can learn."""
     content = torch.load(run_folder / "best.ckpt", weights_only=True)["hyper_parameters"]
     loaded = load_frames(open_dataset(data), open_dataset(data).names)
     net = build_model(content["model"], len(CLASSES))
@@ -380,3 +380,17 @@ def test_a_run_cannot_start_from_another_network(
         error = capsys.readouterr().err
         assert f"--init {start}: another network" in error
         assert len(error.strip().splitlines()) == 1
+
+
+def test_a_run_starts_from_another_run_and_not_from_an_engine(
+    run_folder: Path, engine_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run stands for its best checkpoint; an engine's weights are compiled, and the line says what to name."""
+    rate = ("--epochs", "1", "--lr", "0.0001")
+    assert _train_here(data, tmp_path / "r", "--init", str(run_folder), *rate) == 0
+    assert _last_metrics(tmp_path / "r")["val_miou"] > 0.7
+    capsys.readouterr()
+    assert _train_here(data, tmp_path / "e", "--init", str(engine_folder), *rate) == 2
+    error = capsys.readouterr().err
+    assert "an engine's weights are compiled: name the run, or the model folder" in error
+    assert len(error.strip().splitlines()) == 1

@@ -22,7 +22,7 @@ def _run_bare(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_demo_needs_no_training_library(model_folder: Path, data: Path, tmp_path: Path) -> None:
-    """simulate, build-engine and evaluating an engine run where only the line is installed."""
+    """simulate, build-engine and evaluating an engine run with only the line installed."""
     for arguments in (
         ("simulate", "--out", tmp_path / "s", "--frames", 2, "--height", 64, "--width", 128),
         ("build-engine", model_folder, "--out", tmp_path / "e"),

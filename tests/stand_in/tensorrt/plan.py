@@ -15,7 +15,7 @@ def write_plan(facts, onnx_model):
 
 
 def read_plan(plan):
-    """(facts, ONNX model); ValueError for what is no plan, or a torn one."""
+    """Return (facts, ONNX model); raises ValueError for a torn plan or another file."""
     if not plan.startswith(MAGIC) or len(plan) < len(MAGIC) + 8:
         raise ValueError("magicTag == rt::kMAGIC_TAG failed")
     (checksum,) = struct.unpack_from("<I", plan, len(MAGIC))

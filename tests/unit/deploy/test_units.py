@@ -15,6 +15,7 @@ UNITS = "usr/local/lib/systemd/system"
 
 STAGES = ("inspector-decide", "inspector-worker@demo", "inspector-ingest@top", "inspector-strip")
 BESIDE = ("inspector-serve", "inspector-mqtt", "inspector-opcua", "inspector-archive")
+REPORT = "inspector-report"
 EXAMPLES = {"inspector-worker@demo": "worker-gpu.conf", "inspector-ingest@top": "ingest-realtime.conf"}
 
 MOST_EXPOSED = 2.5
@@ -33,7 +34,7 @@ FOUND_ELSEWHERE = ("sysinit", "basic", "shutdown", "multi-user")
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A disk with nothing on it but the units and what they start."""
+    """A root folder that contains only the units and the programs that they start."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("units: needs systemd-analyze: apt install systemd")
     units = tmp_path / UNITS
@@ -70,12 +71,13 @@ def test_systemd_finds_nothing_wrong_with_the_units(root: Path, gpu: bool) -> No
     """`systemd-analyze verify` says nothing at all, also on a PC with a GPU."""
     if gpu:
         give_gpu(root)
-    units = [f"{stage}.service" for stage in (*STAGES, *BESIDE, "inspector-alarm@x")] + [GPU_UNIT] * gpu
+    units = [f"{stage}.service" for stage in (*STAGES, *BESIDE, REPORT, "inspector-alarm@x")] + [GPU_UNIT] * gpu
+    units.append(f"{REPORT}.path")
     assert analyze("verify", root, "--man=no", "inspector.target", *units) == ""
 
 
 def test_the_worker_on_a_gpu_wants_the_unit_that_makes_its_devices(root: Path) -> None:
-    """systemd reads the one from the other: what is wrong with that unit is said of a worker alone."""
+    """systemd reads that unit when it verifies the worker, so its faults are found."""
     give_gpu(root)
     worker = "inspector-worker@demo.service"
     assert analyze("verify", root, "--man=no", worker) == ""
@@ -87,14 +89,14 @@ def test_the_worker_on_a_gpu_wants_the_unit_that_makes_its_devices(root: Path) -
 
 
 def test_no_restriction_of_the_stages_is_laid_over_the_unit_that_makes_devices(root: Path) -> None:
-    """It must be root and may gain privileges: `inspector-.service.d` would make it the service's user."""
+    """It must run as root; `inspector-.service.d` would make it the service's user."""
     said = analyze("security", root, "--offline=true", "--no-pager", "--threshold=100", GPU_UNIT)
     assert re.search(r"✗ NoNewPrivileges=", said), said
     assert re.search(r"✗ User=/DynamicUser=\s+Service runs as root user", said), said
 
 
 def test_devices_are_given_by_driver() -> None:
-    """A path that is not there when a worker starts stays denied: after a cold boot none is."""
+    """A path that does not exist when a worker starts stays denied, and after a cold boot none exists."""
     lines = (DEPLOY / "systemd/examples/worker-gpu.conf").read_text().splitlines()
     allowed = [line.partition("=")[2] for line in lines if line.startswith("DeviceAllow=")]
     assert allowed == ["char-nvidia* rw"]
@@ -114,7 +116,7 @@ def test_devices_are_given_by_driver() -> None:
 def test_the_installer_gives_workers_the_gpu_where_an_extra_needs_one(
     tmp_path: Path, extras: str, installed: bool
 ) -> None:
-    """Unit and drop-in come together, and go together when a release without that extra is installed."""
+    """Unit and drop-in are installed together, and removed together by a release without that extra."""
     units = tmp_path / "units"
     gpu = {units / GPU_UNIT, units / "inspector-worker@.service.d/worker-gpu.conf"}
     functions = (DEPLOY / "install.sh").read_text().partition("\ncase ${1:-} in")[0]
@@ -149,7 +151,7 @@ def test_little_is_exposed(root: Path, stage: str, example: str | None) -> None:
 
 
 def test_files_that_the_example_config_names_are_installed() -> None:
-    """A comment that sends the reader to a file that is nowhere helps nobody."""
+    """Every file that a comment names is installed."""
     installer = (DEPLOY / "install.sh").read_text()
     named = re.findall(r"/etc/inspector/(\S+/)\S+?\.toml", (DEPLOY / "etc/line.toml").read_text())
     assert named
@@ -160,7 +162,7 @@ def test_files_that_the_example_config_names_are_installed() -> None:
 
 
 def test_the_lock_names_every_library_of_the_service_with_hashes_and_no_place_of_this_pc() -> None:
-    """What install.sh is given: a version each, nothing by path or address."""
+    """The lock has one version per library, and no path or address."""
     lock = (DEPLOY / "requirements.lock").read_text()
     project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["service"]]
@@ -172,7 +174,7 @@ def test_the_lock_names_every_library_of_the_service_with_hashes_and_no_place_of
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_is_never_given_up_and_its_end_is_alarmed(stage: str) -> None:
-    """Restarts without a limit, also after an orderly end; each end that nobody asked for starts the alarm."""
+    """Restarts have no limit, also after exit code 0; each unrequested end starts the alarm."""
     name = f"{stage.partition('@')[0]}@.service" if "@" in stage else f"{stage}.service"
     unit = (DEPLOY / "systemd" / name).read_text()
     common = (DEPLOY / "systemd/inspector-.service.d/10-common.conf").read_text()
@@ -184,7 +186,7 @@ def test_a_stage_is_never_given_up_and_its_end_is_alarmed(stage: str) -> None:
 
 
 def test_a_group_for_each_link_and_a_user_for_each_stage() -> None:
-    """The table of the links says who is at its ends; users, groups and folders follow it."""
+    """Users, groups and folders follow the table of links."""
     installer = (DEPLOY / "install.sh").read_text()
     folders = (DEPLOY / "systemd/inspector.tmpfiles.conf").read_text()
     groups = dict(re.findall(r"make_user inspector-(\w+) (inspector-\S+)", installer))

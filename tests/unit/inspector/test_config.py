@@ -46,7 +46,7 @@ def test_paths_start_at_the_configs_folder(line: Path, monkeypatch: pytest.Monke
 
 
 def test_environment_overrides_the_file(line: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """INSPECTOR_… lies over the file, nested keys with two underscores."""
+    """INSPECTOR_… overrides the file; nested keys have two underscores."""
     monkeypatch.setenv("INSPECTOR_BATCH__MAX_FRAMES", "3")
     monkeypatch.setenv("INSPECTOR_NAME", "other")
     monkeypatch.setenv("INSPECTOR_GATE__HOST", "10.0.0.9")
@@ -70,7 +70,7 @@ def test_environment_overrides_the_file(line: Path, monkeypatch: pytest.MonkeyPa
 def test_a_wrong_variable_is_one_clear_line(
     line: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
 ) -> None:
-    """It must not be taken for a setting that is in force, nor the file be blamed for it."""
+    """The message names the variable, not the file."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigError) as refused:
         load_config(line)
@@ -80,7 +80,7 @@ def test_a_wrong_variable_is_one_clear_line(
 
 
 def test_variables_that_are_not_the_lines_are_left_alone(line: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log's level, and what the project's own tests are told by."""
+    """The log level, and variables of the project's tests."""
     monkeypatch.setenv("INSPECTOR_LOG_LEVEL", "debug")
     monkeypatch.setenv("INSPECTOR_TEST_SEED", "3")
     load_config(line)
@@ -141,6 +141,19 @@ def test_recipe_takes_the_engines_threshold_where_it_names_none(tmp_path: Path) 
     assert bound.rejects == (False, True, False)
 
 
+def test_a_recipe_that_asks_for_a_frame_score_needs_an_engine_that_has_one(tmp_path: Path) -> None:
+    """Older engines still work with a recipe without a frame score."""
+    with pytest.raises(ConfigError, match=r"frame_score: the engine instant@\w+ does not score frames"):
+        recipe_over(tmp_path, "frame_score = 0.4\n" + RECIPE + "[classes.dark]\n")
+    scoring = write_engine(
+        tmp_path / "scoring", height=64, width=64, classes=("normal", "bright", "dark"), frame_threshold=0.3
+    )
+    asking = load_recipe(tmp_path / "recipe.toml").bind(scoring.classes)
+    assert asking.frame_step == 1 + round(0.4 * 254)
+    (tmp_path / "recipe.toml").write_text(RECIPE + "[classes.dark]\n")
+    assert load_recipe(tmp_path / "recipe.toml").bind(scoring.classes).frame_step is None
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -182,7 +195,7 @@ def test_recipe_takes_the_engines_threshold_where_it_names_none(tmp_path: Path) 
     ],
 )
 def test_a_recipe_that_does_not_fit_is_one_clear_line(tmp_path: Path, text: str, said: str) -> None:
-    """A class the engine lacks, a class nobody decided about, a wrong value."""
+    """A class the engine lacks, a class without a rule, a wrong value."""
     with pytest.raises(ConfigError, match=said):
         recipe_over(tmp_path, text)
 
@@ -203,7 +216,7 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("line.toml")), ids=lambda path: path.parent.name)
 def test_the_configs_that_come_with_the_project_load(path: Path, tmp_path: Path) -> None:
-    """What a user copies from is right, and so are the defaults that stand in comments."""
+    """The example configs load, and the defaults in their comments are right."""
     assert load_recipe(load_config(path).line.recipe).recipe.classes
     shown = tmp_path / "line.toml"
     shown.write_text(re.sub(r"^# (\w+ = )", r"\1", path.read_text(), flags=re.MULTILINE))
@@ -215,5 +228,5 @@ def test_the_configs_that_come_with_the_project_load(path: Path, tmp_path: Path)
 
 @pytest.mark.parametrize(("wanted", "frames"), [(None, 16), (4, 4), (16, 16), (64, 16)])
 def test_a_batch_is_as_large_as_the_engine_takes_or_less(wanted: int | None, frames: int) -> None:
-    """`max_frames` only makes it less."""
+    """`max_frames` can only reduce it."""
     assert BatchSettings(max_frames=wanted).frames(16) == frames

@@ -43,7 +43,7 @@ def exported(line: Path, *arguments: object, name: str = "out.csv") -> list[dict
 
 
 def test_verdicts_as_csv(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One row a frame in the order of the strip, every field of a verdict in it."""
+    """One row per frame in the order of the strip, with every field of the verdict."""
     rows = exported(line)
     assert [int(row["frame_id"]) for row in rows] == list(range(FRAMES))
     row = rows[3]
@@ -79,7 +79,7 @@ def test_by_coil_camera_and_time(line: Path) -> None:
 
 
 def test_parquet_holds_the_same(line: Path) -> None:
-    """Times as times, numbers as numbers, and nothing where there is nothing."""
+    """Times are times, numbers are numbers, and missing values are null."""
     text = exported(line)
     assert main(["export", "--config", str(line), "--out", str(line.parent / "out.parquet")]) == 0
     table = parquet.read_table(line.parent / "out.parquet")
@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_clear_line(
 
 
 def test_no_database_yet_is_said(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And none is made by looking."""
+    """A missing database is reported and not created."""
     (line.parent / "records.sqlite").unlink()
     assert main(["export", "--config", str(line), "--out", str(line.parent / "x.csv")]) == 2
     assert "records.sqlite: no such file: nothing was recorded yet" in capsys.readouterr().err
@@ -165,7 +165,7 @@ def test_memory_is_bounded_however_much_is_exported(tmp_path: Path, line: Path) 
 
 
 def test_parquet_without_its_library_names_the_command(line: Path) -> None:
-    """pyarrow is an extra of its own."""
+    """pyarrow comes with a separate extra."""
     code = (
         "import sys; sys.modules['pyarrow'] = None\nfrom inspector.cli import main\n"
         "sys.exit(main(['export', '--config', sys.argv[1], '--out', 'x.parquet']))"
@@ -196,7 +196,7 @@ def test_no_text_is_a_formula_in_a_spreadsheet(line: Path, text: str) -> None:
 
 
 def test_an_ordinary_text_is_exported_as_it_is(line: Path) -> None:
-    """Signs within it are nobody's formula."""
+    """Signs within a text do not make it a formula."""
     run = RunOnRecord(line.parent / "run")
     run.write(verdict(40, coil="C-1=2 'x'", codes=()))
     run.settle()
@@ -217,7 +217,7 @@ def test_codes_are_exported_beside_their_reasons(line: Path) -> None:
 def test_a_run_that_the_database_misses_is_imported_from_its_log(
     line: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whole, once, with its defects; a line of the log that is none is counted and costs no other."""
+    """Each verdict is imported once, with its defects; an invalid line is counted and costs no other."""
     (line.parent / "records.sqlite").unlink()
     log = line.parent / "run" / "verdicts.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
@@ -269,4 +269,4 @@ def test_marks_are_made_listed_and_taken_away(line: Path, capsys: pytest.Capture
     assert "coil C-1: is not marked" in capsys.readouterr().err
     assert main(["mark", "C-77", *config]) == 2
     assert main(["mark", *config]) == 2
-    assert "nothing is named: give a coil, or CAMERA:FRAME" in capsys.readouterr().err
+    assert "nothing to mark: give a coil, or CAMERA:FRAME" in capsys.readouterr().err

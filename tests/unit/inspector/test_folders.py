@@ -28,7 +28,7 @@ def test_an_own_folder_is_taken(tmp_path: Path, mode: int) -> None:
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])
 def test_a_folder_that_everybody_may_write_to_is_refused(tmp_path: Path, mode: int) -> None:
-    """The owner alone does not make it safe."""
+    """It is refused even if this user owns it."""
     folder = tmp_path / "links"
     folder.mkdir()
     folder.chmod(mode)
@@ -89,14 +89,14 @@ def test_a_group_that_may_write_must_be_the_processs_own(groups: str, said: str)
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
-    """One line, whatever stands there."""
+    """Any other kind of file is refused in one line."""
     (tmp_path / "links").write_text("")
     with pytest.raises(ConfigError, match="is not a folder"):
         refuse_foreign_folder(tmp_path / "links")
 
 
 def test_folders_above_are_made_private_too(tmp_path: Path) -> None:
-    """Whoever may write above a folder may put another in its place."""
+    """A user who may write to a parent folder could replace the folder."""
     make_own_folder(tmp_path / "a" / "b")
     assert [(tmp_path / each).stat().st_mode & 0o777 for each in ("a", "a/b")] == [0o700, 0o700]
 

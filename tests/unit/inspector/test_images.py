@@ -54,7 +54,7 @@ def sixteen_bit(channels: int) -> bytes:
 
 
 def many_scans(count: int) -> bytes:
-    """A progressive JPEG whose last scan comes again and again."""
+    """A progressive JPEG whose last scan is repeated."""
     data = grey("JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * count + data[-2:]
@@ -76,7 +76,7 @@ def deep_files(samples: np.ndarray) -> dict[str, bytes]:
 @pytest.mark.parametrize("bits", [10, 12, 16])
 @pytest.mark.parametrize("kind", ["png", "tiff", "tiff with lzw", "pgm"])
 def test_deep_grey_is_read_through_the_stated_window_and_refused_without_one(kind: str, bits: int) -> None:
-    """What is black and white in 10 to 16 bits, only the user knows."""
+    """Only the config can state which samples are black and white in 10 to 16 bits."""
     scale = (1 << bits) - 1
     samples = (GREY.astype(np.uint32) * scale // 255).astype(np.uint16)
     data = deep_files(samples)[kind]
@@ -182,7 +182,7 @@ def test_a_truncated_image_is_never_a_frame(kind: str) -> None:
 
 
 def test_a_png_without_its_last_checksum_is_refused() -> None:
-    """Pillow itself has all pixels by then, and would not look."""
+    """Pillow stops before it, so the check is our own."""
     data = grey("PNG")
     with pytest.raises(ImageFault, match="damaged"):
         decode_mono(data[:-14])

@@ -23,14 +23,14 @@ def talk(lines: int, stderr: int) -> "subprocess.Popen[bytes]":
 
 
 def test_a_reader_that_hangs_delays_no_line() -> None:
-    """A pipe that is full: lines wait, then they are left out."""
+    """With a full pipe, lines wait and are then dropped."""
     with talk(5_000, subprocess.PIPE) as process:
         assert float(process.stdout.readline()) < 5.0
         assert process.wait(10) == 0
 
 
 def test_a_reader_that_has_left_ends_nothing() -> None:
-    """`inspector run | head`: the line goes on."""
+    """`inspector run | head` does not end the line."""
     read, write = os.pipe()
     with talk(500, write) as process:
         os.close(write)
@@ -48,7 +48,7 @@ def test_a_full_disk_ends_nothing() -> None:
 
 
 def test_lines_that_were_left_out_are_counted() -> None:
-    """Once somebody reads again."""
+    """The number of dropped lines is reported once somebody reads again."""
     with talk(5_000, subprocess.PIPE) as process:
         time.sleep(0.5)
         text = process.stderr.read().decode()

@@ -76,7 +76,7 @@ def test_a_position_leads_on_wherever_it_was_taken(
 
 
 def test_the_first_start_begins_now(tmp_path: Path, follow: Follow, written: Written) -> None:
-    """What was judged before is not told; a half line at the end is read when it is whole."""
+    """Earlier verdicts are not sent; a partial last line is read when it is complete."""
     log = written(tmp_path)
     log.frames(0, 10)
     frames = follow(tmp_path)
@@ -99,7 +99,7 @@ def test_lines_that_come_while_the_log_rotates_are_read(tmp_path: Path, follow: 
 
 
 def test_deleted_logs_are_counted_and_the_rest_is_read(tmp_path: Path, follow: Follow, written: Written) -> None:
-    """A reader that was away for too long goes on with the oldest verdict that is left."""
+    """A reader that was away for too long continues with the oldest remaining verdict."""
     log = written(tmp_path, 3_000, keep=2)
     frames = follow(tmp_path)
     frames.seek(None)
@@ -162,14 +162,14 @@ def test_the_cursor_moves_behind_what_was_taken_in_order(tmp_path: Path, follow:
 
 
 def test_a_damaged_cursor_is_said_and_not_guessed(tmp_path: Path, follow: Follow) -> None:
-    """It names the file and what removing it means."""
+    """The error names the file and the effect of removing it."""
     (tmp_path / CURSOR_NAME).write_bytes(b"{")
     with pytest.raises(ConfigError, match=r"cursor.json.*remove it"):
         Feed(tmp_path, [follow(tmp_path)])
 
 
 def test_health_changes_are_numbered_over_restarts(tmp_path: Path) -> None:
-    """The same findings with other numbers are no change; a damaged last line costs only itself."""
+    """The same findings with other numbers are not a change; a damaged last line costs only itself."""
     health = Health(tmp_path, 1)
     health.note("starting", ())
     health.note("unhealthy", ("top: silent for 3 s",))

@@ -55,7 +55,7 @@ def test_what_is_no_password_stays(text: str) -> None:
 
 
 def test_a_log_line_shows_no_password(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever logs it, and an exception that quotes it."""
+    """Neither a log call nor an exception that quotes the password shows it."""
     logs.configure("test")
     log = structlog.get_logger()
     log.warning("rtsp://a:S3cret@c gone", device="http://c/?pwd=S3cret")
@@ -109,7 +109,7 @@ def test_a_password_comes_from_the_environment_or_a_credential(
     ],
 )
 def test_a_password_in_the_wrong_place_is_one_clear_line(tmp_path: Path, camera: str, said: str) -> None:
-    """It never stands in the message."""
+    """The message never contains the password."""
     with pytest.raises(ConfigError, match=said) as refused:
         load_config(configured(tmp_path, camera))
     assert "S3cret" not in str(refused.value)
@@ -126,7 +126,7 @@ def test_a_password_in_the_wrong_place_is_one_clear_line(tmp_path: Path, camera:
 def test_a_password_that_is_not_there_is_one_clear_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str
 ) -> None:
-    """It says where it was looked for; stages that need no camera do not look."""
+    """The message says where the password was expected; stages without a camera do not need it."""
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match=said):

@@ -27,7 +27,7 @@ def test_the_first_is_reported_at_once_and_the_others_once_an_interval_with_thei
 
 
 def test_what_happens_after_a_quiet_time_is_reported_at_once() -> None:
-    """With what had not been reported before."""
+    """The report includes the count of unreported ones."""
     clock = Clock()
     repeated = Repeated(60.0, clock)
     assert [repeated.due(), repeated.due(), repeated.due()] == [1, None, None]

@@ -6,8 +6,11 @@ import pytest
 
 from inspector.config.line import load_config
 from inspector.errors import ConfigError
+from inspector.strip.views import look_at_cameras
+from tests.support.lines import LineUnderTest
 
 HEAD = 'name = "x"\nengine = "engine"\nrecipe = "recipe.toml"\n[cameras.top]\ntype = "simulator"\n[strip]\n'
+GENICAM = '[cameras.g]\ntype = "genicam"\ndevice = "x"\nframes_per_second = 9\n'
 MODBUS = '[strip.position]\ntype = "modbus"\nhost = "plc"\n'
 REGISTERS = '[strip.coil_registers]\nhost = "plc"\nfirst_register = 1\n'
 ID = 'fields = [{ name = "id", type = "text", length = 4 }]\n'
@@ -26,9 +29,18 @@ RECIPE = 'name = "r"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n[classes.pi
         (MODBUS, "needs counter_register or speed_register"),
         (MODBUS + "counter_register = 1\nmm_per_count = 0\n", "must not be 0"),
         ('[strip.position]\ntype = "udp"\naddress = "7200"\n', "strip.position.address"),
-        ('[strip.position]\ntype = "udp"\naddress = "x:1"\npattern = "("\n', "no regular expression"),
+        ('[strip.position]\ntype = "udp"\naddress = "x:1"\npattern = "("\n', "not a regular expression"),
         ('[strip.position]\ntype = "udp"\naddress = "x:1"\npattern = "(a)"\n', "needs a group"),
         ('[strip.position]\ntype = "laser"\n', "strip.position"),
+        ('[strip.position]\ntype = "camera"\n', "strip.position.camera.camera"),
+        ('[strip.position]\ntype = "camera"\ncamera = "left"\n', "no camera left; there is top"),
+        ('[strip.position]\ntype = "camera"\ncamera = "top"\n', "cameras.top carry no count: a source of type"),
+        ('[strip.position]\ntype = "camera"\ncamera = "g"\n' + GENICAM, "cameras.g has no encoder_chunk"),
+        ('[strip.position]\ntype = "camera"\ncamera = "top"\nmm_per_count = 0\n', "must not be 0"),
+        ("http_port = 0\n", "strip.http_port"),
+        ('[strip.cameras.top]\nedges = "grey"\n', "strip.cameras.top.edges"),
+        ("[strip.cameras.top]\nmm_per_px_across = -1\n", "strip.cameras.top.mm_per_px_across"),
+        ('[strip.cameras.top]\nside = "left"\n', "strip.cameras.top.side"),
         ('[[strip.rolls]]\nname = "r"\ndiameter_mm = 3\n', "strip.rolls.0.diameter_mm"),
         (LEVEL2 + 'fields = [{ name = "grade", type = "text", length = 4 }]\n', "needs a field `id`"),
         (LEVEL2 + 'fields = [{ name = "id", type = "text" }]\n', "needs a length"),
@@ -42,7 +54,7 @@ RECIPE = 'name = "r"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n[classes.pi
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_its_key(tmp_path: Path, text: str, why: str) -> None:
-    """Before anything is started."""
+    """The mistake is found before anything is started."""
     path = tmp_path / "line.toml"
     path.write_text(HEAD + text)
     with pytest.raises(ConfigError) as error:
@@ -82,3 +94,22 @@ def test_a_plan_without_a_rule_for_a_class_is_refused_by_the_engine(tmp_path: Pa
     engine = EngineClasses("e@1", ("normal", "pits", "cracks"), (1.0, 0.5, 0.5), (0, 1, 1))
     with pytest.raises(ConfigError, match=r"plan\.toml: classes: no rule for the engine's class cracks"):
         load_config(path).plans().bind(engine)
+
+
+def test_a_gap_between_cameras_is_one_line_at_the_door(tmp_path: Path) -> None:
+    """The line would inspect the rest; a calibration that cannot be used would stop it."""
+    line = LineUnderTest(tmp_path)
+    line.write_config(
+        '\n[cameras.right]\ntype = "simulator"\n[strip]\n'
+        '[strip.cameras.right]\noffset_across_mm = 94\nedges = "dark"\n',
+        type="simulator",
+    )
+    assert look_at_cameras(load_config(line.config)) == (
+        "top (top) 0 to 64 mm; right (top) 94 to 158 mm, finds edges; "
+        "NO CAMERA SEES the top from 64 to 94 mm across: see offset_across_mm in strip.cameras"
+    )
+    line.config.write_text(line.config.read_text().replace("= 94", "= 60"))
+    assert "NO CAMERA" not in look_at_cameras(load_config(line.config))
+    line.config.write_text(line.config.read_text() + 'calibration = "line.toml"\n')
+    with pytest.raises(ConfigError, match=r"line\.toml: not a calibration of a camera"):
+        look_at_cameras(load_config(line.config))

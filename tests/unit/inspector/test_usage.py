@@ -44,7 +44,7 @@ def said(main: Callable[[list[str]], int], arguments: list[str], capsys: pytest.
         (["help"], "inspector: error: no command help: did you mean --help?"),
         (
             ["replay", "frames"],
-            "inspector replay: error: give SOURCE and --out DIR, or --resume DIR to go on with a replay",
+            "inspector replay: error: give SOURCE and --out DIR, or --resume DIR to continue a replay",
         ),
         (["replay", "frames", "--out"], "inspector replay: error: --out needs a value"),
         (["status", "more"], "inspector status: error: unexpected more"),

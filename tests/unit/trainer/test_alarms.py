@@ -21,7 +21,7 @@ def figures(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_fair_model_is_not_called_useless() -> None:
-    """Nothing is said of it, nor of frames without a defect, where mIoU says nothing."""
+    """A fair model gets no warning, nor does a set without defects, where mIoU means nothing."""
     assert alarms(figures()) == []
     assert alarms(figures(miou=1.0, defective_frames=0, all_normal={"miou": 1.0})) == []
 
@@ -43,7 +43,7 @@ def test_what_makes_a_model_useless_is_said(changes: dict[str, Any], said: str) 
 
 
 def test_a_share_of_no_frame_is_not_measured() -> None:
-    """Where no frame is good, none can be rejected: that is no overkill of 0."""
+    """Without a good frame the overkill is unknown, not 0."""
     told = {"escape": 0.25, "escape_interval": [0.1, 0.5], "overkill": 0.0, "overkill_interval": None, "miou": 0.5}
     assert measured(told, "escape") == 0.25
     assert measured(told, "overkill") is None

@@ -24,7 +24,7 @@ def test_a_log_gets_a_plain_line_now_and_then(
 def test_short_or_quiet_work_says_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither what is done at once nor what is not to be shown."""
+    """Short or quiet work prints nothing."""
     assert list(bar(range(3), "reading", total=3)) == [0, 1, 2]
     monkeypatch.setattr(module, "PLAIN_INTERVAL_S", 0.0)
     assert list(bar(range(2), "reading", total=2, show=False)) == [0, 1]

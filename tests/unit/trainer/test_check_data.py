@@ -194,7 +194,7 @@ def test_the_page_is_whole_and_shows_pictures(copied: Path, tmp_path: Path) -> N
 
 
 def test_no_data_set_at_all_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And a folder none of whose images can be read; no page is left."""
+    """So is a folder without a readable image; no page is written."""
     assert main(["check-data", str(tmp_path), "--html", str(tmp_path / "p.html")]) == 2
     assert "no data set here" in capsys.readouterr().err
     root = write_label_maps(tmp_path / "d", frames=2)

@@ -7,7 +7,7 @@ from trainer.cli import COMMANDS, main
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_every_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """And exits 0."""
+    """`--help` of each command shows an example and exits with 0."""
     assert main([command, "--help"]) == 0
     assert f"trainer {command}" in capsys.readouterr().out.split("example")[1]
 

@@ -124,7 +124,7 @@ def test_frames_of_two_sizes_are_refused(tmp_path: Path) -> None:
 
 
 def test_without_classes_json_values_above_a_gap_are_refused(tmp_path: Path) -> None:
-    """A black-and-white mask of 0 and 255 is no data set of 255 classes."""
+    """A black-and-white mask of 0 and 255 is not a data set of 255 classes."""
     root = write_label_maps(tmp_path / "d", frames=4)
     (root / "classes.json").unlink()
     cv2.imwrite(str(root / "masks" / "002.png"), np.full((HEIGHT, WIDTH), 255, np.uint8))

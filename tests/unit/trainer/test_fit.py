@@ -97,7 +97,7 @@ def test_without_a_policy_two_sizes_are_refused_with_a_way_on(tmp_path: Path) ->
 
 
 def test_frames_too_small_for_a_network_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In one line."""
+    """They are refused in one line."""
     root = write_label_maps(tmp_path / "d", frames=4)
     for folder in ("images", "masks"):
         for path in (root / folder).iterdir():

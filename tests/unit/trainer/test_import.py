@@ -118,7 +118,7 @@ def test_masks_of_every_depth_are_read(
 
 @pytest.mark.parametrize("suffix", ["_mask", "-label", "_gt", ".jpg", ""])
 def test_masks_find_their_images_by_name(tmp_path: Path, suffix: str) -> None:
-    """Beside them with a suffix, or in a folder of their own."""
+    """Masks are beside their images with a suffix, or in a separate folder."""
     root = tmp_path / "labels"
     in_one = suffix.startswith(("_", "-"))
     write_frames(root if in_one else root / "img", ".bmp")
@@ -378,17 +378,17 @@ def test_a_table_may_count_from_0_or_run_along_rows(tmp_path: Path, first: int, 
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("labelme", {"a.json": "{"}, "a.json: no JSON"),
+        ("labelme", {"a.json": "{"}, "a.json: not JSON"),
         ("labelme", {"a.json": '{"shapes": [{"label": "x"}], "imagePath": "000.png"}'}, "not written as labelme"),
-        ("labelme", {"a.json": '{"shapes": [], "imagePath": "gone.png"}'}, "its image 'gone.png' is not there"),
+        ("labelme", {"a.json": '{"shapes": [], "imagePath": "gone.png"}'}, "its image 'gone.png' is missing"),
         ("labelme", {}, "no labels here: looked for labelme's"),
         ("labelstudio", {"p.json": "[]"}, "holds no task: in Label Studio, export"),
-        ("cvat", {"a.xml": "<annotations><image"}, "a.xml: no XML"),
+        ("cvat", {"a.xml": "<annotations><image"}, "a.xml: not XML"),
         ("cvat", {"a.xml": '<!DOCTYPE a [<!ENTITY b "c">]><a/>'}, "defines entities"),
         ("yolo", {}, "no data.yaml here"),
         ("yolo", {"data.yaml": "names: [pit]", "000.txt": "0 0.5 0.5 0.2 0.2"}, "is a box, not an outline"),
         ("yolo", {"data.yaml": "names: [pit]", "000.txt": "7 0 0 1 0 1 1"}, "class 7 is not in data.yaml"),
-        ("voc", {"Annotations/a.xml": "<a/>"}, "a box is no mask"),
+        ("voc", {"Annotations/a.xml": "<a/>"}, "hold boxes, not masks"),
         ("mvtec", {}, "no test/ with ground_truth/ here"),
         ("coco", {"a.json": '{"images": [], "annotations": []}'}, "must be COCO"),
         ("masks", {}, "no masks here, only such as 000.png"),
@@ -401,7 +401,7 @@ def test_a_table_may_count_from_0_or_run_along_rows(tmp_path: Path, first: int, 
         (
             "severstal",
             {"train.csv": "ImageId,ClassId,EncodedPixels\nx.png,1,1 2\n"},
-            "its image 'x.png' is not there",
+            "its image 'x.png' is missing",
         ),
     ],
 )

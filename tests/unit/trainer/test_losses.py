@@ -85,7 +85,7 @@ def test_every_loss_in_the_table_is_checked() -> None:
 
 
 def test_names_add_up() -> None:
-    """ce+dice is their sum; an unknown or doubled term is refused with what there is."""
+    """ce+dice is their sum; an unknown or repeated term is refused with the available ones."""
     logits, labels, _ = _case()
     found = match(logits, labels, 1)
     for name in ("ce+dice", "ce+lovasz", "focal+dice"):

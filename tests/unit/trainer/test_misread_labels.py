@@ -179,7 +179,7 @@ def test_labels_that_count_from_1_are_refused(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_normal_frames_alone_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By train, too."""
+    """They are refused, also by `train`."""
     root = write_label_maps(tmp_path / "d", frames=8)
     for path in _masks(root):
         cv2.imwrite(str(path), np.zeros((HEIGHT, WIDTH), np.uint8))
@@ -211,7 +211,7 @@ def test_classes_are_matched_by_name(tmp_path: Path) -> None:
 
 
 def test_hidden_files_are_no_frames(tmp_path: Path) -> None:
-    """MacOS writes them beside the images."""
+    """macOS writes hidden files beside the images."""
     root = write_label_maps(tmp_path / "d", frames=4)
     (root / "images" / "._000.png").write_bytes(b"\0\5\26\7")
     (root / "masks" / "._000.png").write_bytes(b"\0\5\26\7")

@@ -21,6 +21,7 @@ from trainer.build.openvino_overflow import LOG_OF_SLOPE
 from trainer.build.request import BuildRequest
 from trainer.export.onnx_file import write_onnx
 from trainer.models.contract import InspectionNet
+from trainer.models.network import Network
 
 SIZE = (64, 64)
 STRIDE = 4
@@ -28,7 +29,7 @@ FRAMES = np.stack([np.full(SIZE, 255, np.uint8), np.full(SIZE, 120, np.uint8)])
 """The first makes the nets below overflow, the second does not."""
 
 
-class Overflowing(nn.Module):
+class Overflowing(Network):
     """Sound steel for grey levels up to 254; of 255 it makes numbers too large for fp32."""
 
     map_stride = STRIDE
@@ -60,7 +61,7 @@ class Overflowing(nn.Module):
         return logits + hot * hot
 
 
-def exported(net: nn.Module, path: Path, flips: int = 1) -> InspectionNet:
+def exported(net: Network, path: Path, flips: int = 1) -> InspectionNet:
     inspection = InspectionNet(net, *SIZE, STRIDE, flips).eval()
     write_onnx(inspection, *SIZE, path, half_weights=False)
     return inspection

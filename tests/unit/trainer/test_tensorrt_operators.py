@@ -36,6 +36,7 @@ MODELS: dict[str, tuple[dict[str, Any], int, tuple[int, int], int]] = {
     "fast, maps at 1/2": (PRESETS["fast"], 5, (64, 160), 2),
     "fast, maps at 1/1": (PRESETS["fast"], 5, (64, 160), 1),
     "cnn": (PRESETS["cnn"], 2, (64, 160), 4),
+    "pretrained": (PRESETS["pretrained"], 5, (64, 160), 4),
     "sub-pixel head": (PRESETS["fast"] | {"sub_pixel": True}, 5, (64, 160), 1),
     "frame that is padded": (PRESETS["fast"], 5, (50, 101), 1),
     "sub-pixel head, frame that is padded": (PRESETS["fast"] | {"sub_pixel": True}, 5, (50, 101), 1),
@@ -55,14 +56,14 @@ def export(name: str, path: Path) -> Path:
     """The model as `trainer export` writes it, its weights random."""
     config, classes, size, stride = MODELS[name]
     torch.manual_seed(0)
-    widths = [max(8, width // NARROWER) for width in config["widths"]]
-    net = build_model(config | {"widths": widths}, classes).eval()
+    widths = {"widths": [max(8, width // NARROWER) for width in config["widths"]]} if "widths" in config else {}
+    net = build_model(config | widths, classes).eval()
     fold_batch_norms(net)
     write_onnx(InspectionNet(net, *size, stride).eval(), *size, path / "model.onnx", half_weights=False)
     return path / "model.onnx"
 
 
-IN_SECONDS = {"paper", "balanced, maps at 1/2", "fast, maps at 1/4", "cnn", "frame that is padded"}
+IN_SECONDS = {"paper", "balanced, maps at 1/2", "fast, maps at 1/4", "cnn", "pretrained", "frame that is padded"}
 """One of each architecture and kind of frame; the others are variations of them."""
 
 
@@ -161,7 +162,7 @@ def uint8_complaints(node: onnx.NodeProto, types: dict[str, str]) -> Iterator[st
     others = {types[name] for name in (*node.input, *node.output) if name and types.get(name) != "UINT8"}
     if ends and (node.op_type != "Cast" or not others <= FLOATS):
         yield f"{node.op_type} of uint8 and {others or 'nothing else'}"
-    if any(name not in ("frames", "kind", "score") for name in ends):
+    if any(name not in ("frames", "kind", "score", "frame") for name in ends):
         yield f"uint8 inside the network: {ends}"
 
 

@@ -74,7 +74,7 @@ def test_variants_learn_in_every_layer(options: dict[str, Any]) -> None:
     ],
 )
 def test_an_impossible_network_is_refused_by_name(config: dict[str, Any]) -> None:
-    """The message says what there is."""
+    """The message names the available choices."""
     with pytest.raises(InputError, match=r"vgg|widths|stem stride|layer|depth"):
         build_model(config, 3)
 

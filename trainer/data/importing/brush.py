@@ -1,4 +1,4 @@
-"""Decodes a brush mask of Label Studio: thi.ng's rle-pack of an RGBA picture, of which alpha is the mask."""
+"""Decodes a brush mask of Label Studio: thi.ng's rle-pack of an RGBA picture whose alpha is the mask."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,7 +14,7 @@ _ALPHA: Final = 3
 
 
 class _Bits:
-    """Reads numbers of some bits each, highest bit first."""
+    """Reads numbers of any bit length, highest bit first."""
 
     def __init__(self, data: Sequence[int]) -> None:
         self._bits = np.unpackbits(np.array(data, np.uint8))
@@ -32,7 +32,7 @@ class _Bits:
 
 
 def decode_brush(data: Sequence[int], size: Size) -> NDArray[np.bool_]:
-    """Mask, bool `size` = [H, W]; raises MaskFault for data that break off or are of another size.
+    """Decode a mask, bool `size` = [H, W]; raises MaskFault for data that end early or have another size.
 
     The data begin with the number of values (32 bits), the bits of a value less one (5), and four lengths less one
     (4 each). Each run then has a bit (repeated or not), the index of its length (2), its count less one, and its

@@ -22,7 +22,7 @@ from trainer.data.importing.source import ImageFinder, Options, Source, SourceFr
 
 
 def read_cvat(root: Path, options: Options) -> Source:
-    """CVAT's annotations.xml: polygons, boxes, ellipses and masks."""
+    """Read CVAT's annotations.xml: polygons, boxes, ellipses and masks."""
     folder, files = (root.parent, [root]) if root.is_file() else (root, sorted(root.rglob("*.xml")))
     finder = ImageFinder(folder)
     frames, classes = [], []
@@ -54,7 +54,7 @@ def _parse_xml(file: Path) -> ET.Element:
     try:
         return ET.fromstring(content)  # noqa: S314 (entities are refused above)
     except ET.ParseError as error:
-        raise InputError(f"{file}: no XML ({error}): is it cut off?") from None
+        raise InputError(f"{file}: not XML ({error}): is it cut off?") from None
 
 
 def _cvat_region(shape: ET.Element, options: Options) -> Region:

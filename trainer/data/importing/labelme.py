@@ -23,7 +23,7 @@ from trainer.data.importing.source import ImageFinder, Options, Source, SourceFr
 
 
 def read_labelme(root: Path, options: Options) -> Source:
-    """Labelme's files: polygons, rectangles, circles and masks."""
+    """Read labelme's files: polygons, rectangles, circles and masks."""
     finder = ImageFinder(root)
     frames = []
     for file in sorted(root.rglob("*.json")):

@@ -29,7 +29,7 @@ from trainer.data.importing.source import (
 
 
 def read_labelstudio(root: Path, options: Options) -> Source:
-    """Label Studio's JSON export: polygons, rectangles, ellipses and brushes."""
+    """Read Label Studio's JSON export: polygons, rectangles, ellipses and brushes."""
     folder, files = (root.parent, [root]) if root.is_file() else (root, sorted(root.glob("*.json")))
     tasks = [(file, task) for file in files for task in _tasks(file)]
     if not tasks:

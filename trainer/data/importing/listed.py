@@ -28,7 +28,7 @@ from trainer.data.rle import decode
 
 
 def read_coco(root: Path, options: Options) -> Source:
-    """COCO: every .json of the folder with images and annotations, whatever its name."""
+    """Read COCO: every .json of the folder with images and annotations, whatever its name."""
     folder, files = (root.parent, [root]) if root.is_file() else (root, sorted(root.rglob("*.json")))
     finder = ImageFinder(folder)
     frames: list[SourceFrame] = []
@@ -69,7 +69,7 @@ def _is_coco(file: Path) -> bool:
 
 
 def _part_in(stem: str) -> str | None:
-    """Part that a file's name ends in, such as instances_val2017."""
+    """Return the part that a file's name ends in, such as val for instances_val2017."""
     for word in reversed(stem.lower().replace("-", "_").split("_")):
         if (name := word.rstrip("0123456789")) in PARTS:
             return PARTS[name]
@@ -108,7 +108,7 @@ def _coco_marks(
 
 
 def read_severstal(root: Path, options: Options) -> Source:
-    """Kaggle's table, train.csv, with run lengths down the columns, or along the rows if stated."""
+    """Read Kaggle's table, train.csv, with run lengths down the columns, or along the rows if stated."""
     file = root / "train.csv"
     finder = ImageFinder(root)
     first = 1 if options.first is None else options.first

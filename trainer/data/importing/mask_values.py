@@ -1,4 +1,4 @@
-"""Reads pictures that are masks, of any depth, and finds out which value or colour is which class."""
+"""Reads masks from pictures of any depth, and determines the class of each value or colour."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ Colour = tuple[int, int, int]
 BLACK: Final = (0, 0, 0)
 NORMAL: Final = "normal"
 ONE_KIND: Final = "defect"
-"""Name of the class of masks that know one."""
+"""Class name for masks with a single class."""
 _DEEP_WHITE: Final = 257
 """A 16-bit mask saved from an 8-bit one holds its values times this: 255 becomes 65 535."""
 _SHOWN: Final = 6
@@ -68,7 +68,7 @@ def _without_colour(rgba: NDArray[np.uint8]) -> NDArray[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Which value or colour of a mask is which class; a value between two takes the nearest."""
+    """The class of each value or colour of a mask; a value between two takes the nearest."""
 
     by_value: Mapping[int, str]
     by_colour: Mapping[Colour, str]
@@ -81,7 +81,7 @@ class Values:
         return list(dict.fromkeys(name for name in names if name.lower() not in NORMAL_NAMES))
 
     def marks(self, path: Path) -> list[Mark]:
-        """One mark for each class that the mask shows; raises ImageFault."""
+        """Return one mark for each class that the mask shows; raises ImageFault."""
         if self.by_colour:
             nearest = _nearest(read_colours(path).astype(np.int32), list(self.by_colour))
             names = list(self.by_colour.values())
@@ -100,13 +100,13 @@ class Values:
 
 
 def _nearest(pixels: NDArray[np.int32], stated: Sequence[tuple[int, ...]]) -> NDArray[np.intp]:
-    """Number of the nearest stated value or colour of each pixel, int [H, W]; pixels are [H, W, channels]."""
+    """Return the index of each pixel's nearest stated value or colour, int [H, W]; pixels are [H, W, channels]."""
     distances = [np.square(pixels.astype(np.int64) - np.array(one)).sum(axis=-1) for one in stated]
     return np.asarray(np.argmin(np.stack(distances), axis=0), np.intp)
 
 
 def _filled(values: NDArray[np.int32], ignore: int | None) -> NDArray[np.int32]:
-    """Pixels without a class get the value of the nearest pixel that has one; raises ImageFault if none has."""
+    """Give pixels without a class the value of the nearest pixel with one; raises ImageFault if none has one."""
     if ignore is None or not (holes := values == ignore).any():
         return values
     if holes.all():
@@ -120,7 +120,7 @@ def _filled(values: NDArray[np.int32], ignore: int | None) -> NDArray[np.int32]:
 
 
 def find_values(paths: Iterable[Path], options: Options, where: Path) -> Values:
-    """The table of a folder of masks: as stated, else as their values allow only one reading.
+    """Return the table for a folder of masks: as stated, or the only possible reading of their values.
 
     Raises InputError for values that could mean several things, with the options that state it.
     """

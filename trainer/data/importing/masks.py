@@ -49,7 +49,7 @@ _AFFIX: Final = re.compile(
     r"^(?:mask|label|gt|seg)[_-]|[_-](?:masks?|labels?|gt|seg|segmentation|labelids|l)$|\.(?:jpe?g|png|bmp|tiff?)$",
     re.IGNORECASE,
 )
-"""What the name of a mask has beside the name of its image."""
+"""Suffixes and prefixes of mask names that image names lack."""
 VOID: Final = 255
 """Value of Pascal VOC's borders without a class."""
 GOOD: Final = "good"
@@ -57,7 +57,7 @@ GOOD: Final = "good"
 
 
 def read_masks(root: Path, options: Options) -> Source:
-    """Images and masks: two folders, one folder with suffixes such as _mask, or one folder of masks a kind."""
+    """Read images and masks: two folders, one folder with suffixes such as _mask, or a mask folder per kind."""
     masks, images = _sorted_out(root)
     if not masks or not images:
         first = (masks or images)[0].relative_to(root)
@@ -103,7 +103,7 @@ def read_masks(root: Path, options: Options) -> Source:
 
 
 def _size(mask: Path) -> Size | None:
-    """Height and width of a mask from its header; None if it cannot be read, which is reported as it is drawn."""
+    """Return a mask's height and width from its header; None if unreadable, which is reported when it is drawn."""
     try:
         with Image.open(mask) as image:
             return image.height, image.width
@@ -112,7 +112,7 @@ def _size(mask: Path) -> Size | None:
 
 
 def _sorted_out(root: Path) -> tuple[list[Path], list[Path]]:
-    """(masks, images) below `root`: by folder if one is called like masks, else by name."""
+    """Return (masks, images) below `root`: by folder if one has a name for masks, else by file name."""
     found = images_below(root)
     masks = [p for p in found if {part.lower() for part in p.relative_to(root).parts[:-1]} & MASK_FOLDERS]
     masks = masks or [path for path in found if _AFFIX.search(path.stem)]
@@ -121,7 +121,7 @@ def _sorted_out(root: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _image_of(mask: Path, root: Path, images: Mapping[tuple[str | None, str], Path]) -> Path | None:
-    """The image of a mask: of its stem, or of its stem without what marks a mask; of its part first."""
+    """Find a mask's image by its stem, with or without the mask suffix; images of the same part come first."""
     part, stem = part_of(mask, root), mask.stem
     while True:
         found = images.get((part, stem)) or images.get((None, stem))
@@ -132,7 +132,7 @@ def _image_of(mask: Path, root: Path, images: Mapping[tuple[str | None, str], Pa
 
 
 def _kind(path: Path, root: Path) -> str | None:
-    """The kind that the folder of a mask names; None for a folder that names none."""
+    """Return the kind that a mask's folder names; None if it names none."""
     folders = path.relative_to(root).parts[:-1]
     below = [at for at, name in enumerate(folders) if name.lower() in MASK_FOLDERS]
     inner = [name for name in folders[below[0] + 1 :] if name.lower() not in PARTS] if below else []
@@ -142,7 +142,7 @@ def _kind(path: Path, root: Path) -> str | None:
 def _draw(
     pairs: Sequence[tuple[str | None, Path]], values: Values | None, size: Size, complain: Complain
 ) -> list[Mark]:
-    """Marks of a frame's masks: of one class each if its folder names it, else by their values."""
+    """Return the marks of a frame's masks: one class each if the folder names it, else by their values."""
     marks: list[Mark] = []
     for kind, path in pairs:
         try:
@@ -167,13 +167,13 @@ def _draw(
 
 
 def read_voc(root: Path, options: Options) -> Source:
-    """Pascal VOC: JPEGImages/, SegmentationClass/, ImageSets/Segmentation/, and CVAT's labelmap.txt."""
+    """Read Pascal VOC: JPEGImages/, SegmentationClass/, ImageSets/Segmentation/, and CVAT's labelmap.txt."""
     images, masks = root / "JPEGImages", root / "SegmentationClass"
     if not images.is_dir() or not masks.is_dir():
         has_boxes = (root / "Annotations").is_dir()
         raise InputError(
             f"{root}: no {images.name}/ with {masks.name}/ here"
-            + (": its Annotations/ hold boxes, and a box is no mask: export segmentation" if has_boxes else "")
+            + (": its Annotations/ hold boxes, not masks: export segmentation" if has_boxes else "")
         )
     by_stem = {path.stem: path for path in images_below(masks)}
     colours = _labelmap(root / "labelmap.txt")
@@ -202,7 +202,7 @@ def read_voc(root: Path, options: Options) -> Source:
 
 
 def _labelmap(path: Path) -> dict[Colour, str]:
-    """Colours of CVAT's labelmap.txt, lines "name:r,g,b:parts:actions"; empty without the file."""
+    """Return the colours of CVAT's labelmap.txt, lines "name:r,g,b:parts:actions"; empty without the file."""
     table: dict[Colour, str] = {}
     if path.is_file():
         for line in path.read_text(encoding="utf-8-sig").splitlines():
@@ -219,7 +219,7 @@ def _labelmap(path: Path) -> dict[Colour, str]:
 
 
 def read_mvtec(root: Path, options: Options) -> Source:
-    """MVTec's layout: train/good/, test/KIND/ and ground_truth/KIND/ with one mask a frame."""
+    """Read MVTec's layout: train/good/, test/KIND/ and ground_truth/KIND/ with one mask per frame."""
     del options
     truth = root / "ground_truth"
     if not truth.is_dir() or not (root / "test").is_dir():

@@ -13,13 +13,14 @@ Points = Sequence[Sequence[float]]
 """x and y of each corner, px."""
 
 ELLIPSE_CORNERS = 72
-"""An ellipse is drawn as a polygon of this many corners: one in 5°."""
+"""Corners of the polygon that stands for an ellipse: one per 5°."""
 
 
 def fill(outline: Points, size: Size, *, clip: bool, holes: Sequence[Points] = ()) -> NDArray[np.bool_]:
-    """Mask of a polygon without its holes, bool [H, W].
+    """Draw a polygon without its holes; returns the mask, bool [H, W].
 
-    Raises MaskFault for fewer than three corners, for no numbers, and, unless `clip`, for corners outside.
+    Raises MaskFault for fewer than three corners, for values that are not numbers, and without `clip` for corners
+    outside the frame.
     """
     mask = _polygon(outline, size, clip=clip)
     for hole in holes:
@@ -45,12 +46,12 @@ def _polygon(outline: Points, size: Size, *, clip: bool) -> NDArray[np.bool_]:
 
 
 def rectangle(left: float, top: float, right: float, bottom: float) -> Points:
-    """Corners of a rectangle."""
+    """Return the corners of a rectangle."""
     return [[left, top], [right, top], [right, bottom], [left, bottom]]
 
 
 def ellipse(x: float, y: float, across: float, along: float, degrees: float = 0.0) -> Points:
-    """Corners of an ellipse from its centre and its two half axes, turned by `degrees`."""
+    """Return the corners of an ellipse from its centre and half axes, rotated by `degrees`."""
     turned = math.radians(degrees)
     corners = []
     for step in range(ELLIPSE_CORNERS):

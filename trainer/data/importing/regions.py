@@ -1,4 +1,4 @@
-"""Regions that drawing tools store, as masks."""
+"""Turns the regions of drawing tools into masks."""
 
 import base64
 import binascii
@@ -21,13 +21,13 @@ Region = Callable[[Size], NDArray[np.bool_]]
 """Draws one region; raises MaskFault."""
 
 NO_AREA: Final = "has no area: draw an outline around it"
-"""What is wrong with a line or a point."""
+"""The fault of a line or a point."""
 
 
 def draw_regions(
     file: Path, regions: Sequence[tuple[str, str, Region]], size: Size, complain: Complain
 ) -> list[Mark]:
-    """Marks of regions (class, place, drawing); those at fault go to `complain`."""
+    """Draw regions (class, place, drawing) and return their marks; faulty ones go to `complain`."""
     marks = []
     for label, where, region in regions:
         try:
@@ -39,12 +39,12 @@ def draw_regions(
 
 
 def outline(points: Points, *, clip: bool, holes: Sequence[Points] = ()) -> Region:
-    """A region inside a polygon."""
+    """Return the drawing of a polygon's inside."""
     return lambda size: fill(points, size, clip=clip, holes=holes)
 
 
 def refusal(text: str) -> Region:
-    """A region that cannot be drawn, with the reason."""
+    """Return a drawing that only raises this fault."""
 
     def refuse(_: Size) -> NDArray[np.bool_]:
         raise MaskFault(text)
@@ -53,7 +53,7 @@ def refusal(text: str) -> Region:
 
 
 def pasted(mask: NDArray[np.bool_], left: int, top: int) -> Region:
-    """A small mask at its place in the frame; raises MaskFault if it does not fit."""
+    """Place a small mask in the frame; raises MaskFault if it does not fit."""
 
     def paste(size: Size) -> NDArray[np.bool_]:
         whole = np.zeros(size, np.bool_)
@@ -67,7 +67,7 @@ def pasted(mask: NDArray[np.bool_], left: int, top: int) -> Region:
 
 
 def bitmap(data: str, *, packed: bool) -> NDArray[np.bool_]:
-    """Pixels that are not 0 in a PNG written as base64, `packed` by zlib; raises MaskFault."""
+    """Return the pixels that are not 0 in a base64 PNG, which zlib may have `packed`; raises MaskFault."""
     try:
         content = base64.b64decode(data)
         return decode_mono(zlib.decompress(content) if packed else content) > 0
@@ -76,9 +76,9 @@ def bitmap(data: str, *, packed: bool) -> NDArray[np.bool_]:
 
 
 def no_image(file: Path, name: str, finder: ImageFinder) -> str:
-    """What to say of a label file whose image is missing."""
+    """Return the message for a label file whose image is missing."""
     return (
-        f"{file}: its image {name!r} is not there; the folder holds {finder.example()}: copy the images beside "
+        f"{file}: its image {name!r} is missing; the folder holds {finder.example()}: copy the images beside "
         "the labels, under the names that the labels have"
     )
 
@@ -86,7 +86,7 @@ def no_image(file: Path, name: str, finder: ImageFinder) -> str:
 def source_of(
     frames: list[SourceFrame], finder: ImageFinder, root: Path, expected: str, classes: Sequence[str] = ()
 ) -> Source:
-    """The source, with the images that no label names; raises InputError if there are no labels at all."""
+    """Return the source, including images that no label names; raises InputError without any labels."""
     if not frames:
         raise InputError(f"{root}: no labels here: looked for {expected}; the folder holds {finder.example()}")
     used = {frame.image for frame in frames}

@@ -1,4 +1,4 @@
-"""What a reader of another tool's labels hands over: frames, and a way to draw the marks of each."""
+"""The result of reading another tool's labels: frames, and a function that draws the marks of each."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -29,18 +29,18 @@ PARTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user states about the labels."""
+    """The user's statements about the labels."""
 
     values: Mapping[int, str] = field(default_factory=dict)
-    """Value in a mask → class."""
+    """Mask value → class."""
     colours: Mapping[tuple[int, int, int], str] = field(default_factory=dict)
-    """Colour in a mask → class."""
+    """Mask colour → class."""
     classes: tuple[str, ...] = ()
     """Names of the classes 0, 1 … of a mask, normal first."""
     ignore: int | None = None
-    """Value in a mask of pixels without a class."""
+    """Mask value of pixels without a class."""
     first: int | None = None
-    """Number of the first class: of normal in masks, of the first defect in a table."""
+    """Number of normal in masks, or of the first defect in a table."""
     row_major: bool = False
     clip: bool = False
     """Whether outlines that leave the frame are cut at its edge."""
@@ -77,7 +77,7 @@ class SourceFrame:
     size: Size | None = None
     """Height and width that the label file states."""
     part: str | None = None
-    """Part of a ready-made split."""
+    """Part of the source's own split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Source:
 
 
 def images_below(root: Path) -> list[Path]:
-    """Every image in the folder and its subfolders, sorted; raises InputError for a folder without any."""
+    """Return every image in the folder and its subfolders, sorted; raises InputError without any."""
     found = sorted(path for path in root.rglob("*") if is_image(path) and path.is_file())
     if not found:
         raise InputError(f"{root}: holds no images")
@@ -111,7 +111,7 @@ class ImageFinder:
             self._by_name.setdefault(path.name, []).append(path)
 
     def find(self, name: str, file: Path) -> Path | None:
-        """The image `name` of the label file `file`: beside it, below the root, or by the last part of its path.
+        """Find the image `name` of a label file: beside it, below the root, or by the last part of its path.
 
         Label Studio puts eight letters before the name of an upload: "a1b2c3d4-frame.png" is "frame.png", too.
         """
@@ -130,16 +130,16 @@ class ImageFinder:
         return None
 
     def example(self) -> str:
-        """One image of the folder, for messages."""
+        """Return one image of the folder, for messages."""
         return str(self._images[0].relative_to(self._root))
 
     def others(self, used: set[Path]) -> list[Path]:
-        """Images that no label file names."""
+        """Return the images that no label file names."""
         return [path for path in self._images if path not in used]
 
 
 def part_of(path: Path, root: Path) -> str | None:
-    """Part that a folder between `root` and the file names, such as valid/."""
+    """Return the part that a folder between `root` and the file names, such as valid/."""
     for folder in path.relative_to(root).parts[:-1]:
         if folder.lower() in PARTS:
             return PARTS[folder.lower()]
@@ -147,10 +147,10 @@ def part_of(path: Path, root: Path) -> str | None:
 
 
 def read_json(file: Path) -> Any:
-    """Content of a JSON file; raises InputError for one that is no JSON."""
+    """Read a JSON file; raises InputError if it is not JSON."""
     try:
         return json.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}") from None
     except ValueError as error:
-        raise InputError(f"{file}: no JSON ({error}): is it cut off?") from None
+        raise InputError(f"{file}: not JSON ({error}): is it cut off?") from None

@@ -21,7 +21,7 @@ from trainer.data.importing.source import ImageFinder, Options, Source, SourceFr
 
 
 def read_supervisely(root: Path, options: Options) -> Source:
-    """Supervisely's project: polygons with holes, bitmaps and rectangles."""
+    """Read a Supervisely project: polygons with holes, bitmaps and rectangles."""
     finder = ImageFinder(root)
     frames = []
     meta = root / "meta.json"

@@ -13,7 +13,7 @@ from trainer.data.importing.source import ImageFinder, Options, Source, SourceFr
 
 
 def read_via(root: Path, options: Options) -> Source:
-    """VIA's project or annotation file: polygons, rectangles, circles, ellipses."""
+    """Read VIA's project or annotation file: polygons, rectangles, circles, ellipses."""
     folder, files = (root.parent, [root]) if root.is_file() else (root, sorted(root.glob("*.json")))
     finder = ImageFinder(folder)
     frames = []

@@ -46,7 +46,7 @@ _WRITERS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What to do where labels leave a choice."""
+    """Decisions where labels leave a choice."""
 
     overlap: Literal["refuse", "smaller", "later"] = "refuse"
     """Pixels of two classes: refuse, or take the smaller mark, or the one listed later."""
@@ -58,7 +58,7 @@ class Policies:
 
 @dataclass(slots=True)
 class Imported:
-    """What was written."""
+    """Result of an import."""
 
     classes: tuple[str, ...]
     frames: int
@@ -66,7 +66,7 @@ class Imported:
     shown: dict[str, int] = field(default_factory=dict)
     """Class → frames that show it."""
     parts: dict[str, list[str]] = field(default_factory=dict)
-    """Ready-made split; empty if the source has none."""
+    """The source's own split; empty if it has none."""
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ def _kept(source: Source, root: Path, policies: Policies) -> tuple[list[SourceFr
 def _checked(
     source: Source, frames: Sequence[SourceFrame], root: Path, policies: Policies, *, show_progress: bool
 ) -> tuple[str, ...]:
-    """Names of the classes, normal first; raises InputError with all faults of the labels."""
+    """Return the names of the classes, normal first; raises InputError with all faults of the labels."""
     labels: set[str] = set()
     faults: list[Fault] = []
     for frame, drawn in zip(
@@ -150,7 +150,7 @@ def _checked(
         raise InputError(f"{root}: no label names a defect: there is nothing to learn")
     if len(defects) >= MAX_CLASSES:
         raise InputError(
-            f"{root}: {len(defects)} classes: at most {MAX_CLASSES - 1} kinds of defect can be told apart"
+            f"{root}: {len(defects)} classes: at most {MAX_CLASSES - 1} kinds of defect are supported"
         )
     return (NORMAL, *defects)
 
@@ -164,12 +164,12 @@ def _draw_all(
 
 
 def _chunks(frames: Sequence[SourceFrame]) -> Iterable[Sequence[SourceFrame]]:
-    """A few frames at a time: the pool would decode all of them before the first is taken."""
+    """Yield a few frames at a time: the pool would decode all of them before the first one is used."""
     return (frames[start : start + _CHUNK] for start in range(0, len(frames), _CHUNK))
 
 
 def _draw(frame: SourceFrame, policies: Policies) -> _Drawn:
-    """Pixels the way up that the labels are drawn on, and the marks; faults are collected."""
+    """Return pixels in the orientation of the labels, and the marks; faults are collected."""
     faults: list[Fault] = []
     try:
         pixels = read_mono(frame.image, policies.grey_window)
@@ -182,7 +182,7 @@ def _draw(frame: SourceFrame, policies: Policies) -> _Drawn:
     if not is_as_stored:
         upright = _upright(pixels, orientation)
         if frame.size == stored != upright.shape:
-            upright = pixels  # the tool did not turn the picture either
+            upright = pixels  # the tool did not rotate the picture either
         pixels = upright
     size = (pixels.shape[0], pixels.shape[1])
     if frame.size is not None and frame.size != size:
@@ -194,7 +194,7 @@ def _draw(frame: SourceFrame, policies: Policies) -> _Drawn:
 
 
 def _in_options(text: str) -> str:
-    """The image's fault in words of this command, not of a line's config."""
+    """Return the image's fault in terms of this command, not of a line's config."""
     return text.partition(": state grey_window")[0]
 
 
@@ -207,7 +207,7 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 def _label_map(
     frame: SourceFrame, drawn: _Drawn, numbers: Mapping[str, int], policies: Policies, faults: list[Fault]
 ) -> Pixels:
-    """Label map of the frame in class numbers; marks of normal are left out."""
+    """Return the frame's label map; marks of normal are left out."""
     assert drawn.pixels is not None  # noqa: S101 (a frame that cannot be read has been refused)
     marks = [mark for mark in drawn.marks if mark.label.lower() not in NORMAL_NAMES]
     shape = (drawn.pixels.shape[0], drawn.pixels.shape[1])
@@ -245,7 +245,7 @@ def _write(building: Path, stem: str, frame: SourceFrame, drawn: _Drawn, label: 
 
 
 def _stems(images: Sequence[Path]) -> list[str]:
-    """A name for each image without its ending: the file's, after those of its folders if two would be alike."""
+    """Return a name without ending for each image: the file's, prefixed by its folders' if two would be equal."""
     stems = [image.stem for image in images]
     for depth in range(1, max(len(image.parts) for image in images)):
         counts = Counter(stems)
@@ -263,7 +263,7 @@ def _stems(images: Sequence[Path]) -> list[str]:
 
 
 def _refusal(faults: Sequence[Fault]) -> str:
-    """One line: each kind of fault with its number, its first place, and the option that may settle it."""
+    """Return one line: each kind of fault with its count, first place, and the option that may settle it."""
     told = []
     for first, count in by_kind(faults):
         number = f"{thousands(count)} × {first.kind}, the first " if count > 1 else ""

@@ -12,7 +12,7 @@ from trainer.data.importing.source import Mark, Options, Size, Source, SourceFra
 
 
 def read_yolo(root: Path, options: Options) -> Source:
-    """YOLO's segmentation labels: one .txt a frame, polygons as shares of the frame; no file is a normal frame."""
+    """Read YOLO's segmentation labels: a .txt per frame, polygons as shares of the frame; no file means normal."""
     with needs_extra("YOLO's data.yaml", EXTRAS):
         import yaml
     described = sorted(root.glob("*.yaml")) + sorted(root.glob("*.yml"))
@@ -57,7 +57,7 @@ def _yolo_marks(
             text = f"class {words[0]} is not in data.yaml (0..{len(classes) - 1})"
             complain(Fault("unknown class", file, text, number, where))
         elif len(words) == 5:
-            text = "is a box, not an outline: a box is no mask; export segmentation labels"
+            text = "is a box, not an outline: export segmentation labels"
             regions.append((label, where, refusal(text)))
         else:
             points = [[float(x) * width, float(y) * height] for x, y in zip(words[1::2], words[2::2], strict=True)]

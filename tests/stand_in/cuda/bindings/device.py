@@ -44,7 +44,7 @@ class Event:
 
 @dataclass
 class Stream:
-    """Runs what it is given, in order, in a thread of its own."""
+    """Runs its work in order, in a separate thread."""
 
     device: "Device"
     work: SimpleQueue = field(default_factory=SimpleQueue)

@@ -49,13 +49,13 @@ def batches(count: int) -> Batches:
 
 
 def test_batches_of_mixed_size_are_bit_exact(tmp_path: Path, runtime: ModuleType) -> None:
-    """Padding, slots and streams never mix frames up, though copies and kernels run late at random."""
+    """Padding, slots and streams never mix up frames, although copies and kernels are delayed at random."""
     with open_kernel(tmp_path, runtime) as backend:
         run_all(backend, batches(300))
 
 
 def run_laid(backend: KernelBackend, work: Batches, given: Callable[[int], Sequence[Pixels]]) -> None:
-    """All batches through `lay`, as the worker does; `given` is each batch's frames, wherever they lie."""
+    """Run all batches through `lay`, as the worker does; `given` has each batch's frames, anywhere in memory."""
     answered = 0
     for ticket in range(len(work)):
         while backend.in_flight == backend.slots:
@@ -69,7 +69,7 @@ def run_laid(backend: KernelBackend, work: Batches, given: Callable[[int], Seque
 
 
 def test_a_batch_is_laid_where_the_gpu_takes_it_from(tmp_path: Path, runtime: ModuleType) -> None:
-    """One copy a frame, to the slot's pinned memory; what `submit` is given from anywhere else comes between."""
+    """One copy per frame, into the slot's pinned memory, also with other batches submitted in between."""
     work = batches(100)
     with open_kernel(tmp_path, runtime) as backend:
         run_laid(backend, work, lambda ticket: list(work[ticket]))
@@ -82,7 +82,7 @@ RING_SLOTS = MAX_BATCH * 4
 
 
 def test_registered_frames_are_copied_from_where_they_lie(tmp_path: Path, runtime: ModuleType) -> None:
-    """Each camera's shared memory is page-locked once, whole; frames that lie elsewhere are laid as ever."""
+    """Each camera's shared memory is page-locked once as a whole; other frames are copied as usual."""
     rings = [PixelRing.create(tmp_path / name, SIZE[0] * SIZE[1], RING_SLOTS) for name in ("a", "b")]
     work, taken = batches(200), itertools.count()
 
@@ -106,7 +106,7 @@ def test_registered_frames_are_copied_from_where_they_lie(tmp_path: Path, runtim
 
 
 def test_shared_memory_that_goes_is_page_locked_no_more(tmp_path: Path, runtime: ModuleType) -> None:
-    """An ingest that is started again brings new memory, again and again: the old is given up each time."""
+    """Each restart of ingest brings new memory, and the old one is released each time."""
     with open_kernel(tmp_path, runtime, settings=BackendSettings(register_frames=True)) as backend:
         for start in range(3):
             ring = PixelRing.create(tmp_path / str(start), SIZE[0] * SIZE[1], MAX_BATCH)
@@ -133,7 +133,7 @@ def test_nothing_is_allocated_or_recorded_a_batch(tmp_path: Path, runtime: Modul
 
 
 def test_everything_is_given_back_once(tmp_path: Path, runtime: ModuleType) -> None:
-    """Also with a batch in flight; the stand-in ends a program that frees what a stream still uses."""
+    """Also with a batch in flight; the stand-in aborts a program that frees memory in use."""
     with open_kernel(tmp_path, runtime) as backend:
         backend.submit(1, batches(1)[0])
     assert runtime.stand_in_held() == {"allocations": 0, "handles": 0}
@@ -148,7 +148,7 @@ def test_captured_sizes_double_up_to_the_largest(most: int, sizes: list[int]) ->
 
 @pytest.mark.parametrize("call", ["cudaGraphLaunch", "cudaEventSynchronize", "cudaMemcpyAsync"])
 def test_a_cuda_error_ends_the_engine_with_one_line(tmp_path: Path, call: str) -> None:
-    """Whoever submits, collects or waits next is told; closing does not hang, whatever was in flight."""
+    """The next submit, collect or wait raises it; closing does not hang, whatever was in flight."""
     with stand_in_gpu(CUDA_FAIL=f"{call}@30=cudaErrorLaunchFailure") as runtime:
         backend = open_kernel(tmp_path, runtime)
         with (
@@ -178,7 +178,7 @@ def test_what_fails_while_opening_is_given_back(tmp_path: Path, runtime: ModuleT
 def kernel_that_fails(
     path: Path, runtime: ModuleType, fails_at: dict[int, tuple[int, Exception]]
 ) -> tuple[KernelBackend, StandInKernel]:
-    """The batch sizes that fail, each at which of its enqueues (the second is captured), and how."""
+    """Return a network that fails for these batch sizes, at the given enqueue (the second is captured)."""
     backend = open_kernel(path, runtime)
     kernel = StandInKernel(backend, runtime)
     kernel.fails_at = fails_at
@@ -190,7 +190,7 @@ def kernel_that_fails(
 def test_an_open_that_fails_gives_the_network_back_before_its_memory(
     tmp_path: Path, runtime: ModuleType, enqueue: int
 ) -> None:
-    """Also what only the frames of the error still hold: inferences that were bound before the one that failed."""
+    """Also inferences bound before the failed one, which only the exception's stack frames still reference."""
     backend, kernel = kernel_that_fails(tmp_path, runtime, {4: (enqueue, DeviceError("no kernel for 4 frames"))})
     with pytest.raises(DeviceError, match="no kernel for 4 frames"), backend:
         pass
@@ -200,7 +200,7 @@ def test_an_open_that_fails_gives_the_network_back_before_its_memory(
 
 
 def test_what_fails_in_a_capture_is_what_is_said_and_the_capture_ends(tmp_path: Path, runtime: ModuleType) -> None:
-    """Not CUDA's words about a capture that is invalid; and the next engine in this process opens."""
+    """The message is the cause, not the invalid capture, and the next engine in this process opens."""
     backend, _ = kernel_that_fails(tmp_path, runtime, {1: (2, DeviceError("inference not enqueued"))})
     with pytest.raises(DeviceError, match=r"^inference not enqueued$"), backend:
         pass
@@ -226,7 +226,7 @@ def test_a_cuda_call_that_a_capture_forbids_is_named(tmp_path: Path, runtime: Mo
 
 
 def test_after_running_out_of_memory_a_smaller_batch_finds_all_of_it(tmp_path: Path) -> None:
-    """What the larger one had taken is given back: the smaller one needs nearly all there is."""
+    """The larger one's memory is released, because the smaller one needs nearly all of it."""
     pixels = SIZE[0] * SIZE[1]
     a_frame = pixels + 2 * (pixels // STRIDE**2)
     with stand_in_gpu(CUDA_MEMORY=str(3 * 8 * a_frame)) as runtime:
@@ -279,7 +279,7 @@ def test_a_missing_gpu_or_driver_is_one_clear_line(tmp_path: Path, settings: dic
 
 
 def test_missing_cuda_python_names_the_install_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Never a traceback for what was not installed."""
+    """A missing library gives one line, not a traceback."""
     monkeypatch.setitem(__import__("sys").modules, "cuda.bindings", None)
     with pytest.raises(EngineError, match=r"needs NVIDIA's cuda-python .*pip install 'strip-inspector\[gpu\]'"):
         open_cuda(tmp_path)
@@ -288,7 +288,7 @@ def test_missing_cuda_python_names_the_install_command(tmp_path: Path, monkeypat
 def test_the_stand_in_sees_a_missing_event(
     tmp_path: Path, runtime: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The judge itself is tested: without the events between the streams it must find a race or wrong maps."""
+    """The stand-in itself is tested: without events between the streams it finds a race or wrong maps."""
     monkeypatch.setattr("inspector.backends.cuda.Cuda.wait_on_device", lambda *_: None)
     with open_kernel(tmp_path, runtime) as backend, pytest.raises((DeviceError, AssertionError)):
         run_all(backend, batches(200))

@@ -30,7 +30,7 @@ def parameters_of(call: Callable[..., Any]) -> list[str]:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_every_cuda_call_has_nvidias_parameters(name: str) -> None:
-    """In the table that types our calls, and in the stand-in that plays them."""
+    """Both the Protocol of our calls and the stand-in have NVIDIA's parameters."""
     genuine = parameters_in(getattr(runtime, name).__doc__)
     assert parameters_of(getattr(CudaRuntime, name)) == genuine
     with stand_in_gpu() as stand_in:

@@ -1,4 +1,4 @@
-"""When a backend tells of its answers: one wake for many while the engine has enough to do, else at once."""
+"""When a backend reports answers: one wake-up for many while the engine has enough work, else immediately."""
 
 import select
 import time
@@ -68,12 +68,12 @@ def answers_until_told(backend: Queueing) -> int:
 def test_a_loop_is_woken_when_half_the_slots_are_free(folder: EngineFolder) -> None:
     """The engine must not run dry."""
     with Queueing(folder) as backend:
-        answers_until_told(backend)  # the first is told of at once: nobody knows how long it took
+        answers_until_told(backend)  # the first one is reported immediately, because its duration is unknown
         assert answers_until_told(backend) == SLOTS // 2
 
 
 def test_told_together_means_that_many_answers_a_wake(folder: EngineFolder) -> None:
-    """As many batches more are taken, so that as many as before are left at work."""
+    """That many more batches are accepted, so that the engine keeps as much work as before."""
     with Queueing(folder) as backend:
         backend.coalesce(8, 60.0)
         assert backend.slots == SLOTS + 8
@@ -82,7 +82,7 @@ def test_told_together_means_that_many_answers_a_wake(folder: EngineFolder) -> N
 
 
 def test_an_engine_with_little_to_do_tells_of_each_answer(folder: EngineFolder) -> None:
-    """At half load latency counts, not wakes."""
+    """At half load each answer wakes the loop, because latency matters more than wake-ups."""
     with Queueing(folder) as backend:
         backend.coalesce(8, 60.0)
         for ticket in range(3):
@@ -92,7 +92,7 @@ def test_an_engine_with_little_to_do_tells_of_each_answer(folder: EngineFolder) 
 
 
 def test_no_answer_waits_longer_than_was_asked_for(folder: EngineFolder) -> None:
-    """Where the engine turns slow, its next answer brings the ones before it."""
+    """If the engine slows down, its next answer delivers the earlier ones, too."""
     with Queueing(folder) as backend:
         backend.coalesce(8, 0.05)
         answers_until_told(backend)
@@ -105,7 +105,7 @@ def test_no_answer_waits_longer_than_was_asked_for(folder: EngineFolder) -> None
 
 
 def test_the_slots_of_a_config_are_kept_to(folder: EngineFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And an engine whose slots cost memory keeps to its own."""
+    """An engine whose slots cost memory keeps its number, too."""
     with Queueing(folder, BackendSettings(slots=3)) as backend:
         backend.coalesce(8, 60.0)
         assert backend.slots == 3

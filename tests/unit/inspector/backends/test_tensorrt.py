@@ -66,7 +66,7 @@ def changed(folder: EngineFolder, path: Path, *, plan: bytes | None = None, **ma
 def test_another_pc_refuses_before_it_deserialises(
     folder: EngineFolder, settings: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Version and GPU are told apart by the manifest alone: the plan is not even read."""
+    """The manifest alone shows another version or GPU, so the plan is not read."""
     real = Path.read_bytes
 
     def read(path: Path) -> bytes:
@@ -80,7 +80,7 @@ def test_another_pc_refuses_before_it_deserialises(
 def test_a_missing_library_names_the_install_command(
     folder: EngineFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the backends that need none."""
+    """The message also names the backends that need no such library."""
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(EngineError, match=r"pip install .*pypi.nvidia.com.*tensorrt.*--backend torch"):
         open_backend(folder).__enter__()
@@ -96,7 +96,7 @@ def test_a_changed_plan_is_refused_with_the_command(folder: EngineFolder, tmp_pa
 
 
 def test_a_plan_that_does_not_open_tells_what_tensorrt_said(folder: EngineFolder, tmp_path: Path) -> None:
-    """Torn, or no plan at all: one line with the reason from the error recorder."""
+    """For a torn or invalid plan: one line with the reason from the error recorder."""
     plan = (folder.path / "model.plan").read_bytes()
     torn = changed(folder, tmp_path / "torn", plan=plan[:-9] + b"x" * 9)
     assert "cannot open it (INVALID_ARGUMENT: serialized engine is corrupted)" in refusal(torn)
@@ -115,7 +115,7 @@ def test_a_plan_that_does_not_open_tells_what_tensorrt_said(folder: EngineFolder
 def test_a_plan_must_keep_its_manifest(
     folder: EngineFolder, tmp_path: Path, manifest: dict[str, Any], said: str
 ) -> None:
-    """A plan of another model under this manifest is found before a frame is lost to it."""
+    """A plan of another model under this manifest is refused when it is opened."""
     assert re.search(said, refusal(changed(folder, tmp_path / "other", **manifest)))
 
 
@@ -143,7 +143,7 @@ def test_same_compute_capability_engines_run_on_other_models(tmp_path: Path) -> 
 def test_version_compatible_engines_run_on_later_versions_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Through the lean runtime of their own version; their own version needs none. No host code is in the plan."""
+    """They run through the lean runtime of the version that built them, which needs none; no host code."""
     with stand_in_gpu():
         folder = write_gpu_engine(tmp_path / "bright", "tensorrt", version_compatible=True)
         with open_backend(folder) as backend:
@@ -201,7 +201,7 @@ def test_tensorrt_10_is_served_like_11(tmp_path: Path) -> None:
 
 
 def test_scratch_memory_is_taken_once_for_all_contexts(folder: EngineFolder) -> None:
-    """Contexts a batch size and slot, one scratch memory: they are enqueued on one stream."""
+    """All contexts share one scratch memory, because they run on one stream."""
     with stand_in_gpu() as runtime, open_backend(folder, slots=3) as backend:
         frames = np.zeros((4, folder.manifest.height, folder.manifest.width), np.uint8)
         held = runtime.stand_in_held()

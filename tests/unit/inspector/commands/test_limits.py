@@ -19,7 +19,7 @@ def recipe(folder: Path, picture: str = "") -> LoadedRecipe:
 
 
 def learn(links: Path, camera: str, of: LoadedRecipe) -> None:
-    """As ingest does: 64 sound frames."""
+    """Learn from 64 sound frames, as ingest does."""
     check = of.recipe.picture.start()
     assert check is not None
     random = np.random.default_rng(1)
@@ -31,7 +31,7 @@ def learn(links: Path, camera: str, of: LoadedRecipe) -> None:
 
 
 def test_learned_and_set_limits_are_told_apart(tmp_path: Path) -> None:
-    """Each camera has its own; a camera that has learned none says from what it will learn."""
+    """Each camera shows its own limits; one without limits says from what it will learn them."""
     rules = recipe(tmp_path, "min_light_grey = 40\n")
     learn(tmp_path, "top", rules)
     found = learned_limits(tmp_path, ["top", "bottom"], rules.identity)

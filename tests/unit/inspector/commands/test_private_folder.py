@@ -49,7 +49,7 @@ def test_it_is_gone_at_the_end(base: Path) -> None:
 
 
 def test_what_a_killed_run_left_goes_with_the_next_and_what_lives_stays(base: Path) -> None:
-    """A lock tells which: the kernel takes it from a process that dies, however it dies."""
+    """A lock distinguishes them, because the kernel releases it when a process dies."""
     command = [sys.executable, "-c", HOLD, str(base)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
         held = Path(run.stdout.readline().strip())
@@ -71,7 +71,7 @@ def test_a_young_one_is_left_alone(base: Path) -> None:
 
 
 def disk(free: dict[Path, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """So much is free; everywhere else nothing is."""
+    """Pretend that this much is free here, and nothing elsewhere."""
     real = shutil.disk_usage
 
     def usage(folder: Path) -> object:
@@ -98,7 +98,7 @@ def test_it_lies_where_there_is_room(tmp_path: Path, base: Path, monkeypatch: py
 def test_no_room_anywhere_names_the_key_to_set(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And how much is needed, and what there is."""
+    """The error also states the needed and the available space."""
     disk({base: 64_000_000}, monkeypatch)
     with pytest.raises(InputError, match=r"98 MB of frames .*has 64 MB.*: set `links` in the config"):
         private_folder(tmp_path / "l", 98_000_000).__enter__()

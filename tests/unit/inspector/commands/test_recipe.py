@@ -25,7 +25,7 @@ def test_it_fits_its_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_all_faults_of_a_recipe_are_told_at_once(tmp_path: Path) -> None:
-    """Not one after the other, each after another start."""
+    """All faults are in one message."""
     folder = write_engine(tmp_path / "e", height=64, width=64, classes=("normal", "bright", "dark"))
     path = tmp_path / "recipe.toml"
     path.write_text('nmae = "x"\nmm_per_px_across = -1\nmm_per_px_along = "a"\n[classes.bright]\ntreshold = 2\n')

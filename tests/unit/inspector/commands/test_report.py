@@ -1,4 +1,4 @@
-"""`inspector report`: which verdicts it takes, from which files, and what it says where there are none."""
+"""`inspector report`: which verdicts it selects, from which files, and its message without any."""
 
 import os
 import time
@@ -127,7 +127,7 @@ def test_a_services_summary_of_its_last_start_is_no_contradiction(tmp_path: Path
 def test_nothing_to_report_is_one_line(
     tmp_path: Path, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A selection without verdicts, or one that makes no sense, ends with what there is instead."""
+    """A selection without verdicts, or an invalid one, ends with the possible selections."""
     out = service(tmp_path / "out")
     assert main(["report", str(out), *options]) == 2
     told = capsys.readouterr().err

@@ -50,7 +50,7 @@ def test_a_failed_unit_is_named_with_its_commands() -> None:
 def test_a_line_right_after_its_start_is_starting(
     config: Path, port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Not NOT HEALTHY: nothing is wrong with it yet. The exit code says that it is not healthy."""
+    """The state is `starting`, because nothing is wrong yet; the exit code still says unhealthy."""
     with HealthServer(HealthSettings(port=port), config.parent):
         assert module.status(config, as_json=False) == 1
     assert capsys.readouterr().out.startswith("starting\n")
@@ -59,7 +59,7 @@ def test_a_line_right_after_its_start_is_starting(
 def test_it_waits_for_a_line_that_is_not_there_yet(
     config: Path, port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`--wait`: for decide to listen, and for the line to be healthy; then it says how it stands."""
+    """`--wait` waits until decide listens and the line is healthy, then prints the state."""
     with pytest.raises(WorkError, match="no line is running"):
         module.status(config, as_json=False)
     health = HealthServer(HealthSettings(port=port), config.parent)

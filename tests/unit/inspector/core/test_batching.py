@@ -23,7 +23,7 @@ def test_an_old_frame_waits_no_longer() -> None:
 
 
 def test_flush_waits_for_nothing() -> None:
-    """A drain takes what is there."""
+    """Flushing returns the queued frames immediately."""
     batcher: Batcher[int] = Batcher(max_frames=2, max_wait_ns=1000)
     for item in range(3):
         batcher.add(item, 0)

@@ -57,7 +57,7 @@ def shown_all(candidates: Candidates) -> list[dict[str, Any]]:
 
 
 def test_threshold_is_per_class() -> None:
-    """A pixel is a defect where its score reaches the threshold of its own kind."""
+    """A pixel is a defect if its score reaches the threshold of its kind."""
     kind = np.array([[1, 1, 2, 2]], np.uint8)
     score = np.array([[127, 128, 203, 204]], np.uint8)
     assert threshold_maps(kind, score, recipe().score_thresholds).tolist() == [[0, 1, 0, 2]]
@@ -114,7 +114,7 @@ def test_judge_gives_place_on_the_strip_and_a_readable_reason() -> None:
 
 
 def test_small_defects_are_left_out_and_recorded_ones_pass() -> None:
-    """Under the minimum area nothing is reported; a class with action record is reported and accepted."""
+    """A defect below the minimum area is not reported; a class with action record is reported and accepted."""
     parts = StripDefects("top").follow(0, components(mask_with((1, 0, 40, 4, 4), (2, 100, 40, 40, 20))))
     decision, reasons, _, defects = judge(parts, 0.0, recipe())
     assert decision is Decision.ACCEPT
@@ -147,7 +147,7 @@ def test_border_parts_join_only_when_near_and_of_one_kind() -> None:
 
 
 def test_two_defects_that_meet_become_the_first() -> None:
-    """A V that closes in the next frame is one defect from there on."""
+    """A V that closes in the next frame is one defect from then on."""
     strip = StripDefects("top")
     left, _ = strip.follow(0, components(mask_with((1, 20, 90, 10, 10), (1, 60, 90, 10, 10))))
     (joined,) = strip.follow(1, components(mask_with((1, 20, 0, 50, 10))))
@@ -156,7 +156,7 @@ def test_two_defects_that_meet_become_the_first() -> None:
 
 
 def test_an_uninspected_frame_ends_a_defect() -> None:
-    """Nobody saw the strip between: the defect behind it is a new one."""
+    """The strip in between was not inspected, so the next defect is a new one."""
     strip = StripDefects("top")
     (before,) = strip.follow(0, components(mask_with((1, 50, 90, 20, 10))))
     (after,) = strip.follow(2, components(mask_with((1, 50, 0, 20, 10))))
@@ -213,7 +213,7 @@ def test_enlarging_only_the_candidates_changes_no_mask(stride: int) -> None:
 
 
 def test_small_regions_are_dropped_before_python_looks_at_them() -> None:
-    """But for those at a border, which may be part of a larger one."""
+    """Small regions are dropped, except at a border, where they may be part of a larger one."""
     mask = mask_with(
         (1, 10, 10, 4, 4), (1, 40, 0, 4, 4), (1, 80, 96, 4, 4), (1, 120, 40, 10, 10), (2, 10, 60, 2, 2)
     )
@@ -307,20 +307,24 @@ def test_smooth_defects_keep_their_area(stride: int) -> None:
 
 
 def judged(
-    mask: Pixels, min_area_px: tuple[float, ...], rejects: tuple[bool, ...] = (False, True, True)
+    *masks: Pixels, min_area_px: tuple[float, ...], rejects: tuple[bool, ...] = (False, True, True)
 ) -> Judgement:
+    """The judgement of the last of these frames, one below the other."""
     rule = BoundRecipe("r@1", CLASSES, rejects, tuple(map(float, min_area_px)), score_thresholds(
         CLASSES, {"scratch": 0.5, "stain": 0.5}), 1.0, 1.0)  # fmt: skip
-    candidates = Candidates(mask, np.where(mask > 0, 204, 0).astype(np.uint8), 0, 0, mask.shape)
-    found = find_components(candidates, rule.min_area_px, rule.rejects)
-    return judge(StripDefects("top").follow(0, found.found), 0.0, rule, found.crowded)
+    strip = StripDefects("top")
+    for frame_id, mask in enumerate(masks):
+        candidates = Candidates(mask, np.where(mask > 0, 204, 0).astype(np.uint8), 0, 0, mask.shape)
+        found = find_components(candidates, rule.min_area_px, rule.rejects)
+        judgement = judge(strip.follow(frame_id, found.found, rule.rejects), 0.0, rule, found.crowded)
+    return judgement
 
 
 def test_a_scratch_of_two_kinds_is_one_defect() -> None:
     """Each part is under the minimum of its kind, all of them together are not: kind, place and area are the
     whole's."""
     mask = mask_with((1, 20, 40, 30, 1), (2, 50, 40, 20, 1), (1, 70, 41, 10, 1))
-    judgement = judged(mask, (0, 50, 60))
+    judgement = judged(mask, min_area_px=(0, 50, 60))
     assert judgement.decision is Decision.REJECT
     (defect,) = judgement.defects
     assert (defect.name, defect.area_px, defect.box) == ("scratch", 60, (20, 40, 60, 2))
@@ -337,14 +341,59 @@ def test_a_scratch_of_two_kinds_is_one_defect() -> None:
     ids=["apart", "too small together", "of one kind and apart"],
 )
 def test_small_parts_that_are_no_whole_are_left_out(mask: np.ndarray) -> None:
-    """Joining begins where regions touch and reach a minimum."""
-    assert judged(mask, (0, 50, 60)).decision is Decision.ACCEPT
+    """Regions are joined only if they touch and together reach a minimum."""
+    assert judged(mask, min_area_px=(0, 50, 60)).decision is Decision.ACCEPT
 
 
 def test_a_recorded_kind_adds_nothing_to_a_rejected_one() -> None:
     """A stain that is only recorded must not make a reject of a scratch beside it."""
     mask = mask_with((1, 20, 40, 30, 1), (2, 50, 40, 30, 1))
-    assert judged(mask, (0, 50, 60), rejects=(False, True, False)).decision is Decision.ACCEPT
+    assert judged(mask, min_area_px=(0, 50, 60), rejects=(False, True, False)).decision is Decision.ACCEPT
+
+
+A, B = (1, 20, 70, 1, 30), (2, 20, 70, 1, 30)
+UPPER = (1, 20, 70, 1, 18), (2, 20, 88, 1, 12)
+LOWER = (2, 20, 0, 1, 12), (1, 20, 12, 1, 18)
+BELOW_A, BELOW_B = (1, 20, 0, 1, 30), (2, 20, 0, 1, 30)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        ([A], [BELOW_B]),
+        ([B], [BELOW_A]),
+        (UPPER, [BELOW_A]),
+        (UPPER, [BELOW_B]),
+        ([A], LOWER),
+        ([(1, 20, 60, 1, 40)], [(1, 20, 0, 1, 5), (2, 20, 5, 1, 10)]),
+        ([(1, 20, 20, 1, 80)], [(2, 20, 0, 1, 5)]),
+        ([(1, 20, 88, 1, 12)], [(2, 20, 0, 1, 30), (1, 20, 30, 1, 14)]),
+        ([(1, 20, 95, 1, 5)], [(2, 20, 0, 1, 50), (1, 20, 50, 1, 50)]),
+    ],
+    ids=str,
+)
+def test_a_defect_whose_kinds_change_over_a_border_is_one_defect(frames: tuple[list[Any], ...]) -> None:
+    """An engine that wavers must not hide it at a border either; its minimum is the smallest of its kinds'."""
+    masks = [mask_with(*boxes) for boxes in frames]
+    judgement = judged(*masks, min_area_px=(0, 50, 60))
+    assert judgement.decision is Decision.REJECT
+    if len(frames[1]) == 1:
+        # Without the frame before it is too small.
+        assert judged(masks[1], min_area_px=(0, 50, 60)).decision is Decision.ACCEPT
+
+
+def test_a_chain_of_changing_kinds_is_followed_over_many_borders() -> None:
+    """Each frame alone shows a tenth of the minimum."""
+    chain = [mask_with((1 + index % 2, 20, 0, 1, 100)) for index in range(10)]
+    assert judged(*chain, min_area_px=(0, 1000, 1000)).decision is Decision.REJECT
+    assert judged(*chain[:9], min_area_px=(0, 1000, 1000)).decision is Decision.ACCEPT
+
+
+@pytest.mark.parametrize("rejects", [(False, True, False), (False, False, True)])
+def test_a_recorded_kind_adds_nothing_over_a_border(rejects: tuple[bool, ...]) -> None:
+    """As within a frame."""
+    masks = mask_with(A), mask_with(BELOW_B)
+    assert judged(*masks, min_area_px=(0, 50, 60), rejects=rejects).decision is Decision.ACCEPT
 
 
 def test_joined_parts_at_a_border_continue_in_the_next_frame() -> None:

@@ -69,7 +69,7 @@ def test_a_result_that_is_seen_after_the_deadline_is_late_however_it_came(settle
 
 
 def test_result_may_overtake_its_announcement() -> None:
-    """They travel on different links: an early result is handed back, and taken with the frame."""
+    """A result may arrive before its announcement, because they travel on different links; it then counts."""
     book = ledger()
     assert not book.result(0, "early")
     book.announce(0, "a", 0, result="early")
@@ -113,7 +113,7 @@ def test_a_long_gap_delays_no_frame_that_passes_now() -> None:
 
 
 def test_a_broken_id_fills_no_memory() -> None:
-    """Of a gap beyond reason the newest frames get verdicts, and the others are counted."""
+    """In an impossibly long gap the newest frames get verdicts, and the others are only counted."""
     book = ledger()
     book.announce(2**60, "z", 0)
     assert book.skipped == 2**60 - MAX_LOST

@@ -31,7 +31,7 @@ def test_a_camera_at_its_rate_is_well(rate: float) -> None:
 
 @pytest.mark.parametrize("rate", [RATE / 2, 0.96 * RATE, 1.1 * RATE, 3 * RATE])
 def test_another_rate_is_found(rate: float) -> None:
-    """Half of it, and more than the stated one: positions are wrong either way."""
+    """Half of the stated rate and a higher one are both found, because both make positions wrong."""
     pace = paced(steady(60, rate))
     assert pace.wrong_ns is not None
     assert pace.missing == pytest.approx(max(0.0, (RATE - rate) * 50), rel=0.1)
@@ -39,7 +39,7 @@ def test_another_rate_is_found(rate: float) -> None:
 
 @pytest.mark.parametrize("lost_s", [0.15, 0.5, 0.9])
 def test_a_short_loss_is_found(lost_s: float) -> None:
-    """Too short for a gap; the frames never come."""
+    """A loss too short for a gap is found, because its frames never arrive."""
     times = [time_s for time_s in steady(30) if not 12 <= time_s < 12 + lost_s]
     pace = paced(times)
     assert pace.missing == pytest.approx(lost_s * RATE, abs=2)
@@ -49,7 +49,7 @@ def test_a_short_loss_is_found(lost_s: float) -> None:
 
 @pytest.mark.parametrize("late_s", [0.3, 0.9])
 def test_frames_that_come_late_in_a_burst_are_no_loss(late_s: float) -> None:
-    """A network that stalls, at any time and more than once."""
+    """Bursts after a network stall do not count as losses."""
     times = steady(60)
     for start_s in (3.0, 4.95, 21.7, 40.0):
         times = [max(each, start_s + late_s) if start_s <= each < start_s + late_s else each for each in times]
@@ -66,7 +66,7 @@ def test_jitter_is_no_loss() -> None:
 
 
 def test_another_ingest_begins_a_new_count() -> None:
-    """The time between two ingests is no loss of the camera."""
+    """The time between two ingests does not count as lost frames."""
     pace = paced(steady(30))
     pace.restart()
     for time_s in steady(30):

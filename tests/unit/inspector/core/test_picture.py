@@ -264,6 +264,24 @@ def test_measures_leave_out_the_background_beside_the_strip() -> None:
     assert part.grain == pytest.approx(full.grain, rel=0.3)
 
 
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
+def test_noise_does_not_hide_that_a_picture_is_blurred(sigma: float) -> None:
+    """It makes grain where the steel's own is gone, and the same contrast at each distance."""
+    check = taught(simulated())
+    for picture in simulated()[LEARN_FRAMES:]:
+        fault = check.check(with_noise(cv2.GaussianBlur(picture, (0, 0), 5), sigma))
+        assert fault is not None
+        assert fault.code is Code.PICTURE_BLURRED
+
+
+def test_steel_that_shows_little_but_noise_is_not_called_blurred() -> None:
+    """There its detail says nothing."""
+    steel_grey = np.full((64, 512), 90.0)
+    check = taught([with_noise(steel_grey, 8) for _ in range(LEARN_FRAMES)])
+    for _ in range(4 * LEARN_FRAMES):
+        assert check.check(with_noise(steel_grey, 8)) is None
+
+
 REAL = [
     name
     for name, folder in (("severstal", "severstal/train_images"), ("neu_seg", "neu_seg/images"))
@@ -289,6 +307,17 @@ def test_real_steel_gives_no_false_alarm(name: str, order: str) -> None:
         pictures = [pictures[index] for index in np.random.default_rng(1).permutation(len(pictures))]
     check = taught(pictures)
     assert [fault for fault in map(check.check, pictures[LEARN_FRAMES:]) if fault is not None] == []
+
+
+@pytest.mark.shared
+@pytest.mark.skipif("severstal" not in REAL, reason="needs the real frames")
+@pytest.mark.parametrize("sigma", [0.5, 1.0])
+def test_noise_hides_no_blur_of_real_steel(sigma: float) -> None:
+    """Mixed coils, some with less grain than the noise makes: it hides a picture or two of over a hundred."""
+    pictures = real_steel("severstal")
+    check = taught(pictures)
+    blurred = [with_noise(cv2.GaussianBlur(picture, (0, 0), 4), sigma) for picture in pictures[LEARN_FRAMES:]]
+    assert sum(check.check(picture) is None for picture in blurred) <= len(blurred) // 50
 
 
 @pytest.mark.shared

@@ -6,7 +6,7 @@ from inspector.core.slots import Slots
 
 
 def test_a_slot_is_lent_once_until_it_is_given_back() -> None:
-    """No two frames lie in one place."""
+    """A slot holds one frame at a time."""
     slots = Slots(3)
     assert sorted(slots.take(frame_id, 10) for frame_id in range(3)) == [0, 1, 2]
     with pytest.raises(IndexError):
@@ -25,7 +25,7 @@ def test_the_slot_let_go_last_is_lent_next() -> None:
 
 
 def test_what_a_dead_worker_holds_comes_back_after_the_deadline() -> None:
-    """And a worker that says so later all the same frees nothing a second time."""
+    """A worker that releases it later frees nothing a second time."""
     slots = Slots(2)
     slots.take(0, 10)
     slots.take(1, 20)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -75,12 +76,12 @@ def answer(
     engine: EngineClasses = ENGINE,
     clean: Filter = CLEAN,
 ) -> None:
-    result = Result("top", ingest, frame_id, inspection or Inspection(engine.engine, 1, 2, 3))
+    result = Result("top", ingest, frame_id, inspection or Inspection(engine.engine, 0, 0, 1))
     desk.results(encode_results(engine, [result], clean), 5)
 
 
 def test_each_way_a_frame_can_go_has_its_decision() -> None:
-    """Inspected, unreadable, shed, overdue: accept or uninspected, with the reason."""
+    """Inspected, unreadable, shed and overdue frames get their decision and reason."""
     desk = decide()
     for frame_id in range(4):
         announce(desk, frame_id, fault="a.png: empty file" if frame_id == 1 else None)
@@ -117,7 +118,7 @@ def test_ingest_that_starts_again_leaves_no_frame_without_a_verdict() -> None:
 
 
 def test_a_result_of_an_ingest_before_this_one_is_not_taken_for_its_own() -> None:
-    """Both gave a frame the id 0: the old pixels must not decide about the new frame."""
+    """Both ingests have a frame 0, and the old pixels must not decide about the new frame."""
     desk = decide()
     announce(desk, 0)
     hear(desk, Begin("top", NEXT_INGEST, None), announcement(0, ingest=NEXT_INGEST), now=1)
@@ -129,7 +130,7 @@ def test_a_result_of_an_ingest_before_this_one_is_not_taken_for_its_own() -> Non
 
 
 def test_what_must_be_refused_costs_nothing_beside_it() -> None:
-    """One wrong entry of a message is refused; the rest of it is heard."""
+    """One wrong entry of a message is refused; the rest is applied."""
     desk = decide()
     with pytest.raises(WireError, match="camera 'side' is not in the config"):
         desk.news([encode([announcement(0), announcement(0, "side"), announcement(1)])], 0)
@@ -155,7 +156,7 @@ def test_a_refused_entry_costs_none_of_the_verdicts_its_message_brought_about() 
 
 
 def test_settled_only_when_every_camera_has_ended_and_nothing_is_owed() -> None:
-    """The line may stop when the promise is kept, not before."""
+    """The line may stop only when every frame has its verdict."""
     desk = decide()
     announce(desk, 0)
     desk.news([encode([end(2)])], 1)
@@ -166,7 +167,7 @@ def test_settled_only_when_every_camera_has_ended_and_nothing_is_owed() -> None:
 
 
 def test_a_successor_goes_on_where_the_log_ends() -> None:
-    """A decide that is started again owes what was announced to its forerunner and never written down."""
+    """A restarted decide gives verdicts to frames announced to the previous one that are not in the log."""
     desk = decide()
     desk.resume("top", INGEST, 5)
     announce(desk, 7, fault="x")
@@ -174,7 +175,7 @@ def test_a_successor_goes_on_where_the_log_ends() -> None:
 
 
 def test_a_successor_hears_of_an_ingest_that_started_again_too() -> None:
-    """Ingest was started again while decide was gone: its Begin waits on the link, and ids count from 0."""
+    """Ingest restarted while decide was down: its Begin waits on the link, and ids count from 0."""
     desk = decide()
     desk.resume("top", INGEST, 5)
     desk.news([encode([Begin("top", NEXT_INGEST, None)])], 0)
@@ -182,7 +183,7 @@ def test_a_successor_hears_of_an_ingest_that_started_again_too() -> None:
     assert [outcome.verdict.frame_id for outcome in desk.settle(1)] == [0]
 
 
-@pytest.mark.parametrize("kind", [2, 255])
+@pytest.mark.parametrize("kind", [0, 2, 255])
 def test_a_kind_the_recipe_does_not_know_is_refused(kind: int) -> None:
     """A worker on another engine cannot crash decide."""
     desk = decide()
@@ -209,7 +210,7 @@ def test_each_engine_is_judged_by_its_own_classes_and_thresholds() -> None:
     milder = EngineClasses("e@2", NAMES, (1.0, 0.9), (0, 0))
     for frame_id, engine in enumerate([ENGINE, milder, ENGINE]):
         announce(desk, frame_id)
-        answer(desk, frame_id, Inspection(engine.engine, 1, 2, 3, *seen(1, 180)), engine=engine)
+        answer(desk, frame_id, Inspection(engine.engine, 0, 0, 1, *seen(1, 180)), engine=engine)
     verdicts = [outcome.verdict for outcome in desk.settle(1)]
     assert [verdict.decision for verdict in verdicts] == [Decision.REJECT, Decision.ACCEPT, Decision.REJECT]
     assert [verdict.engine for verdict in verdicts] == ["e@1", "e@2", "e@1"]
@@ -227,7 +228,7 @@ def test_an_engine_of_other_classes_is_not_believed() -> None:
 
 
 def test_a_camera_is_silent_until_it_is_heard_of_and_again_after_a_while() -> None:
-    """A verdict cannot vouch for it: only its ingest can, with frames or by saying that there are none."""
+    """Verdicts do not show that a camera is alive; only its ingest does, with frames or Idle messages."""
     desk = decide("top", "bottom")
 
     def silent(now: int) -> list[str]:
@@ -244,7 +245,7 @@ def test_a_camera_is_silent_until_it_is_heard_of_and_again_after_a_while() -> No
 
 
 def test_a_camera_whose_ingest_has_ended_is_silent() -> None:
-    """Nobody looks any more, in order or not; one that begins again is heard of."""
+    """A camera whose ingest has ended is silent, until a new ingest starts."""
     desk = decide()
     hear(desk, Begin("top", INGEST, None), now=4)
     hear(desk, end(0), now=5)
@@ -254,7 +255,7 @@ def test_a_camera_whose_ingest_has_ended_is_silent() -> None:
 
 
 def test_every_captured_frame_is_judged_or_owed_over_restarts() -> None:
-    """captured = verdicts + pending, counted apart: by frame ids, by verdicts, by open accounts."""
+    """captured = verdicts + pending at every moment, each counted separately."""
     meters = Meters(RECIPE.bind(ENGINE))
     desk = decide(meters=meters)
     desk.resume("top", INGEST, 7)
@@ -272,7 +273,7 @@ def test_every_captured_frame_is_judged_or_owed_over_restarts() -> None:
 
 
 def test_a_worker_is_unanswered_from_the_first_frame_it_owes() -> None:
-    """A frame without pixels owes no answer; any answer counts."""
+    """A frame without pixels needs no answer; any answer counts."""
     desk = decide()
     hear(desk, announcement(0, fault="dark"), now=3)
     assert desk.unanswered_ns is None
@@ -284,7 +285,7 @@ def test_a_worker_is_unanswered_from_the_first_frame_it_owes() -> None:
 
 
 def test_messages_of_a_replaced_ingest_reopen_nothing() -> None:
-    """Its frames that nobody heard of end uninspected, each once; its End, Fault and Idle change nothing else."""
+    """Its unknown frames end uninspected, each once; its End, Fault and Idle change nothing else."""
     desk = decide()
     announce(desk, 0, ingest=INGEST)
     hear(desk, Begin("top", NEXT_INGEST, None), announcement(0, ingest=NEXT_INGEST), now=1)
@@ -341,7 +342,7 @@ def test_a_result_may_come_before_its_ingest_is_heard() -> None:
 
 
 def test_early_results_are_bounded() -> None:
-    """A worker that answers frames nobody announces cannot fill decide's memory."""
+    """Results of unannounced frames cannot fill decide's memory."""
     desk = decide()
     for frame_id in range(MAX_EARLY + 10):
         answer(desk, frame_id, ingest=INGEST)
@@ -361,9 +362,51 @@ def test_a_result_older_than_its_frame_is_no_accept() -> None:
     assert (outcome.verdict.decision, outcome.verdict.codes) == (Decision.UNINSPECTED, ("result_refused",))
 
 
+@pytest.mark.parametrize("times", [(2, 3, 9), (2, 9, 9), (9, 9, 9), (3, 2, 4), (2, 4, 3)])
+def test_a_result_whose_times_contradict_each_other_is_no_accept(times: tuple[int, int, int]) -> None:
+    """Its worker has another clock, or the message is damaged: nothing says which pixels it is about."""
+    desk = decide()
+    announce(desk, 0, now=1)
+    answer(desk, 0, Inspection("e@1", *times))
+    assert [outcome.verdict.codes for outcome in desk.settle(8)] == [("result_refused",)]
+
+
+def test_a_capture_time_that_is_still_to_come_holds_nothing_back() -> None:
+    """The frame ends at its deadline from now, without an accept, and the frames after it as ever."""
+    desk = decide()
+    announce(desk, 0, now=10**15)
+    announce(desk, 1)
+    answer(desk, 0)
+    answer(desk, 1)
+    decisions = [outcome.verdict.decision for outcome in desk.settle(DEADLINE_NS - 1)]
+    assert decisions == [Decision.UNINSPECTED, Decision.ACCEPT]
+    announce(desk, 2, now=10**15)
+    assert len(desk.settle(DEADLINE_NS)) == 1
+
+
+DAMAGED = [{"frame_id": 2**64 - 1}, {"height": 0}, {"captured_ns": 2**63}, {"position_mm": float("inf")}]
+
+
+@pytest.mark.parametrize("ingest", [INGEST, NEXT_INGEST])
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_number_is_refused_and_the_next_frame_counts(damage: dict[str, Any], ingest: int) -> None:
+    """Of the current ingest or of the one before; what no database holds never reaches one."""
+    desk = decide()
+    hear(desk, announcement(0, fault="x"))
+    hear(desk, Begin("top", ingest, None))
+    with pytest.raises(WireError, match="camera top: frame"):
+        hear(desk, msgspec.structs.replace(announcement(1), **damage))
+    late = {"frame_id": "captured"}
+    damaged_end = msgspec.structs.replace(end(1), **{late.get(key, key): value for key, value in damage.items()})
+    with pytest.raises(WireError, match="camera top: frame"):
+        hear(desk, damaged_end)
+    frame = 2 if ingest == INGEST else 0
+    assert hear(desk, announcement(frame, fault="x", ingest=ingest))[-1].verdict.frame_id == frame
+
+
 @pytest.mark.parametrize("clean", [Filter("r@2", 128), Filter(RECIPE.identity, 129)])
 def test_a_worker_with_another_recipe_decides_nothing(clean: Filter) -> None:
-    """What it calls clean may be a defect here."""
+    """A frame that it calls clean may be a defect by decide's recipe."""
     desk = decide()
     announce(desk, 0)
     announce(desk, 1)
@@ -399,7 +442,7 @@ def test_a_dirty_camera_delays_another_by_one_frame() -> None:
 
 
 def test_frames_lost_before_the_first_one_heard_have_its_time_and_place() -> None:
-    """Nothing stands at 0 mm in 1970."""
+    """They do not get position 0 and the year 1970."""
     desk = decide()
     announce(desk, 3)
     lost = desk.settle(1)
@@ -409,7 +452,7 @@ def test_frames_lost_before_the_first_one_heard_have_its_time_and_place() -> Non
 
 
 def test_a_long_gap_outlives_decide() -> None:
-    """It was killed while it gave the gap's verdicts: its successor gives the rest, each once."""
+    """decide was killed while it gave the gap's verdicts; the next one gives the rest, each once."""
     first = decide()
     announce(first, 2_000)
     given = {outcome.verdict.frame_id for outcome in first.settle(1)}
@@ -427,7 +470,7 @@ def test_a_long_gap_outlives_decide() -> None:
 
 
 def test_an_end_of_an_unknown_ingest_invents_no_frame() -> None:
-    """Nothing of it was announced here, and its frames may have verdicts elsewhere."""
+    """decide knows nothing of that ingest, and its frames may have verdicts in another log."""
     desk = decide()
     announce(desk, 0, ingest=NEXT_INGEST)
     assert hear(desk, end(50, ingest=INGEST), now=1) == []
@@ -471,6 +514,14 @@ def test_a_decide_that_starts_later_finds_what_nobody_announced() -> None:
     assert desk.cameras["top"].captured == desk.tally.captured == 5
 
 
+def test_a_log_of_before_a_restart_of_the_pc_hides_no_ingest() -> None:
+    """Its epoch is later than all of today's: the clock that gives them began again."""
+    desk = decide(counted=[end(2)])
+    desk.resume("top", 10**15, 50)
+    outcomes = hear(desk, announcement(0, ingest=NEXT_INGEST, fault="x"), now=1)
+    assert ids(outcomes) == [(INGEST, 0, LOST), (INGEST, 1, LOST), (NEXT_INGEST, 0, Code.UNREADABLE)]
+
+
 def test_gaps_that_a_killed_decide_left_are_settled_though_their_ingest_has_ended() -> None:
     """Frames 2 and 3 have none, 4 to 6 have verdicts, 7 was never announced."""
     desk = decide(counted=[end(8)])
@@ -490,7 +541,7 @@ def test_an_ingest_that_decide_never_heard_of_costs_a_bounded_number_of_verdicts
 
 
 def test_an_idle_worker_is_heard_and_answers_no_frame() -> None:
-    """Its empty messages must not hide that frames wait."""
+    """Its empty messages do not hide frames that wait for a result."""
     desk = decide()
     desk.results(encode_results(ENGINE, [], CLEAN), 7)
     assert (desk.worker_heard_ns, desk.unanswered_ns) == (7, None)
@@ -500,8 +551,67 @@ def test_an_idle_worker_is_heard_and_answers_no_frame() -> None:
 
 
 def test_each_end_is_noted_for_its_confirmation() -> None:
-    """That of a replaced ingest, too."""
+    """Each end is confirmed, also that of a replaced ingest."""
     desk = decide()
     hear(desk, announcement(0, fault="x"), Begin("top", NEXT_INGEST, None), end(1), now=1)
     hear(desk, end(0, ingest=NEXT_INGEST), now=1)
     assert [each.ingest_epoch for each in desk.ended] == [INGEST, NEXT_INGEST]
+
+
+SCORING = EngineClasses("s@1", NAMES, (1.0, 0.5), (0, 0), 0.5)
+
+
+def scored(frame_score: int | None, threshold: float | None = 0.5, recorded: bool = False) -> Outcome:
+    """The outcome of a frame with one region of a scratch, and this frame score."""
+    action = "record" if recorded else "reject"
+    rules = RECIPE.recipe.model_copy(
+        update={"frame_score": threshold, "classes": {"scratch": ClassRule(action=action)}}
+    )
+    desk = Decide(
+        ["top"], LoadedRecipe(Path("r.toml"), rules, "1"), SCORING, DEADLINE_NS, None, captured_before=lambda _: []
+    )
+    score = np.full((8, 8), 255, np.uint8)
+    maps = Segmentation(np.ones_like(score), score, 1)
+    found = Inspection(SCORING.engine, 1, 2, 3, maps, np.zeros((8, 8), np.uint8), frame_score=frame_score)
+    desk.news([encode([Begin("top", INGEST, None), announcement(0)])], 0)
+    desk.results(encode_results(SCORING, [Result("top", INGEST, 0, found)], CLEAN), 0)
+    (outcome,) = desk.settle(0)
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("frame_score", "threshold", "decision", "shown"),
+    [
+        (128, 0.5, Decision.REJECT, 0.5),
+        (127, 0.5, Decision.ACCEPT, 0.4961),
+        (1, 0.001, Decision.REJECT, 0.0),
+        (1, None, Decision.REJECT, 0.0),
+        (254, 1.0, Decision.ACCEPT, 0.9961),
+        (255, 1.0, Decision.REJECT, 1.0),
+    ],
+)
+def test_defects_reject_only_a_frame_whose_score_reaches_the_recipes(
+    frame_score: int, threshold: float | None, decision: Decision, shown: float
+) -> None:
+    """Below it they are recorded; without a threshold every frame's defects reject. The verdict has the score."""
+    verdict = scored(frame_score, threshold).verdict
+    assert (verdict.decision, verdict.frame_score) == (decision, shown)
+    assert len(verdict.defects) == 1
+    assert bool(verdict.reasons) == (decision is Decision.REJECT)
+
+
+def test_a_missing_frame_score_is_no_accept() -> None:
+    """An engine that scores frames, and a result without the score: the frame is uninspected."""
+    verdict = scored(None).verdict
+    assert (verdict.decision, verdict.codes) == (Decision.UNINSPECTED, (Code.ENGINE_FAILED,))
+    assert scored(None, None).verdict.decision is Decision.REJECT
+
+
+def test_an_engine_without_frame_scores_does_not_fit_a_recipe_that_asks_for_them() -> None:
+    """Its results are refused in a line that says so, whatever engine the line began with."""
+    rules = RECIPE.recipe.model_copy(update={"frame_score": 0.5})
+    desk = Decide(
+        ["top"], LoadedRecipe(Path("r.toml"), rules, "1"), SCORING, DEADLINE_NS, None, captured_before=lambda _: []
+    )
+    with pytest.raises(WireError, match=r"e@1.*does not score frames"):
+        desk.results(encode_results(ENGINE, [], CLEAN), 0)

@@ -29,7 +29,7 @@ def test_a_signed_engine_opens_where_its_maker_is_trusted(engine: Path, tmp_path
 
 
 def test_an_engine_of_somebody_else_is_refused(engine: Path, tmp_path: Path) -> None:
-    """Whole, by its hashes, and not by anybody the line knows."""
+    """An intact engine that no trusted key has signed is refused."""
     trusted, _ = make_key(tmp_path / "trusted"), make_key(tmp_path / "stranger")
     sign(engine, tmp_path / "stranger")
     with pytest.raises(EngineError, match="no trusted key has signed"):
@@ -46,7 +46,7 @@ def test_an_unsigned_engine_is_refused(engine: Path, tmp_path: Path) -> None:
     "text", [b"", b"!!", base64.b64encode(bytes(64)), base64.b64encode(bytes(7)), bytes(5000)]
 )
 def test_a_damaged_signature_is_refused(engine: Path, tmp_path: Path, text: bytes) -> None:
-    """Whatever stands in its place."""
+    """Any other content in its place is refused."""
     (engine / SIGNATURE_NAME).write_bytes(text)
     with pytest.raises(EngineError, match="no trusted key has signed"):
         open_trusted(engine, (make_key(tmp_path / "key"),))
@@ -64,7 +64,7 @@ def test_a_manifest_changed_after_it_was_signed_is_refused(engine: Path, tmp_pat
 
 
 def test_the_manifest_that_was_checked_is_the_one_that_opens(engine: Path) -> None:
-    """One that is put in its place meanwhile is not read again."""
+    """A manifest that is swapped after the check is not read."""
     raw = read_manifest_bytes(engine)
     (engine / "manifest.json").write_bytes(raw.replace(b"instant", b"another"))
     assert open_folder(engine, raw).manifest.name == "instant"
@@ -72,7 +72,7 @@ def test_the_manifest_that_was_checked_is_the_one_that_opens(engine: Path) -> No
 
 
 def test_a_damaged_engine_is_not_signed(engine: Path, tmp_path: Path) -> None:
-    """A signature must not vouch for what would not open."""
+    """A signature must not approve an engine that would not open."""
     make_key(tmp_path / "key")
     (engine / "golden.npz").write_bytes(b"other")
     with pytest.raises(EngineError, match="does not match"):

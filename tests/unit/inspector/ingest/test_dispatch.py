@@ -69,7 +69,7 @@ def until(condition: Callable[[], object], timeout_s: float = 10) -> None:
 
 
 def hear(intake: Intake) -> list[Frame]:
-    """Everything that has come, as far as it has come."""
+    """Receive all waiting messages."""
     intake.connect()
     frames = []
     while (received := intake.receive()) is not None:
@@ -89,7 +89,7 @@ def hear_frames(intake: Intake, count: int) -> list[Frame]:
 
 
 def join(dispatch: Dispatch, *intakes: Intake) -> None:
-    """Until every worker has said how much credit it has."""
+    """Wait until every worker has granted credit."""
     credit = dispatch.credit + sum(WINDOW for _ in intakes)
 
     def met() -> bool:
@@ -101,7 +101,7 @@ def join(dispatch: Dispatch, *intakes: Intake) -> None:
 
 
 def test_a_worker_is_sent_no_more_than_it_has_room_for(link: Link) -> None:
-    """And more when it is done with some, a lump at a time."""
+    """It gets more when it has finished some, one chunk at a time."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
     assert dispatch.send(link.frames(7)) == WINDOW
@@ -115,7 +115,7 @@ def test_a_worker_is_sent_no_more_than_it_has_room_for(link: Link) -> None:
 
 
 def test_a_frame_larger_than_a_slot_travels_in_the_message(link: Link) -> None:
-    """Whatever size a camera sends reaches the worker, which has a word for it."""
+    """A frame of any size reaches the worker, which reports it."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
     frames = [*link.frames(1), *link.frames(1, (2, 32)), *link.frames(1)]
@@ -125,7 +125,7 @@ def test_a_frame_larger_than_a_slot_travels_in_the_message(link: Link) -> None:
 
 
 def test_credit_counts_engine_inputs(link: Link) -> None:
-    """A frame of two tiles costs two; one of more tiles than the worker's whole credit is sent all the same."""
+    """A frame of two tiles costs two; one with more tiles than the whole credit is still sent."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
     wide, huge = (SIZE[0], 2 * SIZE[1]), (SIZE[0], 10 * SIZE[1])
@@ -153,7 +153,7 @@ def test_frames_go_where_there_is_room(link: Link) -> None:
 
 
 def test_a_worker_that_leaves_gets_all_that_was_sent_and_no_more(link: Link) -> None:
-    """It may end once it has parted: nothing is lost on the way."""
+    """It may end once it has parted, and no frame is lost."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
     assert dispatch.send(link.frames(3)) == 3
@@ -168,7 +168,7 @@ def test_a_worker_that_leaves_gets_all_that_was_sent_and_no_more(link: Link) -> 
 
 
 def test_a_worker_that_is_gone_is_passed_over(link: Link) -> None:
-    """The next one gets its frames; what it was sent before is the deadline's affair."""
+    """Another worker gets the next frames; those already sent end at their deadlines."""
     dispatch = link.ingest()
     gone, there = link.worker(), link.worker()
     join(dispatch, gone, there)
@@ -183,7 +183,7 @@ def test_a_worker_that_is_gone_is_passed_over(link: Link) -> None:
 
 
 def test_slots_of_a_stuck_worker_come_back_after_the_deadline(link: Link) -> None:
-    """A worker that hangs holds up no other for longer than its frames had time."""
+    """A hung worker delays others at most until the deadline of its frames."""
     dispatch = link.ingest(deadline_ns=300_000_000, slots=WINDOW)
     stuck = link.worker()
     join(dispatch, stuck)
@@ -194,7 +194,7 @@ def test_slots_of_a_stuck_worker_come_back_after_the_deadline(link: Link) -> Non
 
 
 def test_an_ingest_that_starts_again_finds_its_workers(link: Link) -> None:
-    """Credit counts from anew, and frames of the old one give nothing back to the new one."""
+    """Credit starts from zero, and frames of the old ingest return no credit to the new one."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
     dispatch.send(link.frames(2))
@@ -213,7 +213,7 @@ def test_an_ingest_that_starts_again_finds_its_workers(link: Link) -> None:
 
 
 def test_noise_is_refused_and_counted(link: Link) -> None:
-    """Whoever may open the socket may send anything: ingest goes on."""
+    """Any message on the socket leaves ingest running."""
     dispatch, intake = link.ingest(), link.worker()
     join(dispatch, intake)
     for noise in (b"\x63old", b"\x02\xff\xff", os.urandom(40)):
@@ -224,7 +224,7 @@ def test_noise_is_refused_and_counted(link: Link) -> None:
 
 
 def test_waiting_for_room_ends_with_a_stop(link: Link) -> None:
-    """And with the time it was given."""
+    """Waiting ends with a stop request or its time limit."""
     dispatch = link.ingest()
     started_s = time.monotonic()
     assert dispatch.wait_for_credit(50) == 0
@@ -252,7 +252,7 @@ def test_waiting_for_room_ends_with_a_stop(link: Link) -> None:
 def test_a_slow_engine_is_not_buried(
     batch: int, slots: int, seconds: float, deadline_s: float, cameras: int, expected: tuple[int, int]
 ) -> None:
-    """What waits in a worker is what its engine does in a moment, and early enough for the deadline."""
+    """A worker gets only as many frames as its engine can process soon, well before their deadlines."""
     assert window_frames(batch, slots, seconds, deadline_s, cameras) == expected
 
 

@@ -27,7 +27,7 @@ def outcome(decision: Decision, reasons: tuple[str, ...] = (), kinds: tuple[int,
 
 
 def test_frames_are_counted_by_camera_decision_and_reason(meters: Meters) -> None:
-    """A reject by the kind that is to blame, a frame that nobody has seen by why."""
+    """A reject counts by the kind that caused it, an uninspected frame by its code."""
     meters.verdict(outcome(Decision.ACCEPT))
     meters.verdict(outcome(Decision.REJECT, ("x",), kinds=(1, 2)))
     meters.verdict(outcome(Decision.UNINSPECTED, ("shed: the worker is behind",)))
@@ -40,7 +40,7 @@ def test_frames_are_counted_by_camera_decision_and_reason(meters: Meters) -> Non
 
 
 def test_latencies_fall_into_classes(meters: Meters) -> None:
-    """A frame that nobody has seen has a total, and no stages."""
+    """An uninspected frame has a total time but no stage times."""
     meters.verdict(outcome(Decision.ACCEPT))
     meters.verdict(outcome(Decision.UNINSPECTED, ("shed: x",)))
     assert sum(meters.stages["engine"].counts) == 1
@@ -49,7 +49,7 @@ def test_latencies_fall_into_classes(meters: Meters) -> None:
 
 
 def test_a_value_at_the_end_of_a_class_lies_in_it() -> None:
-    """As Prometheus has it: less or equal; what is over all ends is in the open class."""
+    """Upper ends are inclusive, as in Prometheus; larger values are in the open class."""
     histogram = Histogram((1.0, 2.0))
     for value in (0.5, 1.0, 1.5, 2.0, 2.1, 1e9):
         histogram.add(value)
@@ -57,7 +57,7 @@ def test_a_value_at_the_end_of_a_class_lies_in_it() -> None:
 
 
 def test_a_worker_counts_once_and_its_batches_each(meters: Meters) -> None:
-    """Two workers at a time, as in a swap; a message without a batch tells of none."""
+    """Two workers at a time, as in a swap; a message without a batch counts no batch."""
     for _ in range(3):
         meters.worker("e@1", Working(7, 5, (3, 1)))
         meters.worker("e@2", Working(8, 0))

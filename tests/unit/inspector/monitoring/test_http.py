@@ -11,7 +11,8 @@ import pytest
 
 from inspector.config.line import HealthSettings
 from inspector.monitoring import http as health
-from inspector.monitoring.http import MOST_CONNECTIONS, REQUEST_S, HealthServer
+from inspector.monitoring.http import HealthServer
+from inspector.monitoring.local_server import MOST_CONNECTIONS, REQUEST_S
 
 pytest.importorskip("prometheus_client")
 
@@ -33,7 +34,7 @@ def connect(port: int) -> socket.socket:
 
 
 def raw(port: int, sent: bytes) -> bytes:
-    """Everything that comes back before the server closes."""
+    """Return everything that the server sends before it closes."""
     with connect(port) as client:
         with contextlib.suppress(ConnectionError):
             client.sendall(sent)
@@ -51,13 +52,13 @@ def scrape(port: int, path: str = "/healthz") -> tuple[int, float]:
 
 
 def test_the_three_paths_are_answered(port: int) -> None:
-    """No line has said anything yet: not healthy, with metrics and a status all the same."""
+    """Before the first snapshot: unhealthy, but with metrics and a status."""
     paths = ("/healthz", "/metrics", "/status", "/metrics?x=1", "/etc/passwd")
     assert [scrape(port, path)[0] for path in paths] == [503, 200, 200, 200, 404]
 
 
 def test_a_client_that_sends_a_byte_now_and_then_blinds_nobody(port: int) -> None:
-    """Its connection ends at a fixed time, however busy it looks; others are answered meanwhile."""
+    """Its connection ends after a fixed time, and other clients get answers meanwhile."""
     ended_s: list[float] = []
     began_s = time.monotonic()
 
@@ -83,7 +84,7 @@ def test_a_client_that_sends_a_byte_now_and_then_blinds_nobody(port: int) -> Non
 
 @pytest.mark.parametrize("count", [8, 3 * MOST_CONNECTIONS])
 def test_silent_connections_block_nobody(port: int, count: int) -> None:
-    """Idle ones wait beside the others; over the bound the oldest goes, and no thread is made for any."""
+    """Idle connections delay no other; above the limit the oldest is closed, and none needs a thread."""
     threads = threading.active_count()
     with contextlib.ExitStack() as stack:
         for _ in range(count):
@@ -93,7 +94,7 @@ def test_silent_connections_block_nobody(port: int, count: int) -> None:
 
 
 def test_a_client_that_does_not_read_its_answer_blocks_nobody(port: int) -> None:
-    """Its answer waits in the kernel, and goes at the same fixed time."""
+    """Its answer waits in the kernel and is dropped after the same fixed time."""
     with contextlib.ExitStack() as stack:
         for _ in range(10):
             client = stack.enter_context(connect(port))
@@ -135,7 +136,7 @@ def test_head_has_no_body(port: int) -> None:
 
 
 def test_a_disk_that_hangs_holds_up_no_answer(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network disk that is gone blocks who asks it: that is a thread of its own."""
+    """An unreachable network disk blocks only the thread that reads its free space."""
     release = threading.Event()
     asked = threading.Event()
 
@@ -154,7 +155,7 @@ def test_a_disk_that_hangs_holds_up_no_answer(tmp_path: Path, port: int, monkeyp
 
 
 def test_nothing_is_left_at_the_end(tmp_path: Path) -> None:
-    """No thread that answers and no descriptor, with connections open."""
+    """No thread and no descriptor is left, even with open connections."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

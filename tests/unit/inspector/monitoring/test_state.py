@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from inspector.monitoring.prometheus import exposition
 from inspector.monitoring.state import (
     CameraState,
     GateState,
@@ -14,6 +15,7 @@ from inspector.monitoring.state import (
     WorkerState,
     findings,
 )
+from inspector.monitoring.strip import StripState
 
 CAMERA = CameraState(
     captured=100, accepted=90, rejected=5, uninspected=2, pending=3, late=0, shed=0, begins=1,
@@ -29,6 +31,12 @@ LINE = LineState(
     sinks=SinkState(0, 0, 0, 0, False, 0, 0), gate=GATE,
 )  # fmt: skip
 
+STRIP = StripState(
+    taken_ns=10**10, position_mm=118_912.0, speed_mm_s=2500.0, motion="running", source="modbus 10.0.0.9:502",
+    source_answers=True, source_age_s=0.02, coil="C-1", coil_mm=71_200.0, plan="deep", plan_why="grade DC04",
+    level2="10.0.0.20:7100", level2_connected=True, results_waiting=1, roll_marks=("roll mark, top roll",),
+)  # fmt: skip
+
 NOW_NS = LINE.taken_ns + 200_000_000
 
 
@@ -40,17 +48,24 @@ def camera(**more: Any) -> LineState:
     return changed(cameras={"top": msgspec.structs.replace(CAMERA, **more)})
 
 
+def strip(**more: Any) -> LineState:
+    return changed(has_strip=True, strip=msgspec.structs.replace(STRIP, **more))
+
+
 def gate(**more: object) -> LineState:
     return changed(gate=msgspec.structs.replace(GATE, **more))
 
 
 def test_a_line_that_works_has_no_findings() -> None:
-    """Frames pending and frames in the worker are its work, not a fault."""
+    """Pending frames and frames in the worker are not a fault."""
     assert findings(gate(newest=200, newest_late=20), NOW_NS) == []
     assert findings(camera(stated_per_second=100.0, measured_per_second=None), NOW_NS) == []
     assert findings(camera(stated_per_second=100.0, measured_per_second=99.0, wrong_rate_s=61.0), NOW_NS) == []
     assert findings(LINE, NOW_NS) == []
     assert findings(changed(gate=None), NOW_NS) == []
+    assert findings(strip(), NOW_NS) == [], "a roll mark is no fault of the line"
+    assert findings(strip(source_answers=None), NOW_NS) == []
+    assert findings(strip(level2_connected=False, results_waiting=0), NOW_NS) == []
     assert findings(camera(newest=10, newest_uninspected=9), NOW_NS) == [], "too few to judge by"
 
 
@@ -81,23 +96,37 @@ def test_a_line_that_works_has_no_findings() -> None:
         (changed(sinks=SinkState(0, 0, 0, 0, True, 0, 0)), "log: verdicts reach the disk only"),
         (changed(refused=7, refused_s=12.0), "decide: 7 messages refused, the last 12 s ago"),
         (changed(foreign_recipes={"ingest of camera top": "r@2"}), "ingest of camera top uses recipe r@2"),
+        (changed(has_strip=True), "strip: its process has reported nothing yet: start it"),
+        (strip(taken_ns=10**9), "strip: its process has been silent for 9 s: positions are counted, and the coil"),
+        (
+            strip(source_answers=False, source_age_s=3.2),
+            "strip: the position source modbus 10.0.0.9:502 has not answered for 3.2 s: positions are counted",
+        ),
+        (
+            strip(source_answers=False, source_age_s=None),
+            "strip: the position source modbus 10.0.0.9:502 has not answered yet",
+        ),
+        (
+            strip(level2_connected=False, results_waiting=1200),
+            "strip: Level 2 10.0.0.20:7100 is not connected, 1\u202f200 results of coils wait on the disk",
+        ),
         (changed(sinks=SinkState(0, 0, 0, 4, False, 0, 0)), "log: 4 verdicts lost: free some space at /out"),
     ],
 )
 def test_each_fault_is_one_line_that_says_what_to_do(state: LineState | None, said: str) -> None:
-    """And nothing else is found."""
+    """Each fault gives exactly one line with advice."""
     (found,) = findings(state, NOW_NS)
     assert found.startswith(said)
 
 
 def test_a_worker_has_two_deadlines_before_it_is_missed() -> None:
-    """A line that may take its time is not called broken for it."""
+    """A line with a long deadline is not called broken too early."""
     slow = changed(deadline_ms=60_000.0, worker=WorkerState(1, 0, 100.0, "e@1", 100.0))
     assert findings(slow, NOW_NS) == []
 
 
 def test_a_decide_that_hangs_is_all_there_is_to_say() -> None:
-    """Everything else it said is old."""
+    """Other findings of a hung decide would be out of date."""
     (found,) = findings(camera(captured=0), LINE.taken_ns + 5 * 10**9)
     assert found.startswith("decide has not moved for 5.0 s")
 
@@ -113,3 +142,26 @@ def test_a_camera_that_measures_itself_has_metrics() -> None:
     assert 'inspector_camera_stream_total{camera="top",what="packets_missing"} 12.0' in text
     assert 'inspector_camera_stream_total{camera="top",what="buffers_incomplete"} 3.0' in text
     assert 'camera="top",what' not in exposition(camera(), NOW_NS, None).decode()
+
+
+def test_metrics_of_the_strip() -> None:
+    """Each figure has its name; a silent process is down, and a line without a strip has none of them."""
+    text = exposition(strip(), NOW_NS, None).decode()
+    for said in (
+        "inspector_strip_up 1.0",
+        "inspector_strip_position_metres 118.912",
+        "inspector_strip_speed_metres_per_second 2.5",
+        'inspector_strip_motion{motion="running"} 1.0',
+        'inspector_strip_motion{motion="reverse"} 0.0',
+        "inspector_strip_source_answers 1.0",
+        "inspector_strip_source_age_seconds 0.02",
+        'inspector_strip_coil_info{coil="C-1",plan="deep"} 1.0',
+        "inspector_strip_coil_metres 71.2",
+        "inspector_strip_roll_marks 1.0",
+        "inspector_level2_connected 1.0",
+        "inspector_level2_results_waiting 1.0",
+    ):
+        assert f"\n{said}\n" in text, said
+    assert "inspector_strip_up 0.0" in exposition(strip(taken_ns=10**9), NOW_NS, None).decode()
+    assert "inspector_strip_up 0.0" in exposition(changed(has_strip=True), NOW_NS, None).decode()
+    assert "strip_" not in exposition(LINE, NOW_NS, None).decode()

@@ -5,17 +5,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError
 
 from inspector.errors import ConfigError, WorkError
+from inspector.serve.coil_summaries import NO_RUN
 from inspector.serve.results import Results
 from inspector.serve.store import UnknownError
+from inspector.sinks.coil_results import CoilResult, RollMarkResult
+from inspector.sinks.records.schema import COILS
 from inspector.values import Decision
 from tests.support.recorded import SECOND_NS, STARTED_NS, Postgres, RunOnRecord, defect, verdict
 
-ALL: dict[str, Any] = {"search": "", "kind": "", "from_ns": 0, "to_ns": 2**62, "count": 50}
+ALL: dict[str, Any] = {"search": "", "kind": "", "verdict": "", "from_ns": 0, "to_ns": 2**62, "count": 50}
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -50,17 +54,39 @@ def written(folder: Path, url: str | None) -> str:
         gone: dict[str, Any] = {"decision": Decision.UNINSPECTED, "reasons": ("no result",), "codes": ("overdue",)}
         run.write(verdict(n, coil=None, **gone))
     run.settle()
+    write_cards(run)
     run.close()
     return run.url
 
 
+def write_cards(run: RunOnRecord) -> None:
+    """C-2 with its verdict, an earlier coil of the same name, and C-0, whose frames are deleted."""
+    card: dict[str, Any] = {
+        "strip_key": "s", "line": "l@1", "grade": "DC04", "customer": "ACME", "start_mm": 1280.0, "end_mm": 2560.0,
+        "length_mm": 1280.0, "plan": "soft", "plan_why": "grade DC04", "recipe": "r@1", "verdict": "hold",
+        "reasons": '["hold: 2 cracks"]', "counts": '{"scratches": 2}', "defects": 2, "uninspected_mm": 0.0,
+        "roll_marks": '["roll mark, work roll top"]',
+    }  # fmt: skip
+    tenth = SECOND_NS // 10
+    with run.database.writing() as connection, connection.begin():
+        for number, coil, from_ns, to_ns in (
+            (1, "C-0", -1000 * SECOND_NS, -900 * SECOND_NS),
+            (2, "C-2", -800 * SECOND_NS, -700 * SECOND_NS),
+            (3, "C-2", tenth, 2 * tenth),
+        ):
+            times = {"started_ns": STARTED_NS + from_ns, "ended_ns": STARTED_NS + to_ns}
+            connection.execute(insert(COILS).values(**card | times, number=number, coil=coil))
+
+
 def test_coils_come_newest_first_with_their_counts(url: str) -> None:
-    """Also the frames that belong to no coil."""
+    """The list includes the frames without a coil."""
     coils = Results(url).coils(**ALL)
     assert [(each["coil"], each["accept"], each["reject"], each["uninspected"]) for each in coils] == [
         (None, 0, 0, 3),
         ("C-2", 9, 1, 0),
         ("C-1", 6, 4, 0),
+        ("C-2", 0, 0, 0),
+        ("C-0", 0, 0, 0),
     ]
     assert coils[1]["kinds"] == [{"kind": 1, "name": "scratches", "parts": 2, "area_mm2": pytest.approx(32.25)}]
 
@@ -69,17 +95,21 @@ def test_coils_come_newest_first_with_their_counts(url: str) -> None:
     ("limits", "found"),
     [
         ({"search": "c-1"}, ["C-1"]),
+        ({"search": "dc04"}, ["C-2", "C-2", "C-0"]),
+        ({"search": "acme", "verdict": "hold"}, ["C-2", "C-2", "C-0"]),
+        ({"verdict": "release"}, []),
+        ({"to_ns": STARTED_NS - 850 * SECOND_NS}, ["C-0"]),
         ({"search": "'; DROP TABLE verdicts; --"}, []),
         ({"search": "%"}, []),
-        ({"kind": "scratches"}, ["C-2", "C-1"]),
+        ({"kind": "scratches"}, ["C-2", "C-1", "C-2", "C-0"]),
         ({"kind": "pits"}, []),
-        ({"to_ns": STARTED_NS}, ["C-1"]),
+        ({"to_ns": STARTED_NS}, ["C-1", "C-2", "C-0"]),
         ({"from_ns": STARTED_NS + SECOND_NS // 5}, [None]),
         ({"count": 1}, [None]),
     ],
 )
 def test_a_search_narrows_the_list(url: str, limits: dict[str, Any], found: list[str | None]) -> None:
-    """By part of the name as text, by kind, by time, by number."""
+    """A search filters by part of the name, kind, time and number."""
     assert [each["coil"] for each in Results(url).coils(**ALL | limits)] == found
 
 
@@ -99,6 +129,43 @@ def test_a_coil_has_its_stretches_and_its_defects_by_severity(url: str) -> None:
         results.coil("C-3", 1)
 
 
+def test_a_coil_has_the_card_of_its_own_time(url: str) -> None:
+    """Grade, plan, verdict and roll marks; a name that came again has another card."""
+    results = Results(url)
+    now = results.coil("C-2", 1)
+    assert (now["card"]["number"], now["card"]["verdict"], now["card"]["grade"]) == (3, "hold", "DC04")
+    assert now["card"]["reasons"] == ["hold: 2 cracks"]
+    assert results.coil("C-1", 1)["card"] is None
+    gone = results.coil("C-0", NO_RUN)
+    assert (gone["card"]["number"], gone["segments"], gone["to_mm"]) == (1, [], 2560.0)
+    with pytest.raises(UnknownError, match="not in the records"):
+        results.coil("C-1", NO_RUN)
+
+
+def test_roll_marks_have_their_place_where_the_result_lies(url: str, tmp_path: Path) -> None:
+    """From the result in the strip's folder; of another coil, damaged or missing none."""
+    results = Results(url)
+    assert results.coil("C-2", 1, tmp_path)["roll_marks"] == []
+    mark = RollMarkResult("roll mark", "work roll", "top", "pits", 700.0, 800.0, 100.0, 900.0, 2, 2)
+    fields: dict[str, Any] = dict.fromkeys(CoilResult.__struct_fields__, 0) | {
+        "id": "C-2", "start_mm": 1280.0, "roll_marks": (mark,)
+    }  # fmt: skip
+    for name in ("grade", "customer", "end_why", "plan", "plan_why", "recipe", "verdict"):
+        fields[name] = ""
+    for name in ("reasons", "uninspected", "engines", "recipes", "defects"):
+        fields[name] = ()
+    fields["counts"] = fields["severities"] = {}
+    (tmp_path / "coils").mkdir()
+    file = tmp_path / "coils" / "000003.json"
+    file.write_bytes(msgspec.json.encode(CoilResult(**fields)))
+    [place] = results.coil("C-2", 1, tmp_path)["roll_marks"]
+    assert (place["from_mm"], place["to_mm"], place["across_mm"]) == (1380.0, 2180.0, 800.0)
+    file.write_bytes(msgspec.json.encode(CoilResult(**fields | {"id": "C-9"})))
+    assert results.coil("C-2", 1, tmp_path)["roll_marks"] == []
+    file.write_text("{")
+    assert results.coil("C-2", 1, tmp_path)["roll_marks"] == []
+
+
 def test_scores_are_of_defects_not_of_frames(url: str) -> None:
     """One row for each defect on the strip."""
     assert len(Results(url).scores(0, 100)) == 5
@@ -109,14 +176,14 @@ def test_scores_are_of_defects_not_of_frames(url: str) -> None:
     "statement", ["DELETE FROM verdicts", "CREATE TABLE x (y INTEGER)", "UPDATE runs SET host = 'x'"]
 )
 def test_nothing_can_be_written(url: str, statement: str) -> None:
-    """The connection itself refuses."""
+    """The connection refuses writes."""
     with pytest.raises((WorkError, DBAPIError)), Results(url).reading() as connection:
         connection.execute(text(statement))
-    assert len(Results(url).coils(**ALL)) == 3
+    assert len(Results(url).coils(**ALL)) == 5
 
 
 def test_no_records_and_other_records_are_one_clear_line(tmp_path: Path) -> None:
-    """No file, an empty one, one that is no database, one of a newer inspector."""
+    """No file, an empty one, one that is not a database, one of a newer inspector."""
     import sqlite3
 
     def said(name: str) -> str:

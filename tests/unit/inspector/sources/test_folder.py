@@ -84,7 +84,7 @@ def test_unreadable_files_are_faults_that_name_them_and_nothing_is_lost(tmp_path
 
 
 def test_a_file_that_goes_away_after_the_start_is_still_a_captured_frame(tmp_path: Path) -> None:
-    """The total was promised when the folder was opened."""
+    """It is a fault, because it was counted when the folder was opened."""
     for number in range(3):
         save(tmp_path / f"{number}.png", make_frame(number))
     with FolderSource(tmp_path) as source:
@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
     ],
 )
 def test_the_order_is_natural_whatever_else_lies_there(tmp_path: Path, order: list[str]) -> None:
-    """Numbers count by value, decimals and dates too, beside names of other patterns; hashes are no numbers."""
+    """Numbers compare by value, also decimals and dates, beside other names; hashes compare as text."""
     for number, name in enumerate(order[::2] + order[1::2]):
         save(tmp_path / name, make_frame(number))
     with FolderSource(tmp_path) as source:
@@ -140,7 +140,7 @@ def test_the_order_is_natural_whatever_else_lies_there(tmp_path: Path, order: li
 
 
 def test_hidden_files_are_no_frames_and_what_is_left_out_is_said(tmp_path: Path) -> None:
-    """A Mac leaves ._x beside every x; other formats and subfolders are counted."""
+    """Hidden files such as macOS's ._x are ignored; other formats and subfolders are counted."""
     for number in range(3):
         save(tmp_path / f"{number}.tif", make_frame(number))
         (tmp_path / f"._{number}.tif").write_bytes(b"resource fork")
@@ -156,7 +156,7 @@ def test_hidden_files_are_no_frames_and_what_is_left_out_is_said(tmp_path: Path)
 
 
 def test_one_image_and_a_pattern_are_sources(tmp_path: Path) -> None:
-    """As they are given on the command line; brackets in a name are no pattern."""
+    """As given on the command line; brackets in a name are not a pattern."""
     for name in ("a[1].png", "a1.png", "b1.png", "b2.png"):
         save(tmp_path / name, make_frame(1))
     for given, names in {

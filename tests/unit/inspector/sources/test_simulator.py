@@ -36,7 +36,7 @@ def test_same_seed_gives_same_bytes() -> None:
 
 
 def test_another_seed_gives_another_strip() -> None:
-    """No frame of one seed comes again under another, nor in the next coil."""
+    """No frame repeats under another seed or in the next coil."""
     seen = digest(frames(12, seed=1, coil_frames=6)) + digest(frames(12, seed=2, coil_frames=6))
     assert len(set(seen)) == 24
 
@@ -54,7 +54,7 @@ def test_any_frame_size(size: tuple[int, int]) -> None:
 
 
 def test_coils_change_after_their_length() -> None:
-    """Each coil has `coil_frames` frames and a name of its own."""
+    """Each coil has `coil_frames` frames and a different name."""
     coils = [frame.coil for frame in frames(9, coil_frames=3)]
     assert coils == [coils[0]] * 3 + [coils[3]] * 3 + [coils[6]] * 3
     assert len(set(coils)) == 3

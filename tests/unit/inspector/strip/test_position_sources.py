@@ -54,7 +54,7 @@ def test_a_datagram_is_a_reading(sent: Any, count: Any, speed: Any) -> None:
 
 
 def test_lines_over_tcp_may_arrive_in_pieces_and_the_server_may_go() -> None:
-    """Half a line is kept for its other half; a closed connection is one reason."""
+    """A partial line is kept until the rest arrives; a closed connection gives one reason."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         source = TextSource(
@@ -110,7 +110,7 @@ class NoNumbers:
 
 
 def test_what_is_no_number_is_left_out(tmp_path: Any) -> None:
-    """It must not make the position one for ever."""
+    """NaN must not stay in the position."""
     thread = PositionThread(NoNumbers(), Odometer(Scale(), Speeds()), TrackWriter(tmp_path), "test")
     thread.start()
     until_s = time.monotonic() + 10
@@ -123,7 +123,7 @@ def test_what_is_no_number_is_left_out(tmp_path: Any) -> None:
 
 
 def test_a_plc_that_goes_away_is_asked_again(tmp_path: Any) -> None:
-    """The track stands still while it is away, and goes on with its counter when it is back."""
+    """The track stands still while the PLC is away, and continues with its counter afterwards."""
     mill = Mill(tmp_path, ((0.0, 5.0),))
     settings = ModbusPosition(
         type="modbus", host="127.0.0.1", port=mill.port, counter_register=COUNTER, speed_register=SPEED
@@ -153,13 +153,13 @@ def test_a_plc_that_goes_away_is_asked_again(tmp_path: Any) -> None:
         thread.close()
         mill.stop()
     assert after is not None
-    passed_s = (after.samples[-1].clock_ns - before.samples[-1].clock_ns) / 1e9
+    passed_s = (after.samples[-1].monotonic_ns - before.samples[-1].monotonic_ns) / 1e9
     moved_mm = after.samples[-1].position_mm - before.samples[-1].position_mm
     assert moved_mm == pytest.approx(5000.0 * passed_s, rel=0.05)
 
 
 def test_a_real_plc_whose_encoder_jumps_and_freezes(tmp_path: Any) -> None:
-    """At 5 m/s the counter freezes for 1.5 s, then is set back: one line each, and the strip goes on."""
+    """At 5 m/s the counter freezes for 1.5 s, then is set back: one line each, and the position continues."""
     faults = [
         {"kind": "freeze", "from_s": 1.0, "to_s": 2.5},
         {"kind": "jump", "from_s": 3.5, "to_s": 0.0, "counts": 900_000},
@@ -186,6 +186,6 @@ def test_a_real_plc_whose_encoder_jumps_and_freezes(tmp_path: Any) -> None:
     track = read_track(tmp_path)
     assert track is not None
     newest = track.samples[-1]
-    assert newest.position_mm == pytest.approx(mill.position_mm(newest.clock_ns), rel=0.03)
+    assert newest.position_mm == pytest.approx(mill.position_mm(newest.monotonic_ns), rel=0.03)
     notes = [line["note"] for line in logged if line["event"] == "position"]
     assert [note.split(" ")[2] for note in notes] == ["is", "moves", "jumped"]

@@ -1,11 +1,14 @@
 """Coil verdicts by a plan's rules, with their reasons; and what is refused at the door."""
 
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from inspector.config.recipe import load_recipe
+from inspector.core.strip.clusters import densest
 from inspector.core.strip.quality import CoilShape, CoilVerdict, judge_coil
 from inspector.core.strip.surface import Box, SurfaceDefect
 from inspector.errors import ConfigError
@@ -42,6 +45,8 @@ def rule(name: str, verdict: str, limit: str, **more: object) -> str:
     lines = [f"{key} = {value!r}" for key, value in keys.items()]
     return "\n".join(["[[coil.rules]]", *lines, limit, ""])
 
+
+PITS = '[[coil.rules]]\nclass = "pits"\nverdict = "hold"\n'
 
 EDGE = "[coil]\nedge_mm = 50\n"
 ENDS = "[coil]\nhead_m = 10\ntail_m = 5\n"
@@ -97,6 +102,30 @@ RULES = {
         "hold",
         "scratches at 30.00 m, 500 mm across, 812 mm long: over 500 mm",
     ),
+    "width": (
+        rule("scratches", "hold", "max_width_mm = 9"),
+        [defect("scratches", 30.0)],
+        "hold",
+        "scratches at 30.00 m, 500 mm across, 10 mm wide: over 9 mm",
+    ),
+    "cluster": (
+        rule("pits", "hold", "cluster_mm = 100\nmax_in_cluster = 2"),
+        [defect("pits", 40.0, 210), defect("pits", 40.05, 290), defect("pits", 40.1, 240), defect("pits", 9, 240)],
+        "hold",
+        "3 pits within 100 mm from 40.00 m, 210 mm across: over 2",
+    ),
+    "no cluster": (
+        rule("pits", "hold", "cluster_mm = 100\nmax_in_cluster = 2"),
+        [defect("pits", 40.0, 210), defect("pits", 40.05, 311), defect("pits", 40.101, 240)],
+        "release",
+        None,
+    ),
+    "a cluster of one class": (
+        rule("pits", "hold", "cluster_mm = 100\nmax_in_cluster = 1"),
+        [defect("pits", 40.0), defect("scratches", 40.01)],
+        "release",
+        None,
+    ),
     "area": (
         rule("pits", "downgrade", "max_area_mm2 = 50"),
         [defect("pits", 30.0)],
@@ -131,15 +160,59 @@ def test_the_worst_verdict_counts_and_stands_first(tmp_path: Any) -> None:
         ('[[coil.rules]]\nclass = "dents"\nverdict = "hold"\nmax_per_m = 1\n', "coil: no class dents"),
         ("[coil.severity_mm2]\ndents = [1]\n", "coil: no class dents"),
         ("[coil.severity_mm2]\npits = [5, 3]\n", "areas must rise"),
-        ('[[coil.rules]]\nclass = "pits"\nverdict = "hold"\n', "a rule needs max_per_coil"),
+        ('[[coil.rules]]\nclass = "pits"\nverdict = "hold"\n', "a rule needs a limit: max_per_coil"),
         ('[[coil.rules]]\nclass = "pits"\nverdict = "scrap"\nmax_per_m = 1\n', "coil.rules.0.verdict"),
-        (
-            '[[coil.rules]]\nclass = "pits"\nverdict = "hold"\nzone = "middle"\nmax_per_m = 1\n',
-            "coil.rules.0.zone",
-        ),
+        (f'{PITS}zone = "middle"\nmax_per_m = 1\n', "coil.rules.0.zone"),
+        (f"{PITS}cluster_mm = 5\n", "cluster_mm and max_in_cluster belong together"),
+        (f"{PITS}max_in_cluster = 5\n", "cluster_mm and max_in_cluster belong together"),
+        (f"{PITS}cluster_mm = 0\nmax_in_cluster = 5\n", "coil.rules.0.cluster_mm"),
+        (f"{PITS}cluster_mm = 5\nmax_in_cluster = 0\n", "coil.rules.0.max_in_cluster"),
+        (f"{PITS}max_per_metre = 5\n", "coil.rules.0.max_per_metre"),
+        (f"{PITS}max_per_coil = -1\n", "coil.rules.0.max_per_coil"),
+        (f"{PITS}max_per_m = 1.5\n", "coil.rules.0.max_per_m"),
+        (f"{PITS}max_length_mm = nan\n", "coil.rules.0.max_length_mm"),
+        (f"{PITS}max_width_mm = -1\n", "coil.rules.0.max_width_mm"),
+        (f'{PITS}max_area_mm2 = "much"\n', "coil.rules.0.max_area_mm2"),
+        (f"{PITS}min_severity = 0\nmax_per_m = 1\n", "coil.rules.0.min_severity"),
+        ("[coil]\nedge_mm = -1\n", "coil.edge_mm"),
+        ("[coil]\nhead_m = -1\n", "coil.head_m"),
+        ("[coil]\ntail_mm = 1\n", "coil.tail_mm"),
+        ('[classes.cracks]\naction = "drop"\n', "classes.cracks.action"),
+        ("[classes.cracks]\nthreshold = 1.5\n", "classes.cracks.threshold"),
+        ("[classes.cracks]\nmin_area_mm2 = -1\n", "classes.cracks.min_area_mm2"),
+        ("[classes.cracks]\nmin_length_mm = -1\n", "classes.cracks.min_length_mm"),
+        ("[classes.cracks]\nmin_width_mm = inf\n", "classes.cracks.min_width_mm"),
     ],
 )
 def test_a_plan_with_a_mistake_is_refused_at_the_door(tmp_path: Any, rules: Any, why: Any) -> None:
-    """An unknown class, a limit that is missing, a word that is none of the words: one line with the key."""
-    with pytest.raises(ConfigError, match=why):
+    """An unknown class, key or word, a limit that is missing or cannot be: one line with the key."""
+    with pytest.raises(ConfigError, match=why) as refused:
         judged(tmp_path, rules, [])
+    assert "\n" not in str(refused.value)
+    assert str(tmp_path / "recipe.toml") in str(refused.value)
+
+
+def test_the_densest_square_is_the_one_that_trying_every_square_finds() -> None:
+    """On random strips, sparse and dense."""
+    random = np.random.default_rng(1)
+    for count in (1, 5, 40, 200):
+        along, across = np.sort(random.uniform(0, 2000, count)), random.uniform(0, 1500, count)
+        found = densest(along.tolist(), across.tolist(), 150.0)
+        tried = max(
+            int(((along >= a) & (along <= a + 150) & (across >= b) & (across <= b + 150)).sum())
+            for a in along
+            for b in across
+        )
+        assert found.defects == tried
+        inside = (along >= found.along_mm) & (along <= found.along_mm + 150)
+        inside &= (across >= found.across_mm) & (across <= found.across_mm + 150)
+        assert int(inside.sum()) == tried
+
+
+def test_ten_thousand_defects_in_five_metres_take_seconds_at_most() -> None:
+    """A coil full of spray must not delay the next coil's start."""
+    random = np.random.default_rng(1)
+    along, across = np.sort(random.uniform(0, 5000, 10_000)), random.uniform(0, 1500, 10_000)
+    began_s = time.process_time()
+    densest(along.tolist(), across.tolist(), 500.0)
+    assert time.process_time() - began_s < 10

@@ -52,5 +52,5 @@ def test_the_roll_of_a_simulated_mill_is_found(seed: Any) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_mill_without_a_damaged_roll_has_no_mark(seed: Any) -> None:
-    """The same coil without it."""
+    """The same coil without that roll has no mark."""
     assert marks_of(seed, None) == []

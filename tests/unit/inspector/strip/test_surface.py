@@ -8,6 +8,7 @@ import pytest
 
 from inspector.core.ledger import Settled
 from inspector.core.rules import BoundRecipe, Seen, score_thresholds
+from inspector.core.strip.edges import with_edges
 from inspector.core.strip.surface import Surface, SurfaceDefect, View, gaps_across
 from inspector.core.verdicts import VerdictMaker
 from inspector.values import Announcement, Code, Inspection, Motion, Segmentation, StripPlace, Uninspected, Verdict
@@ -50,7 +51,15 @@ def recipe(seen: Seen) -> BoundRecipe:
     )  # fmt: skip
 
 
-def inspect(strip: np.ndarray, camera: str, first: int, columns: int, *, mirrored: bool) -> list[Verdict]:
+def inspect(
+    strip: np.ndarray,
+    camera: str,
+    first: int,
+    columns: int,
+    *,
+    mirrored: bool,
+    edges_mm: tuple[float | None, float | None] = (None, None),
+) -> list[Verdict]:
     """The verdicts of one camera on this strip."""
     edge_mm = (first + (columns if mirrored else 0)) * MM_PER_PX
     maker = VerdictMaker(camera, {"e": {"r@1": recipe(Seen(offset_across_mm=edge_mm, mirrored=mirrored))}}, "e")
@@ -59,7 +68,7 @@ def inspect(strip: np.ndarray, camera: str, first: int, columns: int, *, mirrore
         mask = strip[frame * HEIGHT : (frame + 1) * HEIGHT, first : first + columns]
         mask = np.ascontiguousarray(mask[:, ::-1] if mirrored else mask)
         maps = Segmentation(np.maximum(mask, 1), np.where(mask > 0, 255, 0).astype(np.uint8), 1)
-        place = StripPlace(Motion.RUNNING, 5000.0)
+        place = with_edges(StripPlace(Motion.RUNNING, 5000.0), *edges_mm)
         announced = Announcement(
             camera, 1, frame, 1, 0, frame * HEIGHT * MM_PER_PX, HEIGHT, recipe="r@1", strip=place
         )
@@ -170,3 +179,42 @@ def test_the_same_steel_twice_gives_each_defect_once() -> None:
     assert surface.add(again) == []
     (defect,) = defects_of(surface)
     assert defect.area_mm2 == pytest.approx(20 * 20 * MM_PER_PX**2)
+
+
+def test_what_lies_beside_the_strip_is_no_defect_and_the_others_know_their_edge() -> None:
+    """On a plain and on a mirrored camera; a defect over the edge is cut off there."""
+    strip = np.zeros((FRAMES * HEIGHT, WIDTH), np.uint8)
+    for column in (100, 296, 1000):
+        strip[40:60, column : column + 20] = 1
+    for mirrored in (False, True):
+        maker_verdicts = inspect(strip, "c", 0, 2000, mirrored=mirrored, edges_mm=(150.0, 900.0))
+        over, inside = sorted(maker_verdicts[0].defects, key=lambda each: each.across_mm)
+        assert (over.edge_mm, inside.edge_mm) == (0.0, 350.0)
+        assert over.box[2] == 16, "148 to 158 mm across, of which 148 to 150 lie beside the strip"
+        assert inside.across_mm == pytest.approx(505.0, abs=0.5)
+
+
+@pytest.mark.parametrize(("edges_mm", "distance_mm"), [((150.0, None), 350.0), ((None, 900.0), 390.0)])
+def test_one_edge_in_view_is_enough(edges_mm: Any, distance_mm: float) -> None:
+    """Another camera sees the other edge."""
+    strip = np.zeros((FRAMES * HEIGHT, WIDTH), np.uint8)
+    strip[40:60, 1000:1020] = 1
+    (found,) = inspect(strip, "c", 0, 2000, mirrored=False, edges_mm=edges_mm)[0].defects
+    assert found.edge_mm == distance_mm
+
+
+def test_the_width_is_that_between_the_outermost_edges_of_all_cameras() -> None:
+    """Two cameras see one edge each, and a frame without its edge does not count."""
+    strip = np.zeros((FRAMES * HEIGHT, WIDTH), np.uint8)
+    surface = Surface({"l": view(0, 2000, mirrored=False), "r": view(2000, 2000, mirrored=False)}, 20.0)
+    assert surface.width_mm(-1e9, 1e9) is None
+    for verdict in inspect(strip, "l", 0, 2000, mirrored=False, edges_mm=(150.0, None)):
+        surface.add(verdict)
+    assert surface.width_mm(-1e9, 1e9) is None
+    for verdict in inspect(strip, "r", 2000, 2000, mirrored=False, edges_mm=(None, 1700.5)):
+        surface.add(verdict)
+    for verdict in inspect(strip, "r", 2000, 2000, mirrored=False):
+        surface.add(verdict)
+    assert surface.width_mm(-1e9, 1e9) == 1550.5
+    surface.forget(1e9)
+    assert surface.width_mm(-1e9, 1e9) is None

@@ -82,6 +82,12 @@ def test_a_packed_telegram_is_what_the_layout_says_and_comes_back() -> None:
     assert telegram.values["width_mm"] == pytest.approx(1532.5)
 
 
+def test_a_thin_space_becomes_a_blank() -> None:
+    """No encoding of a telegram has the thin space that groups the digits of a reason."""
+    codec, field = Codec(), FieldSpec("reason", "text", 8)
+    assert codec.encode([field], {"reason": "2\u202f074 mm"}) == b"2 074 mm"
+
+
 def test_words_become_codes_and_missing_rows_of_a_group_are_zero() -> None:
     """A result with one defect of three places."""
     raw = PACKED.build("result", {"verdict": "hold", "defects": [{"from_head_mm": 412_000, "severity": 2}]}, 1)
@@ -135,7 +141,7 @@ def test_a_telegram_of_another_layout_is_one_line_and_the_next_one_is_read(raw: 
 
 @pytest.mark.parametrize("raw", [b"CST1ABCD0001", b"CST100020001", b"CST1-0010001"])
 def test_a_length_that_cannot_be_ends_the_connection(raw: Any) -> None:
-    """Nobody can say where the next telegram begins."""
+    """The start of the next telegram is unknown."""
     with pytest.raises(TelegramError):
         Stream(TEXT).feed(raw)
 
@@ -155,13 +161,13 @@ def test_sequences_fit_into_their_field(field: Any, most: Any) -> None:
 
 
 def test_bytes_of_another_code_page_do_not_end_the_link() -> None:
-    """Whatever a partner sends as text is text."""
+    """Any bytes are accepted as text."""
     codec = Codec(encoding="ascii")
     assert codec.decode((FieldSpec("id", "text", 3),), b"A\xe4B") == {"id": "A\ufffdB"}
 
 
 def test_not_a_number_is_refused() -> None:
-    """A float of all ones is no length."""
+    """A float of all ones (NaN) is refused as a length."""
     raw = struct.pack("<HI8sHI2s", 101, 1, b"A", 1, 0x7FC00000, b"")
     (refused,) = Stream(PACKED).feed(raw)
     assert isinstance(refused, TelegramError)

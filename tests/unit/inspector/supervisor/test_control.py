@@ -61,7 +61,7 @@ def connect(path: Path) -> socket.socket:
 
 @pytest.mark.parametrize("sent", garbage().values(), ids=garbage())
 def test_garbage_starts_nothing_and_ends_nothing(children: Children, path: Path, sent: bytes) -> None:
-    """It is refused or hung up on, and the next order is heard."""
+    """Garbage is refused or disconnected, and the next order works."""
     swaps = Swaps(children, path, 1.0)
     try:
         for each in (sent, b'{"engine": "relative"}'):
@@ -77,7 +77,7 @@ def test_garbage_starts_nothing_and_ends_nothing(children: Children, path: Path,
 
 
 def test_one_that_connects_and_is_silent_holds_the_line_up_for_a_moment(children: Children, path: Path) -> None:
-    """The line's loop also looks after its stages."""
+    """It delays the line's loop only briefly."""
     swaps = Swaps(children, path, 1.0)
     with connect(path):
         began_s = time.monotonic()
@@ -87,7 +87,7 @@ def test_one_that_connects_and_is_silent_holds_the_line_up_for_a_moment(children
 
 
 def test_another_user_gives_no_orders(path: Path) -> None:
-    """Whoever can reach the socket: the kernel says who it is."""
+    """The kernel identifies the sender, so another user's order is refused."""
     if os.geteuid() != 0:
         pytest.skip("needs root to become another user")
     control = Control(path)
@@ -123,7 +123,7 @@ def test_the_socket_is_its_owners_alone_and_lies_in_no_foreign_folder(path: Path
 
 @pytest.mark.parametrize("sent", [b"[" * 30_000, b"\xff", b"[]", b"{}", b'{"done": 1}', b"null"])
 def test_an_answer_that_is_none_is_one_clear_line(path: Path, sent: bytes) -> None:
-    """Something else listens there: exit 1 and no traceback."""
+    """Another program listens there: exit 1, no traceback."""
     path.parent.mkdir()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(os.fspath(path))

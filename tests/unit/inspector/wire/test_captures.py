@@ -19,7 +19,7 @@ from inspector.wire.messages import End
 
 
 def test_a_count_outlives_its_ingest(tmp_path: Path) -> None:
-    """Another process reads it without its writer having closed anything."""
+    """Another process can read it although its writer never closed it."""
     count = CaptureCount(tmp_path, "top", 7)
     count.keep(3, 11, -4.5, 64)
     count.keep(4, 12, 27.5, 64)
@@ -38,8 +38,17 @@ def test_the_newest_ingests_are_kept(tmp_path: Path) -> None:
     assert epochs == [epoch for epoch in range(1, INGESTS + 6) if epoch % 2]
 
 
+def test_counts_of_before_a_restart_of_the_pc_give_way_first(tmp_path: Path) -> None:
+    """In a folder on a disk they outlive the clock that gave their epochs: today's come first."""
+    for epoch in [*range(1_000, 1_000 + INGESTS), *range(1, 1 + INGESTS)]:
+        count = CaptureCount(tmp_path, "top", epoch)
+        count.keep(epoch, 0, 0.0, 8)
+        count.close()
+    assert [end.ingest_epoch for end in captured_by_ingests(tmp_path, "top")] == list(range(1, 1 + INGESTS))
+
+
 def test_a_torn_file_is_no_error(tmp_path: Path) -> None:
-    """It is of another version, or was cut."""
+    """A torn file, or one of another version, counts as empty."""
     CaptureCount(tmp_path, "top", 7).keep(3, 11, 0.0, 64)
     path = tmp_path / "news" / "captured-top"
     path.write_bytes(path.read_bytes()[:55])
@@ -47,7 +56,7 @@ def test_a_torn_file_is_no_error(tmp_path: Path) -> None:
 
 
 def test_full_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And no signal in the middle of a coil."""
+    """It is an error at the start, not a SIGBUS later."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

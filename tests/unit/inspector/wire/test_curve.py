@@ -48,7 +48,7 @@ def sees_something(sender: "zmq.Socket[bytes]", end: "zmq.Socket[bytes]", tries:
 
 
 def test_only_a_known_viewer_sees_anything(keys: Path, tmp_path: Path) -> None:
-    """A stranger with a pair of its own, and one without any, get not a byte."""
+    """A viewer with an unknown key, and one without a key, receive no byte."""
     secret = make_viewer_keys(keys, "control-room")
     make_line_keys(tmp_path / "other")
     stranger = make_viewer_keys(tmp_path / "other", "stranger")
@@ -68,13 +68,13 @@ def test_only_a_known_viewer_sees_anything(keys: Path, tmp_path: Path) -> None:
 
 
 def test_tcp_without_keys_is_refused() -> None:
-    """Before anything is opened, with the command that makes keys."""
+    """The error comes before anything is opened, and names the command that makes keys."""
     with pytest.raises(ValueError, match="inspector keys line"):
         ViewSettings(frames_per_second=5, address="tcp://0.0.0.0:7004")
 
 
 def test_missing_keys_are_refused(tmp_path: Path) -> None:
-    """A folder that holds none."""
+    """A folder without keys is refused."""
     settings = ViewSettings(frames_per_second=5, address=free_address(), keys=tmp_path)
     with open_context() as context, pytest.raises(ConfigError, match="inspector keys line"):  # noqa: SIM117
         with open_view(context, settings, tmp_path):
@@ -82,7 +82,7 @@ def test_missing_keys_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_secret_that_everybody_may_read_is_refused(keys: Path, tmp_path: Path) -> None:
-    """It is no secret any more."""
+    """A secret key that everybody may read is refused."""
     (keys / "line.key_secret").chmod(0o644)
     settings = ViewSettings(frames_per_second=5, address=free_address(), keys=keys)
     with open_context() as context, pytest.raises(ConfigError, match="everybody may read it"):  # noqa: SIM117

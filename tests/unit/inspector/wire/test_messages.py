@@ -51,7 +51,7 @@ def header(height: int = 3, width: int = 4, slot: int = IN_MESSAGE) -> FrameHead
 
 
 def test_news_round_trip() -> None:
-    """decide hears what ingest said, all of it and in order."""
+    """decide gets all messages of ingest, in order."""
     news = [
         Begin("top", 1, None),
         ANNOUNCEMENT,
@@ -65,13 +65,13 @@ def test_news_round_trip() -> None:
 
 @pytest.mark.parametrize("message", [Hello(), Credit(1, 3, [1, 2, 7]), Leaving()])
 def test_what_a_worker_says_reaches_ingest(message: Any) -> None:
-    """Hello, room and leave are all it has to say."""
+    """Hello, Credit and Leaving arrive unchanged."""
     assert decode_to_ingest([encode(message)]) == message
 
 
 @pytest.mark.parametrize("message", [Welcome(1, "/run/x/pixels-top", 409_600), Parted()])
 def test_what_ingest_says_reaches_a_worker(message: Any) -> None:
-    """Beside frames, a welcome and a farewell."""
+    """Welcome and Parted arrive unchanged."""
     assert decode_to_worker([encode(message)]) == message
 
 
@@ -108,7 +108,7 @@ def test_results_round_trip() -> None:
 def test_another_wire_version_is_refused_by_name() -> None:
     """The error says both versions and what to do."""
     message = b"\x63" + encode([ANNOUNCEMENT])[1:]
-    with pytest.raises(WireError, match="wire version 99, this stage speaks 5: update both sides"):
+    with pytest.raises(WireError, match="wire version 99, this stage speaks 6: update both sides"):
         decode_news([message])
 
 
@@ -176,9 +176,17 @@ def test_damaged_headers_are_refused_or_decoded(noise: Any, place: Any) -> None:
     ],
 )
 def test_results_of_an_engine_that_cannot_be_are_refused(names: Any, thresholds: Any) -> None:
-    """Its classes are what every verdict on them rests on."""
+    """An engine with invalid classes is refused."""
     good = encode_results(EngineClasses("e@1", ("a", "b"), (1.0, 0.5), (0, 0)), [], FILTER)[0]
     fields = msgspec.msgpack.decode(memoryview(good)[1:])
     fields[1] |= {"names": names, "thresholds": thresholds, "min_area_px": [0] * len(names)}
     with pytest.raises(WireError):
         decode_results([good[:1] + msgspec.msgpack.encode(fields)])  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("score", [-1, 0, 256])
+def test_a_frame_score_outside_its_range_is_refused(score: int) -> None:
+    """0 stands for NaN, which no worker sends."""
+    inspection = Inspection("e@1", 1, 2, 3, frame_score=score)
+    with pytest.raises(WireError, match="frame score"):
+        decode_results(encode_results(ENGINE, [Result("top", 1, 7, inspection)], FILTER))

@@ -55,15 +55,15 @@ def test_a_ring_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WireError, match="No such file"):
         PixelRing.open(tmp_path / "none", 12)
     (tmp_path / "empty").touch()
-    with pytest.raises(WireError, match="0 bytes are no ring"):
+    with pytest.raises(WireError, match="0 bytes are not a ring"):
         PixelRing.open(tmp_path / "empty", 12)
     ring = PixelRing.create(tmp_path / "pixels-top", 12, 3)
-    with pytest.raises(WireError, match="no ring of slots of 8192 bytes"):
+    with pytest.raises(WireError, match="not a ring of slots of 8192 bytes"):
         PixelRing.open(ring.path, 8192)
 
 
 def test_memory_that_cannot_be_had_is_said_at_the_start(tmp_path: Path) -> None:
-    """Not as a crash in the middle of a coil."""
+    """Missing memory is an error at the start, not a crash later."""
     with pytest.raises(WorkError, match="MB of shared memory for frames"):
         PixelRing.create(tmp_path / "pixels-top", 1 << 40, 1 << 20)
     assert not list(tmp_path.iterdir())

@@ -52,7 +52,7 @@ def test_a_burst_is_no_fast_strip(tmp_path: Path) -> None:
 
 
 def test_an_old_position_is_not_moved_on(tmp_path: Path) -> None:
-    """Nobody knows what the strip did meanwhile."""
+    """The strip may have stopped or changed speed since."""
     end = run(PlaceFile(tmp_path, "top", CAMERAS), 2 * SPEED_NS / S)
     assert PlaceFile(tmp_path, "top", CAMERAS).start_mm(end + FRESH_NS) == pytest.approx(2000.0)
 

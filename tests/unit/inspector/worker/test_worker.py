@@ -1,15 +1,19 @@
 """The worker's own part between a real engine and real sockets."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from inspector.backends import Backend, open_backend
-from inspector.backends.instant import write_engine
+from inspector.backends import Answer, Backend, open_backend
+from inspector.backends.instant import InstantBackend, write_engine
 from inspector.core.batching import Batcher
 from inspector.core.tiling import Fit
+from inspector.errors import DeviceError
 from inspector.ingest.dispatch import Dispatch, ViewPace
 from inspector.runtime.notify import Notifier, Pulse
 from inspector.runtime.stop import StopRequest
@@ -18,7 +22,7 @@ from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, o
 from inspector.wire.messages import Filter, Result, decode_results
 from inspector.wire.pixel_ring import PixelRing
 from inspector.worker.intake import Intake
-from inspector.worker.worker import OVERDUE, PendingFrame, Worker
+from inspector.worker.worker import OVERDUE, PROVE_NS, PendingFrame, Worker
 from tests.support.cuda_networks import KernelBackend, StandInKernel, kernel_folder
 from tests.support.gpu_pcs import stand_in_gpu
 
@@ -40,11 +44,14 @@ def inspect_one(
     fit: Fit = EXACT,
     fail_on_grey: int = -1,
     batch: int = 1,
+    frame_threshold: float | None = None,
 ) -> tuple[Inspection, int]:
-    """What the worker says of one frame, and how much credit ingest has while the engine is at it."""
+    """Return the worker's result for one frame, and ingest's credit while the engine computes."""
     options = {"delay_ms": engine_ms, "fail_on_grey": fail_on_grey}
     engine = engine or open_backend(
-        write_engine(folder / "engine", height=SIZE[0], width=SIZE[1], options=options)
+        write_engine(
+            folder / "engine", height=SIZE[0], width=SIZE[1], options=options, frame_threshold=frame_threshold
+        )
     )
     deadline_ns = int(deadline_ms * 1e6)
     with StopRequest() as stop, engine as backend, open_context() as context:
@@ -88,7 +95,7 @@ def inspect_one(
 
 
 def test_an_answer_in_time_carries_the_frame_it_is_about(tmp_path: Path) -> None:
-    """While the engine looks at it, no other frame is laid in its place."""
+    """While the engine computes, its slot is not reused."""
     inspection, credit = inspect_one(tmp_path, engine_ms=100, deadline_ms=60_000)
     assert inspection.fault is None
     assert inspection.pixels is not None
@@ -97,7 +104,7 @@ def test_an_answer_in_time_carries_the_frame_it_is_about(tmp_path: Path) -> None
 
 
 def test_an_answer_after_the_deadline_is_a_fault(tmp_path: Path) -> None:
-    """From then on ingest may use the frame's place again: nobody knows what the engine has looked at."""
+    """After the deadline ingest may reuse the slot, so the engine's input is unknown."""
     inspection, credit = inspect_one(tmp_path, engine_ms=600, deadline_ms=300)
     assert inspection.fault == OVERDUE
     assert inspection.segmentation is None
@@ -105,7 +112,7 @@ def test_an_answer_after_the_deadline_is_a_fault(tmp_path: Path) -> None:
 
 
 class Watched(KernelBackend):
-    """Tells where each batch lay that it was given."""
+    """Records the memory of each submitted batch."""
 
     def _submit(self, ticket: int, frames: Pixels) -> None:
         self.given.append(frames.ctypes.data)  # type: ignore[attr-defined]
@@ -122,6 +129,60 @@ def test_frames_are_laid_where_the_gpu_takes_them_from(tmp_path: Path) -> None:
     assert inspection.fault is None
     assert backend.given  # type: ignore[attr-defined]
     assert set(backend.given) <= set(pinned)  # type: ignore[attr-defined]
+
+
+class Wrong(InstantBackend):
+    """Returns clean maps that break the contract."""
+
+    def _look(self, ticket: int, frames: Pixels) -> Answer:
+        answer = super()._look(ticket, frames)
+        kind, score = self.wrong(answer.kind, answer.score)  # type: ignore[attr-defined]
+        return msgspec.structs.replace(answer, kind=kind, score=score)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda kind, score: (0 * kind, score),
+        lambda kind, score: (kind + 1, score),
+        lambda kind, score: (kind, 0 * score[:, :8]),
+        lambda kind, score: (kind, np.zeros_like(score)[:, :, :, np.newaxis]),
+        lambda kind, score: (kind, np.full_like(score, np.nan, np.float32)),
+        lambda kind, score: (kind[:0], score[:0]),
+    ],
+    ids=["kind 0", "kind K+1", "half a map", "four dimensions", "NaN", "no map"],
+)
+def test_maps_that_break_the_contract_accept_nothing(tmp_path: Path, wrong: Callable[..., Any]) -> None:
+    """A defect without a kind, a part of a frame, NaN: these are engine faults, not clean steel."""
+    backend = Wrong(write_engine(tmp_path / "engine", height=SIZE[0], width=SIZE[1]))
+    backend.wrong = wrong  # type: ignore[attr-defined]
+    inspection, _ = inspect_one(tmp_path, 0, 60_000, backend)
+    assert inspection.fault is not None
+    assert inspection.fault.code is Code.ENGINE_FAILED
+
+
+def test_an_engine_that_goes_blind_ends_its_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It finds the defects of its golden frame at the start, and a minute later no defect at all."""
+    backend = Wrong(write_engine(tmp_path / "engine", height=SIZE[0], width=SIZE[1]))
+    backend.wrong = lambda kind, score: (kind, score)  # type: ignore[attr-defined]
+    with StopRequest() as stop, backend, open_context() as context:
+        backend.verify_golden()
+        results = open_sender(context, RESULTS, tmp_path, linger_ms=0)
+        pulse = Pulse(Notifier(), "frames")
+        worker = Worker(backend, Filter("r@1", 1), Batcher(1, 0), results, stop, 10**9, pulse, EXACT)
+        worker.submit()
+        assert backend.in_flight == 0, "not due yet"
+        clock = time.monotonic_ns
+        monkeypatch.setattr(time, "monotonic_ns", lambda: clock() + PROVE_NS)
+        worker.submit()
+        assert backend.in_flight == 1
+        worker.collect()
+        assert worker.idle, "it sees"
+        monkeypatch.setattr(time, "monotonic_ns", lambda: clock() + 2 * PROVE_NS)
+        backend.wrong = lambda kind, score: (kind, 0 * score)  # type: ignore[attr-defined]
+        worker.submit()
+        with pytest.raises(DeviceError, match="no longer finds the defects of its golden frame"):
+            worker.collect()
 
 
 def spotted(height: int, width: int) -> Pixels:
@@ -150,7 +211,7 @@ def test_a_frame_of_another_size_has_one_result_with_maps_of_its_own_size(
 
 
 def test_a_clean_frame_of_another_size_travels_without_maps(tmp_path: Path) -> None:
-    """As one of the engine's size does."""
+    """It travels like a clean frame of the engine's size."""
     clean = np.full((40, 300), 100, np.uint8)
     inspection, _ = inspect_one(tmp_path, 0, 60_000, pixels=clean, fit=ANY_SIZE)
     assert (inspection.fault, inspection.segmentation, inspection.pixels) == (None, None, None)
@@ -174,10 +235,34 @@ def test_a_tile_that_the_engine_fails_on_costs_the_whole_frame_once(tmp_path: Pa
 
 
 def test_a_tiled_frame_that_is_too_late_is_given_up_once(tmp_path: Path) -> None:
-    """Its other tiles do not go through the engine."""
+    """Its other tiles are not submitted."""
     inspection, _ = inspect_one(tmp_path, 200, 300, pixels=spotted(64, 1000), fit=ANY_SIZE)
     assert inspection.fault is not None
     assert inspection.fault.code in (Code.SHED, Code.OVERDUE)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 300)])
+@pytest.mark.parametrize("grey", [1, 200, 255])
+def test_the_frame_score_travels_with_a_clean_frame_too(tmp_path: Path, size: tuple[int, int], grey: int) -> None:
+    """Of a tiled frame it is the highest of its tiles."""
+    pixels = np.full(size, 1, np.uint8)
+    pixels[-1, 63] = grey
+    inspection, _ = inspect_one(tmp_path, 0, 60_000, pixels=pixels, fit=ANY_SIZE, frame_threshold=0.5)
+    assert inspection.fault is None
+    assert inspection.frame_score == grey
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 300)])
+def test_a_frame_score_that_is_no_number_leaves_the_frame_uninspected(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """One NaN tile is enough, because its content is unknown."""
+    pixels = np.full(size, 100, np.uint8)
+    pixels[-1, 63] = 0
+    inspection, _ = inspect_one(tmp_path, 0, 60_000, pixels=pixels, fit=ANY_SIZE, frame_threshold=0.5)
+    assert inspection.fault is not None
+    assert inspection.fault.code is Code.ENGINE_FAILED
+    assert (inspection.segmentation, inspection.frame_score) == (None, None)
 
 
 def test_a_worker_without_frames_reports_itself(tmp_path: Path) -> None:

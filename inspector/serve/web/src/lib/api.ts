@@ -21,7 +21,15 @@ export interface LineInfo {
   records: boolean;
   view_frames_per_second: number;
   gate: boolean;
+  places: Record<string, Place>;
   classes: Kind[];
+}
+export interface Place {
+  /** Where the frame's first column lies across the strip. */
+  from_mm: number;
+  width_mm: number;
+  mirrored: boolean;
+  side: "top" | "bottom";
 }
 export interface Session {
   login: boolean;
@@ -67,7 +75,23 @@ export interface LineState {
   batches: Histogram;
   worker: { starts: number; waiting: number; unanswered_s: number | null; engine: string };
   sinks: { pictures_lost: number; verdicts_lost: number; records_waiting: number; records_lost: number };
+  strip: StripState | null;
   gate: { taking: boolean; faults: string[]; taken: number; missed: number; late: number; longest_ms: number } | null;
+}
+export interface StripState {
+  position_mm: number;
+  speed_mm_s: number | null;
+  motion: "running" | "threading" | "standing" | "reverse" | "unknown";
+  source: string;
+  source_answers: boolean | null;
+  coil: string | null;
+  coil_mm: number | null;
+  plan: string;
+  plan_why: string;
+  level2: string | null;
+  level2_connected: boolean;
+  results_waiting: number;
+  roll_marks: string[];
 }
 export interface State {
   word: "up" | "old" | "starting" | "down";
@@ -125,6 +149,34 @@ export interface TrendPoint {
 }
 /** Camera, start mm, end mm, decision, coil, captured ms. */
 export type Stretch = [string, number, number, number, string | null, number];
+export type CoilVerdict = "release" | "downgrade" | "hold";
+export interface Card {
+  number: number;
+  grade: string;
+  customer: string;
+  width_mm: number | null;
+  thickness_mm: number | null;
+  stated_length_mm: number | null;
+  length_mm: number | null;
+  plan: string;
+  plan_why: string;
+  recipe: string;
+  verdict: CoilVerdict | null;
+  reasons: string[];
+  defects: number | null;
+  uninspected_mm: number | null;
+  roll_marks: string[];
+  ended_ms: number | null;
+}
+export interface RollMark {
+  text: string;
+  name: string;
+  side: "top" | "bottom";
+  period_mm: number;
+  across_mm: number;
+  from_mm: number;
+  to_mm: number;
+}
 export interface Coil {
   coil: string | null;
   run: number;
@@ -137,6 +189,7 @@ export interface Coil {
   from_mm: number;
   to_mm: number;
   kinds: { kind: number; name: string; parts: number; area_mm2: number }[];
+  card: Card | null;
 }
 export interface CoilDefect {
   camera: string;
@@ -157,6 +210,66 @@ export interface CoilDefect {
 export interface WholeCoil extends Coil {
   segments: [string, number, number, number][];
   defects: CoilDefect[];
+  roll_marks: RollMark[];
+}
+export interface Rule {
+  action: "reject" | "record";
+  threshold: number | null;
+  min_area_mm2: number | null;
+  min_length_mm: number;
+  min_width_mm: number;
+}
+export interface PlanChange {
+  id: number;
+  at_ms: number;
+  who: string;
+  why: string;
+  changed: string;
+  identity: string;
+}
+export interface Plan {
+  name: string;
+  file: string;
+  identity: string;
+  writable: boolean;
+  grades: string[];
+  customers: string[];
+  classes: { kind: number; name: string; given: Rule; engine: { threshold: number; min_area_mm2: number } }[];
+  used: string | null;
+  changes: PlanChange[];
+}
+export interface Peaks {
+  accepted: number;
+  rejected: number;
+  seen_accepted: number;
+  seen_rejected: number;
+  bins: number;
+  clean: Record<string, number[]>;
+  alone: Record<string, number[]>;
+}
+export interface Engine {
+  name: string;
+  identity: string;
+  folder: string;
+  backend: string;
+  precision: string;
+  made_ms: number;
+  in_config: boolean;
+  in_use: boolean;
+  refused: string | null;
+  defect_iou: number | null;
+  escape: number | null;
+  overkill: number | null;
+  frames_per_second: number | null;
+}
+export interface DriftPoint {
+  at_s: number;
+  camera: string;
+  frames: number;
+  rejected: number;
+  uninspected: number;
+  grey: number | null;
+  peak: number | null;
 }
 export interface Sample {
   id: number;

@@ -1,5 +1,10 @@
 import { settings } from "./settings.svelte";
 
+/** The browser's own variant of the chosen language: its order of day and month. */
+export function locale(): string {
+  return navigator.languages.find((each) => each.startsWith(settings.language)) ?? settings.language;
+}
+
 const numbers = new Map<string, Intl.NumberFormat>();
 
 export function number(value: number | null | undefined, digits = 0): string {
@@ -7,7 +12,7 @@ export function number(value: number | null | undefined, digits = 0): string {
   const key = `${settings.language} ${digits}`;
   let format = numbers.get(key);
   if (!format) {
-    format = new Intl.NumberFormat(settings.language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    format = new Intl.NumberFormat(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits });
     numbers.set(key, format);
   }
   return format.format(value);
@@ -26,11 +31,11 @@ export function percent(share: number | null, digits = 1): string {
 }
 
 export function clock(ms: number): string {
-  return new Intl.DateTimeFormat(settings.language, { timeStyle: "medium", hourCycle: "h23" }).format(ms);
+  return new Intl.DateTimeFormat(locale(), { timeStyle: "medium", hourCycle: "h23" }).format(ms);
 }
 
 export function moment(ms: number): string {
-  return new Intl.DateTimeFormat(settings.language, { dateStyle: "short", timeStyle: "medium", hourCycle: "h23" }).format(ms);
+  return new Intl.DateTimeFormat(locale(), { dateStyle: "short", timeStyle: "medium", hourCycle: "h23" }).format(ms);
 }
 
 export function seconds(s: number): string {

@@ -14,10 +14,20 @@ export function shapePath(shape: Kind["shape"], r: number): string {
   }
 }
 
+const paths = new Map<string, Path2D>();
+
+/** A coil has thousands of marks in a few sizes: each path is made once. */
+function markPath(shape: Kind["shape"], r: number): Path2D {
+  const key = `${shape} ${r.toFixed(1)}`;
+  let path = paths.get(key);
+  if (!path) paths.set(key, (path = new Path2D(shapePath(shape, Number(r.toFixed(1))))));
+  return path;
+}
+
 export function drawMark(context: CanvasRenderingContext2D, kind: Kind, x: number, y: number, r: number, ink: string, filled = true) {
   context.save();
   context.translate(x, y);
-  const path = new Path2D(shapePath(kind.shape, r));
+  const path = markPath(kind.shape, r);
   if (filled) {
     context.fillStyle = kind.colour;
     context.fill(path);

@@ -31,6 +31,14 @@ export function kindOf(kind: number): Kind | undefined {
   return page.line?.classes.find((each) => each.kind === kind);
 }
 
+/** Where a place across the strip lies in a camera's frame, 0 at the top of its lane and 1 at the bottom. */
+export function acrossShare(camera: string, across_mm: number): number {
+  const place = page.line?.places[camera];
+  if (!place) return 0;
+  const share = (across_mm - place.from_mm) / place.width_mm;
+  return place.mirrored ? -share : share;
+}
+
 export async function enter() {
   page.session = await get<Session>("session");
   if (!page.session.login) page.line = await get<LineInfo>("line");

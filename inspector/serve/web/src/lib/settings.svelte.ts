@@ -41,3 +41,7 @@ export function apply() {
 export function t(key: Key, ...values: (string | number)[]): string {
   return look(key, settings.language, ...values);
 }
+
+export function lastHours(hours: number): string {
+  return hours <= 24 ? t("lastHours", hours) : t("lastDays", hours / 24);
+}

@@ -53,6 +53,24 @@ export class Mask {
     }
   }
 
+  /** Fill a polygon, its corners in px of the frame; the even-odd rule decides what is inside. */
+  polygon(corners: [number, number][], kind: number) {
+    for (let row = 0; row < this.height; row++) {
+      const at = row + 0.5;
+      const cuts: number[] = [];
+      for (const [n, [x, y]] of corners.entries()) {
+        const [nextX, nextY] = corners[(n + 1) % corners.length]!;
+        if (y <= at !== nextY <= at) cuts.push(x + ((at - y) / (nextY - y)) * (nextX - x));
+      }
+      cuts.sort((a, b) => a - b);
+      for (let n = 0; n + 1 < cuts.length; n += 2) {
+        const from = Math.max(0, Math.ceil(cuts[n]! - 0.5));
+        const to = Math.min(this.width - 1, Math.floor(cuts[n + 1]! - 0.5));
+        if (to >= from) this.pixels.fill(kind, row * this.width + from, row * this.width + to + 1);
+      }
+    }
+  }
+
   /** Unmark the connected region at this place; says whether there was one. */
   remove(x: number, y: number): boolean {
     const { width, height, pixels } = this;

@@ -1,0 +1,76 @@
+"""Coils as the strip process stored them: grade, plan, verdict with its reasons, roll marks."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, RowMapping, inspect, text
+
+from inspector.sinks.coil_results import RESULTS_FOLDER, read_result
+
+MOST_CARDS: Final = 5_000
+"""Newest coils that a search looks at."""
+
+_CARDS: Final = """
+SELECT number, coil, grade, customer, width_mm, thickness_mm, stated_length_mm, started_ns, ended_ns, start_mm,
+  end_mm, length_mm, plan, plan_why, recipe, verdict, reasons, defects, counts, uninspected_mm, roll_marks
+FROM coils {where} ORDER BY started_ns DESC LIMIT :most
+"""
+
+Card = dict[str, Any]
+
+
+def read_cards(connection: Connection, coil: str | None = None) -> dict[str, list[Card]]:
+    """Return coil → its cards, newest first: of one coil, or of all. A name may come again."""
+    if not inspect(connection).has_table("coils"):
+        return {}  # the database of an older version, which no line of this one has used yet
+    where = "" if coil is None else "WHERE coil = :coil"
+    found: dict[str, list[Card]] = {}
+    for row in connection.execute(text(_CARDS.format(where=where)), {"most": MOST_CARDS, "coil": coil}).mappings():
+        found.setdefault(row["coil"], []).append(_card(row))
+    return found
+
+
+def _card(row: RowMapping) -> Card:
+    ended_ns = row["ended_ns"]
+    return dict(row) | {
+        "started_ms": row["started_ns"] // 1_000_000,
+        "ended_ms": None if ended_ns is None else ended_ns // 1_000_000,
+        "reasons": json.loads(row["reasons"] or "[]"),
+        "counts": json.loads(row["counts"] or "{}"),
+        "roll_marks": json.loads(row["roll_marks"] or "[]"),
+    }
+
+
+def card_of(cards: Iterable[Card], from_ns: int, to_ns: int) -> Card | None:
+    """Return the newest card whose coil was on the line at that time; None without one."""
+    for card in cards:
+        if card["started_ns"] <= to_ns and (card["ended_ns"] is None or card["ended_ns"] >= from_ns):
+            return card
+    return None
+
+
+def roll_mark_places(folder: Path | None, card: Card | None) -> list[dict[str, Any]]:
+    """Return the places of a coil's roll marks, positions on the strip; empty if its result is not on this PC."""
+    if folder is None or card is None or not card["roll_marks"]:
+        return []
+    try:
+        result = read_result(folder / RESULTS_FOLDER / f"{card['number']:06d}.json")
+    except (OSError, msgspec.DecodeError):
+        return []  # of another line in the same database; the texts are shown
+    if result.id != card["coil"]:
+        return []
+    return [
+        {
+            "text": mark.text,
+            "name": mark.name,
+            "side": mark.side,
+            "period_mm": mark.period_mm,
+            "across_mm": mark.across_mm,
+            "from_mm": result.start_mm + mark.from_head_mm,
+            "to_mm": result.start_mm + mark.to_head_mm,
+        }
+        for mark in result.roll_marks
+    ]

@@ -1,0 +1,1 @@
+"""A first engine for a plant without labels: its own frames, with drawn defects on them."""
