@@ -49,7 +49,8 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> LineUnderTest:
                     Capture(pixels, None, captured_ns=10**18 + at * 10**7, position_mm=32.0 * at, coil=f"C-{coil}")
                 )
     sources = sorted((folder / "archive").glob("*/top/*"))
-    done = line.replay(sources[0], *sources[1:], "--records", out=folder / "old")
+    old = folder / "old"
+    done = line.finish(line.start("replay", *sources, "--config", line.config, "--out", old, "--records"), old)
     assert done.code == 0, done.stderr
     return line
 
