@@ -46,7 +46,7 @@ fail() {
   exit "${2:-1}"
 }
 
-inspector_units() { systemctl list-units --all --plain --no-legend "$@" 'inspector-*.service' 'inspector.target' | awk '{ print $1 }'; }
+inspector_units() { systemctl list-units --all --plain --no-legend "$@" 'inspector-*.service' 'inspector-*.path' 'inspector.target' | awk '{ print $1 }'; }
 
 switch_to() {
   # A rename, so that a release exists at every moment.

@@ -148,6 +148,7 @@ def run_line(config: LoadedConfig, source: SimulatorSettings, out: Path, **overr
             "gate": None,
             "health": None,
             "strip": None,
+            "archive": None,
             "sinks": config.line.sinks.model_copy(update={"pictures": False}),
             "records": config.line.records.model_copy(update={"enabled": False}),
             **overrides,

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,8 +123,6 @@ class Space:
                 await server.get_event_generator(ua.NodeId(event, self.vision), emitter)
                 for emitter in (self.system, server.nodes.server)
             ]
-        for generator in self._events[RESULT_READY]:
-            generator.event.data_types["ResultContent"] = ua.VariantType.String
 
     async def _define_ids(self) -> None:
         """Give the ids of recipes and configurations the fields of their base.
@@ -182,6 +181,8 @@ class Space:
             event.Message, event.Severity = ua.LocalizedText(text), severity
             for name, value in fields.items():
                 setattr(event, name, value)
+                # The library takes the type from the node set's example value, and most have none.
+                event.data_types[name] = _kind_of(value)
             await generator.trigger()
 
     async def show(self, status: Status | None) -> None:
@@ -194,3 +195,19 @@ class Space:
         for name in ("captured", "accepted", "rejected", "uninspected"):
             total = sum(getattr(camera, name) for camera in line.cameras.values())
             await self.set(name.capitalize(), total)
+
+
+def _kind_of(value: Any) -> ua.VariantType:
+    """The type of an event's field; a list is one of texts."""
+    for kind, variant in _KINDS:
+        if isinstance(value, kind):
+            return variant
+    return ua.VariantType.ExtensionObject
+
+
+_KINDS: Final = (
+    (bool, ua.VariantType.Boolean),
+    (int, ua.VariantType.Int32),
+    ((str, list), ua.VariantType.String),
+    (datetime, ua.VariantType.DateTime),
+)

@@ -1,5 +1,6 @@
 """Runs units: one after the other here, or on the workers of a Ray cluster."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -44,7 +45,7 @@ def run_on_ray(job: Job, units: Sequence[Unit], workers: int, address: str | Non
         else {"num_cpus": workers, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
     )
     try:
-        ray.init(**where, log_to_driver=False, logging_level="ERROR")
+        ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise WorkError(f"ray at {address or 'this PC'}: {error}") from None
     try:

@@ -61,7 +61,9 @@ def finished(job: Job, unit: Unit) -> Done | None:
         done = msgspec.json.decode((result_folder(job, unit) / DONE_NAME).read_bytes(), type=Done)
     except (OSError, msgspec.DecodeError):
         return None
-    return done if (done.engine, done.config) == (job.engine_identity, job.config_identity) else None
+    # A coil that is still archived gets more frames.
+    as_now = (job.engine_identity, job.config_identity, unit.frames)
+    return done if (done.engine, done.config, done.frames) == as_now else None
 
 
 def inspect_unit(job: Job, unit: Unit) -> Done:

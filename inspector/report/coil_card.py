@@ -56,7 +56,9 @@ def find_coil(folder: Path, config: LoadedConfig | None, coil: str | None) -> Co
             config = load_config(resolved)
         except InspectorError:
             return None  # the report explains an unreadable config where it shows the rules
-    return None if config.line.strip is None else find_result(config.line.strip.folder, coil)
+    # A replay has no strip process, and keeps the results of its coils in its own folder.
+    own = folder / "strip"
+    return find_result(own if config.line.strip is None else config.line.strip.folder, coil)
 
 
 def span_of(result: CoilResult) -> CoilSpan:

@@ -87,7 +87,12 @@ class Page:
         """Return where each camera looks at the strip."""
         strip = self.config.line.strip or StripSettings()
         return {
-            name: {"from_mm": place.offset_across_mm, "mirrored": place.mirrored, "side": place.side}
+            name: {
+                "from_mm": place.offset_across_mm,
+                "width_mm": self.manifest.width * (place.mm_per_px_across or self.recipe.mm_per_px_across),
+                "mirrored": place.mirrored,
+                "side": place.side,
+            }
             for name in self.config.line.cameras
             for place in (strip.camera(name),)
         }

@@ -1,17 +1,29 @@
 """Roll marks on the line: raises their alarms, keeps them over restarts, and takes roll changes."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
+from inspector.config.strip import StripSettings
 from inspector.core.strip.coils import EventRefusedError
-from inspector.core.strip.periodic import Roll, RollMarks
+from inspector.core.strip.periodic import Roll, RollMarks, period_mm
 from inspector.core.strip.roll_alarms import RollAlarm, RollAlarms, RollsChanged, rolls_in
+from inspector.core.strip.surface import View
 from inspector.strip.journal import Journal
 
 log = structlog.get_logger()
+
+
+def find_marks(settings: StripSettings, views: Mapping[str, View]) -> tuple[list[Roll], RollMarks]:
+    """The rolls of a line, and the search for their marks in what its cameras see."""
+    edges = [edge for view in views.values() for edge in view.across(0, view.width_px)]
+    rolls = [
+        Roll(roll.name, period_mm(roll.diameter_mm, roll.elongation), roll.stand, roll.side)
+        for roll in settings.rolls
+    ]
+    return rolls, RollMarks(rolls, settings.roll_tolerance, max(edges) - min(edges))
 
 
 class RollDesk:

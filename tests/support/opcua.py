@@ -35,7 +35,7 @@ def client_certificate(folder: Path, name: str) -> Path:
     uri = f"urn:test:{name}"
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri), x509.DNSName("localhost")]
     made = generate_self_signed_app_certificate(
-        key, uri, {"commonName": name}, names, [ExtendedKeyUsageOID.CLIENT_AUTH], 10
+        key, uri, {"commonName": name}, names, [ExtendedKeyUsageOID.CLIENT_AUTH], 100
     )
     (folder / f"{name}.pem").write_bytes(dump_private_key_as_pem(key))
     (folder / f"{name}.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
@@ -81,7 +81,7 @@ class Opcua:
                 env=os.environ | {"UA_PASSWORD": PASSWORD}, stdout=errors, stderr=errors,
             )  # fmt: skip
         before = len(self.logged("opcua started"))
-        until = time.monotonic() + 90
+        until = time.monotonic() + 240
         while len(self.logged("opcua started")) == before:
             assert self.process.poll() is None, self.errors.read_text()
             assert time.monotonic() < until

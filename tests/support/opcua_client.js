@@ -1,7 +1,7 @@
 // An independent client: chooses a plan, hears results and faults, with certificate and user. Prints one JSON object.
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
 const { AttributeIds, DataType, MessageSecurityMode, OPCUAClient, SecurityPolicy, TimestampsToReturn,
-  UserTokenType, constructEventFilter, ClientMonitoredItem } = require("node-opcua-client");
+  UserTokenType, constructEventFilter, resolveNodeId } = require("node-opcua-client");
 
 const [url, certificateFile, privateKeyFile, applicationUri, folder, userName, password, seconds] = process.argv.slice(2);
 const MACHINE_VISION = "http://opcfoundation.org/UA/MachineVision";
@@ -44,8 +44,8 @@ const MACHINE_VISION = "http://opcfoundation.org/UA/MachineVision";
     type: fields[0].value.value, text: fields[1].value.text, severity: fields[2].value }));
   const management = await at("RecipeManagement");
   const prepare = await at("RecipeManagement", "PrepareRecipe");
-  const external = await session.constructExtensionObject(`ns=${vision};i=3002`, { id: "strict" });
-  const internal = await session.constructExtensionObject(`ns=${vision};i=3013`, { id: "" });
+  const external = await session.constructExtensionObject(resolveNodeId(`ns=${vision};i=3002`), { id: "strict" });
+  const internal = await session.constructExtensionObject(resolveNodeId(`ns=${vision};i=3013`), { id: "" });
   const answer = await session.call({ objectId: management, methodId: prepare, inputArguments: [
     { dataType: DataType.ExtensionObject, value: external }, { dataType: DataType.ExtensionObject, value: internal }] });
   told.status = answer.statusCode.toString();

@@ -27,6 +27,7 @@ class Mill:
 
     def __init__(self, folder: Path, turns: int) -> None:
         self.folder, self.turns, self.at_mm = folder, turns, 0.0
+        self.logged: list[Any] = []
         self.start()
 
     def start(self) -> None:

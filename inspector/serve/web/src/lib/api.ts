@@ -27,6 +27,7 @@ export interface LineInfo {
 export interface Place {
   /** Where the frame's first column lies across the strip. */
   from_mm: number;
+  width_mm: number;
   mirrored: boolean;
   side: "top" | "bottom";
 }
@@ -74,7 +75,23 @@ export interface LineState {
   batches: Histogram;
   worker: { starts: number; waiting: number; unanswered_s: number | null; engine: string };
   sinks: { pictures_lost: number; verdicts_lost: number; records_waiting: number; records_lost: number };
+  strip: StripState | null;
   gate: { taking: boolean; faults: string[]; taken: number; missed: number; late: number; longest_ms: number } | null;
+}
+export interface StripState {
+  position_mm: number;
+  speed_mm_s: number | null;
+  motion: "running" | "threading" | "standing" | "reverse" | "unknown";
+  source: string;
+  source_answers: boolean | null;
+  coil: string | null;
+  coil_mm: number | null;
+  plan: string;
+  plan_why: string;
+  level2: string | null;
+  level2_connected: boolean;
+  results_waiting: number;
+  roll_marks: string[];
 }
 export interface State {
   word: "up" | "old" | "starting" | "down";

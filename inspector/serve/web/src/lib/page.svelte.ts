@@ -33,10 +33,10 @@ export function kindOf(kind: number): Kind | undefined {
 
 /** Where a place across the strip lies in a camera's frame, 0 at the top of its lane and 1 at the bottom. */
 export function acrossShare(camera: string, across_mm: number): number {
-  const widthMm = (page.line?.frame_px[0] ?? 1) * (page.line?.mm_per_px[0] ?? 1);
   const place = page.line?.places[camera];
-  const share = (across_mm - (place?.from_mm ?? 0)) / widthMm;
-  return place?.mirrored ? -share : share;
+  if (!place) return 0;
+  const share = (across_mm - place.from_mm) / place.width_mm;
+  return place.mirrored ? -share : share;
 }
 
 export async function enter() {
