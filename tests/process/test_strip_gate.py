@@ -120,13 +120,12 @@ def numbers(verdicts: list[dict[str, Any]], mill: Mill) -> dict[int, list[int]]:
 
 
 def bad_steel(plc: TrackingPlc, bad: set[int]) -> list[int]:
-    """Pieces in the middle half of a frame to be rejected that the gate let pass."""
-    found = []
-    for piece in plc.passed:
-        frame, within_mm = divmod((piece + 0.5) * BIN_MM, FRAME_MM)
-        if int(frame) % DISTINCT in bad and FRAME_MM / 4 < within_mm < 3 * FRAME_MM / 4:
-            found.append(piece)
-    return found
+    """Pieces that the gate let pass, although all steel within one frame of them is to be rejected."""
+    return [
+        piece
+        for piece in plc.passed
+        if all(int((piece + 0.5) * BIN_MM // FRAME_MM + n) % DISTINCT in bad for n in (-1, 0, 1))
+    ]
 
 
 def run_and_check(
