@@ -11,7 +11,7 @@ usage: install.sh [--wheelhouse DIR] [--extra NAME]… [--no-demo] [--no-restart
 
   WHEEL             strip_inspector-….whl
   --wheelhouse DIR  take all libraries from this folder, for a PC without internet: wheelhouse.sh fills it
-  --extra NAME      besides `service`: serve (the operator's page), mqtt, tensorrt or torch (a GPU PC: workers get its
+  --extra NAME      besides `service`: serve (the operator's page), mqtt, opcua, tensorrt or torch (a GPU PC: workers get its
                     devices), postgres, …;
                     what these add is not in requirements.lock
   --no-demo         build no demo engine
@@ -23,7 +23,8 @@ usage: install.sh [--wheelhouse DIR] [--extra NAME]… [--no-demo] [--no-restart
 /etc/inspector/             line.toml, recipes, keys: root's, readable by the group inspector
 /var/lib/inspector/         verdicts and pictures: decide's, readable by the group inspector
 /var/lib/inspector-serve/   accounts and reviews of the operator's page
-/var/lib/inspector-mqtt/    how far results were sent
+/var/lib/inspector-archive/ frames, if line.toml has an [archive] table
+/var/lib/inspector-mqtt/    how far results were sent; the same for inspector-opcua, with its certificates
 
 Libraries come in the versions of requirements.lock, each checked by its hash.
 END
@@ -45,7 +46,7 @@ fail() {
   exit "${2:-1}"
 }
 
-inspector_units() { systemctl list-units --all --plain --no-legend "$@" 'inspector-*.service' 'inspector.target' | awk '{ print $1 }'; }
+inspector_units() { systemctl list-units --all --plain --no-legend "$@" 'inspector-*.service' 'inspector-*.path' 'inspector.target' | awk '{ print $1 }'; }
 
 switch_to() {
   # A rename, so that a release exists at every moment.
@@ -79,14 +80,16 @@ make_user() {
 make_users() {
   # One user per stage, one group per link: docs/decisions/0002-users-of-the-stages.md.
   local group
-  for group in inspector inspector-{links,news,frames,results}; do
+  for group in inspector inspector-{links,news,frames,results,archive}; do
     getent group "$group" >/dev/null || groupadd --system "$group"
   done
-  make_user inspector-ingest inspector-links,inspector-news,inspector-frames
+  make_user inspector-ingest inspector-links,inspector-news,inspector-frames,inspector-archive
   make_user inspector-worker inspector-links,inspector-frames,inspector-results
   make_user inspector-decide inspector-links,inspector-news,inspector-results
+  make_user inspector-archive inspector-links,inspector-archive
   make_user inspector-serve ''
   make_user inspector-mqtt ''
+  make_user inspector-opcua ''
   make_user inspector-alarm ''
 }
 
@@ -153,7 +156,7 @@ install_units() {
   local extras=$1 version
   version=$(systemctl --version | awk 'NR == 1 { print $2 }')
   install -d "$units/inspector-.service.d"
-  install -m 0644 "$here"/systemd/inspector*.service "$here"/systemd/inspector.target "$units"
+  install -m 0644 "$here"/systemd/inspector*.{service,path} "$here"/systemd/inspector.target "$units"
   install -m 0644 "$here"/systemd/inspector-.service.d/10-common.conf "$units/inspector-.service.d"
   install -D -m 0644 "$here/systemd/inspector-strip.service.d/30-user.conf" "$units/inspector-strip.service.d/30-user.conf"
   if ((${version%%[!0-9]*} >= backoff_since)); then

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "status": Command("inspector.commands.status", "show the state of the running line", WATCH),
     "serve": Command("inspector.commands.serve", "serve the operator's page", WATCH),
     "mqtt": Command("inspector.commands.mqtt", "send results to an MQTT broker", WATCH),
+    "opcua": Command("inspector.commands.opcua", "serve results and plans over OPC UA", WATCH),
     "user": Command("inspector.commands.user", "add, remove or list accounts of the page", WATCH),
     "ack": Command("inspector.commands.ack", "list or acknowledge alarms", WATCH),
     "event": Command("inspector.commands.event", "note an event, such as a roll change", WATCH),
@@ -38,6 +39,7 @@ COMMANDS: Final = {
     "report": Command("inspector.commands.report", "write the report of a run, a coil or the last hours", RESULTS),
     "collect": Command("inspector.commands.collect", "add frames to the review queue, such as escapes", RESULTS),
     "dataset": Command("inspector.commands.dataset", "write reviewed frames as a data set", RESULTS),
+    "reinspect": Command("inspector.commands.reinspect", "try an engine on an archive of frames", RESULTS),
     "export": Command("inspector.commands.export", "write records to a CSV or Parquet file", RESULTS),
     "mark": Command("inspector.commands.mark", "keep records and pictures of coils and frames", RESULTS),
     "unmark": Command("inspector.commands.unmark", "remove marks", RESULTS),
@@ -47,6 +49,7 @@ COMMANDS: Final = {
     "ingest": Command("inspector.commands.ingest", "one camera: frames to the worker", STAGES),
     "worker": Command("inspector.commands.worker", "the engine: frames to maps", STAGES),
     "decide": Command("inspector.commands.decide", "the verdicts: maps to decisions", STAGES),
+    "archive": Command("inspector.commands.archive", "all frames, without loss, for later", STAGES),
     "strip": Command("inspector.commands.strip", "position, coils and Level 2", STAGES),
 }
 """Name → module, one line of help, and group. A module is imported only when its command is given."""

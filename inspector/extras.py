@@ -17,7 +17,10 @@ EXTRAS: Final = {
     "uvicorn": "serve",
     "websockets": "serve",
     "argon2": "serve",
+    "reportlab": "pdf",
     "paho": "mqtt",
+    "asyncua": "opcua",
+    "ray": "cluster",
 }
 """Library → the extra that installs it."""
 

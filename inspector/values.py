@@ -24,7 +24,7 @@ MAX_SCORE: Final = 255
 
 
 UNSOUND_FRAME_SCORE: Final = 0
-"""A frame score that is no number. Sound ones are 1 to 255."""
+"""Stands for a NaN frame score. Valid ones are 1 to 255."""
 
 
 def frame_step(threshold: float) -> int:

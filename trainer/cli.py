@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "check-data": ("trainer.commands.check_data", "check labelled frames for faults, duplicates and odd labels"),
     "split": ("trainer.commands.split", "write a frozen split file that keeps look-alikes together"),
     "train": ("trainer.commands.train", "train a network on labelled frames"),
+    "sweep": ("trainer.commands.sweep", "try settings of `train`, and learn which to try next"),
     "evaluate": ("trainer.commands.evaluate", "measure a checkpoint, model or engine on labelled frames"),
     "export": ("trainer.commands.export", "export a checkpoint as a model folder (ONNX and card)"),
     "build-engine": ("trainer.commands.build_engine", "build an engine for the line from a model folder"),

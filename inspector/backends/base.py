@@ -14,10 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import cv2
 import msgspec
 import numpy as np
 
-from inspector.core.rules import score_thresholds
+from inspector.core.rules import score_thresholds, threshold_maps
 from inspector.engine import golden
 from inspector.engine.manifest import EngineFolder
 from inspector.errors import DeviceError, EngineError
@@ -74,6 +75,8 @@ class Backend(ABC):
         self.settings = settings
         self.slots = 1
         """Batches that may be in flight at once; `_open` sets it."""
+        self.proof: golden.Golden
+        """A batch of the golden frame with most defects, and its maps on this PC; `verify_golden` sets it."""
         self.seconds_a_frame = 0.0
         """Seconds per frame at full speed on this PC; 0 until `verify_golden` has passed."""
         self._answers: deque[Answer] = deque()
@@ -232,6 +235,10 @@ class Backend(ABC):
                 f"difference {agreement.mean_score_difference:.2f}/255, largest frame score difference "
                 f"{agreement.largest_frame_score_difference}/254: build the engine again on this PC"
             )
+        areas = [cv2.countNonZero(each) for each in threshold_maps(expected.kind, expected.score, thresholds)]
+        shown = [int(np.argmax(areas))] * self.manifest.min_batch
+        frames = None if frame is None else frame[shown]
+        self.proof = golden.Golden(expected.frames[shown], kind[shown], score[shown], frames)
         started_s = time.perf_counter()
         self.infer(expected.frames)
         self.seconds_a_frame = (time.perf_counter() - started_s) / len(expected.frames)
@@ -241,6 +248,20 @@ class Backend(ABC):
         """The engine's outputs, by name, with the shape of one frame's part."""
         maps = (self.manifest.map_height, self.manifest.map_width)
         return {"kind": maps, "score": maps} | ({"frame": ()} if self.manifest.scores_frames else {})
+
+    def check_proof(self, answer: Answer) -> None:
+        """Compare the answer to `proof` with the one that `verify_golden` got. Raises DeviceError."""
+        why = answer.error
+        if answer.kind is not None and answer.score is not None:
+            thresholds = score_thresholds(self.manifest.classes, self.manifest.thresholds)
+            agreement = golden.compare(self.proof, answer.kind, answer.score, thresholds, answer.frame)
+            if agreement.within(self.manifest.golden):
+                return
+            why = f"mask agreement {agreement.mask_agreement:.4f}"
+        raise DeviceError(
+            f"{self.folder.path}: the engine no longer finds the defects of its golden frame ({why}): what it "
+            "accepted since it last did is not to be trusted"
+        )
 
     def _answer(self, answer: Answer) -> None:
         """Queue an answer. A backend calls this once per submitted batch, from any thread."""

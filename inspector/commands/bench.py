@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 
 from inspector.backends import open_backend
@@ -147,6 +148,7 @@ def run_line(config: LoadedConfig, source: SimulatorSettings, out: Path, **overr
             "gate": None,
             "health": None,
             "strip": None,
+            "archive": None,
             "sinks": config.line.sinks.model_copy(update={"pictures": False}),
             "records": config.line.records.model_copy(update={"enabled": False}),
             **overrides,
@@ -198,11 +200,14 @@ def picture_costs(line: LineConfig, images: Pixels) -> dict[str, float]:
 
 
 def _cost_ms(step: Callable[[Pixels], object], images: Pixels) -> float:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # as in a stage
     taken_ms: list[float] = []
     for pixels in images:
         started_s = time.perf_counter()
         step(pixels)
         taken_ms.append((time.perf_counter() - started_s) * 1e3)
+    cv2.setNumThreads(threads)
     return round(statistics.median(taken_ms), 3)
 
 

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _running(config: LoadedConfig) -> str:
-    """The engine of the running line: as decide says it, else the config's."""
+    """The running line's engine: decide's answer, else the config's."""
     if config.line.health is not None:
         line = ask(config.line.health.port)[1].line
         if line is not None and line.worker.engine:

@@ -16,6 +16,7 @@ from inspector.config.line import (
     FolderSettings,
     LineConfig,
     ListSettings,
+    LoadedConfig,
     RecordingSettings,
     SourceSettings,
     load_config,
@@ -23,8 +24,13 @@ from inspector.config.line import (
 from inspector.config.recipe import load_recipe
 from inspector.errors import InputError, SourceError
 from inspector.numbers import thousands
+from inspector.render.numbers import length
+from inspector.report.report import write_report
+from inspector.report.verdict_files import Selection
+from inspector.results import VERDICTS_NAME
 from inspector.sources import at_scale, following, open_source, source_settings
 from inspector.sources.recording import RecordingSource
+from inspector.strip.replayed import judge_replay
 
 EXAMPLE: Final = (
     "example: inspector replay frames/ --config line.toml --out out/coil-17 --golden out/coil-17-approved"
@@ -110,13 +116,38 @@ def _replay(arguments: argparse.Namespace) -> int:
             "gate": None,
             "health": None,
             "strip": None,
+            "archive": None,
             "sinks": config.line.sinks.model_copy(update={"keep_all": True}),
             # Without this, steel that was inspected live would be in the records twice.
             "records": config.line.records.model_copy(update={"enabled": arguments.records}),
         }
     )
     finished = run_session(config, line, arguments.out.resolve(), quiet=arguments.json)
-    return finish(finished, golden, line, as_json=arguments.json)
+    code = finish(finished, golden, line, as_json=arguments.json)
+    # The verdicts were given without the strip; what it says of the coils comes from their log.
+    judged = line.model_copy(update={"strip": config.line.strip})
+    show_coils(LoadedConfig(config.path, judged, config.identity), finished.out, quiet=arguments.json)
+    return code
+
+
+def show_coils(config: LoadedConfig, out: Path, *, quiet: bool) -> None:
+    """Judge the replay's coils, and write and name the reports of the first few."""
+    results = judge_replay(config, out) if (out / VERDICTS_NAME).exists() else []
+    for result in results[:MOST_COIL_REPORTS]:
+        report = write_report(out, selection=Selection(result.id), coil=result)
+        if not quiet:
+            plan = result.plan or result.recipe
+            print(f"coil     {result.id}: {result.verdict}, {length(result.length_mm)}, plan {plan}")
+            for reason in result.reasons:
+                print(f"  {reason}")
+            print(f"  report {report}")
+    left = len(results) - MOST_COIL_REPORTS
+    if left > 0 and not quiet:
+        print(f"coil     {left} more: inspector report {out} --coil NAME")
+
+
+MOST_COIL_REPORTS: Final = 5
+"""Coils of a replay whose reports are written at once."""
 
 
 def finish(finished: Finished, golden: Path | None, line: LineConfig, *, as_json: bool) -> int:

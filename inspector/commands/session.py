@@ -28,6 +28,7 @@ from inspector.runtime.stop import StopRequest
 from inspector.sinks.gate.log import GATE_LOG_NAME
 from inspector.sinks.summary import SUMMARY_NAME, read_summary
 from inspector.supervisor.line import Line
+from inspector.supervisor.table import ARCHIVE, STRIP
 from inspector.wire.pixel_ring import stride
 
 LEFT_BEHIND: Final = (".decide.lock", GATE_LOG_NAME)
@@ -101,7 +102,10 @@ def run_session(
                 links,
                 bar.show,
                 control,
-                with_strip=line.strip is not None,
+                beside=[
+                    *([ARCHIVE] if line.archive is not None else []),
+                    *([STRIP] if line.strip is not None else []),
+                ],
             )
             try:
                 stopped = process.run(stop)

@@ -1,8 +1,8 @@
-"""The `[mqtt]` and `[opcua]` tables of line.toml: who is told the line's results."""
+"""The `[mqtt]` and `[opcua]` tables of line.toml: where the line's results are sent."""
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
@@ -61,3 +61,33 @@ class MqttSettings(BaseModel):
     def address(self) -> str:
         """Host and port."""
         return f"{self.host}:{self.port or (8883 if self.tls else 1883)}"
+
+
+class OpcuaUser(BaseModel):
+    """Somebody who may open a session."""
+
+    model_config = STRICT
+    password: PasswordSource
+    role: Literal["viewer", "operator"] = "viewer"
+    """A viewer reads and hears; an operator also prepares plans, and starts and ends coils."""
+
+
+OPCUA_ADDRESS: Final = "127.0.0.1:4840"
+
+
+class OpcuaSettings(BaseModel):
+    """The OPC UA server. Nobody gets in without a trusted certificate, a name and a password."""
+
+    model_config = STRICT
+    address: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+:\d{1,5}$")] = OPCUA_ADDRESS
+    """Address and port to listen on."""
+    users: Annotated[dict[Annotated[str, Field(pattern=r"^[^\s:]{1,64}$")], OpcuaUser], Field(min_length=1)]
+    frames: Literal["none", "not_accepted", "all"] = "not_accepted"
+    """Which frames are told as events."""
+    folder: Path | None = None
+    """Certificates and the position; None is the folder `opcua` in `sinks.out`."""
+
+    @property
+    def url(self) -> str:
+        """What clients connect to."""
+        return f"opc.tcp://{self.address}/strip-inspector"

@@ -16,7 +16,7 @@ Gain = Annotated[float, msgspec.Meta(ge=1 / MOST_GAIN, le=MOST_GAIN)]
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the file holds."""
+    """Content of the file."""
 
     format: Literal["strip-inspector camera calibration 1"]
     camera: str
@@ -27,10 +27,10 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Factor of each column; None leaves the brightness as it is."""
     lens: Lens | None = None
     made_from: tuple[str, ...] = ()
-    """What it was measured on, for people."""
+    """The source that it was measured on, for people."""
 
     def optics(self) -> Optics:
-        """What corrects this camera's pictures."""
+        """Return the correction of this camera's pictures."""
         gain = None if self.gain is None else np.array(self.gain, np.float32)
         return Optics(self.height, self.width, gain, self.lens)
 
@@ -43,13 +43,13 @@ def load_calibration(path: Path, camera: str) -> Calibration:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such calibration of camera {camera}: {MAKE}") from None
+        raise ConfigError(f"{path}: no such calibration of camera {camera}: {MAKE}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     try:
         found = msgspec.json.decode(content, type=Calibration)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is no calibration of a camera ({error}): {MAKE}") from None
+        raise ConfigError(f"{path}: not a calibration of a camera ({error}): {MAKE}") from None
     if found.camera != camera:
         raise ConfigError(f"{path}: is the calibration of camera {found.camera}, not of {camera}")
     if found.gain is not None and len(found.gain) != found.width:

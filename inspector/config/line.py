@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -22,11 +22,13 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from inspector.config.buses import MqttSettings
+from inspector.config.archive import ArchiveSettings
+from inspector.config.buses import MqttSettings, OpcuaSettings
 from inspector.config.collect import CollectSettings
 from inspector.config.mill import MillSettings
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
+from inspector.config.report import ReportSettings
 from inspector.config.strip import CameraPosition, StripSettings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.core.tiling import Fit
@@ -47,6 +49,9 @@ _NOT_OF_A_LINE: Final = re.compile(r"CONFIG|LOG_LEVEL|TEST_\w+")
 """Variables with the prefix that are not keys of a line: the config's path, the log level, the project's tests."""
 
 _WHITE_16_BIT: Final = 65_535
+
+Beside = TypeVar("Beside", MqttSettings, OpcuaSettings, ArchiveSettings)
+"""Settings of a process beside the line, with a folder of its own."""
 
 Positive = Annotated[float, Field(gt=0.0)]
 
@@ -456,13 +461,18 @@ class LineConfig(BaseSettings):
     """The health server; None starts none. A replay never has one."""
     strip: StripSettings | None = None
     """Position, coils and Level 2; None counts positions from the frames. A replay never has one."""
+    report: ReportSettings = ReportSettings()
     mill: MillSettings | None = None
     """A simulated mill: simulated cameras follow its strip."""
     page: PageSettings = PageSettings()
     collect: CollectSettings = CollectSettings()
     """What the page keeps for review."""
+    archive: ArchiveSettings | None = None
+    """All frames by coil; None keeps none. A replay never has one."""
     mqtt: MqttSettings | None = None
     """The broker of `inspector mqtt`."""
+    opcua: OpcuaSettings | None = None
+    """The server of `inspector opcua`."""
     links: Path = Field(default_factory=default_links)
     """Folder of the ipc sockets and of the frames in shared memory, best on tmpfs; created for its owner only."""
     replay: bool = False
@@ -664,8 +674,8 @@ def _absolute_source(source: SourceSettings, base: Path) -> SourceSettings:
     return source.model_copy(update={"path": base / source.path})
 
 
-def _absolute_bus(bus: MqttSettings, name: str, base: Path, out: Path) -> MqttSettings:
-    """The settings of a bus with absolute paths."""
+def _with_folder(bus: Beside, name: str, base: Path, out: Path) -> Beside:
+    """The settings of a process beside the line, with absolute paths."""
     paths = {
         key: base / value
         for key in type(bus).model_fields
@@ -693,7 +703,9 @@ def _absolute(line: LineConfig, base: Path) -> LineConfig:
             "strip": line.strip and line.strip.absolute(base),
             "links": base / line.links,
             "view": line.view.model_copy(update={"keys": line.view.keys and base / line.view.keys}),
-            "mqtt": line.mqtt and _absolute_bus(line.mqtt, "mqtt", base, base / line.sinks.out),
+            "archive": line.archive and _with_folder(line.archive, "archive", base, base / line.sinks.out),
+            "mqtt": line.mqtt and _with_folder(line.mqtt, "mqtt", base, base / line.sinks.out),
+            "opcua": line.opcua and _with_folder(line.opcua, "opcua", base, base / line.sinks.out),
             "page": line.page.model_copy(
                 update={
                     "folder": base / (line.page.folder or base / line.sinks.out / "page"),

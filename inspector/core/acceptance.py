@@ -40,7 +40,7 @@ class Stratum(msgspec.Struct, frozen=True):
     share: float | None
     """Estimated share of defective frames, weighed by the chances; None without a reviewed frame."""
     effective: float
-    """As many frames drawn with one chance would say as much."""
+    """Number of frames, drawn with one chance, that would say as much."""
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 class Acceptance(msgspec.Struct, frozen=True):
-    """What the sample says of the line."""
+    """The line's estimates from the sample."""
 
     accepts: Stratum
     rejects: Stratum

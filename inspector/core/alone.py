@@ -1,4 +1,4 @@
-"""Judges one frame by itself, with the line's own functions: without the frames before it."""
+"""Judges one frame with the line's functions, but without the frames before it."""
 
 import msgspec
 import numpy as np
@@ -23,16 +23,19 @@ class FrameFindings(msgspec.Struct, frozen=True):
         return self.judgement.decision is Decision.REJECT
 
 
-def judge_alone(maps: Segmentation, height: int, width: int, recipe: BoundRecipe) -> FrameFindings:
-    """Judge the maps of one frame of `height` × `width` px."""
+def judge_alone(
+    maps: Segmentation, height: int, width: int, recipe: BoundRecipe, frame_score: int | None = None
+) -> FrameFindings:
+    """Judge the maps and the frame score of one frame of `height` × `width` px."""
     candidates = find_candidates(maps, height, width, recipe.score_thresholds)
     components = find_components(candidates, recipe.min_area_px, recipe.rejects)
     parts = StripDefects("").follow(0, components.found)
-    return FrameFindings(judge(parts, 0.0, recipe, components.crowded), candidates.in_frame(candidates.mask))
+    judgement = judge(parts, 0.0, recipe, components.crowded, None, frame_score)
+    return FrameFindings(judgement, candidates.in_frame(candidates.mask))
 
 
-def judge_mask(mask: Pixels, recipe: BoundRecipe) -> FrameFindings:
+def judge_mask(mask: Pixels, recipe: BoundRecipe, frame_score: int | None = None) -> FrameFindings:
     """Judge a mask of classes, uint8 [H, W], as if every marked pixel were certain."""
     score = np.where(mask > 0, MAX_SCORE, 0).astype(np.uint8)
     height, width = mask.shape
-    return judge_alone(Segmentation(np.ascontiguousarray(mask), score, 1), height, width, recipe)
+    return judge_alone(Segmentation(np.ascontiguousarray(mask), score, 1), height, width, recipe, frame_score)

@@ -128,7 +128,7 @@ class _Lot:
 
     def draw(self, now_s: float) -> float | None:
         """The chance with which this frame was drawn, the picture's included; None if it was not."""
-        # Known before this frame is counted: its chance depends on earlier frames only.
+        # Taken before this frame is counted: its chance depends on earlier frames only.
         share = self._pictured.seen / self._all.seen if self._pictured.seen else 1.0
         rate_per_s = self._all.per_s() or FIRST_RATE_PER_S
         chance = min(share, self._a_day / (SPREAD_S * rate_per_s))
@@ -212,7 +212,7 @@ class Collector:
 
 
 def _look(pixels: Pixels, defect: Defect) -> int:
-    """63 bits that look-alikes share: signs of the lowest cosine coefficients of a defect and its surroundings."""
+    """63 bits, mostly equal for look-alikes: signs of a defect's lowest cosine coefficients, with surroundings."""
     x, y, width, height = defect.box
     crop = pixels[
         max(0, y - LOOK_MARGIN_PX) : y + height + LOOK_MARGIN_PX,

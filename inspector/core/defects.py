@@ -194,7 +194,7 @@ def find_components(
 
 
 def between(candidates: Candidates, left_px: float, right_px: float) -> Candidates:
-    """The candidates between two columns of the frame: what lies beside the strip is no defect."""
+    """The candidates between two columns of the frame: places beside the strip cannot be defects."""
     width = candidates.mask.shape[1]
     left, right = (round(min(max(px - candidates.x, 0), width)) for px in (left_px, right_px))
     if not width or (left == 0 and right == width):

@@ -1,4 +1,4 @@
-"""Drift: whether a figure of a line has left the range that it had in the commissioning window.
+"""Finds whether a figure of a line has left the range that it had in the commissioning window.
 
 Figures of steel are correlated in time: frames of one coil look alike. So the range comes from means of blocks,
 its width counts only as many blocks as are independent, and an alarm needs several blocks in a row.
@@ -32,14 +32,14 @@ _LOW_QUANTILE: Final = -2.326347874040841
 
 
 class Range(msgspec.Struct, frozen=True):
-    """What a figure was in the commissioning window; logarithms, so that deviations are ratios."""
+    """Mean and spread of a figure in the commissioning window; logarithms, so that deviations are ratios."""
 
     mean: float
     deviation: float
     """Upper 99 % limit of the standard deviation of a block."""
     blocks: int
     independent: float
-    """As many independent blocks would say as much."""
+    """Number of independent blocks that would say as much."""
 
 
 def learn(blocks: list[float]) -> Range:
@@ -126,7 +126,7 @@ class Drift:
 
     @property
     def deviation(self) -> float | None:
-        """Mean deviation of the newest blocks, a logarithm; None while there is none."""
+        """Mean deviation of the newest blocks, a logarithm; None before the first."""
         return sum(self._newest) / len(self._newest) if self._newest else None
 
 

@@ -18,7 +18,7 @@ from inspector.values import Pixels
 
 LEAST_SIDE_PX: Final = 32
 """Shortest side of a frame that is padded: the trainer's networks halve a frame up to five times, so a shorter
-one has no pixel of its own at their coarsest level."""
+one has no pixel left at their coarsest level."""
 
 Size = tuple[int, int]
 """Height and width, px."""

@@ -63,7 +63,7 @@ class Drifts:
         """Camera → verdicts and rejects by class at the last block of rates."""
 
     def look(self, cameras: Mapping[str, Camera], meters: Meters) -> tuple[DriftState, ...]:
-        """Take what is new, and return the state of every figure."""
+        """Take new values, and return the state of every figure."""
         if meters.engine and meters.engine != self._engine:
             self._change_engine(meters.engine)
         learned = False
@@ -80,7 +80,7 @@ class Drifts:
         )
 
     def _change_engine(self, engine: str) -> None:
-        """Learn scores and rates again: another engine finds something else."""
+        """Learn scores and rates again: another engine finds other defects."""
         self._engine = engine
         for drifts in self._drifts.values():
             for figure in drifts.keys() - set(PICTURE_FIGURES):

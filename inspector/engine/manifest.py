@@ -113,12 +113,12 @@ def check_successor(engine: Manifest, line: Manifest) -> None:
     if size != line_size:
         raise EngineError(
             f"{engine.name} takes frames of {size}, the line's cameras give {line_size} px: "
-            "it needs a config and a start of its own"
+            "it needs another config and a new start"
         )
     if engine.classes != line.classes:
         raise EngineError(
             f"{engine.name} tells apart {', '.join(engine.classes)}; the line {', '.join(line.classes)}: "
-            "it needs a config and a start of its own"
+            "it needs another config and a new start"
         )
 
 

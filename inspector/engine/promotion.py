@@ -55,7 +55,7 @@ class PromotionCheck(msgspec.Struct, frozen=True):
     frozen: Comparison
     golden: tuple[Comparison, ...]
     refusals: tuple[str, ...]
-    """Why the candidate must not replace the current engine; empty if it may."""
+    """Reasons why the candidate must not replace the current engine; empty if it may."""
 
 
 def write_check(path: Path, check: PromotionCheck) -> None:

@@ -1,4 +1,4 @@
-"""Corrects a camera's pictures by its calibration, before anything looks at them."""
+"""Corrects a camera's pictures by its calibration, before anything else uses them."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from inspector.values import Capture, Code, Uninspected
 
 
 def corrected(captures: Iterator[Capture | None], optics: Optics) -> Iterator[Capture | None]:
-    """The same captures with corrected pictures; one of another size than the calibration's is a fault."""
+    """Yield the same captures with corrected pictures; one of another size than the calibration's is a fault."""
     for capture in captures:
         if capture is None or capture.pixels is None:
             yield capture

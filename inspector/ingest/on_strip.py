@@ -1,4 +1,4 @@
-"""Where one camera's frames lie on the strip: position, coil, plan, and the strip's edges."""
+"""Places one camera's frames on the strip: position, coil, plan, and the strip's edges."""
 
 from inspector.config.camera_calibration import load_calibration
 from inspector.config.line import LineConfig, LoadedConfig
@@ -16,11 +16,11 @@ class OnStrip:
         self._reader, self._edges = reader, edges
 
     def place(
-        self, capture: Capture, clock_ns: int, length_mm: float, counted_mm: float
+        self, capture: Capture, monotonic_ns: int, length_mm: float, counted_mm: float
     ) -> tuple[float, StripPlace, str | None, str]:
         """(position of the first row, mark, coil, plan) of a frame: see `StripReader.locate`."""
         position_mm, place, coil, plan = self._reader.locate(
-            clock_ns, length_mm, counted_mm, capture.encoder_count
+            monotonic_ns, length_mm, counted_mm, capture.encoder_count
         )
         if self._edges is not None and capture.pixels is not None:
             place = with_edges(place, *self._edges.place(capture.pixels))
@@ -41,6 +41,6 @@ def open_on_strip(config: LoadedConfig, camera: str, mm_per_px_across: float) ->
 
 
 def open_optics(line: LineConfig, camera: str) -> Optics | None:
-    """What corrects the camera's pictures; None without a calibration. Raises ConfigError."""
+    """Return the correction of the camera's pictures; None without a calibration. Raises ConfigError."""
     file = None if line.strip is None else line.strip.camera(camera).calibration
     return None if file is None else load_calibration(file, camera).optics()

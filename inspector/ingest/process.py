@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 import zmq
 
+from inspector.clocks import both_clocks
 from inspector.config.line import LoadedConfig
 from inspector.config.recipe import LoadedRecipe, load_recipe
 from inspector.core.drift import Block
@@ -42,6 +43,7 @@ from inspector.values import (
     Pixels,
     Uninspected,
 )
+from inspector.wire.archive import ArchiveSender
 from inspector.wire.captures import CaptureCount, confirmed
 from inspector.wire.links import FRAMES, NEWS, open_context, open_sender, ring_path
 from inspector.wire.messages import Begin, End, Fault, Idle, News, Readings, encode
@@ -87,11 +89,11 @@ OLDEST_CAPTURE_NS: Final = 10_000_000_000
 """A capture time further back than this is of another clock."""
 
 
-def _age_ns(captured_ns: int | None) -> int:
+def _age_ns(captured_ns: int | None, now_ns: int) -> int:
     """How long ago a source captured a frame; 0 if it does not say, or the PC's clock was set meanwhile."""
     if captured_ns is None:
         return 0
-    age_ns = time.time_ns() - captured_ns
+    age_ns = now_ns - captured_ns
     return age_ns if 0 < age_ns < OLDEST_CAPTURE_NS else 0
 
 
@@ -115,11 +117,13 @@ class Announcer:
         measured: Measured | None = None,
         strip: OnStrip | None = None,
         mm_per_px_along: float | None = None,
+        archive: ArchiveSender | None = None,
     ) -> None:
         """`height` is the assumed frame height, px, until the first frame is read. `places` stores a live
         camera's positions, `learned` its picture limits, `count` how many frames it captured; `measured` measures
         the camera itself. `strip` says where a frame lies and on which coil. `mm_per_px_along` is the camera's, if
         it differs from the recipe's."""
+        self._archive = archive
         self._count = count
         self._measured, self._readings = measured, dict[str, float]()
         self._block, self._told_block = Block(PICTURE_FRAMES), 0
@@ -147,6 +151,8 @@ class Announcer:
 
     def begin(self, total: int | None) -> None:
         """Announce this ingest; its frame ids count from 0."""
+        if self._archive is not None:
+            self._archive.find()
         self._untold.append(Begin(self._camera, self.ingest_epoch, total))
         self.tell()
 
@@ -158,8 +164,8 @@ class Announcer:
             fault = self._checked(self._picture, capture.pixels)
         self._news_s, self._fault = time.monotonic(), fault
         self._faults += fault is not None
-        captured_monotonic_ns = time.monotonic_ns()
-        captured_ns = time.time_ns() if capture.captured_ns is None else capture.captured_ns
+        captured_monotonic_ns, now_ns = both_clocks()
+        captured_ns = now_ns if capture.captured_ns is None else capture.captured_ns
         if self._places is not None and frame_id == 0:
             # At the first frame, not at the start: a camera may take seconds to give one.
             self._next_mm = self._places.start_mm(captured_monotonic_ns)
@@ -169,7 +175,7 @@ class Announcer:
         coil = self._coil if capture.coil is None else capture.coil
         place, recipe = None, self._recipe
         if self._strip is not None and capture.position_mm is None:
-            at_ns = captured_monotonic_ns - _age_ns(capture.captured_ns)
+            at_ns = captured_monotonic_ns - _age_ns(capture.captured_ns, now_ns)
             length_mm = self._height * self._mm_per_px
             position_mm, place, of_book, plan = self._strip.place(capture, at_ns, length_mm, position_mm)
             coil, recipe = of_book or coil, plan or recipe
@@ -178,22 +184,21 @@ class Announcer:
             self._places.keep(position_mm, captured_monotonic_ns)
         if self._count is not None:
             self._count.keep(self.captured, captured_ns, self._next_mm, self._height)
-        self._untold.append(
-            Announcement(
-                self._camera,
-                self.ingest_epoch,
-                frame_id,
-                captured_ns,
-                captured_monotonic_ns,
-                position_mm,
-                self._height,
-                coil,
-                fault,
-                capture.file,
-                recipe,
-                place,
-            )
+        announcement = Announcement(
+            self._camera,
+            self.ingest_epoch,
+            frame_id,
+            captured_ns,
+            captured_monotonic_ns,
+            position_mm,
+            self._height,
+            coil,
+            fault,
+            capture.file,
+            recipe,
+            place,
         )
+        self._announce(announcement, capture.pixels)
         if capture.pixels is None:
             if self._unreadable.due() is not None:
                 why = capture.fault and capture.fault.text
@@ -213,6 +218,11 @@ class Announcer:
         if fault is None and (found := picture.newest) is not None:
             self._block.add(found.strip_grey, found.contrast, found.grain)
         return fault
+
+    def _announce(self, announcement: Announcement, pixels: Pixels | None) -> None:
+        self._untold.append(announcement)
+        if self._archive is not None:
+            self._archive.send(announcement, pixels)
 
     def give_up(self, frame: Frame, reason: Uninspected) -> None:
         """Report that an announced frame will not reach a worker."""
@@ -341,6 +351,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 source if isinstance(source, Measured) else None,
                 open_on_strip(config, camera, recipe.recipe.mm_per_px_across),
                 None if line.strip is None else line.strip.camera(camera).mm_per_px_along,
+                None if line.archive is None else ArchiveSender(context, line.links, camera),
             )
             dispatch = Dispatch(
                 frames,

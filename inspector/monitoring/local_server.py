@@ -32,10 +32,10 @@ MAX_HEAD_BYTES: Final = 8192
 """Largest request head (request line and headers); a browser with all its cookies sends less."""
 
 MAX_BODY_BYTES: Final = 65_536
-"""Largest request body; an order has some hundred bytes."""
+"""Largest request body; an order has a few hundred bytes."""
 
 STOP_S: Final = 0.3
-"""How long to wait for the server thread at the end, seconds; the process does not wait longer for a request."""
+"""Longest wait for the server thread at the end, seconds; the process does not wait longer for a request."""
 
 log = structlog.get_logger()
 

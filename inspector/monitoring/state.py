@@ -239,7 +239,7 @@ def _camera_findings(name: str, camera: CameraState) -> list[str]:
         found.append(
             f"camera {name}: gives {camera.measured_per_second or 0:.1f} frames/s, its config says "
             f"{camera.stated_per_second:g}; {thousands(camera.frames_missing)} missing so far: strip positions "
-            "are wrong; set frames_per_second, or see to the camera and its network"
+            "are wrong; set frames_per_second, or check the camera and its network"
         )
     return found
 
@@ -249,7 +249,7 @@ def _drift_finding(drift: DriftState) -> str:
     change, limit = drift.change or 0.0, drift.limit or 0.0
     way = "above" if change > 0 else "below"
     picture = drift.figure in PICTURE_FIGURES
-    advice = "see to lamp, lens and exposure" if picture else "look at the newest rejects; is it other steel?"
+    advice = "check lamp, lens and exposure" if picture else "look at the newest rejects; is it other steel?"
     return (
         f"camera {drift.camera}: {drift.figure} is {abs(change):.1%} {way} its commissioning window (limit "
         f"{limit:.1%}): {advice}"
@@ -269,7 +269,7 @@ def _worker_findings(worker: WorkerState, deadline_ms: float) -> list[str]:
 
 def _gate_findings(gate: GateState) -> list[str]:
     if not gate.taking:
-        return [f"gate: takes no verdicts, {thousands(gate.missed)} missed: see to the PLC and its network"]
+        return [f"gate: takes no verdicts, {thousands(gate.missed)} missed: check the PLC and its network"]
     if _too_many(gate.newest_late, gate.newest):
         late = f"{gate.newest_late} of the newest {gate.newest} verdicts were late or missed"
         return [f"gate: {late}, so the PLC rejects the steel: see the stages' times below, or raise late_ms"]

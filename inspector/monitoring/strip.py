@@ -1,4 +1,4 @@
-"""The strip as its process reports it, and the faults found in that as text."""
+"""The strip as its process reports it, and the faults found in that, as text."""
 
 from typing import Final
 
@@ -59,11 +59,11 @@ def strip_findings(strip: StripState | None, now_ns: int) -> list[str]:
             else f"has not answered for {strip.source_age_s:.1f} s"
         )
         found.append(
-            f"strip: the position source {strip.source} {since}: positions are counted; see to it and its network"
+            f"strip: the position source {strip.source} {since}: positions are counted; check it and its network"
         )
     if strip.level2 is not None and not strip.level2_connected and strip.results_waiting:
         found.append(
             f"strip: Level 2 {strip.level2} is not connected, {thousands(strip.results_waiting)} results of coils "
-            "wait on the disk: see to it and its network"
+            "wait on the disk: check it and its network"
         )
     return found

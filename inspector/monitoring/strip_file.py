@@ -1,4 +1,4 @@
-"""What the strip process reports: a small file in the links folder, replaced whole twice a second."""
+"""The strip process's reports: a small file in the links folder, replaced whole twice a second."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from inspector.repeated import Repeated
 STATE_NAME: Final = "strip-state"
 
 EVERY_NS: Final = 500_000_000
-"""How often it is written."""
+"""Pause between two reports."""
 
 log = structlog.get_logger()
 

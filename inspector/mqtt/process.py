@@ -1,4 +1,4 @@
-"""mqtt: sends the line's results to the broker, and goes on where it stopped."""
+"""mqtt: sends the line's results to the broker, and continues where it stopped."""
 
 import time
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from inspector.errors import ConfigError
 from inspector.mqtt.link import KEEPALIVE_S, Link, LinkError
 from inspector.outbound.feed import Feed
 from inspector.outbound.messages import coil_message, defect_messages, health_message
-from inspector.outbound.open import open_feed
+from inspector.outbound.open import open_feed, open_health
 from inspector.outbound.stream import COILS, FRAMES, Step
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import READY, Notifier, Pulse
@@ -47,11 +47,12 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop request. Raises InputError before the start."""
     settings = config.line.mqtt
     if settings is None or settings.folder is None:
-        raise ConfigError(f"{config.path}: mqtt: there is no such table: add one with the broker's host")
+        raise ConfigError(f"{config.path}: mqtt: no such table: add one with the broker's host")
     with hold_place("mqtt", settings.folder), StopRequest() as stop, ExitStack() as stack:
-        feed = open_feed(config, settings.folder, stack)
+        health = open_health(config, settings.folder, stack)
+        feed = open_feed(config, settings.folder, stack, health)
         publisher = Publisher(settings, config.line.name, feed)
-        publisher.connect()  # a file that cannot be read ends the start here
+        publisher.connect()  # raises for a file that cannot be read
         notifier = Notifier()
         notifier.tell(**{READY: "1"})
         log.info("mqtt started", broker=settings.address, topic=publisher.topic)
@@ -188,7 +189,7 @@ class Publisher:
             self._heard_s = time.monotonic()
             step = self._left.pop(number, None)
             if step is None:
-                continue  # `online`, which is no result
+                continue  # `online`, which is not a result
             self._parts[id(step)] -= 1
             if not self._parts[id(step)]:
                 del self._parts[id(step)]
@@ -204,7 +205,7 @@ class Publisher:
         self._waiting.clear()
         self._feed.rewind()
         if why != self._why:
-            log.error("mqtt: not connected, goes on trying", broker=self._settings.address, why=why)
+            log.error("mqtt: not connected, keeps trying", broker=self._settings.address, why=why)
         self._why = why
         self._try_at_s = time.monotonic() + self._pause_s
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)

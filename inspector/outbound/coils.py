@@ -23,7 +23,7 @@ class Coils:
         self._number = 0
 
     def seek(self, position: Any) -> None:
-        """Go behind the coil with this number."""
+        """Continue after the coil with this number; None continues after the newest."""
         if position is None:
             self._number = max(self._numbers(), default=0)
         else:

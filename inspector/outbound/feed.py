@@ -51,7 +51,7 @@ class Feed:
         return len(self._open)
 
     def taken(self, step: Step) -> None:
-        """A peer has it: the cursor moves behind it once all before it are taken, too."""
+        """Note that a peer has it: the cursor moves past it once all earlier ones are taken, too."""
         self._taken.add(id(step))
         while self._open and id(self._open[0]) in self._taken:
             first = self._open.popleft()
@@ -59,7 +59,7 @@ class Feed:
             self._cursor[first.stream] = first.position
 
     def rewind(self) -> None:
-        """Go back to the cursor: what is not taken is read again."""
+        """Go back to the cursor: results that were not taken are read again."""
         self._open.clear()
         self._taken.clear()
         for name, stream in self._streams.items():

@@ -94,7 +94,7 @@ class Frames:
         return Place(run, newest, start + tail.rfind(b"\n") + 1)
 
     def _open(self) -> bool:
-        """Open the file of the place in hand, or of the first run."""
+        """Open the file of the current place, or of the first run."""
         if self._place == NOWHERE:
             runs = self._runs()
             if not runs:
@@ -137,7 +137,7 @@ class Frames:
         return steps
 
     def _go_on(self) -> bool:
-        """At the end of what is there: whether there is more to read, here or in a later file."""
+        """Whether there is more to read, in this file or in a later one, which is then opened."""
         if self._file is None:
             return False
         place, folder = self._place, self._out / self._place.run

@@ -1,4 +1,4 @@
-"""Changes of the line's health: decide is asked, and each change is written down under a number."""
+"""Changes of the line's health: decide is asked, and each change is stored under a number."""
 
 import os
 import threading
@@ -78,10 +78,10 @@ class Health:
             return self._changes[-1] if self._changes else None
 
     def seek(self, position: Any) -> None:
-        """Go behind the change with this number; at first, the health now is told."""
+        """Continue after the change with this number; None begins with the health now."""
         with self._lock:
             last = self._changes[-1].number if self._changes else 0
-            # A deleted file begins at 1 again.
+            # After the file was deleted, numbers begin at 1 again.
             self._number = last - 1 if position is None else min(msgspec.convert(position, int), last)
 
     def position(self) -> Any:
@@ -108,7 +108,7 @@ class Health:
                 return
 
     def note(self, state: State, findings: Sequence[str], recipe: str = "", engine: str = "") -> None:
-        """Write the health down if it has changed; changed numbers in a finding are no change."""
+        """Write the health down if it has changed; other numbers in a finding are not a change."""
         with self._lock:
             last = self._changes[-1] if self._changes else None
             if last is not None and _key(last.state, last.findings) == _key(state, findings):

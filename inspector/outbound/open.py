@@ -11,18 +11,22 @@ from inspector.outbound.health import Health
 from inspector.outbound.stream import Stream
 
 
-def open_feed(config: LoadedConfig, folder: Path, stack: ExitStack) -> Feed:
-    """Open what the line tells, with the position in `folder`; `stack` closes it. Raises InputError, OSError."""
-    line = config.line
-    frames = Frames(line.sinks.out)
+def open_health(config: LoadedConfig, folder: Path, stack: ExitStack) -> Health | None:
+    """Start to ask decide for the line's health; None for a line without a [health] table. Raises OSError."""
+    if config.line.health is None:
+        return None
+    health = Health(folder, config.line.health.port)
+    health.start()
+    stack.callback(health.stop)
+    return health
+
+
+def open_feed(config: LoadedConfig, folder: Path, stack: ExitStack, health: Health | None) -> Feed:
+    """Open all streams of the line, which `stack` closes; `folder` has the cursor. Raises InputError, OSError."""
+    frames = Frames(config.line.sinks.out)
     stack.callback(frames.close)
-    streams: list[Stream] = []
-    if line.health is not None:
-        health = Health(folder, line.health.port)
-        streams.append(health)
-        health.start()
-        stack.callback(health.stop)
-    if line.strip is not None:
-        streams.append(Coils(line.strip.folder))
-    # The frames last: a long way to catch up does not hold back the others.
+    streams: list[Stream] = [] if health is None else [health]
+    if config.line.strip is not None:
+        streams.append(Coils(config.line.strip.folder))
+    # Frames come last: a long backlog of theirs must not delay the others.
     return Feed(folder, [*streams, frames])

@@ -1,4 +1,4 @@
-"""A stream of results that is read from a position on."""
+"""A stream of results, read from a position."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
@@ -9,7 +9,7 @@ HEALTH: Final = "health"
 
 
 class Step(NamedTuple):
-    """One result, and the position behind it."""
+    """One result, and the position after it."""
 
     stream: str
     position: Any
@@ -24,10 +24,10 @@ class Stream(Protocol):
     name: str
 
     def seek(self, position: Any) -> None:
-        """Go to a position; None means that only what comes from now on is read."""
+        """Go to a position; None skips everything that is there now."""
 
     def position(self) -> Any:
         """Where the next result is read."""
 
     def read(self, most: int) -> Sequence[Step]:
-        """Return at most `most` results that are there now, and go behind them. Raises OSError."""
+        """Return at most `most` results that are there now, and move past them. Raises OSError."""

@@ -1,5 +1,6 @@
 """The part of a coil's report about the whole coil: verdict, reasons, plan, roll marks, worst defects."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,7 @@ from inspector.errors import InspectorError
 from inspector.numbers import thousands
 from inspector.render.local_time import moment
 from inspector.render.numbers import length, metres
+from inspector.report.coil_sides import CoilSide, SeverityRow, coil_sides, severity_rows
 from inspector.report.run_rules import CONFIG_NAME
 from inspector.report.verdict_files import CoilSpan
 from inspector.sinks.coil_results import CoilResult, find_result
@@ -36,6 +38,10 @@ class CoilCard:
     defects: tuple[RatedDefect, ...]
     """The worst defects, worst first."""
     blind: str
+    sides: tuple[CoilSide, ...]
+    severities: tuple[int, ...]
+    rows: tuple[SeverityRow, ...]
+    """Defects by kind; one column for each of the severities."""
 
 
 def find_coil(folder: Path, config: LoadedConfig | None, coil: str | None) -> CoilResult | None:
@@ -50,7 +56,9 @@ def find_coil(folder: Path, config: LoadedConfig | None, coil: str | None) -> Co
             config = load_config(resolved)
         except InspectorError:
             return None  # the report explains an unreadable config where it shows the rules
-    return None if config.line.strip is None else find_result(config.line.strip.folder, coil)
+    # A replay has no strip process, and keeps the results of its coils in its own folder.
+    own = folder / "strip"
+    return find_result(own if config.line.strip is None else config.line.strip.folder, coil)
 
 
 def span_of(result: CoilResult) -> CoilSpan:
@@ -58,8 +66,8 @@ def span_of(result: CoilResult) -> CoilSpan:
     return CoilSpan(result.start_mm, result.end_mm, result.started_ns, result.ended_ns)
 
 
-def coil_card(result: CoilResult) -> CoilCard:
-    """Turn the result into text for the template."""
+def coil_card(result: CoilResult, kinds: Mapping[str, int]) -> CoilCard:
+    """Turn the result into text for the template. `kinds` are the numbers of the classes."""
     facts = [
         ("grade", result.grade or "not stated"),
         ("customer", result.customer or "not stated"),
@@ -86,6 +94,8 @@ def coil_card(result: CoilResult) -> CoilCard:
         tuple(mark.text for mark in result.roll_marks),
         tuple(worst),
         ", ".join(blind) + (f" and {left} more" if left else ""),
+        coil_sides(result, kinds),
+        *severity_rows(result, kinds),
     )
 
 
@@ -102,4 +112,4 @@ def _size(result: CoilResult) -> str:
 def _counts(result: CoilResult) -> str:
     by_name = ", ".join(f"{thousands(count)} {name}" for name, count in sorted(result.counts.items()))
     severe = ", ".join(f"{count} of severity {each}" for each, count in sorted(result.severities.items()))
-    return f"{by_name}; {severe}" if by_name else "none"
+    return "; ".join(filter(None, (by_name, severe))) or "none"

@@ -31,6 +31,7 @@ from inspector.report.run_ledger import Headline, Ledger, Summary, balance, head
 from inspector.report.run_rules import CONFIG_NAME, RunRules, read_rules
 from inspector.report.strip_length import FrameSize, covered
 from inspector.report.verdict_files import Selection, VerdictFiles
+from inspector.sinks.coil_results import CoilResult
 from inspector.sinks.pictures import picture_name
 from inspector.values import Verdict
 
@@ -78,16 +79,20 @@ def write_report(
     selection: Selection | None = None,
     config: LoadedConfig | None = None,
     to: Path | None = None,
+    pdf: bool = False,
+    coil: CoilResult | None = None,
 ) -> Path:
-    """Write one HTML file from the verdict logs, the pictures of rejects and, for a whole run, its summary.
+    """Write one HTML file, or with `pdf` a PDF of one coil.
 
+    It is made from the verdict logs, the pictures of rejects and, for a whole run, its summary.
     `folder` is that of a run, a replay or a service. `config` is needed for a service, which leaves no config in
-    its folder. `to` is the file to write; None is report.html in the folder, with the selection in its name. The
+    its folder. `coil` is the result of the coil that is selected; None takes its newest one. `to` is the file to
+    write; None is report.html in the folder, with the selection in its name. The
     file is self-contained: no network, no script. It says what is missing or damaged. Returns the file's path.
     Raises InputError if no verdict can be read or selected, WorkError if the report cannot be written.
     """
     selection = selection or Selection()
-    coil = find_coil(folder, config, selection.coil)
+    coil = coil or find_coil(folder, config, selection.coil)
     selection.span = None if coil is None else span_of(coil)
     files = VerdictFiles(folder, selection)
     rejects = folder / REJECTS_FOLDER
@@ -105,15 +110,28 @@ def write_report(
         raise InputError(f"{error.filename or folder}: {error.strerror}: no report can be made of it") from error
     if not figures.captured and not selection.everything:
         raise InputError(f"{folder}: {selection.nothing()}")
-    report = _compose(figures, folder, selection, config, files, None if coil is None else coil_card(coil))
+    report = _compose(figures, folder, selection, config, files, coil)
     name = quote(f"report-{selection.name()}" if selection.name() else "report", safe=" ")
-    path = to or folder / f"{name}.html"
+    path = to or folder / f"{name}.{'pdf' if pdf else 'html'}"
+    content = _pdf(report, selection) if pdf else _render(report).encode("utf-8", "replace")
     try:
-        write_whole(path, _render(report).encode("utf-8", "replace"))
+        write_whole(path, content)
     except OSError as error:
         hint = "free space and report again" if to is None else "give another --out"
         raise WorkError(f"{path} cannot be written: {error.strerror}: {hint}") from error
     return path
+
+
+def _pdf(report: Report, selection: Selection) -> bytes:
+    """Raises InputError for anything but a coil that was judged."""
+    if report.coil is None:
+        what = "no coil is named" if selection.coil is None else f"coil {selection.coil} has no verdict yet"
+        raise InputError(
+            f"--pdf is the report of a coil that was judged, but {what}: leave out --pdf for an HTML page"
+        )
+    from inspector.report.coil_pdf import render_pdf
+
+    return render_pdf(report, report.coil)
 
 
 def _compose(
@@ -122,7 +140,7 @@ def _compose(
     selection: Selection,
     config: LoadedConfig | None,
     files: VerdictFiles,
-    coil: CoilCard | None,
+    coil: CoilResult | None,
 ) -> Report:
     whole_run = selection.everything and not files.rotated and config is None
     summary, notes = _summary(folder, figures) if whole_run else (None, [])
@@ -133,6 +151,7 @@ def _compose(
     notes += _losses(figures, summary)
     ledger = balance(summary, figures)
     kinds = kind_rows(figures)
+    lines = kind_lines(kinds, rules)
     gallery = show_worst(figures, folder / REJECTS_FOLDER, {(row.kind, row.name): row.defects for row in kinds})
     if gallery.replaced:
         notes.append(
@@ -160,8 +179,8 @@ def _compose(
         notes=tuple(notes),
         maps=maps,
         maps_left=len(strips) - len(maps),
-        coil=coil,
-        kinds=kind_lines(kinds, rules),
+        coil=None if coil is None else coil_card(coil, {line.name: line.kind for line in lines if line.kind}),
+        kinds=lines,
         rules=rules,
         recorded_only=any(0 in strip.defects.rejected for strip in strips),
         gallery=gallery,

@@ -1,4 +1,4 @@
-"""What the strip process says of the coils: grade, plan, verdict with its reasons, roll marks."""
+"""Coils as the strip process stored them: grade, plan, verdict with its reasons, roll marks."""
 
 import json
 from collections.abc import Iterable

@@ -15,7 +15,7 @@ MOST: Final = 30
 def engines(configured: Path, in_use: str) -> list[dict[str, Any]]:
     """Return the line's engine and the folders beside it, newest first; `in_use` is the worker's engine.
 
-    The folders are read and not verified: whoever switches to one does that.
+    The folders are read but not verified; a swap verifies its engine.
     """
     configured = configured.resolve()
     line = read_manifest(configured)

@@ -49,7 +49,7 @@ class Scores(msgspec.Struct):
 
 @dataclass
 class _Look:
-    """What one camera showed since the last writing."""
+    """Sums of one camera since they were last written."""
 
     seen_accepted: int = 0
     seen_rejected: int = 0
@@ -102,7 +102,7 @@ class Looks:
             self._before = dict(cameras)
 
     def write(self, *, now: bool = False) -> None:
-        """Write what came, if it is time. Raises WorkError."""
+        """Write the sums, if it is time. Raises WorkError."""
         if not now and time.monotonic() < self._next_s:
             return
         self._next_s = time.monotonic() + WRITE_EVERY_S

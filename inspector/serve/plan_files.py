@@ -84,5 +84,5 @@ def _is_of(keys: str, name: str) -> bool:
 def _toml(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # as people write it
-    # A text of JSON is one of TOML, and so are its numbers.
+    # JSON texts and numbers are valid TOML, too.
     return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The line's plans: shown, and changed by people who may, with the earlier text of each file kept."""
+"""The line's plans: read for the page, and changed by people with that right. Keeps each file's earlier text."""
 
 import os
 import threading
@@ -19,7 +19,7 @@ from inspector.serve.plan_files import Changes, changed_text
 from inspector.serve.store import Store, UnknownError, rows
 
 KEYS: Final = tuple(ClassRule.model_fields)
-"""What a plan says of one class."""
+"""Keys of one class in a plan."""
 
 log = structlog.get_logger()
 
@@ -151,7 +151,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _told(recipe: LoadedRecipe, changes: Changes) -> str:
-    """Say what changes, for the audit."""
+    """Describe the change, for the audit."""
     told = []
     for name, keys in changes.items():
         for key, value in keys.items():

@@ -1,4 +1,4 @@
-"""Routes of what the line judges by: plans, engines, and the scores that a plan's limits are held against."""
+"""Routes of plans, engines, and the scores that a plan's limits are compared with."""
 
 import time
 from typing import Annotated, Any, Final, Literal

@@ -1,4 +1,4 @@
-"""The random frames of the review queue, and what people said of them."""
+"""The random frames of the review queue, and how people reviewed them."""
 
 import json
 from typing import Final

@@ -1,4 +1,4 @@
-"""The newest frame of each camera: what the candidate cannot look at in time is dropped first."""
+"""The newest frame of each camera: a frame that the candidate cannot look at in time is dropped."""
 
 import threading
 

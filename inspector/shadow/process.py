@@ -1,11 +1,12 @@
 """Shadow: a candidate engine sees the frames of the live view. Its verdicts only go into the review queue.
 
-It is a process of its own that subscribes to the view, as the page does. It holds no credit of the worker, no
+It is a separate process that subscribes to the view, as the page does. It holds no credit of the worker, no
 shared memory, and no link that a stage waits for. The kernel gives it a CPU only while no other process wants one.
 """
 
 import contextlib
 import os
+import select
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,6 @@ from inspector.config.recipe import load_recipe
 from inspector.core.alone import FrameFindings, judge_alone, judge_mask
 from inspector.core.collect import DAY_S, Quota
 from inspector.core.differences import LINE_ONLY, Difference, Tally, differences
-from inspector.core.tiling import JoinedMaps
 from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import InputError, WorkError
@@ -33,9 +33,10 @@ from inspector.serve.samples import keep
 from inspector.serve.store import Store
 from inspector.serve.view import Seen, ViewReader
 from inspector.shadow.latest import Latest
-from inspector.values import Pixels, Segmentation
+from inspector.values import Pixels, Segmentation, frame_step
 from inspector.wire.links import VIEW, endpoint
 from inspector.wire.view import view_address
+from inspector.worker.tiled import TiledFrame
 
 SHADOW: Final = "shadow"
 """Origin of the frames that it puts into the review queue."""
@@ -47,6 +48,10 @@ THREADS: Final = 1
 
 WAIT_S: Final = 0.2
 """Longest wait for a frame before a stop request is noticed, seconds."""
+
+REST_TIMES: Final = 3.0
+"""After a frame it rests this many times as long as it looked: two programs that compute at once slow each other's
+caches and memory, also where one has the lowest priority."""
 
 SILENT_S: Final = 5.0
 """After this time without a frame it looks whether the line runs again and publishes elsewhere, seconds."""
@@ -85,6 +90,7 @@ def shadow(config: LoadedConfig, store: Store, engine: Path, *, frames: int | No
                 if seen is not None:
                     heard_s = time.monotonic()
                     comparing.look(seen)
+                    select.select([stop.fileno()], [], [], REST_TIMES * (time.monotonic() - heard_s))
                 elif time.monotonic() - heard_s > SILENT_S:
                     heard_s = time.monotonic()
                     with contextlib.suppress(WorkError):  # the line is down: it may come back
@@ -104,7 +110,7 @@ def _step_back() -> None:
 
 
 def _view(line: LineConfig) -> str:
-    """Where the running line publishes its view: `inspector run` has links of its own for each run."""
+    """Return where the running line publishes its view: `inspector run` has new links for each run."""
     if line.view.address is not None:
         raise InputError("view.address: a shadow reads the view by a socket of this PC: remove address and keys")
     if line.health is not None:
@@ -141,12 +147,13 @@ class _Comparing:
         if seen.pixels is None or seen.mask is None:
             return
         began_s = time.monotonic()
-        maps = self._maps(seen.pixels)
-        if maps is None:
+        answer = self._answer(seen.pixels)
+        if answer is None:
             return
         height, width = seen.pixels.shape
-        candidate = judge_alone(maps, height, width, self._ours)
-        line = judge_mask(seen.mask, self._ours)
+        candidate = judge_alone(answer[0], height, width, self._ours, answer[1])
+        stated = seen.verdict.frame_score
+        line = judge_mask(seen.mask, self._ours, frame_step(stated) if isinstance(stated, float) else None)
         found = differences(line, candidate, self._severity_mm2)
         self.tally.add(line, candidate, found)
         self._line_engine = seen.verdict.engine
@@ -154,19 +161,21 @@ class _Comparing:
         if found and self._quota.has(time.monotonic(), int(time.time() // DAY_S)):
             self._keep(seen, candidate, found)
 
-    def _maps(self, pixels: Pixels) -> Segmentation | None:
-        if pixels.shape == self._size:
-            kind, score = self._backend.infer(np.ascontiguousarray(pixels[None]))
-            return Segmentation(kind[0], score[0], self._stride)
+    def _answer(self, pixels: Pixels) -> tuple[Segmentation, int | None] | None:
+        """The candidate's maps and frame score; None for a frame that the line does not inspect either."""
         size = (pixels.shape[0], pixels.shape[1])
         tiles = self._fit.tiles(size)
-        if tiles is None:
-            return None  # the line does not inspect such a frame either
-        kind, score = self._backend.infer(np.stack([tile.cut(pixels, self._size) for tile in tiles]))
-        joined = JoinedMaps(size, self._stride)
+        if size != self._size and tiles is None:
+            return None
+        if size == self._size or tiles is None:
+            kind, score, frame = self._backend.answer_all(np.ascontiguousarray(pixels[None]))
+            return Segmentation(kind[0], score[0], self._stride), None if frame is None else int(frame[0])
+        kind, score, frame = self._backend.answer_all(np.stack([tile.cut(pixels, self._size) for tile in tiles]))
+        tiled = TiledFrame(len(tiles), size, self._stride)
+        maps = None
         for index, tile in enumerate(tiles):
-            joined.add(tile, kind[index], score[index])
-        return Segmentation(*joined.maps(), self._stride)
+            maps = tiled.add(tile, kind[index], score[index], None if frame is None else int(frame[index]))
+        return None if maps is None else (Segmentation(*maps, self._stride), tiled.frame_score)
 
     def _keep(self, seen: Seen, candidate: FrameFindings, found: list[Difference]) -> None:
         """Put the frame into the review queue, with the mask of the engine that found more there."""

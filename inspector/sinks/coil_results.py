@@ -68,6 +68,9 @@ class CoilResult(msgspec.Struct, frozen=True):
     """From head to tail; only the KEPT_DEFECTS largest."""
     measured_width_mm: float | None = None
     """Between the strip's edges in the pictures; None where they are not looked for, or not both in view."""
+    left_mm: float = 0.0
+    right_mm: float = 0.0
+    """The coil's edges across; both 0 in a result of before they were kept."""
 
 
 def read_result(path: Path) -> CoilResult:

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 import structlog
 
+from inspector.clocks import both_clocks
 from inspector.config.line import LineConfig, SimulatorSettings
 from inspector.config.mill import MillSettings
 from inspector.core.strip.periodic import period_mm
@@ -99,8 +100,8 @@ class MillCamera:
             if trigger is None:
                 yield None
                 continue
-            index, clock_ns = trigger
-            late_s = (time.monotonic_ns() - clock_ns) / 1e9
+            index, monotonic_ns = trigger
+            late_s = (time.monotonic_ns() - monotonic_ns) / 1e9
             if late_s > SLOW_S and not slow_told:
                 slow_told = True
                 log.warning(
@@ -108,7 +109,8 @@ class MillCamera:
                     late_s=round(late_s, 1),
                 )
             pixels = self._repeated[index % len(self._repeated)] if self._repeated else self._pixels(index)
-            yield Capture(pixels, captured_ns=time.time_ns() - time.monotonic_ns() + clock_ns)
+            now_ns, wall_ns = both_clocks()
+            yield Capture(pixels, captured_ns=wall_ns - now_ns + monotonic_ns)
             given += 1
             if given == self._settings.frames:
                 return
@@ -132,8 +134,8 @@ class MillCamera:
                 told_ns = time.monotonic_ns()
                 yield None
 
-    def _frame_at(self, mill: Mill, clock_ns: int) -> int:
-        return int((mill.position_mm(clock_ns) - self._offset_mm) // self._frame_mm)
+    def _frame_at(self, mill: Mill, monotonic_ns: int) -> int:
+        return int((mill.position_mm(monotonic_ns) - self._offset_mm) // self._frame_mm)
 
     def _crossing_ns(self, mill: Mill, from_ns: int, to_ns: int, number: int, *, forward: bool) -> int:
         """When the strip crossed the first row of this frame, by halving the step."""

@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-import structlog
-
 from inspector.config.plans import PlanSet
 from inspector.core.strip.coils import SAME_PLACE_MM, Coil
 from inspector.core.strip.periodic import RollMark, RollMarks, Spot
@@ -28,8 +26,6 @@ LONGEST_COIL_MM: Final = 100e6
 
 TIDY_FRAMES: Final = 5000
 """Frames between two attempts to drop old data."""
-
-log = structlog.get_logger()
 
 
 class Accounts:
@@ -80,8 +76,12 @@ class Accounts:
             spot = Spot(defect.along_mm, defect.across_mm, defect.area_mm2)
             self._marks.add(defect.side, defect.name, spot)
 
-    def conclude(self, coils: Sequence[Coil], now_mm: float) -> None:
-        """Judge every coil whose tail passed long enough ago. Raises OSError if the results cannot be written."""
+    def conclude(self, coils: Sequence[Coil], now_mm: float) -> list[CoilResult]:
+        """Judge every coil whose tail passed long enough ago; returns the new results.
+
+        Raises OSError if one cannot be written.
+        """
+        concluded: list[CoilResult] = []
         for coil in coils:
             if coil.end_mm is None or coil.number in self._results.numbers:
                 continue
@@ -93,13 +93,14 @@ class Accounts:
                 continue
             result = self._result(coil, coil.end_mm)
             self._results.keep(result)
-            log.info("coil judged", coil=coil.id, verdict=result.verdict, reasons=len(result.reasons))
+            concluded.append(result)
         if self._since_tidy >= TIDY_FRAMES:
             self._since_tidy = 0
             due = [coil.start_mm for coil in coils if coil.number not in self._results.numbers]
             before_mm = max(min([*due, now_mm]) - FORGET_MM, now_mm - LONGEST_COIL_MM)
             self._surface.forget(before_mm)
             self._judged_by = {by: span for by, span in self._judged_by.items() if span[1] >= before_mm}
+        return concluded
 
     def _shape(self, coil: Coil, end_mm: float) -> CoilShape:
         edges = [edge for view in self._views.values() for edge in view.across(0, view.width_px)]
@@ -118,7 +119,8 @@ class Accounts:
         uninspected_mm = sum(last - first for first, last in missing)
         marks = [mark for mark in self._marks.marks if mark.last_mm >= start_mm and mark.first_mm < end_mm]
         also = [(CoilVerdict.HOLD, mark.text(start_mm)) for mark in marks] if settings.hold_roll_marks else []
-        judged = judge_coil(defects, settings.bind(), self._shape(coil, end_mm), uninspected_mm, also)
+        shape = self._shape(coil, end_mm)
+        judged = judge_coil(defects, settings.bind(), shape, uninspected_mm, also)
         frames = self._surface.frames(start_mm, end_mm)
         width_mm = self._surface.width_mm(start_mm, end_mm)
         by = [by for by, (first, last) in self._judged_by.items() if last >= start_mm and first < end_mm]
@@ -154,6 +156,8 @@ class Accounts:
             roll_marks=tuple(_in_coil(mark, start_mm, end_mm) for mark in marks),
             defects=_largest(judged.defects),
             measured_width_mm=None if width_mm is None else round(width_mm, 1),
+            left_mm=shape.left_mm,
+            right_mm=shape.right_mm,
         )
 
     def close(self) -> None:

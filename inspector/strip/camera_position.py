@@ -31,9 +31,9 @@ class CameraSource:
         count: float | None = None
         while True:
             found, now_s = read_count(self._links), time.monotonic()
-            if found is not None and before_ns < found.clock_ns <= time.monotonic_ns():
-                before_ns, count, said_s, moved_s = found.clock_ns, float(found.count), now_s, now_s
-                yield Reading(found.clock_ns, count, None)
+            if found is not None and before_ns < found.monotonic_ns <= time.monotonic_ns():
+                before_ns, count, said_s, moved_s = found.monotonic_ns, float(found.counted), now_s, now_s
+                yield Reading(found.monotonic_ns, count, None)
             elif now_s - said_s >= WAIT_S:
                 said_s = now_s
                 stands = self._triggered and count is not None and now_s - moved_s >= STANDSTILL_S

@@ -12,7 +12,7 @@ from inspector.strip.desk import CoilDesk
 Text = Annotated[str, msgspec.Meta(max_length=128)]
 SizeMm = Annotated[float, msgspec.Meta(gt=0.0, le=1e9)]
 PlaceMm = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
-"""A thousand kilometres either way."""
+"""A thousand kilometres in either direction."""
 
 _PLACE: Final = re.compile(r"(.*?) - at `\$\.?(?P<key>[^`]*)`", re.DOTALL)
 
@@ -28,10 +28,10 @@ class StartOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     length_mm: SizeMm | None = None
     plan: Text = ""
     position_mm: PlaceMm | None = None
-    """Where the head is; None is here and now."""
+    """Position of the head; None means here and now."""
 
     def coil(self) -> CoilData:
-        """What the order says of the coil."""
+        """Return the coil that the order describes."""
         return CoilData(
             self.id, self.grade, self.customer, self.width_mm, self.thickness_mm, self.length_mm, self.plan
         )

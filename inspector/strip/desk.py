@@ -74,7 +74,7 @@ class CoilDesk:
         return ended
 
     def place_mm(self) -> float:
-        """Position of a head or tail that is said to pass now."""
+        """Return the position of a head or tail that is reported now."""
         return self._now_mm() + self._offset_mm
 
     def _place(self, position_mm: float | None) -> float:

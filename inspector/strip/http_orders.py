@@ -1,4 +1,4 @@
-"""Coil orders over HTTP, for programs on this PC: what `inspector coil` does, for a mill's own software."""
+"""Coil orders over HTTP, for programs on this PC: what `inspector coil` does, for a mill's software."""
 
 import json
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class HttpOrders:
         except OrderRefusedError as refused:
             return _json(HTTPStatus.BAD_REQUEST, {"refused": str(refused)})
         except EventRefusedError as refused:
-            # An order that comes again, because its answer was lost, is done.
+            # A repeated order, sent because its answer was lost, counts as done.
             code = HTTPStatus.OK if refused.again else HTTPStatus.CONFLICT
             return _json(code, {"again" if refused.again else "refused": str(refused)})
         except OSError as error:

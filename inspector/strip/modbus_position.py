@@ -56,8 +56,8 @@ class ModbusSource:
         settings = self._settings
         count = self._number(answer.words, settings.counter_register, settings.counter_type)
         speed = self._number(answer.words, settings.speed_register, settings.speed_type)
-        clock_ns = (answer.asked_ns + answer.answered_ns) // 2
-        return Reading(clock_ns, count, None if speed is None else speed * settings.speed_mm_s_per_count)
+        monotonic_ns = (answer.asked_ns + answer.answered_ns) // 2
+        return Reading(monotonic_ns, count, None if speed is None else speed * settings.speed_mm_s_per_count)
 
     def _number(self, words: list[int], register: int | None, kind: str) -> float | None:
         if register is None:

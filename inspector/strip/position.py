@@ -111,7 +111,7 @@ class PositionThread:
             if self.answers and time.monotonic_ns() - self._newest_ns > QUIET_S * 1e9:
                 self._lost(f"has sent nothing for {QUIET_S:g} s", 0)
             return False
-        self._newest_ns = reading.clock_ns
+        self._newest_ns = reading.monotonic_ns
         sample = self._odometer.add(reading)
         if sample is not None:
             self._track.add(sample, self._odometer.count)

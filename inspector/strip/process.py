@@ -14,7 +14,6 @@ from inspector.config.plans import PlanSet
 from inspector.config.strip import StripSettings
 from inspector.core.strip.coils import Coil
 from inspector.core.strip.odometer import Odometer, Sample
-from inspector.core.strip.periodic import Roll, RollMarks, period_mm
 from inspector.core.strip.surface import Surface, gaps_across
 from inspector.core.strip.track import place_at
 from inspector.errors import ConfigError
@@ -36,7 +35,7 @@ from inspector.strip.log_tail import LogTail
 from inspector.strip.orders import Orders
 from inspector.strip.position import PositionThread, described, open_position
 from inspector.strip.results import Results
-from inspector.strip.roll_desk import RollDesk
+from inspector.strip.roll_desk import RollDesk, find_marks
 from inspector.strip.simulated_mill import MillCoils
 from inspector.strip.views import camera_views
 from inspector.values import Motion
@@ -107,7 +106,8 @@ class Strip:
             plans.default.identity,
             settings.head_offset_mm,
         )
-        self._rolls = self._open_rolls(plans)
+        rolls, marks = find_marks(settings, camera_views(config, plans))
+        self._rolls = RollDesk(self._journal, rolls, marks, settings.roll_alarm_turns, self.position_mm)
         self._accounts = self._open_accounts(plans)
         stack.callback(self._accounts.close)
         self._records = CoilRecords(config, strip_key(settings.folder)) if line.records.enabled else None
@@ -161,16 +161,6 @@ class Strip:
         stack.callback(thread.close)
         return thread
 
-    def _open_rolls(self, plans: PlanSet) -> RollDesk:
-        settings, views = self._settings, camera_views(self._config, plans)
-        edges = [edge for view in views.values() for edge in view.across(0, view.width_px)]
-        rolls = [
-            Roll(roll.name, period_mm(roll.diameter_mm, roll.elongation), roll.stand, roll.side)
-            for roll in settings.rolls
-        ]
-        marks = RollMarks(rolls, settings.roll_tolerance, max(edges) - min(edges))
-        return RollDesk(self._journal, rolls, marks, settings.roll_alarm_turns, self.position_mm)
-
     def _open_accounts(self, plans: PlanSet) -> Accounts:
         settings, line = self._settings, self._config.line
         views = camera_views(self._config, plans)
@@ -219,7 +209,7 @@ class Strip:
             if found is not None:
                 return found[0]
         place = newest_place(self._config.line.links, list(self._config.line.cameras), now_ns)
-        if place is not None and (not samples or place.clock_ns > samples[-1].clock_ns):
+        if place is not None and (not samples or place.monotonic_ns > samples[-1].monotonic_ns):
             return place.at(now_ns)
         return samples[-1].position_mm if samples else self._start_mm
 
@@ -230,7 +220,9 @@ class Strip:
             self._orders.turn()
             try:
                 self._rolls.look()
-                self._accounts.conclude(self.desk.coils[-RECORDED_AGAIN:], self.position_mm())
+                judged = self._accounts.conclude(self.desk.coils[-RECORDED_AGAIN:], self.position_mm())
+                for result in judged:
+                    log.info("coil judged", coil=result.id, verdict=result.verdict, reasons=len(result.reasons))
             except OSError as error:
                 log.error("a coil's result or a roll mark cannot be written: retrying", error=error.strerror)
                 time.sleep(1.0)

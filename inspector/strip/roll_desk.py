@@ -1,17 +1,29 @@
 """Roll marks on the line: raises their alarms, keeps them over restarts, and takes roll changes."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
+from inspector.config.strip import StripSettings
 from inspector.core.strip.coils import EventRefusedError
-from inspector.core.strip.periodic import Roll, RollMarks
+from inspector.core.strip.periodic import Roll, RollMarks, period_mm
 from inspector.core.strip.roll_alarms import RollAlarm, RollAlarms, RollsChanged, rolls_in
+from inspector.core.strip.surface import View
 from inspector.strip.journal import Journal
 
 log = structlog.get_logger()
+
+
+def find_marks(settings: StripSettings, views: Mapping[str, View]) -> tuple[list[Roll], RollMarks]:
+    """The rolls of a line, and the search for their marks in what its cameras see."""
+    edges = [edge for view in views.values() for edge in view.across(0, view.width_px)]
+    rolls = [
+        Roll(roll.name, period_mm(roll.diameter_mm, roll.elongation), roll.stand, roll.side)
+        for roll in settings.rolls
+    ]
+    return rolls, RollMarks(rolls, settings.roll_tolerance, max(edges) - min(edges))
 
 
 class RollDesk:
@@ -34,14 +46,14 @@ class RollDesk:
         self._alarms = RollAlarms(turns, _standing(journal.rolls))
 
     def look(self) -> None:
-        """Raise what is new. Raises OSError when the disk refuses it: then it is raised again."""
+        """Raise new alarms. Raises OSError when the disk refuses one; the next call tries it again."""
         for alarm in self._alarms.look(self.marks.marks, time.time_ns()):
             self._journal.write(alarm)
             self._alarms.add(alarm)
             log.warning("roll mark", what=alarm.text)
 
     def changed(self, text: str, said_by: str, position_mm: float | None = None) -> dict[str, Any]:
-        """Rolls were changed; returns what this cleared. Raises EventRefusedError, OSError."""
+        """Take a roll change; returns the alarms that it cleared. Raises EventRefusedError, OSError."""
         meant = rolls_in(text, self._rolls)
         if not meant:
             known = ", ".join(sorted({f"{roll.name} of stand {roll.stand}" for roll in self._rolls})) or "none"

@@ -18,10 +18,10 @@ LOOK_S: Final = 0.05
 """How often the mill looks whether a coil's head passes, seconds."""
 
 RETRY_S: Final = 1.0
-"""Pause before a coil that the disk refused is said again, seconds."""
+"""Pause before a refused coil is reported again, seconds."""
 
 FindMill = Callable[[], Mill | None]
-"""Gives the mill as soon as its strip moves."""
+"""Returns the mill as soon as its strip moves."""
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class MillSource:
 
 
 class MillCoils:
-    """Says that a coil ends and the next one starts, when its head passes the zero of the positions."""
+    """Announces a coil's end and the next one's start when the next head passes position zero."""
 
     def __init__(self, settings: MillSettings, coil_m: float, mill: FindMill, desk: CoilDesk) -> None:
         self._settings, self._coil_mm, self._find, self._desk = settings, 1000 * coil_m, mill, desk
@@ -84,10 +84,10 @@ class MillCoils:
                 self._stop.wait(RETRY_S)
 
     def _say(self, mark: str, past_mm: float) -> None:
-        """`mark` tells this coil from others, `past_mm` is the way since its head has passed. Raises OSError."""
+        """`mark` tells this coil from others; `past_mm` is the distance since its head passed. Raises OSError."""
         coils = self._desk.coils
         if any(each.start.said_by == mark for each in coils):
-            return  # said before this process was restarted
+            return  # announced before this process restarted
         head_mm = self._desk.place_mm() - past_mm
         try:
             if coils and coils[-1].end_mm is None:

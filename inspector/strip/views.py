@@ -1,4 +1,4 @@
-"""How the cameras of a line see the strip, from its config."""
+"""The part of the strip that each camera sees, from the line's config."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from inspector.engine.manifest import read_manifest
 
 
 def camera_views(config: LoadedConfig, plans: PlanSet) -> dict[str, View]:
-    """Each camera's view."""
+    """Return each camera's view."""
     line, recipe = config.line, plans.default.recipe
     manifest = read_manifest(line.engine)
     views = {}
@@ -31,9 +31,9 @@ def camera_views(config: LoadedConfig, plans: PlanSet) -> dict[str, View]:
 
 
 def look_at_cameras(config: LoadedConfig) -> str:
-    """What each camera sees, and what none of them does, for `inspector check`.
+    """Describe what each camera sees, and what none of them sees, for `inspector check`.
 
-    Raises ConfigError for a calibration that cannot be used. A gap is no error: the line inspects the rest.
+    Raises ConfigError for a calibration that cannot be used. A gap is not an error: the line inspects the rest.
     """
     strip = config.line.strip or StripSettings()
     told = []

@@ -144,13 +144,16 @@ def _is_ours(connection: socket.socket) -> bool:
     return user in {os.geteuid(), 0}
 
 
-def give_order(path: Path, wanted: dict[str, Any], on_note: Callable[[str], None]) -> dict[str, Any]:
-    """Send an order to a running line and return its answer.
+def give_order(
+    path: Path, wanted: dict[str, Any], on_note: Callable[[str], None], *, any_owner: bool = False
+) -> dict[str, Any]:
+    """Send an order to a running line and return its answer; `any_owner` is for a folder that the config names.
 
     Raises FileNotFoundError when no line listens, ConfigError when the folder belongs to another user, and
     WorkError with the reason when the line refuses or ends.
     """
-    refuse_foreign_folder(path.parent)
+    if not any_owner:
+        refuse_foreign_folder(path.parent)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:
         try:
             connection.connect(os.fspath(path))

@@ -5,7 +5,7 @@ verdict. It restarts none, except a dead decide, once, to settle the remaining f
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ from inspector.runtime.notify import PROGRESS, SETTLED
 from inspector.runtime.stop import StopRequest
 from inspector.supervisor.children import Child, Children
 from inspector.supervisor.swap import Swaps
-from inspector.supervisor.table import DECIDE, INGEST, PROCESSES, STRIP, WORKER, Process
+from inspector.supervisor.table import DECIDE, INGEST, PROCESSES, WORKER, Process
 
 START_TIMEOUT_S: Final = 120.0
 """Longest start of a process, seconds: a large engine compiles for tens of seconds the first time."""
@@ -42,8 +42,8 @@ class Line:
     """Runs a line from start to end.
 
     `config` is a resolved config file; `identity` is the name and hash of the original. `folder` is private to
-    this run. `control` is the socket for `inspector swap`; None takes no orders. `with_strip` starts the strip
-    process, too.
+    this run. `control` is the socket for `inspector swap`; None takes no orders. `beside` are the processes that
+    the line inspects without.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class Line:
         on_progress: OnProgress,
         control: Path | None = None,
         *,
-        with_strip: bool = False,
+        beside: Sequence[Process] = (),
     ) -> None:
-        self._with_strip = with_strip
+        self._beside = tuple(beside)
         self._cameras, self._on_progress = cameras, on_progress
         self._children = Children(config, identity, folder)
         self._swaps = None if control is None else Swaps(self._children, control, START_TIMEOUT_S)
@@ -71,10 +71,9 @@ class Line:
         """
         self._children.wake_once(stop)
         try:
-            if self._with_strip:
-                self._start_ready([STRIP], stop)
-                # The line inspects without it.
-                self._children.of(STRIP)[0].vital = False
+            for process in self._beside:
+                self._start_ready([process], stop)
+                self._children.of(process)[0].vital = False
             self._start_ready([DECIDE, WORKER], stop)
             if not stop:
                 self._start_ready([INGEST], stop)
@@ -116,9 +115,9 @@ class Line:
                 if how is not None and child.vital:
                     self._failure = how
                     return
-                if how is not None and child.process is STRIP and not child.asked_to_stop:
+                if how is not None and child.process in self._beside and not child.asked_to_stop:
                     child.asked_to_stop = True
-                    log.error("the line goes on without the strip process: positions are counted", how=how)
+                    log.error("the line goes on without a process", process_name=child.process.name, how=how)
             if self._swaps is not None:
                 self._swaps.turn()
             if self._children.ended(INGEST) and self._settled():

@@ -29,5 +29,8 @@ DECIDE: Final = Process("decide", "inspector.decide.process", False, "its links 
 STRIP: Final = Process("strip", "inspector.strip.process", False, "it follows the strip")
 """Only on a line with a `[strip]` table."""
 
-PROCESSES: Final = (STRIP, DECIDE, WORKER, INGEST)
+ARCHIVE: Final = Process("archive", "inspector.archive.process", False, "it takes frames")
+"""Only on a line with an `[archive]` table."""
+
+PROCESSES: Final = (ARCHIVE, STRIP, DECIDE, WORKER, INGEST)
 """In start order; a line stops in reverse order."""

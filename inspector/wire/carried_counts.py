@@ -1,7 +1,7 @@
 """Places a camera's frames by the encoder counts that they carry, in its ingest.
 
 The strip process follows the counts and says which position a count stands for. From there a frame's own count
-gives its place exactly, without a clock, and it still does while the strip process is away.
+gives its place exactly, without a clock, even while the strip process is away.
 """
 
 import math
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 class _Anchor(NamedTuple):
     """A count and the position that it stands for."""
 
-    clock_ns: int
+    monotonic_ns: int
     counted: float
     position_mm: float
     speed_mm_s: float
@@ -45,7 +45,7 @@ class CarriedCounts:
         self._missing, self._jumps = Repeated(), Repeated()
 
     def place(
-        self, clock_ns: int, count: int | None, newest: Sample | None, newest_count: float
+        self, monotonic_ns: int, count: int | None, newest: Sample | None, newest_count: float
     ) -> tuple[float, float] | None:
         """(position mm, speed mm/s) of the frame with this count; None when its count does not give it.
 
@@ -59,11 +59,11 @@ class CarriedCounts:
                     count=times,
                 )
             return None
-        self._writer.keep(clock_ns, count)
-        anchor = self._anchor(clock_ns, newest, newest_count)
+        self._writer.keep(monotonic_ns, count)
+        anchor = self._anchor(monotonic_ns, newest, newest_count)
         if anchor is None:
             return None
-        elapsed_s = (clock_ns - anchor.clock_ns) / 1e9
+        elapsed_s = (monotonic_ns - anchor.monotonic_ns) / 1e9
         moved_mm = self._scale.moved_mm(anchor.counted, count, anchor.speed_mm_s * elapsed_s)
         if abs(moved_mm) > self._max_mm_s * (abs(elapsed_s) + JITTER_S):
             self._last = None
@@ -74,28 +74,28 @@ class CarriedCounts:
                 )  # fmt: skip
             return None
         position_mm = anchor.position_mm + moved_mm
-        speed_mm_s = self._speed(clock_ns, position_mm, anchor)
-        self._last = _Anchor(clock_ns, count, position_mm, speed_mm_s)
+        speed_mm_s = self._speed(monotonic_ns, position_mm, anchor)
+        self._last = _Anchor(monotonic_ns, count, position_mm, speed_mm_s)
         return position_mm, speed_mm_s
 
-    def _anchor(self, clock_ns: int, newest: Sample | None, count: float) -> _Anchor | None:
-        """The strip's newest sample; without a fresh one, the frame before."""
+    def _anchor(self, monotonic_ns: int, newest: Sample | None, count: float) -> _Anchor | None:
+        """The strip's newest sample; without a fresh one, the previous frame."""
         if newest is None or math.isnan(count):
             return self._last
-        if self._last is not None and clock_ns - newest.clock_ns > STALE_NS:
+        if self._last is not None and monotonic_ns - newest.monotonic_ns > STALE_NS:
             return self._last
-        return _Anchor(newest.clock_ns, count, newest.position_mm, newest.speed_mm_s)
+        return _Anchor(newest.monotonic_ns, count, newest.position_mm, newest.speed_mm_s)
 
-    def _speed(self, clock_ns: int, position_mm: float, anchor: _Anchor) -> float:
-        """The strip process's, which is fitted over several readings; without it, over the frames themselves."""
+    def _speed(self, monotonic_ns: int, position_mm: float, anchor: _Anchor) -> float:
+        """The strip process's speed, which is fitted over several readings; without it, that of the frames."""
         if anchor is not self._last or self._before is None:
-            self._before = (clock_ns, position_mm)
+            self._before = (monotonic_ns, position_mm)
             return anchor.speed_mm_s
         before_ns, before_mm = self._before
-        if clock_ns - before_ns < SPEED_NS:
+        if monotonic_ns - before_ns < SPEED_NS:
             return anchor.speed_mm_s
-        self._before = (clock_ns, position_mm)
-        return (position_mm - before_mm) / ((clock_ns - before_ns) / 1e9)
+        self._before = (monotonic_ns, position_mm)
+        return (position_mm - before_mm) / ((monotonic_ns - before_ns) / 1e9)
 
     def close(self) -> None:
         """Close the file."""

@@ -19,7 +19,7 @@ _CHECK: Final = struct.Struct("<I")
 class Carried(NamedTuple):
     """One frame's count."""
 
-    clock_ns: int
+    monotonic_ns: int
     """Capture time of the frame's first row, monotonic clock."""
     counted: int
 
@@ -31,9 +31,9 @@ class CountWriter:
         """Open or create the file; raises OSError."""
         self._file = os.open(folder / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
-    def keep(self, clock_ns: int, count: int) -> None:
+    def keep(self, monotonic_ns: int, count: int) -> None:
         """Replace the record; cheap enough for every frame."""
-        content = _LAYOUT.pack(clock_ns, count)
+        content = _LAYOUT.pack(monotonic_ns, count)
         os.pwrite(self._file, content + _CHECK.pack(zlib.crc32(content)), 0)
 
     def close(self) -> None:

@@ -48,7 +48,10 @@ RESULTS: Final = Link("results", "worker", "decide", _PIPE, "decide", False, 64)
 VIEW: Final = Link("view", "decide", "viewers", (zmq.PUB, zmq.SUB), "decide", False, 4)
 """When it is full, viewers miss frames."""
 
-LINKS: Final = (FRAMES, NEWS, RESULTS, VIEW)
+ARCHIVE: Final = Link("archive", "ingest", "archive", (zmq.XPUB, zmq.SUB), "ingest", True, 64)
+"""Every frame, for the archive; when it is full, the archive misses frames."""
+
+LINKS: Final = (FRAMES, NEWS, RESULTS, VIEW, ARCHIVE)
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024 * 1024
 """A larger message closes its connection, so that no process runs out of memory."""

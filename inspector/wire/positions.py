@@ -31,14 +31,13 @@ class Place:
     """The strip's position and speed at one time."""
 
     position_mm: float
-    clock_ns: int
-    """Monotonic clock."""
+    monotonic_ns: int
     mm_per_ns: float
     """The strip's speed."""
 
-    def at(self, clock_ns: int) -> float:
+    def at(self, monotonic_ns: int) -> float:
         """The strip's position at a later time, at the same speed."""
-        age_ns = clock_ns - self.clock_ns
+        age_ns = monotonic_ns - self.monotonic_ns
         return self.position_mm + (self.mm_per_ns * age_ns if 0 <= age_ns < FRESH_NS else 0.0)
 
 
@@ -54,36 +53,36 @@ class PlaceFile:
         """Position and time from which the speed is measured."""
         self._speed = 0.0
 
-    def start_mm(self, clock_ns: int) -> float:
+    def start_mm(self, monotonic_ns: int) -> float:
         """Where the strip is at a camera's first frame; 0 when no camera of the line has stored a position."""
-        place = newest_place(self._folder, self._cameras, clock_ns)
+        place = newest_place(self._folder, self._cameras, monotonic_ns)
         if place is None:
             return 0.0
         self._speed = place.mm_per_ns
-        return place.at(clock_ns)
+        return place.at(monotonic_ns)
 
-    def keep(self, position_mm: float, clock_ns: int) -> None:
+    def keep(self, position_mm: float, monotonic_ns: int) -> None:
         """Store the position unless the last one is newer than WRITE_NS; cheap enough for every frame."""
-        if self._last is not None and clock_ns - self._last.clock_ns < WRITE_NS:
+        if self._last is not None and monotonic_ns - self._last.monotonic_ns < WRITE_NS:
             return
         if self._anchor is None:
-            self._anchor = (position_mm, clock_ns)
+            self._anchor = (position_mm, monotonic_ns)
         anchor_mm, anchor_ns = self._anchor
-        if clock_ns - anchor_ns >= SPEED_NS:
-            self._speed = (position_mm - anchor_mm) / (clock_ns - anchor_ns)
-            self._anchor = (position_mm, clock_ns)
-        self._write(Place(position_mm, clock_ns, self._speed))
+        if monotonic_ns - anchor_ns >= SPEED_NS:
+            self._speed = (position_mm - anchor_mm) / (monotonic_ns - anchor_ns)
+            self._anchor = (position_mm, monotonic_ns)
+        self._write(Place(position_mm, monotonic_ns, self._speed))
 
-    def stands(self, clock_ns: int) -> None:
+    def stands(self, monotonic_ns: int) -> None:
         """Note that no frame came; after STANDSTILL_NS the strip counts as standing."""
         last = self._last
-        if last is not None and clock_ns - last.clock_ns >= STANDSTILL_NS:
+        if last is not None and monotonic_ns - last.monotonic_ns >= STANDSTILL_NS:
             self._anchor, self._speed = None, 0.0
-            self._write(Place(last.position_mm, clock_ns, 0.0))
+            self._write(Place(last.position_mm, monotonic_ns, 0.0))
 
     def _write(self, place: Place) -> None:
         self._last = place
-        os.pwrite(self._file, _LAYOUT.pack(place.position_mm, place.clock_ns, place.mm_per_ns), 0)
+        os.pwrite(self._file, _LAYOUT.pack(place.position_mm, place.monotonic_ns, place.mm_per_ns), 0)
 
     def close(self) -> None:
         """Close the file, which stays for the camera's next ingest."""
@@ -101,5 +100,5 @@ def newest_place(folder: Path, cameras: list[str], now_ns: int) -> Place | None:
         if len(content) == _LAYOUT.size:
             found.append(Place(*_LAYOUT.unpack(content)))
     # A time in the future is from before a restart of the PC, which restarted the monotonic clock.
-    found = [place for place in found if place.clock_ns <= now_ns]
-    return max(found, key=lambda place: place.clock_ns, default=None)
+    found = [place for place in found if place.monotonic_ns <= now_ns]
+    return max(found, key=lambda place: place.monotonic_ns, default=None)

@@ -125,12 +125,12 @@ def _sample(content: bytes, index: int) -> Sample:
     return Sample(*_SAMPLE.unpack_from(content, _HEAD.size + index * _SAMPLE.size))
 
 
-def _around(content: bytes, samples: int, clock_ns: int) -> list[Sample]:
+def _around(content: bytes, samples: int, monotonic_ns: int) -> list[Sample]:
     """Return the samples before and after a time, searching from the newest, because the time is recent."""
     later: list[Sample] = []
     for index in range(samples - 1, -1, -1):
         sample = _sample(content, index)
-        if sample.clock_ns <= clock_ns:
+        if sample.monotonic_ns <= monotonic_ns:
             return [sample, *later]
         later = [sample]
     return later
@@ -142,7 +142,7 @@ def read_track(folder: Path) -> Track | None:
         track = decode_track((folder / TRACK_NAME).read_bytes())
     except FileNotFoundError:
         return None
-    if track is None or (track.samples and track.samples[-1].clock_ns > time.monotonic_ns()):
+    if track is None or (track.samples and track.samples[-1].monotonic_ns > time.monotonic_ns()):
         return None
     return track
 
@@ -175,7 +175,7 @@ class StripReader:
         self._coverage = Coverage(speeds)
 
     def locate(
-        self, clock_ns: int, length_mm: float, counted_mm: float, count: int | None = None
+        self, monotonic_ns: int, length_mm: float, counted_mm: float, count: int | None = None
     ) -> tuple[float, StripPlace, str | None, str]:
         """Return (position of the first row, mark, coil, plan) of the frame captured at this time.
 
@@ -183,10 +183,10 @@ class StripReader:
         the frame carries. The plan is empty without a coil, and for one that the line does not judge by.
         """
         self._refresh()
-        found = place_at(_around(self._content, self._samples, clock_ns), clock_ns)
+        found = place_at(_around(self._content, self._samples, monotonic_ns), monotonic_ns)
         if self._carried is not None:
             newest = _sample(self._content, self._samples - 1) if self._samples else None
-            found = self._carried.place(clock_ns, count, newest, self._count) or found
+            found = self._carried.place(monotonic_ns, count, newest, self._count) or found
         if found is None:
             position_mm, place = counted_mm, self._coverage.unknown()
         else:

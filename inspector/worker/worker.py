@@ -45,6 +45,9 @@ IDLE_NS: Final = 500_000_000
 """A worker without frames that has sent nothing for this long sends an empty message, ns: a strip that stands must
 not hide a worker that is gone."""
 
+PROVE_NS: Final = 60_000_000_000
+"""How often the engine must find the defects of a golden frame again: one that went blind accepts everything."""
+
 NO_KIND: Final = Uninspected(Code.ENGINE_FAILED, "engine failed: its map of kinds has numbers that are no kind")
 
 TOO_LATE: Final = Uninspected(Code.SHED, "shed: too old to be inspected before its deadline")
@@ -126,7 +129,9 @@ class Worker:
         self._results = results
         self._stop = stop
         self._started_ns = time.monotonic_ns()
-        self._in_flight: dict[int, Batch] = {}
+        self._in_flight: dict[int, Batch | None] = {}
+        """By ticket; None for the proof."""
+        self._proved_ns = self._started_ns
         self._ticket = 0
         self._gathered: list[Result] = []
         self._batches: list[int] = []
@@ -146,7 +151,7 @@ class Worker:
 
     def _state(self) -> str:
         last = f"last {self._last.camera} frame {self._last.frame_id}" if self._last else "no frame yet"
-        in_flight = sum(len(batch.held) for batch in self._in_flight.values())
+        in_flight = sum(len(batch.held) for batch in self._in_flight.values() if batch is not None)
         return (
             f"{last}, {self._answered} answered, {in_flight} in the engine, {self.failed_batches} batches failed, "
             f"{self.refused} messages refused"
@@ -195,6 +200,10 @@ class Worker:
         """Submit due batches while the engine has free slots."""
         while self._backend.in_flight < self._backend.slots:
             now_ns = time.monotonic_ns()
+            if now_ns - self._proved_ns >= PROVE_NS:
+                self._proved_ns = now_ns
+                self._prove()
+                continue
             waiting = self._batcher.take(now_ns, flush=flush)
             if not waiting:
                 return
@@ -214,6 +223,13 @@ class Worker:
             self._ticket += 1
             self._in_flight[self._ticket] = Batch(held, pixels, now_ns, memory)
             self._backend.submit(self._ticket, pixels)
+
+    def _prove(self) -> None:
+        proof = self._backend.proof.frames
+        laid = self._backend.lay(list(proof))
+        self._ticket += 1
+        self._in_flight[self._ticket] = None
+        self._backend.submit(self._ticket, proof if laid is None else laid)
 
     def _in_time(self, held: PendingFrame, now_ns: int) -> bool:
         """Whether the frame can still make its deadline; if not it is reported, and the engine's time goes to
@@ -250,9 +266,12 @@ class Worker:
         return max(0, -(-(min(dues_ns) - time.monotonic_ns()) // 1_000_000))
 
     def collect(self) -> None:
-        """Report every batch that the engine has finished."""
+        """Report every batch that the engine has finished. Raises DeviceError when it fails its proof."""
         for answer in self._backend.collect():
             batch = self._in_flight.pop(answer.ticket)
+            if batch is None:
+                self._backend.check_proof(answer)
+                continue
             if batch.memory is not None:
                 self._memory.append(batch.memory)
             self._batches.append(len(batch.held))

@@ -66,6 +66,7 @@ def test_what_speaks_to_a_plc_or_to_prometheus_is_loaded_only_where_it_is_asked_
         "argon2",
         "paho",
         "asyncua",
+        "ray",
     ],
 )
 def test_help_works_without(missing: str) -> None:

@@ -15,7 +15,7 @@ for benchmark, run in (
     (records, records.main),
     (verdict_costs, verdict_costs.main),
     (gate_faults, gate_faults.main),
-    (page, page.main),
+    (page, page.cost),
     (soak, partial(soak.main, *SOAK_FRAMES)),
 ):
     print(f"\n== {(benchmark.__doc__ or '').splitlines()[0]}", flush=True)

@@ -1,6 +1,8 @@
 """Escape and overkill by pixels, by the frame score, and by both, on labelled frames that training has not seen.
 
-    python -m tests.benchmarks.frame_score DATA CHECKPOINT[=SPLIT.json] …
+    python -m tests.benchmarks.frame_score DATA FRAMES.json CHECKPOINT[=SPLIT.json] …
+
+Each frame's scores go into FRAMES.json, too.
 
 With a split its test part is taken, else every frame. The frames of all checkpoints are pooled, so folds of one
 data set count as one. Thresholds are not chosen here: the table says what the best threshold would reach at an
@@ -38,7 +40,7 @@ def look(data: Path, checkpoint: Path, split: Path | None) -> list[dict[str, Any
         frame = dataset.frame(name)
         label = dataset.label(name, frame.shape) > 0  # type: ignore[arg-type]
         predictor = TorchPredictor(loaded, *frame.shape, 4)
-        kind, score, whole = predictor.answers(frame[None])
+        kind, score, whole = predictor.answers(frame[None].copy())
         _, pixels = enlarge(Segmentation(kind[0], score[0], 4), *frame.shape)
         found.append(
             {
@@ -66,12 +68,13 @@ def ranks(scores: NDArray[Any]) -> NDArray[Any]:
     return (np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")) / 2
 
 
-def main(data: Path, *runs: str) -> None:
-    """Print the table."""
+def main(data: Path, out: Path, *runs: str) -> None:
+    """Write the frames and print the table."""
     frames: list[dict[str, Any]] = []
     for run in runs:
         checkpoint, _, split = run.partition("=")
         frames += look(data, Path(checkpoint), Path(split) if split else None)
+    out.write_text(json.dumps(frames))
     defective = np.array([frame["defective"] for frame in frames])
     pixels, whole = (np.array([frame[key] for frame in frames]) for key in ("pixels", "frame"))
     print(f"{len(frames)} frames, {defective.sum()} defective, {(~defective).sum()} labelled free")
@@ -92,4 +95,4 @@ def main(data: Path, *runs: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

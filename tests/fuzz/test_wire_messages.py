@@ -202,3 +202,4 @@ def run(desk: Decide, events: list[Any], outcomes: list[Any], now_ns: int) -> No
     for outcome in outcomes[:50]:
         line = msgspec.json.encode(outcome.verdict)
         assert msgspec.json.decode(line, type=Verdict) == outcome.verdict
+        assert all(took_ms >= 0 for took_ms in outcome.verdict.stage_ms.values())

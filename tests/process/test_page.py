@@ -250,7 +250,7 @@ def test_a_frame_is_reviewed_and_exported(page: PageUnderTest, tmp_path: Path) -
         client.post(f"/api/review/{number}", json=answer)
         assert client.get("/api/review/done").json()[0]["who"] == "quality"
         assert isinstance(mask, list)
-    done = page.command("review", "export", "--out", str(tmp_path / "set"))
+    done = page.command("dataset", "export", "--out", str(tmp_path / "set"))
     assert done.returncode == 0, done.stderr
     from trainer.data.formats import open_dataset
 
@@ -517,7 +517,7 @@ def test_what_cannot_start_is_one_clear_line(tmp_path: Path) -> None:
 
     assert "no [health] table" in said(text.replace(f"[health]\nport = {page.health}\n", ""))
     pem = f"certificate = '{page.config}'\nkey = '{page.config}'\n"
-    assert "there is no account" in said(text.replace("127.0.0.1", "0.0.0.0") + pem)  # noqa: S104  # refused
+    assert "no account exists" in said(text.replace("127.0.0.1", "0.0.0.0") + pem)  # noqa: S104  # refused
     assert "page.certificate" in said(text + pem)
     page.config.write_text(text)
     with running(page, "serve"):

@@ -1,6 +1,9 @@
 """A real line whose camera sees the strip's edges through a lens that darkens its sides: edges, gain and zones."""
 
+import itertools
 import json
+import socket
+import time
 from pathlib import Path
 
 import cv2
@@ -10,8 +13,9 @@ import pytest
 from inspector.config.camera_calibration import FORMAT, Calibration, store_calibration
 from inspector.strip.orders import orders_path
 from inspector.supervisor.control import give_order
-from tests.process.test_strip_coils import result_files, wait
+from tests.process.test_strip_coils import result_files
 from tests.support.lines import LineUnderTest, interrupt, wait_for_verdicts
+from tests.support.ports import free_port
 
 HEIGHT, WIDTH = 64, 400
 LEFT, RIGHT = 60, 340
@@ -20,8 +24,8 @@ OFFSET_MM = 100.0
 FALL = np.where(np.arange(WIDTH) > 200, 0.5, 1.0)
 """Half of the light is missing on the right."""
 
-NEAR, MIDDLE, BESIDE = 66, 300, 20
-"""First columns of the bright squares: at the edge, in the middle, on the background."""
+NEAR, MIDDLE, BESIDE = 68, 300, 20
+"""First columns of the bright squares, at cells of the map: at the edge, in the middle, on the background."""
 
 SIDE = 8
 
@@ -46,12 +50,14 @@ def test_edges_gain_and_zones_of_a_running_line(tmp_path: Path) -> None:
     )
     gain = tuple(np.round(1 / FALL, 3).tolist())
     store_calibration(tmp_path / "top.json", Calibration(FORMAT, "top", HEIGHT, WIDTH, gain))
+    port = free_port()
     frames = tmp_path / "frames"
     frames.mkdir()
     for index in range(5):
         cv2.imwrite(str(frames / f"{index}.png"), picture())
     line.write_config(
-        f'links = "{tmp_path}/links"\ndeadline_ms = 2000\n[strip]\nresult_wait_s = 0.2\n[strip.cameras.top]\n'
+        f'links = "{tmp_path}/links"\ndeadline_ms = 2000\n[strip]\nresult_wait_s = 0.2\n'
+        f'[strip.position]\ntype = "udp"\naddress = "127.0.0.1:{port}"\n[strip.cameras.top]\n'
         f'edges = "dark"\ncalibration = "top.json"\noffset_across_mm = {OFFSET_MM}\n',
         type="folder", path=str(frames), follow=True,
     )  # fmt: skip
@@ -61,11 +67,17 @@ def test_edges_gain_and_zones_of_a_running_line(tmp_path: Path) -> None:
     wait_for_verdicts(out, 5)
     orders = orders_path(tmp_path / "strip")
     give_order(orders, {"coil": "start", "data": {"id": "C-1"}, "position_mm": -1.0}, print)
-    give_order(orders, {"coil": "end", "position_mm": 5 * HEIGHT * MM_PER_PX - 2}, print)
-    wait(lambda: result_files(line), "the coil's result")
+    give_order(orders, {"coil": "end", "position_mm": 5 * HEIGHT * MM_PER_PX}, print)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as encoder:
+        for way_mm in itertools.count(0, 50):  # the strip runs on, past the coil's tail
+            encoder.sendto(f"{way_mm}\n".encode(), ("127.0.0.1", port))
+            if result_files(line):
+                break
+            assert way_mm < 60_000, "the coil has no result"
+            time.sleep(0.1)
     interrupt(process)
     run = line.finish(process, out)
-    assert run.code == 0, run.stderr
+    assert len(run.verdicts) == 5, run.stderr
     for verdict in run.verdicts:
         place = verdict["strip"]
         assert place["left_mm"] == pytest.approx(OFFSET_MM + LEFT * MM_PER_PX, abs=0.5)
@@ -83,8 +95,8 @@ def test_edges_gain_and_zones_of_a_running_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('calibration = "none.json"', "there is no such calibration of camera top"),
-        ('calibration = "line.toml"', "is no calibration of a camera"),
+        ('calibration = "none.json"', "no such calibration of camera top"),
+        ('calibration = "line.toml"', "not a calibration of a camera"),
         ('edges = "grey"', "strip.cameras.top.edges"),
     ],
 )

@@ -1,11 +1,11 @@
 """Positions of a real line beside a real mill: a PLC with an encoder, or a sender of text lines."""
 
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from inspector.clocks import both_clocks
 from tests.support.lines import LineUnderTest, Run, stage, wait_for_verdicts
 from tests.support.mill import COUNTER, SPEED, Mill
 
@@ -33,7 +33,8 @@ def mill_line(folder: Path, position: str, head: str = "", frames: int = FRAMES)
 
 def errors_mm(run: Run, mill: Mill) -> list[float]:
     """Return the error of each frame's position against the strip's true position at capture."""
-    ahead_ns = time.time_ns() - time.monotonic_ns()
+    now_ns, wall_ns = both_clocks()
+    ahead_ns = wall_ns - now_ns
     return [each["position_mm"] - mill.position_mm(each["captured_ns"] - ahead_ns) for each in run.verdicts]
 
 
@@ -74,7 +75,8 @@ def test_frames_are_placed_by_the_encoder(tmp_path: Any, over: Any) -> None:
     backwards = [each["strip"] for each in run.verdicts if each["strip"]["motion"] == "reverse"]
     assert all(each["overlap_mm"] > 0 for each in backwards)
     length_mm = run.verdicts[-1]["position_mm"] - run.verdicts[0]["position_mm"]
-    ahead_ns = time.time_ns() - time.monotonic_ns()
+    now_ns, wall_ns = both_clocks()
+    ahead_ns = wall_ns - now_ns
     first, last = (mill.position_mm(run.verdicts[at]["captured_ns"] - ahead_ns) for at in (0, -1))
     assert length_mm == pytest.approx(last - first, abs=FRAME_MM)
 

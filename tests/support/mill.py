@@ -129,9 +129,9 @@ class Mill(Peer):
         self._wait_until(lambda: self._ready_file.exists() or (over_plc and listens(self.port)))
         return self
 
-    def position_mm(self, clock_ns: int) -> float:
+    def position_mm(self, monotonic_ns: int) -> float:
         """Return the strip's true position at a time of the monotonic clock."""
-        return 0.0 if self.epoch_ns is None else self.profile.position_mm((clock_ns - self.epoch_ns) / 1e9)
+        return 0.0 if self.epoch_ns is None else self.profile.position_mm((monotonic_ns - self.epoch_ns) / 1e9)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class RtspCamera(socketserver.ThreadingTCPServer):
         self._thread.join()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is not worth a traceback."""
+        """Ignore clients that disconnect."""
 
 
 class _Session(socketserver.StreamRequestHandler):

@@ -66,7 +66,7 @@ class Numbered:
             yield Capture(numbered_frame(number, os.environ["LOOK"]))
             number += 1
 
-ingest.open_source = lambda *_: Numbered()
+ingest.open_camera = lambda *_: Numbered()
 from inspector.cli import main
 sys.exit(main(["ingest", *sys.argv[1:]]))
 """
@@ -122,13 +122,22 @@ class Stages:
                 print(f"--- {path.name}\n{path.read_text()[-2000:]}")
 
     def start(
-        self, stage: str, *, camera: str = "top", rate: float = 50, look: str = "clean", wait: bool = True
+        self,
+        stage: str,
+        *,
+        camera: str = "top",
+        rate: float = 50,
+        look: str = "clean",
+        wait: bool = True,
+        real: bool = False,
     ) -> None:
-        """Start a stage; `ingest` with the numbered source. Returns once it is ready."""
+        """Start a stage; `ingest` with the numbered source, unless it is `real`. Returns once it is ready."""
         name = f"ingest-{camera}" if stage == "ingest" else stage
         path = self.folder / f"{name}.log"
         command = [sys.executable, "-m", "inspector", stage, "--config", str(self.config)]
-        if stage == "ingest":
+        if stage == "ingest" and real:
+            command += ["--camera", camera]
+        elif stage == "ingest":
             command = [sys.executable, "-c", INGEST, "--config", str(self.config), "--camera", camera]
         environment = os.environ | {
             "RATE": str(rate), "LOOK": look, "STANDSTILL": str(self.standstill),
@@ -156,7 +165,12 @@ class Stages:
 
     def stop(self) -> None:
         """End all that run, in order: ingests, worker, decide."""
-        for name in [*(name for name in self._processes if name.startswith("ingest")), "worker", "decide"]:
+        for name in [
+            *(name for name in self._processes if name.startswith("ingest")),
+            "worker",
+            "decide",
+            "strip",
+        ]:
             if name in self._processes and self._processes[name].poll() is None:
                 self.end(name)
 

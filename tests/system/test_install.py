@@ -56,7 +56,9 @@ def test_five_commands_lead_to_a_healthy_line(service: Service, measured: dict[s
 def test_systemd_finds_nothing_wrong_with_the_units(service: Service) -> None:
     """`systemd-analyze verify` says nothing at all."""
     folder = "/usr/local/lib/systemd/system"
-    done = service.container.run(f"systemd-analyze verify {folder}/inspector*.service {folder}/inspector.target")
+    done = service.container.run(
+        f"systemd-analyze verify {folder}/inspector*.service {folder}/inspector*.path {folder}/inspector.target"
+    )
     assert (done.stdout + done.stderr).strip() == ""
 
 
@@ -132,6 +134,33 @@ def test_a_killed_worker_is_back_with_its_network_within_ten_seconds(
     took_s = service.inspected_again(("top",), killed_s + 0.1, 10)
     measured["SIGKILL of the worker, demo engine"] = f"{took_s:.1f} s"
     assert any(v["decision"] == "uninspected" for v in service.since(killed_s))
+
+
+def test_the_strip_follows_a_coil_and_its_report_is_written(service: Service) -> None:
+    """As docs/strip.md and docs/report.md say it; then the line is as it was. No stage starts the report."""
+    box = service.container
+    before = box.run("cat /etc/inspector/line.toml").stdout
+    tables = '[strip]\\nfolder = "/var/lib/inspector/strip"\\nresult_wait_s = 1\\n[report]\\nat_coil_end = true\\n'
+    box.run(f"printf '{tables}' >> /etc/inspector/line.toml")
+    box.run("install -d -o inspector-decide -g inspector -m 2750 /var/lib/inspector/strip")
+    box.run("systemctl restart inspector-decide inspector-worker@demo inspector-ingest@top")
+    box.run("systemctl start inspector-strip inspector-report.path")
+    assert service.show("inspector-strip", "ActiveState") == "active"
+    until(lambda: box.run(FIVE_COMMANDS[-1], check=False).returncode == 0, 60, "not healthy with a strip")
+    assert "\nstrip    " in box.run(FIVE_COMMANDS[-1]).stdout
+    box.run("inspector coil start C-48213 --config /etc/inspector/line.toml")
+    time.sleep(2)
+    box.run("inspector coil end --config /etc/inspector/line.toml")
+    report = "/var/lib/inspector/reports/000001-C-48213.html"
+    until(lambda: box.run(f"test -s {report}", check=False).returncode == 0, 60, "no report")
+    assert box.run(f"stat -c %U:%G {report}").stdout.strip() == "inspector-decide:inspector"
+    assert "C-48213" in service.show("inspector-strip", "StatusText") or "no coil" in service.show(
+        "inspector-strip", "StatusText"
+    )
+    box.run("systemctl stop inspector-strip inspector-report.path")
+    box.path("/etc/inspector/line.toml").write_text(before)
+    box.run("systemctl restart inspector-decide inspector-worker@demo inspector-ingest@top")
+    until(lambda: box.run(FIVE_COMMANDS[-1], check=False).returncode == 0, 60, "not healthy")
 
 
 def test_installing_again_changes_nothing(service: Service) -> None:

@@ -9,7 +9,7 @@ from inspector.extras import needs_extra
 
 _LIBRARIES: Final = ("torch", "lightning", "torchmetrics", "onnx", "onnxscript", "onnxruntime", "tensorboard")
 
-EXTRAS: Final = dict.fromkeys((*_LIBRARIES, "pycocotools", "yaml"), "train")
+EXTRAS: Final = dict.fromkeys((*_LIBRARIES, "pycocotools", "yaml", "optuna"), "train")
 """Library → the extra that installs it."""
 
 

@@ -2,7 +2,7 @@
 
 Takes frames of a folder or of a recording of `inspector record`, sets the most unusual ones aside for a look, and
 draws defects on the others. Trains the preset `pretrained` on them, and moves the thresholds until the stated
-share of held-out own frames is rejected. Each step is kept: --resume goes on after Ctrl-C, a power cut or
+share of held-out own frames is rejected. Each step is kept: --resume continues after Ctrl-C, a power cut or
 SIGKILL."""
 
 import argparse
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("source", nargs="?", type=Path, help="folder of images, or a recording")
     parser.add_argument("--out", type=Path, required=True, help="folder of the commissioning")
-    parser.add_argument("--resume", action="store_true", help="go on with the commissioning in --out")
+    parser.add_argument("--resume", action="store_true", help="continue the commissioning in --out")
     add("--frames", type=int, help="most own frames to take, evenly spread (default 600)")
     add("--set-aside", type=float, metavar="SHARE", help="the most unusual own frames, not used (default 0.1)")
     add("--held-out", type=float, metavar="SHARE", help="own frames that only choose thresholds (default 0.3)")
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.source is None:
             raise InputError("name a folder of images or a recording, or --resume")
         if (out / SETTINGS_NAME).exists():
-            raise InputError(f"{out} holds a commissioning: add --resume to go on, or name another folder")
+            raise InputError(f"{out} holds a commissioning: add --resume to continue it, or name another folder")
         settings = settings_of(given)
         settings.write()
     with needs_train_extra("commission"):

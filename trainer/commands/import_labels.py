@@ -29,7 +29,7 @@ NAMES: Final = (
 """Names of the formats; a test compares them with the table of readers, which needs numpy and Pillow."""
 
 LINE_NAMES: Final = ("recording", "rejects")
-"""What a line leaves: frames without labels."""
+"""Kinds of frames that a line stores, which have no labels."""
 
 EXAMPLE: Final = """\
 examples:

@@ -1,4 +1,4 @@
-"""How unusual a frame is among the plant's own: distances of pretrained features, as PaDiM has them.
+"""How unusual a frame is among the plant's own: distances of pretrained features, as in PaDiM.
 
 Defard et al. 2021 fit a Gaussian to the features at each place of a picture. Steel looks the same everywhere, so
 here one Gaussian holds for all places. It needs two passes and the memory of one covariance matrix.
@@ -41,7 +41,7 @@ def anomaly_scores(encoder: Lite0, frames: Pixels, *, show_progress: bool = Fals
 def _gaussian(encoder: Lite0, frames: Pixels, *, show_progress: bool) -> tuple[Tensor, Tensor]:
     """Mean [C] and inverse covariance [C, C] of the features of all cells."""
     count, total, squares = 0, torch.zeros(()), torch.zeros(())
-    for cells in _cells(encoder, frames, "getting to know the steel", show_progress=show_progress):
+    for cells in _cells(encoder, frames, "learning the usual steel", show_progress=show_progress):
         cells = cells.double()  # noqa: PLW2901 (sums of squares of all frames need the digits)
         count += len(cells)
         total = total + cells.sum(dim=0)

@@ -29,7 +29,7 @@ MOST_DRAWINGS: Final = 8
 HELD_OUT_DRAWINGS: Final = 1
 """Times that a held-out frame is drawn on: each validation of a training looks at all of them."""
 TRANSPLANT_SHARE: Final = 0.5
-"""Share of the defective frames that show transplanted defects instead of drawn ones, where there are any."""
+"""Share of the defective frames that show transplanted defects instead of drawn ones, if there are any."""
 MOST_TRANSPLANTS: Final = 3
 BLEMISHES: Final = 0.25
 """Harmless simulated marks a frame, sound or not: a drawn line alone must not mean a defect."""

@@ -1,4 +1,4 @@
-"""What a commissioning knows about its model, and what it cannot know."""
+"""The report of a commissioning: what is known about its model, and what cannot be known."""
 
 import json
 from collections.abc import Sequence

@@ -28,7 +28,7 @@ _RIGHT, _DOWN, _LEFT, _UP = (1, 0), (0, 1), (-1, 0), (0, -1)
 
 @dataclass(slots=True)
 class CocoOut:
-    """What was written."""
+    """Counts of what was written."""
 
     frames: int = 0
     polygons: int = 0

@@ -30,7 +30,7 @@ SPLIT_NAME: Final = "split.json"
 
 @dataclass(slots=True)
 class Combined:
-    """What was written."""
+    """The data set that was written."""
 
     classes: tuple[str, ...]
     frames: dict[str, int] = field(default_factory=dict)

@@ -18,7 +18,7 @@ class FrameScores:
     """Frames with their score, their label, and the verdict of their regions."""
 
     scores: list[int] = field(default_factory=list)
-    """1..255; 0 for a frame whose score is no number: the line does not inspect it, and the gate rejects it."""
+    """1..255; 0 for a frame whose score is NaN: the line does not inspect it, and the gate rejects it."""
     defective: list[bool] = field(default_factory=list)
     rejected: list[bool] = field(default_factory=list)
 

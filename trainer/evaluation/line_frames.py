@@ -1,4 +1,4 @@
-"""Frames that a line left, as a data set: a recording, or the lossless crops of rejects.
+"""Frames that a line stored, as a data set: a recording, or the lossless crops of rejects.
 
 They have no labels. Either an engine draws them (pseudo-labels, which corrections.json names), or all frames of a
 recording are taken as sound.
@@ -35,7 +35,7 @@ _CROP: Final = re.compile(r"(?P<frame>.+-\d{8,})-\d+\.png")
 
 @dataclass(slots=True)
 class LineFrames:
-    """What was written."""
+    """The frames that were written."""
 
     frames: int = 0
     defective: int = 0

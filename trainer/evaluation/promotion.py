@@ -14,7 +14,7 @@ from inspector.core.rules import BoundRecipe, score_thresholds
 from inspector.engine.manifest import EngineFolder, check_successor, open_folder
 from inspector.engine.promotion import SCHEMA_VERSION, Comparison, Counts, PromotionCheck
 from inspector.errors import InputError
-from inspector.values import Segmentation
+from inspector.values import UNSOUND_FRAME_SCORE, Segmentation
 from trainer.artifacts.bar import bar
 from trainer.data.class_order import match_classes
 from trainer.data.dataset import Dataset
@@ -129,12 +129,16 @@ def _rejected(
     found = np.zeros(len(data), np.bool_)
     starts = range(0, len(data), CHUNK)
     for start in bar(starts, "judging", total=len(starts), unit="step", show=show_progress):
-        kind, score = predictor.maps(data.frames[start : start + CHUNK])
+        kind, score, frame = predictor.answers(data.frames[start : start + CHUNK])
         for offset in range(len(kind)):
+            frame_score = None if frame is None else int(frame[offset])
+            if frame_score == UNSOUND_FRAME_SCORE and recipe.frame_step is not None:
+                found[start + offset] = True  # the line leaves it uninspected, which the gate rejects
+                continue
             maps = Segmentation(
                 np.ascontiguousarray(kind[offset]), np.ascontiguousarray(score[offset]), predictor.map_stride
             )
-            found[start + offset] = judge_alone(maps, *data.size, recipe).rejected
+            found[start + offset] = judge_alone(maps, *data.size, recipe, frame_score).rejected
     return found
 
 

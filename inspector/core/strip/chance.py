@@ -1,10 +1,10 @@
-"""How often chance lays defects like a roll mark: the measure by which a chain of defects is believed.
+"""Estimates how often chance places defects like a roll mark: a chain of defects counts only where that is rare.
 
 A mark's copies lie one turn apart, at one place across, and are alike in size. How far a chain of defects is from
 that is one distance, in standard deviations. Unrelated defects lie anywhere, so the number of chains that chance
-lays as close or closer is their density times the volume within this distance. A chain is believed when this
-number is small: the "number of false alarms" of A. Desolneux, L. Moisan and J.-M. Morel, "Meaningful alignments",
-2000.
+places as close or closer is their density times the volume within this distance. A chain counts as a mark when
+this number is small: the "number of false alarms" of A. Desolneux, L. Moisan and J.-M. Morel, "Meaningful
+alignments", 2000.
 """
 
 import math
@@ -56,7 +56,7 @@ def distance(copies: Sequence[Copy]) -> float:
 
 
 def log_false_alarms(copies: Sequence[Copy], per_mm2: float, window_mm: float) -> float:
-    """Logarithm of the number of chains, through one defect, that chance lays this close to a mark or closer.
+    """Logarithm of the number of chains, through one defect, that chance places this close to a mark or closer.
 
     `per_mm2` is the density of unrelated defects by place along, place across and logarithm of the area.
     `window_mm` is the length in which the first copy may lie, because a roll's diameter is not known exactly.

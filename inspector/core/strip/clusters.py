@@ -12,11 +12,11 @@ class Cluster(NamedTuple):
     defects: int
     along_mm: float
     across_mm: float
-    """Where it begins."""
+    """Its first corner."""
 
 
 def densest(along_mm: Sequence[float], across_mm: Sequence[float], size_mm: float) -> Cluster:
-    """The square of `size_mm` that holds the centres of most defects; `along_mm` is sorted, and not empty."""
+    """Return the square of `size_mm` that holds the centres of most defects; `along_mm` is sorted, not empty."""
     along, across = np.asarray(along_mm, float), np.asarray(across_mm, float)
     ends = np.searchsorted(along, along + size_mm, side="right")
     best = Cluster(0, 0.0, 0.0)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from inspector.values import Pixels, StripPlace
 
 BANDS: Final = 8
-"""Bands of rows: of eight, three may be spoilt."""
+"""Bands of rows: of eight, three may be spoiled."""
 
 BORDER_PX: Final = 12
 """Outermost columns that show whether there is background at a side."""
@@ -26,7 +26,7 @@ SIDE_PX: Final = 12
 """Columns on each side of an edge whose grey is compared."""
 
 RAMP_PX: Final = 2
-"""Columns of an edge that are neither: a lens and a slanting strip blur it."""
+"""Columns of an edge that are neither steel nor background: a lens and a slanting strip blur it."""
 
 OFFSET_GREY: Final = 4.0
 """Added to both sides of a ratio: a background of 1 and one of 2 are equally black."""
@@ -75,7 +75,7 @@ class EdgeFinder(NamedTuple):
 
 
 def with_edges(place: StripPlace, left_mm: float | None, right_mm: float | None) -> StripPlace:
-    """The same place with the edges that were found."""
+    """Return the same place with the edges that were found."""
     return msgspec.structs.replace(
         place,
         left_mm=msgspec.UNSET if left_mm is None else left_mm,
@@ -98,7 +98,7 @@ def find_edges(pixels: Pixels, *, bright_background: bool = False) -> Edges:
 
 
 def _left(profiles: Profiles) -> float | None:
-    """The edge at the side of the first column: the middle of what the bands show."""
+    """The edge at the side of the first column: the median over the bands."""
     steel = float(np.percentile(profiles[:, :: max(1, profiles.shape[1] // 256)], 90))
     if np.median(profiles[:, :BORDER_PX]) > BACKGROUND_SHARE * steel:
         return None
@@ -116,7 +116,7 @@ def _left(profiles: Profiles) -> float | None:
 
 
 def _windows(values: Profiles, starts: NDArray[np.intp], size: int) -> Profiles:
-    """Of each band the values from its start on, [bands, size]; beyond the last column that one is repeated."""
+    """The values of each band from its start, [bands, size]; the last column is repeated beyond the border."""
     columns = np.clip(starts[:, np.newaxis] + np.arange(size), 0, values.shape[1] - 1)
     return np.take_along_axis(values, columns, axis=1)
 

@@ -14,14 +14,14 @@ LEAST_VIEWS: Final = 6
 """Fewest pictures of the board: with fewer, distortion and tilt cannot be told apart."""
 
 MOST_ERROR_PX: Final = 1.0
-"""Largest mean distance of a corner from where the lens puts it; more is no flat board, or another one."""
+"""Largest mean distance of a corner from where the lens puts it; a larger one means a bent or another board."""
 
 Corners = NDArray[np.float32]
 """Inner corners of a board, px: float32 [N, 1, 2]."""
 
 
 def find_corners(pixels: Pixels, board: tuple[int, int]) -> Corners | None:
-    """The corners of a board of (columns, rows) inner corners; None where it is not wholly in the picture."""
+    """Return the inner corners of a board of (columns, rows); None if part of it is out of the picture."""
     found, corners = cv2.findChessboardCornersSB(pixels, board, flags=cv2.CALIB_CB_NORMALIZE_IMAGE)
     return np.asarray(corners, np.float32) if found else None
 
@@ -29,8 +29,8 @@ def find_corners(pixels: Pixels, board: tuple[int, int]) -> Corners | None:
 def fit_lens(views: Sequence[Corners], board: tuple[int, int], size: tuple[int, int]) -> tuple[Lens, float]:
     """(lens, mean error in px) from the corners of several views; `size` is (height, width).
 
-    Z. Zhang, "A flexible new technique for camera calibration", 2000, as OpenCV has it. Tangential distortion and
-    the third radial term are left out: pictures of a strip are low, and would not hold them. Raises ValueError.
+    Z. Zhang, "A flexible new technique for camera calibration", 2000, as in OpenCV. Tangential distortion and
+    the third radial term are left out: pictures of a strip are low and do not determine them. Raises ValueError.
     """
     if len(views) < LEAST_VIEWS:
         raise ValueError(f"{len(views)} pictures show the whole board: a lens needs at least {LEAST_VIEWS}")
@@ -44,7 +44,7 @@ def fit_lens(views: Sequence[Corners], board: tuple[int, int], size: tuple[int, 
         (size[1], size[0]),
         None,
         None,
-        flags=flags,  # type: ignore[call-overload]
+        flags=flags,
     )
     if error_px > MOST_ERROR_PX:
         raise ValueError(

@@ -26,8 +26,7 @@ With a larger one the position continues from the speed."""
 class Reading(msgspec.Struct, frozen=True):
     """One answer of the position source."""
 
-    clock_ns: int
-    """Monotonic clock."""
+    monotonic_ns: int
     count: float | None
     """The raw counter; None for a source that only has a speed."""
     speed_mm_s: float | None
@@ -37,8 +36,7 @@ class Reading(msgspec.Struct, frozen=True):
 class Sample(msgspec.Struct, frozen=True):
     """The strip's position and speed at one time."""
 
-    clock_ns: int
-    """Monotonic clock."""
+    monotonic_ns: int
     position_mm: float
     speed_mm_s: float
     """Negative for reverse travel."""
@@ -108,13 +106,13 @@ class Odometer:
         before, self._before = self._before, reading
         if before is None:
             self._begin(reading)
-        elif reading.clock_ns <= before.clock_ns:
+        elif reading.monotonic_ns <= before.monotonic_ns:
             self._before = before
             return None
         else:
-            self._position_mm += self._moved_mm(reading, (reading.clock_ns - before.clock_ns) / 1e9)
+            self._position_mm += self._moved_mm(reading, (reading.monotonic_ns - before.monotonic_ns) / 1e9)
         self._measure_speed(reading)
-        return Sample(reading.clock_ns, self._position_mm, self._speed_mm_s)
+        return Sample(reading.monotonic_ns, self._position_mm, self._speed_mm_s)
 
     def _sane(self, reading: Reading) -> Reading:
         """Drop an impossible speed from the reading."""
@@ -131,12 +129,12 @@ class Odometer:
         return msgspec.structs.replace(reading, speed_mm_s=None if reading.count is not None else self._speed_mm_s)
 
     def _begin(self, reading: Reading) -> None:
-        self._moved_ns = reading.clock_ns
+        self._moved_ns = reading.monotonic_ns
         start = self._start
         if reading.count is not None and self._count is not None and start is not None:
             # The strip may have moved while nothing read the counter. After a wrap, assume the shortest distance.
             moved_mm = self._counted_mm(reading.count, 0.0)
-            away_s = (reading.clock_ns - start.clock_ns) / 1e9
+            away_s = (reading.monotonic_ns - start.monotonic_ns) / 1e9
             if abs(moved_mm) <= self._speeds.max_mm_s * (away_s + JITTER_S):
                 self._position_mm += moved_mm
             else:
@@ -157,8 +155,8 @@ class Odometer:
         if reading.count == self._count:
             return self._stuck(reading, by_speed_mm)
         moved_mm = self._counted_mm(reading.count, self._expected_mm(reading, elapsed_s))
-        stood_s = (reading.clock_ns - self._moved_ns) / 1e9
-        count_before, self._count, self._moved_ns = self._count, reading.count, reading.clock_ns
+        stood_s = (reading.monotonic_ns - self._moved_ns) / 1e9
+        count_before, self._count, self._moved_ns = self._count, reading.count, reading.monotonic_ns
         if abs(moved_mm) > self._speeds.max_mm_s * (max(elapsed_s, stood_s) + JITTER_S):
             self.notes.append(
                 f"the counter jumped from {count_before:g} to {reading.count:g}, {moved_mm / 1000:+.3f} m in "
@@ -184,16 +182,16 @@ class Odometer:
             if self._frozen_mm is not None:
                 self.notes.append("the strip stands: the counter that was frozen is right again")
                 self._frozen_mm = None
-            self._moved_ns = reading.clock_ns
+            self._moved_ns = reading.monotonic_ns
             return 0.0
-        if reading.clock_ns - self._moved_ns < FREEZE_NS:
+        if reading.monotonic_ns - self._moved_ns < FREEZE_NS:
             return 0.0
         if self._frozen_mm is None:
             self.notes.append(
                 f"the counter is frozen at {reading.count:g} while the speed is {speed_mm_s / 1000:.2f} m/s: the "
                 "position goes on by speed; look at the encoder and its cable"
             )
-            by_speed_mm = speed_mm_s * (reading.clock_ns - self._moved_ns) / 1e9
+            by_speed_mm = speed_mm_s * (reading.monotonic_ns - self._moved_ns) / 1e9
             self._frozen_mm = 0.0
         self._frozen_mm += by_speed_mm
         return by_speed_mm
@@ -223,8 +221,8 @@ class Odometer:
 
     def _measure_speed(self, reading: Reading) -> None:
         fit = self._fit
-        fit.append((reading.clock_ns, self._position_mm))
-        while len(fit) > 3 and reading.clock_ns - fit[0][0] > FIT_NS:
+        fit.append((reading.monotonic_ns, self._position_mm))
+        while len(fit) > 3 and reading.monotonic_ns - fit[0][0] > FIT_NS:
             fit.popleft()
         if reading.count is None or len(fit) < 3:
             self._speed_mm_s = reading.speed_mm_s or 0.0
@@ -237,7 +235,7 @@ class Odometer:
 def _slope(points: "deque[tuple[int, float]]") -> float:
     """Least-squares speed, mm/s."""
     origin_ns, origin_mm = points[-1]
-    seconds = np.array([(clock_ns - origin_ns) / 1e9 for clock_ns, _ in points])
+    seconds = np.array([(monotonic_ns - origin_ns) / 1e9 for monotonic_ns, _ in points])
     places_mm = np.array([position_mm - origin_mm for _, position_mm in points])
     seconds -= seconds.mean()
     return float((seconds * (places_mm - places_mm.mean())).sum() / (seconds * seconds).sum())

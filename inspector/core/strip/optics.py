@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 
 
 class Lens(NamedTuple):
-    """A camera's matrix and its distortion, as OpenCV has them."""
+    """A camera's matrix and its distortion, as in OpenCV."""
 
     focal_px: tuple[float, float]
     """Along columns and rows."""
@@ -49,7 +49,7 @@ class Optics:
             self._maps = (np.asarray(first, np.int16), np.asarray(second, np.uint16))
 
     def correct(self, pixels: Pixels) -> Pixels:
-        """A corrected copy of a picture of `size`, uint8 [H, W]: first the sensor's gain, then the lens."""
+        """Return a corrected copy of a picture of `size`, uint8 [H, W]: first the sensor's gain, then the lens."""
         if self._gain is not None:
             pixels = np.asarray(cv2.multiply(pixels, self._gain, dtype=cv2.CV_8U), np.uint8)
         if self._maps is not None:

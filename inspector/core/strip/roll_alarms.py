@@ -12,7 +12,7 @@ _STAND: Final = re.compile(r"\bstand\s+([\w-]+)", re.IGNORECASE)
 
 
 class RollAlarm(msgspec.Struct, frozen=True, tag="roll_mark", tag_field="event"):
-    """A mark when it became an alarm."""
+    """A mark, as it was when it became an alarm."""
 
     text: str
     roll: str
@@ -23,7 +23,7 @@ class RollAlarm(msgspec.Struct, frozen=True, tag="roll_mark", tag_field="event")
     across_mm: float
     first_mm: float
     found_mm: float
-    """Where the last of the turns was that made it an alarm."""
+    """Position of the turn that completed the alarm."""
     at_ns: int
 
     def is_of(self, mark: RollMark) -> bool:
@@ -39,14 +39,14 @@ class RollsChanged(msgspec.Struct, frozen=True, tag="rolls_changed", tag_field="
     rolls: tuple[tuple[str, str], ...]
     """(name, stand) of each."""
     position_mm: float
-    """Place of the strip at that time."""
+    """The strip's position at that time."""
     at_ns: int
     said_by: str
     text: str = ""
 
 
 def rolls_in(text: str, rolls: Sequence[Roll]) -> list[Roll]:
-    """The rolls that a text about a roll change means: those of its stands ("stand 3"), or those that it names.
+    """Return the rolls that a text about a roll change means: those of its stands ("stand 3"), or the named ones.
 
     A stand and a name together mean the roll of that name in that stand. A text without either means all rolls.
     """
@@ -71,7 +71,7 @@ class RollAlarms:
         """Alarm's place in the list → the mark as it stands now."""
 
     def look(self, marks: Iterable[RollMark], at_ns: int) -> list[RollAlarm]:
-        """The alarms that are new with these marks; each is new until `add` is called with it."""
+        """Return the alarms that these marks raise; each is new until `add` is called with it."""
         new: list[RollAlarm] = []
         for mark in marks:
             if mark.hits < self._turns or mark.changed_mm is not None:
@@ -89,11 +89,11 @@ class RollAlarms:
         return new
 
     def add(self, alarm: RollAlarm) -> None:
-        """It stands from now on."""
+        """Keep an alarm, which stands from now on."""
         self._standing.append(alarm)
 
     def changed(self, event: RollsChanged) -> list[RollAlarm]:
-        """Rolls were changed; returns the alarms that this clears."""
+        """Take a roll change; returns the alarms that it clears."""
         cleared = [alarm for alarm in self._standing if (alarm.roll, alarm.stand) in event.rolls]
         kept = [n for n, alarm in enumerate(self._standing) if alarm not in cleared]
         self._marks = {at: self._marks[n] for at, n in enumerate(kept) if n in self._marks}

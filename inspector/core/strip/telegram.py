@@ -138,7 +138,7 @@ def _number(field: FieldSpec, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise TelegramError(f"{field.name}: {value!r} is no number: give the field `codes`") from None
+        raise TelegramError(f"{field.name}: {value!r} is not a number: give the field `codes`") from None
 
 
 def _digits(number: float, field: FieldSpec) -> str:

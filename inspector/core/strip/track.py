@@ -10,32 +10,35 @@ from inspector.values import Motion, StripPlace
 TRACK_SAMPLES: Final = 64
 """Number of samples passed to ingest: over a second at 20 ms, more than a frame takes through ingest."""
 
-STALE_NS: Final = 1_000_000_000
-"""Longest extrapolation of the newest sample at its speed. After that the position is unknown."""
+STALE_NS: Final = 250_000_000
+"""Longest time that the newest sample is carried on at its speed. Then the position is unknown.
+
+A strip that accelerates by 7 m/s² is then 220 mm further, less than a frame of 256 rows at 1 mm. From there on,
+counting frames is better: a triggered camera gives one for each frame's length."""
 
 NOISE_SHARE: Final = 0.05
 """Overlaps and gaps below this share of a frame are interpolation noise."""
 
 
-def place_at(samples: Sequence[Sample], clock_ns: int) -> tuple[float, float] | None:
+def place_at(samples: Sequence[Sample], monotonic_ns: int) -> tuple[float, float] | None:
     """Return (position mm, speed mm/s) at a time between two samples, or up to STALE_NS after the last one."""
     if not samples:
         return None
-    after = bisect_right(samples, clock_ns, key=lambda sample: sample.clock_ns)
+    after = bisect_right(samples, monotonic_ns, key=lambda sample: sample.monotonic_ns)
     if after == 0:
         first = samples[0]
-        early_ns = first.clock_ns - clock_ns
+        early_ns = first.monotonic_ns - monotonic_ns
         if early_ns > STALE_NS:
             return None
         return first.position_mm - first.speed_mm_s * early_ns / 1e9, first.speed_mm_s
     before = samples[after - 1]
-    age_ns = clock_ns - before.clock_ns
+    age_ns = monotonic_ns - before.monotonic_ns
     if after == len(samples):
         if age_ns > STALE_NS:
             return None
         return before.position_mm + before.speed_mm_s * age_ns / 1e9, before.speed_mm_s
     later = samples[after]
-    share = age_ns / (later.clock_ns - before.clock_ns)
+    share = age_ns / (later.monotonic_ns - before.monotonic_ns)
     return (
         before.position_mm + share * (later.position_mm - before.position_mm),
         before.speed_mm_s + share * (later.speed_mm_s - before.speed_mm_s),

@@ -22,14 +22,14 @@ class Widths:
             float("nan") if isinstance(edge, msgspec.UnsetType) else edge
             for edge in (place.left_mm, place.right_mm)
         ]
-        if not all(edge != edge for edge in edges):  # NaN is not itself
+        if not all(edge != edge for edge in edges):  # NaN differs from itself
             self._rows.extend((start_mm, *edges))
 
     def _table(self) -> NDArray[np.float64]:
         return np.frombuffer(self._rows).reshape(-1, 3) if self._rows else np.empty((0, 3))
 
     def between(self, start_mm: float, end_mm: float) -> tuple[float | None, float | None]:
-        """The middle left and right edge of the frames in this stretch; None where none shows one."""
+        """Return the median left and right edge of the frames in this stretch; None where no frame shows one."""
         table = self._table()
         inside = table[(table[:, 0] >= start_mm) & (table[:, 0] < end_mm)]
         left, right = (column[~np.isnan(column)] for column in (inside[:, 1], inside[:, 2]))

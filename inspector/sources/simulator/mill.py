@@ -69,21 +69,21 @@ class Mill:
     began_ns: int
     """Monotonic clock."""
 
-    def _rounds(self, clock_ns: int) -> tuple[float, float]:
+    def _rounds(self, monotonic_ns: int) -> tuple[float, float]:
         """How often the profile has passed, and the time within it."""
-        at_s = max(0.0, (clock_ns - self.began_ns) / 1e9)
+        at_s = max(0.0, (monotonic_ns - self.began_ns) / 1e9)
         length_s = self.profile.points[-1][0]
         return divmod(at_s, length_s) if self.repeat and length_s else (0.0, at_s)
 
-    def position_mm(self, clock_ns: int) -> float:
+    def position_mm(self, monotonic_ns: int) -> float:
         """Way of the strip since the mill began."""
-        rounds, within_s = self._rounds(clock_ns)
+        rounds, within_s = self._rounds(monotonic_ns)
         whole_mm = self.profile.position_mm(self.profile.points[-1][0]) if rounds else 0.0
         return rounds * whole_mm + self.profile.position_mm(within_s)
 
-    def speed_mm_s(self, clock_ns: int) -> float:
+    def speed_mm_s(self, monotonic_ns: int) -> float:
         """Speed of the strip."""
-        return self.profile.speed_mm_s(self._rounds(clock_ns)[1])
+        return self.profile.speed_mm_s(self._rounds(monotonic_ns)[1])
 
 
 def begun(links: Path) -> int | None:

@@ -14,7 +14,8 @@ DEPLOY = Path(__file__).parents[3] / "deploy"
 UNITS = "usr/local/lib/systemd/system"
 
 STAGES = ("inspector-decide", "inspector-worker@demo", "inspector-ingest@top", "inspector-strip")
-BESIDE = ("inspector-serve", "inspector-mqtt")
+BESIDE = ("inspector-serve", "inspector-mqtt", "inspector-opcua", "inspector-archive")
+REPORT = "inspector-report"
 EXAMPLES = {"inspector-worker@demo": "worker-gpu.conf", "inspector-ingest@top": "ingest-realtime.conf"}
 
 MOST_EXPOSED = 2.5
@@ -70,7 +71,8 @@ def test_systemd_finds_nothing_wrong_with_the_units(root: Path, gpu: bool) -> No
     """`systemd-analyze verify` says nothing at all, also on a PC with a GPU."""
     if gpu:
         give_gpu(root)
-    units = [f"{stage}.service" for stage in (*STAGES, *BESIDE, "inspector-alarm@x")] + [GPU_UNIT] * gpu
+    units = [f"{stage}.service" for stage in (*STAGES, *BESIDE, REPORT, "inspector-alarm@x")] + [GPU_UNIT] * gpu
+    units.append(f"{REPORT}.path")
     assert analyze("verify", root, "--man=no", "inspector.target", *units) == ""
 
 

@@ -111,5 +111,5 @@ def test_a_gap_between_cameras_is_one_line_at_the_door(tmp_path: Path) -> None:
     line.config.write_text(line.config.read_text().replace("= 94", "= 60"))
     assert "NO CAMERA" not in look_at_cameras(load_config(line.config))
     line.config.write_text(line.config.read_text() + 'calibration = "line.toml"\n')
-    with pytest.raises(ConfigError, match=r"line\.toml: is no calibration of a camera"):
+    with pytest.raises(ConfigError, match=r"line\.toml: not a calibration of a camera"):
         look_at_cameras(load_config(line.config))

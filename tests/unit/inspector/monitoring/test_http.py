@@ -155,7 +155,7 @@ def test_a_disk_that_hangs_holds_up_no_answer(tmp_path: Path, port: int, monkeyp
 
 
 def test_nothing_is_left_at_the_end(tmp_path: Path) -> None:
-    """No thread that answers and no descriptor, with connections open."""
+    """No thread and no descriptor is left, even with open connections."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

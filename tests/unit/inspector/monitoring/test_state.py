@@ -57,7 +57,7 @@ def gate(**more: object) -> LineState:
 
 
 def test_a_line_that_works_has_no_findings() -> None:
-    """Frames pending and frames in the worker are its work, not a fault."""
+    """Pending frames and frames in the worker are not a fault."""
     assert findings(gate(newest=200, newest_late=20), NOW_NS) == []
     assert findings(camera(stated_per_second=100.0, measured_per_second=None), NOW_NS) == []
     assert findings(camera(stated_per_second=100.0, measured_per_second=99.0, wrong_rate_s=61.0), NOW_NS) == []
@@ -114,19 +114,19 @@ def test_a_line_that_works_has_no_findings() -> None:
     ],
 )
 def test_each_fault_is_one_line_that_says_what_to_do(state: LineState | None, said: str) -> None:
-    """And nothing else is found."""
+    """Each fault gives exactly one line with advice."""
     (found,) = findings(state, NOW_NS)
     assert found.startswith(said)
 
 
 def test_a_worker_has_two_deadlines_before_it_is_missed() -> None:
-    """A line that may take its time is not called broken for it."""
+    """A line with a long deadline is not called broken too early."""
     slow = changed(deadline_ms=60_000.0, worker=WorkerState(1, 0, 100.0, "e@1", 100.0))
     assert findings(slow, NOW_NS) == []
 
 
 def test_a_decide_that_hangs_is_all_there_is_to_say() -> None:
-    """Everything else it said is old."""
+    """Other findings of a hung decide would be out of date."""
     (found,) = findings(camera(captured=0), LINE.taken_ns + 5 * 10**9)
     assert found.startswith("decide has not moved for 5.0 s")
 

@@ -61,14 +61,14 @@ def test_the_report_says_what_became_of_the_coil(line: Path) -> None:
 
 
 def test_its_frames_are_found_by_their_place(line: Path) -> None:
-    """The telegram came late: one frame on the coil has no label, and one behind its tail has it."""
+    """After a late telegram, one frame on the coil has no label and one behind its tail has it."""
     to = line.parent / "coil.html"
     assert main(["report", "--config", str(line), "--coil", "C-7", "--out", str(to)]) == 0
     assert "All 4 frames accepted" in Page(to).text
 
 
 def test_a_damaged_result_is_left_out(line: Path) -> None:
-    """The pass before it is shown."""
+    """The previous pass is shown instead."""
     (line.parent / "strip" / "coils" / "000007.json").write_text("{")
     found = find_result(line.parent / "strip", "C-7")
     assert found is not None

@@ -25,7 +25,7 @@ KINDS = {1: "pits", 3: "scratch"}
 
 
 class Page(HTMLParser):
-    """A report as a reader meets it: its text, its tables, and the elements of each kind."""
+    """A parsed report: its text, its tables, and the elements of each kind."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Reports tell local time: these tests are read in UTC wherever they run."""
+    """Run in UTC, because reports show local time."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield
@@ -155,7 +155,7 @@ def some_run() -> list[Verdict]:
 
 
 def test_tells_what_the_run_came_to(tmp_path: Path) -> None:
-    """The head holds the verdict on the run, the ledger, when it was and with what."""
+    """The head has the run's result, the ledger, its time and its identity."""
     page = Page(write_report(write_run(tmp_path, some_run(), late=7)))
     assert "2 of 20 frames rejected" in page.text
     assert "Another 3 frames not inspected" in page.text
@@ -167,7 +167,7 @@ def test_tells_what_the_run_came_to(tmp_path: Path) -> None:
 
 
 def test_counts_a_defect_over_two_frames_once(tmp_path: Path) -> None:
-    """The table by kind counts defects, frames, areas; parts of one defect are added up."""
+    """The table by kind counts defects, frames and areas; parts of one defect are added up."""
     page = Page(write_report(write_run(tmp_path, some_run())))
     assert page.table("kinds") == [
         ["pits", "1", "1", "10 mm²", "10 mm²", "0.700 m, 30 mm across"],
@@ -176,7 +176,7 @@ def test_counts_a_defect_over_two_frames_once(tmp_path: Path) -> None:
 
 
 def test_tells_why_frames_were_not_inspected(tmp_path: Path) -> None:
-    """Each reason has its count and the first frame that had it, the most frequent first."""
+    """Each reason has its count and its first frame, most frequent first."""
     page = Page(write_report(write_run(tmp_path, some_run())))
     assert page.table("uninspected") == [
         ["no result before the deadline", "2", "1.280 m cam, frame 10"],
@@ -229,7 +229,7 @@ def test_shows_the_worst_rejects_with_their_reasons(tmp_path: Path) -> None:
 
 
 def test_a_damaged_or_missing_picture_is_said(tmp_path: Path) -> None:
-    """A picture that cannot be decoded leaves its reasons and a word; rejects without one are counted."""
+    """An unreadable picture leaves its reasons and a note; rejects without one are counted."""
     run = [verdict(n, [defect(n, 3, 10 + n, n * FRAME_MM)]) for n in range(3)]
     write_run(tmp_path, run)
     picture(tmp_path, run[:2])
@@ -287,7 +287,7 @@ def test_needs_nothing_but_itself(tmp_path: Path) -> None:
     ],
 )
 def test_poor_runs_are_told_too(tmp_path: Path, make: Callable[[], list[Verdict]], said: str) -> None:
-    """Nothing rejected, nothing captured, one frame, nothing inspected, no times, no coil: each has its report."""
+    """A report exists for nothing rejected, nothing captured, one frame, nothing inspected, no times, no coil."""
     page = Page(write_report(write_run(tmp_path, make())))
     assert said.lower() in page.text.lower()
 
@@ -299,7 +299,7 @@ def test_frames_at_one_position(tmp_path: Path) -> None:
 
 
 def test_torn_and_damaged_lines_are_left_out_and_said(tmp_path: Path) -> None:
-    """A torn last line and a damaged one are not counted, are told, and unbalance the ledger."""
+    """A torn last line and a damaged one are reported, not counted, and unbalance the ledger."""
     path = write_run(tmp_path, some_run()) / "verdicts.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:3], b'{"camera": 3}\n', *lines[4:-1], lines[-1][:50]]))
@@ -322,7 +322,7 @@ def test_a_last_line_without_its_end_still_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("summary", "said"), [(None, "is not there"), (b'{"captured": 20', "is damaged")])
 def test_a_run_without_a_whole_summary_is_reported(tmp_path: Path, summary: bytes | None, said: str) -> None:
-    """What a killed run leaves is counted from its verdicts, and the report says that it was."""
+    """A killed run is counted from its verdicts, and the report says so."""
     path = write_run(tmp_path, some_run()) / "summary.json"
     path.unlink() if summary is None else path.write_bytes(summary)
     page = Page(write_report(tmp_path))
@@ -356,7 +356,7 @@ def test_a_folder_without_verdicts_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_report_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    """A folder in the report's place is told in one line, and no half file stays."""
+    """A folder in the report's place gives one line, and no partial file is left."""
     (write_run(tmp_path, some_run()) / "report.html").mkdir()
     with pytest.raises(WorkError, match=r"report\.html cannot be written: Is a directory"):
         write_report(tmp_path)
@@ -364,7 +364,7 @@ def test_a_report_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 def test_long_run_stays_small_and_quick(tmp_path: Path) -> None:
-    """20,000 frames with 6,000 defects make a report under 3 MB in seconds, every frame and defect counted."""
+    """20 000 frames with 6 000 defects make a report under 3 MB in seconds, and all are counted."""
     rng = np.random.default_rng(3)
     run = []
     for n in range(20_000):

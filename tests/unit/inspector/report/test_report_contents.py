@@ -129,7 +129,7 @@ def test_tells_the_rules_in_force(tmp_path: Path) -> None:
 
 
 def test_another_recipes_rules_are_not_shown(tmp_path: Path) -> None:
-    """A recipe that was edited since the run is named as another one, and its thresholds are not told."""
+    """A recipe that was edited since the run is named as another one, and its thresholds are not shown."""
     write_run(tmp_path, some_run())
     (tmp_path / "recipe.toml").write_text(RECIPE)
     (tmp_path / "line.json").write_text(LINE)
@@ -139,7 +139,7 @@ def test_another_recipes_rules_are_not_shown(tmp_path: Path) -> None:
 
 
 def test_tells_metres_and_shares(tmp_path: Path) -> None:
-    """Strip inspected, rejected and not inspected are told in metres; frames that overlap count once."""
+    """Strip inspected, rejected and not inspected is stated in metres; overlapping frames count once."""
     run = some_run()
     page = Page(write_report(write_run(tmp_path / "plain", run, frame_mm=[FRAME_MM, 200.0])))
     assert "strip inspected 2.18 m strip rejected 0.26 m 11.8% strip not inspected 0.38 m 15.0%" in page.text
@@ -179,7 +179,7 @@ def test_file_names_are_told(tmp_path: Path) -> None:
 
 
 def test_reasons_with_a_code_are_one(tmp_path: Path) -> None:
-    """Reasons that differ in a number only have one code, and one row."""
+    """Reasons that differ only in a number have one code and one row."""
     run = [
         msgspec.structs.replace(verdict(n, uninspected=f"silent for {n}.1 s"), codes=("camera-silent",))
         for n in range(5)
@@ -206,7 +206,7 @@ def test_times_are_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     ["rtsp://operator:hunter2@10.0.0.9/stream", "https://cam/live?x=1&password=hunter2"],
 )
 def test_no_password_goes_out(tmp_path: Path, address: str) -> None:
-    """A camera's address in a reason, a file or a coil's name is told without its password."""
+    """A camera's address in a reason, file name or coil name is shown without its password."""
     run = [verdict(n, uninspected=f"{address}: no route to host") for n in range(2)]
     run.append(msgspec.structs.replace(verdict(2, coil=address), file=address))
     page = Page(write_report(write_run(tmp_path, run, config=address)))

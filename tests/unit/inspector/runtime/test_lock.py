@@ -28,7 +28,7 @@ def start(folder: Path) -> "subprocess.Popen[str]":
 
 
 def test_of_two_that_start_at_once_one_stays(tmp_path: Path) -> None:
-    """And the other says who is there."""
+    """The other one names the running process."""
     with start(tmp_path) as first, start(tmp_path) as second:
         both = [first, second]
         said = [process.stdout.readline().strip() for process in both]
@@ -40,7 +40,7 @@ def test_of_two_that_start_at_once_one_stays(tmp_path: Path) -> None:
 
 
 def test_a_killed_process_leaves_the_place_free(tmp_path: Path) -> None:
-    """The kernel lets go of the lock, whatever file is left."""
+    """The kernel releases the lock, even if the file remains."""
     with start(tmp_path) as process:
         assert process.stdout.readline().strip() == "held"
         with pytest.raises(ConfigError, match=f"pid {process.pid}"), hold_place("decide", tmp_path):

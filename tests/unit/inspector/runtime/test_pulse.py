@@ -13,7 +13,7 @@ WATCHDOG_S = 0.08
 
 @pytest.fixture
 def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NotifyListener]:
-    """systemd's end, as a stage finds it."""
+    """systemd's end of the notification socket."""
     ear = NotifyListener(tmp_path / "notify")
     monkeypatch.setenv("NOTIFY_SOCKET", str(ear.address))
     monkeypatch.setenv("WATCHDOG_USEC", str(int(WATCHDOG_S * 1e6)))
@@ -30,26 +30,26 @@ def pulse(listener: NotifyListener) -> Iterator[Pulse]:
 
 
 def fed(pulse: Pulse, ear: NotifyListener, done: int, *, pending: bool) -> bool:
-    """Whether a turn, made when the next meal is due, feeds."""
+    """Whether a turn at the next feeding time feeds the watchdog."""
     time.sleep(WATCHDOG_S / 2)
     pulse.turn(done, pending=pending, say=lambda: "at work")
     return "WATCHDOG" in ear.receive()
 
 
 def test_work_that_does_not_move_starves_the_watchdog(listener: NotifyListener, pulse: Pulse) -> None:
-    """A batch in the engine and no answer: the loop turns, and is not fed; the first answer feeds again."""
+    """Without an answer to a batch the loop does not feed the watchdog; the first answer feeds it again."""
     assert fed(pulse, listener, 7, pending=True), "progress since the start"
     assert [fed(pulse, listener, 7, pending=True) for _ in range(3)] == [False] * 3
     assert fed(pulse, listener, 8, pending=True)
 
 
 def test_an_empty_table_is_life(listener: NotifyListener, pulse: Pulse) -> None:
-    """Nothing done and nothing pending."""
+    """With nothing done and nothing pending the watchdog is fed."""
     assert all(fed(pulse, listener, 0, pending=False) for _ in range(3))
 
 
 def test_a_busy_loop_feeds_seldom(listener: NotifyListener, pulse: Pulse) -> None:
-    """systemd is not woken for every frame."""
+    """The watchdog is not fed for every frame."""
     meals = 0
     for done in range(200):
         pulse.turn(done, pending=True, say=lambda: "at work")
@@ -58,7 +58,7 @@ def test_a_busy_loop_feeds_seldom(listener: NotifyListener, pulse: Pulse) -> Non
 
 
 def test_one_that_is_held_up_lives_and_says_by_whom(listener: NotifyListener, pulse: Pulse) -> None:
-    """decide is away: a restart of ingest would lose the announcements it still holds."""
+    """While decide is down, a restart of ingest would lose its unsent announcements."""
     pulse.held_up("decide")
     told = listener.receive()
     assert told["WATCHDOG"] == "1"
@@ -68,7 +68,7 @@ def test_one_that_is_held_up_lives_and_says_by_whom(listener: NotifyListener, pu
 def test_without_a_watchdog_only_the_status_is_told(
     listener: NotifyListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A desk has no WatchdogSec."""
+    """Without WatchdogSec only the status is sent."""
     monkeypatch.delenv("WATCHDOG_USEC")
     notifier = Notifier()
     Pulse(notifier, "frames").turn(1, pending=False, say=lambda: "at work")
@@ -77,6 +77,6 @@ def test_without_a_watchdog_only_the_status_is_told(
 
 
 def test_a_listener_that_has_gone_stops_nothing(listener: NotifyListener, pulse: Pulse) -> None:
-    """systemd may restart itself."""
+    """For example when systemd re-executes itself."""
     Path(listener.address).unlink()
     pulse.turn(1, pending=False, say=lambda: "at work")

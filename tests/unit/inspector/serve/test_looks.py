@@ -38,7 +38,7 @@ def seen(frame_id: int, peaks: tuple[int, ...], grey: int = 100, **more: Any) ->
 
 
 def test_frames_are_counted_by_their_highest_score(store: Store) -> None:
-    """Accepted ones for every kind, rejected ones for the kind that rejects alone, uninspected ones not at all."""
+    """Accepted frames count for every kind, rejected ones only for the rejecting kind, uninspected ones never."""
     looks = Looks(store, RECIPE)
     looks.take(seen(1, (0, 90)))
     looks.take(seen(2, ()))
@@ -60,7 +60,7 @@ def test_frames_are_counted_by_their_highest_score(store: Store) -> None:
 
 
 def test_counts_go_on_in_the_same_ten_minutes(store: Store) -> None:
-    """After a restart of the page, too; an empty stretch changes nothing."""
+    """Counts continue after a restart of the page; an empty period changes nothing."""
     for grey in (100, 140):
         looks = Looks(store, RECIPE)
         looks.take(seen(1, (0, 51), grey))
@@ -94,7 +94,7 @@ def test_a_dimmed_lamp_shows(store: Store) -> None:
 
 
 def test_a_store_of_the_version_before_gets_the_new_tables(store: Store) -> None:
-    """Accounts and reviews stay."""
+    """Accounts and reviews are kept."""
     with sqlite3.connect(store.file) as connection:
         connection.execute("INSERT INTO accounts VALUES ('kim', 'viewer', 'x', 1)")
         connection.execute("DROP TABLE looks")

@@ -43,7 +43,7 @@ def seen(frame_id: int = 0, **more: Any) -> Seen:
 
 
 def test_a_mask_survives_as_runs() -> None:
-    """What a browser gets and sends back is the mask, pixel by pixel."""
+    """A mask that goes to a browser and back is unchanged."""
     mask = seen().mask
     assert mask is not None
     runs = [tuple(run) for run in review.runs_of(mask)]
@@ -58,13 +58,13 @@ def test_a_mask_survives_as_runs() -> None:
     [[(3, 0, 1)], [(0, 0, 1)], [(1, 2047, 2)], [(1, 10, 5), (1, 12, 5)], [(1, 5, 1), (1, 0, 1)], [(1, 2**40, 1)]],
 )
 def test_runs_that_do_not_fit_are_refused(runs: list[tuple[int, int, int]]) -> None:
-    """Another kind, outside of the frame, overlapping or out of order."""
+    """Runs of an unknown kind, outside the frame, overlapping or out of order are refused."""
     with pytest.raises(InputError, match="does not fit"):
         review.mask_of(runs, 32, 64, 2)
 
 
 def test_a_review_becomes_a_data_set(store: Store, tmp_path: Path) -> None:
-    """Accept, reject and redraw are exported with the masks that they mean, and undone ones are not."""
+    """Accept, reject and redraw are exported with the right masks; undone reviews are not."""
     numbers = [keep(store, "reject", seen(n, captured_ns=n), CLASSES) for n in range(4)]
     assert all(numbers)
     assert keep(store, "reject", seen(0, captured_ns=0), CLASSES) is None
@@ -97,7 +97,7 @@ def test_a_review_becomes_a_data_set(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_full_queue_keeps_what_teaches_most(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random frames and rejects go first, the oldest of them; then the oldest uncertain ones and escapes."""
+    """The oldest random frames and rejects are dropped first, then the oldest uncertain ones and escapes."""
     monkeypatch.setattr(samples, "MOST_OPEN", 3)
     for number, origin in enumerate(("escape", "random", "reject", "shadow", "random", "uncertain", "random")):
         keep(store, origin, seen(number, captured_ns=number), CLASSES)
@@ -154,7 +154,7 @@ def test_a_password_is_checked_and_never_stored(store: Store) -> None:
 
 @pytest.mark.parametrize("role", list(Role))
 def test_each_role_may_what_those_before_it_may(role: Role) -> None:
-    """viewer, operator, quality, admin, in this order."""
+    """Each role includes the previous ones: viewer, operator, quality, admin."""
     order = list(Role)
     assert [role.may(each) for each in order] == [order.index(role) >= n for n in range(4)]
 
@@ -163,7 +163,7 @@ def test_each_role_may_what_those_before_it_may(role: Role) -> None:
     ("name", "password"), [("", PASSWORD), (" kim", PASSWORD), ("k\n", PASSWORD), ("kim", "short")]
 )
 def test_a_bad_name_or_password_makes_no_account(store: Store, name: str, password: str) -> None:
-    """One clear line each."""
+    """Each bad name or password gives one clear line."""
     with pytest.raises(InputError):
         Accounts(store).add(name, Role.VIEWER, password, "root")
 
@@ -214,10 +214,13 @@ def test_an_alarm_begins_ends_and_is_acknowledged_once(store: Store) -> None:
         [b"top", b"VERDICT", b"[0,0]", b"", b"", b"[]"],
         [b"top", b"VERDICT", b"[2,2]", b"1234", b"1234", b"[256]"],
         [b"top", b"VERDICT", b"[2,2]", b"1234", b"1234", b"{}"],
+        [b"top", b"VERDICT", b"[2,2]", b"1234", b"1234", b"[]", b"[2,1]"],
+        [b"top", b"VERDICT", b"[2,2]", b"1234", b"1234", b"[]", b"[2,1]", b"123"],
+        [b"top", b"VERDICT", b"[2,2]", b"1234", b"1234", b"[]", b"[-1,-2]", b"12"],
     ],
 )
 def test_a_message_that_is_none_is_refused(parts: list[bytes]) -> None:
-    """What a program of another version sends does not end the page."""
+    """An invalid message does not end the page."""
     encoded = msgspec.json.encode(verdict(1))
     with pytest.raises(WireError):
         decode([encoded if part == b"VERDICT" else part for part in parts])
@@ -230,7 +233,10 @@ def test_a_message_decodes() -> None:
     got = decode([b"top", encoded, b"[2,3]", bytes(range(6)), bytes(6), b"[0,200]"])
     assert got.pixels is not None
     assert got.pixels.tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert got.peaks == (0, 200)
+    assert (got.peaks, got.score) == ((0, 200), None)
+    got = decode([b"top", encoded, b"[2,3]", bytes(range(6)), bytes(6), b"[0,200]", b"[1,2]", bytes([7, 200])])
+    assert got.score is not None
+    assert got.score.tolist() == [[7, 200]]
 
 
 def test_an_outline_goes_round_each_defect() -> None:
@@ -314,7 +320,7 @@ def test_a_store_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
     ],
 )
 def test_an_address_on_the_network_needs_tls(values: dict[str, object], wrong: str) -> None:
-    """Loopback needs nothing; anything else a certificate."""
+    """A loopback address needs nothing, any other a certificate."""
     with pytest.raises(ValueError, match=wrong):
         PageSettings.model_validate(values)
     assert PageSettings().is_loopback

@@ -84,7 +84,7 @@ def test_one_value_changes_and_the_rest_stays(changes: dict[str, Any], line: str
 
 
 def test_a_value_can_be_left_to_the_engine() -> None:
-    """The key goes; without one nothing changes."""
+    """The key is removed; without a key nothing changes."""
     assert "threshold" not in changed_text(PLAN, {"pits": {"threshold": None}})
     assert changed_text(PLAN, {"deep cracks": {"threshold": None}}) == PLAN
 
@@ -157,7 +157,7 @@ def test_what_cannot_be_is_refused_and_leaves_the_file(
 def test_a_file_that_cannot_be_written_is_one_clear_line(
     config: LoadedConfig, classes: EngineClasses, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Said before anything is tried; the change is not in the audit."""
+    """The error comes first, and the audit has no entry."""
     import os
 
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everything

@@ -79,7 +79,7 @@ def write_cards(run: RunOnRecord) -> None:
 
 
 def test_coils_come_newest_first_with_their_counts(url: str) -> None:
-    """Also the frames that belong to no coil."""
+    """The list includes the frames without a coil."""
     coils = Results(url).coils(**ALL)
     assert [(each["coil"], each["accept"], each["reject"], each["uninspected"]) for each in coils] == [
         (None, 0, 0, 3),
@@ -109,7 +109,7 @@ def test_coils_come_newest_first_with_their_counts(url: str) -> None:
     ],
 )
 def test_a_search_narrows_the_list(url: str, limits: dict[str, Any], found: list[str | None]) -> None:
-    """By part of the name as text, by kind, by time, by number."""
+    """A search filters by part of the name, kind, time and number."""
     assert [each["coil"] for each in Results(url).coils(**ALL | limits)] == found
 
 
@@ -176,7 +176,7 @@ def test_scores_are_of_defects_not_of_frames(url: str) -> None:
     "statement", ["DELETE FROM verdicts", "CREATE TABLE x (y INTEGER)", "UPDATE runs SET host = 'x'"]
 )
 def test_nothing_can_be_written(url: str, statement: str) -> None:
-    """The connection itself refuses."""
+    """The connection refuses writes."""
     with pytest.raises((WorkError, DBAPIError)), Results(url).reading() as connection:
         connection.execute(text(statement))
     assert len(Results(url).coils(**ALL)) == 5

@@ -23,7 +23,7 @@ RECIPE = BoundRecipe(
 
 
 class Desk:
-    """A feed with a clock that stands still unless it is moved."""
+    """A feed with a clock that only the test moves."""
 
     def __init__(self) -> None:
         self.now_ns = 10**12
@@ -82,7 +82,7 @@ def test_uninspected_is_reject_at_the_gate(desk: Desk) -> None:
 
 
 def test_verdicts_come_in_order_and_once_whatever_their_number(desk: Desk) -> None:
-    """More than one block holds at a time, from two cameras."""
+    """Verdicts of two cameras, more than one block holds, arrive once and in order."""
     given = 0
     for count in (1, RECORDS, 3 * RECORDS + 5, 0, 2):
         indices = range(given, given + count)
@@ -96,7 +96,7 @@ def test_verdicts_come_in_order_and_once_whatever_their_number(desk: Desk) -> No
 
 
 def test_a_turn_writes_once_however_many_verdicts_come(desk: Desk) -> None:
-    """So it waits for one answer at most; the others are told in the turns that follow, late where they are."""
+    """A turn waits for at most one answer; further verdicts are sent in the next turns."""
     written = len(desk.gate.blocks)
     desk.give([outcome(index, total_ms=LATE_MS - 30) for index in range(3 * RECORDS)])
     assert (len(desk.gate.blocks), desk.feed.waiting) == (written + 1, 2 * RECORDS)
@@ -109,7 +109,7 @@ def test_a_turn_writes_once_however_many_verdicts_come(desk: Desk) -> None:
 
 
 def test_verdicts_that_cannot_wait_are_missed_and_the_gate_rejects(desk: Desk) -> None:
-    """The oldest go: their numbers are a gap, and the fault stands for long enough to be seen."""
+    """The oldest verdicts are missed: a gap in the numbers, and a fault that lasts long enough to be seen."""
     desk.give([outcome(index) for index in range(WAITING + 5)])
     records = heard(list(desk.gate.blocks))
     assert [record.sequence for record in records] == list(range(6, 6 + RECORDS))
@@ -124,7 +124,7 @@ def test_verdicts_that_cannot_wait_are_missed_and_the_gate_rejects(desk: Desk) -
 
 
 def test_a_gate_that_fails_leaves_nothing_waiting(desk: Desk) -> None:
-    """What was not taken would come too late, and so would what is behind it: all of it is missed at once."""
+    """After a failed write all queued verdicts would be too late, so they count as missed."""
     desk.gate.reachable = False
     desk.give([outcome(index) for index in range(3 * RECORDS)])
     assert (desk.feed.waiting, desk.feed.counts.missed) == (0, 3 * RECORDS)
@@ -134,28 +134,28 @@ def test_a_gate_that_fails_leaves_nothing_waiting(desk: Desk) -> None:
 
 
 def test_a_verdict_that_comes_too_late_is_marked(desk: Desk) -> None:
-    """By the age of its frame; a frame whose capture is unknown is late."""
+    """Lateness is the age of the frame; a frame of unknown capture time is late."""
     desk.give([outcome(0, total_ms=LATE_MS), outcome(1, total_ms=LATE_MS + 1), outcome(2, total_ms=None)])
     assert [record.late for record in heard(list(desk.gate.blocks))] == [False, True, True]
     assert desk.feed.counts.late == 2
 
 
 def test_the_class_is_that_of_the_largest_defect_that_rejects(desk: Desk) -> None:
-    """A larger one that is only recorded is not to blame, and an accept blames none."""
+    """A larger defect that is only recorded does not count, and an accept has class 0."""
     both = (defect(1, 10), defect(2, 500))
     desk.give([outcome(0, Decision.REJECT, defects=both), outcome(1, defects=(defect(2, 500),))])
     assert [record.kind for record in heard(list(desk.gate.blocks))] == [1, 0]
 
 
 def test_a_class_keeps_its_number_when_an_engine_numbers_it_otherwise(desk: Desk) -> None:
-    """After a swap: the PLC knows the classes by the engine that decide has started with."""
+    """After a swap classes keep the numbers of the engine that decide started with."""
     swapped = (defect(2, 10, "pits"), defect(1, 500, "stains"))
     desk.give([outcome(0, Decision.REJECT, defects=swapped)])
     assert desk.gate.blocks[-1].records[0].kind == 1
 
 
 def test_what_the_gate_missed_is_a_gap_and_never_comes_later(desk: Desk) -> None:
-    """Counted, the fault raised for long enough to be seen, the numbers go on."""
+    """Missed verdicts are counted, leave a gap in the numbers and raise a fault."""
     desk.give([outcome(0)])
     desk.gate.reachable = False
     desk.give([outcome(1), outcome(2)])
@@ -173,7 +173,7 @@ def test_what_the_gate_missed_is_a_gap_and_never_comes_later(desk: Desk) -> None
 
 
 def test_the_heartbeat_moves_with_verdicts_and_with_verified_idleness(desk: Desk) -> None:
-    """Nothing pending and every camera heard of: a strip that stands still is not a dead line."""
+    """The heartbeat moves with nothing pending and every camera reporting, so standstill is not a dead line."""
     before = desk.heartbeat
     desk.give([outcome(0)])
     assert desk.heartbeat == before + 1
@@ -185,7 +185,7 @@ def test_the_heartbeat_moves_with_verdicts_and_with_verified_idleness(desk: Desk
 
 @pytest.mark.parametrize("state", [{"pending": 3}, {"silent": True}, {"pending": 3, "silent": True}])
 def test_the_heartbeat_stands_still_when_verdicts_stop(desk: Desk, state: dict[str, int]) -> None:
-    """Frames are pending, or a camera is not heard of: time alone moves nothing."""
+    """With pending frames or a silent camera the heartbeat stands still."""
     before = desk.heartbeat
     for _ in range(50):
         desk.turn(BEAT_NS, **state)  # type: ignore[arg-type]
@@ -193,7 +193,7 @@ def test_the_heartbeat_stands_still_when_verdicts_stop(desk: Desk, state: dict[s
 
 
 def test_a_gate_that_goes_while_nothing_moves_is_found_out(desk: Desk) -> None:
-    """A camera is silent, no verdict comes: the gate is written to all the same; the heartbeat stands still."""
+    """Without verdicts the gate is still written to, so a lost gate is noticed."""
     desk.turn(silent=True)
     before, written = desk.heartbeat, len(desk.gate.blocks)
     desk.turn(BEAT_NS, silent=True)
@@ -204,7 +204,7 @@ def test_a_gate_that_goes_while_nothing_moves_is_found_out(desk: Desk) -> None:
 
 
 def test_a_run_has_another_number_than_the_one_before_it() -> None:
-    """Found in the registers: the PLC would take the first verdicts for old ones. Its own number is kept."""
+    """A run that equals the one in the registers is replaced, because the PLC would ignore its first verdicts."""
     desk = Desk()
     drawn = desk.feed._run
     desk.gate.run_before = drawn
@@ -231,7 +231,7 @@ def test_verdicts_of_one_camera_do_not_vouch_for_another(desk: Desk) -> None:
 
 
 def test_an_end_in_order_is_told(desk: Desk) -> None:
-    """The PLC need not wait for its silence to end; verdicts that wait are told before."""
+    """At an orderly end the queued verdicts are sent, then STOPPED."""
     desk.give([outcome(index) for index in range(2 * RECORDS)])
     desk.feed.close()
     assert len(heard(list(desk.gate.blocks))) == 2 * RECORDS
@@ -277,7 +277,7 @@ def test_an_ingest_that_starts_again_begins_a_new_run(desk: Desk) -> None:
 
 
 def test_a_run_begins_also_where_its_first_verdicts_were_missed(desk: Desk) -> None:
-    """The PLC was away while the ingest started again."""
+    """The new run begins even if its first verdicts were missed."""
     desk.give([outcome(5, epoch=1)])
     run = desk.gate.blocks[-1].run
     desk.gate.reachable = False
@@ -288,7 +288,7 @@ def test_a_run_begins_also_where_its_first_verdicts_were_missed(desk: Desk) -> N
 
 
 def test_a_verdict_behind_its_camera_is_missed(desk: Desk) -> None:
-    """Of a replaced ingest, or of a gap: its position is old steel's. The PLC hears a gap and a fault instead."""
+    """A verdict of a replaced ingest or a gap is missed, because its position means old steel."""
     desk.give([outcome(5, epoch=2)])
     desk.give([outcome(9, Decision.UNINSPECTED, epoch=1), outcome(4, Decision.UNINSPECTED, epoch=2)])
     desk.turn(BEAT_NS)
@@ -308,7 +308,7 @@ def test_a_refused_message_is_a_fault(desk: Desk) -> None:
 
 
 def test_what_the_gate_was_told_is_on_record(tmp_path: Path) -> None:
-    """A line a write: the run, the first sequence, each frame, and whether the gate confirmed it."""
+    """gate.jsonl has one line per write: run, first sequence, frames, and whether the gate confirmed it."""
     gate = MemoryGate()
     feed = GateFeed(gate, ["top"], RECIPE, LATE_MS, GateLog(tmp_path))
     feed.turn([outcome(0, epoch=7), outcome(1, epoch=7)], pending=0, silent=False)
@@ -341,7 +341,7 @@ def test_a_verdict_that_no_log_has_waits_for_it(desk: Desk) -> None:
 
 
 def test_a_verdict_that_gets_into_no_log_in_time_is_missed(desk: Desk) -> None:
-    """The disk does not take it: the gate gets no accept, and the fault says so."""
+    """If the log cannot be written in time, the gate gets a fault instead of an accept."""
     desk.unkept = 2
     desk.give([outcome(0, total_ms=LATE_MS - 50), outcome(1, total_ms=LATE_MS - 50)])
     desk.turn(60_000_000)
@@ -353,14 +353,14 @@ def test_a_verdict_that_gets_into_no_log_in_time_is_missed(desk: Desk) -> None:
 
 
 def test_verdicts_that_are_lost_to_the_log_are_never_told(desk: Desk) -> None:
-    """Neither memory nor disk takes them."""
+    """Verdicts that neither journal nor log has are never sent."""
     desk.feed.turn([outcome(0), outcome(1)], pending=0, silent=False, kept=False)
     assert heard(list(desk.gate.blocks)) == []
     assert desk.gate.blocks[-1].fault & Fault.MISSED
 
 
 def test_an_end_waits_for_the_log_too(desk: Desk) -> None:
-    """What the disk does not have by then is missed."""
+    """At the end, verdicts that the log does not have in time are missed."""
     desk.unkept = 1
     desk.give([outcome(0), outcome(1)])
     clock_ns = iter(range(10**13, 10**15, 100_000_000))
@@ -372,7 +372,7 @@ def test_an_end_waits_for_the_log_too(desk: Desk) -> None:
 
 @pytest.mark.parametrize("jump_mm", [2.0**31, -(2.0**31), 1e12])
 def test_a_position_that_jumps_beyond_the_scale_begins_a_new_run(desk: Desk, jump_mm: float) -> None:
-    """A broken encoder: the PLC must not take the steel between the two positions for inspected."""
+    """After a jump of the position, the steel in between must not count as inspected."""
     desk.give([outcome(0), outcome(1, position_mm=jump_mm)])
     desk.turn()
     records = [

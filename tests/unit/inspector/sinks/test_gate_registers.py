@@ -21,12 +21,12 @@ def record(sequence: int, **more: Any) -> Record:
 
 
 def test_a_block_fits_one_request() -> None:
-    """Or the PLC could read half of it."""
+    """Otherwise the PLC could read half of it."""
     assert REGISTERS == len(HEADER) + RECORDS * len(RECORD) <= MODBUS_LIMIT
 
 
 def test_words_stand_where_the_table_says() -> None:
-    """High word first, negative positions as two's complement, flags as bits, zeros where no verdict stands."""
+    """High word first, negative positions as two's complement, flags as bits, zeros without a verdict."""
     block = Block(
         300, Fault.MISSED | Fault.STOPPED, 77, (record(0x0001_0002, late=True, position_mm=-1.6, kind=3),)
     )
@@ -61,13 +61,13 @@ def test_positions_wrap_and_keep_their_distances(start_mm: float) -> None:
 
 
 def test_positions_on_both_sides_of_zero_are_sent_as_they_are() -> None:
-    """An encoder that was set to zero at the weld counts below it."""
+    """Negative positions are sent as they are."""
     for position_mm in (-(2.0**31), -1.0, 0.0, 1.0, 2.0**31 - 1):
         assert read_position(position_mm) == position_mm
 
 
 def test_another_map_is_refused() -> None:
-    """By version and by length."""
+    """A map of another version or length is refused."""
     words = encode(Block(0, Fault(0), 1))
     for wrong in ([2, *words[1:]], words[:-1]):
         with pytest.raises(ValueError, match="expected 116 of version 1"):

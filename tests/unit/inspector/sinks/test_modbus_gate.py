@@ -29,6 +29,6 @@ def reached(unit: int) -> str:
 
 
 def test_a_plc_of_another_unit_is_named() -> None:
-    """It answers at once: "no answer" would send its engineer to the cables."""
+    """The message names the unit that answered, instead of "no answer"."""
     assert "the PLC answers as unit 0, not 3: see gate.device_id" in reached(0)
     assert reached(3).endswith("answers")

@@ -157,7 +157,7 @@ def test_a_picture_tells_when_it_was_captured(tmp_path: Path) -> None:
 
 
 def test_frame_without_defect_stays_grey() -> None:
-    """Nothing is drawn where nothing is labelled, at any size."""
+    """A frame without labels stays grey at any size."""
     pixels = steel(7, 9)
     assert (draw_outlines(pixels, np.zeros_like(pixels), NAMES) == pixels[:, :, np.newaxis]).all()
 
@@ -234,7 +234,7 @@ def test_any_camera_name_is_a_safe_file_name(tmp_path: Path, camera: str) -> Non
 
 
 def test_two_cameras_never_share_a_name() -> None:
-    """Names that are alike once made safe, or once cut, stay apart."""
+    """Camera names that become equal when escaped or cut get different file names."""
     cameras = ["a/b", "a%2Fb", "a b", "a_b", "", "%", ".x", "%2Ex", "x" * 300, "x" * 301]
     assert len({picture_name(camera, 1) for camera in cameras}) == len(cameras)
 
@@ -252,7 +252,7 @@ def test_frames_beyond_the_bound_are_counted_and_said(tmp_path: Path) -> None:
 
 
 def test_the_next_day_has_pictures_again(tmp_path: Path) -> None:
-    """A service runs for months, and its bad coil was yesterday."""
+    """The limit counts per day."""
     pixels = steel(32, 48)
     sink = RejectPictures(tmp_path, max_frames=2)
     for hour in range(36):
@@ -305,7 +305,7 @@ print(sink.lost, sink.pictured, [(log["log_level"], log["lost"]) for log in logs
 
 
 def test_a_disk_that_fills_up_costs_pictures_only(tmp_path: Path) -> None:
-    """Writes that fail are counted and said once, leave no half file, and writing goes on when there is room."""
+    """Failed writes are counted and logged once, leave no partial file, and writing resumes with free space."""
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60
     )
@@ -317,7 +317,7 @@ def test_a_disk_that_fills_up_costs_pictures_only(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_made_costs_pictures_only(tmp_path: Path) -> None:
-    """A file in the folder's place is a loss, not the end of the line."""
+    """A file in place of the folder costs pictures, not the line."""
     (tmp_path / "rejects").write_text("in the way")
     pixels = steel(32, 48)
     sink = RejectPictures(tmp_path / "rejects")

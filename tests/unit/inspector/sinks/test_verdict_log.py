@@ -50,7 +50,7 @@ def frames_on_record(folder: Path) -> list[int]:
 
 
 def test_every_verdict_is_in_one_of_the_files(tmp_path: Path) -> None:
-    """In order, over any number of files."""
+    """Rotated files hold every verdict once, in order."""
     log = VerdictLog(tmp_path, Rotation(file_bytes=600, keep=100))
     write(log, *range(20))
     log.close()
@@ -60,7 +60,7 @@ def test_every_verdict_is_in_one_of_the_files(tmp_path: Path) -> None:
 
 
 def test_only_the_newest_full_files_are_kept(tmp_path: Path) -> None:
-    """The disk of a service that runs for months does not fill."""
+    """Only the newest full files are kept."""
     log = VerdictLog(tmp_path, Rotation(file_bytes=1, keep=3))
     write(log, *range(8))
     log.close()
@@ -69,7 +69,7 @@ def test_only_the_newest_full_files_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_successor_counts_its_files_on(tmp_path: Path) -> None:
-    """By their numbers: a clock that was set back overwrites nothing."""
+    """File numbers continue, so that a clock that was set back overwrites nothing."""
     for start in (0, 3):
         log = VerdictLog(tmp_path, Rotation(file_bytes=1, keep=100))
         write(log, *range(start, start + 3))
@@ -98,7 +98,7 @@ def test_the_last_frame_of_each_camera_is_found_behind_a_new_file(tmp_path: Path
 
 
 def test_a_file_that_cannot_be_moved_grows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A folder that takes no new name costs no verdict."""
+    """A rotation that fails costs no verdict."""
     log = VerdictLog(tmp_path / "out", Rotation(file_bytes=1, keep=3))
     write(log, 0)
     (tmp_path / "out" / "verdicts-000002.jsonl").mkdir()
@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_moved_grows(tmp_path: Path, caplog: pytest.LogCap
 
 
 class HangingDisk:
-    """Takes nothing until it is let go; then everything."""
+    """A disk that blocks until it is released."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, takes: int | None = None) -> None:
         self.goes_on = threading.Event()
@@ -134,7 +134,7 @@ class HangingDisk:
 
 
 def killed(log: VerdictLog, disk: HangingDisk) -> bytes:
-    """What the journal of a decide that is killed now holds; its thread must not write afterwards."""
+    """Return the journal as a kill would leave it now; its thread must not write afterwards."""
     journal = (log.path.parent / "links" / JOURNAL_NAME).read_bytes()
     disk.goes_on.set()
     log.close()
@@ -145,7 +145,7 @@ def killed(log: VerdictLog, disk: HangingDisk) -> bytes:
 def test_a_kill_costs_no_verdict_that_was_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int | None
 ) -> None:
-    """The disk had taken nothing, or any part of a line: the next decide puts the rest into the log."""
+    """Whatever part the disk had, the next decide writes the rest to the log."""
     (tmp_path / "links").mkdir()
     log = VerdictLog(tmp_path, links=tmp_path / "links")
     write(log, 0, 1)
@@ -173,7 +173,7 @@ def test_a_kill_costs_no_verdict_that_was_given(
 
 
 def test_a_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Writing and flushing go on; what the disk did not take is written when it goes on."""
+    """Writing and flushing do not block; the lines are written when the disk recovers."""
     log = VerdictLog(tmp_path)
     disk = HangingDisk(monkeypatch)
     began_s = time.monotonic()
@@ -188,7 +188,7 @@ def test_a_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_lines_for_a_full_disk_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What memory does not hold is counted, and the log says how many are missing."""
+    """Lines beyond the memory limit are counted and reported."""
     monkeypatch.setattr(log_writer, "MAX_HELD_BYTES", 1_000)
 
     def full(_file: LogFile, _lines: bytes) -> int:
@@ -207,7 +207,7 @@ def test_lines_for_a_full_disk_are_bounded(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_deleted_log_is_put_back_with_its_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody cleaned up under the line: nothing that was given is lost, and what follows goes on behind it."""
+    """A deleted log is restored with its lines, and new lines follow."""
     monkeypatch.setattr(log_writer, "SYNC_S", 0.05)
     log = VerdictLog(tmp_path)
     write(log, 0, 1, 2)
@@ -232,7 +232,7 @@ def test_a_moved_log_keeps_its_lines_and_a_new_one_begins(tmp_path: Path, monkey
 
 
 def test_a_lost_log_invents_no_frame(tmp_path: Path) -> None:
-    """Its disk was replaced while decide was away: the journal knows which frames have their verdicts."""
+    """If the log was lost while decide was down, the journal shows which frames have verdicts."""
     (tmp_path / "links").mkdir()
     log = VerdictLog(tmp_path, links=tmp_path / "links")
     write(log, *range(5))
@@ -253,20 +253,20 @@ def test_places_tell_ingests_apart(tmp_path: Path) -> None:
 
 
 def test_a_damaged_journal_stops_no_start(tmp_path: Path) -> None:
-    """It is said, and the log is what counts."""
+    """A damaged journal is reported, and the log counts."""
     (tmp_path / JOURNAL_NAME).write_bytes(b"\x00\x00\x00\x09" + b"noise" * 100)
     assert Journal(tmp_path).places == {}
 
 
 def test_a_journal_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
-    """It is another user's, or no file: what it may hold is said, and what to do."""
+    """The line says what the journal may contain and what to do."""
     (tmp_path / "links" / JOURNAL_NAME).mkdir(parents=True)
     with pytest.raises(WorkError, match=r"journal: Is a directory: the journal must belong .* move it away"):
         VerdictLog(tmp_path, links=tmp_path / "links")
 
 
 def test_a_journal_without_memory_costs_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full tmpfs: lines go to the disk all the same, and the journal starts again once they are there."""
+    """With a full tmpfs lines go to the disk, and the journal restarts when they are there."""
     (tmp_path / "links").mkdir()
     log = VerdictLog(tmp_path, links=tmp_path / "links")
     real = os.pwrite
@@ -294,7 +294,7 @@ def test_a_journal_without_memory_costs_no_verdict(tmp_path: Path, monkeypatch: 
 
 
 def left_by_a_kill(folder: Path, frames: range) -> None:
-    """Verdicts that stand in the journal only."""
+    """Verdicts that only the journal has."""
     (folder / "links").mkdir(exist_ok=True)
     log = VerdictLog(folder / "out", links=folder / "links")
     write(log, *range(frames.start))
@@ -324,7 +324,7 @@ def test_a_copied_log_gets_what_the_journal_has(tmp_path: Path) -> None:
 
 
 def test_a_journal_of_another_run_goes_to_its_own_log(tmp_path: Path) -> None:
-    """Another results folder, the same links: no verdict of the old run stands in the new one's log."""
+    """With another results folder, verdicts of the old run go to the old log."""
     left_by_a_kill(tmp_path, range(3, 8))
     new = VerdictLog(tmp_path / "new", links=tmp_path / "links")
     write(new, 9)
@@ -334,7 +334,7 @@ def test_a_journal_of_another_run_goes_to_its_own_log(tmp_path: Path) -> None:
 
 
 def test_a_results_folder_that_is_removed_ends_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before a rotation: the folder and its lines come back, and the thread that writes goes on."""
+    """A removed results folder is created again with its lines, and the writer continues."""
     monkeypatch.setattr(log_writer, "SYNC_S", 0.05)
     log = VerdictLog(tmp_path / "out", Rotation(file_bytes=300, keep=100))
     write(log, 0)

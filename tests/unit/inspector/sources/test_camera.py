@@ -53,7 +53,7 @@ class CameraServer(http.server.ThreadingHTTPServer):
         self.thread.join()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is not worth a traceback."""
+        """Ignore clients that disconnect."""
 
 
 class _Stream(http.server.BaseHTTPRequestHandler):
@@ -237,14 +237,14 @@ def test_frames_nobody_takes_are_dropped_oldest_first_and_counted(tmp_path: Path
     ],
 )
 def test_a_frame_the_line_cannot_use_is_lost_with_the_reason(image: "np.ndarray", says: str) -> None:
-    """16-bit and packed frames are not guessed at."""
+    """16-bit and packed frames without a window are faults with the reason."""
     why = mono(image)
     assert isinstance(why, Uninspected)
     assert says in why.text
 
 
 def test_when_behind_a_camera_sheds() -> None:
-    """A strip does not stop for us."""
+    """A camera sheds frames, because the strip does not stop."""
     assert CameraSource.when_behind is WhenBehind.SHED_OLDEST
 
 
@@ -256,7 +256,7 @@ class TestGaps:
         assert [gaps.frame(now)[0] for now in (3.0, 3.1, 3.5, 4.4)] == [0, 0, 0, 0]
 
     def test_a_lost_connection_costs_at_least_one_frame(self) -> None:
-        """Even one that is back within a frame time: nobody knows what was missed."""
+        """Even a reconnect within a frame time costs a frame, because the loss is unknown."""
         gaps = Gaps(10)
         gaps.opened(0.0)
         gaps.frame(1.0)
@@ -276,7 +276,7 @@ class TestGaps:
         assert gaps.due(3.05) == (0, "")
 
     def test_a_connected_camera_that_goes_silent_is_a_gap_after_a_second(self) -> None:
-        """A driver that hangs reports nothing; the clock does."""
+        """A hung driver reports nothing, so silence counts after a second."""
         gaps = Gaps(10)
         gaps.opened(0.0)
         gaps.frame(1.0)

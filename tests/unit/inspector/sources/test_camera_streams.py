@@ -111,7 +111,7 @@ class HttpCamera(socketserver.ThreadingTCPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is not worth a traceback."""
+        """Ignore clients that disconnect."""
 
 
 class _Answer(socketserver.StreamRequestHandler):
@@ -206,7 +206,7 @@ def test_a_burst_after_a_stall_counts_each_frame_once() -> None:
 
 
 def test_a_camera_that_gives_half_the_stated_rate_is_said() -> None:
-    """Strip positions are counted in frames: they would be half the truth."""
+    """A camera with half the stated rate is logged, because positions count frames."""
 
     def play(send: Callable[[bytes], object]) -> None:
         for number in range(100):
@@ -249,7 +249,7 @@ def test_a_triggered_camera_that_is_silent_costs_nothing() -> None:
 
 
 def test_a_camera_that_accepts_and_says_nothing_is_one_clear_line() -> None:
-    """Our own time-out is called that, not what FFmpeg calls it."""
+    """The message names our time-out instead of FFmpeg's error."""
     with (
         http_camera(MJPEG, lambda _send: time.sleep(3)) as camera,
         pytest.raises(SourceError, match="no answer within 1 s"),

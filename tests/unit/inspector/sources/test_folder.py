@@ -84,7 +84,7 @@ def test_unreadable_files_are_faults_that_name_them_and_nothing_is_lost(tmp_path
 
 
 def test_a_file_that_goes_away_after_the_start_is_still_a_captured_frame(tmp_path: Path) -> None:
-    """The total was promised when the folder was opened."""
+    """It is a fault, because it was counted when the folder was opened."""
     for number in range(3):
         save(tmp_path / f"{number}.png", make_frame(number))
     with FolderSource(tmp_path) as source:
@@ -140,7 +140,7 @@ def test_the_order_is_natural_whatever_else_lies_there(tmp_path: Path, order: li
 
 
 def test_hidden_files_are_no_frames_and_what_is_left_out_is_said(tmp_path: Path) -> None:
-    """A Mac leaves ._x beside every x; other formats and subfolders are counted."""
+    """Hidden files such as macOS's ._x are ignored; other formats and subfolders are counted."""
     for number in range(3):
         save(tmp_path / f"{number}.tif", make_frame(number))
         (tmp_path / f"._{number}.tif").write_bytes(b"resource fork")

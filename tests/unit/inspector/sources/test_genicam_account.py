@@ -19,7 +19,7 @@ def grab(frame_id: int | None, at_s: float = 0.0, *, whole: bool = True, pixel: 
 
 
 class Strip:
-    """An account that is fed, and the places that it gives out."""
+    """An account under test, and the frames and losses that it returns."""
 
     def __init__(self, *, triggered: bool = False, rows: int | None = None, height: int = 4) -> None:
         self.account = FrameIdAccount(RATE, triggered=triggered, frame_rows=rows)
@@ -61,7 +61,7 @@ def test_a_missing_frame_id_is_a_lost_frame_in_its_place(
 
 
 def test_a_frame_without_its_first_packet_takes_the_place_that_the_next_id_leaves() -> None:
-    """Its id is lost with that packet; one frame is uninspected for it, not two."""
+    """The id is lost with the packet, but only one frame is uninspected."""
     strip = Strip()
     for number, seen in enumerate(
         [grab(1, 0), grab(None, whole=False), grab(None, whole=False), grab(5, pixel=5)]
@@ -150,7 +150,7 @@ def test_ids_that_are_restarted_do_not_cost_a_coil() -> None:
 
 @pytest.mark.parametrize("stated_times_too_low", [1, 10])
 def test_a_long_loss_at_a_rate_that_is_stated_wrongly_is_still_a_loss(stated_times_too_low: int) -> None:
-    """The ids count, whatever the config says about the rate."""
+    """The ids count, whatever rate the config states."""
     strip = Strip()
     fast = RATE * stated_times_too_low
     strip.put(grab(1, 0.0), 0.0)

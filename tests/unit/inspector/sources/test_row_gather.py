@@ -39,7 +39,7 @@ def test_rows_become_frames_and_lost_rows_cost_the_frames_they_touch(block: int,
 
 
 def test_rows_of_another_width_are_no_frame() -> None:
-    """They cannot lie beside each other."""
+    """Rows of different widths cannot form a frame."""
     gather = RowGather(4)
     gather.take(rows(0, 2), 0, None)
     (frame,) = gather.take(np.zeros((2, 6), np.uint8), 1, None)

@@ -56,7 +56,7 @@ def test_a_pattern_for_recordings_videos_and_folders_is_a_list_in_natural_order(
 
 
 def test_a_pattern_that_matches_images_takes_only_them(tmp_path: Path) -> None:
-    """A subfolder of the same name is left out, and said."""
+    """A subfolder of that name is left out with a note."""
     folder = images(tmp_path / "frames", "left_1.png", "left_2.png", "right_1.png")
     (folder / "left_old").mkdir()
     with open_source(source_settings([folder / "left_*"])) as source:
@@ -85,7 +85,7 @@ def test_what_is_left_out_is_said_with_the_source(tmp_path: Path) -> None:
 
 
 def test_a_missing_source_fails_before_the_first_frame(tmp_path: Path) -> None:
-    """And closes those that were opened before it."""
+    """Sources that were opened before it are closed."""
     first = images(tmp_path / "a", "1.png")
     listed = ListSettings(
         type="list",

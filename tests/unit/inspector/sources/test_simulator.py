@@ -36,7 +36,7 @@ def test_same_seed_gives_same_bytes() -> None:
 
 
 def test_another_seed_gives_another_strip() -> None:
-    """No frame of one seed comes again under another, nor in the next coil."""
+    """No frame repeats under another seed or in the next coil."""
     seen = digest(frames(12, seed=1, coil_frames=6)) + digest(frames(12, seed=2, coil_frames=6))
     assert len(set(seen)) == 24
 

@@ -97,12 +97,12 @@ class TestTimeline:
         assert timeline.has_holes
 
     def test_stamps_in_pairs_or_at_random_have_no_rate(self) -> None:
-        """Then no jump means anything."""
+        """Without a constant rate, jumps have no meaning."""
         assert self.filled([n // 2 * 80 + n % 2 * 5 for n in range(40)]).interval is None
         assert self.filled([n * n for n in range(40)]).interval is None
 
     def test_a_gap_counts_what_is_missing_from_it_once_whatever_the_order(self) -> None:
-        """Frames that travel out of order arrive late, and are not missing."""
+        """Frames that arrive out of order are not missing."""
         timeline = self.filled([40 * n for n in range(10)] + [40 * n for n in (14, 12, 13, 18, 16, 17, 20)])
         gap = Gap(timeline, 40 * 9)
         assert sum(gap.add(40 * n) for n in (14, 12, 13, 18, 16, 17)) + gap.end(40 * 20) == 4
@@ -110,7 +110,7 @@ class TestTimeline:
 
 class TestBacklog:
     def test_late_frames_that_come_close_together_were_counted(self) -> None:
-        """The last of them is the present."""
+        """Only the last of them is current."""
         backlog = Backlog(10)
         backlog.begin(3)
         counted = 0
@@ -123,7 +123,7 @@ class TestBacklog:
         assert not backlog.expects
 
     def test_a_frame_that_is_followed_at_the_camera_s_pace_is_of_the_present(self) -> None:
-        """Nothing was held up: the frames of the gap are lost."""
+        """Nothing was delayed, so the frames of the gap are lost."""
         backlog = Backlog(10)
         backlog.begin(30)
         backlog.held(0.0)
@@ -139,7 +139,7 @@ class TestBacklog:
         assert backlog.is_over(0.08)
 
     def test_frames_that_the_stream_skips_after_a_gap_are_those_of_the_gap(self) -> None:
-        """Silence counted them already."""
+        """They were already counted during the silence."""
         backlog = Backlog(10)
         backlog.begin(2)
         assert [backlog.lost() for _ in range(3)] == [True, True, False]

@@ -152,7 +152,7 @@ def test_a_video_that_breaks_off_without_stating_its_frames_says_so_once(
 
 
 def test_a_matroska_that_was_never_closed_is_not_taken_for_whole(tmp_path: Path) -> None:
-    """A recorder that died leaves no duration behind; live=1 writes the same header."""
+    """A file without a duration, as a killed recorder leaves it, is not complete."""
     path = write_video(tmp_path / "strip.mkv", FRAMES, codec="ffv1", pixel_format="gray", muxer={"live": "1"})
     _, captures = read(path)
     assert marks(captures) == "." * COUNT + "x"
@@ -245,7 +245,7 @@ def test_an_mp4_cut_off_before_its_index_and_a_missing_file_are_errors_at_the_st
 
 
 def test_sixteen_bit_video_is_refused(tmp_path: Path) -> None:
-    """12 bits in 16 would look almost black."""
+    """It is refused, because 12 bits stored in 16 look almost black."""
     path = write_video(tmp_path / "deep.mkv", FRAMES[:3], codec="ffv1", pixel_format="gray16le")
     with pytest.raises(SourceError, match="16-bit"), VideoSource(path):
         pass

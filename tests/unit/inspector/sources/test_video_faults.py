@@ -106,7 +106,7 @@ def check_that_nothing_is_a_guess(found: list[Capture], truth: list[Pixels]) -> 
 
 @pytest.mark.parametrize(("codec", "ending"), CASES)
 def test_a_whole_video_gives_the_frames_it_holds(whole: Whole, codec: str, ending: str) -> None:
-    """No more, no less, in order, and none of them is a fault."""
+    """A sound video gives exactly its frames, in order, without a fault."""
     path, _ = whole(codec, ending)
     found = captures(path)
     assert marks(found) == "." * COUNT

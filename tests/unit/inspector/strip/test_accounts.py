@@ -60,7 +60,7 @@ class Mill:
         self.accounts = self.begin(None)
 
     def begin(self, since_ns: int | None) -> Accounts:
-        """What a start of the process makes."""
+        """Create the parts as a start of the process does."""
         views = {"top": View(1.0, 1.0, FRAME_MM, 200)}
         self.results = Results(self.folder / "strip", self.journal)
         plans = PlanSet(load_recipe(self.folder / "recipe.toml"), {}, ())
@@ -94,7 +94,7 @@ def mill(tmp_path: Path) -> Iterator[Mill]:
 
 
 def test_a_defect_belongs_to_the_coil_that_it_lies_on(mill: Any) -> None:
-    """The head of B is in the middle of a frame: one pit before it, one behind it."""
+    """If a frame shows the head of B, each pit belongs to the coil that it lies on."""
     mill.desk.start(CoilData("A"), "command")
     mill.write(*(verdict(n, FRAME_MM * n, *([(10, 20), (80, 120)] if n == 3 else [])) for n in range(6)))
     mill.now_mm = 600.0
@@ -109,7 +109,7 @@ def test_a_defect_belongs_to_the_coil_that_it_lies_on(mill: Any) -> None:
 
 
 def test_reasons_of_both_kinds(mill: Any) -> None:
-    """Three pits downgrade the coil, two metres that nobody inspected hold it."""
+    """Three pits downgrade the coil, and two uninspected metres hold it."""
     mill.desk.start(CoilData("A"), "command")
     mill.write(*(verdict(n, FRAME_MM * n, *([(10, 20)] if n < 3 else []), seen=n < 10) for n in range(30)))
     mill.now_mm = 3000.0
@@ -126,7 +126,7 @@ def test_reasons_of_both_kinds(mill: Any) -> None:
 
 @pytest.mark.parametrize("lines_a_file", [1, 7, 1000])
 def test_a_rotated_log_is_read_once_and_whole(tmp_path: Any, lines_a_file: Any) -> None:
-    """decide rotates while the tail reads; nothing is missed, nothing comes twice."""
+    """decide rotates while the tail reads: each verdict is read once."""
     mill = Mill(tmp_path, Rotation(lines_a_file * 400, 1000))
     tail = LogTail(tmp_path / "out", None)
     found = []
@@ -142,7 +142,7 @@ def test_a_rotated_log_is_read_once_and_whole(tmp_path: Any, lines_a_file: Any) 
 
 
 def test_half_a_line_is_read_when_it_is_whole(mill: Any, tmp_path: Any) -> None:
-    """The log's thread writes in pieces."""
+    """A partial line is read once it is complete."""
     tail = LogTail(tmp_path / "out", None)
     line = msgspec.json.encode(verdict(0, 0.0)) + b"\n"
     mill.log.write(line[:50])
@@ -171,7 +171,7 @@ def test_a_restart_in_the_middle_of_a_coil_changes_nothing(mill: Any, restart_at
 
 
 def test_a_coil_is_not_judged_before_its_tail_has_passed_the_last_camera(mill: Any) -> None:
-    """Its end is said for a place ahead."""
+    """Its end may be reported for a position ahead."""
     mill.desk.start(CoilData("A"), "command")
     mill.now_mm = 500.0
     mill.desk.end("A", "level2:1:a", 900.0)

@@ -25,7 +25,7 @@ KNOWN = ("default@1", *(plan.recipe for plan in PLANS))
 
 @pytest.fixture
 def made(tmp_path: Any) -> Any:
-    """A desk, what ingest reads of it, and where the strip is."""
+    """A desk, ingest's reader, and the strip's position."""
     place = {"mm": 0.0}
     folder = tmp_path / "strip"
     track = TrackWriter(tmp_path)
@@ -35,7 +35,7 @@ def made(tmp_path: Any) -> Any:
 
 
 def test_a_frame_gets_the_coil_of_its_place(made: Any) -> None:
-    """Two coils in a row, then none; the place counts from the head."""
+    """Two coils in a row, then none; the position counts from the head."""
     desk, reader, place, _ = made
     desk.start(CoilData("A", grade="DC04"), "command")
     place["mm"] = 1000.0
@@ -62,7 +62,7 @@ def test_a_frame_gets_the_coil_of_its_place(made: Any) -> None:
 def test_an_event_that_cannot_be_is_one_line_and_changes_nothing(
     made: Any, event: Any, why: Any, again: Any
 ) -> None:
-    """Same id twice, another id, positions that run backwards, and a telegram that is said again."""
+    """A repeated id, another id, positions that run backwards, and a repeated telegram."""
     desk, _, place, _ = made
     desk.start(CoilData("Z"), "command")
     place["mm"] = 1000.0
@@ -76,13 +76,13 @@ def test_an_event_that_cannot_be_is_one_line_and_changes_nothing(
 
 
 def test_an_end_without_a_start_is_refused(made: Any) -> None:
-    """Nothing is on the line."""
+    """An end without a coil on the line is refused."""
     with pytest.raises(EventRefusedError, match="has not started"):
         made[0].end("A", "command")
 
 
 def test_a_start_without_an_end_before_it_ends_the_coil_and_says_so(made: Any) -> None:
-    """Level 2 has lost a telegram."""
+    """A start without an end ends the previous coil, for example after a lost telegram."""
     desk, _, place, _ = made
     desk.start(CoilData("A"), "command")
     place["mm"] = 700.0
@@ -93,7 +93,7 @@ def test_a_start_without_an_end_before_it_ends_the_coil_and_says_so(made: Any) -
 
 
 def test_a_restart_knows_the_coils_and_a_torn_line_is_left_out(made: Any, tmp_path: Any) -> None:
-    """What was acknowledged is there; what a power cut tore was not acknowledged."""
+    """Acknowledged events are kept; a torn line was not acknowledged."""
     desk, _, _, folder = made
     desk.start(CoilData("A", grade="S355", width_mm=1500.0), "level2:7:abc")
     with (folder / "coils.jsonl").open("a") as journal:
@@ -125,7 +125,7 @@ def test_a_damaged_line_of_the_journal_moves_no_number(made: Any) -> None:
 
 
 def test_a_plan_that_was_changed_under_a_running_coil_is_the_new_one(made: Any, tmp_path: Any) -> None:
-    """The line was restarted with another file for the plan: no frame may wait for a plan that is gone."""
+    """After a restart with a changed plan, frames are judged by the new one."""
     desk, _, _, folder = made
     desk.start(CoilData("A", grade="DC04"), "command")
     changed = tuple(PlanChoice(each.name, each.recipe.replace("@1", "@2"), each.grades) for each in PLANS)

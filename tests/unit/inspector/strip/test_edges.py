@@ -90,7 +90,7 @@ def test_a_slanting_strip_has_its_edges_in_the_middle_of_the_picture(slant_px: f
 
 
 def test_dirt_a_defect_and_specks_of_light_at_an_edge_do_not_move_it() -> None:
-    """Three of eight bands are spoilt."""
+    """Three of eight bands are disturbed."""
     picture = steel(100, 700)
     picture[10:60, 100:160] = 3
     picture[70:90, 40:46] = 250

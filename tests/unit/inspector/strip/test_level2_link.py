@@ -90,7 +90,7 @@ def of_kind(connection: socket.socket, kind: int) -> tuple[int, bytes]:
 
 
 def test_a_partner_that_connects_again_is_heard_at_once(plant: Any) -> None:
-    """Its old connection is still open here, because it was switched off: the new one counts."""
+    """After a power cut at the partner its old connection is still open, and the new one counts."""
     here = plant()
     with here.connect() as old, here.connect() as new:
         new.sendall(struct.pack("!HB4s", 101, 7, b"A"))
@@ -102,7 +102,7 @@ def test_a_partner_that_connects_again_is_heard_at_once(plant: Any) -> None:
 
 
 def test_a_partner_without_alive_telegrams_may_be_silent(plant: Any) -> None:
-    """The time-out is one for alive telegrams."""
+    """The time-out applies only with alive telegrams."""
     here = plant(timeout_s=0.3)
     here.results.due.clear()
     with here.connect() as partner:
@@ -131,7 +131,7 @@ def test_a_result_is_sent_again_until_it_is_acknowledged(plant: Any) -> None:
 
 
 def test_foreign_bytes_end_the_connection_and_not_the_link(plant: Any) -> None:
-    """Without lengths nobody can find the next telegram."""
+    """Without lengths the start of the next telegram is unknown."""
     here = plant()
     with here.connect() as stranger:
         stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")

@@ -43,10 +43,10 @@ def worst_mm(samples: list[Sample], profile: SpeedProfile = PROFILE, seconds: fl
     """Largest error of a frame's place, taken as ingest does: without later samples."""
     worst = 0.0
     for at_s in np.arange(0.1, seconds - 0.05, 0.0128):
-        clock_ns = 10**12 + int(at_s * 1e9)
-        after = bisect_right(samples, clock_ns, key=lambda sample: sample.clock_ns)
+        monotonic_ns = 10**12 + int(at_s * 1e9)
+        after = bisect_right(samples, monotonic_ns, key=lambda sample: sample.monotonic_ns)
         known = samples[max(0, after - 64) : after]
-        place = place_at(known, clock_ns)
+        place = place_at(known, monotonic_ns)
         assert place is not None
         worst = max(worst, abs(place[0] - profile.position_mm(at_s)))
     return worst

@@ -203,7 +203,7 @@ def test_the_densest_square_is_the_one_that_trying_every_square_finds() -> None:
             for a in along
             for b in across
         )
-        assert found.count == tried
+        assert found.defects == tried
         inside = (along >= found.along_mm) & (along <= found.along_mm + 150)
         inside &= (across >= found.across_mm) & (across <= found.across_mm + 150)
         assert int(inside.sum()) == tried

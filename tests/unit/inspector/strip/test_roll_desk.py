@@ -23,8 +23,11 @@ FIRST_MM = 412_000.0
 class Mill:
     """The rolls of a strip process that can be started again."""
 
+    logged: list[Any]
+
     def __init__(self, folder: Path, turns: int) -> None:
         self.folder, self.turns, self.at_mm = folder, turns, 0.0
+        self.logged: list[Any] = []
         self.start()
 
     def start(self) -> None:

@@ -13,6 +13,7 @@ from inspector.backends import Answer, Backend, open_backend
 from inspector.backends.instant import InstantBackend, write_engine
 from inspector.core.batching import Batcher
 from inspector.core.tiling import Fit
+from inspector.errors import DeviceError
 from inspector.ingest.dispatch import Dispatch, ViewPace
 from inspector.runtime.notify import Notifier, Pulse
 from inspector.runtime.stop import StopRequest
@@ -21,7 +22,7 @@ from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, o
 from inspector.wire.messages import Filter, Result, decode_results
 from inspector.wire.pixel_ring import PixelRing
 from inspector.worker.intake import Intake
-from inspector.worker.worker import OVERDUE, PendingFrame, Worker
+from inspector.worker.worker import OVERDUE, PROVE_NS, PendingFrame, Worker
 from tests.support.cuda_networks import KernelBackend, StandInKernel, kernel_folder
 from tests.support.gpu_pcs import stand_in_gpu
 
@@ -158,6 +159,30 @@ def test_maps_that_break_the_contract_accept_nothing(tmp_path: Path, wrong: Call
     inspection, _ = inspect_one(tmp_path, 0, 60_000, backend)
     assert inspection.fault is not None
     assert inspection.fault.code is Code.ENGINE_FAILED
+
+
+def test_an_engine_that_goes_blind_ends_its_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It finds the defects of its golden frame at the start, and a minute later no defect at all."""
+    backend = Wrong(write_engine(tmp_path / "engine", height=SIZE[0], width=SIZE[1]))
+    backend.wrong = lambda kind, score: (kind, score)  # type: ignore[attr-defined]
+    with StopRequest() as stop, backend, open_context() as context:
+        backend.verify_golden()
+        results = open_sender(context, RESULTS, tmp_path, linger_ms=0)
+        pulse = Pulse(Notifier(), "frames")
+        worker = Worker(backend, Filter("r@1", 1), Batcher(1, 0), results, stop, 10**9, pulse, EXACT)
+        worker.submit()
+        assert backend.in_flight == 0, "not due yet"
+        clock = time.monotonic_ns
+        monkeypatch.setattr(time, "monotonic_ns", lambda: clock() + PROVE_NS)
+        worker.submit()
+        assert backend.in_flight == 1
+        worker.collect()
+        assert worker.idle, "it sees"
+        monkeypatch.setattr(time, "monotonic_ns", lambda: clock() + 2 * PROVE_NS)
+        backend.wrong = lambda kind, score: (kind, 0 * score)  # type: ignore[attr-defined]
+        worker.submit()
+        with pytest.raises(DeviceError, match="no longer finds the defects of its golden frame"):
+            worker.collect()
 
 
 def spotted(height: int, width: int) -> Pixels:

@@ -43,7 +43,7 @@ def server() -> Iterator[Postgres]:
 
 @pytest.fixture
 def url(server: Postgres) -> str:
-    """Of an empty database."""
+    """The URL of an empty database."""
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
@@ -58,7 +58,7 @@ def run(url: str, tmp_path: Path) -> Iterator[RunOnRecord]:
 
 
 def test_rows_views_and_keys_are_those_of_sqlite(run: RunOnRecord) -> None:
-    """Verdicts once, however often they are handed over; a defect over two frames is one."""
+    """A verdict that is written repeatedly is stored once; a defect over two frames is one."""
     run.write(verdict(0, defect("top-0-1")), verdict(1, defect("top-0-1", 300)), verdict(0, defect("top-0-1")))
     run.settle()
     assert run.rows(COUNT) == [(2,)]
@@ -69,7 +69,7 @@ def test_rows_views_and_keys_are_those_of_sqlite(run: RunOnRecord) -> None:
 
 
 def test_retention_marks_and_export_are_those_of_sqlite(run: RunOnRecord, tmp_path: Path) -> None:
-    """The same statements, in the other database's words."""
+    """Retention, marks and export work as in SQLite."""
     run.write(
         *(verdict(n, defect(f"top-{n}-1"), coil=f"C-{n}") for n in range(6)),
         verdict(6, defect("top-5-1"), coil="C-6"),
@@ -101,7 +101,7 @@ def test_retention_marks_and_export_are_those_of_sqlite(run: RunOnRecord, tmp_pa
 
 
 def test_a_server_that_dies_and_comes_back_loses_and_doubles_nothing(run: RunOnRecord, server: Postgres) -> None:
-    """Killed in the middle of the writing; verdicts go on, and all of them are there in the end."""
+    """The server is killed while writing; verdicts continue, and all are recorded in the end."""
     with capture_logs() as logs:
         frame_id = 0
         until_s = time.monotonic() + 6.0
@@ -131,7 +131,7 @@ def test_a_server_that_dies_and_comes_back_loses_and_doubles_nothing(run: RunOnR
 def test_a_server_that_comes_back_just_before_the_end_loses_nothing(
     url: str, tmp_path: Path, server: Postgres
 ) -> None:
-    """The writer waits for its next attempt then; the end does not wait for that."""
+    """The end of the line interrupts the writer's pause between attempts."""
     run = RunOnRecord(tmp_path / "run", url)
     run.write(verdict(0))
     run.settle()
@@ -148,7 +148,7 @@ def test_a_server_that_comes_back_just_before_the_end_loses_nothing(
 def test_what_a_dead_server_missed_comes_by_an_import_and_nothing_twice(
     url: str, tmp_path: Path, server: Postgres
 ) -> None:
-    """The whole queue, however much of it was written."""
+    """An import records the whole queue once, however much of it was written."""
     run = RunOnRecord(tmp_path / "run", url, identify_run(tmp_path / "run", "line@1").key)
     run.write(*(verdict(n, defect(f"top-{n}-1")) for n in range(300)))
     run.settle()
@@ -166,7 +166,7 @@ def test_what_a_dead_server_missed_comes_by_an_import_and_nothing_twice(
 
 
 def test_a_second_verdict_for_one_frame_is_counted(run: RunOnRecord) -> None:
-    """As in SQLite."""
+    """It is counted, as in SQLite."""
     run.write(
         verdict(3, ingest_epoch=9), verdict(3, defect("top-3-1"), ingest_epoch=9), verdict(3, ingest_epoch=10)
     )
@@ -200,7 +200,7 @@ def test_a_database_of_version_1_gets_the_tables_of_a_new_one(url: str, server: 
 
 
 def test_retention_finds_rejects_by_their_own_index(run: RunOnRecord) -> None:
-    """Where they are rare it would go through all frames; also once the server plans without the values."""
+    """Otherwise it would scan all frames when rejects are rare, also with generic query plans."""
     run.write(*(verdict(n, *([defect("d")] if n % 4000 == 0 else [])) for n in range(20_000)))
     run.settle(60)
     plans: list[str] = []
@@ -225,7 +225,7 @@ def test_retention_finds_rejects_by_their_own_index(run: RunOnRecord) -> None:
 
 
 def test_a_server_that_is_away_at_the_start_holds_up_nothing(tmp_path: Path, server: Postgres) -> None:
-    """The line starts without its database; a port that takes connections and never answers is the worst case."""
+    """The line starts without its database, even if the port accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://postgres:x@127.0.0.1:{silent.getsockname()[1]}/postgres"
         started_s = time.monotonic()
@@ -237,7 +237,7 @@ def test_a_server_that_is_away_at_the_start_holds_up_nothing(tmp_path: Path, ser
 
 
 def test_a_locked_table_delays_records_only(run: RunOnRecord, server: Postgres) -> None:
-    """Somebody maintains the database for a while."""
+    """A locked table delays records, not verdicts."""
     run.write(verdict(0))
     run.settle()
     with psycopg.connect(server.url) as other:
@@ -270,7 +270,7 @@ def test_two_lines_that_start_at_once_make_the_tables_once(url: str) -> None:
 
 
 def test_a_wrong_password_is_one_line_without_it(server: Postgres, tmp_path: Path) -> None:
-    """The line says what the server says; neither password is in it."""
+    """The line has the server's message and no password."""
     wrong = server.url.replace("se%2Fcr%3Aet", "hunter2")
     with capture_logs() as logs:
         RunOnRecord(tmp_path / "run", wrong).close()

@@ -32,7 +32,7 @@ FRAMES = 10
 
 
 def at(wall_ns: int, *, boot: str = "first", set_by_ns: int = 0) -> Now:
-    """A moment of a PC that was started in 2000; `set_by_ns` since its clock was last right."""
+    """A moment of a PC that was started in 2000, whose clock is wrong by `set_by_ns`."""
     return Now(wall_ns + set_by_ns, wall_ns - 946_684_800 * SECOND_NS, boot)
 
 
@@ -42,7 +42,7 @@ def free_but_one(_: Path) -> int:
 
 
 class Archive:
-    """Four coils on record, one a day, with the pictures of their rejects; the last is today's."""
+    """Four recorded coils, one per day, with pictures of their rejects; the last is today's."""
 
     def __init__(self, folder: Path) -> None:
         self.run = RunOnRecord(folder / "run")
@@ -157,7 +157,7 @@ def test_a_sweep_finds_each_frame_by_its_key(
 
 
 def test_a_marked_coil_and_a_marked_frame_stay(archive: Archive) -> None:
-    """However old; when the mark is taken away they go with the next sweep."""
+    """They stay however old they are; without the mark the next sweep deletes them."""
     coil, frame = Subject(coil="C-0"), Subject(camera="top", frame_id=11)
     marked(archive, coil, frame)
     archive.sweep(days=0.5)
@@ -171,7 +171,7 @@ def test_a_marked_coil_and_a_marked_frame_stay(archive: Archive) -> None:
 
 
 def test_a_mark_counts_from_the_moment_it_is_made(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the middle of a sweep, from another process: what is still there then stays."""
+    """A mark set by another process during a sweep protects what is not deleted yet."""
     monkeypatch.setattr(old_frames, "PIECE_ROWS", 3)
     with archive.connection() as connection:
         sweep = Retention(Keep(0.5, None), archive.pictures, None).sweep(connection, at(NOW_NS + SECOND_NS))
@@ -185,7 +185,7 @@ def test_a_mark_counts_from_the_moment_it_is_made(archive: Archive, monkeypatch:
 
 
 def test_work_is_cut_into_small_pieces(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However much there is to delete, a piece is bounded by records and by files, and nothing is left out."""
+    """A piece of work has a limited number of records and files, and nothing is skipped."""
     monkeypatch.setattr(old_frames, "PIECE_ROWS", 7)
     monkeypatch.setattr(retention, "PIECE_FILES", 2)
     with archive.connection() as connection:
@@ -199,7 +199,7 @@ def test_work_is_cut_into_small_pieces(archive: Archive, monkeypatch: pytest.Mon
 
 
 def test_a_sweep_that_is_cut_off_is_done_again(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed between any two pieces: no record without its pictures' end, none left behind in the end."""
+    """After a kill between any two pieces the next sweep completes it, and no picture outlives its record."""
     monkeypatch.setattr(old_frames, "PIECE_ROWS", 3)
     for stop_after in range(1, 6):
         with archive.connection() as connection:
@@ -214,7 +214,7 @@ def test_a_sweep_that_is_cut_off_is_done_again(archive: Archive, monkeypatch: py
 def test_for_room_the_oldest_pictures_go_until_there_is_enough(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their records stay: they take little room, and tell of the coil."""
+    """Their records stay, because they take little space."""
     monkeypatch.setattr(old_frames, "PIECE_ROWS", 1)
 
     def free() -> int:
@@ -228,7 +228,7 @@ def test_for_room_the_oldest_pictures_go_until_there_is_enough(
 
 
 def test_for_room_records_go_last_and_marked_ones_never(archive: Archive) -> None:
-    """A disk that stays full whatever is deleted: all goes but what is marked; that is said once, and it ends."""
+    """If the disk stays full, everything unmarked is deleted; one line says so, and the sweep ends."""
     marked(archive, Subject(coil="C-1"), Subject(camera="top", frame_id=31))
     keeper = Retention(Keep(None, 1), archive.pictures, archive.database.file, free_but_one)
     with capture_logs() as logs, archive.connection() as connection:
@@ -242,7 +242,7 @@ def test_for_room_records_go_last_and_marked_ones_never(archive: Archive) -> Non
 
 
 def test_the_database_file_shrinks_when_records_go_for_room(tmp_path: Path) -> None:
-    """Else deleting records would free nothing but room in the file itself."""
+    """Otherwise deleting records would not free any disk space."""
     run = RunOnRecord(tmp_path / "run")
     run.write(*(verdict(n) for n in range(20_000)))
     run.settle()
@@ -259,7 +259,7 @@ def test_the_database_file_shrinks_when_records_go_for_room(tmp_path: Path) -> N
 
 
 def test_a_picture_whose_record_was_lost_goes_when_it_is_old(archive: Archive) -> None:
-    """The database was away; the picture has nobody who would delete it."""
+    """A picture without a record is deleted when it is old."""
     archive.picture(500, days=3)
     archive.picture(501, days=0)
     (archive.pictures / "notes.txt").write_text("not ours")
@@ -284,7 +284,7 @@ def test_a_newer_frame_of_the_same_number_keeps_its_picture(archive: Archive) ->
 
 
 def test_a_picture_that_cannot_be_deleted_keeps_its_record(archive: Archive) -> None:
-    """A folder in the picture's place, as a disk that went read-only would be: said, and tried again next time."""
+    """A picture that cannot be deleted is reported, and the next sweep tries again."""
     stuck = archive.pictures / f"{picture_name('top', 0)}.jpg"
     stuck.unlink()
     stuck.mkdir()
@@ -295,7 +295,7 @@ def test_a_picture_that_cannot_be_deleted_keeps_its_record(archive: Archive) -> 
 
 
 def test_records_of_another_pc_are_left_alone(archive: Archive) -> None:
-    """Several lines share a database; each deletes what it has recorded, and the pictures it can reach."""
+    """Of a shared database, each PC deletes only its own records and pictures."""
     archive.run.rows("SELECT 1")
     with archive.connection() as connection, connection.begin():
         connection.exec_driver_sql("UPDATE runs SET host = 'another-pc'")
@@ -304,7 +304,7 @@ def test_records_of_another_pc_are_left_alone(archive: Archive) -> None:
 
 
 def test_only_what_is_recorded_can_be_marked_and_only_what_is_marked_unmarked(archive: Archive) -> None:
-    """A misspelt coil is not a mark that protects nothing; of several subjects all are marked or none."""
+    """An unknown coil is refused; of several subjects all are marked or none."""
     with pytest.raises(InputError, match="coil C-77: not in the records"):
         marked(archive, Subject(coil="C-0"), Subject(coil="C-77"))
     with (
@@ -334,7 +334,7 @@ def test_a_frame_that_several_runs_have_needs_its_run(archive: Archive, tmp_path
 
 
 def test_the_writer_sweeps_between_its_batches(tmp_path: Path) -> None:
-    """Nobody has to start it: what is too old goes while new verdicts come in."""
+    """Old records are deleted while new verdicts are written."""
     run = RunOnRecord(tmp_path / "run", keep=Keep(1e-9, None))
     run.write(*(verdict(n) for n in range(5000)))
     run.settle()
@@ -366,7 +366,7 @@ YOUNG = {"C-2": FRAMES, "C-3": FRAMES}
 
 @pytest.mark.parametrize("set_by_ns", [YEARS_NS, 40 * DAY_NS, -YEARS_NS, DAY_NS])
 def test_a_clock_that_was_set_deletes_nothing(archive: Archive, set_by_ns: int) -> None:
-    """Ahead or back, while the line runs or between two starts: the PC's time since its start did not jump."""
+    """A clock that is set ahead or back deletes nothing, whether the line runs or not."""
     said = held(archive, at(NOW_NS), at(NOW_NS + SECOND_NS, set_by_ns=set_by_ns), days=30)
     assert len(said) == 1
     assert "the PC's clock went from 2030-03-17T17:46:40Z to " in said[0]
@@ -377,7 +377,7 @@ def test_a_clock_that_was_set_deletes_nothing(archive: Archive, set_by_ns: int) 
 
 
 def test_after_keep_days_the_clock_is_believed_again(archive: Archive) -> None:
-    """By then everything from before is too old by any clock."""
+    """By then all earlier records are too old by any clock."""
     assert len(held(archive, at(NOW_NS), at(NOW_NS + SECOND_NS, set_by_ns=YEARS_NS), days=5)) == 1
     assert held(archive, at(NOW_NS + 5 * DAY_NS, set_by_ns=YEARS_NS), days=5) != [], "said once by each process"
     assert archive.coils() == ALL
@@ -386,14 +386,14 @@ def test_after_keep_days_the_clock_is_believed_again(archive: Archive) -> None:
 
 
 def test_a_clock_that_is_corrected_a_little_changes_nothing(archive: Archive) -> None:
-    """Time servers do so every day; with 30 days to keep, an hour is nothing."""
+    """Small corrections, as time servers make them, change nothing."""
     assert held(archive, at(NOW_NS)) == []
     assert held(archive, at(NOW_NS + SECOND_NS, set_by_ns=500 * SECOND_NS)) == []
     assert archive.coils() == YOUNG
 
 
 def test_a_pc_that_was_off_is_believed_for_half_of_keep_days(archive: Archive) -> None:
-    """A night, a weekend: yes. Longer, a wrong clock is as likely."""
+    """After a longer time off, a wrong clock is as likely."""
     held(archive, at(NOW_NS), days=4)
     assert held(archive, at(NOW_NS + DAY_NS, boot="second"), days=4) == []
     assert held(archive, at(NOW_NS + 4 * DAY_NS, boot="third"), days=4) != []
@@ -402,7 +402,7 @@ def test_a_pc_that_was_off_is_believed_for_half_of_keep_days(archive: Archive) -
 
 @pytest.mark.parametrize("gap_ns", [YEARS_NS, -YEARS_NS])
 def test_a_clock_that_was_wrong_before_the_pc_was_restarted_deletes_nothing(archive: Archive, gap_ns: int) -> None:
-    """An empty battery: the PC starts in another year. Also where no sweep was ever seen."""
+    """After a start in a wrong year nothing is deleted, also without an earlier sweep."""
     assert held(archive, at(NOW_NS, set_by_ns=gap_ns)) != []
     assert archive.coils() == ALL
     assert held(archive, at(NOW_NS, boot="second")) != []
@@ -410,7 +410,7 @@ def test_a_clock_that_was_wrong_before_the_pc_was_restarted_deletes_nothing(arch
 
 
 def test_a_number_that_would_delete_nearly_all_waits_for_a_day(archive: Archive) -> None:
-    """keep_days was mistyped: there is time to correct it."""
+    """A mistyped keep_days waits for a day, so that it can be corrected."""
     held(archive, at(NOW_NS), days=30)
     later_ns = NOW_NS + 3600 * SECOND_NS
     said = held(archive, at(later_ns), days=0.01)
@@ -422,14 +422,14 @@ def test_a_number_that_would_delete_nearly_all_waits_for_a_day(archive: Archive)
 
 
 def test_a_line_that_runs_evenly_deletes_all_that_is_old(archive: Archive) -> None:
-    """No camera for days, the line on: nothing is in doubt, and all goes."""
+    """A running line without new records has no doubt about its clock, and deletes all that is old."""
     moments = [at(NOW_NS + n * DAY_NS) for n in range(4)]
     assert held(archive, *moments, days=2) == []
     assert archive.coils() == {}
 
 
 def test_records_from_the_future_do_not_stop_the_sweep(archive: Archive) -> None:
-    """The clock was ahead for a while: what was recorded then is as old as what came after it."""
+    """Records with a time in the future count as old as the next one."""
     with archive.connection() as connection, connection.begin():
         connection.execute(update(VERDICTS).where(VERDICTS.c.coil == "C-0").values(recorded_ns=NOW_NS + YEARS_NS))
     assert held(archive, at(NOW_NS)) == []
@@ -440,7 +440,7 @@ def test_records_from_the_future_do_not_stop_the_sweep(archive: Archive) -> None
 
 
 def test_nothing_is_deleted_for_free_space_where_nearly_all_would_have_to_go(archive: Archive) -> None:
-    """Something else fills the disk, or the limit is too high; once there is reason to, it deletes."""
+    """Nothing is deleted if nearly everything would have to go; later it deletes again."""
     with capture_logs() as logs:
         for _ in range(2):
             archive.sweep(free_gb=1, free=lambda: 0)
@@ -455,7 +455,7 @@ def test_nothing_is_deleted_for_free_space_where_nearly_all_would_have_to_go(arc
 
 
 def test_more_free_space_than_the_disk_has_is_refused(tmp_path: Path) -> None:
-    """By the start and by a check: no deleting can reach it."""
+    """A limit larger than the disk is refused by the start and by a check."""
     with pytest.raises(ConfigError, match=r"records\.least_free_gb: 1e\+06 GB are never free: the disk of .* has"):
         refuse_more_than_the_disk(1e6, [tmp_path / "out", tmp_path / "records.sqlite"])
     refuse_more_than_the_disk(1e-3, [tmp_path / "out"])
@@ -467,7 +467,7 @@ def test_more_free_space_than_the_disk_has_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("epoch", [0, 77])
 def test_what_was_deleted_comes_back_neither_at_a_restart_nor_by_an_import(tmp_path: Path, epoch: int) -> None:
-    """One marked frame is left, or none: the log still holds all of them."""
+    """Deleted records stay deleted, although the log still has them."""
     key = identify_run(tmp_path / "run", "line@1").key
     run = RunOnRecord(tmp_path / "run", key=key)
     run.write(*(verdict(n, ingest_epoch=epoch) for n in range(50)))
@@ -500,7 +500,7 @@ def test_what_was_deleted_comes_back_neither_at_a_restart_nor_by_an_import(tmp_p
 
 
 def sweep_all(run: RunOnRecord) -> None:
-    """Delete what is a day old."""
+    """Delete everything older than a day."""
     keeper = Retention(Keep(1.0, None), run.folder / REJECTS_FOLDER, None)
     with run.database.writing() as connection:
         with connection.begin():  # nothing is in doubt: the last sweep was a moment ago

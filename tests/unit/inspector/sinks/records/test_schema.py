@@ -18,7 +18,7 @@ from tests.support.version_one import RUN_KEY, VERDICTS_LEFT, of_version_one, ta
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    """Of this version, with records in it."""
+    """A database of the current version, with records."""
     run = RunOnRecord(tmp_path / "run")
     run.write(*(verdict(n) for n in range(10)))
     run.settle()
@@ -52,7 +52,7 @@ def test_only_the_missing_migrations_run_and_rows_stay(database: Database) -> No
 
 
 def test_a_migration_that_fails_changes_nothing(database: Database) -> None:
-    """Its tables are DDL, which is rolled back as well."""
+    """A failed migration is rolled back, including its tables."""
     with database.writing() as connection:
         with pytest.raises(OperationalError, match="no_such_table"), connection.begin():
             bring_up_to_date(connection, [*MIGRATIONS, add_shift, fail])
@@ -62,7 +62,7 @@ def test_a_migration_that_fails_changes_nothing(database: Database) -> None:
 
 
 def test_a_newer_database_is_refused_by_the_older_inspector(database: Database) -> None:
-    """By a command as by the line."""
+    """Both a command and the line refuse it."""
     with database.writing() as connection, connection.begin():
         bring_up_to_date(connection, [*MIGRATIONS, add_shift])
     newer = f"schema version {NEWEST + 1}, this inspector knows up to {NEWEST}"
@@ -120,7 +120,7 @@ def test_a_run_of_version_1_goes_on_after_its_last_record(tmp_path: Path) -> Non
 
 
 def test_a_command_brings_an_older_database_up_to_date(tmp_path: Path) -> None:
-    """Nobody has to start the line for an export."""
+    """A command updates an older database without a start of the line."""
     with of_version_one_in(tmp_path).reading("cannot be read") as connection, connection.begin():
         assert stored_version(connection) == NEWEST
         without_codes = "SELECT COUNT(*) FROM verdicts WHERE codes IS NULL"
@@ -132,7 +132,7 @@ def test_a_command_brings_an_older_database_up_to_date(tmp_path: Path) -> None:
     ["", "records.sqlite", "mysql://x/y", "sqlite://", "sqlite:///:memory:", "postgresql+asyncpg://x/y", "://"],
 )
 def test_an_url_that_is_none_is_one_clear_line(url: str) -> None:
-    """Of the two databases that are known here."""
+    """An invalid URL is one clear line."""
     with pytest.raises(ConfigError, match=r"^records\.url: .*sqlite:///FILE"):
         Database(url)
 
@@ -155,7 +155,7 @@ def test_a_folder_of_any_name_holds_its_own_database(tmp_path: Path, name: str) 
 
 
 def test_no_password_is_shown() -> None:
-    """Wherever in the URL it stands."""
+    """A password anywhere in the URL is masked."""
     shown = Database("postgresql://anna:hunter2@db/steel?sslpassword=hunter2").shown
     assert "hunter2" not in shown
     assert shown.startswith("postgresql+psycopg://anna:***@db/steel")

@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> Any:
 
 
 def test_a_verdict_and_its_defects_become_rows(run: RunOnRecord) -> None:
-    """Every field of a verdict has its place."""
+    """Every field of a verdict has a column."""
     run.write(verdict(7, defect("top-7-1"), file="a.png"), verdict(8))
     run.settle()
     (row,) = run.rows(
@@ -89,7 +89,7 @@ def test_frames_of_two_ingests_are_apart_and_written_once(run: RunOnRecord) -> N
 
 
 def test_a_locked_database_delays_records_and_never_verdicts(run: RunOnRecord) -> None:
-    """While another process holds the lock, handing over takes no time; then everything is there."""
+    """While another process holds the lock, no verdict waits; afterwards everything is recorded."""
     run.write(verdict(0))
     run.settle()
     with sqlite3.connect(run.folder.parent / "records.sqlite", isolation_level=None) as other:
@@ -114,7 +114,7 @@ def test_a_locked_database_delays_records_and_never_verdicts(run: RunOnRecord) -
 def test_what_the_full_queue_drops_is_counted_and_said_once_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The queue is bounded by rows, so that a frame peppered with defects counts for what it weighs."""
+    """The queue is limited by rows, so that a frame full of defects counts more than a clean one."""
     monkeypatch.setattr(writer, "QUEUE_ROWS", 10)
     (tmp_path / "in the way").write_text("")
     with capture_logs() as logs:
@@ -148,7 +148,7 @@ def test_a_database_that_was_deleted_is_made_anew(run: RunOnRecord) -> None:
 
 
 def test_one_verdict_the_database_refuses_costs_no_other(run: RunOnRecord) -> None:
-    """A number that no column holds: that record is lost and counted."""
+    """A verdict that the database refuses is lost and counted; all others are recorded."""
     run.write(verdict(0), verdict(1, captured_ns=2**70), verdict(2, position_mm=float("nan")), verdict(3))
     run.settle()
     assert run.records.lost == 2
@@ -156,7 +156,7 @@ def test_one_verdict_the_database_refuses_costs_no_other(run: RunOnRecord) -> No
 
 
 def test_a_successor_catches_up_from_the_log_and_writes_nothing_twice(tmp_path: Path) -> None:
-    """decide was killed with verdicts in its log that the database never had."""
+    """A restarted decide records verdicts that only the log has, once."""
     first = RunOnRecord(tmp_path / "run")
     long_one = [verdict(n, defect("top-2-1")) for n in range(2, 8)]
     first.write(verdict(0), verdict(1), *long_one[:3])
@@ -177,7 +177,7 @@ def test_a_successor_catches_up_from_the_log_and_writes_nothing_twice(tmp_path: 
 
 
 def test_a_log_that_was_rotated_since_is_written_without_doubles(tmp_path: Path) -> None:
-    """The frame recorded last stands in another file by now."""
+    """The last recorded frame may be in a rotated file."""
     first = RunOnRecord(tmp_path / "run")
     first.write(*(verdict(n) for n in range(5)))
     first.settle()
@@ -206,7 +206,7 @@ for n in range(10**6):
 
 
 def test_a_line_of_the_log_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
-    """A power cut leaves blocks as they never were: what stands behind them is caught up all the same."""
+    """Verdicts after a damaged block of the log are recorded."""
     first = RunOnRecord(tmp_path / "run")
     first.write(verdict(0))
     first.settle()
@@ -227,7 +227,7 @@ def test_a_line_of_the_log_that_cannot_be_read_costs_no_other(tmp_path: Path) ->
 
 
 def test_a_log_that_cannot_be_opened_costs_no_record(tmp_path: Path) -> None:
-    """It was taken away: what comes from now on is recorded."""
+    """Without a readable log, new verdicts are still recorded."""
     run = RunOnRecord(tmp_path / "run")
     run.write(verdict(0))
     run.settle()
@@ -263,7 +263,7 @@ def test_frames_of_two_ingests_without_a_time_are_apart(run: RunOnRecord) -> Non
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_second_verdict_for_one_frame_is_counted_and_said(run: RunOnRecord, at_once: bool) -> None:
-    """It never happens silently, and the defects of the one are not added to the other."""
+    """A second verdict for a frame is counted and logged, and its defects are not added to the first."""
     first, second = verdict(3, ingest_epoch=9), verdict(3, defect("top-3-1"), ingest_epoch=9)
     with capture_logs() as logs:
         run.write(verdict(2, ingest_epoch=9), first)
@@ -300,7 +300,7 @@ def test_frames_that_nothing_tells_apart_are_counted(run: RunOnRecord, at_once: 
 def test_a_database_that_comes_back_while_the_line_ends_has_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long the writer would have waited for its next attempt."""
+    """The end of the line does not wait for the writer's pause."""
     monkeypatch.setattr(writer, "FIRST_PAUSE_S", 60.0)
     blocked = tmp_path / "in the way"
     blocked.write_text("")
@@ -315,7 +315,7 @@ def test_a_database_that_comes_back_while_the_line_ends_has_everything(
 
 
 def test_what_is_missing_at_the_end_comes_with_the_next_start_or_an_import(tmp_path: Path) -> None:
-    """The message says how."""
+    """Missing records are written by the next start or an import, as the message says."""
     blocked = tmp_path / "in the way"
     blocked.write_text("")
     key = identify_run(tmp_path / "run", "line@1").key
@@ -335,7 +335,7 @@ def test_what_is_missing_at_the_end_comes_with_the_next_start_or_an_import(tmp_p
 
 
 def test_an_import_brings_what_the_full_queue_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames in the middle of a run: later ones are on record already."""
+    """An import also records frames in the middle of a run."""
     monkeypatch.setattr(writer, "QUEUE_ROWS", 10)
     key = identify_run(tmp_path / "run", "line@1").key
     run = RunOnRecord(tmp_path / "run", key=key)
@@ -353,7 +353,7 @@ def test_an_import_brings_what_the_full_queue_dropped(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\0" * 36, b"not-a-key", b"\xff\xfe"])
 def test_a_key_that_a_power_cut_emptied_is_a_missing_key(tmp_path: Path, content: bytes) -> None:
-    """Two runs with empty keys would become one."""
+    """An empty key is replaced, because two runs with empty keys would become one."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / ".run-key").write_bytes(content)
@@ -363,7 +363,7 @@ def test_a_key_that_a_power_cut_emptied_is_a_missing_key(tmp_path: Path, content
 
 
 def test_a_killed_writer_leaves_a_whole_database(tmp_path: Path) -> None:
-    """SIGKILL in the middle of its transactions: the file is sound, and a successor completes it from the log."""
+    """After SIGKILL during a transaction the file is intact, and the next start completes it from the log."""
     tests = Path(__file__).parents[4]
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path / "run"), str(tests)])
     until_s = time.monotonic() + 60
@@ -400,7 +400,7 @@ def fill(path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_full_disk_costs_no_record_once_there_is_room(tmp_path: Path) -> None:
-    """The database lies on a disk that another program has filled; what waits is written when it is freed."""
+    """While the disk is full, records wait; they are written when space is freed."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True)
@@ -445,7 +445,7 @@ print(stuck > 0, run.records.lost, run.rows("SELECT COUNT(*) FROM verdicts"))
 
 
 def test_a_file_that_may_not_grow_costs_no_record(tmp_path: Path) -> None:
-    """The same without root: the system refuses to let the file grow, then lets it."""
+    """The same without root, with a limit on the file's size."""
     tests = Path(__file__).parents[4]
     done = subprocess.run(
         [sys.executable, "-c", FILE_LIMIT, str(tmp_path / "run"), str(tests)], capture_output=True, text=True,
@@ -455,7 +455,7 @@ def test_a_file_that_may_not_grow_costs_no_record(tmp_path: Path) -> None:
 
 
 def test_tables_of_a_newer_inspector_are_refused_at_the_start(tmp_path: Path) -> None:
-    """What the newer one added would stay empty: one line says what to do."""
+    """Tables of a newer version are refused in one line."""
     run = RunOnRecord(tmp_path / "run")
     run.close()
     with sqlite3.connect(tmp_path / "records.sqlite") as database:
@@ -465,7 +465,7 @@ def test_tables_of_a_newer_inspector_are_refused_at_the_start(tmp_path: Path) ->
 
 
 def test_a_file_that_is_no_database_is_never_written_to(tmp_path: Path) -> None:
-    """It is somebody's, and stays as it is; records are lost, not the line."""
+    """A file that is not a database stays unchanged; records are lost, but the line runs."""
     (tmp_path / "records.sqlite").write_text("notes of the night shift\n" * 100)
     with capture_logs() as logs:
         run = RunOnRecord(tmp_path / "run")
@@ -485,7 +485,7 @@ def test_a_run_has_one_key_however_often_it_is_opened(tmp_path: Path) -> None:
 
 
 def test_uninspected_frames_are_recorded_with_their_reason(run: RunOnRecord) -> None:
-    """A frame without a result is a row like any other."""
+    """An uninspected frame is recorded with its reason."""
     run.write(verdict(0, decision=Decision.UNINSPECTED, reasons=("shed: the worker is behind",), stage_ms={}))
     run.settle()
     assert run.rows("SELECT decision, reasons, total_ms FROM verdicts") == [

@@ -1,0 +1,1 @@
+"""Inspects an archive of frames again with another engine, and compares its verdicts with those on record."""

@@ -1,0 +1,88 @@
+"""The verdicts of a replay's coils, from its log: what the strip process does beside a running line."""
+
+import math
+import shutil
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from inspector.config.line import LoadedConfig
+from inspector.config.strip import StripSettings
+from inspector.core.strip.coils import CoilData, CoilEnded, CoilStarted
+from inspector.core.strip.surface import Surface
+from inspector.results import VERDICTS_NAME
+from inspector.sinks.coil_results import CoilResult
+from inspector.strip.accounts import Accounts
+from inspector.strip.journal import Journal
+from inspector.strip.log_tail import LogTail
+from inspector.strip.results import Results
+from inspector.strip.roll_desk import find_marks
+from inspector.strip.views import camera_views
+from inspector.values import Verdict
+
+STRIP_FOLDER: Final = "strip"
+"""Folder in the replay's folder, with the same files as a line's `strip.folder`."""
+
+SAID_BY: Final = "replay"
+
+
+class _Span(msgspec.Struct):
+    """Where and when the frames of one coil lie."""
+
+    start_mm: float
+    end_mm: float
+    first_ns: int
+    last_ns: int
+
+
+def judge_replay(config: LoadedConfig, out: Path) -> list[CoilResult]:
+    """Judge every coil that the replay's verdicts name, by its plan; writes the results into `out`.
+
+    `config` has the replay's cameras, and `[strip]` of the line, if there is one. Raises InputError, OSError.
+    """
+    settings, plans = config.line.strip or StripSettings(), config.plans()
+    views = camera_views(config, plans)
+    spans = _spans(out, {name: view.frame_mm for name, view in views.items()})
+    folder = out / STRIP_FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    if not spans:
+        return []
+    journal = Journal(folder)
+    try:
+        for coil, span in sorted(spans.items(), key=lambda each: each[1].start_mm):
+            number = journal.book.next_number
+            plan, why = plans.default.identity, "the default plan"
+            journal.write(
+                CoilStarted(CoilData(coil), span.start_mm, span.first_ns, "", plan, why, SAID_BY, number)
+            )
+            journal.write(CoilEnded(coil, span.end_mm, span.last_ns, SAID_BY))
+        results = Results(folder, journal)
+        _, marks = find_marks(settings, views)
+        accounts = Accounts(
+            [LogTail(out, 0)], Surface(views, settings.join_along_mm), marks, views, plans, results, 0.0,
+            settings.centre_across_mm, 0.0,
+        )  # fmt: skip
+        while accounts.read():
+            pass
+        accounts.conclude(journal.book.coils, math.inf)
+        accounts.close()
+        return [results.read(number) for number in results.numbers]
+    finally:
+        journal.close()
+
+
+def _spans(out: Path, frame_mm: dict[str, float]) -> dict[str, _Span]:
+    decoder = msgspec.json.Decoder(Verdict)
+    spans: dict[str, _Span] = {}
+    with (out / VERDICTS_NAME).open("rb") as log:
+        for line in log:
+            verdict = decoder.decode(line)
+            if verdict.coil is None:
+                continue
+            first_mm, last_mm = verdict.position_mm, verdict.position_mm + frame_mm.get(verdict.camera, 0.0)
+            at_ns = verdict.captured_ns
+            span = spans.setdefault(verdict.coil, _Span(first_mm, last_mm, at_ns, at_ns))
+            span.start_mm, span.end_mm = min(span.start_mm, first_mm), max(span.end_mm, last_mm)
+            span.first_ns, span.last_ns = min(span.first_ns, at_ns), max(span.last_ns, at_ns)
+    return spans

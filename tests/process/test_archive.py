@@ -1,0 +1,142 @@
+"""The archive beside a running line: every frame by coil, without loss; bounded; marked coils stay."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inspector.archive.coils import CoilFolders, kept_coils
+from inspector.archive.retention import Retention
+from inspector.config.archive import ArchiveSettings
+from inspector.config.line import SimulatorSettings, load_config
+from inspector.reinspect.units import find_units
+from inspector.sources import open_source
+from inspector.sources.recording import RecordingSource
+from inspector.values import Capture, Pixels
+from tests.support.lines import LineUnderTest, stage, wait_for_verdicts
+
+FRAMES, COIL_FRAMES = 90, 30
+
+PLENTY_GB = 1e-6 * 0.000001
+"""Free space that every disk has."""
+
+SIMULATOR = {
+    "type": "simulator", "height": 64, "width": 128, "seed": 3, "frames": FRAMES, "coil_frames": COIL_FRAMES,
+    "frames_per_second": 30, "defective_share": 0.3,
+}  # fmt: skip
+
+
+def frames_of(captures: list[Capture | None]) -> list[Pixels]:
+    return [each.pixels for each in captures if each is not None and each.pixels is not None]
+
+
+def archived(folder: Path) -> list[Capture | None]:
+    captures: list[Capture | None] = []
+    for unit in find_units(folder):
+        for path in unit.recordings:
+            with RecordingSource(path) as source:
+                captures += list(source.captures())
+    return captures
+
+
+def test_every_frame_of_a_running_line_is_there_by_coil(tmp_path: Path) -> None:
+    """Pixel for pixel what the camera gave, clean frames too; verdicts and archive name the same frames."""
+    line = LineUnderTest(tmp_path)
+    line.write_config('[archive]\nmax_gb = 1.0\nfolder = "archive"\nleast_free_gb = 0.001\n', **SIMULATOR)
+    run = line.run()
+    assert run.code == 0, run.stderr
+    units = find_units(tmp_path / "archive")
+    assert [unit.frames for unit in units] == [COIL_FRAMES] * (FRAMES // COIL_FRAMES)
+    captures = archived(tmp_path / "archive")
+    told = [(each.captured_ns, each.position_mm, each.coil) for each in captures if each is not None]
+    assert told == [(each["captured_ns"], each["position_mm"], each["coil"]) for each in run.verdicts]
+    with open_source(SimulatorSettings.model_validate(SIMULATOR | {"frames_per_second": None})) as source:
+        shown = frames_of(list(source.captures()))
+    assert len(shown) == FRAMES
+    assert all(np.array_equal(one, other) for one, other in zip(frames_of(captures), shown, strict=True))
+
+
+def test_the_line_goes_on_when_the_archive_is_killed(tmp_path: Path) -> None:
+    """What was written is readable; every frame has its verdict."""
+    line = LineUnderTest(tmp_path)
+    line.write_config('[archive]\nmax_gb = 1.0\nfolder = "archive"\nleast_free_gb = 0.001\n', **SIMULATOR)
+    out = tmp_path / "out"
+    process = line.start("run", "--config", line.config, "--out", out)
+    wait_for_verdicts(out, 20)
+    archive = stage(process, "archive")
+    until = time.monotonic() + 60
+    while not list((tmp_path / "archive").glob("*/top/*/frames.mkv")):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    archive.send_signal(signal.SIGKILL)
+    run = line.finish(process, out)
+    assert run.code == 0, run.stderr
+    assert len(run.verdicts) == FRAMES
+    assert run.logged("goes on without")
+    assert archived(tmp_path / "archive")
+
+
+def coil(archive: Path, coil_id: str, day: int, kilobytes: int) -> Path:
+    folder = archive / f"202611{day:02d}T000000Z_{coil_id}" / "top" / "000001"
+    folder.mkdir(parents=True)
+    (folder / "frames.mkv").write_bytes(os.urandom(1000 * kilobytes))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("max_gb", "keep_days", "marked", "left"),
+    [
+        (1.0, None, set(), ["A", "B", "C", "D"]),
+        (250e-6, None, set(), ["C", "D"]),
+        (250e-6, None, {"A"}, ["A", "D"]),
+        (250e-6, None, None, ["A", "B", "C", "D"]),
+        (1.0, 0.5, {"B"}, ["B", "D"]),
+    ],
+)
+def test_the_oldest_coils_make_room_and_marked_ones_stay(
+    tmp_path: Path, max_gb: float, keep_days: float | None, marked: set[str] | None, left: list[str]
+) -> None:
+    """By space and by age; the coil in hand is never deleted, and nothing is while the marks are not known."""
+    for number, name in enumerate("ABCD"):
+        coil(tmp_path, name, number + 1, 100)
+    settings = ArchiveSettings(max_gb=max_gb, keep_days=keep_days, least_free_gb=PLENTY_GB)
+    in_use = {each.folder for each in kept_coils(tmp_path) if each.coil == "D"}
+    room = Retention(tmp_path, settings, lambda: marked).sweep(in_use)
+    assert [each.coil for each in kept_coils(tmp_path)] == left
+    assert room == (marked is not None)
+    (tmp_path / "notes").mkdir(exist_ok=True)
+    assert [each.coil for each in kept_coils(tmp_path)] == left
+
+
+def test_a_restart_goes_on_in_the_coil_s_folder(tmp_path: Path) -> None:
+    """Cameras share a coil's folder; the same coil a day later has another one."""
+    day_ns = 86_400 * 10**9
+    first = CoilFolders(tmp_path)
+    one = first.segment("C-1/a", "top", day_ns)
+    one.mkdir(parents=True)
+    assert first.segment("C-1/a", "bottom", day_ns).parent.parent == one.parent.parent
+    again = CoilFolders(tmp_path)
+    assert again.segment("C-1/a", "top", day_ns + 10**9) == one.with_name("000002")
+    other = again.segment("C-2", "top", day_ns)
+    other.mkdir(parents=True)
+    third = again.segment("C-3", "top", 2 * day_ns)
+    third.mkdir(parents=True)
+    assert again.segment("C-1/a", "top", 2 * day_ns).parent.parent != one.parent.parent
+    assert [each.coil for each in kept_coils(tmp_path)][:2] == ["C-1/a", "C-2"]
+
+
+def test_the_table_is_checked(tmp_path: Path) -> None:
+    """An archive needs a size; its folder begins at the config's."""
+    line = LineUnderTest(tmp_path)
+    line.write_config("[archive]\nmax_gb = 2\n")
+    settings = load_config(line.config).line.archive
+    assert settings is not None
+    assert settings.folder == tmp_path / "out" / "archive"
+    line.write_config("[archive]\nmax_gb = 0\n")
+    process = line.start("check", "--config", line.config)
+    assert "max_gb" in json.dumps(process.communicate(timeout=60))
+    assert process.returncode == 2
