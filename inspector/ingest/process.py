@@ -151,6 +151,8 @@ class Announcer:
 
     def begin(self, total: int | None) -> None:
         """Announce this ingest; its frame ids count from 0."""
+        if self._archive is not None:
+            self._archive.find()
         self._untold.append(Begin(self._camera, self.ingest_epoch, total))
         self.tell()
 

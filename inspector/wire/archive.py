@@ -1,6 +1,7 @@
 """Every frame for the archive: an announcement as decide gets it, and the pixels."""
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import zmq
@@ -10,7 +11,10 @@ from inspector.values import Announcement, Pixels
 from inspector.wire.links import ARCHIVE, open_receiver, open_sender
 from inspector.wire.messages import decode_news, encode
 
-_PARTS = 3
+FIND_ARCHIVE_MS: Final = 1_000
+"""Longest wait for the archive at the start of ingest; it connects within some 20 ms if it runs."""
+
+_PARTS: Final = 3
 """Announcement, width as text, pixels."""
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -22,6 +26,10 @@ class ArchiveSender:
     def __init__(self, context: Context, links: Path, camera: str) -> None:
         """Raises ConfigError."""
         self._socket = open_sender(context, ARCHIVE, links, camera, linger_ms=0)
+
+    def find(self) -> None:
+        """Wait a moment for a running archive to connect: it would miss the first frames."""
+        self._socket.poll(FIND_ARCHIVE_MS)
 
     def send(self, announcement: Announcement, pixels: Pixels | None) -> None:
         """Send a frame, or a fault without pixels."""

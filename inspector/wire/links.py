@@ -48,7 +48,7 @@ RESULTS: Final = Link("results", "worker", "decide", _PIPE, "decide", False, 64)
 VIEW: Final = Link("view", "decide", "viewers", (zmq.PUB, zmq.SUB), "decide", False, 4)
 """When it is full, viewers miss frames."""
 
-ARCHIVE: Final = Link("archive", "ingest", "archive", (zmq.PUB, zmq.SUB), "ingest", True, 64)
+ARCHIVE: Final = Link("archive", "ingest", "archive", (zmq.XPUB, zmq.SUB), "ingest", True, 64)
 """Every frame, for the archive; when it is full, the archive misses frames."""
 
 LINKS: Final = (FRAMES, NEWS, RESULTS, VIEW, ARCHIVE)

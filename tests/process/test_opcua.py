@@ -52,7 +52,8 @@ class Session:
     async def begin(self) -> None:
         self.vision = await self.client.get_namespace_index(MACHINE_VISION)
         self.own = await self.client.get_namespace_index(OWN)
-        await self.client.load_data_type_definitions()
+        if not hasattr(ua, "ResultIdDataType"):  # the classes stay for the next sessions
+            await self.client.load_data_type_definitions()
         self.system = await self.client.nodes.objects.get_child([f"{self.own}:test"])
 
     async def hear(self) -> None:

@@ -19,7 +19,7 @@ from inspector.sources.recording import RecordingWriter
 from inspector.values import Capture
 from tests.support.lines import LineUnderTest
 
-COILS, FRAMES = 4, 12
+COILS, FRAMES = 2, 12
 
 SIZE = (64, 128)
 
@@ -29,7 +29,7 @@ DIM, BRIGHT = 205, 250
 
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> LineUnderTest:
-    """Four coils in the archive, judged by the old engine into the records, and a new engine that sees more."""
+    """Two coils in the archive, judged by the old engine into the records, and a new engine that sees more."""
     folder = tmp_path_factory.mktemp("plant")
     line = LineUnderTest(folder, SIZE, defect_grey=230)
     line.write_config('[records]\nenabled = true\n[sinks]\nout = "runs"\n')
@@ -48,8 +48,10 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> LineUnderTest:
                 writer.append(
                     Capture(pixels, None, captured_ns=10**18 + at * 10**7, position_mm=32.0 * at, coil=f"C-{coil}")
                 )
-        done = line.replay(path, "--records", out=folder / f"old-{coil}")
-        assert done.code == 0, done.stderr
+    sources = sorted((folder / "archive").glob("*/top/*"))
+    old = folder / "old"
+    done = line.finish(line.start("replay", *sources, "--config", line.config, "--out", old, "--records"), old)
+    assert done.code == 0, done.stderr
     return line
 
 
@@ -98,33 +100,11 @@ def replayed(plant: LineUnderTest) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def test_what_changes_is_shown_by_coil_kind_and_severity(
+def test_what_changes_is_shown_and_a_failed_unit_is_done_by_the_next_call(
     plant: LineUnderTest, replayed: dict[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
-    """The verdicts are those of a replay; a second call inspects nothing and writes nothing twice."""
-    out = tmp_path / "new.sqlite"
-    first = told(reinspect(plant, out))
-    assert (first["units"], first["inspected"], first["failed"]) == (COILS, COILS, {})
-    assert first["flips"] == {"accept → reject": COILS * FRAMES // 4}
-    assert first["changes"] == [
-        {"coil": f"C-{coil}", "kind": "bright", "severity": 1, "before": 3, "after": 6} for coil in range(COILS)
-    ]
-    assert of_archive(out) == replayed
-    assert rows(out) == COILS * FRAMES
-    again = told(reinspect(plant, out))
-    assert again == first | {"inspected": 0}
-    assert rows(out) == COILS * FRAMES
-
-
-def test_the_same_engine_changes_nothing(plant: LineUnderTest, tmp_path: Path) -> None:
-    """Held against its own verdicts on record, an engine gives an empty table."""
-    same = told(reinspect(plant, tmp_path / "same.sqlite", engine="engine"))
-    assert (same["flips"], same["changes"], same["inspected"]) == ({}, [], COILS)
-
-
-def test_a_unit_that_fails_is_named_and_the_others_are_done(plant: LineUnderTest, tmp_path: Path) -> None:
-    """A damaged recording costs its own unit, exit code 1; when it is whole again, only it is inspected."""
-    index = plant.folder / "archive" / "C-2" / "top" / "000001" / "recording.json"
+    """A damaged recording costs its own unit, exit 1; the verdicts are those of a replay, and written once."""
+    index = plant.folder / "archive" / "C-1" / "top" / "000001" / "recording.json"
     kept, out = index.read_bytes(), tmp_path / "new.sqlite"
     index.write_bytes(b"{")
     try:
@@ -134,9 +114,19 @@ def test_a_unit_that_fails_is_named_and_the_others_are_done(plant: LineUnderTest
         index.write_bytes(kept)
     broken = json.loads(stdout.splitlines()[-1])
     assert process.returncode == 1
-    assert list(broken["failed"]) == ["archive/C-2/top"]
-    assert broken["inspected"] == COILS - 1
-    assert told(reinspect(plant, out))["inspected"] == 1
+    assert list(broken["failed"]) == ["archive/C-1/top"]
+    assert broken["inspected"] == 1
+    second = told(reinspect(plant, out))
+    assert (second["units"], second["inspected"], second["failed"]) == (COILS, 1, {})
+    assert second["flips"] == {"accept → reject": COILS * FRAMES // 4}
+    assert second["changes"] == [
+        {"coil": f"C-{coil}", "kind": "bright", "severity": 1, "before": 3, "after": 6} for coil in range(COILS)
+    ]
+    assert of_archive(out) == replayed
+    assert rows(out) == COILS * FRAMES
+    again = told(reinspect(plant, out))
+    assert again == second | {"inspected": 0}
+    assert rows(out) == COILS * FRAMES
 
 
 def test_two_ray_workers_one_killed_in_the_middle(
