@@ -35,6 +35,9 @@ LEAST: Final = {"seed": 0, "threads": 1, "height": 8, "width": 8}
 POSITIVE: Final = ("escape_cost", "overkill_cost", "minutes", "lr", "save_minutes")
 """Options that take a finite number above 0."""
 
+SHARES: Final = ("frame_escape", "false_rejects", "set_aside", "held_out")
+"""Options that take a share of frames, from 0 to below 1."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code.
@@ -56,6 +59,10 @@ def _check(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, option, None)
         if value is not None and not (math.isfinite(value) and value > 0):
             raise InputError(f"--{option.replace('_', '-')} must be a number above 0, got {value:g}")
+    for option in SHARES:
+        value = getattr(arguments, option, None)
+        if value is not None and not 0.0 <= value < 1.0:
+            raise InputError(f"--{option.replace('_', '-')} must be a share from 0 to below 1, got {value:g}")
 
 
 PROGRAM: Final = Program(

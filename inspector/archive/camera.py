@@ -14,7 +14,7 @@ SEGMENT_FRAMES: Final = 5_000
 """Most frames of a recording: a damaged file costs no more, and a coil of days can be deleted in parts."""
 
 MOST_MISSED: Final = 1_000
-"""More frames that did not arrive begin a new recording instead of a fault each."""
+"""A longer gap begins a new recording instead of a fault for each lost frame."""
 
 MISSED: Final = Uninspected(Code.NO_FRAME, "not archived: the archive was behind, or was away")
 
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class CameraArchive:
-    """The recording in hand of one camera."""
+    """One camera's open recording."""
 
     def __init__(self, camera: str, mm_per_px: float, folders: CoilFolders) -> None:
         self._camera, self._mm_per_px, self._folders = camera, mm_per_px, folders
@@ -62,12 +62,12 @@ class CameraArchive:
         self._frames += 1 + missing
 
     def close(self) -> None:
-        """Finish the recording in hand. Raises WorkError."""
+        """Finish the open recording. Raises WorkError."""
         self._writing, self._frames = None, 0
         self._stack.close()
 
     def drop(self) -> None:
-        """Give up the recording in hand; what was written stays readable."""
+        """Give up the open recording; the frames that were written stay readable."""
         try:
             self.close()
         except WorkError as error:

@@ -34,7 +34,7 @@ class Kept:
 
 
 def kept_coils(archive: Path) -> list[Kept]:
-    """All coils in the archive, oldest first; other folders are not the archive's, and left alone."""
+    """All coils in the archive, oldest first; other folders are left alone."""
     found = []
     for folder in archive.iterdir() if archive.is_dir() else ():
         stamp, underscore, coil = folder.name.partition("_")

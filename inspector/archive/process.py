@@ -1,4 +1,4 @@
-"""archive: takes every frame from ingest, and writes it when the line leaves time for it."""
+"""archive: takes every frame from ingest, and writes it when the PC has time for it."""
 
 import os
 import time
@@ -31,7 +31,7 @@ LAST_TAKE_S: Final = 5.0
 """Longest time after a stop request for frames that are on their way, seconds."""
 
 PAUSE_S: Final = 10.0
-"""Nothing is written for this time after the disk has refused something."""
+"""Pause in writing after the disk has refused a frame."""
 
 log = structlog.get_logger()
 
@@ -70,7 +70,7 @@ def main(config: LoadedConfig) -> None:
 
 
 def _only_when_idle() -> None:
-    """Take only time that no other process wants: encoding must not delay a verdict."""
+    """Run only while no other process wants the CPU: encoding must not delay a verdict."""
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 

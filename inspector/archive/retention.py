@@ -30,7 +30,7 @@ class Retention:
         self._said = ""
 
     def sweep(self, in_use: AbstractSet[Path]) -> bool:
-        """Delete what must go; returns whether there is room to write."""
+        """Delete the coils that must go; returns whether there is room to write."""
         coils = kept_coils(self._folder)
         free = [each for each in coils if each.folder not in in_use]
         total = sum(self._size(each, in_use) for each in coils)

@@ -1,6 +1,6 @@
 """Inspect an archive again with another engine, and show what changes against the verdicts on record.
 
-Units that are done are not inspected again: call it again to go on after a break."""
+Units that are done are not inspected again: call it again to continue after an interruption."""
 
 import argparse
 import json

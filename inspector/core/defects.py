@@ -239,7 +239,7 @@ def _joined(
         shows[labels[kinds == each.kind]] = True
         count += shows
         least[shows] = np.minimum(least[shows], min_area_px[each.kind])
-    counts = (stats[:, cv2.CC_STAT_AREA] > least - 1) | _at_border(stats, y0, height)
+    counts = (stats[:, cv2.CC_STAT_AREA] > least - 1) | _at_border(np.asarray(stats, np.int32), y0, height)
     counted = np.flatnonzero((count > 1) & counts)
     if not counted.size:
         return None

@@ -185,7 +185,7 @@ class Methods:
         return [_handle(), structure(self.active()), _error(0 if known else UNKNOWN)]
 
     async def activate(self, _parent: Any, *given: ua.Variant) -> list[ua.Variant]:
-        """ActivateConfiguration: it is active already, or is none of this line."""
+        """ActivateConfiguration: it is already active, or it is not one of this line."""
         if text_of(given[0].Value) == self.active().InternalId.Id:
             return [_error()]
         await self._refuse("line.toml is changed on the inspection PC, with a restart")
@@ -222,13 +222,13 @@ def _page(every: list[Any], start: Any, most: Any) -> list[Any]:
 
 
 def _listed(every: list[Any], page: list[Any], start: Any) -> list[ua.Variant]:
-    """The first outputs of a list: is it complete, how many, and a handle."""
+    """The first outputs of a list: whether it is complete, its length, and a handle."""
     complete = max(0, int(start or 0)) + len(page) >= len(every)
     return [_boolean(value=complete), variant(len(page), ua.VariantType.UInt32), _handle()]
 
 
 def _handle() -> ua.Variant:
-    """Nothing is held for a client, so nothing is to be released."""
+    """Nothing is stored for a client, so there is nothing to release."""
     return variant(0, ua.VariantType.UInt32)
 
 

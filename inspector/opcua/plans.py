@@ -30,16 +30,16 @@ class Plans:
         return next(matching, None)
 
     def start_coil(self, coil: str, plan: str) -> int:
-        """Say that a coil starts now; returns its number. Raises WorkError with the reason of a refusal."""
+        """Announce that a coil starts now; returns its number. Raises WorkError with the reason of a refusal."""
         named = "" if plan == DEFAULT else plan
         return int(self._order({"coil": "start", "data": {"id": coil, "plan": named}})["number"])
 
     def end_coil(self) -> int:
-        """Say that the coil on the line ends now. Raises WorkError."""
+        """Announce that the coil on the line ends now. Raises WorkError."""
         return int(self._order({"coil": "end", "id": ""})["number"])
 
     def open_coil(self) -> dict[str, Any] | None:
-        """The coil on the line, as the strip process says; None without one. Raises WorkError."""
+        """Return the coil on the line from the strip process; None without one. Raises WorkError."""
         coils: Sequence[dict[str, Any]] = self._order({"coil": "status"})["coils"]
         return coils[-1] if coils and coils[-1]["end_mm"] is None else None
 

@@ -1,4 +1,4 @@
-"""opcua: tells the line's results, health and plans to OPC UA clients."""
+"""opcua: serves the line's results, health and plans to OPC UA clients."""
 
 import asyncio
 import logging
@@ -129,7 +129,7 @@ class Teller:
         self._position_mm: float | None = None
 
     async def turn(self, feed: Feed, health: Health | None) -> None:
-        """Tell what is new."""
+        """Publish new results."""
         steps = await asyncio.to_thread(feed.read, READ_STEPS)
         for step in steps:
             await self._tell(step)
@@ -206,7 +206,7 @@ class Teller:
 
 
 class _OneLine(logging.Handler):
-    """What the library reports of broken requests: one line a minute, in the inspector's log."""
+    """Takes the library's reports of broken requests: one line a minute, in the inspector's log."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

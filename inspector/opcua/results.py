@@ -1,4 +1,4 @@
-"""Results as Machine Vision has them: a coil is a whole result, a frame a partial one."""
+"""Results in the terms of Machine Vision: a coil is a whole result, a frame a partial one."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Result:
     severity: int
 
     def fields(self, configuration: str) -> dict[str, Any]:
-        """What the event and the structure have in common."""
+        """Return the fields that the event and the structure share."""
         return {
             "ResultId": made("ResultIdDataType", Id=self.id),
             "IsPartial": self.is_partial,
@@ -75,7 +75,7 @@ def coil_of(line: str, result: CoilResult) -> Result:
 
 
 def frame_of(line: str, verdict: Verdict) -> Result:
-    """One frame's verdict, with what it shows."""
+    """One frame's verdict, with its defects."""
     why = f", {verdict.reasons[0]}" if verdict.reasons else ""
     content = {
         "camera": verdict.camera,

@@ -1,4 +1,4 @@
-"""Who gets in: trusted certificates, users with passwords, and what each of them may do."""
+"""Access: trusted certificates, users with passwords, and the rights of each."""
 
 import hmac
 import socket
@@ -54,7 +54,7 @@ class Users(UserManager):
     """Names and passwords of the config."""
 
     def __init__(self, users: Mapping[str, OpcuaUser]) -> None:
-        """Raises ConfigError for a password that is not there."""
+        """Raises ConfigError for a missing password."""
         self._users = {name: (read_source(user.password).encode(), user.role) for name, user in users.items()}
         self._refused = Repeated()
 
@@ -76,7 +76,7 @@ class Users(UserManager):
 
 
 class Permissions(PermissionRuleset):
-    """Viewers call no method but those that read; nobody writes, or changes the nodes."""
+    """Viewers only call methods that read; nobody writes values or changes the nodes."""
 
     def __init__(self) -> None:
         self._user = SimpleRoleRuleset()
@@ -95,7 +95,7 @@ class Permissions(PermissionRuleset):
 
 
 class Nothing(PermissionRuleset):
-    """For the unencrypted channel: it tells the endpoints and the server's certificate, and nothing else."""
+    """For the unencrypted channel: it gives the endpoints and the server's certificate, and nothing else."""
 
     def check_validity(self, user: User, action_type: ua.NodeId, body: Any) -> bool:  # noqa: ARG002
         """Refuse everything."""

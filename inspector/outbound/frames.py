@@ -94,7 +94,7 @@ class Frames:
         return Place(run, newest, start + tail.rfind(b"\n") + 1)
 
     def _open(self) -> bool:
-        """Open the file of the place in hand, or of the first run."""
+        """Open the file of the current place, or of the first run."""
         if self._place == NOWHERE:
             runs = self._runs()
             if not runs:

@@ -1,1 +1,1 @@
-"""Months of steel again: an archive of frames through another engine, held against the verdicts on record."""
+"""Inspects an archive of frames again with another engine, and compares its verdicts with those on record."""

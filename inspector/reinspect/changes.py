@@ -1,4 +1,4 @@
-"""What changes against the verdicts on record: decisions of frames, and defects by coil, kind and severity."""
+"""Compares with the verdicts on record: decisions of frames, and defects by coil, kind and severity."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +66,7 @@ class Changes:
 
 
 def of_verdicts(verdicts: Iterable[Verdict]) -> Frames:
-    """Frames of a verdict log."""
+    """Return the frames of a verdict log."""
     return {
         (each.camera, each.captured_ns): Seen(
             each.coil or NO_COIL,
@@ -78,7 +78,7 @@ def of_verdicts(verdicts: Iterable[Verdict]) -> Frames:
 
 
 def on_record(connection: Connection, camera: str, from_ns: int, to_ns: int) -> Frames:
-    """Frames of a camera and a time in the database; of several runs, the newest record of a frame counts."""
+    """Return a camera's frames of a time span in the database; of several runs, a frame's newest record counts."""
     frame, part = VERDICTS.c, DEFECTS.c
     within = and_(frame.camera == camera, frame.captured_ns >= from_ns, frame.captured_ns <= to_ns)
     query = (

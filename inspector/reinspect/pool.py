@@ -11,7 +11,7 @@ from inspector.reinspect.units import Unit
 from inspector.reinspect.work import Done, Job, inspect_unit
 
 RETRIES: Final = 5
-"""Attempts after a worker was killed or its PC went away. A replay that fails by itself is not tried again."""
+"""Attempts after a worker was killed or its PC went away. A replay that fails is not tried again."""
 
 WAIT_S: Final = 1.0
 

@@ -20,7 +20,7 @@ from inspector.sinks.records.import_run import import_run
 
 @dataclass
 class Reinspected:
-    """What came of it."""
+    """The result of a reinspection."""
 
     out: Path
     units: int
@@ -44,7 +44,7 @@ class Reinspected:
 
 
 class Reinspection:
-    """An archive, an engine, and where the verdicts go."""
+    """An archive, an engine, and the database of the new verdicts."""
 
     def __init__(
         self, config: LoadedConfig, engine: Path, engine_identity: str, archive: Path, out: Path, work: Path
@@ -57,7 +57,7 @@ class Reinspection:
         self._severities = load_recipe(config.line.recipe).recipe.coil.severity_mm2
 
     def run(self, workers: int, address: str | None, show: Callable[[int, int], None]) -> Reinspected:
-        """Inspect what is not done yet, record it, and compare everything. Raises InspectorError.
+        """Inspect the units that are not done yet, record them, and compare everything. Raises InspectorError.
 
         `show` is told the frames that are done, and all frames.
         """
@@ -85,7 +85,7 @@ class Reinspection:
         return run_on_ray(self._job, units, workers, address) if units else iter(())
 
     def _take(self, unit: Unit, result: Reinspected) -> None:
-        """Write a finished unit into the database, which does nothing where it is there, and compare it."""
+        """Write a finished unit into the database, which ignores frames that it has, and compare it."""
         folder = result_folder(self._job, unit)
         imported = import_run(self._database, folder, self._job.config_identity)
         if imported.refused:
@@ -94,7 +94,7 @@ class Reinspection:
         result.changes.add(self._before(after), after, self._severities)
 
     def _before(self, after: Frames) -> Frames:
-        """The frames on record in the time of these."""
+        """Return the frames on record in the time span of these."""
         records = Database(str(self._config.line.records.url))
         if not after or (records.file is not None and not records.file.exists()):
             return {}

@@ -1,4 +1,4 @@
-"""Inspects one unit with `inspector replay`, in a process of its own; runs on any PC that sees the folders."""
+"""Inspects one unit with `inspector replay`, in a separate process; runs on any PC that sees the folders."""
 
 import functools
 import os
@@ -24,11 +24,11 @@ from inspector.sinks.records.rows import RUN_KEY_NAME
 DONE_NAME: Final = "done.json"
 
 _KEPT: Final = (VERDICTS_NAME, "summary.json", "line.json", "recipe.toml")
-"""What a unit keeps of its replay; pictures and reports of millions of frames would fill the disk."""
+"""Files of a replay that its unit keeps; pictures and reports of millions of frames would fill the disk."""
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What is the same for all units."""
+    """The settings that all units share."""
 
     config: str
     engine: str
@@ -51,12 +51,12 @@ class Done(msgspec.Struct, frozen=True):
 
 
 def result_folder(job: Job, unit: Unit) -> Path:
-    """Where a unit's verdicts lie when it is finished."""
+    """Return the path of a finished unit's verdicts."""
     return Path(job.out) / unit.folder
 
 
 def finished(job: Job, unit: Unit) -> Done | None:
-    """What was noted of a finished unit; None for one that is not, or was inspected otherwise."""
+    """Return the notes of a finished unit; None for one that is not finished, or was inspected otherwise."""
     try:
         done = msgspec.json.decode((result_folder(job, unit) / DONE_NAME).read_bytes(), type=Done)
     except (OSError, msgspec.DecodeError):
@@ -67,7 +67,7 @@ def finished(job: Job, unit: Unit) -> Done | None:
 
 
 def inspect_unit(job: Job, unit: Unit) -> Done:
-    """Inspect a unit, unless that is done. Raises WorkError with the last line that the replay has said.
+    """Inspect a unit, unless that is done. Raises WorkError with the last line of the replay's output.
 
     The result appears whole, by a rename: a worker that is killed leaves nothing that another could take for it.
     """

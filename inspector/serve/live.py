@@ -23,7 +23,10 @@ MOST_DEFECTS: Final = 1_500
 """Defects of the last stretch that a new page gets."""
 
 MOST_REJECTS: Final = 40
-"""Rejects kept with their pictures, about 6 MB."""
+"""Rejects that a new page gets."""
+
+MOST_PICTURES: Final = 120
+"""Pictures of the newest rejects, about 18 MB: a slow browser still asks for those that left the list."""
 
 REJECT_INTERVAL_S: Final = 0.1
 """Least time between two pictured rejects, seconds. On bad steel every frame is one."""
@@ -66,7 +69,9 @@ class _Camera:
         if verdict.ingest_epoch != self.ingest_epoch or (self.places and verdict.position_mm < self.places[-1][1]):
             self.ingest_epoch = verdict.ingest_epoch
             self.places.clear()
-            self.stretches.clear()
+            # On a line with [strip], positions go on over a restart, and the strip may travel back.
+            if verdict.strip is msgspec.UNSET:
+                self.stretches.clear()
         self.places.append((verdict.captured_ns, verdict.position_mm))
         while len(self.places) > 2 and self.places[-1][0] - self.places[0][0] > SPEED_S * 1e9:
             self.places.popleft()
@@ -172,11 +177,11 @@ class Live:
             "size": None if seen.pixels is None else seen.pixels.shape[::-1],
             "picture": picture is not None,
         }
-        if len(self._rejects) == MOST_REJECTS:
-            self._pictures.pop(self._rejects[0]["number"], None)
         self._rejects.append(reject)
         if picture is not None:
             self._pictures[self._number] = picture
+            if len(self._pictures) > MOST_PICTURES:
+                del self._pictures[next(iter(self._pictures))]
         self._new["rejects"].append(reject)
 
     def open_pages(self, count: int) -> None:

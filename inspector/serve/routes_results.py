@@ -61,9 +61,11 @@ def coil(request: Request, _: Viewer, run: Whole, coil: Name | None = None) -> R
     return Response(found, media_type="application/json")
 
 
-@router.get("/report", response_class=FileResponse, responses={200: {"content": {"text/html": {}}}})
-def report(request: Request, _: Viewer, run: Whole, coil: Name) -> FileResponse:
-    """Return a coil's report, one HTML file to keep or send, as `inspector report` writes it."""
+@router.get(
+    "/report", response_class=FileResponse, responses={200: {"content": {"text/html": {}, "application/pdf": {}}}}
+)
+def report(request: Request, _: Viewer, run: Whole, coil: Name, pdf: bool = False) -> FileResponse:
+    """Return a coil's report to keep or send, as `inspector report` writes it: HTML, or PDF for a judged coil."""
     page = of(request)
     folder = page.results.folder(run)
     # A service leaves no config in its folder.
@@ -71,13 +73,17 @@ def report(request: Request, _: Viewer, run: Whole, coil: Name) -> FileResponse:
     if not _reporting.acquire(blocking=False):
         wait = {"Retry-After": "10"}
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "another report is being written: try again", wait)
+    ending, kind = ("pdf", "application/pdf") if pdf else ("html", "text/html")
+    made = Path(tempfile.mkdtemp()) / f"report.{ending}"
     try:
-        made = Path(tempfile.mkdtemp()) / "report.html"
-        write_report(folder, selection=Selection(coil, None, None), config=config, to=made)
+        write_report(folder, selection=Selection(coil, None, None), config=config, to=made, pdf=pdf)
+    except BaseException:
+        shutil.rmtree(made.parent)
+        raise
     finally:
         _reporting.release()
     gone = BackgroundTask(shutil.rmtree, made.parent)
-    return FileResponse(made, filename=f"{coil}.html", media_type="text/html", background=gone)
+    return FileResponse(made, filename=f"{coil}.{ending}", media_type=kind, background=gone)
 
 
 @router.get("/picture", response_class=FileResponse, responses={200: {"content": {"image/*": {}}}})

@@ -6,6 +6,7 @@ shared memory, and no link that a stage waits for. The kernel gives it a CPU onl
 
 import contextlib
 import os
+import select
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +49,10 @@ THREADS: Final = 1
 WAIT_S: Final = 0.2
 """Longest wait for a frame before a stop request is noticed, seconds."""
 
+REST_TIMES: Final = 3.0
+"""After a frame it rests this many times as long as it looked: two programs that compute at once slow each other's
+caches and memory, also where one has the lowest priority."""
+
 SILENT_S: Final = 5.0
 """After this time without a frame it looks whether the line runs again and publishes elsewhere, seconds."""
 
@@ -85,6 +90,7 @@ def shadow(config: LoadedConfig, store: Store, engine: Path, *, frames: int | No
                 if seen is not None:
                     heard_s = time.monotonic()
                     comparing.look(seen)
+                    select.select([stop.fileno()], [], [], REST_TIMES * (time.monotonic() - heard_s))
                 elif time.monotonic() - heard_s > SILENT_S:
                     heard_s = time.monotonic()
                     with contextlib.suppress(WorkError):  # the line is down: it may come back

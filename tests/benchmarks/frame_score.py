@@ -38,10 +38,11 @@ def look(data: Path, checkpoint: Path, split: Path | None) -> list[dict[str, Any
     found = []
     for name in names:
         frame = dataset.frame(name)
-        label = dataset.label(name, frame.shape) > 0  # type: ignore[arg-type]
-        predictor = TorchPredictor(loaded, *frame.shape, 4)
+        height, width = frame.shape
+        label = dataset.label(name, (height, width)) > 0
+        predictor = TorchPredictor(loaded, height, width, 4)
         kind, score, whole = predictor.answers(frame[None].copy())
-        _, pixels = enlarge(Segmentation(kind[0], score[0], 4), *frame.shape)
+        _, pixels = enlarge(Segmentation(kind[0], score[0], 4), height, width)
         found.append(
             {
                 "name": name,

@@ -20,7 +20,7 @@ from tests.support.ports import free_port
 
 ROUNDS = 4
 SECONDS = 20.0
-FRAMES_PER_SECOND = 10
+FRAMES_PER_SECOND = 5
 
 ENGINE = Path(__file__).parents[2] / "configs" / "demo" / "engine"
 """Built by `make demo`."""

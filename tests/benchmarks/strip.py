@@ -6,12 +6,14 @@ python -m tests.benchmarks.strip [--marked 400] [--coils 100]
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
 from inspector.core.strip.edges import find_edges
 from inspector.core.strip.optics import Lens, Optics
+from inspector.values import Pixels
 from tests.unit.inspector.strip.test_edges import MM_PER_PX, WIDTH, pictures
 from tests.unit.inspector.strip.test_periodic import ROLLS, false_periods, marked_coil, marks_within, turns_to_find
 
@@ -57,7 +59,7 @@ def cost() -> None:
     height = len(pixels)
     lens = Lens((1600.0, 1600.0), (800.0, 128.0), (-0.1, 0.0, 0.0, 0.0, 0.0))
     gain = np.ones(WIDTH, np.float32)
-    steps = {
+    steps: dict[str, Callable[[Pixels], object]] = {
         "strip edges": find_edges,
         "gain": Optics(height, WIDTH, gain, None).correct,
         "lens": Optics(height, WIDTH, None, lens).correct,

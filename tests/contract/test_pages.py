@@ -31,9 +31,13 @@ def test_the_published_schemas_are_those_that_the_tests_use() -> None:
 
 
 def test_the_files_that_contributors_look_for_exist() -> None:
-    """docs/contributing.md names only files and folders that exist, and lists every root module."""
+    """docs/contributing.md names only what exists, and lists every root module and folder."""
     page = (ROOT / "docs" / "contributing.md").read_text()
     named = re.findall(r"`((?:inspector|trainer|tests|deploy)/[\w./]*)`", page)
     assert [each for each in named if not (ROOT / each).exists()] == []
     listed = set(re.findall(r"`(\w+\.py)`", page))
     assert {path.name for path in (ROOT / "inspector").glob("[a-z]*.py")} <= listed
+    folders = {
+        path.parent.name for package in ("inspector", "trainer") for path in (ROOT / package).glob("*/*.py")
+    }
+    assert folders - set(re.findall(r"`(?:inspector/|trainer/)?(\w+)/?`", page)) == set()

@@ -202,6 +202,9 @@ def test_a_coil_has_a_report(page: PageUnderTest, admin: httpx.Client) -> None:
     assert "</html>" in answer.text
     nothing = admin.get("/api/report", params={"run": coil["run"], "coil": "another coil"})
     assert "another coil" in problem(nothing, 409)
+    # This line has no [strip], so that nothing judges its coils.
+    unjudged = admin.get("/api/report", params={"run": coil["run"], "coil": coil["coil"], "pdf": True})
+    assert "judged" in problem(unjudged, 409)
 
 
 def test_live_data_come_by_websocket(page: PageUnderTest) -> None:

@@ -61,8 +61,13 @@ class Tab:
         self.page.set_default_timeout(60_000)
         self.wrong: list[str] = []
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
+        self.page.on("console", self._said)
         self.page.on("request", self._asked)
+
+    def _said(self, said: Any) -> None:
+        # A browser on a busy PC asks for the pictures of rejects later than the page keeps them.
+        if said.type == "error" and "/api/rejects/" not in said.location.get("url", ""):
+            self.wrong.append(said.text)
 
     def _asked(self, request: Any) -> None:
         if not request.url.startswith((self.server.url, "data:", "blob:")):
@@ -238,7 +243,7 @@ def test_drift_is_drawn(browser: "Browser", page: PageUnderTest) -> None:
         tab.open("health").wait_for_selector(".graphs figure:nth-child(4) canvas")
         drawn = "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
         assert min(tab.page.eval_on_selector_all(".graphs canvas", f"all => all.map({drawn})")) > 4
-        assert [each for each in tab.wrong if "404" not in each] == []
+        tab.is_well()
 
 
 def test_a_polygon_becomes_a_mask(browser: "Browser", page: PageUnderTest) -> None:
@@ -337,8 +342,7 @@ def test_ten_pages_at_once_cost_no_frame(browser: "Browser", page: PageUnderTest
             after = client.get("/api/state").json()["line"]["cameras"]["top"]
         assert after["uninspected"] == before["uninspected"]
         for tab in tabs:
-            # A slow browser asks for a reject's picture that the page keeps no more.
-            assert [each for each in tab.wrong if "404" not in each] == []
+            tab.is_well()
 
 
 def test_frames_are_reviewed_by_keyboard_alone(browser: "Browser", page: PageUnderTest) -> None:

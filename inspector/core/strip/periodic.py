@@ -89,6 +89,24 @@ class RollMark(msgspec.Struct):
         """Number of turns from the first to the newest, both included."""
         return round((self.last_mm - self.first_mm) / self.period_mm) + 1
 
+    def may_be(self, other: "RollMark") -> bool:
+        """Whether another chain is this mark: an unrelated defect at its place may have spoilt its period."""
+        same = (self.roll, self.stand, self.side, self.name) == (other.roll, other.stand, other.side, other.name)
+        lost_mm = self.last_mm + LOST_TURNS * self.period_mm
+        ended = self.changed_mm is not None and other.first_mm > self.changed_mm
+        return (
+            same and not ended and abs(self.across_mm - other.across_mm) <= ACROSS_MM and other.first_mm <= lost_mm
+        )
+
+    def correct(self, other: "RollMark", before_mm: float) -> None:
+        """Take over a chain of this mark that knows more; `before_mm` is where its last copy but one lies."""
+        missed = before_mm > self.last_mm
+        if not missed and other.hits <= self.hits:
+            return
+        if other.hits >= self.hits:
+            self.first_mm, self.across_mm = other.first_mm, other.across_mm
+        self.period_mm, self.last_mm, self.hits = other.period_mm, other.last_mm, max(self.hits, other.hits)
+
     def text(self, head_mm: float = 0.0) -> str:
         """One readable line; the way is counted from `head_mm`."""
         stand = f", stand {self.stand}" if self.stand else ""
@@ -145,9 +163,15 @@ class RollMarks:
         if len(alike) < LEAST_HITS - 1:
             return None
         best = self._best(side, name, spot, alike, spots)
-        if best is not None:
-            self.marks.append(best)
-        return best
+        if best is None:
+            return None
+        mark, before_mm = best
+        known = next((each for each in reversed(self.marks) if each.may_be(mark)), None)
+        if known is not None:
+            known.correct(mark, before_mm)
+            return None
+        self.marks.append(mark)
+        return mark
 
     def _continues(self, side: str, name: str, spot: Spot) -> bool:
         """Return whether it is the next turn of a known mark."""
@@ -171,12 +195,13 @@ class RollMarks:
 
     def _best(
         self, side: str, name: str, spot: Spot, alike: Sequence[Spot], spots: Sequence[Spot]
-    ) -> RollMark | None:
+    ) -> tuple[RollMark, float] | None:
+        """The chain that chance explains least, and where its last copy but one lies."""
         all_ordered = sorted(alike, key=lambda each: each.along_mm)
         per_mm = self._density(spot, alike, spots)
         per_mm2 = per_mm / (2 * ACROSS_MM * 2 * math.log(AREA_RATIO))
         tests = self._tests(side, spot.along_mm) * len(self._rolls)
-        best: tuple[float, RollMark] | None = None
+        best: tuple[float, RollMark, float] | None = None
         for roll in self._rolls:
             if roll.side != side:
                 continue
@@ -201,8 +226,8 @@ class RollMarks:
                             roll.name, roll.stand, side, name, period, spot.across_mm, places[index],
                             spot.along_mm, len(chain), spot.along_mm, changed_mm if gone else None,
                         )  # fmt: skip
-                        best = (chance, mark)
-        return None if best is None else best[1]
+                        best = (chance, mark, chain[-2].along_mm)
+        return None if best is None else best[1:]
 
     def _tests(self, side: str, at_mm: float) -> float:
         """Defects of all kinds in a coil as dense as the last DENSITY_MM: each one may begin a chain."""

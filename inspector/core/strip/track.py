@@ -10,8 +10,11 @@ from inspector.values import Motion, StripPlace
 TRACK_SAMPLES: Final = 64
 """Number of samples passed to ingest: over a second at 20 ms, more than a frame takes through ingest."""
 
-STALE_NS: Final = 1_000_000_000
-"""Longest extrapolation of the newest sample at its speed. After that the position is unknown."""
+STALE_NS: Final = 200_000_000
+"""Longest time that the newest sample is carried on at its speed. Then the position is unknown.
+
+A strip that changes its speed by 10 m/s² is then 200 mm off, less than a frame of 256 rows at 1 mm. From there on,
+counting frames is better: a triggered camera gives one for each frame's length."""
 
 NOISE_SHARE: Final = 0.05
 """Overlaps and gaps below this share of a frame are interpolation noise."""

@@ -116,6 +116,8 @@ def test_latin_1_names_go_all_the_way(
     [
         (["--height", "-200"], "--height must be at least 8, got -200"),
         (["--width", "0"], "--width must be at least 8, got 0"),
+        (["--frame-escape", "nan"], "--frame-escape must be a share from 0 to below 1, got nan"),
+        (["--false-rejects", "1.5"], "--false-rejects must be a share from 0 to below 1, got 1.5"),
         (["--escape-cost", "nan"], "--escape-cost must be a number above 0, got nan"),
         (["--overkill-cost", "inf"], "--overkill-cost must be a number above 0, got inf"),
         (["--escape-cost", "-1"], "--escape-cost must be a number above 0, got -1"),

@@ -572,10 +572,10 @@ def scored(frame_score: int | None, threshold: float | None = 0.5, recorded: boo
     )
     score = np.full((8, 8), 255, np.uint8)
     maps = Segmentation(np.ones_like(score), score, 1)
-    found = Inspection(SCORING.engine, 1, 2, 3, maps, np.zeros((8, 8), np.uint8), frame_score=frame_score)
+    found = Inspection(SCORING.engine, 0, 0, 1, maps, np.zeros((8, 8), np.uint8), frame_score=frame_score)
     desk.news([encode([Begin("top", INGEST, None), announcement(0)])], 0)
-    desk.results(encode_results(SCORING, [Result("top", INGEST, 0, found)], CLEAN), 0)
-    (outcome,) = desk.settle(0)
+    desk.results(encode_results(SCORING, [Result("top", INGEST, 0, found)], CLEAN), 5)
+    (outcome,) = desk.settle(5)
     return outcome
 
 

@@ -21,6 +21,7 @@ from inspector.serve.samples import keep
 from inspector.serve.segments import join_segments
 from inspector.serve.store import Store
 from inspector.serve.view import Seen, decode
+from inspector.values import Motion, StripPlace
 from tests.support.recorded import defect, verdict
 
 CODES = {"accept": 0, "reject": 1, "uninspected": 2}
@@ -260,6 +261,16 @@ def test_live_joins_frames_and_begins_again_with_the_ingest() -> None:
     assert live.news()["frames"] == []
     live.take(Seen(verdict(0, position_mm=0.0, captured_ns=10**9)))
     assert [each[1:4] for each in live.news_and_history()[1]["frames"]] == [[0.0, 10.0, 0]]
+
+
+def test_live_keeps_the_map_when_the_strip_travels_back() -> None:
+    """With positions from an encoder, neither reverse travel nor a new ingest empties the map."""
+    live = Live(["top"], 10.0)
+    back = StripPlace(Motion.REVERSE)
+    for n, position_mm in enumerate((0.0, 10.0, 20.0, 15.0)):
+        live.take(Seen(verdict(n, position_mm=position_mm, captured_ns=n * 10**8, strip=back)))
+    live.take(Seen(verdict(0, position_mm=25.0, captured_ns=10**9, strip=back, ingest_epoch=7)))
+    assert [each[1:3] for each in live.news_and_history()[1]["frames"]] == [[0.0, 30.0], [15.0, 35.0]]
 
 
 def test_a_reject_keeps_its_picture_and_no_page_no_live_frame() -> None:

@@ -168,3 +168,15 @@ def test_marks_of_the_other_side_are_not_the_rolls() -> None:
     marks = RollMarks([Roll("bottom", 2000.0, side="bottom")], TOLERANCE, WIDTH_MM)
     for turn in range(10):
         assert marks.add("top", "pits", Spot(turn * 2000.0, 800.0, 40.0)) is None
+
+
+def test_a_mark_whose_first_copies_were_cut_by_a_frame_stays_one_mark() -> None:
+    """Parts of a mark have other centres and sizes, which spoils its period; a better chain corrects it."""
+    marks = RollMarks([Roll("work roll", 1000.0)], 0.01, 640.0)
+    cut = [Spot(1917.5, 112.0, 280.0), Spot(2929.5, 112.0, 1604.0), Spot(3941.5, 112.0, 2893.0)]
+    told = [marks.add("top", "pits", spot) for spot in cut]
+    told += [marks.add("top", "pits", Spot(943.0 + 1000.0 * turn, 112.0, 3052.0)) for turn in (4, 9, 10, 11, 12)]
+    assert sum(each is not None for each in told) == 1
+    (mark,) = marks.marks
+    assert mark.period_mm == pytest.approx(1000.0, abs=0.5)
+    assert mark.last_mm == 12_943.0

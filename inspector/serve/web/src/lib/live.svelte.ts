@@ -110,8 +110,8 @@ class Live {
     let all = this.stretches.get(camera);
     if (!all) this.stretches.set(camera, (all = []));
     const last = all.at(-1);
-    if (last && start < last[1]) {
-      // The camera's ingest began again, and with it the position.
+    if (last && start < last[1] && !this.state?.line?.strip) {
+      // The camera's ingest began again, and with it the position. With a strip, the strip travels back.
       all.length = 0;
       this.defects = this.defects.filter((each) => each.camera !== camera);
     } else if (last && Math.abs(last[2] - start) < (end - start) / 2 && last[3] === decision && last[4] === coil) {
