@@ -1,9 +1,8 @@
 """Reads the records for the page, over a read-only connection."""
 
-import sqlite3
-import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +15,8 @@ from inspector.serve.coil_cards import card_of, read_cards, roll_mark_places
 from inspector.serve.coil_summaries import NO_RUN, Wanted, of_coil, strip_defects, summaries, without_frames
 from inspector.serve.segments import join_segments
 from inspector.serve.store import UnknownError
-from inspector.sinks.records.database import BUSY_S, CONNECT_S, parse_url, reason, shown
+from inspector.sinks.records.database import CONNECT_S, parse_url, reason, shown
+from inspector.sinks.records.read_only import open_read_only
 from inspector.sinks.records.schema import refuse_newer, stored_version
 
 STATEMENT_S: Final = 10
@@ -70,25 +70,13 @@ class Results:
         self._summaries: dict[tuple[str | None, int], list[dict[str, Any]]] = {}
         self._file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
         if self._file is not None:
-            self._engine = create_engine("sqlite://", creator=self._open, poolclass=NullPool)
+            self._engine = create_engine(
+                "sqlite://", creator=partial(open_read_only, self._file), poolclass=NullPool
+            )
             # For a read, the driver itself would begin no transaction and so take no snapshot.
             event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
         else:
             self._engine = create_engine(parsed, connect_args=_SERVER_OPTIONS, poolclass=NullPool)
-
-    def _open(self) -> sqlite3.Connection:
-        """Open SQLite's file for reading only.
-
-        In a folder of another user, the write-ahead log cannot be made when no line runs. Then nobody writes, and
-        the file is read as it is.
-        """
-        name = urllib.parse.quote(str(self._file))
-        try:
-            return _settled(f"file:{name}?mode=ro")
-        except sqlite3.OperationalError:
-            if self._file is None or Path(f"{self._file}-wal").exists():
-                raise
-            return _settled(f"file:{name}?mode=ro&immutable=1")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -200,15 +188,3 @@ _SERVER_OPTIONS: Final = {
     "options": f"-c statement_timeout={1000 * STATEMENT_S} -c default_transaction_read_only=on",
     "application_name": "strip-inspector page",
 }
-
-
-def _settled(uri: str) -> sqlite3.Connection:
-    """Open, and read once: only a read finds out whether the write-ahead log can be used."""
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    except BaseException:
-        connection.close()
-        raise
-    return connection

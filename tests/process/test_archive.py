@@ -10,14 +10,19 @@ import numpy as np
 import pytest
 
 from inspector.archive.coils import CoilFolders, kept_coils
+from inspector.archive.marks import marked_coils
 from inspector.archive.retention import Retention
 from inspector.config.archive import ArchiveSettings
 from inspector.config.line import SimulatorSettings, load_config
 from inspector.reinspect.units import find_units
+from inspector.sinks.records.database import Database
+from inspector.sinks.records.import_run import import_run
+from inspector.sinks.records.marks import Subject, mark
 from inspector.sources import open_source
 from inspector.sources.recording import RecordingSource
 from inspector.values import Capture, Pixels
 from tests.support.lines import LineUnderTest, stage, wait_for_verdicts
+from tests.support.written import WrittenLog, verdict
 
 FRAMES, COIL_FRAMES = 90, 30
 
@@ -110,6 +115,24 @@ def test_the_oldest_coils_make_room_and_marked_ones_stay(
     assert room == (marked is not None)
     (tmp_path / "notes").mkdir(exist_ok=True)
     assert [each.coil for each in kept_coils(tmp_path)] == left
+
+
+def test_marks_protect_coils_and_the_coils_of_frames(tmp_path: Path) -> None:
+    """Marks are read from the line's database without writing to it; without one, none is marked."""
+    line = LineUnderTest(tmp_path)
+    line.write_config('[records]\nenabled = true\nurl = "sqlite:///records.sqlite"\n')
+    config = load_config(line.config).line
+    assert marked_coils(config) == set()
+    log = WrittenLog(tmp_path / "run")
+    log.write(*(verdict(250 * n) for n in range(8)))
+    import_run(Database(str(config.records.url)), tmp_path / "run", "test@1")
+    with Database(str(config.records.url)).changing("mark") as connection:
+        mark(connection, [Subject(coil="C-0001"), Subject(camera="top", frame_id=1500)], "claim", "kim")
+    file = tmp_path / "records.sqlite"
+    assert marked_coils(config) == {"C-0001", "C-0003"}
+    file.write_bytes(b"no database" * 100)
+    assert marked_coils(config) is None
+    log.file.close()
 
 
 def test_a_restart_goes_on_in_the_coil_s_folder(tmp_path: Path) -> None:
