@@ -265,8 +265,10 @@ class _Reading:
 
 def blamed_names(verdict: Verdict) -> frozenset[str]:
     """Return the names of the kinds that a reject's reasons begin with."""
-    names = {defect.name for defect in verdict.defects}
-    return frozenset(name for name in names if any(reason.startswith(f"{name} ") for reason in verdict.reasons))
+    # The longest first: "edge crack 120 mm²" blames no "edge".
+    names = sorted({defect.name for defect in verdict.defects}, key=len, reverse=True)
+    begins = (next((name for name in names if reason.startswith(f"{name} ")), None) for reason in verdict.reasons)
+    return frozenset(name for name in begins if name is not None)
 
 
 def _add_reason(reasons: dict[str, UninspectedReason], verdict: Verdict) -> None:

@@ -11,7 +11,7 @@ import pytest
 from inspector.config.recipe import load_recipe
 from inspector.report.reject_gallery import OF_A_KIND, reasons_by_size
 from inspector.report.report import write_report
-from inspector.report.run_figures import read_figures
+from inspector.report.run_figures import blamed_names, read_figures
 from inspector.values import Decision, Defect, Verdict
 from tests.unit.inspector.report.test_report import FRAME_MM, Page, defect, picture, some_run, verdict, write_run
 
@@ -53,6 +53,17 @@ def test_every_kind_shows_its_worst(tmp_path: Path) -> None:
     assert len(alts) == 3 + OF_A_KIND
     assert "pits all of them" in page.text
     assert f"scratch the {OF_A_KIND} largest of 100" in page.text
+
+
+def test_a_kind_whose_name_begins_with_another_is_blamed_alone() -> None:
+    """A rejected edge crack does not blame the recorded edge beside it."""
+    both = verdict(1, [defect(1, 1, 30, 0.0), defect(2, 3, 30, 9.0)])
+    one, other = (
+        msgspec.structs.replace(each, name=name)
+        for each, name in zip(both.defects, ("edge", "edge crack"), strict=True)
+    )
+    rejected = msgspec.structs.replace(both, defects=(one, other), reasons=("edge crack 7 mm² at 0.009 m",))
+    assert blamed_names(rejected) == {"edge crack"}
 
 
 def test_a_frame_of_two_kinds_is_shown_with_the_rarer_one(tmp_path: Path) -> None:
