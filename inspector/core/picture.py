@@ -4,6 +4,7 @@ A line that inspects black or blurred pictures finds no defects and accepts all 
 rows of each frame and compares the measures with limits. `docs/picture.md` explains each measure and its limits.
 """
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import Final
@@ -74,9 +75,12 @@ class Measures(msgspec.Struct, frozen=True):
     The noise of single pixels raises each distance by the same and drops out, so it cannot hide a blur."""
 
 
-_NO_DETAIL: Final = 0.9
-"""Sharpness from which single pixels are nearly all that a picture shows: `detail` would be a ratio of two small
-differences, and counts as 1."""
+_DETAIL_ERROR: Final = 0.03
+"""Largest standard error of `detail`. Where single pixels show nearly all, or few pixels are measured, it is a
+ratio of two small and uncertain differences, and counts as 1."""
+
+_SPREAD: Final = 1.5
+"""Standard error of a squared mean difference of n pixels × √n ÷ its value; 2 × 0.75 for noise."""
 
 RECENT: Final = 4
 """Pictures that a new one is compared with: a driver that hangs may repeat its buffers in turn."""
@@ -137,9 +141,10 @@ def measure(pixels: Pixels, limits: Limits) -> tuple[Measures, Pixels]:
     near = cv2.norm(line[1:], line[:-1], cv2.NORM_L1)
     apart = cv2.norm(line[far:], line[:-far], cv2.NORM_L1) if far else 0.0
     detail = 1.0
-    if far == FAR_PX and near < _NO_DETAIL * apart:
+    beyond = apart * apart - near * near
+    if far == FAR_PX and _SPREAD * near * near < _DETAIL_ERROR * beyond * math.sqrt(line.size):
         middle = cv2.norm(line[2:], line[:-2], cv2.NORM_L1)
-        detail = (middle * middle - near * near) / (apart * apart - near * near)
+        detail = (middle * middle - near * near) / beyond
     low, high = limits.min_background_grey, limits.max_background_grey
     return Measures(
         light_grey=brightest * max(greys) / (total * size),

@@ -122,7 +122,7 @@ def test_a_file_that_is_no_checkpoint_is_said_to_be_none(
     ("change", "message"),
     [
         ({"widths": [8, 16, 16]}, "its weights do not fit its architecture"),
-        ({"architecture": "transformer"}, "no architecture 'transformer': there is unet, cnn"),
+        ({"architecture": "transformer"}, "no architecture 'transformer': there is unet, lite-fpn, cnn"),
         ({"dropout": 0.5}, "architecture unet does not take these parameters"),
     ],
 )
