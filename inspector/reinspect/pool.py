@@ -2,6 +2,8 @@
 
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -31,6 +33,10 @@ def run_here(job: Job, units: Sequence[Unit]) -> Iterator[Outcome]:
             yield unit, str(error)
 
 
+SHORT: Final = "/tmp"  # noqa: S108  # only a folder of its own in it is used
+"""Where Ray's sockets go: below TMPDIR their path may be longer than the 107 bytes that a socket's may have."""
+
+
 def run_on_ray(job: Job, units: Sequence[Unit], workers: int, address: str | None) -> Iterator[Outcome]:
     """Run the units on `workers` local workers, or on the cluster at `address`; yields them as they end.
 
@@ -39,14 +45,21 @@ def run_on_ray(job: Job, units: Sequence[Unit], workers: int, address: str | Non
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing leaves the plant
     with needs_extra("`inspector reinspect` on several workers"):
         import ray
+    own = tempfile.mkdtemp(prefix="ray-", dir=SHORT)
     where: dict[str, Any] = (
         {"address": address}
         if address is not None
-        else {"num_cpus": workers, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+        else {
+            "num_cpus": workers,
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "include_dashboard": False,
+            "_temp_dir": own,
+        }
     )
     try:
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        shutil.rmtree(own, ignore_errors=True)
         raise WorkError(f"ray at {address or 'this PC'}: {error}") from None
     try:
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(inspect_unit)
@@ -63,3 +76,4 @@ def run_on_ray(job: Job, units: Sequence[Unit], workers: int, address: str | Non
                     yield unit, f"its worker was lost {1 + RETRIES} times: {type(error).__name__}"
     finally:
         ray.shutdown()
+        shutil.rmtree(own, ignore_errors=True)

@@ -108,4 +108,4 @@ def test_the_line_goes_on_without_the_mill_and_without_the_strip_process(tmp_pat
     assert "running" in motions[150:]
     assert motions[-1] == "unknown"
     assert len(run.logged("position source does not answer")) == 1
-    assert len(run.logged("goes on without the strip process")) == 1
+    assert len(run.logged("the line goes on without a process")) == 1
