@@ -30,7 +30,7 @@ ROWS = (
 )
 
 SOCKETS = re.compile(
-    r"(news|results|view)(/socket)?|news/(captured|ended)-(top|side)|frames(/(top|side)(\.pixels)?)?|journal|(position|picture)-(top|side)"
+    r"(news|results|view|archive)(/socket)?|news/(captured|ended)-(top|side)|frames(/(top|side)(\.pixels)?)?|journal|(position|picture)-(top|side)"
     r"|\.(decide|ingest-top|ingest-side)\.lock"
 )
 """All that may ever lie in /run/inspector."""
