@@ -158,7 +158,10 @@ install_units() {
   install -d "$units/inspector-.service.d"
   install -m 0644 "$here"/systemd/inspector*.{service,path} "$here"/systemd/inspector.target "$units"
   install -m 0644 "$here"/systemd/inspector-.service.d/10-common.conf "$units/inspector-.service.d"
-  install -D -m 0644 "$here/systemd/inspector-strip.service.d/30-user.conf" "$units/inspector-strip.service.d/30-user.conf"
+  local own
+  for own in strip report; do
+    install -D -m 0644 "$here/systemd/inspector-$own.service.d/30-user.conf" "$units/inspector-$own.service.d/30-user.conf"
+  done
   if ((${version%%[!0-9]*} >= backoff_since)); then
     install -m 0644 "$here"/systemd/inspector-.service.d/20-backoff.conf "$units/inspector-.service.d"
   fi
