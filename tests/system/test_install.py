@@ -136,7 +136,6 @@ def test_a_killed_worker_is_back_with_its_network_within_ten_seconds(
     assert any(v["decision"] == "uninspected" for v in service.since(killed_s))
 
 
-@pytest.mark.xfail(reason="inspector-report.path wrote no report within 60 s in the container: not solved yet")
 def test_the_strip_follows_a_coil_and_its_report_is_written(service: Service) -> None:
     """As docs/strip.md and docs/report.md say it; then the line is as it was. No stage starts the report."""
     box = service.container
