@@ -11,6 +11,7 @@ from unittest.mock import patch
 import pytest
 
 import inspector  # noqa: F401
+from tests.support.lines import ended_lines
 from tests.support.once import Once, shared_root
 
 
@@ -25,4 +26,11 @@ def children_leave_nothing_behind(tmp_path_factory: pytest.TempPathFactory) -> I
     """What a killed program leaves in its temporary folder lies in pytest's, which goes with the session."""
     tempfile.gettempdir()  # The tests' own process keeps its folder: PostgreSQL's user cannot enter pytest's.
     with patch.dict(os.environ, TMPDIR=str(tmp_path_factory.mktemp("t", numbered=False))):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def lines_end_with_their_test() -> Iterator[None]:
+    """A line that a test started and did not end is killed after it."""
+    with ended_lines():
         yield

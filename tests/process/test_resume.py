@@ -1,7 +1,6 @@
 """A replay that was killed or stopped goes on where it was: no frame twice, none missing, the same verdicts."""
 
 import json
-import os
 import signal
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ from tests.support.lines import PATIENCE_S, LineUnderTest, Run
 
 SIZE = (64, 128)
 COUNT = 200
-SLOW_MS = 5.0
+SLOW_MS = 20.0
 """Time of an engine batch: long enough that the kill comes in the middle."""
 
 
@@ -109,7 +108,7 @@ def test_a_torn_line_and_a_second_break(
     out = tmp_path / "out"
     break_off(line, images, out, signal.SIGKILL, 60)
     log = out / "verdicts.jsonl"
-    os.truncate(log, log.stat().st_size - 40)
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:60])[:-40])
     process = line.start("replay", "--resume", out)
     while log.read_bytes().count(b"\n") < 110:
         assert process.poll() is None, process.communicate()

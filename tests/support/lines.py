@@ -1,10 +1,12 @@
 """A line for tests: config, recipe and engine in a folder, and the real command as a separate process."""
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,25 @@ NO_HURRY_MS = 20_000
 def schema(name: str) -> dict[str, Any]:
     """A contract other programs rely on."""
     return json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+
+
+_started: list["subprocess.Popen[str]"] = []
+"""Processes that `LineUnderTest.start` started in the current test."""
+
+
+@contextlib.contextmanager
+def ended_lines() -> Iterator[None]:
+    """Kill every line that still runs at the end, and close the pipes: a failed test must not disturb the next."""
+    _started.clear()
+    yield
+    for process in _started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+    _started.clear()
 
 
 @dataclass
@@ -79,7 +100,9 @@ class LineUnderTest:
     def start(self, *arguments: object) -> "subprocess.Popen[str]":
         """Start the inspector command as a separate process."""
         command = [sys.executable, "-m", "inspector", *map(str, arguments)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        _started.append(process)
+        return process
 
     def finish(self, process: "subprocess.Popen[str]", out: Path, timeout: float = PATIENCE_S) -> Run:
         """Wait for it and read what it left; the ledger must balance whatever happened."""
