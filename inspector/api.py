@@ -18,7 +18,7 @@ from inspector.errors import (
 from inspector.report.verdict_files import Selection, VerdictFiles
 from inspector.sources import Source, WhenBehind
 from inspector.values import Capture, Code, Decision, Defect, Uninspected, Verdict
-from inspector.wire.view import Seen, view_address, watch
+from inspector.wire.view import ViewMessage, view_address, watch
 
 
 def read_verdicts(run: Path) -> Iterator[Verdict]:
@@ -54,11 +54,11 @@ __all__ = [
     "EngineError",
     "InputError",
     "InspectorError",
-    "Seen",
     "Source",
     "SourceError",
     "Uninspected",
     "Verdict",
+    "ViewMessage",
     "WhenBehind",
     "WorkError",
     "open_engine",

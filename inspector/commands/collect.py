@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Add the frames; returns the exit code. Raises InspectorError."""
     config, store = open_page(arguments)
     from inspector.serve.samples import keep
-    from inspector.serve.view import Seen
+    from inspector.wire.view import ViewMessage
 
     line, source = config.line, arguments.source
     wanted: frozenset[int] | None = arguments.frames
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
             why = capture.fault.text if capture.fault is not None else "no pixels"
             raise InputError(f"{source}: frame {number} has no pixels: {why}")
         verdict = _verdict(camera, number, capture)
-        seen = Seen(verdict, capture.pixels, np.zeros_like(capture.pixels))
+        seen = ViewMessage(verdict, capture.pixels, np.zeros_like(capture.pixels))
         sample = keep(store, ESCAPE, seen, classes, note=note)
         kept += sample is not None
         known += sample is None

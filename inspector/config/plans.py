@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from inspector.config.recipe import LoadedRecipe, load_recipe
-from inspector.core.rules import PLAIN, BoundRecipe, EngineClasses, Seen
+from inspector.core.rules import PLAIN, BoundRecipe, CameraView, EngineClasses
 from inspector.core.strip.choice import PlanChoice
 from inspector.errors import ConfigError
 
@@ -57,7 +57,7 @@ class PlanSet:
         """Return the plan of this identity; if it is no longer loaded, the plan of that name, else the default."""
         return self._recipes.get(identity) or self._named.get(name, self.default)
 
-    def bind(self, engine: EngineClasses, seen: Seen = PLAIN) -> dict[str, BoundRecipe]:
+    def bind(self, engine: EngineClasses, seen: CameraView = PLAIN) -> dict[str, BoundRecipe]:
         """Identity → plan for this engine and camera, the default first. Raises ConfigError."""
         return {identity: recipe.bind(engine, seen) for identity, recipe in self._recipes.items()}
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.core.picture import LEARN_FRAMES, PictureCheck
-from inspector.core.rules import PLAIN, BoundRecipe, EngineClasses, Seen, score_thresholds
+from inspector.core.rules import PLAIN, BoundRecipe, CameraView, EngineClasses, score_thresholds
 from inspector.core.strip.quality import ANY, CoilRule, CoilRules, CoilVerdict, Zone
 from inspector.errors import ConfigError
 from inspector.values import frame_step
@@ -194,7 +194,7 @@ class LoadedRecipe:
         self.recipe = recipe
         self.identity = f"{recipe.name}@{digest[:12]}"
 
-    def bind(self, engine: EngineClasses, seen: Seen = PLAIN) -> BoundRecipe:
+    def bind(self, engine: EngineClasses, seen: CameraView = PLAIN) -> BoundRecipe:
         """Bind the rules to an engine's classes and a camera; raises ConfigError when the first two do not fit.
 
         Every class of the engine needs a rule: a forgotten class would be an escape by oversight.

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from inspector.config.level2 import CoilRegisters, Level2Settings
 from inspector.config.plc import STRICT, Address, Factor, NumberType, PlcSettings, Positive, Register
-from inspector.core.rules import Seen
+from inspector.core.rules import CameraView
 from inspector.core.strip.edges import EdgeFinder
 from inspector.core.strip.odometer import Scale, Speeds
 
@@ -140,9 +140,9 @@ class CameraPlace(BaseModel):
         scale = self.mm_per_px_across or mm_per_px_across
         return EdgeFinder(scale, self.offset_across_mm, self.mirrored, self.edges == "bright")
 
-    def seen(self) -> Seen:
+    def view(self) -> CameraView:
         """Return how the camera sees the strip."""
-        return Seen(self.mm_per_px_across, self.mm_per_px_along, self.offset_across_mm, self.mirrored)
+        return CameraView(self.mm_per_px_across, self.mm_per_px_along, self.offset_across_mm, self.mirrored)
 
 
 class StripSettings(BaseModel):

@@ -137,9 +137,18 @@ def to_blame(verdict: Verdict, rejected: Collection[str]) -> Defect | None:
     return max(blamed, key=lambda defect: defect.area_px, default=None)
 
 
+def names(reason: str, defect: Defect) -> bool:
+    """Whether a reject's reason is about this defect."""
+    return reason.startswith(f"{defect.name} ") and f" at {_place(defect)}: " in reason
+
+
 def _reason(defect: Defect, part: Part, total_mm2: float, min_area_mm2: float) -> str:
     earlier = f" ({thousands(total_mm2)} mm² with the frames before)" if part.continues else ""
     return (
-        f"{defect.name} {thousands(defect.area_mm2)} mm²{earlier} at {defect.along_mm / 1000:.3f} m, "
-        f"{defect.across_mm:.0f} mm across: over {thousands(min_area_mm2)} mm²"
+        f"{defect.name} {thousands(defect.area_mm2)} mm²{earlier} at {_place(defect)}: "
+        f"over {thousands(min_area_mm2)} mm²"
     )
+
+
+def _place(defect: Defect) -> str:
+    return f"{defect.along_mm / 1000:.3f} m, {defect.across_mm:.0f} mm across"

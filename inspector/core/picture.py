@@ -197,7 +197,7 @@ def _equal(one: Pixels, other: Pixels) -> bool:
     )
 
 
-class _Seen:
+class _Extremes:
     """Extremes of the measures of a line's first pictures."""
 
     def __init__(self) -> None:
@@ -247,7 +247,7 @@ class PictureCheck:
     def __init__(self, given: Mapping[str, float], learn_frames: int | None = LEARN_FRAMES) -> None:
         self._given = given
         self._learn_frames = learn_frames
-        self._seen = _Seen()
+        self._seen = _Extremes()
         self._recent: deque[tuple[float, Pixels, Pixels]] = deque(maxlen=RECENT)
         """Mean grey, measured pixels and all pixels of the newest pictures."""
         self._equal = 1

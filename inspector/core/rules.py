@@ -36,7 +36,7 @@ class EngineClasses:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CameraView:
     """How one camera sees the strip."""
 
     mm_per_px_across: float | None = None
@@ -48,7 +48,7 @@ class Seen:
     """Whether columns count towards smaller places across."""
 
 
-PLAIN: Final = Seen()
+PLAIN: Final = CameraView()
 """A camera that sees the strip from its first column on, at the recipe's scale."""
 
 

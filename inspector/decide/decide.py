@@ -12,7 +12,7 @@ from inspector.config.recipe import LoadedRecipe
 from inspector.core import flow
 from inspector.core.ledger import CameraLedger
 from inspector.core.pace import Pace
-from inspector.core.rules import PLAIN, BoundRecipe, EngineClasses, Seen
+from inspector.core.rules import PLAIN, BoundRecipe, CameraView, EngineClasses
 from inspector.core.tally import Tally
 from inspector.core.verdicts import Outcome, Quota, SettledFrame, VerdictMaker
 from inspector.decide.camera import Camera, next_frame
@@ -36,7 +36,7 @@ TURN_LOST_FRAMES: Final = 100
 
 WORKER_SENDER: Final = "worker"
 
-NO_VIEWS: Final[Mapping[str, Seen]] = MappingProxyType({})
+NO_VIEWS: Final[Mapping[str, CameraView]] = MappingProxyType({})
 
 log = structlog.get_logger()
 
@@ -55,7 +55,7 @@ class Decide:
         rates: Mapping[str, float] = MappingProxyType({}),
         captured_before: Callable[[str], list[End]] = lambda _: [],
         plans: PlanSet | None = None,
-        seen: Mapping[str, Seen] = NO_VIEWS,
+        seen: Mapping[str, CameraView] = NO_VIEWS,
     ) -> None:
         """`defects_per_second` limits the defects that verdicts list: see `Quota`. `rates` are the stated frame
         rates of free-running cameras. `captured_before` returns what a camera's ingests have captured. `plans` are

@@ -25,7 +25,7 @@ NEWEST_LOOKS: Final = 25
 """Snapshots that rates and shares are computed over: five seconds."""
 
 
-class Seen(NamedTuple):
+class CameraCounts(NamedTuple):
     """A camera's counts in one snapshot."""
 
     captured: int
@@ -44,7 +44,7 @@ class Watch:
         self._health = HealthServer(settings, line.sinks.out, line.links if line.strip is not None else None)
         self._started_s = time.time()
         self._next_ns = 0
-        self._looks: dict[str, deque[tuple[int, Seen]]] = {}
+        self._looks: dict[str, deque[tuple[int, CameraCounts]]] = {}
         self._gate_looks: deque[tuple[int, int, int]] = deque(maxlen=NEWEST_LOOKS)
         """Time, verdicts sent, and those of them that were late or missed."""
 
@@ -104,7 +104,7 @@ class Watch:
                 shed += count if reason == "shed" else 0
         uninspected = counts[Decision.UNINSPECTED]
         looks = self._looks.setdefault(name, deque(maxlen=NEWEST_LOOKS))
-        looks.append((now_ns, Seen(camera.captured, sum(counts.values()), uninspected)))
+        looks.append((now_ns, CameraCounts(camera.captured, sum(counts.values()), uninspected)))
         pace = camera.pace
         (then_ns, then), (_, now) = looks[0], looks[-1]
         rate = (now.captured - then.captured) / ((now_ns - then_ns) / 1e9) if now_ns > then_ns else 0.0

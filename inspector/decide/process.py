@@ -71,7 +71,7 @@ def main(config: LoadedConfig) -> None:
         stated_rates(line),
         (lambda _: []) if line.replay else partial(captured_by_ingests, line.links),
         plans,
-        {} if line.strip is None else {camera: line.strip.camera(camera).seen() for camera in line.cameras},
+        {} if line.strip is None else {camera: line.strip.camera(camera).view() for camera in line.cameras},
     )
     with (
         hold_place("decide", line.links),

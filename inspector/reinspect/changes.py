@@ -19,7 +19,7 @@ Severities = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class JudgedFrame:
     """One frame as it was judged."""
 
     coil: str
@@ -28,7 +28,7 @@ class Seen:
     """Defect's id, class and area, mm²."""
 
 
-Frames = dict[tuple[str, int], Seen]
+Frames = dict[tuple[str, int], JudgedFrame]
 """(camera, capture time) → frame."""
 
 
@@ -68,7 +68,7 @@ class Changes:
 def of_verdicts(verdicts: Iterable[Verdict]) -> Frames:
     """Return the frames of a verdict log."""
     return {
-        (each.camera, each.captured_ns): Seen(
+        (each.camera, each.captured_ns): JudgedFrame(
             each.coil or NO_COIL,
             each.decision.value,
             tuple((defect.id, defect.name, defect.area_mm2) for defect in each.defects),
@@ -97,11 +97,11 @@ def on_record(connection: Connection, camera: str, from_ns: int, to_ns: int) -> 
             key = (camera, int(row.captured_ns))
             if newest.get(key) != row.id:
                 newest[key] = row.id
-                found[key] = Seen(row.coil or NO_COIL, row.decision, ())
+                found[key] = JudgedFrame(row.coil or NO_COIL, row.decision, ())
             if row.defect_id is not None:
                 seen = found[key]
                 one = (f"{row.run_id}:{row.defect_id}:{row.began_ns}", row.name, row.area_mm2)
-                found[key] = Seen(seen.coil, seen.decision, (*seen.parts, one))
+                found[key] = JudgedFrame(seen.coil, seen.decision, (*seen.parts, one))
     return found
 
 

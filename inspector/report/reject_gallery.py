@@ -1,7 +1,6 @@
 """Pictures of the worst rejects of each kind, with their reasons, small enough to be mailed."""
 
 import base64
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from inspector.core.judge import names
 from inspector.numbers import thousands
 from inspector.render.local_time import clock
 from inspector.render.numbers import frames, metres, regroup, square_mm
@@ -26,8 +26,6 @@ PICTURE_PX: Final = 1200
 PICTURE_QUALITY: Final = 72
 MAX_REASONS: Final = 8
 """Most reasons shown per picture."""
-
-_PLACE: Final = re.compile(r"-?\d+\.\d{3} m, -?\d+ mm across")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,29 +170,19 @@ def reasons_by_size(verdict: Verdict) -> list[Reason]:
 
     A reason without a defect, or with one too small to have a number, gets number 0.
     """
-    numbers = {n: number for number, n in enumerate(by_size(verdict.defects), 1)}
-    places: dict[tuple[str, str], list[int]] = {}
-    for n, defect in enumerate(verdict.defects):
-        place = f"{defect.along_mm / 1000:.3f} m, {defect.across_mm:.0f} mm across"
-        places.setdefault((defect.name, place), []).append(n)
+    order = by_size(verdict.defects)
+    left = list(order)
     told = []
     for reason in verdict.reasons:
-        found = _PLACE.search(reason)
-        at = [] if found is None else _at(places, reason, found[0])
-        if not at:
-            told.append((len(numbers) + 1, Reason(0, 0, regroup(reason))))
+        named = next((n for n in left if names(reason, verdict.defects[n])), None)
+        if named is None:
+            told.append((len(order), Reason(0, 0, regroup(reason))))
             continue
-        named = at.pop(0)
-        number = numbers[named] if numbers[named] <= MAX_NUMBERS else 0
-        told.append((numbers[named], Reason(number, verdict.defects[named].kind, regroup(reason))))
+        left.remove(named)
+        place = order.index(named)
+        number = place + 1 if place < MAX_NUMBERS else 0
+        told.append((place, Reason(number, verdict.defects[named].kind, regroup(reason))))
     return [reason for _, reason in sorted(told, key=lambda each: each[0])]
-
-
-def _at(places: dict[tuple[str, str], list[int]], reason: str, place: str) -> list[int]:
-    for (name, where), at in places.items():
-        if where == place and reason.startswith(f"{name} "):
-            return at
-    return []
 
 
 def _read(path: Path) -> bytes:

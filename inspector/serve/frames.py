@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from inspector.render.outlines import draw_outlines
-from inspector.serve.view import Seen
 from inspector.values import Pixels
+from inspector.wire.view import ViewMessage
 
 LIVE_QUALITY: Final = 80
 """JPEG quality of the live frames: 60 to 90 kB for 256×1600 px of steel."""
@@ -50,7 +50,7 @@ def outlines(mask: Pixels) -> list[Outline]:
     return found
 
 
-def reject_jpeg(seen: Seen) -> bytes | None:
+def reject_jpeg(seen: ViewMessage) -> bytes | None:
     """Return a reject's frame with its defects outlined, as JPEG; None for a verdict without a picture."""
     if seen.pixels is None or seen.mask is None:
         return None

@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from inspector.serve.frames import LIVE_QUALITY, defect_values, jpeg, outlines, reject_jpeg
-from inspector.serve.view import Seen
 from inspector.values import Decision, Verdict
+from inspector.wire.view import ViewMessage
 
 FRAME_INTERVAL_S: Final = 0.19
 """Least time between two live frames of a camera, seconds: five a second are enough for an eye, and each costs
@@ -96,7 +96,7 @@ class Live:
         self.heard_s: float | None = None
         """When the last message came, monotonic clock."""
 
-    def take(self, seen: Seen) -> None:
+    def take(self, seen: ViewMessage) -> None:
         """Apply a message of the view."""
         now_s = time.monotonic()
         self.heard_s = now_s
@@ -118,7 +118,7 @@ class Live:
             if pictured:
                 self._note_reject(seen, picture)
 
-    def _encode(self, camera: _Camera, seen: Seen, now_s: float) -> None:
+    def _encode(self, camera: _Camera, seen: ViewMessage, now_s: float) -> None:
         if not self._pages or seen.pixels is None or seen.mask is None:
             return
         if now_s - camera.frame_at_s < FRAME_INTERVAL_S:
@@ -162,7 +162,7 @@ class Live:
             self._defects.append(values)
             self._new["defects"].append(values)
 
-    def _note_reject(self, seen: Seen, picture: bytes | None) -> None:
+    def _note_reject(self, seen: ViewMessage, picture: bytes | None) -> None:
         verdict = seen.verdict
         self._number += 1
         reject = {

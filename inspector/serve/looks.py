@@ -15,8 +15,8 @@ import msgspec
 
 from inspector.core.rules import BoundRecipe
 from inspector.serve.store import Store
-from inspector.serve.view import Seen
 from inspector.values import MAX_SCORE, Decision
+from inspector.wire.view import ViewMessage
 
 BUCKET_S: Final = 600
 BINS: Final = 64
@@ -71,7 +71,7 @@ class Looks:
         self._before: dict[str, Counts] = {}
         self._next_s = 0.0
 
-    def take(self, seen: Seen) -> None:
+    def take(self, seen: ViewMessage) -> None:
         """Look at one frame of the view; frames without a picture are not counted."""
         verdict = seen.verdict
         if seen.pixels is None or verdict.decision is Decision.UNINSPECTED:

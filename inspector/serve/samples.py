@@ -15,8 +15,8 @@ from inspector.errors import WorkError
 from inspector.files import write_whole
 from inspector.repeated import Repeated
 from inspector.serve.store import Store
-from inspector.serve.view import Seen
 from inspector.values import Pixels
+from inspector.wire.view import ViewMessage
 
 MOST_OPEN: Final = 500
 """Most frames that wait for a review, about 200 MB; the oldest random ones and rejects are dropped first."""
@@ -44,7 +44,7 @@ class Sampler:
 
     def __init__(self, store: Store, classes: tuple[str, ...], collector: Collector) -> None:
         self._store, self._classes, self._collector = store, classes, collector
-        self._queue: queue.Queue[tuple[Chosen, Seen] | None] = queue.Queue(QUEUED)
+        self._queue: queue.Queue[tuple[Chosen, ViewMessage] | None] = queue.Queue(QUEUED)
         self._thread = threading.Thread(target=self._run, name="samples", daemon=True)
         self._troubles = Repeated()
 
@@ -57,7 +57,7 @@ class Sampler:
         self._queue.put(None)
         self._thread.join()
 
-    def take(self, seen: Seen) -> None:
+    def take(self, seen: ViewMessage) -> None:
         """Keep this frame if a policy chooses it."""
         now_s = time.monotonic()
         if seen.pixels is None or seen.mask is None:
@@ -88,7 +88,7 @@ SOURCES: Final = ("reject", "uncertain", "random")
 def keep(
     store: Store,
     origin: str,
-    seen: Seen,
+    seen: ViewMessage,
     classes: tuple[str, ...],
     *,
     chance: float | None = None,

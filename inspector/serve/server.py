@@ -27,8 +27,8 @@ from inspector.serve.page import Page
 from inspector.serve.results import Results
 from inspector.serve.samples import Sampler
 from inspector.serve.store import Store
-from inspector.serve.view import Seen
 from inspector.serve.watch import Watch
+from inspector.wire.view import ViewMessage
 
 NICE: Final = 10
 """Added to the process's nice value: the line goes first."""
@@ -65,7 +65,7 @@ def serve(config: LoadedConfig, store: Store) -> None:
         store, recipe.names, Collector(recipe.score_thresholds, **line.collect.model_dump(exclude={"shadow"}))
     )
 
-    def take(seen: Seen) -> None:
+    def take(seen: ViewMessage) -> None:
         live.take(seen)
         sampler.take(seen)
         looks.take(seen)

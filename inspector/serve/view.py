@@ -1,18 +1,16 @@
-"""Reads the live view: verdicts, and the frames that decide publishes with them."""
+"""Reads the live view in a thread, for processes that do other work too."""
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import Annotated, Final
+from collections.abc import Callable
+from typing import Final
 
-import msgspec
-import numpy as np
 import structlog
 import zmq
 
 from inspector.errors import WireError
 from inspector.repeated import Repeated
-from inspector.values import MAX_SCORE, Pixels, Verdict
 from inspector.wire.links import MAX_MESSAGE_BYTES, RECONNECT_MS, open_context
+from inspector.wire.view import ViewMessage, decode
 
 QUEUED: Final = 200
 """Messages held for this process; decide drops more for a reader that is behind."""
@@ -23,61 +21,10 @@ TURN_MS: Final = 200
 log = structlog.get_logger()
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """One message of the live view."""
-
-    verdict: Verdict
-    pixels: Pixels | None = None
-    """uint8 [H, W]; None for a verdict without a picture."""
-    mask: Pixels | None = None
-    """uint8 [H, W]: 0 normal, 1..K the kind."""
-    peaks: tuple[int, ...] = ()
-    """The highest score of each kind in the frame, 0 to 255, whatever its threshold; empty without a picture."""
-    score: Pixels | None = None
-    """The engine's score map, uint8 [H/m, W/m]."""
-
-
-_VERDICT: Final = msgspec.json.Decoder(Verdict)
-_SHAPE: Final = msgspec.json.Decoder(tuple[int, int])
-_PEAKS: Final = msgspec.json.Decoder(tuple[Annotated[int, msgspec.Meta(ge=0, le=MAX_SCORE)], ...])
-
-
-_PARTS: Final = (2, 6, 8)
-"""Numbers of parts: without a picture, with one, and with its score map."""
-
-
-def _score_map(parts: Sequence[bytes]) -> Pixels | None:
-    if not parts:
-        return None
-    height, width = _SHAPE.decode(parts[0])
-    if height < 1 or width < 1 or len(parts[1]) != height * width:
-        raise WireError(f"the score map is not {height}×{width}")
-    return np.frombuffer(parts[1], np.uint8).reshape(height, width)
-
-
-def decode(parts: Sequence[bytes]) -> Seen:
-    """Decode a message of the live view; the planes share its memory. Raises WireError."""
-    try:
-        if len(parts) not in _PARTS:
-            raise WireError(f"{len(parts)} parts")
-        verdict = _VERDICT.decode(parts[1])
-        if len(parts) == 2:
-            return Seen(verdict)
-        height, width = _SHAPE.decode(parts[2])
-        if height < 1 or width < 1 or any(len(plane) != height * width for plane in parts[3:5]):
-            raise WireError(f"planes are not {height}×{width}")
-        peaks = _PEAKS.decode(parts[5])
-        pixels, mask = (np.frombuffer(plane, np.uint8).reshape(height, width) for plane in parts[3:5])
-        score = _score_map(parts[6:])
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise WireError(str(error)) from None
-    return Seen(verdict, pixels, mask, peaks, score)
-
-
 class ViewReader:
     """Subscribes to a line's view in a thread and passes on what it publishes."""
 
-    def __init__(self, take: Callable[[Seen], None]) -> None:
+    def __init__(self, take: Callable[[ViewMessage], None]) -> None:
         self._take = take
         self._wanted = ""
         self._stopped = threading.Event()

@@ -19,8 +19,9 @@ from inspector.repeated import Repeated
 from inspector.serve.alarms import Alarms
 from inspector.serve.live import Live
 from inspector.serve.looks import Looks
-from inspector.serve.view import Seen, ViewReader
+from inspector.serve.view import ViewReader
 from inspector.wire.links import VIEW, endpoint
+from inspector.wire.view import ViewMessage
 
 ASK_EVERY_S: Final = 0.4
 """How often decide is queried, seconds, so that a dead one shows within a second."""
@@ -45,7 +46,13 @@ class Watch:
     """Keeps the newest state of the line. It is replaced as a whole, so readers need no lock."""
 
     def __init__(
-        self, line: LineConfig, port: int, live: Live, take: Callable[[Seen], None], alarms: Alarms, looks: Looks
+        self,
+        line: LineConfig,
+        port: int,
+        live: Live,
+        take: Callable[[ViewMessage], None],
+        alarms: Alarms,
+        looks: Looks,
     ) -> None:
         """`take` gets every message of the view."""
         self._line, self._port, self._alarms, self._looks = line, port, alarms, looks

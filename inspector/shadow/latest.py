@@ -2,7 +2,7 @@
 
 import threading
 
-from inspector.serve.view import Seen
+from inspector.wire.view import ViewMessage
 
 
 class Latest:
@@ -10,14 +10,14 @@ class Latest:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._frames: dict[str, Seen] = {}
+        self._frames: dict[str, ViewMessage] = {}
         self._ready = threading.Event()
         self.offered = 0
         """Frames with a picture that came."""
         self.shed = 0
         """Frames that a newer one replaced."""
 
-    def offer(self, seen: Seen) -> None:
+    def offer(self, seen: ViewMessage) -> None:
         """Put a frame in its camera's place; a verdict without a picture is ignored."""
         if seen.pixels is None or seen.mask is None:
             return
@@ -28,7 +28,7 @@ class Latest:
             self._frames[seen.verdict.camera] = seen
             self._ready.set()
 
-    def take(self, wait_s: float) -> Seen | None:
+    def take(self, wait_s: float) -> ViewMessage | None:
         """The frame that has waited longest; None if none came within `wait_s`."""
         if not self._ready.wait(wait_s):
             return None

@@ -31,11 +31,11 @@ from inspector.runtime.lock import hold_place
 from inspector.runtime.stop import StopRequest
 from inspector.serve.samples import keep
 from inspector.serve.store import Store
-from inspector.serve.view import Seen, ViewReader
+from inspector.serve.view import ViewReader
 from inspector.shadow.latest import Latest
 from inspector.values import Pixels, Segmentation, frame_step
 from inspector.wire.links import VIEW, endpoint
-from inspector.wire.view import view_address
+from inspector.wire.view import ViewMessage, view_address
 from inspector.worker.tiled import TiledFrame
 
 SHADOW: Final = "shadow"
@@ -142,7 +142,7 @@ class _Comparing:
         self._written_s = time.monotonic()
         self._troubles = Repeated()
 
-    def look(self, seen: Seen) -> None:
+    def look(self, seen: ViewMessage) -> None:
         """Compare one frame, and keep it for review if the two engines differ."""
         if seen.pixels is None or seen.mask is None:
             return
@@ -177,7 +177,7 @@ class _Comparing:
             maps = tiled.add(tile, kind[index], score[index], None if frame is None else int(frame[index]))
         return None if maps is None else (Segmentation(*maps, self._stride), tiled.frame_score)
 
-    def _keep(self, seen: Seen, candidate: FrameFindings, found: list[Difference]) -> None:
+    def _keep(self, seen: ViewMessage, candidate: FrameFindings, found: list[Difference]) -> None:
         """Put the frame into the review queue, with the mask of the engine that found more there."""
         note = f"shadow {self._folder.identity}: {'; '.join(map(str, found[:NOTED]))}"
         shown = seen.mask if found[0].what == LINE_ONLY else candidate.mask

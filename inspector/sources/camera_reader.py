@@ -12,8 +12,8 @@ _QUEUE_FRAMES: Final = 8
 """Frames that may wait between reader and ingest: a third of a second at 25 frames/s. Beyond that the oldest is
 dropped."""
 
-Seen = TypeVar("Seen")
-Seen_co = TypeVar("Seen_co", covariant=True)
+Raw = TypeVar("Raw")
+Raw_co = TypeVar("Raw_co", covariant=True)
 
 
 class Quiet(Enum):
@@ -22,7 +22,7 @@ class Quiet(Enum):
     YET = "yet"
 
 
-class OpenCamera(Protocol[Seen_co]):
+class OpenCamera(Protocol[Raw_co]):
     """A camera that returns frames until its connection ends."""
 
     size: tuple[int, int] | None
@@ -32,7 +32,7 @@ class OpenCamera(Protocol[Seen_co]):
     is_file: bool
     """Whether it is a file: it ends, has no clock, and plays at the camera's rate."""
 
-    def read(self) -> Seen_co | Literal[Quiet.YET] | None:
+    def read(self) -> Raw_co | Literal[Quiet.YET] | None:
         """Return the next frame or its fault, or `Quiet.YET` to be asked again; None when the connection ended."""
         ...
 
@@ -41,21 +41,21 @@ class OpenCamera(Protocol[Seen_co]):
         ...
 
 
-class Connection(Protocol[Seen_co]):
+class Connection(Protocol[Raw_co]):
     """How to open a camera, the first time and again."""
 
-    def open(self) -> OpenCamera[Seen_co] | str:
+    def open(self) -> OpenCamera[Raw_co] | str:
         """Return an open camera, or why it cannot be opened."""
         ...
 
 
-class CameraReader(Generic[Seen]):
+class CameraReader(Generic[Raw]):
     """Reads a camera in a daemon thread. `take` returns every frame and every lost frame once."""
 
     def __init__(
         self,
-        connection: Connection[Seen],
-        account: Account[Seen],
+        connection: Connection[Raw],
+        account: Account[Raw],
         *,
         frames_per_second: float,
         first_pause_s: float,
@@ -143,7 +143,7 @@ class CameraReader(Generic[Seen]):
             self._account.failed(why, time.monotonic())
             self._news.notify()
 
-    def _read(self, camera: OpenCamera[Seen]) -> bool:
+    def _read(self, camera: OpenCamera[Raw]) -> bool:
         """Read until the connection ends; returns whether any frame arrived."""
         due_s = time.monotonic()
         any_frame = False
@@ -163,7 +163,7 @@ class CameraReader(Generic[Seen]):
         finally:
             camera.release()
 
-    def _put(self, seen: Seen, arrived_ns: int) -> None:
+    def _put(self, seen: Raw, arrived_ns: int) -> None:
         with self._news:
             for entry in self._account.put(seen, time.monotonic(), arrived_ns):
                 self._append(entry)

@@ -7,14 +7,14 @@ from typing import ClassVar, Final, Generic, Self
 from inspector.errors import SourceError, WorkError
 from inspector.sources.base import WhenBehind
 from inspector.sources.camera_account import Lost, Shot
-from inspector.sources.camera_reader import CameraReader, Seen
+from inspector.sources.camera_reader import CameraReader, Raw
 from inspector.values import Capture, Code, Uninspected
 
 _POLL_S: Final = 0.1
 """Longest wait for a frame before `captures` yields None, seconds; the Source contract allows 0.2 s."""
 
 
-class LiveCamera(Generic[Seen]):
+class LiveCamera(Generic[Raw]):
     """A camera that never waits and has no end.
 
     A thread reads it, so that a stuck driver cannot prevent the line from stopping. A subclass turns
@@ -23,7 +23,7 @@ class LiveCamera(Generic[Seen]):
 
     when_behind: ClassVar[WhenBehind] = WhenBehind.SHED_OLDEST
 
-    def __init__(self, name: str, reader: CameraReader[Seen], *, open_s: float, join_s: float) -> None:
+    def __init__(self, name: str, reader: CameraReader[Raw], *, open_s: float, join_s: float) -> None:
         """Wait at most `open_s` for the first opening, and `join_s` for the thread at the end."""
         self.name = name
         self._reader = reader

@@ -14,7 +14,7 @@ import pytest
 
 from inspector.serve.samples import keep
 from inspector.serve.store import Store
-from inspector.serve.view import Seen
+from inspector.wire.view import ViewMessage
 from tests.support.lines import slowdown
 from tests.support.pages import PASSWORD, PageUnderTest, chromium, running, write_frames
 from tests.support.recorded import defect, verdict
@@ -298,7 +298,7 @@ def test_fifty_frames_are_reviewed_by_keyboard_alone(browser: "Browser", page: P
     mask = np.zeros_like(pixels)
     mask[20:30, 40:60] = 1
     for n in range(50):
-        seen = Seen(verdict(n, defect("a"), camera="fifty", coil=None, captured_ns=n + 1), pixels, mask)
+        seen = ViewMessage(verdict(n, defect("a"), camera="fifty", coil=None, captured_ns=n + 1), pixels, mask)
         assert keep(store, "uncertain", seen, ("normal", "bright"))
     keys = ["a", "r", "1"]
     with page.client("quality") as client, Tab(browser, page) as tab:

@@ -10,8 +10,8 @@ import pytest
 from inspector.core.rules import BoundRecipe, score_thresholds
 from inspector.serve.looks import BINS, Looks, drift, score_bins
 from inspector.serve.store import VERSION, Store
-from inspector.serve.view import Seen
 from inspector.values import Decision
+from inspector.wire.view import ViewMessage
 from tests.support.recorded import defect, verdict
 
 NAMES = ("normal", "scratches", "pits")
@@ -31,10 +31,10 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "page")
 
 
-def seen(frame_id: int, peaks: tuple[int, ...], grey: int = 100, **more: Any) -> Seen:
+def seen(frame_id: int, peaks: tuple[int, ...], grey: int = 100, **more: Any) -> ViewMessage:
     found = [defect("a")] if max(peaks, default=0) >= 128 else []
     pixels = np.full((8, 16), grey, np.uint8)
-    return Seen(verdict(frame_id, *found, **more), pixels, np.zeros_like(pixels), peaks)
+    return ViewMessage(verdict(frame_id, *found, **more), pixels, np.zeros_like(pixels), peaks)
 
 
 def test_frames_are_counted_by_their_highest_score(store: Store) -> None:
@@ -43,7 +43,7 @@ def test_frames_are_counted_by_their_highest_score(store: Store) -> None:
     looks.take(seen(1, (0, 90)))
     looks.take(seen(2, ()))
     looks.take(seen(3, (200, 90)))
-    looks.take(Seen(verdict(4)))
+    looks.take(ViewMessage(verdict(4)))
     gone: dict[str, Any] = {"decision": Decision.UNINSPECTED, "reasons": ("no result",), "codes": ("overdue",)}
     looks.take(seen(5, (), **gone))
     looks.count({"top": (100, 5, 1)})

@@ -20,8 +20,8 @@ from inspector.serve.live import Live
 from inspector.serve.samples import keep
 from inspector.serve.segments import join_segments
 from inspector.serve.store import Store
-from inspector.serve.view import Seen, decode
 from inspector.values import Motion, StripPlace
+from inspector.wire.view import ViewMessage, decode
 from tests.support.recorded import defect, verdict
 
 CODES = {"accept": 0, "reject": 1, "uninspected": 2}
@@ -34,12 +34,12 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "page")
 
 
-def seen(frame_id: int = 0, **more: Any) -> Seen:
+def seen(frame_id: int = 0, **more: Any) -> ViewMessage:
     pixels = np.full((32, 64), 100, np.uint8)
     mask = np.zeros_like(pixels)
     mask[4:12, 8:24] = 1
     mask[20:24, 40:60] = 2
-    return Seen(verdict(frame_id, defect("a"), **more), pixels, mask)
+    return ViewMessage(verdict(frame_id, defect("a"), **more), pixels, mask)
 
 
 def test_a_mask_survives_as_runs() -> None:
@@ -253,13 +253,13 @@ def test_live_joins_frames_and_begins_again_with_the_ingest() -> None:
     """The map grows by frames of one decision; a new ingest counts positions from 0."""
     live = Live(["top"], 10.0)
     for n in range(3):
-        live.take(Seen(verdict(n, position_mm=10.0 * n, captured_ns=n * 10**8)))
+        live.take(ViewMessage(verdict(n, position_mm=10.0 * n, captured_ns=n * 10**8)))
     news, history = live.news_and_history()
     assert [each[1:4] for each in history["frames"]] == [[0.0, 30.0, 0]]
     assert len(news["frames"]) == 3
     assert live.speeds_mm_s() == {"top": pytest.approx(100.0)}
     assert live.news()["frames"] == []
-    live.take(Seen(verdict(0, position_mm=0.0, captured_ns=10**9)))
+    live.take(ViewMessage(verdict(0, position_mm=0.0, captured_ns=10**9)))
     assert [each[1:4] for each in live.news_and_history()[1]["frames"]] == [[0.0, 10.0, 0]]
 
 
@@ -268,8 +268,8 @@ def test_live_keeps_the_map_when_the_strip_travels_back() -> None:
     live = Live(["top"], 10.0)
     back = StripPlace(Motion.REVERSE)
     for n, position_mm in enumerate((0.0, 10.0, 20.0, 15.0)):
-        live.take(Seen(verdict(n, position_mm=position_mm, captured_ns=n * 10**8, strip=back)))
-    live.take(Seen(verdict(0, position_mm=25.0, captured_ns=10**9, strip=back, ingest_epoch=7)))
+        live.take(ViewMessage(verdict(n, position_mm=position_mm, captured_ns=n * 10**8, strip=back)))
+    live.take(ViewMessage(verdict(0, position_mm=25.0, captured_ns=10**9, strip=back, ingest_epoch=7)))
     assert [each[1:3] for each in live.news_and_history()[1]["frames"]] == [[0.0, 30.0], [15.0, 35.0]]
 
 

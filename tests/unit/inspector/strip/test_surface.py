@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inspector.core.ledger import Settled
-from inspector.core.rules import BoundRecipe, Seen, score_thresholds
+from inspector.core.rules import BoundRecipe, CameraView, score_thresholds
 from inspector.core.strip.edges import with_edges
 from inspector.core.strip.surface import Surface, SurfaceDefect, View, gaps_across
 from inspector.core.verdicts import VerdictMaker
@@ -43,7 +43,7 @@ def draw(seed: int, count: int = 40) -> np.ndarray:
     return strip
 
 
-def recipe(seen: Seen) -> BoundRecipe:
+def recipe(seen: CameraView) -> BoundRecipe:
     thresholds = score_thresholds(CLASSES, dict.fromkeys(CLASSES[1:], 0.5))
     return BoundRecipe(
         "r@1", CLASSES, (False, True, True), (0.0, 4.0, 4.0), thresholds, MM_PER_PX, MM_PER_PX,
@@ -62,7 +62,9 @@ def inspect(
 ) -> list[Verdict]:
     """The verdicts of one camera on this strip."""
     edge_mm = (first + (columns if mirrored else 0)) * MM_PER_PX
-    maker = VerdictMaker(camera, {"e": {"r@1": recipe(Seen(offset_across_mm=edge_mm, mirrored=mirrored))}}, "e")
+    maker = VerdictMaker(
+        camera, {"e": {"r@1": recipe(CameraView(offset_across_mm=edge_mm, mirrored=mirrored))}}, "e"
+    )
     verdicts = []
     for frame in range(FRAMES):
         mask = strip[frame * HEIGHT : (frame + 1) * HEIGHT, first : first + columns]
@@ -131,7 +133,7 @@ def frame(
 ) -> Any:
     """A verdict without defects."""
     fault = None if inspected else Uninspected(Code.SHED, "shed")
-    maker = VerdictMaker(camera, {"e": {"r@1": recipe(Seen())}}, "e")
+    maker = VerdictMaker(camera, {"e": {"r@1": recipe(CameraView())}}, "e")
     place = StripPlace(Motion.RUNNING, 1000.0, overlap_mm)
     announced = Announcement(camera, 1, at, 1, 0, position_mm, HEIGHT, recipe="r@1", strip=place)
     result = Inspection("e", 1, 2, 3) if inspected else None
