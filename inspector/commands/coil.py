@@ -8,8 +8,8 @@ from typing import Any, Final
 from inspector.commands.options import add_config, add_json, config_path
 from inspector.config.line import load_config
 from inspector.errors import InputError, WorkError
+from inspector.runtime.orders import give_order
 from inspector.strip.orders import orders_path
-from inspector.supervisor.control import give_order
 
 EXAMPLE: Final = "example: inspector coil start C-48213 --grade S355 --config line.toml"
 

@@ -1,19 +1,16 @@
 """Note an event on the line, such as a roll change."""
 
 import argparse
-import sys
 from typing import Final
 
 from inspector.commands.options import add_config
 from inspector.commands.page import open_page, who
 from inspector.config.strip import StripSettings
 from inspector.errors import WorkError
-from inspector.strip.orders import orders_path
-from inspector.supervisor.control import give_order
+from inspector.strip.orders import ROLL_CHANGE, change_rolls
 
 EXAMPLE: Final = "example: inspector event 'roll change' --text 'stand 4'"
 
-ROLL_CHANGE: Final = "roll change"
 KINDS: Final = ("note", ROLL_CHANGE, "coil change", "cleaning", "maintenance")
 
 
@@ -38,16 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _change_rolls(strip: StripSettings, text: str) -> None:
     """Clear the roll-mark alarms of the rolls that the text means. Raises WorkError."""
-    order = {"rolls": "changed", "text": text}
     try:
-        done = give_order(
-            orders_path(strip.folder), order, lambda note: print(note, file=sys.stderr), any_owner=True
-        )
-    except FileNotFoundError:
-        raise WorkError(
-            "the event is noted, but no roll mark is cleared, because the strip process does not run: start the "
-            "line and note it again"
-        ) from None
+        done = change_rolls(strip.folder, text)
+    except WorkError as error:
+        raise WorkError(f"the event is noted, but no roll mark is cleared: {error}") from None
     print(f"rolls changed: {'; '.join(done['rolls'])}")
     for alarm in done["cleared"]:
         print(f"cleared: {alarm}")

@@ -12,7 +12,8 @@ from inspector.config.line import LoadedConfig, load_config
 from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import InputError, WorkError
-from inspector.supervisor.control import control_path, give_order
+from inspector.runtime.orders import give_order
+from inspector.supervisor.control import control_path
 
 EXAMPLE: Final = "example: inspector swap engines/strip-2 --config line.toml"
 

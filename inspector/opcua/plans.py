@@ -5,8 +5,8 @@ from typing import Any
 
 from inspector.config.line import LoadedConfig
 from inspector.errors import InspectorError, WorkError
+from inspector.runtime.orders import give_order
 from inspector.strip.orders import orders_path
-from inspector.supervisor.control import give_order
 
 DEFAULT = "default"
 

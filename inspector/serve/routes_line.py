@@ -6,11 +6,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Request, Response, WebSocket
 from pydantic import BaseModel, Field
 
+from inspector.errors import WorkError
 from inspector.serve.accounts import Account, Role
 from inspector.serve.alarms import acknowledge, add_event, events, past_alarms
 from inspector.serve.page import Name, Text, Whole, of
 from inspector.serve.problems import Problem
 from inspector.serve.security import may_see, needs
+from inspector.strip.orders import ROLL_CHANGE, change_rolls
 
 router = APIRouter(prefix="/api")
 
@@ -84,6 +86,17 @@ def list_events(request: Request, _: Viewer, count: Count = 100) -> list[dict[st
 
 
 @router.post("/events", status_code=HTTPStatus.CREATED)
-def note_event(event: Event, request: Request, who: Operator) -> dict[str, int]:
-    """Store an event."""
-    return {"id": add_event(of(request).store, event.kind, event.text, who.name, event.coil, event.position_mm)}
+def note_event(event: Event, request: Request, who: Operator) -> dict[str, Any]:
+    """Store an event. A roll change also clears the roll marks of the rolls that its text names, in `cleared`.
+
+    `problem` says why it could not.
+    """
+    page = of(request)
+    number = add_event(page.store, event.kind, event.text, who.name, event.coil, event.position_mm)
+    strip = page.config.line.strip
+    if event.kind != ROLL_CHANGE or strip is None:
+        return {"id": number}
+    try:
+        return {"id": number, "cleared": change_rolls(strip.folder, event.text)["cleared"]}
+    except WorkError as error:
+        return {"id": number, "problem": f"no roll mark is cleared: {error}"}

@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +10,9 @@ from typing import Any, Final
 import structlog
 
 from inspector.core.strip.coils import EventRefusedError
+from inspector.errors import WorkError
 from inspector.folders import share_with_group
+from inspector.runtime.orders import MAX_BYTES, give_order
 from inspector.strip.coil_orders import OrderRefusedError, end_coil, start_coil
 from inspector.strip.desk import CoilDesk
 from inspector.strip.roll_desk import RollDesk
@@ -19,12 +20,14 @@ from inspector.wire.links import answers, socket_path
 
 SOCKET_NAME: Final = "orders"
 
-MAX_BYTES: Final = 65_536
+ROLL_CHANGE: Final = "roll change"
+"""Kind of the event that clears roll marks."""
+
+ANSWER_S: Final = 5.0
+"""Longest wait for the strip process's answer, seconds; it answers within milliseconds."""
 
 _ORDER_S: Final = 0.2
 """Longest wait for an order after a client connects, seconds: `inspector coil` sends it at once."""
-
-_PEER: Final = struct.Struct("3i")
 
 log = structlog.get_logger()
 
@@ -32,6 +35,21 @@ log = structlog.get_logger()
 def orders_path(folder: Path) -> Path:
     """The socket's path; raises ConfigError when it is too long."""
     return socket_path(folder, SOCKET_NAME)
+
+
+def change_rolls(folder: Path, text: str) -> dict[str, Any]:
+    """Clear the roll-mark alarms of the rolls that a text means; `rolls` and `cleared` name them.
+
+    Raises WorkError when the strip process refuses or does not answer.
+    """
+    path = orders_path(folder)
+    order = {"rolls": "changed", "text": text}
+    try:
+        return give_order(path, order, lambda _: None, any_owner=True, timeout_s=ANSWER_S)
+    except FileNotFoundError:
+        raise WorkError("the strip process does not run: start the line and note it again") from None
+    except OSError as error:
+        raise WorkError(f"{path}: {error.strerror or error}: see the strip process's log") from None
 
 
 class Orders:

@@ -9,18 +9,16 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from inspector.config.line import LoadedConfig
-from inspector.errors import ConfigError, WorkError
-from inspector.folders import make_own_folder, refuse_foreign_folder
+from inspector.errors import ConfigError
+from inspector.folders import make_own_folder
+from inspector.runtime.orders import MAX_BYTES, NO_JSON
 from inspector.wire.links import answers, socket_path
-
-MAX_BYTES: Final = 65_536
 
 _ORDER_S: Final = 0.2
 """Longest wait for an order after a client connects, seconds. `inspector swap` sends its order at once, and the
@@ -28,9 +26,6 @@ line's loop must not wait longer."""
 
 _PEER: Final = struct.Struct("3i")
 """Process, user and group id of the peer (struct ucred, socket(7))."""
-
-_NO_JSON: Final = (ValueError, RecursionError)
-"""What `json.loads` raises for bytes that are not JSON or are nested too deeply."""
 
 log = structlog.get_logger()
 
@@ -112,7 +107,7 @@ class Control:
         connection.settimeout(_ORDER_S)
         try:
             wanted = json.loads(connection.recv(MAX_BYTES)) if _is_ours(connection) else None
-        except (OSError, *_NO_JSON):
+        except (OSError, *NO_JSON):
             wanted = None
         if not isinstance(wanted, dict):
             connection.close()
@@ -142,46 +137,3 @@ def _is_ours(connection: socket.socket) -> bool:
     """Whether the sender is this user or root. Others may be able to connect, but may not give orders."""
     _, user, _ = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
     return user in {os.geteuid(), 0}
-
-
-def give_order(
-    path: Path, wanted: dict[str, Any], on_note: Callable[[str], None], *, any_owner: bool = False
-) -> dict[str, Any]:
-    """Send an order to a running line and return its answer; `any_owner` is for a folder that the config names.
-
-    Raises FileNotFoundError when no line listens, ConfigError when the folder belongs to another user, and
-    WorkError with the reason when the line refuses or ends.
-    """
-    if not any_owner:
-        refuse_foreign_folder(path.parent)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:
-        try:
-            connection.connect(os.fspath(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            raise FileNotFoundError(path) from None
-        connection.send(json.dumps(wanted).encode())
-        while True:
-            try:
-                packet = connection.recv(MAX_BYTES)
-            except ConnectionResetError:
-                packet = b""
-            if not packet:
-                raise WorkError("the line ended before it answered")
-            match _decoded(packet):
-                case {"refused": reason}:
-                    raise WorkError(str(reason))
-                case {"done": dict(done)}:
-                    return done
-                case {"note": note}:
-                    on_note(str(note))
-                case _:
-                    raise WorkError(
-                        f"{path}: the program that listens there is not this version of `inspector run`"
-                    )
-
-
-def _decoded(packet: bytes) -> Any:
-    try:
-        return json.loads(packet)
-    except _NO_JSON:
-        return None

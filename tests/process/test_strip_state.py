@@ -4,9 +4,12 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -15,6 +18,7 @@ from tests.process.test_health import ask, metrics, run_status, until, value
 from tests.process.test_strip_coils import coil, result_files
 from tests.process.test_strip_position import mill_line
 from tests.support.lines import LineUnderTest, interrupt, stage
+from tests.support.pages import PASSWORD, answers
 from tests.support.ports import free_port
 
 pytest.importorskip("prometheus_client")
@@ -30,16 +34,33 @@ def event(line: LineUnderTest, *arguments: str) -> "subprocess.CompletedProcess[
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
+@contextmanager
+def operator(line: LineUnderTest, port: int) -> Iterator[httpx.Client]:
+    """Start the line's page, and log in to it."""
+    command, config = [sys.executable, "-m", "inspector"], ["--config", str(line.config)]
+    add = [*command, "user", "add", "kim", "--role", "operator", *config]
+    subprocess.run(add, input=f"{PASSWORD}\n", check=True, capture_output=True, text=True, timeout=120)
+    process = subprocess.Popen([*command, "serve", *config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: answers(f"http://127.0.0.1:{port}/api/session"), "no page")
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            assert client.post("/api/session", json={"name": "kim", "password": PASSWORD}).status_code == 200
+            yield client
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 def test_the_strip_in_status_and_metrics(tmp_path: Any) -> None:
-    """Coils pass by name, an old alarm stands until the roll is changed, a silent process is a finding."""
+    """Coils pass by name, an old alarm stands until the page notes a roll change; silence is a finding."""
     pytest.importorskip("argon2")
-    port = free_port()
+    port, page_port = free_port(), free_port()
     line = mill_line(
         tmp_path,
         'result_wait_s = 1\n[strip.position]\ntype = "mill"\n'
         '[[strip.rolls]]\nname = "work roll top"\nstand = "3"\ndiameter_mm = 660\n'
         '[mill]\nprofile = [[0, 4]]\ncoil_m = 8\ngrades = ["DC04"]\nmarked_roll = "work roll top"\n'
-        f"[health]\nport = {port}\n",
+        f"[health]\nport = {port}\n[page]\naddress = '127.0.0.1:{page_port}'\n",
         frames=100_000,
     )
     line.config.write_text(line.config.read_text().replace("deadline_ms = 20000", "deadline_ms = 1000"))
@@ -68,9 +89,12 @@ def test_the_strip_in_status_and_metrics(tmp_path: Any) -> None:
         wrong = event(line, "roll change", "--text", "stand 9")
         assert wrong.returncode == 1
         assert "it has: work roll top of stand 3" in wrong.stderr
+        with operator(line, page_port) as client:
+            change = {"kind": "roll change", "text": "stand 9"}
+            assert "it has: work roll top" in client.post("/api/events", json=change).json()["problem"]
+            assert client.post("/api/events", json=change | {"text": "stand 3"}).json()["cleared"] == [ALARM.text]
         done = event(line, "roll change", "--text", "stand 3")
-        assert done.returncode == 0, done.stderr
-        assert f"cleared: {ALARM.text}" in done.stdout
+        assert (done.returncode, "rolls changed: work roll top" in done.stdout) == (0, True), done.stderr
         until(lambda: value(port, "inspector_strip_roll_marks") == 0, "the alarm stands")
         assert "rolls " not in coil(line, "status").stdout
         stage(process, "strip").send_signal(signal.SIGSTOP)
@@ -86,7 +110,7 @@ def test_the_strip_in_status_and_metrics(tmp_path: Any) -> None:
     assert (first["id"], first["grade"], first["end_why"]) == ("C-48213", "DC04", "")
     assert first["length_mm"] == pytest.approx(8_000, abs=300)
     events = [json.loads(each) for each in (Path(line.folder) / "strip" / "coils.jsonl").read_text().splitlines()]
-    assert [each["event"] for each in events].count("rolls_changed") == 1
+    assert [each["event"] for each in events].count("rolls_changed") == 2
 
 
 def ask_state(port: int) -> dict[str, Any] | None:
