@@ -18,7 +18,8 @@ from inspector.backends.instant import write_engine
 from inspector.backends.speed import measure_speed
 from inspector.commands.options import add_config, add_json, config_path, count, seconds
 from inspector.commands.session import run_session
-from inspector.config.line import LineConfig, LoadedConfig, SimulatorSettings, load_config
+from inspector.config.line import LineConfig, LoadedConfig, load_config
+from inspector.config.sources import SimulatorSettings
 from inspector.core.strip.edges import find_edges
 from inspector.core.strip.optics import Lens, Optics
 from inspector.engine.manifest import EngineFolder

@@ -17,8 +17,9 @@ from inspector.backends import open_backend
 from inspector.commands import check_engine
 from inspector.commands.limits import learned_limits, limits_text
 from inspector.commands.options import add_config, add_engine, add_json, config_path, path
-from inspector.config.line import LoadedConfig, SourceSettings, load_config
+from inspector.config.line import LoadedConfig, load_config
 from inspector.config.recipe import LoadedRecipe, load_recipe
+from inspector.config.sources import SourceSettings
 from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import ConfigError, InputError, InspectorError

@@ -12,16 +12,9 @@ from typing import Final
 from inspector.commands.golden import compare
 from inspector.commands.options import add_config, add_json, config_path, path
 from inspector.commands.session import Finished, print_summary, run_session
-from inspector.config.line import (
-    FolderSettings,
-    LineConfig,
-    ListSettings,
-    LoadedConfig,
-    RecordingSettings,
-    SourceSettings,
-    load_config,
-)
+from inspector.config.line import LineConfig, LoadedConfig, load_config
 from inspector.config.recipe import load_recipe
+from inspector.config.sources import FolderSettings, ListSettings, RecordingSettings, SourceSettings
 from inspector.errors import InputError, SourceError
 from inspector.numbers import thousands
 from inspector.render.numbers import length

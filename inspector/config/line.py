@@ -3,20 +3,16 @@
 import difflib
 import hashlib
 import json
-import math
 import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    field_serializer,
     field_validator,
     model_validator,
 )
@@ -29,12 +25,29 @@ from inspector.config.mill import MillSettings
 from inspector.config.page import PageSettings
 from inspector.config.plans import PLAN_NAME, PlanSet, PlanSettings, load_plans
 from inspector.config.report import ReportSettings
+from inspector.config.sinks import (
+    RECORDS_NAME,
+    RECORDS_URL,
+    GateSettings,
+    HealthSettings,
+    RecordSettings,
+    SinkSettings,
+    ViewSettings,
+)
+from inspector.config.sources import (
+    CameraSettings,
+    GenicamSettings,
+    ListSettings,
+    PythonSettings,
+    SimulatorSettings,
+    SourceSettings,
+)
 from inspector.config.strip import CameraPosition, StripSettings
 from inspector.config.toml import parse, read_bytes, validate
 from inspector.core.tiling import Fit
 from inspector.errors import ConfigError
 from inspector.names import printable
-from inspector.passwords import PLACE, check_source, has_place, masked, with_password
+from inspector.passwords import masked
 
 _STRICT: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -48,239 +61,10 @@ _NESTED: Final = "__"
 _NOT_OF_A_LINE: Final = re.compile(r"CONFIG|LOG_LEVEL|TEST_\w+")
 """Variables with the prefix that are not keys of a line: the config's path, the log level, the project's tests."""
 
-_WHITE_16_BIT: Final = 65_535
-
 Beside = TypeVar("Beside", MqttSettings, OpcuaSettings, ArchiveSettings)
 """Settings of a process beside the line, with a folder of its own."""
 
 Positive = Annotated[float, Field(gt=0.0)]
-
-
-def _check_window(window: tuple[int, int]) -> tuple[int, int]:
-    low, high = window
-    if not 0 <= low < high <= _WHITE_16_BIT:
-        raise ValueError(f"needs 0 ≤ low < high ≤ {_WHITE_16_BIT}")
-    return window
-
-
-GreyWindow = Annotated[tuple[int, int], AfterValidator(_check_window)]
-"""Samples of 10- to 16-bit grey that map to black and white; without it such frames are refused."""
-
-
-class FolderSettings(BaseModel):
-    """A folder of images, in the order of their names."""
-
-    model_config = _STRICT
-    type: Literal["folder"]
-    path: Path
-    pattern: Annotated[str, Field(min_length=1)] = "*"
-    """Filter for names: `*` matches anything, `?` one character."""
-    follow: bool = False
-    """Continue with images that appear later; such a source has no end."""
-    grey_window: GreyWindow | None = None
-
-
-class VideoSettings(BaseModel):
-    """A video file, every frame in order."""
-
-    model_config = _STRICT
-    type: Literal["video"]
-    path: Path
-    grey_window: GreyWindow | None = None
-
-
-class RecordingSettings(BaseModel):
-    """A recording made by `inspector record`."""
-
-    model_config = _STRICT
-    type: Literal["recording"]
-    path: Path
-    rescale: bool = False
-    """Convert positions to the recipe's mm per pixel; otherwise a recording made at another scale is refused."""
-    mm_per_px: Positive | None = None
-    """The recipe's mm per pixel along the strip; filled in when the source is opened."""
-
-
-def is_v4l2(device: str | int) -> bool:
-    """Whether V4L2 opens the device, by its number or path."""
-    return isinstance(device, int) or device.startswith(("/dev/video", "/dev/v4l/"))
-
-
-class V4l2Settings(BaseModel):
-    """How a V4L2 camera is set up before the first frame; None leaves it as it is."""
-
-    model_config = _STRICT
-    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
-    """Width and height, px."""
-    pixel_format: Annotated[str, Field(pattern=r"^[A-Z0-9]{3,4}$")] | None = None
-    """V4L2's four letters, such as GREY, Y10, Y12, Y16, YUYV or MJPG."""
-    exposure_us: Annotated[int, Field(ge=100, multiple_of=100)] | None = None
-    """Exposure time, µs, in steps of 100, as V4L2 counts it; switches automatic exposure off."""
-
-
-class CameraSettings(BaseModel):
-    """A V4L2 or network camera."""
-
-    model_config = _STRICT
-    type: Literal["camera"]
-    device: str | int
-    """V4L2 device number or path, an address such as rtsp:// or http://, or a video file."""
-    frames_per_second: Positive
-    """The line rate, from which the number of frames lost in a gap follows."""
-    trigger: Literal["free", "encoder"] = "free"
-    """`encoder`: the strip triggers each frame, so silence of a connected camera means that the strip stands
-    still. `free`: such silence means missing frames."""
-    grey_window: GreyWindow | None = None
-    v4l2: V4l2Settings | None = None
-    """Only for a V4L2 device."""
-    password: Annotated[str, AfterValidator(check_source)] | None = None
-    """`env:NAME` or `credential:NAME`; put into the address after the user name, or in place of {password}."""
-
-    @model_validator(mode="after")
-    def _can_be_opened(self) -> "CameraSettings":
-        device = str(self.device)
-        if " ! " in device:
-            raise ValueError("device: GStreamer pipelines are not supported: give the address, rtsp:// or http://")
-        if self.v4l2 is not None and not is_v4l2(self.device):
-            raise ValueError(f"v4l2: only a V4L2 device has these settings; {masked(device)} is none")
-        if self.password is not None and not has_place(device):
-            raise ValueError(
-                f"password: device has no place for it: write rtsp://USER@HOST/… or {PLACE} where it goes"
-            )
-        return self
-
-    def address(self) -> str | int:
-        """The device or address to open, with its password. Raises ConfigError when that is not available."""
-        if self.password is None:
-            return self.device
-        return with_password(str(self.device), self.password)
-
-    @field_serializer("device", when_used="json")
-    def _shown(self, device: str | int) -> str | int:
-        return masked(device) if isinstance(device, str) else device
-
-
-FeatureValue = bool | int | float | str
-
-
-def _feature_tables(given: object) -> object:
-    """One table becomes a list of it; raises ValueError with one line, where pydantic has one per type."""
-    tables = [given] if isinstance(given, dict) else given
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise ValueError("needs a table of names and values, or a list of such tables")
-    for table in tables:
-        for name, value in table.items():
-            if not isinstance(value, FeatureValue) or (isinstance(value, float) and not math.isfinite(value)):
-                raise ValueError(f"{name}: needs a number, text, true or false")
-    return tables
-
-
-class GenicamSettings(BaseModel):
-    """A GigE Vision or USB3 Vision camera."""
-
-    model_config = _STRICT
-    type: Literal["genicam"]
-    device: Annotated[str, Field(min_length=1)]
-    """The camera's id as `inspector cameras` shows it, or its IP address."""
-    frames_per_second: Positive
-    """The line rate, in frames as they are inspected."""
-    trigger: Literal["free", "encoder"] = "free"
-    """As for `camera`; the camera's own trigger features go into `features`."""
-    frame_height: Annotated[int, Field(ge=1)] | None = None
-    """Rows of a frame that is gathered from the pictures of a line-scan camera; None takes each picture as a
-    frame."""
-    grey_window: GreyWindow | None = None
-    encoder_chunk: Annotated[str, Field(min_length=1)] | None = None
-    """Integer chunk feature with the encoder's count, for example ChunkEncoderValue."""
-    features: Annotated[list[dict[str, FeatureValue]], BeforeValidator(_feature_tables)] = []
-    """The camera's features by their GenICam names, set in this order. One table in the file, or a list of tables,
-    which can set a feature again, with another selector before it."""
-
-
-class SimulatorSettings(BaseModel):
-    """A simulated strip."""
-
-    model_config = _STRICT
-    type: Literal["simulator"]
-    seed: Annotated[int, Field(ge=0)] = 1
-    height: Annotated[int, Field(ge=64)] = 256
-    width: Annotated[int, Field(ge=64)] = 1600
-    defective_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
-    coil_frames: Annotated[int, Field(ge=1)] = 500
-    frames: Annotated[int, Field(ge=1)] | None = None
-    """Stop after this many frames; None never stops."""
-    distinct: Annotated[int, Field(ge=1)] | None = None
-    """Render this many frames before the start and repeat them: a load test then does not measure the renderer."""
-    frames_per_second: Positive | None = None
-    """Pace of a camera that does not wait (frames are shed when the line is behind); None runs as fast as the
-    line takes frames."""
-    strip_width: Annotated[int, Field(ge=64)] | None = None
-    """Columns of the whole strip; this camera sees `width` of them from `first_column` on. None is `width`."""
-    first_column: Annotated[int, Field(ge=0)] = 0
-    mirrored: bool = False
-    """The camera's first column is the last one of the part of the strip that it sees."""
-    roll_period_px: Annotated[float, Field(ge=64.0)] | None = None
-    """Rows between two marks of a damaged roll; None simulates no such roll."""
-    roll_missed_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
-    """Share of a roll's turns without a mark."""
-
-    @model_validator(mode="after")
-    def _on_the_strip(self) -> "SimulatorSettings":
-        if self.first_column + self.width > (self.strip_width or self.width):
-            raise ValueError("first_column + width must not be over strip_width")
-        return self
-
-
-class PythonSettings(BaseModel):
-    """A source of your own, a class that follows `inspector.api.Source`."""
-
-    model_config = _STRICT
-    type: Literal["python"]
-    factory: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-    """`module:Class`; Python must find the module where the line runs."""
-    options: dict[str, Any] = {}
-    """Keyword arguments of the class."""
-
-    @field_validator("options")
-    @classmethod
-    def _no_passwords(cls, options: dict[str, Any]) -> dict[str, Any]:
-        """The options are kept beside the results, where many people read them."""
-        for key, value in options.items():
-            if isinstance(value, str) and masked(f"{key}={value}") != f"{key}={value}":
-                raise ValueError(f"{key} looks like a password: let {key} name an environment variable or a file")
-        return options
-
-
-FileSettings = FolderSettings | VideoSettings | RecordingSettings
-"""Sources that lie on a disk."""
-
-
-class ListSettings(BaseModel):
-    """Several folders, videos or recordings, one after the other."""
-
-    model_config = _STRICT
-    type: Literal["list"]
-    sources: Annotated[tuple[Annotated[FileSettings, Field(discriminator="type")], ...], Field(min_length=1)]
-
-    @field_validator("sources")
-    @classmethod
-    def _end(cls, sources: tuple[FileSettings, ...]) -> tuple[FileSettings, ...]:
-        if any(isinstance(source, FolderSettings) and source.follow for source in sources[:-1]):
-            raise ValueError("only the last source may have follow = true: what comes after it would never begin")
-        return sources
-
-
-SourceSettings = Annotated[
-    ListSettings
-    | FolderSettings
-    | VideoSettings
-    | RecordingSettings
-    | CameraSettings
-    | GenicamSettings
-    | SimulatorSettings
-    | PythonSettings,
-    Field(discriminator="type"),
-]
 
 
 class FrameSettings(BaseModel):
@@ -331,93 +115,6 @@ class EngineSettings(BaseModel):
     pinned memory first."""
     cache: Path | None = None
     """Folder for the backend's compiled models; None is the user's cache folder."""
-
-
-class SinkSettings(BaseModel):
-    """Where verdicts go."""
-
-    model_config = _STRICT
-    out: Path = Path("out")
-    """Each run makes a folder in here, named by its start time."""
-    pictures: bool = True
-    max_pictures: Annotated[int, Field(ge=0)] = 2000
-    """Most rejected frames pictured per day of capture (UTC), so that a bad coil does not fill the disk."""
-    log_megabytes: Annotated[int, Field(ge=1)] | None = None
-    """Start a new verdict log at this size, for a service; None keeps one log for the whole run."""
-    log_files: Annotated[int, Field(ge=1)] = 100
-    """Full verdict logs to keep; the oldest is deleted."""
-    keep_all: bool = False
-    """Wait for a slow disk instead of leaving pictures out; a replay sets it."""
-
-
-RECORDS_URL: Final = "INSPECTOR_RECORDS__URL"
-"""Environment variable for the database's URL, which may hold a password; a config file must not."""
-
-
-RECORDS_NAME: Final = "records.sqlite"
-
-
-class RecordSettings(BaseModel):
-    """Verdicts in a database."""
-
-    model_config = _STRICT
-    enabled: bool = False
-    url: str | None = None
-    """sqlite:///FILE or postgresql://USER@HOST/DATABASE; None is records.sqlite in `sinks.out`, shared by its
-    runs."""
-    keep_days: Positive | None = None
-    """Delete records and pictures older than this, except marked ones; None keeps all."""
-    least_free_gb: Positive | None = None
-    """Below this free space, delete the oldest pictures, then the oldest records; None never does."""
-
-    @field_serializer("url", when_used="json")
-    def _without_password(self, url: str | None) -> str | None:
-        """Hide the password: line.json is kept with the results. Processes get it from the environment."""
-        return url if url is None else masked(url)
-
-
-class ViewSettings(BaseModel):
-    """Live view: verdicts with their frames, published to all subscribers."""
-
-    model_config = _STRICT
-    frames_per_second: Annotated[float, Field(ge=0.0)] = 0.0
-    """Frames per second and camera that a viewer gets, clean ones included; 0 switches the view off."""
-    address: Annotated[str, Field(pattern=r"^tcp://[^/\s]+:\d{1,5}$")] | None = None
-    """TCP address for viewers on other PCs; needs `keys`. None is a socket beside the other links."""
-    keys: Path | None = None
-    """Folder made by `inspector keys line`."""
-
-    @model_validator(mode="after")
-    def _no_tcp_without_keys(self) -> "ViewSettings":
-        if self.address is not None and self.keys is None:
-            raise ValueError("address needs keys: make them with `inspector keys line --out DIR`")
-        return self
-
-
-class GateSettings(BaseModel):
-    """The PLC that passes or rejects the steel, over Modbus/TCP."""
-
-    model_config = _STRICT
-    host: Annotated[str, Field(min_length=1)]
-    port: Annotated[int, Field(ge=1, le=65535)] = 502
-    device_id: Annotated[int, Field(ge=0, le=255)] = 1
-    base_register: Annotated[int, Field(ge=0, le=65_400)] = 0
-    """First holding register of the gate's table."""
-    timeout_ms: Annotated[float, Field(gt=0.0, le=1000.0)] = 50.0
-    """Longest wait for the PLC's answer, once per turn of decide's loop. The default is five scans of a slow
-    PLC: giving up a connection costs a second of rejects, too much for one answer that is slightly late."""
-    late_ms: Positive | None = None
-    """Age of a frame at the gate from which its verdict is marked late; None is the line's deadline."""
-
-
-class HealthSettings(BaseModel):
-    """decide's HTTP health server, for this PC only."""
-
-    model_config = _STRICT
-    port: Annotated[int, Field(ge=1, le=65535)]
-    drift_frames: Annotated[int, Field(ge=0, le=100_000_000)] = 50_000
-    """Frames of the commissioning window, with which brightness, texture, scores and class rates are compared; 0
-    compares nothing."""
 
 
 def default_links() -> Path:

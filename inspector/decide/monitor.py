@@ -7,7 +7,8 @@ from typing import Final, NamedTuple, Self
 import msgspec
 
 from inspector import __version__
-from inspector.config.line import HealthSettings, LoadedConfig
+from inspector.config.line import LoadedConfig
+from inspector.config.sinks import HealthSettings
 from inspector.core.rules import BoundRecipe
 from inspector.decide.camera import Camera
 from inspector.decide.decide import Decide

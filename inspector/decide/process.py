@@ -10,7 +10,8 @@ from typing import Final
 import structlog
 import zmq
 
-from inspector.config.line import CameraSettings, GenicamSettings, LineConfig, LoadedConfig
+from inspector.config.line import LineConfig, LoadedConfig
+from inspector.config.sources import CameraSettings, GenicamSettings
 from inspector.core.verdicts import DEFECTS_PER_SECOND, Outcome
 from inspector.decide.decide import Decide
 from inspector.decide.monitor import Watch

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from inspector.config.line import HealthSettings
+from inspector.config.sinks import HealthSettings
 from inspector.extras import needs_extra
 from inspector.monitoring.http_request import Refused, Request
 from inspector.monitoring.local_server import TEXT, Answer, LocalServer

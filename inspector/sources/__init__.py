@@ -5,12 +5,12 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from inspector.config.line import (
+from inspector.config.line import LineConfig
+from inspector.config.sources import (
     CameraSettings,
     FileSettings,
     FolderSettings,
     GenicamSettings,
-    LineConfig,
     ListSettings,
     PythonSettings,
     RecordingSettings,

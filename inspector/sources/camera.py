@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from inspector.config.line import V4l2Settings
+from inspector.config.sources import V4l2Settings
 from inspector.images import GreyWindow
 from inspector.passwords import masked
 from inspector.sources.camera_account import ClockAccount

@@ -8,7 +8,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from inspector.config.line import V4l2Settings, is_v4l2
+from inspector.config.sources import V4l2Settings, is_v4l2
 from inspector.images import GreyWindow
 from inspector.sources.camera_reader import OpenCamera
 from inspector.sources.camera_v4l2 import open_v4l2

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from cv2.typing import MatLike
 
-from inspector.config.line import V4l2Settings
+from inspector.config.sources import V4l2Settings
 from inspector.images import GreyWindow, through_window
 from inspector.sources.camera_reader import OpenCamera
 from inspector.values import Code, Pixels, Uninspected

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final, Self
 
-from inspector.config.line import GenicamSettings
+from inspector.config.sources import GenicamSettings
 from inspector.sources.camera import Backoff
 from inspector.sources.camera_account import Lost, Shot
 from inspector.sources.camera_reader import CameraReader

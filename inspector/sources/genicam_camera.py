@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from inspector.config.line import FeatureValue
+from inspector.config.sources import FeatureValue
 from inspector.images import GreyWindow
 from inspector.sources.camera_clock import CameraClock
 from inspector.sources.camera_reader import OpenCamera, Quiet

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from inspector.config.line import FeatureValue
+from inspector.config.sources import FeatureValue
 from inspector.sources.genicam_library import aravis, glib_error
 
 _SAME: Final = 0.01

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Final
 
-from inspector.config.line import PythonSettings
+from inspector.config.sources import PythonSettings
 from inspector.errors import InspectorError, SourceError
 from inspector.sources.base import Source, WhenBehind
 

@@ -9,7 +9,7 @@ from typing import Final, Self
 import numpy as np
 import structlog
 
-from inspector.config.line import SimulatorSettings
+from inspector.config.sources import SimulatorSettings
 from inspector.sources.base import WhenBehind
 from inspector.sources.simulator import SimulatedFrame, StripSettings, strip
 from inspector.values import Capture, Pixels

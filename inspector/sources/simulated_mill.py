@@ -9,8 +9,9 @@ from typing import Final, Self
 import structlog
 
 from inspector.clocks import both_clocks
-from inspector.config.line import LineConfig, SimulatorSettings
+from inspector.config.line import LineConfig
 from inspector.config.mill import MillSettings
+from inspector.config.sources import SimulatorSettings
 from inspector.core.strip.periodic import period_mm
 from inspector.sources.base import WhenBehind
 from inspector.sources.simulated import SLOW_S, seen_by, strip_settings

@@ -8,7 +8,8 @@ from typing import Final, Protocol
 
 import structlog
 
-from inspector.config.line import GenicamSettings, LineConfig
+from inspector.config.line import LineConfig
+from inspector.config.sources import GenicamSettings
 from inspector.config.strip import CameraPosition, MillPosition, ModbusPosition, PositionSettings
 from inspector.core.strip.odometer import Odometer, Reading
 from inspector.errors import WorkError

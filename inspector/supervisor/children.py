@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from inspector.config.line import RECORDS_URL
+from inspector.config.sinks import RECORDS_URL
 from inspector.runtime.notify import READY, STATUS, NotifyListener
 from inspector.supervisor.table import Process
 

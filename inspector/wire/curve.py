@@ -13,7 +13,8 @@ import zmq
 from zmq.auth import create_certificates, load_certificate
 from zmq.auth.thread import ThreadAuthenticator
 
-from inspector.config.line import CAMERA_NAME, ViewSettings
+from inspector.config.line import CAMERA_NAME
+from inspector.config.sinks import ViewSettings
 from inspector.errors import ConfigError, InputError
 from inspector.wire.links import VIEW, open_sender
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from inspector.commands.bench import engine_alone, frames_in_memory
-from inspector.config.line import SimulatorSettings, load_config
+from inspector.config.line import load_config
+from inspector.config.sources import SimulatorSettings
 from inspector.engine.manifest import open_folder, read_manifest, write_manifest
 from inspector.machine import machine
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from inspector.config.line import GateSettings, HealthSettings, LoadedConfig, load_config
+from inspector.config.line import LoadedConfig, load_config
 from inspector.config.recipe import LoadedRecipe, load_recipe
+from inspector.config.sinks import GateSettings, HealthSettings
 from inspector.core.rules import BoundRecipe, EngineClasses
 from inspector.core.verdicts import Outcome
 from inspector.decide.decide import Decide

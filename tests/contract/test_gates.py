@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from inspector.config.line import GateSettings
+from inspector.config.sinks import GateSettings
 from inspector.sinks.gate.gate import RECORDS, Action, Block, Fault, Gate, Record
 from inspector.sinks.gate.modbus import WRITE, ModbusGate, reach
 from inspector.sinks.gate.registers import REGISTERS

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inspector.config.line import (
+from inspector.config.sources import (
     CameraSettings,
     FolderSettings,
     GenicamSettings,

@@ -9,7 +9,7 @@ import pytest
 
 from inspector.backends import open_backend
 from inspector.commands.bench import frames_in_memory
-from inspector.config.line import SimulatorSettings
+from inspector.config.sources import SimulatorSettings
 from inspector.core.rules import score_thresholds
 from inspector.engine import golden
 from inspector.engine.manifest import EngineFolder

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from inspector.commands.bench import engine_alone, frames_in_memory
-from inspector.config.line import SimulatorSettings, load_config
+from inspector.config.line import load_config
+from inspector.config.sources import SimulatorSettings
 from inspector.engine.manifest import EngineFolder
 from tests.support.gpu_figures import ManyCameras, record
 

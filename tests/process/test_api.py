@@ -8,7 +8,8 @@ import pytest
 
 from inspector.api import InputError, WorkError, read_verdicts, view_address, watch
 from inspector.backends.instant import write_engine
-from inspector.config.line import PythonSettings, load_config
+from inspector.config.line import load_config
+from inspector.config.sources import PythonSettings
 from inspector.errors import ConfigError, SourceError
 from inspector.sources import open_source
 from tests.support.lines import LineUnderTest, interrupt, wait_for_verdicts

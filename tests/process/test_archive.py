@@ -13,7 +13,8 @@ from inspector.archive.coils import CoilFolders, kept_coils
 from inspector.archive.marks import marked_coils
 from inspector.archive.retention import Retention
 from inspector.config.archive import ArchiveSettings
-from inspector.config.line import SimulatorSettings, load_config
+from inspector.config.line import load_config
+from inspector.config.sources import SimulatorSettings
 from inspector.reinspect.units import find_units
 from inspector.sinks.records.database import Database
 from inspector.sinks.records.import_run import import_run

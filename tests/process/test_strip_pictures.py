@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from inspector.config.camera_calibration import FORMAT, Calibration, store_calibration
+from inspector.runtime.orders import give_order
 from inspector.strip.orders import orders_path
-from inspector.supervisor.control import give_order
 from tests.process.test_strip_coils import result_files
 from tests.support.lines import LineUnderTest, interrupt, wait_for_verdicts
 from tests.support.ports import free_port

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from inspector.config.line import GateSettings
+from inspector.config.sinks import GateSettings
 from inspector.extras import needs_extra
 from inspector.sinks.gate.gate import Block
 from inspector.sinks.gate.registers import REGISTERS, RUN, encode

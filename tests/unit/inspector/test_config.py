@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from inspector.backends.instant import write_engine
-from inspector.config.line import BatchSettings, GateSettings, SimulatorSettings, load_config
+from inspector.config.line import BatchSettings, load_config
 from inspector.config.recipe import load_recipe
+from inspector.config.sinks import GateSettings
+from inspector.config.sources import SimulatorSettings
 from inspector.core.picture import Limits
 from inspector.errors import ConfigError
 

@@ -9,7 +9,7 @@ import pytest
 
 from inspector.commands import status as module
 from inspector.commands.units import findings
-from inspector.config.line import HealthSettings
+from inspector.config.sinks import HealthSettings
 from inspector.errors import WorkError
 from inspector.monitoring.http import HealthServer
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inspector.config.line import HealthSettings
+from inspector.config.sinks import HealthSettings
 from inspector.monitoring import http as health
 from inspector.monitoring.http import HealthServer
 from inspector.monitoring.local_server import MOST_CONNECTIONS, REQUEST_S

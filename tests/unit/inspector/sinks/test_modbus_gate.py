@@ -3,7 +3,7 @@
 import socket
 import threading
 
-from inspector.config.line import GateSettings
+from inspector.config.sinks import GateSettings
 from inspector.sinks.gate.modbus import reach
 from inspector.sinks.gate.registers import REGISTERS
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inspector.config.line import CameraSettings, V4l2Settings, is_v4l2
+from inspector.config.sources import CameraSettings, V4l2Settings, is_v4l2
 from inspector.errors import SourceError
 from inspector.sources.base import WhenBehind
 from inspector.sources.camera import Backoff, CameraSource

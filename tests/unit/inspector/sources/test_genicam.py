@@ -14,7 +14,8 @@ import pytest
 
 from inspector.cli import main
 from inspector.commands.cameras import v4l2_devices
-from inspector.config.line import GenicamSettings, load_config
+from inspector.config.line import load_config
+from inspector.config.sources import GenicamSettings
 from inspector.errors import ConfigError, SourceError
 from inspector.sources.camera import Backoff
 from inspector.sources.genicam import GenicamSource

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from inspector.config.line import FolderSettings, ListSettings, RecordingSettings, VideoSettings
+from inspector.config.sources import FolderSettings, ListSettings, RecordingSettings, VideoSettings
 from inspector.errors import SourceError
 from inspector.sources import at_scale, following, open_source, source_settings
 from inspector.sources.recording import RecordingWriter

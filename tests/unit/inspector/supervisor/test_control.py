@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from inspector.errors import ConfigError, WorkError
+from inspector.runtime.orders import MAX_BYTES, give_order
 from inspector.supervisor.children import Children
-from inspector.supervisor.control import MAX_BYTES, Control, give_order
+from inspector.supervisor.control import Control
 from inspector.supervisor.swap import Swaps
 
 

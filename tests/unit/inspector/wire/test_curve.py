@@ -8,7 +8,7 @@ import pytest
 import zmq
 from zmq.auth import load_certificate
 
-from inspector.config.line import ViewSettings
+from inspector.config.sinks import ViewSettings
 from inspector.errors import ConfigError, InputError
 from inspector.wire.curve import make_line_keys, make_viewer_keys, open_view
 from inspector.wire.links import open_context
