@@ -16,8 +16,8 @@ CHUNK_S: Final = 0.05
 CHUNK_SHARE: Final = 0.1
 """Longest time over which a chunk is collected, and the same as a share of the deadline."""
 
-RECORDING_CHUNK_S: Final = 0.001
-"""How long frames of a recording wait for each other."""
+RECORDING_CHUNK_S: Final = 0.004
+"""How long frames of a recording wait for each other: a chunk at the speed of an instant engine takes 3 ms."""
 
 HELD_SHARE: Final = 0.5
 """Share of the deadline that the frames a worker holds may take its engine. A frame that waits longer is lost as

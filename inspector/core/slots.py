@@ -1,5 +1,6 @@
 """Tracks the slots of the shared memory whose frames a worker may still read."""
 
+import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ class Slots:
 
     count: int
     _free: list[int] = field(init=False)
+    """A heap."""
     _held: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Frame id → slot and end of the loan; ids rise, so the oldest is first."""
 
@@ -22,9 +24,11 @@ class Slots:
         return len(self._free)
 
     def take(self, frame_id: int, until_ns: int) -> int:
-        """Take a slot for this frame: the last one released, still in caches. Raises IndexError when none is
-        free."""
-        slot = self._free.pop()
+        """Take the lowest free slot for this frame. Raises IndexError when none is free.
+
+        So frames that are sent together mostly lie side by side, and the worker need not copy them into a batch.
+        """
+        slot = heapq.heappop(self._free)
         self._held[frame_id] = (slot, until_ns)
         return slot
 
@@ -33,7 +37,7 @@ class Slots:
         for frame_id in frame_ids:
             held = self._held.pop(frame_id, None)
             if held is not None:
-                self._free.append(held[0])
+                heapq.heappush(self._free, held[0])
 
     def expire(self, now_ns: int) -> None:
         """Free the slots that a dead or stuck worker still holds, once their frames' time is up."""
@@ -42,4 +46,4 @@ class Slots:
             if now_ns < until_ns:
                 return
             del self._held[frame_id]
-            self._free.append(slot)
+            heapq.heappush(self._free, slot)

@@ -9,6 +9,7 @@ result is too late to count.
 import math
 import mmap
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -84,6 +85,27 @@ class PixelRing:
         """Remove ingest's file; the memory is freed when its last frame is released."""
         if self._owner:
             self.path.unlink(missing_ok=True)
+
+
+def side_by_side(planes: Sequence[Pixels]) -> Pixels | None:
+    """Planes of one size that follow each other in one ring, as uint8 [N, H, W], not copied; else None."""
+    first = planes[0]
+    memory, shape, size = first.base, first.shape, first.size
+    if not isinstance(memory, np.ndarray) or memory.ndim != 1:
+        return None
+    start = _address(first)
+    for number, plane in enumerate(planes):
+        # A tile of a wider frame is not contiguous.
+        if plane.base is not memory or plane.shape != shape or not plane.flags.c_contiguous:
+            return None
+        if _address(plane) != start + number * size:
+            return None
+    start -= _address(memory)
+    return memory[start : start + len(planes) * size].reshape(-1, *shape)
+
+
+def _address(pixels: Pixels) -> int:
+    return int(pixels.__array_interface__["data"][0])
 
 
 def page_aligned(shape: tuple[int, ...]) -> Pixels:

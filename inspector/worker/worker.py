@@ -30,7 +30,7 @@ from inspector.values import (
     Working,
 )
 from inspector.wire.messages import Filter, Result, encode_results
-from inspector.wire.pixel_ring import page_aligned
+from inspector.wire.pixel_ring import page_aligned, side_by_side
 from inspector.worker.intake import Intake
 from inspector.worker.tiled import TiledFrame
 
@@ -88,8 +88,8 @@ class Batch(msgspec.Struct, frozen=True):
     """uint8 [N, H, W], in the order of `held`; kept alive until the engine has answered."""
     submitted_ns: int
     memory: Pixels | None
-    """The buffer with its frames, uint8 [max_batch, H, W]; None for a single frame, which is not copied, and
-    for the backend's own memory."""
+    """The buffer with its frames, uint8 [max_batch, H, W]; None for frames that lie side by side in the shared
+    memory, which are not copied, and for the backend's own memory."""
 
 
 class Worker:
@@ -215,6 +215,8 @@ class Worker:
             laid = self._backend.lay(planes)
             if laid is not None:
                 pixels = laid
+            elif (together := side_by_side(planes)) is not None:
+                pixels = together
             elif len(planes) == 1:
                 pixels = planes[0][np.newaxis]
             else:

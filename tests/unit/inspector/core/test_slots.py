@@ -15,13 +15,13 @@ def test_a_slot_is_lent_once_until_it_is_given_back() -> None:
     assert slots.free == 1
 
 
-def test_the_slot_let_go_last_is_lent_next() -> None:
-    """Its memory is still in the caches."""
-    slots = Slots(4)
-    first = slots.take(0, 10)
-    slots.take(1, 10)
-    slots.release([0])
-    assert slots.take(2, 10) == first
+def test_frames_that_are_sent_together_lie_side_by_side() -> None:
+    """The lowest free slots are lent first, in whatever order they were given back."""
+    slots = Slots(6)
+    for frame_id in range(6):
+        slots.take(frame_id, 10)
+    slots.release([3, 1, 5, 2])
+    assert [slots.take(frame_id, 10) for frame_id in range(6, 9)] == [1, 2, 3]
 
 
 def test_what_a_dead_worker_holds_comes_back_after_the_deadline() -> None:

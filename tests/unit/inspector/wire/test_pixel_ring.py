@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inspector.errors import WireError, WorkError
-from inspector.wire.pixel_ring import PixelRing
+from inspector.wire.pixel_ring import PixelRing, side_by_side
 
 
 def test_a_worker_sees_what_ingest_put_without_a_copy(tmp_path: Path) -> None:
@@ -21,6 +21,33 @@ def test_a_worker_sees_what_ingest_put_without_a_copy(tmp_path: Path) -> None:
     view = seen.view(0, 3, 4)
     ring.put(0, frames[2])
     assert np.array_equal(view, frames[2])
+
+
+@pytest.mark.parametrize("slots", [[0, 1], [1, 2, 3], [2]])
+def test_frames_side_by_side_are_one_array_without_a_copy(tmp_path: Path, slots: list[int]) -> None:
+    """An engine takes them as a batch."""
+    ring = PixelRing.create(tmp_path / "pixels-top", 4096, 4)
+    for slot in range(4):
+        ring.put(slot, np.full((32, 128), slot, np.uint8))
+    batch = side_by_side([ring.view(slot, 32, 128) for slot in slots])
+    assert batch is not None
+    assert batch.shape == (len(slots), 32, 128)
+    assert [int(frame.mean()) for frame in batch] == slots
+    ring.put(slots[-1], np.full((32, 128), 9, np.uint8))
+    assert batch[-1].max() == 9
+
+
+def test_other_frames_are_not_taken_for_one_array(tmp_path: Path) -> None:
+    """In another order or apart, of two rings, of another size, smaller than their slots, or not in a ring."""
+    rings = [PixelRing.create(tmp_path / name, 4096, 4) for name in ("pixels-a", "pixels-b")]
+    at = [ring.view(slot, 32, 128) for ring in rings for slot in range(4)]
+    assert side_by_side([at[1], at[0]]) is None
+    assert side_by_side([at[0], at[2]]) is None
+    assert side_by_side([at[3], at[4]]) is None
+    assert side_by_side([at[0], rings[0].view(1, 16, 128)]) is None
+    assert side_by_side([rings[0].view(slot, 16, 128) for slot in (0, 1)]) is None
+    assert side_by_side([rings[0].view(0, 32, 128)[:, :64]]) is None
+    assert side_by_side([np.zeros((32, 128), np.uint8)]) is None
 
 
 def test_a_frame_outlives_the_file(tmp_path: Path) -> None:
