@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from unittest.mock import patch
@@ -13,6 +14,12 @@ import pytest
 import inspector  # noqa: F401
 from tests.support.lines import ended_lines
 from tests.support.once import Once, shared_root
+
+# `nohup` and shells that run a job in the background have the signals ignored that tests send to their children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from tests.fuzz.bounds import EXAMPLES, MOST_BYTES
 pytest.importorskip("atheris", reason="guided fuzzing: no atheris for this Python")
 
 RUNS = EXAMPLES or 1_000
-MORE_RUNS = 4 * RUNS
+MORE_RUNS = 2 * RUNS
 """Inputs tried: they take seconds, and so does the start of each target."""
 LONGEST_INPUT_S = 10
 TARGETS = (

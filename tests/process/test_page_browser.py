@@ -282,48 +282,41 @@ def saved_mask(page: PageUnderTest, review: int) -> "np.ndarray[Any, Any]":
     return np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE))
 
 
-def _is_still(client: Any) -> bool:
-    before = client.get("/api/review").json()["frames"][:1]
-    time.sleep(2)
-    return bool(client.get("/api/review").json()["frames"][:1] == before)
-
-
-def test_fifty_frames_are_reviewed_by_keyboard_alone(browser: "Browser", page: PageUnderTest) -> None:
+def test_fifty_frames_are_reviewed_by_keyboard_alone(browser: "Browser", tmp_path: Path) -> None:
     """Accept, reject, another kind, skip and go back, undo: each frame gets the answer that its key stands for."""
-    store = Store(page.out / "page")
-    with page.client("quality") as client:
-        # The line keeps uncertain frames of its own until its quota is full, and newer ones come first.
-        page.wait(lambda: _is_still(client), "the queue of the line is full")
-    pixels = np.full((64, 160), 90, np.uint8)
-    mask = np.zeros_like(pixels)
-    mask[20:30, 40:60] = 1
-    for n in range(50):
-        seen = ViewMessage(verdict(n, defect("a"), camera="fifty", coil=None, captured_ns=n + 1), pixels, mask)
-        assert keep(store, "uncertain", seen, ("normal", "bright"))
-    keys = ["a", "r", "1"]
-    with page.client("quality") as client, Tab(browser, page) as tab:
-        tab.log_in("quality").wait_for_selector("nav")
-        tab.page.keyboard.press("Alt+3")
-        tab.page.wait_for_selector("h2:has-text('fifty')")
-
-        def of_fifty() -> list[dict[str, Any]]:
-            done = client.get("/api/review/done", params={"count": 200}).json()
-            return [each for each in done if each["camera"] == "fifty"]
-
+    with contextlib.closing(PageUnderTest(tmp_path)) as page:  # without a line, which would add frames of its own
+        page.add("kim", "quality")
+        page.start("serve")
+        store = Store(page.out / "page")
+        pixels = np.full((64, 160), 90, np.uint8)
+        mask = np.zeros_like(pixels)
+        mask[20:30, 40:60] = 1
         for n in range(50):
-            # The next key waits for the next frame, as a person does.
-            page.wait(
-                lambda n=n: tab.page.get_attribute(".review", "data-ready") == f"fifty {49 - n}", f"frame {n}"
-            )
-            tab.page.keyboard.press(keys[n % 3])
-        done = page.wait(lambda: len(of_fifty()) == 50 and of_fifty(), "all are saved")
-        assert [each["answer"] for each in reversed(done)] == [
-            ("accept", "reject", "kind")[n % 3] for n in range(50)
-        ]
-        assert {each["who"] for each in done} == {"quality"}
-        tab.page.keyboard.press("u")
-        page.wait(lambda: len(of_fifty()) == 49, "the last one is undone")
-        tab.is_well()
+            seen = ViewMessage(verdict(n, defect("a"), camera="fifty", coil=None, captured_ns=n + 1), pixels, mask)
+            assert keep(store, "uncertain", seen, ("normal", "bright"))
+        keys = ["a", "r", "1"]
+        with page.client("kim") as client, Tab(browser, page) as tab:
+            tab.log_in("kim").wait_for_selector("nav")
+            tab.page.keyboard.press("Alt+3")
+            tab.page.wait_for_selector("h2:has-text('fifty')")
+
+            def done() -> list[dict[str, Any]]:
+                return list(client.get("/api/review/done", params={"count": 200}).json())
+
+            for n in range(50):
+                # The next key waits for the next frame, as a person does.
+                page.wait(
+                    lambda n=n: tab.page.get_attribute(".review", "data-ready") == f"fifty {49 - n}", f"frame {n}"
+                )
+                tab.page.keyboard.press(keys[n % 3])
+            page.wait(lambda: len(done()) == 50, "all are saved")
+            assert [each["answer"] for each in reversed(done())] == [
+                ("accept", "reject", "kind")[n % 3] for n in range(50)
+            ]
+            assert {each["who"] for each in done()} == {"kim"}
+            tab.page.keyboard.press("u")
+            page.wait(lambda: len(done()) == 49, "the last one is undone")
+            tab.is_well()
 
 
 def test_ten_pages_at_once_cost_no_frame(browser: "Browser", page: PageUnderTest) -> None:

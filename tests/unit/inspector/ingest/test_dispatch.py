@@ -21,6 +21,10 @@ from inspector.worker.intake import Intake
 
 SIZE = (4, 8)
 WINDOW, LUMP = 4, 2
+
+GONE_S = 0.2
+"""After the event that a worker has gone, until the socket no longer sends to it."""
+
 FIT = Fit(SIZE, tile=True)
 LONG_NS = 60_000_000_000
 
@@ -175,6 +179,7 @@ def test_a_worker_that_is_gone_is_passed_over(link: Link) -> None:
     parted = link.ends[0].get_monitor_socket(zmq.EVENT_DISCONNECTED)
     gone.socket.close()
     assert parted.poll(10_000)
+    time.sleep(GONE_S)
     link.ends[0].disable_monitor()
     parted.close()
     assert dispatch.send(link.frames(WINDOW)) == WINDOW
