@@ -118,6 +118,16 @@ def test_answers_belong_to_their_tickets(folder: EngineFolder) -> None:
         assert (answer.score.max() >= 128) == bool(ticket % 2), ticket
 
 
+def test_a_batch_alone_and_one_among_others_get_the_same_maps(folder: EngineFolder) -> None:
+    """A backend may compute a batch that finds it idle in another way: a replay must not depend on the load."""
+    shown = frames(6)
+    with open_backend(folder) as backend:
+        at_once = backend.infer(shown)
+        alone = [backend.infer(frame[np.newaxis]) for frame in shown]
+    for together, each in zip(at_once, zip(*alone, strict=True), strict=True):
+        np.testing.assert_array_equal(together, np.concatenate(each))
+
+
 def test_the_descriptor_polls_readable_while_answers_wait(folder: EngineFolder) -> None:
     """A loop can sleep on it; it is not readable once everything is collected."""
     with open_backend(folder) as backend:
