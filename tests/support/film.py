@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from tests.support.pages import chromium
 
@@ -21,7 +20,7 @@ QUALITY: Final = 55
 
 def film(password: str, out: Path) -> None:
     """Write ten seconds of the live screen as an animated WebP."""
-    with sync_playwright() as playwright:
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]}, color_scheme="dark")
         page.goto(URL)
         page.fill("input[autocomplete=username]", "demo")
@@ -36,7 +35,6 @@ def film(password: str, out: Path) -> None:
             pictures.append(picture.resize(SHOWN, Image.Resampling.LANCZOS))
             next_s += EVERY_S
             time.sleep(max(0.0, next_s - time.monotonic()))
-        browser.close()
     first, *others = pictures
     first.save(
         out, save_all=True, append_images=others, duration=round(EVERY_S * 1e3), loop=0, quality=QUALITY, method=6
