@@ -16,6 +16,7 @@ import numpy as np
 from inspector.backends import open_backend
 from inspector.backends.instant import write_engine
 from inspector.backends.speed import measure_speed
+from inspector.commands.benchmark_app import BenchmarkApp
 from inspector.commands.options import add_config, add_json, config_path, count, seconds
 from inspector.commands.session import run_session
 from inspector.config.line import LineConfig, LoadedConfig, load_config
@@ -92,7 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
         distinct=DISTINCT_FRAMES,
     )
     images = frames_in_memory(source)
-    alone, line = [], []
+    alone, line, other = [], [], list[float | None]()
+    app = BenchmarkApp.of(folder, config.line.backend.threads)
     with tempfile.TemporaryDirectory(prefix="inspector-bench-") as name:
         for round_ in range(rounds):
             alone.append(engine_alone(config.line, folder, images, arguments.seconds))
@@ -102,11 +104,15 @@ def run(arguments: argparse.Namespace) -> int:
                 }
             )
             line.append(run_line(config, through, Path(name) / f"line-{round_}"))
+            if app is not None:
+                other.append(app.frames_per_second(arguments.seconds))
         half = run_line(
             config, through.model_copy(update={"frames_per_second": _median(line) / 2}), Path(name) / "half"
         )
         instant = run_instant(config, folder, source.model_copy(update={"frames": INSTANT_FRAMES}), Path(name))
     figures = _figures(alone, line, half, instant) | picture_costs(config.line, images)
+    if app is not None:
+        figures |= _beside(line, other, half, app.latency_ms(arguments.seconds))
     print(json.dumps(figures) if arguments.json else _table(figures, folder, rounds))
     return 0
 
@@ -237,6 +243,21 @@ def _figures(
     }
 
 
+def _beside(
+    line: list[dict[str, Any]], other: list[float | None], half: dict[str, Any], latency_ms: float | None
+) -> dict[str, Any]:
+    """Compare the line with OpenVINO's benchmark_app, measured in the same rounds."""
+    pairs = [(each[STEADY], rate) for each, rate in zip(line, other, strict=True) if rate]
+    found: dict[str, Any] = {}
+    if pairs:
+        found["benchmark_app_frames_per_second"] = round(statistics.median(rate for _, rate in pairs), 1)
+        found["line_over_benchmark_app"] = round(statistics.median(own / rate for own, rate in pairs), 3)
+    if latency_ms:
+        found["benchmark_app_latency_ms"] = latency_ms
+        found["half_load_p50_over_benchmark_app"] = round(half["latency_ms"]["p50"] / latency_ms, 2)
+    return found
+
+
 def _table(figures: dict[str, Any], folder: EngineFolder, rounds: int) -> str:
     half = figures["half_load_latency_ms"]
     size = f"{folder.manifest.height}×{folder.manifest.width}"
@@ -256,7 +277,17 @@ def _table(figures: dict[str, Any], folder: EngineFolder, rounds: int) -> str:
         "line, instant engine": f"{thousands(figures['instant_frames_per_second'])} frames/s",
         "uninspected": str(figures["uninspected"]),
     }
+    if "line_over_benchmark_app" in figures:
+        rows["line over benchmark_app"] = (
+            f"{figures['line_over_benchmark_app']:.3f}, which does "
+            f"{thousands(figures['benchmark_app_frames_per_second'], 1)} frames/s"
+        )
+    if "half_load_p50_over_benchmark_app" in figures:
+        rows["p50 over benchmark_app"] = (
+            f"{figures['half_load_p50_over_benchmark_app']:.2f} at half load; one frame takes it "
+            f"{figures['benchmark_app_latency_ms']:.1f} ms"
+        )
     for key, what in (("strip_edges_ms", "strip edges"), ("calibration_ms", "gain and lens")):
         if key in figures:
             rows[what] = f"{figures[key]:.2f} ms a frame, in ingest"
-    return "\n".join(f"{what:22s} {found}" for what, found in rows.items())
+    return "\n".join(f"{what:24s} {found}" for what, found in rows.items())
