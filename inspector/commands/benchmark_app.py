@@ -29,16 +29,18 @@ class BenchmarkApp:
 
     program: Path
     model: Path
-    threads: int | None
     precision: str
 
     @classmethod
     def of(cls, folder: EngineFolder, threads: int | None) -> "BenchmarkApp | None":
-        """Return the benchmark of an OpenVINO engine; None for another one, or where the program is missing."""
+        """Return the benchmark of an OpenVINO engine; None for another one, or where the program is missing.
+
+        None as well for a line whose `threads` are set: the program takes no number of threads with its hints.
+        """
         program = Path(sys.executable).parent / PROGRAM
-        if folder.manifest.backend != "openvino" or not program.is_file():
+        if folder.manifest.backend != "openvino" or not program.is_file() or threads is not None:
             return None
-        return cls(program, folder.path / MODEL_NAME, threads, folder.manifest.precision)
+        return cls(program, folder.path / MODEL_NAME, folder.manifest.precision)
 
     def frames_per_second(self, length_s: float) -> float | None:
         """Return its speed with the hint `throughput`; None if it fails."""
@@ -51,8 +53,6 @@ class BenchmarkApp:
     def _measure(self, hint: str, length_s: float, wanted: re.Pattern[str]) -> float | None:
         seconds = max(1, round(length_s))
         command = [self.program, "-m", self.model, "-d", "CPU", "-hint", hint, "-t", seconds]
-        if self.threads is not None:
-            command += ["-nthreads", self.threads]
         if self.precision == "fp32":  # others use the fastest that the CPU has, as the backend does
             command += ["-infer_precision", "f32"]
         try:
