@@ -1,5 +1,6 @@
 """Level 2's telegrams and a PLC's coil registers, field by field."""
 
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -64,6 +65,18 @@ def _refuse_texts(where: str, fields: "tuple[FieldSettings, ...]") -> None:
             raise ValueError(f"{where}: {field.name} is a number: give it the type number, or a packed one")
 
 
+WORDS: Final = frozenset({"verdict", "plan", "reason", "kind", "side"})
+"""Fields of a result that are words."""
+
+
+def _refuse_words(fields: "tuple[FieldSettings, ...]") -> None:
+    for field in fields:
+        if field.type == "group":
+            _refuse_words(field.fields_)
+        elif field.name in WORDS and field.type not in ("text", "filler") and not field.codes:
+            raise ValueError(f"telegrams.result: {field.name} is a word: give it `codes`, or the type text")
+
+
 class Level2Settings(BaseModel):
     """Level 2, the mill's automation, over TCP."""
 
@@ -101,10 +114,21 @@ class Level2Settings(BaseModel):
                 )
         for where, each in (("header", self.header), *((name, t.fields_) for name, t in self.telegrams.items())):
             _refuse_texts(where, each)
+        if "result" in self.telegrams and "ack" not in self.telegrams:
+            raise ValueError("telegrams: a result is sent again until an `ack` comes: describe the telegram ack")
+        if "result" in self.telegrams:
+            _refuse_words(self.telegrams["result"].fields_)
         codes = [each.code for each in self.telegrams.values()]
         if len(set(codes)) != len(codes):
             raise ValueError("telegrams: two have the same code")
         return self
+
+    def without_codes(self, classes: Iterable[str]) -> list[str]:
+        """Return the classes of defects that a numeric field `kind` of the result has no code for: they are 0."""
+        result = self.telegrams.get("result")
+        groups = [field.fields_ for field in result.fields_ if field.type == "group"] if result else []
+        kinds = [field for fields in groups for field in fields if field.name == "kind" and field.type != "text"]
+        return [name for name in classes if any(name not in field.codes for field in kinds)]
 
     def layout(self) -> Layout:
         """Return the layout for the codec."""

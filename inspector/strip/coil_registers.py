@@ -14,6 +14,9 @@ from inspector.strip.desk import CoilDesk
 from inspector.strip.level2 import coil_data
 from inspector.strip.plc import PlcReader
 
+MODBUS: Final = "modbus"
+"""Where an event from the registers comes from."""
+
 PAUSE_S: Final = 1.0
 """Pause after a failed read, seconds."""
 
@@ -90,10 +93,12 @@ class CoilRegistersThread:
         open_coil = newest[0] if newest and newest[0].end_mm is None else None
         if not coil.id:
             if open_coil is not None:
-                self._desk.end("", "modbus", values.get("position_mm"))
+                self._desk.end("", MODBUS, values.get("position_mm"))
             return
         counter = values.get("counter")
-        said_by = f"modbus:{0 if counter is None else int(counter)}:{coil.id}"
-        if newest and newest[0].start.said_by == said_by:
-            return  # known from before a restart
+        said_by = MODBUS if counter is None else f"{MODBUS}:{int(counter)}:{coil.id}"
+        # Known from before a restart. Without a counter, the same coil runs again once its id was empty.
+        again = counter is None and open_coil is None and bool(newest) and newest[0].end_said_by == MODBUS
+        if newest and (newest[0].id, newest[0].start.said_by) == (coil.id, said_by) and not again:
+            return
         self._desk.start(coil, said_by, values.get("position_mm"))

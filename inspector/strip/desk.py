@@ -10,6 +10,8 @@ import structlog
 
 from inspector.core.strip.choice import PlanChoice, choose
 from inspector.core.strip.coils import (
+    AHEAD_MM,
+    BEHIND_MM,
     REMEMBERED,
     Coil,
     CoilData,
@@ -61,7 +63,8 @@ class CoilDesk:
         chosen = choose(coil, self._plans, self._default)
         at_mm = self._place(position_mm)
         event = CoilStarted(coil, at_mm, time.time_ns(), chosen.name, chosen.recipe, chosen.why, said_by)
-        made = self._take(event)
+        made = self._take(event, stated=position_mm is not None)
+        at_mm = made.start_mm
         place = {"at_m": round(at_mm / 1000, 3), "plan": chosen.name or "default", "why": chosen.why}
         log.info("coil starts", coil=coil.id, **place, said_by=said_by)
         return made
@@ -69,7 +72,7 @@ class CoilDesk:
     def end(self, coil_id: str, said_by: str, position_mm: float | None = None) -> Coil:
         """End a coil; an empty id means the coil on the line. Raises like `start`."""
         at_mm = self._place(position_mm)
-        ended = self._take(CoilEnded(coil_id, at_mm, time.time_ns(), said_by))
+        ended = self._take(CoilEnded(coil_id, at_mm, time.time_ns(), said_by), stated=position_mm is not None)
         log.info("coil ends", coil=ended.id, at_m=round(at_mm / 1000, 3), said_by=said_by)
         return ended
 
@@ -80,10 +83,12 @@ class CoilDesk:
     def _place(self, position_mm: float | None) -> float:
         return self.place_mm() if position_mm is None else position_mm
 
-    def _take(self, event: CoilEvent) -> Coil:
+    def _take(self, event: CoilEvent, *, stated: bool) -> Coil:
+        """`stated`: the sender gave the position; otherwise it is the strip's position now."""
         with self._lock:
             try:
                 self._refuse_repeated(event)
+                event = self._refuse_far(event) if stated else self._after_the_last(event)
                 self._journal.book.check(event)
             except EventRefusedError as refused:
                 log.warning("coil event refused", why=str(refused), said_by=event.said_by)
@@ -96,11 +101,30 @@ class CoilDesk:
 
     def _refuse_repeated(self, event: CoilEvent) -> None:
         """Refuse a telegram that was resent because its acknowledgement was lost."""
-        if not isinstance(event, CoilStarted) or ":" not in event.said_by:
+        if ":" not in event.said_by:
             return
         for coil in self._journal.book.coils[-REMEMBERED:]:
-            if coil.start.said_by == event.said_by:
+            said_by = coil.start.said_by if isinstance(event, CoilStarted) else coil.end_said_by
+            if said_by == event.said_by:
                 raise EventRefusedError(f"coil {coil.id}: the same telegram again", again=True)
+
+    def _refuse_far(self, event: CoilEvent) -> CoilEvent:
+        now_mm = self.place_mm()
+        if not now_mm - BEHIND_MM <= event.position_mm <= now_mm + AHEAD_MM:
+            what = "start" if isinstance(event, CoilStarted) else "end"
+            coil_id = event.coil.id if isinstance(event, CoilStarted) else event.id
+            raise EventRefusedError(
+                f"coil {coil_id or '?'}: {what} at {event.position_mm / 1000:.3f} m, but the strip is at "
+                f"{now_mm / 1000:.3f} m: refused"
+            )
+        return event
+
+    def _after_the_last(self, event: CoilEvent) -> CoilEvent:
+        """A head that is reported while the strip has gone back a bit lies at the tail of the coil before it."""
+        last = self._journal.book.coils[-1] if self._journal.book.coils else None
+        if not isinstance(event, CoilStarted) or last is None or last.end_mm is None:
+            return event
+        return msgspec.structs.replace(event, position_mm=max(event.position_mm, last.end_mm))
 
     def _hand_over(self) -> None:
         newest = self._journal.book.coils[-KNOWN_COILS:]

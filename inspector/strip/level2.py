@@ -16,7 +16,7 @@ import structlog
 
 from inspector.config.level2 import Level2Settings
 from inspector.core.strip.coils import CoilData, EventRefusedError
-from inspector.core.strip.telegram import Stream, Telegram, TelegramError
+from inspector.core.strip.telegram import Stream, Telegram, TelegramError, plain_text
 from inspector.repeated import Repeated
 from inspector.strip.desk import CoilDesk
 
@@ -187,7 +187,9 @@ class Level2Link:
             if telegram.name == "coil_start":
                 self._desk.start(coil_data(values), said_by, position_mm)
             else:
-                self._desk.end(str(values.get("id") or ""), said_by, position_mm)
+                # Without a sequence or a time, the ends of two coils may have the same bytes.
+                distinct = telegram.sequence is not None or "time" in values
+                self._desk.end(plain_text(values.get("id")), said_by if distinct else "level2", position_mm)
         except EventRefusedError as refused:
             return (TAKEN if refused.again else REFUSED), str(refused)
         return TAKEN, ""
@@ -235,25 +237,24 @@ def _readable(end: socket.socket, wait_s: float) -> bool:
 def coil_data(values: Mapping[str, Any]) -> CoilData:
     """Return the coil that a telegram or registers describe."""
     return CoilData(
-        id=_text(values.get("id")),
-        grade=_text(values.get("grade")),
-        customer=_text(values.get("customer")),
-        width_mm=_size(values.get("width_mm")),
-        thickness_mm=_size(values.get("thickness_mm")),
-        length_mm=_size(values.get("length_mm")),
-        plan=_text(values.get("plan")),
+        id=plain_text(values.get("id")),
+        grade=plain_text(values.get("grade")),
+        customer=plain_text(values.get("customer")),
+        width_mm=_size(values, "width_mm"),
+        thickness_mm=_size(values, "thickness_mm"),
+        length_mm=_size(values, "length_mm"),
+        plan=plain_text(values.get("plan")),
     )
 
 
-def _size(value: Any) -> float | None:
-    """Return a stated size; None for 0 or blanks."""
-    return float(value) if value else None
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _size(values: Mapping[str, Any], name: str) -> float | None:
+    """Return a stated size; None for 0 or blanks, and for a negative one, which is logged."""
+    value = float(values.get(name) or 0.0)
+    if value < 0:
+        log.warning(
+            "a coil's size is negative: left out", coil=plain_text(values.get("id")), size=name, value=value
+        )
+    return value if value > 0 else None
 
 
 def _time_text() -> str:

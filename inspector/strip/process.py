@@ -34,6 +34,7 @@ from inspector.strip.level2 import Level2Link
 from inspector.strip.log_tail import LogTail
 from inspector.strip.orders import Orders
 from inspector.strip.position import PositionThread, described, open_position
+from inspector.strip.reserved import ReservedPosition
 from inspector.strip.results import Results
 from inspector.strip.roll_desk import RollDesk, find_marks
 from inspector.strip.simulated_mill import MillCoils
@@ -93,9 +94,11 @@ class Strip:
         stack.callback(self._journal.close)
         self._track = TrackWriter(line.links)
         stack.callback(self._track.close)
-        self._start_mm = _start_mm(self._journal)
+        self._reserved = ReservedPosition(settings.folder)
+        self._start_mm = max(_start_mm(self._journal), self._reserved.mm)
         self._mill = None if line.mill is None else partial(running_mill, line.mill, line.links)
         self._position = self._follow(stack)
+        stack.callback(lambda: self._reserved.close(self.position_mm()))
         self._journal.write(RunBegan(str(line.sinks.out), time.time_ns(), self.position_mm()))
         self.results = Results(settings.folder, self._journal)
         self.desk = CoilDesk(
@@ -123,6 +126,8 @@ class Strip:
             stack.callback(http.close)
         self._level2: Level2Link | None = None
         if settings.level2 is not None:
+            if unknown := settings.level2.without_codes(plans.default.recipe.classes):
+                log.error("results tell Level 2 kind 0 for classes without a code", classes=unknown)
             self._level2 = Level2Link(settings.level2, self.desk, self.results)
             self._level2.start()
             stack.callback(self._level2.close)
@@ -226,6 +231,7 @@ class Strip:
             except OSError as error:
                 log.error("a coil's result or a roll mark cannot be written: retrying", error=error.strerror)
                 time.sleep(1.0)
+        self._reserved.keep(self.position_mm())
         self._reports.turn(self._stands)
         if self._records is not None:
             self._record(self.desk.coils[-RECORDED_AGAIN:], self._records)

@@ -31,6 +31,13 @@ LONGEST_LINE: Final = 4096
 log = structlog.get_logger()
 
 
+def keep_alive(connection: socket.socket) -> None:
+    """Have the kernel end a TCP connection whose other end is gone without a word, within six seconds."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 3), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 3)):
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 class TextSource:
     """Reads lines of text from datagrams, or from a server that it connects to."""
 
@@ -46,6 +53,7 @@ class TextSource:
         try:
             if self._settings.type == "tcp":
                 made = socket.create_connection(self._where, timeout=2.0)
+                keep_alive(made)
             else:
                 family = socket.AF_INET6 if ":" in self._where[0] else socket.AF_INET
                 made = socket.socket(family, socket.SOCK_DGRAM)

@@ -8,6 +8,11 @@ SAME_PLACE_MM: Final = 1.0
 """Starts and ends closer than this count as the same place, mm."""
 
 
+AHEAD_MM: Final = 1_000_000.0
+BEHIND_MM: Final = 100_000_000.0
+"""How far from the strip's position a stated head or tail may lie, mm: a coil is announced within the line's
+length, and reported within a day. A wrong place far ahead would refuse every coil until the strip gets there."""
+
 REMEMBERED: Final = 8
 """Number of newest coils whose repeated events are recognised."""
 
@@ -64,6 +69,8 @@ class Coil(msgspec.Struct, frozen=True):
     end_ns: int | None = None
     end_why: str = ""
     """Why the end is assumed; empty for a reported end."""
+    end_said_by: str = ""
+    """Where a reported end came from."""
 
     @property
     def number(self) -> int:
@@ -142,7 +149,9 @@ class CoilBook:
         if isinstance(event, CoilEnded):
             if now_open is None:
                 raise EventRefusedError("end without a coil")
-            self.coils[-1] = msgspec.structs.replace(now_open, end_mm=event.position_mm, end_ns=event.at_ns)
+            self.coils[-1] = msgspec.structs.replace(
+                now_open, end_mm=event.position_mm, end_ns=event.at_ns, end_said_by=event.said_by
+            )
             return self.coils[-1]
         if now_open is not None:
             self.coils[-1] = msgspec.structs.replace(

@@ -122,11 +122,10 @@ class Codec(msgspec.Struct, frozen=True):
             value = struct.unpack(("!" if self.big_endian else "<") + _PACKED[field.type], part)[0] * field.scale
         if isinstance(value, float) and not math.isfinite(value):
             raise TelegramError(f"{field.name} is {value}: no number")
-        if field.value and str(value) != field.value:
+        if field.value and plain_text(value) != field.value:
             raise TelegramError(f"{field.name} is {value!r}, expected {field.value!r}")
         words = {str(code): word for word, code in field.codes.items()}
-        key = f"{value:g}" if isinstance(value, float) else str(value)
-        return words.get(key, value)
+        return words.get(plain_text(value), value)
 
     def _text(self, text: str, length: int) -> bytes:
         # Reasons hold thin spaces, which no encoding of a telegram has.
@@ -134,7 +133,19 @@ class Codec(msgspec.Struct, frozen=True):
         return plain.encode(self.encoding, "replace")[:length].ljust(length)
 
 
+def plain_text(value: Any) -> str:
+    """Return a decoded value as text: a whole number without a point, with all its digits; empty for None."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else f"{value:.12g}"
+    return str(value)
+
+
 def _number(field: FieldSpec, value: Any) -> float:
+    """A number to send. A word that `codes` leaves out is 0: one class must not hold back a coil's result."""
+    if isinstance(value, str) and field.codes:
+        return 0.0
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -221,7 +232,7 @@ class Stream:
         found: list[Telegram | TelegramError] = []
         while len(self._rest) >= self._head_size:
             head = self._head()
-            name = self._by_code.get(str(_plain(head.get("type"))))
+            name = self._by_code.get(plain_text(head.get("type")))
             size = self._size(name, head)
             if len(self._rest) < size:
                 break
@@ -263,7 +274,3 @@ class Stream:
 
 MAX_TELEGRAM: Final = 65_536
 """Longest telegram, bytes. A longer stated length means another layout."""
-
-
-def _plain(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value

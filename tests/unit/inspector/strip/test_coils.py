@@ -75,6 +75,49 @@ def test_an_event_that_cannot_be_is_one_line_and_changes_nothing(
     assert desk.coils == before
 
 
+@pytest.mark.parametrize("at_mm", [50_000_000.0, -200_000_000.0])
+def test_a_place_far_from_the_strip_is_refused(made: Any, at_mm: float) -> None:
+    """A wrong place far ahead would otherwise refuse every coil until the strip is there."""
+    desk, _, place, _ = made
+    place["mm"] = 50_000.0
+    with pytest.raises(EventRefusedError, match=r"but the strip is at 50\.000 m"):
+        desk.start(CoilData("A"), "level2", at_mm)
+    desk.start(CoilData("A"), "level2", 900_000.0)
+    with pytest.raises(EventRefusedError, match="but the strip is at"):
+        desk.end("A", "level2", at_mm)
+    place["mm"] = 950_000.0
+    desk.end("A", "level2")
+    assert desk.start(CoilData("B"), "level2").start_mm == 950_000.0
+
+
+def test_a_strip_that_goes_back_a_bit_loses_no_coil(made: Any) -> None:
+    """A head that is reported then lies at the tail before it; a place that the sender states is still checked."""
+    desk, _, place, _ = made
+    desk.start(CoilData("A"), "command")
+    place["mm"] = 51_000.0
+    desk.end("A", "command")
+    place["mm"] = 50_995.0
+    with pytest.raises(EventRefusedError, match="before the end of coil A"):
+        desk.start(CoilData("B"), "command", 50_995.0)
+    assert desk.start(CoilData("B"), "command").start_mm == 51_000.0
+
+
+def test_a_resent_end_does_not_end_the_next_coil(made: Any, tmp_path: Any) -> None:
+    """A blank end means the coil on the line, so only its bytes say that it is the same telegram; also later."""
+    desk, _, place, folder = made
+    desk.start(CoilData("A"), "level2:1:a")
+    place["mm"] = 500.0
+    desk.end("", "level2:2:b")
+    desk.start(CoilData("B"), "level2:3:c")
+    for each in (desk, CoilDesk(Journal(folder), TrackWriter(tmp_path), lambda: 600.0, PLANS, "default@1", 0.0)):
+        with pytest.raises(EventRefusedError, match="the same telegram again") as refused:
+            each.end("", "level2:2:b")
+        assert refused.value.again
+        assert each.coils[-1].end_mm is None
+    place["mm"] = 700.0
+    assert desk.end("", "level2:4:d").id == "B"
+
+
 def test_an_end_without_a_start_is_refused(made: Any) -> None:
     """An end without a coil on the line is refused."""
     with pytest.raises(EventRefusedError, match="has not started"):
@@ -188,3 +231,22 @@ def test_registers_start_and_end_coils_once(made: Any) -> None:
         place["mm"] = float(at_mm)
         thread.look(content)
     assert [(coil.id, coil.start_mm, coil.end_mm) for coil in desk.coils] == [("A", 5.0, 9.0), ("B", 9.0, 12.0)]
+
+
+def test_registers_without_a_counter_start_a_coil_that_comes_again(made: Any) -> None:
+    """Once its id was empty, or another coil was there; not because the process starts again."""
+    desk, _, place, _ = made
+    fields = [{"name": "id", "type": "text", "length": 8}]
+    settings = CoilRegisters.model_validate({"host": "127.0.0.1", "first_register": 0, "fields": fields})
+
+    def read(thread: CoilRegistersThread, *ids: str) -> None:
+        for coil in ids:
+            for _ in range(2):
+                place["mm"] += 1.0
+                thread.look(coil.encode().ljust(8))
+
+    read(CoilRegistersThread(settings, desk), "A", "", "A", "B", "A")
+    assert [coil.id for coil in desk.coils] == ["A", "A", "B", "A"]
+    desk.end("A", "command")
+    read(CoilRegistersThread(settings, desk), "A")
+    assert len(desk.coils) == 4, "a person ended it, and its registers are still there"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from inspector.config.level2 import Level2Settings
 from inspector.strip.desk import CoilDesk
@@ -155,3 +156,45 @@ def test_many_telegrams_at_once_are_answered_one_by_one(plant: Any) -> None:
         for n in range(300):
             assert of_kind(partner, 2)[1] == bytes([n % 256, 0])
     assert len(here.desk.coils) == 300
+
+
+NUMERIC = {
+    "coil_start": {
+        "code": "101",
+        "fields": [{"name": "id", "type": "uint32"}, {"name": "width_mm", "type": "int16"}],
+    },
+    "coil_end": {"code": "102", "fields": [{"name": "id", "type": "uint32"}]},
+    "ack": TELEGRAMS["ack"],
+}
+
+
+def test_ids_that_are_numbers_keep_all_their_digits(plant: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Two long ones are two coils, and an end finds its coil; a negative width is left out."""
+    here = plant(telegrams=NUMERIC)
+    with here.connect() as partner:
+        for sequence, number in enumerate((4_821_301, 4_821_302), 1):
+            partner.sendall(struct.pack("!HBIh", 101, sequence, number, -1500))
+            assert of_kind(partner, 2)[1] == bytes([sequence, 0])
+        partner.sendall(struct.pack("!HBI", 102, 3, 4_821_302))
+        assert of_kind(partner, 2)[1] == bytes([3, 0])
+    assert [coil.id for coil in here.desk.coils] == ["4821301", "4821302"]
+    assert here.desk.coils[-1].end_said_by.startswith("level2:3:")
+    assert here.desk.coils[0].start.coil.width_mm is None
+
+
+def test_a_result_that_cannot_be_sent_is_refused_at_the_door() -> None:
+    """Without `ack` it would be sent forever; a word in a number needs codes; a class without one is 0."""
+    settings = {"listen": "127.0.0.1:1", "header": HEADER}
+    with pytest.raises(ValidationError, match="describe the telegram ack"):
+        Level2Settings.model_validate(settings | {"telegrams": {"result": TELEGRAMS["result"]}})
+    field = {"name": "verdict", "type": "uint8"}
+    telegrams = {"result": {"code": "201", "fields": [field]}, "ack": TELEGRAMS["ack"]}
+    with pytest.raises(ValidationError, match="verdict is a word"):
+        Level2Settings.model_validate(settings | {"telegrams": telegrams})
+    kind = {"name": "kind", "type": "uint8", "codes": {"pits": 1}}
+    group = {"name": "defects", "type": "group", "count": 2, "fields": [kind]}
+    telegrams["result"] = {"code": "201", "fields": [group]}
+    level2 = Level2Settings.model_validate(settings | {"telegrams": telegrams})
+    assert level2.without_codes(["pits", "inclusion"]) == ["inclusion"]
+    sent = level2.layout().build("result", {"defects": [{"kind": "inclusion"}, {"kind": "pits"}]}, 1)
+    assert sent[-2:] == bytes([0, 1])
