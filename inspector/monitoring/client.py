@@ -17,6 +17,7 @@ ANSWER_S: Final = 5.0
 START_S: Final = 60.0
 """How long an incomplete line counts as starting, seconds; after that, what is missing is a fault."""
 
+_CAMERA: Final = re.compile(r"camera [^:]+:")
 _NUMBERS: Final = re.compile(r"(?<![\w-])(?<!stand )\d[\d.,\u202f]*")
 """Figures of a finding. A number in a name, as in `camera-2` or `stand 3`, tells two findings apart."""
 
@@ -62,5 +63,7 @@ def is_starting(answer: Status) -> bool:
 
 
 def alarm_key(finding: str) -> str:
-    """Return a finding without its numbers, which change while it stays the same alarm."""
-    return _NUMBERS.sub("#", finding)
+    """Return a finding without its numbers, which change while it is the same alarm. A camera keeps its name."""
+    camera = _CAMERA.match(finding)
+    own = camera[0] if camera else ""
+    return own + _NUMBERS.sub("#", finding[len(own) :])

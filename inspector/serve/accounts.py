@@ -1,5 +1,6 @@
 """Accounts, roles and sessions."""
 
+import contextlib
 import hashlib
 import secrets
 import sqlite3
@@ -136,7 +137,10 @@ class Accounts:
         return Account(row["name"], Role(row["role"]))
 
     def _refresh(self, connection: sqlite3.Connection, digest: str, now_ns: int) -> None:
-        connection.execute("UPDATE sessions SET used_ns = ? WHERE token_hash = ?", (now_ns, digest))
+        """Note that the session is used. A locked or full store must not keep anybody from looking."""
+        connection.execute("PRAGMA busy_timeout = 0")
+        with contextlib.suppress(sqlite3.OperationalError):
+            connection.execute("UPDATE sessions SET used_ns = ? WHERE token_hash = ?", (now_ns, digest))
 
 
 def check_name(name: str) -> None:

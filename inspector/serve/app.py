@@ -46,7 +46,11 @@ def make_app(page: Page) -> FastAPI:
         openapi_url="/api/openapi.json",
         responses=problems.RESPONSES,
     )
-    app.state.page, app.state.accounts = page, page.accounts
+    app.state.page, app.state.accounts, app.state.open = (
+        page,
+        page.accounts,
+        page.config.line.page.is_loopback,
+    )
     problems.install(app)
     for routes in (routes_session, routes_line, routes_results, routes_plans, routes_review):
         app.include_router(routes.router)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +23,9 @@ QUEUED_TICKS: Final = 25
 
 ALARM_TICKS: Final = 5
 """Number of messages between two reads of the alarms: once a second."""
+
+CHECK_S: Final = 1.0
+"""Time between two checks of an open page's account, seconds."""
 
 MOST_PAGES: Final = 50
 """Most open pages."""
@@ -114,8 +118,8 @@ class Hub:
         page.woken.set()
         self._pages.add(page)
 
-    async def serve(self, websocket: WebSocket) -> None:
-        """Serve one page until it closes."""
+    async def serve(self, websocket: WebSocket, may_see: Callable[[], bool]) -> None:
+        """Serve one page until it closes, or until `may_see` says that its account may no longer see it."""
         if len(self._pages) >= MOST_PAGES:
             await websocket.close(1013, "too many pages are open")
             return
@@ -125,14 +129,19 @@ class Hub:
         self._watch.live.open_pages(len(self._pages))
         listening = asyncio.create_task(_until_closed(websocket))
         sending = asyncio.create_task(self._send(websocket, page))
+        shut_out = asyncio.create_task(_until_refused(may_see))
         try:
-            await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((listening, sending, shut_out), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._pages.discard(page)
             self._watch.live.open_pages(len(self._pages))
-            for task in (listening, sending):
+            refused = shut_out.done()
+            for task in (listening, sending, shut_out):
                 task.cancel()
-            await asyncio.gather(listening, sending, return_exceptions=True)
+            await asyncio.gather(listening, sending, shut_out, return_exceptions=True)
+        if refused:
+            with contextlib.suppress(RuntimeError):  # it has closed meanwhile
+                await websocket.close(1008, "log in first")
 
     async def _send(self, websocket: WebSocket, page: _Page) -> None:
         while True:
@@ -151,6 +160,14 @@ class Hub:
 async def _timely(sending: Any) -> None:
     async with asyncio.timeout(SEND_S):
         await sending
+
+
+async def _until_refused(may_see: Callable[[], bool]) -> None:
+    while True:
+        await asyncio.sleep(CHECK_S)
+        with contextlib.suppress(WorkError):  # a store that is locked says nothing about the account
+            if not await asyncio.to_thread(may_see):
+                return
 
 
 async def _until_closed(websocket: WebSocket) -> None:

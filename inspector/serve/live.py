@@ -56,10 +56,12 @@ class _Camera:
         self.frame_at_s = 0.0
         self.places: deque[tuple[int, float]] = deque()
         self.ingest_epoch = -1
+        self.placed_s = 0.0
+        """When `places` last grew, monotonic clock."""
 
     def speed_mm_s(self) -> float | None:
-        """Strip speed over the last SPEED_S; None when it is not known."""
-        if len(self.places) < 2:
+        """Strip speed over the last SPEED_S; None when it is not known, or no frame has come for that long."""
+        if len(self.places) < 2 or time.monotonic() - self.placed_s > SPEED_S:
             return None
         (from_ns, from_mm), (to_ns, to_mm) = self.places[0], self.places[-1]
         return (to_mm - from_mm) / ((to_ns - from_ns) / 1e9) if to_ns > from_ns else None
@@ -72,6 +74,7 @@ class _Camera:
             # On a line with [strip], positions go on over a restart, and the strip may travel back.
             if verdict.strip is msgspec.UNSET:
                 self.stretches.clear()
+        self.placed_s = time.monotonic()
         self.places.append((verdict.captured_ns, verdict.position_mm))
         while len(self.places) > 2 and self.places[-1][0] - self.places[0][0] > SPEED_S * 1e9:
             self.places.popleft()

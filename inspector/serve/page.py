@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
+from unicodedata import category
 
 from fastapi import Request
 from pydantic import AfterValidator, Field
@@ -25,7 +26,7 @@ LARGEST: Final = 2**63 - 1
 
 def _plain(text: str) -> str:
     """Refuse text that a database cannot hold, or that would change how a line reads."""
-    if any(not (character.isprintable() or character == "\n") for character in text):
+    if any(not (each.isprintable() or each == "\n" or category(each) == "Zs") for each in text):
         raise ValueError("must be printable text")
     return text
 

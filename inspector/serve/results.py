@@ -29,7 +29,7 @@ MOST_FRAMES: Final = 1_000_000
 """Frames of one coil that a map shows."""
 
 MOST_DEFECTS: Final = 20_000
-"""Parts of defects of one coil that a map shows."""
+"""Parts of defects of one coil that a map shows, the largest."""
 
 _DECISIONS: Final = {"accept": 0, "reject": 1, "uninspected": 2}
 
@@ -57,7 +57,7 @@ SELECT defects.camera, defects.ingest_epoch, defects.frame_id, defects.captured_
   name, x_px, y_px, width_px, height_px, area_mm2, across_mm, along_mm, score, decision
 FROM verdicts JOIN defects ON defects.run_id = verdicts.run_id AND defects.camera = verdicts.camera
   AND defects.frame_id = verdicts.frame_id AND defects.ingest_epoch = verdicts.ingest_epoch
-WHERE {coil} AND verdicts.run_id = :run AND verdicts.defects > 0 LIMIT :most
+WHERE {coil} AND verdicts.run_id = :run AND verdicts.defects > 0 ORDER BY area_mm2 DESC LIMIT :most
 """
 
 

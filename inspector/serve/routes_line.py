@@ -42,7 +42,7 @@ async def live(websocket: WebSocket) -> None:
     if not may_see(websocket):
         await websocket.close(1008, "log in first")
         return
-    await websocket.app.state.page.hub.serve(websocket)
+    await websocket.app.state.page.hub.serve(websocket, lambda: may_see(websocket))
 
 
 @router.get("/line")

@@ -1,18 +1,21 @@
 """Routes of accounts and sessions."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
-from inspector.serve.accounts import LONGEST_NAME, LONGEST_PASSWORD, SESSION_S, Account, Role
+from inspector.serve.accounts import LONGEST_NAME, LONGEST_PASSWORD, Account, Role
 from inspector.serve.audit import newest
 from inspector.serve.page import Name, Whole, of
 from inspector.serve.problems import Problem
 from inspector.serve.security import COOKIE, account_of, needs
 
 router = APIRouter(prefix="/api")
+
+COOKIE_S: Final = 30 * 86_400
+"""How long a browser keeps the cookie; the session behind it ends after hours without a request."""
 
 Admin = Annotated[Account, Depends(needs(Role.ADMIN))]
 
@@ -58,7 +61,7 @@ def log_in(login: Login, request: Request, response: Response) -> dict[str, Any]
         raise Problem(HTTPStatus.UNAUTHORIZED, "wrong name or password")
     page.attempts.succeeded(keys[0])
     response.set_cookie(
-        COOKIE, token, max_age=SESSION_S, httponly=True, samesite="strict", secure=request.url.scheme == "https"
+        COOKIE, token, max_age=COOKIE_S, httponly=True, samesite="strict", secure=request.url.scheme == "https"
     )
     account = page.accounts.of_session(token)
     return {"login": False, "name": login.name, "role": account.role if account else None}
@@ -87,7 +90,7 @@ def add_account(new: NewAccount, request: Request, admin: Admin) -> dict[str, st
     return {"name": new.name, "role": new.role}
 
 
-@router.delete("/accounts/{name}")
+@router.delete("/accounts/{name:path}")
 def remove_account(name: Name, request: Request, admin: Admin) -> dict[str, str]:
     """Remove an account and end its sessions."""
     if name == admin.name:

@@ -117,13 +117,16 @@ def _with_headers(send: Send) -> Send:
 
 
 def account_of(connection: HTTPConnection) -> Account | None:
-    """Return the account of a request; None if it must log in first."""
+    """Return the account of a request; None if it must log in first.
+
+    Without any account everybody may look, but only where the page is for this PC alone.
+    """
     accounts: Accounts = connection.app.state.accounts
     token = connection.cookies.get(COOKIE)
     found = accounts.of_session(token) if token else None
     if found is not None:
         return found
-    return None if accounts.exist() else NOBODY
+    return NOBODY if connection.app.state.open and not accounts.exist() else None
 
 
 def needs(role: Role) -> Callable[[Request], Account]:

@@ -275,14 +275,29 @@ def test_events_and_the_audit_say_who(page: PageUnderTest, admin: httpx.Client) 
 
 
 def test_accounts_are_made_and_removed(page: PageUnderTest, admin: httpx.Client) -> None:
-    """A removed account's session ends at once; nobody removes their own."""
+    """A removed account's session ends at once, also on a page that is open; nobody removes their own."""
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.client import connect
+
     new = {"name": "lee", "role": "viewer", "password": PASSWORD}
     assert admin.post("/api/accounts", json=new).status_code == 201
     assert "the account exists" in problem(admin.post("/api/accounts", json=new), 409)
     with page.client("lee") as lee:
         assert lee.get("/api/state").status_code == 200
-        assert admin.delete("/api/accounts/lee").status_code == 200
-        problem(lee.get("/api/state"), 401)
+        cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in lee.cookies.items())}
+        with connect(
+            page.url.replace("http", "ws") + "/api/live", additional_headers=cookie, max_size=None
+        ) as live:
+            live.recv(10)
+            assert admin.delete("/api/accounts/lee").status_code == 200
+            problem(lee.get("/api/state"), 401)
+            with pytest.raises(ConnectionClosed) as closed:
+                for _ in range(100):
+                    live.recv(10)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1008
+    assert admin.post("/api/accounts", json=new | {"name": "a/b"}).status_code == 201
+    assert admin.delete("/api/accounts/a%2Fb").status_code == 200
     assert "your own" in problem(admin.delete("/api/accounts/admin"), 409)
     assert "no such account" in page.command("user", "remove", "lee").stderr
     assert "admin" in page.command("user", "list").stdout

@@ -1,23 +1,29 @@
 """The page's parts, without a line: masks, stretches, accounts, alarms, the view's messages."""
 
 import sqlite3
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from inspector.config.page import PageSettings
 from inspector.errors import ConfigError, InputError, WireError, WorkError
+from inspector.monitoring.client import alarm_key
 from inspector.serve import review, samples
-from inspector.serve.accounts import Accounts, Attempts, Role
+from inspector.serve.accounts import Account, Accounts, Attempts, Role
 from inspector.serve.alarms import Alarms, acknowledge, past_alarms, shown_alarms
 from inspector.serve.audit import newest
 from inspector.serve.corrections import Choice, export_corrections
 from inspector.serve.frames import outlines
 from inspector.serve.live import Live
+from inspector.serve.routes_line import Event
 from inspector.serve.samples import keep
+from inspector.serve.security import NOBODY, account_of
 from inspector.serve.segments import join_segments
 from inspector.serve.store import Store
 from inspector.values import Motion, StripPlace
@@ -325,3 +331,46 @@ def test_an_address_on_the_network_needs_tls(values: dict[str, object], wrong: s
         PageSettings.model_validate(values)
     assert PageSettings().is_loopback
     assert PageSettings(address="[::1]:8470").is_loopback
+
+
+def test_findings_of_cameras_named_by_numbers_are_alarms_of_their_own() -> None:
+    """Other numbers in a finding change while it stays the same alarm."""
+    ended = "camera {}: its ingest has been silent for {} s"
+    assert alarm_key(ended.format(1, 3)) == alarm_key(ended.format(1, 12))
+    assert alarm_key(ended.format(1, 3)) != alarm_key(ended.format(2, 3))
+
+
+def test_wide_spaces_are_text() -> None:
+    """A Korean keyboard types U+3000."""
+    event = Event(kind="note", text="\u3000롤 교체\u00a0")
+    assert event.text == "\u3000롤 교체\u00a0"
+    with pytest.raises(ValidationError):
+        Event(kind="note", text="\u202e")
+
+
+def test_a_session_is_good_while_the_store_is_locked(tmp_path: Path) -> None:
+    """Noting its use is a write, which must not keep anybody from looking."""
+    store = Store(tmp_path / "page")
+    accounts = Accounts(store)
+    accounts.add("kim", Role.VIEWER, PASSWORD, "test")
+    token = accounts.log_in("kim", PASSWORD)
+    assert token is not None
+    with store.changing() as connection:
+        connection.execute("UPDATE sessions SET used_ns = used_ns - 3600000000000")
+    with store.changing():
+        began_s = time.monotonic()
+        found = accounts.of_session(token)
+        assert time.monotonic() - began_s < 1.0
+    assert found == Account("kim", Role.VIEWER)
+
+
+def test_without_accounts_only_a_page_for_this_pc_is_open() -> None:
+    """Removing the last account must not open a page that other PCs reach."""
+    none = SimpleNamespace(exist=lambda: False, of_session=lambda _: None)
+
+    def asked(*, loopback: bool) -> Account | None:
+        state = SimpleNamespace(accounts=none, open=loopback)
+        return account_of(SimpleNamespace(app=SimpleNamespace(state=state), cookies={}))  # type: ignore[arg-type]
+
+    assert asked(loopback=True) is NOBODY
+    assert asked(loopback=False) is None

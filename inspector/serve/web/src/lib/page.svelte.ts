@@ -1,11 +1,19 @@
 // The screen that is open, from the part of the address behind "#", and who has logged in.
-import { call, get, type Kind, type LineInfo, type Role, ROLES, type Session } from "./api";
+import { call, get, Problem, type Kind, type LineInfo, type Role, ROLES, type Session } from "./api";
 
 export const SCREENS = ["live", "coils", "review", "line", "health"] as const;
 export type Screen = (typeof SCREENS)[number];
 
+function plain(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 function read(): { screen: Screen; rest: string[] } {
-  const [first = "", ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  const [first = "", ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(plain);
   return { screen: SCREENS.find((each) => each === first) ?? "live", rest };
 }
 
@@ -55,6 +63,8 @@ export async function attempt<T>(doing: () => Promise<T>): Promise<T | undefined
     return done;
   } catch (error) {
     page.problem = error instanceof Error ? error.message : String(error);
+    // The session has ended, or the account is gone: show the login.
+    if (error instanceof Problem && error.status === 401 && !page.session?.login) await enter().catch(() => {});
     return undefined;
   }
 }
