@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -127,12 +128,12 @@ def steps(verdicts: list[dict[str, Any]], mill: Mill) -> list[int]:
     return found
 
 
-def bad_steel(plc: TrackingPlc, bad: set[int]) -> list[int]:
-    """Pieces that the gate let pass, although all steel within one frame of them is to be rejected."""
+def bad_steel(pieces: Iterable[int], bad: set[int], error_mm: float) -> list[int]:
+    """Those of the pieces around which all steel within the positions' error is to be rejected."""
     return [
         piece
-        for piece in plc.passed
-        if all(int((piece + 0.5) * BIN_MM // FRAME_MM + n) % DISTINCT in bad for n in (-1, 0, 1))
+        for piece in pieces
+        if all(int(((piece + 0.5) * BIN_MM + d) // FRAME_MM) % DISTINCT in bad for d in (-error_mm, 0, error_mm))
     ]
 
 
@@ -150,12 +151,14 @@ def run_and_check(
     assert 0 < len(bad) < DISTINCT / 2
     end_ns = mill.began_ns + int(END_S * 1e9)
     gate = track(plc.log, mill.position_mm, end_ns, BEHIND_MM, SILENCE_NS)
-    assert bad_steel(gate, bad) == [], "steel to be rejected has passed"
     assert gate.passed, "no steel passed at all"
     assert set(steps(verdicts, mill)) <= {-1, 0, 1}, "a frame was invented or lost"
     known = [each for each in verdicts if each.get("strip", {"motion": "unknown"})["motion"] != "unknown"]
     wrong_mm = errors_mm(known, mill)
     assert max(map(abs, wrong_mm)) < FRAME_MM
+    error_mm = min(FRAME_MM, max(map(abs, errors_mm(verdicts, mill))) + BIN_MM)
+    assert bad_steel(gate.passed, bad, error_mm) == [], "steel to be rejected has passed"
+    assert bad_steel(gate.thrown, bad, error_mm), "no steel was surely to be rejected: the test says nothing"
     return gate, verdicts, bad
 
 
