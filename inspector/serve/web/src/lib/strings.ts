@@ -162,6 +162,8 @@ const TABLE = {
   nothingFound: ["nothing found", "nichts gefunden", "결함 없음"],
   events: ["Events", "Ereignisse", "이벤트"],
   noEvents: ["No event yet", "Noch kein Ereignis", "이벤트 없음"],
+  sideTop: ["top", "oben", "상면"],
+  sideBottom: ["bottom", "unten", "하면"],
   cleared: ["Roll marks cleared", "Walzenmarken aufgehoben", "롤 자국 경보 해제"],
   noMark: ["none stood", "keine stand an", "해제할 경보 없음"],
   addEvent: ["Note event", "Ereignis notieren", "이벤트 기록"],
