@@ -111,9 +111,10 @@ def test_a_killed_decide_leaves_one_record_of_every_verdict(line: LineUnderTest)
     stage(process, "decide").kill()
     run = line.finish(process, out)
     assert run.code == 1
-    assert rows(line, "SELECT frame_id, decision FROM verdicts ORDER BY frame_id") == [
+    # While decide restarts, ingest may announce more frames than one gap settles in order.
+    assert rows(line, "SELECT frame_id, decision FROM verdicts ORDER BY frame_id") == sorted(
         (each["frame_id"], each["decision"]) for each in run.verdicts
-    ]
+    )
 
 
 def test_ctrl_c_leaves_a_record_of_every_verdict(line: LineUnderTest) -> None:
