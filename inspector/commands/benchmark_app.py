@@ -1,4 +1,4 @@
-"""OpenVINO's own benchmark, where its package has brought it: what the engine does in the best of other hands."""
+"""Runs OpenVINO's own benchmark_app, to compare the line with what OpenVINO says of the same engine."""
 
 import re
 import subprocess

@@ -88,8 +88,8 @@ class Batch(msgspec.Struct, frozen=True):
     """uint8 [N, H, W], in the order of `held`; kept alive until the engine has answered."""
     submitted_ns: int
     memory: Pixels | None
-    """The buffer with its frames, uint8 [max_batch, H, W]; None for frames that lie side by side in the shared
-    memory, which are not copied, and for the backend's own memory."""
+    """The buffer with its frames, uint8 [max_batch, H, W]; None for a single frame and for frames that lie side
+    by side in the shared memory, which are not copied, and for the backend's own memory."""
 
 
 class Worker:
@@ -215,10 +215,10 @@ class Worker:
             laid = self._backend.lay(planes)
             if laid is not None:
                 pixels = laid
-            elif (together := side_by_side(planes)) is not None:
-                pixels = together
             elif len(planes) == 1:
                 pixels = planes[0][np.newaxis]
+            elif (together := side_by_side(planes)) is not None:
+                pixels = together
             else:
                 memory = self._memory.pop() if self._memory else page_aligned(self._batch_shape)
                 pixels = np.stack(planes, out=memory[: len(planes)])
