@@ -129,6 +129,7 @@ def table(answer: Status, units: list[str], limits: Mapping[str, str]) -> list[s
         lines.append(
             f"gate     {'takes verdicts' if gate.taking else 'TAKES NO VERDICTS'}, {faults}; "
             f"taken {thousands(gate.taken)}, missed {thousands(gate.missed)}, late {thousands(gate.late)}, "
+            f"without position {thousands(gate.unplaced)}, "
             f"longest wait {gate.longest_ms:.1f} ms"
         )
     if line.strip is not None:

@@ -191,6 +191,9 @@ def _gate(gate: GateState) -> Iterator[Metric]:
     late = _counter("gate_late", "Verdicts marked late at the gate")
     late.add_metric([], gate.late)
     yield late
+    unplaced = _counter("gate_unplaced", "Verdicts rejected at the gate because their position was unknown")
+    unplaced.add_metric([], gate.unplaced)
+    yield unplaced
     breaks = _counter("gate_breaks", "How often the gate has stopped taking")
     breaks.add_metric([], gate.breaks)
     yield breaks

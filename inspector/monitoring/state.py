@@ -119,6 +119,8 @@ class GateState(msgspec.Struct, frozen=True):
     """Verdicts of the last few seconds."""
     newest_late: int = 0
     """Those of them that were late or missed."""
+    unplaced: int = 0
+    """Verdicts that the gate got as reject because their position was unknown."""
 
 
 class SinkState(msgspec.Struct, frozen=True):

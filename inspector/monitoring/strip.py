@@ -9,7 +9,7 @@ from inspector.numbers import thousands
 STRIP_S: Final = 5.0
 """Age from which a report means that the strip process is gone or hangs, seconds; it reports twice a second."""
 
-UNKNOWN: Final = "positions are counted, and the coil stays the one known last"
+UNKNOWN: Final = "positions are counted, a gate gets no accept, and the coil stays the one known last"
 
 
 class StripState(msgspec.Struct, frozen=True):
@@ -59,7 +59,8 @@ def strip_findings(strip: StripState | None, now_ns: int) -> list[str]:
             else f"has not answered for {strip.source_age_s:.1f} s"
         )
         found.append(
-            f"strip: the position source {strip.source} {since}: positions are counted; check it and its network"
+            f"strip: the position source {strip.source} {since}: positions are counted, and a gate gets no "
+            "accept; check it and its network"
         )
     if strip.level2 is not None and not strip.level2_connected and strip.results_waiting:
         found.append(

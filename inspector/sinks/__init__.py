@@ -151,6 +151,7 @@ class Sinks:
                 "taken": gate.taken,
                 "missed": gate.missed,
                 "late": gate.late,
+                "unplaced": gate.unplaced,
                 "breaks": gate.breaks,
             }
         if not self._config.line.frames.any_size:
@@ -175,7 +176,8 @@ def _open_gate(
         return None
     late_ms = line.gate.late_ms if line.gate.late_ms is not None else line.deadline_ms
     told = GateLog(line.sinks.out, rotation)
-    return GateFeed(ModbusGate(line.gate), list(line.cameras), recipe, late_ms, told, unkept)
+    encoder = line.strip is not None and line.strip.position is not None
+    return GateFeed(ModbusGate(line.gate), list(line.cameras), recipe, late_ms, told, unkept, encoder=encoder)
 
 
 class PictureQueue:

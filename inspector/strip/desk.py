@@ -120,11 +120,19 @@ class CoilDesk:
         return event
 
     def _after_the_last(self, event: CoilEvent) -> CoilEvent:
-        """A head that is reported while the strip has gone back a bit lies at the tail of the coil before it."""
+        """An event that is reported while the strip is behind the last event, in reverse travel or after a
+        restart, lies at that event's place: a coil must not be lost because the position went back."""
         last = self._journal.book.coils[-1] if self._journal.book.coils else None
-        if not isinstance(event, CoilStarted) or last is None or last.end_mm is None:
+        if last is None:
             return event
-        return msgspec.structs.replace(event, position_mm=max(event.position_mm, last.end_mm))
+        first_mm = last.start_mm if last.end_mm is None else last.end_mm
+        if event.position_mm >= first_mm:
+            return event
+        log.warning(
+            "the strip is behind the last event of a coil: the new event is placed there",
+            strip_m=round(event.position_mm / 1000, 3), placed_m=round(first_mm / 1000, 3), said_by=event.said_by,
+        )  # fmt: skip
+        return msgspec.structs.replace(event, position_mm=first_mm)
 
     def _hand_over(self) -> None:
         newest = self._journal.book.coils[-KNOWN_COILS:]

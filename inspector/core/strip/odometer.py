@@ -18,6 +18,13 @@ JITTER_S: Final = 0.1
 FREEZE_NS: Final = 500_000_000
 """A counter that has not changed for this long on a moving strip is frozen: 25 scans of a slow PLC."""
 
+SLACK_MM_S: Final = 2000.0
+"""Largest error of a speed that agrees with the counter, mm/s: a drive's speed is filtered, so it is late when the
+strip accelerates."""
+
+AGREED: Final = 10
+"""Number of readings in which speed and counter must agree before one that does not counts as a jump."""
+
 TRUSTED_SHARE: Final = 0.25
 """Largest difference between a counter that moves again and the distance by speed, as a share of that distance.
 With a larger one the position continues from the speed."""
@@ -66,6 +73,11 @@ class Scale(msgspec.Struct, frozen=True):
     counter_range: float | None = None
     """Counts after which it wraps to 0, 2**16 or 2**32; None never wraps."""
 
+    @property
+    def range_mm(self) -> float | None:
+        """Length of strip after which the counter wraps; None never wraps."""
+        return None if self.counter_range is None else abs(self.counter_range * self.mm_per_count)
+
     def moved_mm(self, before: float, count: float, expected_mm: float) -> float:
         """Distance from one count to another, of all that a wrapped counter allows the one next to
         `expected_mm`."""
@@ -93,6 +105,10 @@ class Odometer:
         self._fit: deque[tuple[int, float]] = deque()
         self._speed_mm_s = 0.0
         self._against = self._absurd = False
+        self._agreed = 0
+        """Readings of the moving strip since counter and speed last disagreed, at most AGREED."""
+        self._doubted_mm: float | None = None
+        """What the newest reading would add to the position if its counter did not jump; None without a doubt."""
         self.notes: list[str] = []
 
     @property
@@ -132,9 +148,9 @@ class Odometer:
         self._moved_ns = reading.monotonic_ns
         start = self._start
         if reading.count is not None and self._count is not None and start is not None:
-            # The strip may have moved while nothing read the counter. After a wrap, assume the shortest distance.
-            moved_mm = self._counted_mm(reading.count, 0.0)
+            # The strip may have moved while nothing read the counter.
             away_s = (reading.monotonic_ns - start.monotonic_ns) / 1e9
+            moved_mm = self._counted_mm(reading.count, self._unread_mm(reading, start, away_s))
             if abs(moved_mm) <= self._speeds.max_mm_s * (away_s + JITTER_S):
                 self._position_mm += moved_mm
             else:
@@ -143,6 +159,20 @@ class Odometer:
                     "the position goes on from the last one"
                 )
         self._count = reading.count
+
+    def _unread_mm(self, reading: Reading, start: Sample, away_s: float) -> float:
+        """Distance that the strip has probably moved while nothing read the counter. It says how often the counter
+        wrapped."""
+        range_mm = self._scale.range_mm
+        if range_mm is None:
+            return 0.0
+        speeds = [start.speed_mm_s, start.speed_mm_s if reading.speed_mm_s is None else reading.speed_mm_s]
+        if (max(map(abs, speeds)) + SLACK_MM_S) * away_s > range_mm / 2:
+            self.notes.append(
+                f"the counter was unread for {away_s:.1f} s and may have wrapped, at every {range_mm / 1000:.1f} "
+                "m: the speed decides how often; use a counter of 32 bits"
+            )
+        return sum(speeds) / 2 * away_s
 
     def _counted_mm(self, count: float, expected_mm: float) -> float:
         """Distance since the last count; with wraps, the possible distance closest to `expected_mm`."""
@@ -157,7 +187,9 @@ class Odometer:
         moved_mm = self._counted_mm(reading.count, self._expected_mm(reading, elapsed_s))
         stood_s = (reading.monotonic_ns - self._moved_ns) / 1e9
         count_before, self._count, self._moved_ns = self._count, reading.count, reading.monotonic_ns
-        if abs(moved_mm) > self._speeds.max_mm_s * (max(elapsed_s, stood_s) + JITTER_S):
+        impossible = abs(moved_mm) > self._speeds.max_mm_s * (max(elapsed_s, stood_s) + JITTER_S)
+        if impossible or self._is_doubtful(reading, moved_mm, by_speed_mm, max(elapsed_s, stood_s)):
+            self._doubted_mm = None if impossible else moved_mm - by_speed_mm
             self.notes.append(
                 f"the counter jumped from {count_before:g} to {reading.count:g}, {moved_mm / 1000:+.3f} m in "
                 f"{elapsed_s:.2f} s: the position goes on by speed; was the PLC restarted or the counter set?"
@@ -167,7 +199,36 @@ class Odometer:
         if self._frozen_mm is not None:
             moved_mm = self._thawed(moved_mm, by_speed_mm)
         self._compare_directions(reading, moved_mm)
-        return moved_mm
+        return moved_mm + self._restored_mm(reading.speed_mm_s, moved_mm, by_speed_mm, max(elapsed_s, stood_s))
+
+    def _is_doubtful(self, reading: Reading, moved_mm: float, by_speed_mm: float, over_s: float) -> bool:
+        """Whether the counter moved further than the speed allows, once, after both have agreed."""
+        return (
+            self._agreed == AGREED
+            and self._doubted_mm is None
+            and self._frozen_mm is None
+            and reading.speed_mm_s is not None
+            and not _agree(reading.speed_mm_s, moved_mm, by_speed_mm, over_s)
+        )
+
+    def _restored_mm(self, speed_mm_s: float | None, moved_mm: float, by_speed_mm: float, over_s: float) -> float:
+        """Compare counter and speed. Returns the distance of a doubted reading if this one shows that the speed
+        was wrong, not the counter; else 0."""
+        doubted_mm, self._doubted_mm = self._doubted_mm, None
+        if speed_mm_s is None:
+            return 0.0
+        if _agree(speed_mm_s, moved_mm, by_speed_mm, over_s):
+            if abs(speed_mm_s) > self._speeds.threading_mm_s:
+                self._agreed = min(self._agreed + 1, AGREED)
+            return 0.0
+        self._agreed = 0
+        if doubted_mm is None:
+            return 0.0
+        self.notes.append(
+            f"the speed is {speed_mm_s / 1000:+.2f} m/s but the counter moves {moved_mm / 1000:+.3f} m a reading: "
+            "the counter decides; check the speed's register"
+        )
+        return doubted_mm
 
     def _expected_mm(self, reading: Reading, elapsed_s: float) -> float:
         speed_mm_s = self._speed_mm_s if reading.speed_mm_s is None else reading.speed_mm_s
@@ -175,7 +236,7 @@ class Odometer:
 
     def _stuck(self, reading: Reading, by_speed_mm: float) -> float:
         """Handle an unchanged counter: the strip stands, or the counter is frozen."""
-        speed_mm_s = reading.speed_mm_s
+        speed_mm_s, self._doubted_mm = reading.speed_mm_s, None
         # On a slow strip one count may take long.
         slow_mm_s = max(self._speeds.standstill_mm_s, 4 * abs(self._scale.mm_per_count) / (FREEZE_NS / 1e9))
         if speed_mm_s is None or abs(speed_mm_s) < slow_mm_s:
@@ -230,6 +291,12 @@ class Odometer:
             self._speed_mm_s = 0.0
         else:
             self._speed_mm_s = _slope(fit)
+
+
+def _agree(speed_mm_s: float, moved_mm: float, by_speed_mm: float, over_s: float) -> bool:
+    """Whether a counted distance fits a speed, over a time since the counter last moved."""
+    far_mm = abs(speed_mm_s) * over_s
+    return abs(moved_mm - by_speed_mm) <= far_mm + (abs(speed_mm_s) + SLACK_MM_S) * JITTER_S
 
 
 def _slope(points: "deque[tuple[int, float]]") -> float:

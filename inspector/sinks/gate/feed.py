@@ -16,7 +16,7 @@ from inspector.monitoring.counters import LATENCY_MS, Histogram
 from inspector.monitoring.state import GateState
 from inspector.sinks.gate.gate import RECORDS, Action, Block, Fault, Gate, Record
 from inspector.sinks.gate.log import GateLog
-from inspector.values import Decision, Verdict
+from inspector.values import Decision, Motion, StripPlace, Verdict
 
 BEAT_NS: Final = 200_000_000
 """Longest time between two writes to the gate, ns.
@@ -60,6 +60,8 @@ class GateCounts:
     """Verdicts not taken in time. One in transit when a connection broke may have been taken all the same."""
     late: int = 0
     """Verdicts marked late, whether taken or not."""
+    unplaced: int = 0
+    """Verdicts whose position is unknown, whether taken or not."""
     breaks: int = 0
     """How often the gate stopped taking blocks."""
     longest_ms: float = 0.0
@@ -84,9 +86,13 @@ class GateFeed:
         log: GateLog | None = None,
         unkept: Callable[[], int] = lambda: 0,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        *,
+        encoder: bool = False,
     ) -> None:
         """`unkept` returns how many of the newest verdicts neither journal nor log has: the gate must not get an
-        accept that a kill would leave in no log."""
+        accept that a kill would leave in no log. `encoder`: the line's positions come from an encoder, so a frame
+        whose position it does not tell is no accept."""
+        self._encoder = encoder
         self._log, self._unkept = log, unkept
         self._newest: dict[str, Verdict] = {}
         """By camera: its newest numbered verdict."""
@@ -137,6 +143,7 @@ class GateFeed:
             breaks=counts.breaks,
             longest_ms=round(counts.longest_ms, 3),
             waits=counts.waits.state(),
+            unplaced=counts.unplaced,
         )
 
     def turn(
@@ -268,14 +275,17 @@ class GateFeed:
         defect = to_blame(verdict, self._rejected)
         late = outcome.total_ms is None or outcome.total_ms + waited_ms > self._late_ms
         self.counts.late += late
+        unplaced = self._encoder and not _is_placed(verdict)
+        self.counts.unplaced += unplaced
         return Record(
             sequence=self._count_on(),
-            action=Action.ACCEPT if verdict.decision is Decision.ACCEPT else Action.REJECT,
+            action=Action.ACCEPT if verdict.decision is Decision.ACCEPT and not unplaced else Action.REJECT,
             late=late,
             uninspected=verdict.decision is Decision.UNINSPECTED,
             position_mm=verdict.position_mm,
             kind=0 if defect is None else self._kinds[defect.name],
             camera=self._cameras[verdict.camera],
+            unplaced=unplaced,
         )
 
     def _tell(self, *, beat: bool) -> bool:
@@ -308,6 +318,12 @@ class GateFeed:
         """Whether MISSED has been set long enough for a PLC to see it."""
         since_ns = self._taken_since_ns
         return since_ns is not None and now_ns - max(since_ns, self._missed_ns) >= FAULT_HOLD_NS
+
+
+def _is_placed(verdict: Verdict) -> bool:
+    """Whether the encoder tells where the frame lies. A position counted from frames is wrong once the strip
+    changes its speed or turns back: an accept for it would let other steel pass."""
+    return isinstance(verdict.strip, StripPlace) and verdict.strip.motion is not Motion.UNKNOWN
 
 
 def _place(verdict: Verdict) -> tuple[int, int]:

@@ -54,6 +54,8 @@ class Record:
     """
     camera: int
     """Number of the camera in the config, from 1."""
+    unplaced: bool = False
+    """The reject of a frame whose position is unknown, because the line's encoder did not answer."""
 
 
 @dataclass(frozen=True, slots=True)

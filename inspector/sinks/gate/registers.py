@@ -27,7 +27,7 @@ RECORD: Final = (
     ("sequence high", "verdict number, 1..4294967295; 0: no verdict here"),
     ("sequence low", ""),
     ("decision", "1 accept, 2 reject (uninspected is reject); anything else: reject"),
-    ("flags", "bits: 1 late, 2 uninspected"),
+    ("flags", "bits: 1 late, 2 uninspected, 4 position unknown"),
     ("position high", "strip position of the frame's first row, mm, signed 32-bit; wraps"),
     ("position low", ""),
     ("class", "kind of the largest defect that rejects, 1..K as in the config's engine; 0 none"),
@@ -41,6 +41,7 @@ RUN: Final = [name for name, _ in HEADER].index("run")
 
 _LATE: Final = 1
 _UNINSPECTED: Final = 2
+_UNPLACED: Final = 4
 
 _HIGHEST_MM: Final = 2**31 - 1
 """Largest position of the 32-bit registers, mm. Like a 32-bit counter they wrap beyond it, after 30 hours at
@@ -57,7 +58,7 @@ def encode(block: Block) -> list[int]:
             sequence >> 16,
             sequence & 0xFFFF,
             int(record.action),
-            _LATE * record.late | _UNINSPECTED * record.uninspected,
+            _LATE * record.late | _UNINSPECTED * record.uninspected | _UNPLACED * record.unplaced,
             position >> 16,
             position & 0xFFFF,
             record.kind,
@@ -77,6 +78,6 @@ def decode(words: list[int]) -> Block:
         if sequence:
             position = position_high << 16 | position_low
             position -= 2**32 if position > _HIGHEST_MM else 0
-            late, uninspected = bool(flags & _LATE), bool(flags & _UNINSPECTED)
-            records.append(Record(sequence, Action(action), late, uninspected, position, kind, camera))
+            late, uninspected, unplaced = (bool(flags & bit) for bit in (_LATE, _UNINSPECTED, _UNPLACED))
+            records.append(Record(sequence, Action(action), late, uninspected, position, kind, camera, unplaced))
     return Block(words[2], Fault(words[3]), words[1], tuple(records))

@@ -246,6 +246,8 @@ class Records:
 
     def _write_batch(self, session: Session) -> None:
         self._write(session, self._batch)
+        if self._database.was_replaced():
+            return  # written to a deleted file: the batch is written again, because the log may not have it yet
         self._rows_out += sum(1 + len(entry.verdict.defects) for entry in self._batch)
         self._batch = []
 

@@ -97,7 +97,7 @@ def test_a_line_that_works_has_no_findings() -> None:
         (changed(refused=7, refused_s=12.0), "decide: 7 messages refused, the last 12 s ago"),
         (changed(foreign_recipes={"ingest of camera top": "r@2"}), "ingest of camera top uses recipe r@2"),
         (changed(has_strip=True), "strip: its process has reported nothing yet: start it"),
-        (strip(taken_ns=10**9), "strip: its process has been silent for 9 s: positions are counted, and the coil"),
+        (strip(taken_ns=10**9), "strip: its process has been silent for 9 s: positions are counted, a gate gets"),
         (
             strip(source_answers=False, source_age_s=3.2),
             "strip: the position source modbus 10.0.0.9:502 has not answered for 3.2 s: positions are counted",

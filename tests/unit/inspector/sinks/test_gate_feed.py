@@ -10,8 +10,8 @@ from inspector.core.verdicts import Outcome
 from inspector.sinks.gate.feed import BEAT_NS, FAULT_HOLD_NS, WAITING, GateFeed
 from inspector.sinks.gate.gate import RECORDS, Action, Fault
 from inspector.sinks.gate.log import GATE_LOG_NAME, GateLine, GateLog
-from inspector.sinks.gate.registers import REGISTERS, encode
-from inspector.values import Decision, Defect, Verdict
+from inspector.sinks.gate.registers import REGISTERS, decode, encode
+from inspector.values import Decision, Defect, Motion, StripPlace, Verdict
 from tests.support.memory_gate import MemoryGate
 from tests.support.plc import heard
 
@@ -79,6 +79,22 @@ def test_uninspected_is_reject_at_the_gate(desk: Desk) -> None:
     assert [record.action for record in records] == [Action.ACCEPT, Action.REJECT, Action.REJECT]
     assert [record.uninspected for record in records] == [False, False, True]
     assert [record.position_mm for record in records] == [0.0, 500.0, 1000.0]
+
+
+@pytest.mark.parametrize("encoder", [True, False])
+def test_no_accept_without_a_position_from_the_encoder(desk: Desk, encoder: bool) -> None:
+    """A position counted from frames may be another steel's; a line without an encoder has no other one."""
+    feed = GateFeed(desk.gate, ["top"], RECIPE, LATE_MS, clock_ns=lambda: desk.now_ns, encoder=encoder)
+    places = (StripPlace(Motion.RUNNING, 5000.0), StripPlace(Motion.UNKNOWN), msgspec.UNSET)
+    verdicts = [
+        msgspec.structs.replace(outcome(number).verdict, strip=place) for number, place in enumerate(places)
+    ]
+    feed.turn([Outcome(each, total_ms=20.0) for each in verdicts], pending=0, silent=False)
+    records = tuple(reversed(desk.gate.blocks[-1].records))
+    assert [record.action is Action.ACCEPT for record in records] == [True, not encoder, not encoder]
+    assert [record.unplaced for record in records] == [False, encoder, encoder]
+    assert decode(encode(desk.gate.blocks[-1])) == desk.gate.blocks[-1]
+    assert feed.state().unplaced == 2 * encoder
 
 
 def test_verdicts_come_in_order_and_once_whatever_their_number(desk: Desk) -> None:

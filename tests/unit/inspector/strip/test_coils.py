@@ -100,6 +100,9 @@ def test_a_strip_that_goes_back_a_bit_loses_no_coil(made: Any) -> None:
     with pytest.raises(EventRefusedError, match="before the end of coil A"):
         desk.start(CoilData("B"), "command", 50_995.0)
     assert desk.start(CoilData("B"), "command").start_mm == 51_000.0
+    # Now B is on the line, and the strip is behind its head.
+    assert desk.start(CoilData("C"), "modbus").start_mm == 51_000.0
+    assert desk.end("C", "modbus").end_mm == 51_000.0
 
 
 def test_a_resent_end_does_not_end_the_next_coil(made: Any, tmp_path: Any) -> None:

@@ -85,6 +85,25 @@ def test_a_jump_of_the_counter_is_one_line_and_moves_nothing() -> None:
     assert worst_mm(samples) < FRAME_MM / 2
 
 
+@pytest.mark.parametrize(
+    ("at_s", "jump_mm"), [(9.0, -3500), (9.0, 3500), (12.5, -300), (12.5, 3500), (16.0, -1000), (16.0, 1000)]
+)
+def test_a_short_jump_is_noticed_too(at_s: float, jump_mm: int) -> None:
+    """A strip of 35 m/s could move so far in the time of a scan; at the speed that the drive says it could not."""
+    odometer, samples = drive(
+        Encoder(), change=lambda now_s, count, speed: (count + jump_mm * (now_s >= at_s), speed)
+    )
+    assert [note[:18] for note in odometer.notes] == ["the counter jumped"]
+    assert worst_mm(samples) < FRAME_MM / 2
+
+
+def test_a_speed_that_stops_is_no_jump_of_the_counter() -> None:
+    """A register that stays 0 while the strip runs: one line, and the counter places the frames."""
+    odometer, samples = drive(Encoder(), change=lambda at_s, count, speed: (count, speed if at_s < 7.0 else 0.0))
+    assert [note[:24] for note in odometer.notes] == ["the counter jumped from ", "the speed is +0.00 m/s b"]
+    assert samples[-1].position_mm == pytest.approx(PROFILE.position_mm(18.98), abs=2)
+
+
 @pytest.mark.parametrize("goes_on", [True, False])
 def test_a_frozen_counter_is_noticed_and_the_speed_carries_on(goes_on: Any) -> None:
     """Frozen for two seconds at 20 m/s; afterwards it is right again, or it has missed that way."""
@@ -132,6 +151,16 @@ def test_a_restart_goes_on_where_the_strip_is() -> None:
     assert sample is not None
     assert sample.position_mm == 512_000.0
     assert odometer.notes == []
+
+
+def test_a_restart_counts_the_wraps_by_speed() -> None:
+    """A counter of 16 bits wraps at every 65.5 m: in 4 s at 20 m/s the strip moved 80 m, not 14."""
+    scale, speeds = Scale(1.0, 2.0**16), Speeds()
+    odometer = Odometer(scale, speeds, Sample(10**9, 100_000.0, 20_000.0), 60_000.0)
+    sample = odometer.add(Reading(5 * 10**9, (60_000.0 + 80_000.0) % 2**16, 20_000.0))
+    assert sample is not None
+    assert sample.position_mm == pytest.approx(180_000.0)
+    assert [note[:40] for note in odometer.notes] == ["the counter was unread for 4.0 s and may"]
 
 
 def test_a_restart_with_a_counter_set_anew_stays_where_it_was() -> None:

@@ -22,6 +22,7 @@ from inspector.results import read_verdicts
 from inspector.sinks.records import writer
 from inspector.sinks.records.import_run import import_run
 from inspector.sinks.records.rows import identify_run
+from inspector.sinks.records.session import Session
 from inspector.sinks.records.writer import Records
 from inspector.values import Decision
 from tests.support.recorded import KEEP_ALL, SECOND_NS, STARTED_NS, RunOnRecord, defect, rows, verdict, wait_until
@@ -144,6 +145,28 @@ def test_a_database_that_was_deleted_is_made_anew(run: RunOnRecord) -> None:
     assert any("the newest verdict logs are written into it" in each["event"] for each in logs)
     assert run.rows("SELECT frame_id FROM verdicts ORDER BY frame_id") == [(0,), (1,)]
     assert run.rows("SELECT frame_id FROM defects") == [(0,)]
+    assert run.records.lost == 0
+
+
+def test_what_was_written_to_a_deleted_file_is_written_again(
+    run: RunOnRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file goes while a batch is written, before the log has its verdicts on the disk."""
+    run.write(verdict(0))
+    run.settle()
+    write = Session.write
+
+    def unlink_first(session: Session, entries: Any) -> Any:
+        monkeypatch.setattr(Session, "write", write)
+        for file in run.folder.parent.glob("records.sqlite*"):
+            file.unlink()
+        return write(session, entries)
+
+    monkeypatch.setattr(Session, "write", unlink_first)
+    run.records.write(verdict(1))
+    run.records.flush()
+    run.settle()
+    assert run.rows("SELECT frame_id FROM verdicts ORDER BY frame_id") == [(0,), (1,)]
     assert run.records.lost == 0
 
 
