@@ -212,6 +212,11 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce")
     """Name and content hash of the recipe whose scale gave the position; empty when the sender names none."""
     strip: StripPlace | None = None
     """None on a line without a `[strip]` table."""
+    zero: int | None = None
+    """Number of the zero of the position, which an encoder gives; frames with different ones do not continue each
+    other. None for a counted position."""
+    next_recipe: str = ""
+    """Recipe of a coil that begins in this frame; it judges the frame, too. Empty without one."""
 
 
 class Segmentation(msgspec.Struct, frozen=True):

@@ -222,6 +222,18 @@ class LineConfig(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _cameras_at_one_place(self) -> "LineConfig":
+        if self.strip is None or self.strip.position is not None or self.replay:
+            return self
+        places = {name: self.strip.camera(name).offset_along_mm for name in self.cameras}
+        if len(set(places.values())) > 1:
+            raise ValueError(
+                "strip.cameras: offset_along_mm differs, but without [strip.position] each camera counts its own "
+                "frames from the same zero: give a position source, or put all cameras at one place"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _camera_with_the_encoder(self) -> "LineConfig":
         position = None if self.strip is None or self.replay else self.strip.position
         if not isinstance(position, CameraPosition):

@@ -9,7 +9,7 @@ import numpy as np
 
 from inspector.core.continuity import Part, StripDefects
 from inspector.core.defects import Candidates, between, find_candidates, find_components
-from inspector.core.judge import NOT_CROWDED, edges_of, judge, shorten
+from inspector.core.judge import NOT_CROWDED, Judgement, edges_of, judge, shorten
 from inspector.core.ledger import Settled
 from inspector.core.rules import BoundRecipe
 from inspector.values import (
@@ -54,6 +54,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """Capture to verdict; None when the announcement was lost."""
     segmentation: Segmentation | None = None
     """Set together with `pixels`."""
+    zero: int | None = None
+    """`Announcement.zero`."""
 
     def peaks(self) -> list[int]:
         """The highest score of each kind, 1 to the last that the map has, whatever its threshold."""
@@ -121,27 +123,18 @@ class VerdictMaker:
             fault = NO_FRAME_SCORE if any(plan.frame_step is not None for plan in plans.values()) else None
         if result is None or fault is not None:
             verdict = self._uninspected(announcement, fault or NO_RESULT)
-            return Outcome(verdict, total_ms=self._total_ms(settled, now_ns))
+            return Outcome(verdict, total_ms=self._total_ms(settled, now_ns), zero=announcement.zero)
         self._engine = result.engine
         recipe = self._plan(announcement)
         place = announcement.strip
         if place is not None and (place.overlap_mm or place.gap_mm):
             self._strip.break_off()
-        candidates = None
-        parts: list[Part] = []
-        crowded: Mapping[int, int] = NOT_CROWDED
-        if result.segmentation is not None and result.pixels is not None:
-            height, width = result.pixels.shape
-            candidates = find_candidates(result.segmentation, height, width, recipe.score_thresholds)
-            if place is not None:
-                candidates = _on_the_strip(candidates, place, recipe)
-            components = find_components(candidates, recipe.min_area_px, recipe.rejects)
-            crowded = components.crowded
-            parts = self._strip.follow(settled.frame_id, components.found, recipe.rejects)
-        else:
-            self._strip.follow(settled.frame_id, [])
-        edges_mm, score = edges_of(place), result.frame_score
-        judgement = judge(parts, announcement.position_mm, recipe, crowded, edges_mm, score)
+        candidates, judgement = _judge(announcement, result, recipe, self._strip)
+        begins = self._recipes[self._engine].get(announcement.next_recipe)
+        if begins is not None and begins is not recipe and judgement.decision is Decision.ACCEPT:
+            also, its = _judge(announcement, result, begins, StripDefects(self._camera))
+            if its.decision is Decision.REJECT:
+                candidates, judgement, recipe = also, its, begins
         if judgement.defects:
             judgement = shorten(judgement, self._quota.take(len(judgement.defects), now_ns))
         stage_ms = {
@@ -170,7 +163,8 @@ class VerdictMaker:
             strip=_strip(announcement),
         )
         segmentation = None if candidates is None else result.segmentation
-        return Outcome(verdict, result.pixels, candidates, self._total_ms(settled, now_ns), segmentation)
+        total_ms = self._total_ms(settled, now_ns)
+        return Outcome(verdict, result.pixels, candidates, total_ms, segmentation, announcement.zero)
 
     def _plan(self, announcement: Announcement) -> BoundRecipe:
         """The plan that the announcement names, for the current engine; else the default."""
@@ -221,6 +215,28 @@ class VerdictMaker:
             known.coil,
             recipe=known.recipe,
         )
+
+
+def _judge(
+    announcement: Announcement, result: Inspection, recipe: BoundRecipe, strip: StripDefects
+) -> tuple[Candidates | None, Judgement]:
+    """Judge one result by one plan; `strip` joins its defects with those of the frames before."""
+    place = announcement.strip
+    candidates = None
+    parts: list[Part] = []
+    crowded: Mapping[int, int] = NOT_CROWDED
+    if result.segmentation is not None and result.pixels is not None:
+        height, width = result.pixels.shape
+        candidates = find_candidates(result.segmentation, height, width, recipe.score_thresholds)
+        if place is not None:
+            candidates = _on_the_strip(candidates, place, recipe)
+        components = find_components(candidates, recipe.min_area_px, recipe.rejects)
+        crowded = components.crowded
+        parts = strip.follow(announcement.frame_id, components.found, recipe.rejects)
+    else:
+        strip.follow(announcement.frame_id, [])
+    position_mm, edges_mm = announcement.position_mm, edges_of(place)
+    return candidates, judge(parts, position_mm, recipe, crowded, edges_mm, result.frame_score)
 
 
 def _contradiction(announcement: Announcement, result: Inspection, now_ns: int) -> Uninspected | None:

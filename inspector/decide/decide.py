@@ -160,7 +160,10 @@ class Decide:
             self._replace_ingest(message.camera, camera, message.ingest_epoch, now_ns)
         fault = None
         if isinstance(message, Announcement):
-            fault = self._foreign_recipe(f"ingest of camera {message.camera}", message.recipe)
+            sender = f"ingest of camera {message.camera}"
+            fault = self._foreign_recipe(sender, message.recipe) or self._foreign_recipe(
+                sender, message.next_recipe
+            )
             self.newest_captured_ns = max(self.newest_captured_ns, message.captured_monotonic_ns)
         camera.hear(message, now_ns, fault)
         if self.unanswered_ns is None and isinstance(message, Announcement) and message.fault is None:

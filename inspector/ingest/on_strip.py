@@ -5,8 +5,8 @@ from inspector.config.line import LineConfig, LoadedConfig
 from inspector.config.strip import CameraPosition
 from inspector.core.strip.edges import EdgeFinder, with_edges
 from inspector.core.strip.optics import Optics
-from inspector.values import Capture, StripPlace
-from inspector.wire.strip_files import StripReader
+from inspector.values import Capture
+from inspector.wire.strip_files import Located, StripReader
 
 
 class OnStrip:
@@ -15,16 +15,12 @@ class OnStrip:
     def __init__(self, reader: StripReader, edges: EdgeFinder | None = None) -> None:
         self._reader, self._edges = reader, edges
 
-    def place(
-        self, capture: Capture, monotonic_ns: int, length_mm: float, counted_mm: float
-    ) -> tuple[float, StripPlace, str | None, str]:
-        """(position of the first row, mark, coil, plan) of a frame: see `StripReader.locate`."""
-        position_mm, place, coil, plan = self._reader.locate(
-            monotonic_ns, length_mm, counted_mm, capture.encoder_count
-        )
-        if self._edges is not None and capture.pixels is not None:
-            place = with_edges(place, *self._edges.place(capture.pixels))
-        return position_mm, place, coil, plan
+    def place(self, capture: Capture, monotonic_ns: int, length_mm: float, counted_mm: float) -> Located:
+        """The place of a frame: see `StripReader.locate`."""
+        found = self._reader.locate(monotonic_ns, length_mm, counted_mm, capture.encoder_count)
+        if self._edges is None or capture.pixels is None:
+            return found
+        return found._replace(mark=with_edges(found.mark, *self._edges.place(capture.pixels)))
 
 
 def open_on_strip(config: LoadedConfig, camera: str, mm_per_px_across: float) -> OnStrip | None:
@@ -32,11 +28,9 @@ def open_on_strip(config: LoadedConfig, camera: str, mm_per_px_across: float) ->
     line = config.line
     if line.strip is None:
         return None
-    # A plan that was changed since its coil started is not handed on: decide could not judge by it.
-    plans = config.plans().identities
     position, place = line.strip.position, line.strip.camera(camera)
     carried = position.scale() if isinstance(position, CameraPosition) and position.camera == camera else None
-    reader = StripReader(line.links, line.strip.speeds(), place.offset_along_mm, plans, carried)
+    reader = StripReader(line.links, line.strip.speeds(), place.offset_along_mm, carried)
     return OnStrip(reader, place.edge_finder(mm_per_px_across))
 
 

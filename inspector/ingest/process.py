@@ -173,12 +173,13 @@ class Announcer:
             self._height = capture.pixels.shape[0]
         position_mm = self._next_mm if capture.position_mm is None else capture.position_mm
         coil = self._coil if capture.coil is None else capture.coil
-        place, recipe = None, self._recipe
+        place, zero, recipe, next_recipe = None, None, self._recipe, ""
         if self._strip is not None and capture.position_mm is None:
             at_ns = captured_monotonic_ns - _age_ns(capture.captured_ns, now_ns)
             length_mm = self._height * self._mm_per_px
-            position_mm, place, of_book, plan = self._strip.place(capture, at_ns, length_mm, position_mm)
-            coil, recipe = of_book or coil, plan or recipe
+            found = self._strip.place(capture, at_ns, length_mm, position_mm)
+            position_mm, place, zero = found.position_mm, found.mark, found.zero
+            coil, recipe, next_recipe = found.coil or coil, found.plan or recipe, found.next_plan
         self._next_mm, self._next_ns = position_mm + self._height * self._mm_per_px, captured_ns
         if self._places is not None:
             self._places.keep(position_mm, captured_monotonic_ns)
@@ -197,6 +198,8 @@ class Announcer:
             capture.file,
             recipe,
             place,
+            zero,
+            next_recipe,
         )
         self._announce(announcement, capture.pixels)
         if capture.pixels is None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+from inspector.clocks import both_clocks
 from inspector.config.sources import FeatureValue
 from inspector.images import GreyWindow
 from inspector.sources.camera_clock import CameraClock
@@ -171,7 +172,9 @@ class GenicamCamera:
             camera_ns, captured_ns = None, time.time_ns()
         else:
             camera_ns = int(buffer.get_timestamp())
-            captured_ns = self._clock.on_pc_ns(camera_ns, int(buffer.get_system_timestamp()))
+            monotonic_ns, wall_ns = both_clocks()
+            arrived_ns = int(buffer.get_system_timestamp())
+            captured_ns = self._clock.on_pc_ns(camera_ns, arrived_ns, wall_ns - monotonic_ns)
         fault = self._unfit(buffer)
         if fault is not None:
             return Grab(None, fault, known_id, camera_ns, captured_ns)

@@ -13,9 +13,9 @@ from inspector.config.line import LoadedConfig
 from inspector.config.plans import PlanSet
 from inspector.config.strip import StripSettings
 from inspector.core.strip.coils import Coil
-from inspector.core.strip.odometer import Odometer, Sample
+from inspector.core.strip.odometer import ZEROS, Odometer, Sample
 from inspector.core.strip.surface import Surface, gaps_across
-from inspector.core.strip.track import place_at
+from inspector.core.strip.track import STALE_NS, place_at
 from inspector.errors import ConfigError
 from inspector.folders import make_own_folder
 from inspector.monitoring.strip import StripState
@@ -151,7 +151,9 @@ class Strip:
                 place.keep(self._start_mm, time.monotonic_ns())
                 place.close()
             return None
-        start: Sample | None = Sample(time.monotonic_ns(), self._start_mm, 0.0)
+        # Positions do not continue those of an earlier process whose track is gone: the time gives another zero.
+        now_ns = time.monotonic_ns()
+        start: Sample | None = Sample(now_ns, self._start_mm, 0.0, now_ns // 1_000_000 % ZEROS)
         count = None
         if before is not None and before.samples:
             start, count = before.samples[-1], before.count
@@ -212,7 +214,9 @@ class Strip:
         if samples:
             found = place_at(samples, now_ns)
             if found is not None:
-                return found[0]
+                return found.position_mm
+            if abs(now_ns - samples[-1].monotonic_ns) <= STALE_NS:
+                return samples[-1].position_mm
         place = newest_place(self._config.line.links, list(self._config.line.cameras), now_ns)
         if place is not None and (not samples or place.monotonic_ns > samples[-1].monotonic_ns):
             return place.at(now_ns)
@@ -260,8 +264,8 @@ class Strip:
         return StripState(
             taken_ns=now_ns,
             position_mm=round(at_mm, 1),
-            speed_mm_s=None if place is None else round(place[1], 1),
-            motion=(Motion.UNKNOWN if place is None else speeds.motion(place[1])).value,
+            speed_mm_s=None if place is None else round(place.speed_mm_s, 1),
+            motion=(Motion.UNKNOWN if place is None else speeds.motion(place.speed_mm_s)).value,
             source=COUNTED if self._settings.position is None else described(self._settings.position),
             source_answers=None if position is None else position.answers,
             source_age_s=None if position is None else position.age_s(),

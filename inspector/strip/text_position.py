@@ -1,6 +1,7 @@
 """The strip's position from lines of text over UDP or TCP."""
 
 import re
+import select
 import socket
 import struct
 import time
@@ -27,6 +28,9 @@ LONGEST_WAIT_NS: Final = 1_000_000_000
 
 LONGEST_LINE: Final = 4096
 """Longest line of text, bytes; longer input without a line end is dropped."""
+
+LONGEST_BACKLOG: Final = 1_000_000
+"""Most input that is read at once, bytes."""
 
 log = structlog.get_logger()
 
@@ -89,7 +93,14 @@ class TextSource:
         """Return what arrived and when, monotonic clock. The kernel stores a datagram's time, so a delay of this
         process does not matter. Raises OSError."""
         if self._settings.type == "tcp":
-            return connection.recv(LONGEST_LINE), time.monotonic_ns()
+            chunk = connection.recv(LONGEST_LINE)
+            # After a delay of this process, the first lines are old: only the newest one is as new as its arrival.
+            while chunk and len(chunk) < LONGEST_BACKLOG and select.select([connection], [], [], 0)[0]:
+                more = connection.recv(LONGEST_LINE)
+                if not more:
+                    break
+                chunk += more
+            return chunk, time.monotonic_ns()
         chunk, extra, _, _ = connection.recvmsg(LONGEST_LINE, socket.CMSG_SPACE(_TIMESPEC.size))
         now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
         for level, kind, content in extra:

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from inspector.core.strip.odometer import JITTER_S, Sample, Scale, Speeds
-from inspector.core.strip.track import STALE_NS
+from inspector.core.strip.odometer import SILENT_S, Sample, Scale, Speeds, Stretch
+from inspector.core.strip.track import STALE_NS, Place
 from inspector.repeated import Repeated
 from inspector.wire.encoder_count import CountWriter
 
@@ -29,6 +29,7 @@ class _Anchor(NamedTuple):
     counted: float
     position_mm: float
     speed_mm_s: float
+    zero: int
 
 
 class CarriedCounts:
@@ -46,8 +47,8 @@ class CarriedCounts:
 
     def place(
         self, monotonic_ns: int, count: int | None, newest: Sample | None, newest_count: float
-    ) -> tuple[float, float] | None:
-        """(position mm, speed mm/s) of the frame with this count; None when its count does not give it.
+    ) -> Place | None:
+        """The place of the frame with this count; None when its count does not give it.
 
         `newest` is the strip's newest sample, `newest_count` its count, NaN without one.
         """
@@ -64,8 +65,10 @@ class CarriedCounts:
         if anchor is None:
             return None
         elapsed_s = (monotonic_ns - anchor.monotonic_ns) / 1e9
+        stretch = Stretch(abs(elapsed_s), anchor.speed_mm_s, anchor.speed_mm_s)
         moved_mm = self._scale.moved_mm(anchor.counted, count, anchor.speed_mm_s * elapsed_s)
-        if abs(moved_mm) > self._max_mm_s * (abs(elapsed_s) + JITTER_S):
+        silent = abs(elapsed_s) > SILENT_S
+        if abs(moved_mm) > stretch.longest_mm(self._max_mm_s) or (silent and not stretch.allows(moved_mm)):
             self._last = None
             if (times := self._jumps.due()) is not None:
                 log.warning(
@@ -75,16 +78,16 @@ class CarriedCounts:
             return None
         position_mm = anchor.position_mm + moved_mm
         speed_mm_s = self._speed(monotonic_ns, position_mm, anchor)
-        self._last = _Anchor(monotonic_ns, count, position_mm, speed_mm_s)
-        return position_mm, speed_mm_s
+        self._last = _Anchor(monotonic_ns, count, position_mm, speed_mm_s, anchor.zero)
+        return Place(position_mm, speed_mm_s, anchor.zero)
 
     def _anchor(self, monotonic_ns: int, newest: Sample | None, count: float) -> _Anchor | None:
         """The strip's newest sample; without a fresh one, the previous frame."""
-        if newest is None or math.isnan(count):
-            return self._last
+        if newest is None or math.isnan(count) or not newest.sure:
+            return self._last if newest is None or newest.sure else None
         if self._last is not None and monotonic_ns - newest.monotonic_ns > STALE_NS:
             return self._last
-        return _Anchor(newest.monotonic_ns, count, newest.position_mm, newest.speed_mm_s)
+        return _Anchor(newest.monotonic_ns, count, newest.position_mm, newest.speed_mm_s, newest.zero)
 
     def _speed(self, monotonic_ns: int, position_mm: float, anchor: _Anchor) -> float:
         """The strip process's speed, which is fitted over several readings; without it, that of the frames."""

@@ -9,9 +9,9 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -27,9 +27,9 @@ COILS_NAME: Final = "strip-coils"
 
 _HEAD: Final = struct.Struct("<IIQd")
 """Version, samples, generation of the coils, newest counter (NaN without one)."""
-_SAMPLE: Final = struct.Struct("<qdd")
+_SAMPLE: Final = struct.Struct("<qddIB")
 _CHECK: Final = struct.Struct("<I")
-_VERSION: Final = 1
+_VERSION: Final = 2
 _LONGEST: Final = _HEAD.size + TRACK_SAMPLES * _SAMPLE.size + _CHECK.size
 
 KNOWN_COILS: Final = 32
@@ -122,7 +122,8 @@ def decode_track(content: bytes) -> Track | None:
 
 
 def _sample(content: bytes, index: int) -> Sample:
-    return Sample(*_SAMPLE.unpack_from(content, _HEAD.size + index * _SAMPLE.size))
+    at_ns, position_mm, speed_mm_s, zero, sure = _SAMPLE.unpack_from(content, _HEAD.size + index * _SAMPLE.size)
+    return Sample(at_ns, position_mm, speed_mm_s, zero, bool(sure))
 
 
 def _around(content: bytes, samples: int, monotonic_ns: int) -> list[Sample]:
@@ -147,6 +148,21 @@ def read_track(folder: Path) -> Track | None:
     return track
 
 
+class Located(NamedTuple):
+    """Where a frame lies."""
+
+    position_mm: float
+    """Of its first row."""
+    mark: StripPlace
+    zero: int | None
+    """`Sample.zero`; None for a counted position."""
+    coil: str | None = None
+    plan: str = ""
+    """Identity; empty without a coil."""
+    next_plan: str = ""
+    """Identity of the plan of a coil that begins in this frame."""
+
+
 class StripReader:
     """Finds the position and the coil of one camera's frames, in ingest."""
 
@@ -155,13 +171,10 @@ class StripReader:
         folder: Path,
         speeds: Speeds,
         offset_along_mm: float = 0.0,
-        plans: Collection[str] = (),
         carried: Scale | None = None,
     ) -> None:
-        """The files may not be there yet. `offset_along_mm` is the camera's place after the line's zero. `plans`
-        are the identities that this line judges by: another one is not handed on. `carried` is the scale of the
-        counts that this camera's frames carry; None for every other camera."""
-        self._plans = frozenset(plans)
+        """The files may not be there yet. `offset_along_mm` is the camera's place after the line's zero.
+        `carried` is the scale of the counts that this camera's frames carry; None for every other camera."""
         self._carried = None if carried is None else CarriedCounts(folder, carried, speeds)
         self._folder, self._offset_mm = folder, offset_along_mm
         self._file: int | None = None
@@ -173,14 +186,15 @@ class StripReader:
         self._coils: list[CoilPlace] = []
         self._generation = 0
         self._coverage = Coverage(speeds)
+        self._zero: int | None = None
 
     def locate(
         self, monotonic_ns: int, length_mm: float, counted_mm: float, count: int | None = None
-    ) -> tuple[float, StripPlace, str | None, str]:
-        """Return (position of the first row, mark, coil, plan) of the frame captured at this time.
+    ) -> "Located":
+        """Return the place of the frame captured at this time.
 
         `counted_mm` is where the frame lies if the strip process does not say, `count` the encoder's count that
-        the frame carries. The plan is empty without a coil, and for one that the line does not judge by.
+        the frame carries.
         """
         self._refresh()
         found = place_at(_around(self._content, self._samples, monotonic_ns), monotonic_ns)
@@ -188,15 +202,19 @@ class StripReader:
             newest = _sample(self._content, self._samples - 1) if self._samples else None
             found = self._carried.place(monotonic_ns, count, newest, self._count) or found
         if found is None:
-            position_mm, place = counted_mm, self._coverage.unknown()
+            position_mm, place, zero = counted_mm, self._coverage.unknown(), None
         else:
-            position_mm = found[0] - self._offset_mm
-            place = self._coverage.mark(position_mm, length_mm, found[1])
-        coil = self._coil_at(position_mm)
+            if found.zero != self._zero:
+                self._zero = found.zero
+                self._coverage.unknown()
+            position_mm, zero = found.position_mm - self._offset_mm, found.zero
+            place = self._coverage.mark(position_mm, length_mm, found.speed_mm_s)
+        coil, begins = self._coil_at(position_mm), self._coil_at(position_mm + length_mm)
+        next_plan = "" if begins is None or begins == coil else begins.plan
         if coil is None:
-            return position_mm, place, None, ""
+            return Located(position_mm, place, zero, next_plan=next_plan)
         place = msgspec.structs.replace(place, coil_mm=round(position_mm - coil.start_mm, 1))
-        return position_mm, place, coil.id, coil.plan if coil.plan in self._plans else ""
+        return Located(position_mm, place, zero, coil.id, coil.plan, next_plan)
 
     def _coil_at(self, position_mm: float) -> CoilPlace | None:
         for coil in reversed(self._coils):

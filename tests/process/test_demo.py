@@ -46,7 +46,9 @@ def test_a_simulated_coil_is_judged_right(line: LineUnderTest, tmp_path: Path) -
     assert len(wrong) <= 0.1 * COIL_FRAMES, wrong
     assert set(run.summary["defects"]) <= {"pits", "cracks", "scratches", "patches"}
     # The coil has a name, a plan, a verdict with its reasons, and a report.
-    assert re.search(r"^coil     C-48213: (release|downgrade|hold), 15\.36 m, plan demo-steel@", run.stdout, re.MULTILINE)
+    assert re.search(
+        r"^coil     C-48213: (release|downgrade|hold), 15\.36 m, plan demo-steel@", run.stdout, re.MULTILINE
+    )
     report = (run.out / "report-C-48213.html").read_text()
     assert "C-48213" in report
     assert "demo-steel@" in report

@@ -25,6 +25,20 @@ strip accelerates."""
 AGREED: Final = 10
 """Number of readings in which speed and counter must agree before one that does not counts as a jump."""
 
+SILENT_S: Final = 0.2
+"""Time between two readings from which the strip may have done anything in between, seconds."""
+
+SPEED_SILENT_S: Final = 1.0
+"""The same without a counter, when the distance is a guess, seconds."""
+
+SCAN_S: Final = 0.06
+"""Longest scan of a PLC, seconds: for this time an unchanged counter on a moving strip is still right."""
+
+COUNTS: Final = 4
+"""An unchanged counter is suspicious when the speed says at least so many counts."""
+
+ZEROS: Final = 2**32
+
 TRUSTED_SHARE: Final = 0.25
 """Largest difference between a counter that moves again and the distance by speed, as a share of that distance.
 With a larger one the position continues from the speed."""
@@ -47,6 +61,10 @@ class Sample(msgspec.Struct, frozen=True):
     position_mm: float
     speed_mm_s: float
     """Negative for reverse travel."""
+    zero: int = 0
+    """Number of the zero of the positions: another one when positions do not continue those before."""
+    sure: bool = True
+    """False while the position is a guess, because counter and speed contradict each other."""
 
 
 class Speeds(msgspec.Struct, frozen=True):
@@ -89,7 +107,11 @@ class Scale(msgspec.Struct, frozen=True):
 
 
 class Odometer:
-    """Follows one counter. `notes` collects one line per fault that begins or ends."""
+    """Follows one counter. `notes` collects one line per fault that begins or ends.
+
+    While counter and speed contradict each other, the samples are not sure. When the position goes on from a
+    guess, it has another zero: nobody can say how far the new positions lie from the old ones.
+    """
 
     def __init__(
         self, scale: Scale, speeds: Speeds, start: Sample | None = None, start_count: float | None = None
@@ -97,6 +119,10 @@ class Odometer:
         """`start` and `start_count` come from an earlier process; without them the strip begins at 0."""
         self._scale, self._speeds, self._start = scale, speeds, start
         self._position_mm, self._count = (0.0 if start is None else start.position_mm), start_count
+        self._zero = 0 if start is None else start.zero
+        self._sure = True
+        self._ahead_mm = 0.0
+        """How far the strip has probably moved since the counter last changed: a PLC may scan slowly."""
         self._before: Reading | None = None
         self._moved_ns = 0
         """When the counter last changed."""
@@ -119,16 +145,18 @@ class Odometer:
     def add(self, reading: Reading) -> Sample | None:
         """Apply one reading; returns None when it is older than the previous one."""
         reading = self._sane(reading)
-        before, self._before = self._before, reading
+        before = self._before
+        if before is not None and reading.monotonic_ns <= before.monotonic_ns:
+            return None
+        self._before = reading
+        self._sure, self._ahead_mm = True, 0.0
         if before is None:
             self._begin(reading)
-        elif reading.monotonic_ns <= before.monotonic_ns:
-            self._before = before
-            return None
         else:
-            self._position_mm += self._moved_mm(reading, (reading.monotonic_ns - before.monotonic_ns) / 1e9)
-        self._measure_speed(reading)
-        return Sample(reading.monotonic_ns, self._position_mm, self._speed_mm_s)
+            self._position_mm += self._moved_mm(reading, self._stretch(before, reading))
+        place_mm = self._position_mm + self._ahead_mm
+        self._measure_speed(reading, place_mm)
+        return Sample(reading.monotonic_ns, place_mm, self._speed_mm_s, self._zero, self._sure)
 
     def _sane(self, reading: Reading) -> Reading:
         """Drop an impossible speed from the reading."""
@@ -145,81 +173,107 @@ class Odometer:
         return msgspec.structs.replace(reading, speed_mm_s=None if reading.count is not None else self._speed_mm_s)
 
     def _begin(self, reading: Reading) -> None:
+        """Find how far the strip has moved while nothing read the counter."""
         self._moved_ns = reading.monotonic_ns
-        start = self._start
-        if reading.count is not None and self._count is not None and start is not None:
-            # The strip may have moved while nothing read the counter.
-            away_s = (reading.monotonic_ns - start.monotonic_ns) / 1e9
-            moved_mm = self._counted_mm(reading.count, self._unread_mm(reading, start, away_s))
-            if abs(moved_mm) <= self._speeds.max_mm_s * (away_s + JITTER_S):
-                self._position_mm += moved_mm
-            else:
-                self.notes.append(
-                    f"the counter went from {self._count:g} to {reading.count:g} in {away_s:.1f} s, unread: "
-                    "the position goes on from the last one"
-                )
-        self._count = reading.count
-
-    def _unread_mm(self, reading: Reading, start: Sample, away_s: float) -> float:
-        """Distance that the strip has probably moved while nothing read the counter. It says how often the counter
-        wrapped."""
-        range_mm = self._scale.range_mm
-        if range_mm is None:
-            return 0.0
-        speeds = [start.speed_mm_s, start.speed_mm_s if reading.speed_mm_s is None else reading.speed_mm_s]
-        if (max(map(abs, speeds)) + SLACK_MM_S) * away_s > range_mm / 2:
+        start, count_before, self._count = self._start, self._count, reading.count
+        if start is None or reading.count is None or count_before is None:
+            return
+        now_mm_s = start.speed_mm_s if reading.speed_mm_s is None else reading.speed_mm_s
+        stretch = Stretch((reading.monotonic_ns - start.monotonic_ns) / 1e9, start.speed_mm_s, now_mm_s)
+        moved_mm = self._scale.moved_mm(count_before, reading.count, stretch.expected_mm)
+        if abs(moved_mm) > stretch.longest_mm(self._speeds.max_mm_s):
             self.notes.append(
-                f"the counter was unread for {away_s:.1f} s and may have wrapped, at every {range_mm / 1000:.1f} "
-                "m: the speed decides how often; use a counter of 32 bits"
+                f"the counter went from {count_before:g} to {reading.count:g} in {stretch.over_s:.1f} s, unread: "
+                "the position goes on from the last one"
             )
-        return sum(speeds) / 2 * away_s
+            self._begin_zero()
+            return
+        self._position_mm += moved_mm
+        self._check_unread(moved_mm, stretch)
 
-    def _counted_mm(self, count: float, expected_mm: float) -> float:
-        """Distance since the last count; with wraps, the possible distance closest to `expected_mm`."""
-        return self._scale.moved_mm(self._count or 0.0, count, expected_mm)
+    def _stretch(self, before: Reading, reading: Reading) -> "Stretch":
+        """The time between two readings, and the speeds at its ends."""
+        then_mm_s = self._speed_mm_s if before.speed_mm_s is None else before.speed_mm_s
+        now_mm_s = self._speed_mm_s if reading.speed_mm_s is None else reading.speed_mm_s
+        return Stretch((reading.monotonic_ns - before.monotonic_ns) / 1e9, then_mm_s, now_mm_s)
 
-    def _moved_mm(self, reading: Reading, elapsed_s: float) -> float:
-        by_speed_mm = (self._speed_mm_s if reading.speed_mm_s is None else reading.speed_mm_s) * elapsed_s
+    def _begin_zero(self) -> None:
+        """Positions from here on do not continue those before."""
+        self._zero = (self._zero + 1) % ZEROS
+        self._fit.clear()
+
+    def _moved_mm(self, reading: Reading, stretch: "Stretch") -> float:
         if reading.count is None:
-            return by_speed_mm
+            if stretch.over_s > SPEED_SILENT_S:
+                self._begin_zero()
+            return stretch.expected_mm
         if reading.count == self._count:
-            return self._stuck(reading, by_speed_mm)
-        moved_mm = self._counted_mm(reading.count, self._expected_mm(reading, elapsed_s))
+            return self._stuck(reading, stretch)
+        expected_mm = (self._frozen_mm or 0.0) + stretch.expected_mm
+        moved_mm = self._scale.moved_mm(self._count or 0.0, reading.count, expected_mm)
         stood_s = (reading.monotonic_ns - self._moved_ns) / 1e9
         count_before, self._count, self._moved_ns = self._count, reading.count, reading.monotonic_ns
-        impossible = abs(moved_mm) > self._speeds.max_mm_s * (max(elapsed_s, stood_s) + JITTER_S)
-        if impossible or self._is_doubtful(reading, moved_mm, by_speed_mm, max(elapsed_s, stood_s)):
-            self._doubted_mm = None if impossible else moved_mm - by_speed_mm
-            self.notes.append(
-                f"the counter jumped from {count_before:g} to {reading.count:g}, {moved_mm / 1000:+.3f} m in "
-                f"{elapsed_s:.2f} s: the position goes on by speed; was the PLC restarted or the counter set?"
-            )
-            self._frozen_mm = None
-            return by_speed_mm
+        whole = stretch.longer(stood_s)
+        jump = (
+            f"the counter jumped from {count_before:g} to {reading.count:g}, {moved_mm / 1000:+.3f} m in "
+            f"{stretch.over_s:.2f} s: the position goes on by speed; was the PLC restarted or the counter set?"
+        )
+        if abs(moved_mm) > whole.longest_mm(self._speeds.max_mm_s):
+            self.notes.append(jump)
+            self._frozen_mm, self._sure = None, False
+            self._begin_zero()
+            return stretch.expected_mm
         if self._frozen_mm is not None:
-            moved_mm = self._thawed(moved_mm, by_speed_mm)
+            moved_mm = self._thawed(moved_mm, stretch.expected_mm)
+        elif stretch.over_s > SILENT_S:
+            self._doubted_mm = None
+            self._check_unread(moved_mm, whole)
+        elif self._is_doubtful(reading, moved_mm, whole):
+            self.notes.append(jump)
+            self._doubted_mm, self._sure = moved_mm - stretch.expected_mm, False
+            return stretch.expected_mm
+        else:
+            moved_mm += self._restored_mm(reading.speed_mm_s, moved_mm, whole)
         self._compare_directions(reading, moved_mm)
-        return moved_mm + self._restored_mm(reading.speed_mm_s, moved_mm, by_speed_mm, max(elapsed_s, stood_s))
+        return moved_mm
 
-    def _is_doubtful(self, reading: Reading, moved_mm: float, by_speed_mm: float, over_s: float) -> bool:
+    def _check_unread(self, moved_mm: float, stretch: "Stretch") -> None:
+        """Begin another zero when nobody can say that the counter was neither set nor wrapped meanwhile."""
+        range_mm = self._scale.range_mm
+        if range_mm is not None and stretch.farthest_mm > range_mm / 2:
+            self.notes.append(
+                f"the counter was unread for {stretch.over_s:.1f} s and may have wrapped, at every "
+                f"{range_mm / 1000:.1f} m: the speed decides how often; use a counter of 32 bits"
+            )
+        elif stretch.allows(moved_mm):
+            return
+        else:
+            self.notes.append(
+                f"the counter moved {moved_mm / 1000:+.3f} m in {stretch.over_s:.1f} s, unread, which its speed "
+                "does not explain: positions go on from it, and a gate gets a new run"
+            )
+        self._begin_zero()
+
+    def _is_doubtful(self, reading: Reading, moved_mm: float, stretch: "Stretch") -> bool:
         """Whether the counter moved further than the speed allows, once, after both have agreed."""
         return (
             self._agreed == AGREED
             and self._doubted_mm is None
-            and self._frozen_mm is None
             and reading.speed_mm_s is not None
-            and not _agree(reading.speed_mm_s, moved_mm, by_speed_mm, over_s)
+            and not stretch.allows(moved_mm)
         )
 
-    def _restored_mm(self, speed_mm_s: float | None, moved_mm: float, by_speed_mm: float, over_s: float) -> float:
+    def _restored_mm(self, speed_mm_s: float | None, moved_mm: float, stretch: "Stretch") -> float:
         """Compare counter and speed. Returns the distance of a doubted reading if this one shows that the speed
         was wrong, not the counter; else 0."""
         doubted_mm, self._doubted_mm = self._doubted_mm, None
         if speed_mm_s is None:
             return 0.0
-        if _agree(speed_mm_s, moved_mm, by_speed_mm, over_s):
+        if stretch.allows(moved_mm):
             if abs(speed_mm_s) > self._speeds.threading_mm_s:
                 self._agreed = min(self._agreed + 1, AGREED)
+            if doubted_mm is not None:
+                self._begin_zero()
             return 0.0
         self._agreed = 0
         if doubted_mm is None:
@@ -230,32 +284,40 @@ class Odometer:
         )
         return doubted_mm
 
-    def _expected_mm(self, reading: Reading, elapsed_s: float) -> float:
-        speed_mm_s = self._speed_mm_s if reading.speed_mm_s is None else reading.speed_mm_s
-        return (self._frozen_mm or 0.0) + speed_mm_s * elapsed_s
-
-    def _stuck(self, reading: Reading, by_speed_mm: float) -> float:
+    def _stuck(self, reading: Reading, stretch: "Stretch") -> float:
         """Handle an unchanged counter: the strip stands, or the counter is frozen."""
-        speed_mm_s, self._doubted_mm = reading.speed_mm_s, None
+        speed_mm_s, count_mm = reading.speed_mm_s, abs(self._scale.mm_per_count)
+        if self._doubted_mm is not None:
+            self._doubted_mm = None
+            self._begin_zero()
         # On a slow strip one count may take long.
-        slow_mm_s = max(self._speeds.standstill_mm_s, 4 * abs(self._scale.mm_per_count) / (FREEZE_NS / 1e9))
+        slow_mm_s = max(self._speeds.standstill_mm_s, COUNTS * count_mm / (FREEZE_NS / 1e9))
         if speed_mm_s is None or abs(speed_mm_s) < slow_mm_s:
-            if self._frozen_mm is not None:
-                self.notes.append("the strip stands: the counter that was frozen is right again")
-                self._frozen_mm = None
             self._moved_ns = reading.monotonic_ns
-            return 0.0
-        if reading.monotonic_ns - self._moved_ns < FREEZE_NS:
-            return 0.0
+            return 0.0 if self._frozen_mm is None else self._stands()
+        stood_s = (reading.monotonic_ns - self._moved_ns) / 1e9
+        moved_mm = stretch.expected_mm
         if self._frozen_mm is None:
+            missing_mm = speed_mm_s * stood_s
+            if stood_s < FREEZE_NS / 1e9:
+                if abs(missing_mm) > COUNTS * count_mm:
+                    self._ahead_mm, self._sure = missing_mm, stood_s <= SCAN_S
+                return 0.0
             self.notes.append(
                 f"the counter is frozen at {reading.count:g} while the speed is {speed_mm_s / 1000:.2f} m/s: the "
                 "position goes on by speed; look at the encoder and its cable"
             )
-            by_speed_mm = speed_mm_s * (reading.monotonic_ns - self._moved_ns) / 1e9
-            self._frozen_mm = 0.0
-        self._frozen_mm += by_speed_mm
-        return by_speed_mm
+            moved_mm, self._frozen_mm = missing_mm, 0.0
+        self._frozen_mm += moved_mm
+        self._sure = False
+        return moved_mm
+
+    def _stands(self) -> float:
+        """Handle a speed that says, at last, what the frozen counter said. Returns the distance to take back."""
+        self.notes.append("the strip stands: the counter that was frozen is right again")
+        shown_mm, self._frozen_mm = self._frozen_mm or 0.0, None
+        self._begin_zero()
+        return -shown_mm
 
     def _thawed(self, counted_mm: float, by_speed_mm: float) -> float:
         """Handle a counter that moves again: trust it if it agrees with the speed, else continue from here."""
@@ -267,6 +329,7 @@ class Odometer:
         self.notes.append(
             f"the counter moves again, {(counted_mm - far_mm) / 1000:+.3f} m off: the position stays the speed's"
         )
+        self._begin_zero()
         return by_speed_mm
 
     def _compare_directions(self, reading: Reading, moved_mm: float) -> None:
@@ -280,9 +343,9 @@ class Odometer:
             )
         self._against = against
 
-    def _measure_speed(self, reading: Reading) -> None:
+    def _measure_speed(self, reading: Reading, place_mm: float) -> None:
         fit = self._fit
-        fit.append((reading.monotonic_ns, self._position_mm))
+        fit.append((reading.monotonic_ns, place_mm))
         while len(fit) > 3 and reading.monotonic_ns - fit[0][0] > FIT_NS:
             fit.popleft()
         if reading.count is None or len(fit) < 3:
@@ -293,10 +356,37 @@ class Odometer:
             self._speed_mm_s = _slope(fit)
 
 
-def _agree(speed_mm_s: float, moved_mm: float, by_speed_mm: float, over_s: float) -> bool:
-    """Whether a counted distance fits a speed, over a time since the counter last moved."""
-    far_mm = abs(speed_mm_s) * over_s
-    return abs(moved_mm - by_speed_mm) <= far_mm + (abs(speed_mm_s) + SLACK_MM_S) * JITTER_S
+class Stretch(msgspec.Struct, frozen=True):
+    """A time, and the strip's speeds at its ends."""
+
+    over_s: float
+    then_mm_s: float
+    now_mm_s: float
+
+    def longer(self, over_s: float) -> "Stretch":
+        """The same speeds over at least this time."""
+        return msgspec.structs.replace(self, over_s=max(self.over_s, over_s))
+
+    @property
+    def expected_mm(self) -> float:
+        """Distance at the mean of both speeds."""
+        return (self.then_mm_s + self.now_mm_s) / 2 * self.over_s
+
+    @property
+    def farthest_mm(self) -> float:
+        """Longest distance that these speeds allow, in either direction."""
+        return (max(abs(self.then_mm_s), abs(self.now_mm_s)) + SLACK_MM_S) * self.over_s
+
+    def longest_mm(self, max_mm_s: float) -> float:
+        """Longest distance of any strip."""
+        return max_mm_s * (self.over_s + JITTER_S)
+
+    def allows(self, moved_mm: float) -> bool:
+        """Whether a counted distance fits the speeds: it lies between standstill and the faster of them."""
+        slack_mm = (max(abs(self.then_mm_s), abs(self.now_mm_s)) + SLACK_MM_S) * JITTER_S
+        low_mm_s = min(0.0, self.then_mm_s, self.now_mm_s)
+        high_mm_s = max(0.0, self.then_mm_s, self.now_mm_s)
+        return low_mm_s * self.over_s - slack_mm <= moved_mm <= high_mm_s * self.over_s + slack_mm
 
 
 def _slope(points: "deque[tuple[int, float]]") -> float:

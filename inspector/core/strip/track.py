@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from inspector.core.strip.odometer import Sample, Speeds
 from inspector.values import Motion, StripPlace
@@ -20,29 +20,46 @@ NOISE_SHARE: Final = 0.05
 """Overlaps and gaps below this share of a frame are interpolation noise."""
 
 
-def place_at(samples: Sequence[Sample], monotonic_ns: int) -> tuple[float, float] | None:
-    """Return (position mm, speed mm/s) at a time between two samples, or up to STALE_NS after the last one."""
+class Place(NamedTuple):
+    """Where the strip is at one time."""
+
+    position_mm: float
+    speed_mm_s: float
+    zero: int
+    """`Sample.zero`."""
+
+
+def place_at(samples: Sequence[Sample], monotonic_ns: int) -> Place | None:
+    """Return the place at a time between two samples, or up to STALE_NS after the last one.
+
+    None if a sample beside that time is not sure, or if both are too far from it or from each other.
+    """
     if not samples:
         return None
     after = bisect_right(samples, monotonic_ns, key=lambda sample: sample.monotonic_ns)
-    if after == 0:
-        first = samples[0]
-        early_ns = first.monotonic_ns - monotonic_ns
-        if early_ns > STALE_NS:
-            return None
-        return first.position_mm - first.speed_mm_s * early_ns / 1e9, first.speed_mm_s
-    before = samples[after - 1]
-    age_ns = monotonic_ns - before.monotonic_ns
-    if after == len(samples):
-        if age_ns > STALE_NS:
-            return None
-        return before.position_mm + before.speed_mm_s * age_ns / 1e9, before.speed_mm_s
-    later = samples[after]
-    share = age_ns / (later.monotonic_ns - before.monotonic_ns)
-    return (
+    before = samples[max(0, after - 1)]
+    later = samples[after] if after < len(samples) else None
+    if not before.sure or (later is not None and not later.sure):
+        return None
+    if after == 0 or later is None or later.monotonic_ns - before.monotonic_ns > STALE_NS:
+        # After a longer silence the strip may have done anything before the later sample.
+        return _carried(before, monotonic_ns)
+    if later.zero != before.zero:
+        return None
+    share = (monotonic_ns - before.monotonic_ns) / (later.monotonic_ns - before.monotonic_ns)
+    return Place(
         before.position_mm + share * (later.position_mm - before.position_mm),
         before.speed_mm_s + share * (later.speed_mm_s - before.speed_mm_s),
+        before.zero,
     )
+
+
+def _carried(sample: Sample, monotonic_ns: int) -> Place | None:
+    """Carry a sample on, or back, at its speed."""
+    age_ns = monotonic_ns - sample.monotonic_ns
+    if abs(age_ns) > STALE_NS:
+        return None
+    return Place(sample.position_mm + sample.speed_mm_s * age_ns / 1e9, sample.speed_mm_s, sample.zero)
 
 
 class Coverage:

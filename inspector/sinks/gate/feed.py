@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,6 +11,7 @@ import structlog
 
 from inspector.core.judge import to_blame
 from inspector.core.rules import BoundRecipe
+from inspector.core.strip.odometer import ZEROS
 from inspector.core.verdicts import Outcome
 from inspector.monitoring.counters import LATENCY_MS, Histogram
 from inspector.monitoring.state import GateState
@@ -93,6 +94,8 @@ class GateFeed:
         accept that a kill would leave in no log. `encoder`: the line's positions come from an encoder, so a frame
         whose position it does not tell is no accept."""
         self._encoder = encoder
+        self._zero: int | None = None
+        """The newest zero of the encoder's positions."""
         self._log, self._unkept = log, unkept
         self._newest: dict[str, Verdict] = {}
         """By camera: its newest numbered verdict."""
@@ -211,8 +214,10 @@ class GateFeed:
         self._records = (*reversed(new), *self._records)[:RECORDS]
         taken = self._tell(beat=bool(new) and not self._fault & Fault.CAMERA_SILENT)
         if self._log is not None and new:
-            verdicts = [outcome.verdict for outcome, _ in oldest]
-            self._log.told(time.time_ns(), self._run, new[0].sequence, verdicts, taken=taken)
+            told_ns = time.time_ns()
+            for first, count in _in_a_row(new):
+                verdicts = [outcome.verdict for outcome, _ in oldest[first : first + count]]
+                self._log.told(told_ns, self._run, new[first].sequence, verdicts, taken=taken)
         if taken:
             self.counts.taken += len(new)
         else:
@@ -230,27 +235,41 @@ class GateFeed:
         """
         write: list[tuple[Outcome, int]] = []
         for _ in range(most):
-            verdict = self._waiting[0][0].verdict
+            outcome = self._waiting[0][0]
+            verdict = outcome.verdict
             before = self._newest.get(verdict.camera)
             if before is not None and _place(verdict) <= _place(before):
                 self._waiting.popleft()
                 self._count_on()
                 self._missed(1)
                 continue
-            if write and before is not None and _begins_run(before, verdict):
+            if write and self._begins_run(before, outcome):
                 break
-            self._advance(verdict)
+            self._advance(outcome)
             write.append(self._waiting.popleft())
         return write
 
-    def _advance(self, verdict: Verdict) -> None:
+    def _advance(self, outcome: Outcome) -> None:
         """Note a camera's newest verdict, which may begin a new run."""
+        verdict = outcome.verdict
         before = self._newest.get(verdict.camera)
         if before is not None and _place(verdict) <= _place(before):
             return
-        if before is not None and _begins_run(before, verdict):
+        if self._begins_run(before, outcome):
             self._begin_run()
+        if outcome.zero is not None and (self._zero is None or _is_newer(outcome.zero, self._zero)):
+            self._zero = outcome.zero
         self._newest[verdict.camera] = verdict
+
+    def _begins_run(self, before: Verdict | None, outcome: Outcome) -> bool:
+        """Whether a camera's position does not continue that of `before`: an ingest was replaced, or an encoder
+        jumped or could not be followed."""
+        if outcome.zero is not None and self._zero is not None and _is_newer(outcome.zero, self._zero):
+            return True
+        verdict = outcome.verdict
+        return before is not None and (
+            verdict.ingest_epoch > before.ingest_epoch or abs(verdict.position_mm - before.position_mm) >= JUMP_MM
+        )
 
     def _begin_run(self) -> None:
         """Start a new run number, with sequences from 1: positions do not continue."""
@@ -261,7 +280,7 @@ class GateFeed:
     def _miss(self, count: int) -> None:
         """Drop the oldest queued verdicts and skip their sequence numbers."""
         for _ in range(count):
-            self._advance(self._waiting.popleft()[0].verdict)
+            self._advance(self._waiting.popleft()[0])
             self._count_on()
         self._missed(count)
 
@@ -275,8 +294,11 @@ class GateFeed:
         defect = to_blame(verdict, self._rejected)
         late = outcome.total_ms is None or outcome.total_ms + waited_ms > self._late_ms
         self.counts.late += late
-        unplaced = self._encoder and not _is_placed(verdict)
+        unplaced = self._encoder and not self._is_placed(outcome)
         self.counts.unplaced += unplaced
+        if _leaves_a_gap(verdict):
+            # No frame shows the steel before this one: the PLC must not take the verdict before it for that steel.
+            self._count_on()
         return Record(
             sequence=self._count_on(),
             action=Action.ACCEPT if verdict.decision is Decision.ACCEPT and not unplaced else Action.REJECT,
@@ -287,6 +309,16 @@ class GateFeed:
             camera=self._cameras[verdict.camera],
             unplaced=unplaced,
         )
+
+    def _is_placed(self, outcome: Outcome) -> bool:
+        """Whether the encoder tells where the frame lies, from the zero of this run.
+
+        A position counted from frames is wrong once the strip changes its speed or turns back: an accept for it
+        would let other steel pass.
+        """
+        place = outcome.verdict.strip
+        known = isinstance(place, StripPlace) and place.motion is not Motion.UNKNOWN
+        return known and outcome.zero == self._zero
 
     def _tell(self, *, beat: bool) -> bool:
         if not self._begun and self._gate.run_before == self._run:
@@ -320,16 +352,23 @@ class GateFeed:
         return since_ns is not None and now_ns - max(since_ns, self._missed_ns) >= FAULT_HOLD_NS
 
 
-def _is_placed(verdict: Verdict) -> bool:
-    """Whether the encoder tells where the frame lies. A position counted from frames is wrong once the strip
-    changes its speed or turns back: an accept for it would let other steel pass."""
-    return isinstance(verdict.strip, StripPlace) and verdict.strip.motion is not Motion.UNKNOWN
-
-
 def _place(verdict: Verdict) -> tuple[int, int]:
     return verdict.ingest_epoch, verdict.frame_id
 
 
-def _begins_run(before: Verdict, verdict: Verdict) -> bool:
-    """Whether a camera's position does not continue: an ingest was replaced, or an encoder jumped."""
-    return verdict.ingest_epoch > before.ingest_epoch or abs(verdict.position_mm - before.position_mm) >= JUMP_MM
+def _leaves_a_gap(verdict: Verdict) -> bool:
+    return isinstance(verdict.strip, StripPlace) and verdict.strip.gap_mm > 0
+
+
+def _is_newer(zero: int, than: int) -> bool:
+    """Zeros are counted up, and wrap."""
+    return 0 < (zero - than) % ZEROS < ZEROS // 2
+
+
+def _in_a_row(records: Sequence[Record]) -> Iterator[tuple[int, int]]:
+    """Yield index and count of each piece of consecutive sequences."""
+    first = 0
+    for at in range(1, len(records) + 1):
+        if at == len(records) or records[at].sequence != records[at - 1].sequence + 1:
+            yield first, at - first
+            first = at

@@ -85,16 +85,51 @@ def test_uninspected_is_reject_at_the_gate(desk: Desk) -> None:
 def test_no_accept_without_a_position_from_the_encoder(desk: Desk, encoder: bool) -> None:
     """A position counted from frames may be another steel's; a line without an encoder has no other one."""
     feed = GateFeed(desk.gate, ["top"], RECIPE, LATE_MS, clock_ns=lambda: desk.now_ns, encoder=encoder)
-    places = (StripPlace(Motion.RUNNING, 5000.0), StripPlace(Motion.UNKNOWN), msgspec.UNSET)
-    verdicts = [
-        msgspec.structs.replace(outcome(number).verdict, strip=place) for number, place in enumerate(places)
-    ]
-    feed.turn([Outcome(each, total_ms=20.0) for each in verdicts], pending=0, silent=False)
+    given = [placed(0)]
+    for number, place in enumerate((StripPlace(Motion.UNKNOWN), msgspec.UNSET), 1):
+        verdict = msgspec.structs.replace(outcome(number).verdict, strip=place)
+        given.append(Outcome(verdict, total_ms=20.0))
+    feed.turn(given, pending=0, silent=False)
     records = tuple(reversed(desk.gate.blocks[-1].records))
     assert [record.action is Action.ACCEPT for record in records] == [True, not encoder, not encoder]
     assert [record.unplaced for record in records] == [False, encoder, encoder]
     assert decode(encode(desk.gate.blocks[-1])) == desk.gate.blocks[-1]
     assert feed.state().unplaced == 2 * encoder
+
+
+def placed(frame_id: int, zero: int | None = 1, gap_mm: float = 0.0, camera: str = "top") -> Outcome:
+    place = StripPlace(Motion.RUNNING, 5000.0, gap_mm=gap_mm)
+    verdict = msgspec.structs.replace(outcome(frame_id, camera=camera).verdict, strip=place)
+    return Outcome(verdict, total_ms=20.0, zero=zero)
+
+
+def test_steel_that_no_frame_shows_is_a_missing_verdict(desk: Desk, tmp_path: Path) -> None:
+    """The number before the verdict after the gap is left out, so that the PLC takes no accept for that steel."""
+    feed = GateFeed(
+        desk.gate, ["top"], RECIPE, LATE_MS, GateLog(tmp_path), clock_ns=lambda: desk.now_ns, encoder=True
+    )
+    feed.turn([placed(0), placed(1), placed(2, gap_mm=300.0), placed(3)], pending=0, silent=False)
+    records = tuple(reversed(desk.gate.blocks[-1].records))
+    assert [record.sequence for record in records] == [1, 2, 4, 5]
+    feed.close()
+    lines = [
+        msgspec.json.decode(line, type=GateLine) for line in (tmp_path / GATE_LOG_NAME).read_bytes().splitlines()
+    ]
+    assert [(each.first_sequence, [frame[2] for frame in each.frames]) for each in lines] == [
+        (1, [0, 1]),
+        (4, [2, 3]),
+    ]
+
+
+def test_another_zero_of_the_positions_is_another_run(desk: Desk) -> None:
+    """A frame of the zero before is no accept any more, whichever camera it comes from."""
+    feed = GateFeed(desk.gate, ["top", "bottom"], RECIPE, LATE_MS, clock_ns=lambda: desk.now_ns, encoder=True)
+    feed.turn([placed(0), placed(0, camera="bottom")], pending=0, silent=False)
+    before = desk.gate.blocks[-1]
+    feed.turn([placed(1, zero=2), placed(1, camera="bottom"), placed(2, zero=2)], pending=0, silent=False)
+    after = desk.gate.blocks[-1]
+    assert after.run != before.run
+    assert [record.action for record in reversed(after.records)] == [Action.ACCEPT, Action.REJECT, Action.ACCEPT]
 
 
 def test_verdicts_come_in_order_and_once_whatever_their_number(desk: Desk) -> None:

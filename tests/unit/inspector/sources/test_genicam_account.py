@@ -186,6 +186,18 @@ def test_the_camera_clock_is_told_in_this_pcs_time() -> None:
         true_ns = number * 10_000_000
         camera_ns = 7 * S + round(true_ns * (1 + 20e-6))
         delay_ns = 200_000 + (number * 7919 % 30) * 1_000_000
-        errors_ns.append(clock.on_pc_ns(camera_ns, true_ns + delay_ns) - true_ns)
+        errors_ns.append(clock.on_pc_ns(camera_ns, true_ns + delay_ns, 0) - true_ns)
     assert max(errors_ns[100:]) < 1_000_000
     assert min(errors_ns[100:]) > -1_000_000
+
+
+@pytest.mark.parametrize("step_ns", [-3 * S, S // 2, 7 * S])
+def test_a_pc_whose_clock_is_set_moves_no_frame(step_ns: int) -> None:
+    """Also the frame that arrived just before: 0.5 s would be 10 m of strip."""
+    clock = CameraClock()
+    for number in range(3000):
+        true_ns = number * 10_000_000
+        ahead_ns = step_ns if number >= 1500 else 0
+        arrived_ns = true_ns + 300_000 + (0 if number == 1500 else ahead_ns)
+        captured_ns = clock.on_pc_ns(7 * S + true_ns, arrived_ns, ahead_ns)
+        assert abs(captured_ns - ahead_ns - true_ns) < 1_000_000

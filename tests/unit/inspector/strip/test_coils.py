@@ -20,9 +20,6 @@ PLANS = (
 )
 
 
-KNOWN = ("default@1", *(plan.recipe for plan in PLANS))
-
-
 @pytest.fixture
 def made(tmp_path: Any) -> Any:
     """A desk, ingest's reader, and the strip's position."""
@@ -31,7 +28,7 @@ def made(tmp_path: Any) -> Any:
     track = TrackWriter(tmp_path)
     journal = Journal(folder)
     desk = CoilDesk(journal, track, lambda: place["mm"], PLANS, "default@1", 0.0)
-    return desk, StripReader(tmp_path, Speeds(), 0.0, KNOWN), place, folder
+    return desk, StripReader(tmp_path, Speeds()), place, folder
 
 
 def test_a_frame_gets_the_coil_of_its_place(made: Any) -> None:
@@ -43,9 +40,11 @@ def test_a_frame_gets_the_coil_of_its_place(made: Any) -> None:
     place["mm"] = 1500.0
     desk.end("B", "command")
     found = [reader.locate(0, 100.0, at_mm) for at_mm in (0.0, 999.0, 1000.0, 1499.0, 1500.0, -1.0)]
-    assert [coil for _, _, coil, _ in found] == ["A", "A", "B", "B", None, None]
-    assert [plan for *_, plan in found] == ["dd@1", "dd@1", "default@1", "default@1", "", ""]
-    assert found[3][1].coil_mm == 499.0
+    assert [each.coil for each in found] == ["A", "A", "B", "B", None, None]
+    assert [each.plan for each in found] == ["dd@1", "dd@1", "default@1", "default@1", "", ""]
+    # Of two coils in one frame, both plans judge it.
+    assert [each.next_plan for each in found] == ["", "default@1", "", "", "", "dd@1"]
+    assert found[3].mark.coil_mm == 499.0
 
 
 @pytest.mark.parametrize(
@@ -171,16 +170,15 @@ def test_a_damaged_line_of_the_journal_moves_no_number(made: Any) -> None:
 
 
 def test_a_plan_that_was_changed_under_a_running_coil_is_the_new_one(made: Any, tmp_path: Any) -> None:
-    """After a restart with a changed plan, frames are judged by the new one."""
+    """After a restart with a changed plan, frames name the new one: a decide that knows another judges none of
+    them."""
     desk, _, _, folder = made
     desk.start(CoilData("A", grade="DC04"), "command")
     changed = tuple(PlanChoice(each.name, each.recipe.replace("@1", "@2"), each.grades) for each in PLANS)
     again = Journal(folder)
     CoilDesk(again, TrackWriter(tmp_path), lambda: 10.0, changed, "default@2", 0.0)
-    before = StripReader(tmp_path, Speeds(), 0.0, KNOWN)
-    after = StripReader(tmp_path, Speeds(), 0.0, ("default@2", *(each.recipe for each in changed)))
-    assert before.locate(0, 100.0, 5.0)[2:] == ("A", "")
-    assert after.locate(0, 100.0, 5.0)[2:] == ("A", "dd@2")
+    found = StripReader(tmp_path, Speeds()).locate(0, 100.0, 5.0)
+    assert (found.coil, found.plan) == ("A", "dd@2")
     again.close()
 
 

@@ -79,6 +79,23 @@ def test_lines_over_tcp_may_arrive_in_pieces_and_the_server_may_go() -> None:
         source.close()
 
 
+def test_of_a_backlog_over_tcp_the_newest_line_counts() -> None:
+    """This process was stopped for 5 s at 100 lines/s: the older lines are not as new as their arrival."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        source = TextSource(TextPosition(type="tcp", address=f"127.0.0.1:{port}"))
+        readings = source.readings()
+        told = threading.Thread(target=lambda: next(readings), daemon=True)
+        told.start()
+        connection, _ = server.accept()
+        told.join()
+        connection.sendall(b"".join(b"%d;20000\n" % (200 * line) for line in range(1, 1001)))
+        time.sleep(0.3)
+        assert first(readings).count == 200_000.0
+        connection.close()
+        source.close()
+
+
 @pytest.mark.parametrize(
     ("words", "kind", "low_first", "value"),
     [

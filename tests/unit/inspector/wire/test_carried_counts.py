@@ -30,13 +30,13 @@ class Plant:
     def frame(self, count: int | None, *, strip_runs: bool = True) -> tuple[float, str]:
         """(position, motion) of the next frame, 25 ms after the one before."""
         self.now_ns += STEP_NS
-        position_mm, place, _, _ = self.reader.locate(self.now_ns, 100.0, -1.0, count)
+        found = self.reader.locate(self.now_ns, 100.0, -1.0, count)
         if strip_runs and count is not None:
             reading = next(each for each in self.source if each is not None)
             sample = self.odometer.add(reading)
             assert sample is not None
             self.track.add(sample, self.odometer.count)
-        return position_mm, place.motion
+        return found.position_mm, found.mark.motion
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_places_go_on_by_counts_while_the_strip_process_is_away(plant: Plant) ->
         position_mm, motion = plant.frame(next(counts), strip_runs=False)
         assert position_mm == 50.0 * (10 + number)
     assert motion == "running" or motion == "threading"
-    stood = [plant.frame(50_000 + 900, strip_runs=False) for _ in range(5)]
+    stood = [plant.frame(1000 + 409 * 100, strip_runs=False) for _ in range(5)]
     assert stood[-1][1] == "standing"
 
 
@@ -80,7 +80,8 @@ def test_a_jump_is_one_line_and_the_next_frames_follow_the_strip_process(plant: 
         "the encoder count jumped: frames are placed by time until the strip process has followed it"
     ]
     assert jumped_mm == pytest.approx(before_mm + 50.0, abs=15.0)
-    assert after_mm == pytest.approx([before_mm + 100.0, before_mm + 150.0, before_mm + 200.0], abs=30.0)
+    # Of the frame between, nobody can say where it lies.
+    assert after_mm == pytest.approx([-1.0, before_mm + 150.0, before_mm + 200.0], abs=30.0)
     assert after_mm[2] - after_mm[1] == 50.0
 
 
