@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from inspector.config.plans import PlanSet
-from inspector.core.strip.coils import SAME_PLACE_MM, Coil
+from inspector.core.strip.coils import BEHIND_MM, SAME_PLACE_MM, Coil
 from inspector.core.strip.periodic import RollMark, RollMarks, Spot
 from inspector.core.strip.quality import CoilShape, CoilVerdict, RatedDefect, counts, judge_coil
 from inspector.core.strip.surface import Surface, View
@@ -18,7 +18,7 @@ from inspector.values import Decision, Verdict
 LEAST_WAIT_S: Final = 1.5
 """Longest time from a frame's deadline to its line in the log, seconds; the log's thread writes every second."""
 
-FORGET_MM: Final = 50_000.0
+FORGET_MM: Final = BEHIND_MM + 50_000.0
 """Length of strip kept before the oldest coil without a verdict, because telegrams may be late."""
 
 LONGEST_COIL_MM: Final = 100e6
@@ -83,7 +83,7 @@ class Accounts:
         """
         concluded: list[CoilResult] = []
         for coil in coils:
-            if coil.end_mm is None or coil.number in self._results.numbers:
+            if coil.end_mm is None or self._results.has(coil.number):
                 continue
             if now_mm - self._farthest_mm < coil.end_mm - SAME_PLACE_MM:
                 self._passed_ns.pop(coil.number, None)
@@ -96,7 +96,7 @@ class Accounts:
             concluded.append(result)
         if self._since_tidy >= TIDY_FRAMES:
             self._since_tidy = 0
-            due = [coil.start_mm for coil in coils if coil.number not in self._results.numbers]
+            due = [coil.start_mm for coil in coils if not self._results.has(coil.number)]
             before_mm = max(min([*due, now_mm]) - FORGET_MM, now_mm - LONGEST_COIL_MM)
             self._surface.forget(before_mm)
             self._judged_by = {by: span for by, span in self._judged_by.items() if span[1] >= before_mm}

@@ -8,6 +8,7 @@ import msgspec
 
 from inspector.core.strip.coils import CoilData
 from inspector.strip.desk import CoilDesk
+from inspector.strip.roll_desk import RollDesk
 
 Text = Annotated[str, msgspec.Meta(max_length=128)]
 SizeMm = Annotated[float, msgspec.Meta(gt=0.0, le=1e9)]
@@ -45,7 +46,15 @@ class EndOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     position_mm: PlaceMm | None = None
 
 
-Order = TypeVar("Order", StartOrder, EndOrder)
+class RollOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rolls were changed."""
+
+    text: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    """Names the rolls."""
+    position_mm: PlaceMm | None = None
+
+
+Order = TypeVar("Order", StartOrder, EndOrder, RollOrder)
 
 
 class OrderRefusedError(Exception):
@@ -71,6 +80,12 @@ def end_coil(desk: CoilDesk, wanted: Any, said_by: str) -> dict[str, Any]:
     order = _read(wanted, EndOrder)
     coil = desk.end(order.id, said_by, order.position_mm)
     return {"number": coil.number, "id": coil.id, "length_mm": (coil.end_mm or coil.start_mm) - coil.start_mm}
+
+
+def change_rolls(desk: RollDesk, wanted: Any, said_by: str) -> dict[str, Any]:
+    """Carry out an order. Raises as `start_coil` does."""
+    order = _read(wanted, RollOrder)
+    return desk.changed(order.text, said_by, order.position_mm)
 
 
 def _read(wanted: Any, kind: type[Order]) -> Order:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import structlog
 
 from inspector.config.level2 import CoilRegisters
-from inspector.core.strip.coils import EventRefusedError
+from inspector.core.strip.coils import REMEMBERED, Coil, EventRefusedError
 from inspector.core.strip.telegram import Codec, TelegramError, size_of
 from inspector.errors import WorkError
 from inspector.repeated import Repeated
@@ -34,6 +34,8 @@ class CoilRegistersThread:
         self._bytes = size_of(self._fields)
         self._plc = PlcReader(settings)
         self._before: bytes | None = None
+        self._first = True
+        """Whether no registers were applied since the start."""
         self._done: bytes | None = None
         """The last registers whose coil was accepted or refused."""
         self._gone, self._bad = Repeated(), Repeated()
@@ -89,7 +91,8 @@ class CoilRegistersThread:
 
     def _take(self, values: dict[str, Any]) -> None:
         coil = coil_data(values)
-        newest = self._desk.coils[-1:]
+        coils, first, self._first = self._desk.coils, self._first, False
+        newest = coils[-1:]
         open_coil = newest[0] if newest and newest[0].end_mm is None else None
         if not coil.id:
             if open_coil is not None:
@@ -101,4 +104,15 @@ class CoilRegistersThread:
         again = counter is None and open_coil is None and bool(newest) and newest[0].end_said_by == MODBUS
         if newest and (newest[0].id, newest[0].start.said_by) == (coil.id, said_by) and not again:
             return
+        if (
+            first
+            and counter is None
+            and not again
+            and any(_is(each, coil.id, said_by) for each in coils[-REMEMBERED:])
+        ):
+            return  # a coil by hand came after it, and the registers stayed
         self._desk.start(coil, said_by, values.get("position_mm"))
+
+
+def _is(coil: Coil, coil_id: str, said_by: str) -> bool:
+    return (coil.id, coil.start.said_by) == (coil_id, said_by)

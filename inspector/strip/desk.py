@@ -20,6 +20,7 @@ from inspector.core.strip.coils import (
     CoilStarted,
     EventRefusedError,
 )
+from inspector.repeated import Repeated
 from inspector.strip.journal import Journal
 from inspector.wire.strip_files import KNOWN_COILS, CoilPlace, TrackWriter
 
@@ -44,6 +45,7 @@ class CoilDesk:
         self._journal, self._track, self._now_mm = journal, track, position_mm
         self._plans, self._default, self._offset_mm = plans, default_plan, head_offset_mm
         self._lock = threading.Lock()
+        self._to_hand_over, self._failures = False, Repeated()
         now_open = journal.book.open
         if now_open is not None and self._recipe_now(now_open) != now_open.start.recipe:
             log.warning(
@@ -62,8 +64,11 @@ class CoilDesk:
         """Start a coil. Raises EventRefusedError with the reason, OSError if the event cannot be written."""
         chosen = choose(coil, self._plans, self._default)
         at_mm = self._place(position_mm)
-        event = CoilStarted(coil, at_mm, time.time_ns(), chosen.name, chosen.recipe, chosen.why, said_by)
-        made = self._take(event, stated=position_mm is not None)
+        stated = position_mm is not None
+        event = CoilStarted(
+            coil, at_mm, time.time_ns(), chosen.name, chosen.recipe, chosen.why, said_by, stated=stated
+        )
+        made = self._take(event, stated=stated)
         at_mm = made.start_mm
         place = {"at_m": round(at_mm / 1000, 3), "plan": chosen.name or "default", "why": chosen.why}
         log.info("coil starts", coil=coil.id, **place, said_by=said_by)
@@ -73,7 +78,7 @@ class CoilDesk:
         """End a coil; an empty id means the coil on the line. Raises like `start`."""
         at_mm = self._place(position_mm)
         ended = self._take(CoilEnded(coil_id, at_mm, time.time_ns(), said_by), stated=position_mm is not None)
-        log.info("coil ends", coil=ended.id, at_m=round(at_mm / 1000, 3), said_by=said_by)
+        log.info("coil ends", coil=ended.id, at_m=round((ended.end_mm or at_mm) / 1000, 3), said_by=said_by)
         return ended
 
     def place_mm(self) -> float:
@@ -96,8 +101,23 @@ class CoilDesk:
             if isinstance(event, CoilStarted):
                 event = msgspec.structs.replace(event, number=self._journal.book.next_number)
             self._journal.write(event)
-            self._hand_over()
-            return self._journal.book.coils[-1]
+            self._to_hand_over = True
+            coil = self._journal.book.coils[-1]
+        self.turn()
+        return coil
+
+    def turn(self) -> None:
+        """Tell ingest about a new event. The event is on the disk: the next turn tries again what fails here."""
+        with self._lock:
+            if not self._to_hand_over:
+                return
+            try:
+                self._hand_over()
+            except OSError as error:
+                if (count := self._failures.due()) is not None:
+                    log.error("ingest cannot be told of a coil: retrying", error=error.strerror, count=count)
+                return
+            self._to_hand_over = False
 
     def _refuse_repeated(self, event: CoilEvent) -> None:
         """Refuse a telegram that was resent because its acknowledgement was lost."""
@@ -121,9 +141,10 @@ class CoilDesk:
 
     def _after_the_last(self, event: CoilEvent) -> CoilEvent:
         """An event that is reported while the strip is behind the last event, in reverse travel or after a
-        restart, lies at that event's place: a coil must not be lost because the position went back."""
+        restart, lies at that event's place: a coil must not be lost because the position went back. A coil that
+        was announced ahead says nothing about where the strip is: the event is checked against it."""
         last = self._journal.book.coils[-1] if self._journal.book.coils else None
-        if last is None:
+        if last is None or (last.end_mm is None and last.start.stated):
             return event
         first_mm = last.start_mm if last.end_mm is None else last.end_mm
         if event.position_mm >= first_mm:

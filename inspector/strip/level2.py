@@ -237,13 +237,23 @@ def _readable(end: socket.socket, wait_s: float) -> bool:
 def coil_data(values: Mapping[str, Any]) -> CoilData:
     """Return the coil that a telegram or registers describe."""
     return CoilData(
-        id=plain_text(values.get("id")),
-        grade=plain_text(values.get("grade")),
-        customer=plain_text(values.get("customer")),
+        id=_text(values, "id"),
+        grade=_text(values, "grade"),
+        customer=_text(values, "customer"),
         width_mm=_size(values, "width_mm"),
         thickness_mm=_size(values, "thickness_mm"),
         length_mm=_size(values, "length_mm"),
-        plan=plain_text(values.get("plan")),
+        plan=_text(values, "plan"),
+    )
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    """Return a text; a character that cannot be shown becomes �."""
+    text = plain_text(values.get(name))
+    return (
+        text
+        if text.isprintable()
+        else "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
     )
 
 

@@ -1,5 +1,6 @@
 """Follows verdicts.jsonl while decide writes and rotates it."""
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,8 +36,8 @@ class LogTail:
         self._inode = 0
         self._rest = b""
         self._last_look = False
-        self._done: set[int] = set()
-        """Inodes of logs that were read to their end."""
+        self._done: set[str] = set()
+        """Names of full logs that were read to their end; a deleted log's inode may be a newer one's."""
         self._bad = Repeated()
         if since_ns is None:
             self._skip()
@@ -46,7 +47,7 @@ class LogTail:
         return full_files(self._path) if self._path.parent.is_dir() else []
 
     def _skip(self) -> None:
-        self._done = {path.stat().st_ino for path in self._full()}
+        self._done = {path.name for path in self._full()}
         if self._path.exists():
             self._open(self._path)
             if self._file is not None:
@@ -62,18 +63,17 @@ class LogTail:
 
     def _next_file(self) -> bool:
         """Open the oldest unread log."""
-        for path in [*self._full(), self._path]:
-            try:
-                status = path.stat()
-            except FileNotFoundError:
+        full = self._full()
+        self._done &= {path.name for path in full}
+        for path in full:
+            if path.name in self._done:
                 continue
-            if status.st_ino in self._done:
+            if self._since_ns is not None and _changed_s(path) < self._since_ns / 1e9 - CLOCK_SLACK_S:
+                self._done.add(path.name)
                 continue
-            if self._since_ns is not None and status.st_mtime < self._since_ns / 1e9 - CLOCK_SLACK_S:
-                self._done.add(status.st_ino)
-                continue
-            return self._open(path)
-        return False
+            if self._open(path):
+                return True
+        return self._open(self._path)
 
     def read(self) -> Iterator[Verdict]:
         """Yield at most CHUNK_VERDICTS verdicts that the logs hold now."""
@@ -97,16 +97,14 @@ class LogTail:
                 # decide may have written more between our last read and the rotation.
                 self._last_look = True
                 continue
+            # While the log is open, no other file can have its inode.
+            self._done |= {path.name for path in self._full() if _inode(path) == self._inode}
             self._file.close()
             self._file, self._rest, self._last_look = None, b"", False
-            self._done.add(self._inode)
 
     def _rotated(self) -> bool:
         """Return whether the open log is full, so that a newer one exists."""
-        try:
-            return self._path.stat().st_ino != self._inode
-        except FileNotFoundError:
-            return False
+        return _inode(self._path) not in {None, self._inode}
 
     def _decode(self, line: bytes) -> Verdict | None:
         try:
@@ -123,3 +121,18 @@ class LogTail:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _changed_s(path: Path) -> float:
+    """When a log was last written; infinity for one that was deleted meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf

@@ -13,6 +13,7 @@ from inspector.core.strip.coils import EventRefusedError
 from inspector.errors import WorkError
 from inspector.folders import share_with_group
 from inspector.runtime.orders import MAX_BYTES, give_order
+from inspector.strip import coil_orders
 from inspector.strip.coil_orders import OrderRefusedError, end_coil, start_coil
 from inspector.strip.desk import CoilDesk
 from inspector.strip.roll_desk import RollDesk
@@ -98,8 +99,8 @@ class Orders:
                     order = {"id": wanted.get("id") or "", "position_mm": wanted.get("position_mm")}
                     return {"done": end_coil(self._desk, order, "command")}
                 case {"rolls": "changed"}:
-                    return {"done": self._rolls.changed(str(wanted.get("text") or ""), "command",
-                                                        wanted.get("position_mm"))}  # fmt: skip
+                    order = {"text": wanted.get("text") or "", "position_mm": wanted.get("position_mm")}
+                    return {"done": coil_orders.change_rolls(self._rolls, order, "command")}
                 case {"coil": "status"}:
                     return {"done": self._status()}
         except (EventRefusedError, OrderRefusedError) as refused:

@@ -49,8 +49,9 @@ LAST_READ_S: Final = 0.8
 RECORDED_AGAIN: Final = 50
 """Newest coils that a start writes to the database again, because it may have been unreachable."""
 
-EARLIER_NS: Final = 60_000_000_000
-"""Time before a coil's start from which verdicts are read: its head may have passed earlier than reported."""
+EARLIER_NS: Final = 900_000_000_000
+"""Time before a coil's start from which verdicts are read: its head may have passed earlier than reported, at most
+`BEHIND_MM`."""
 
 COUNTED: Final = "counted from the frames"
 
@@ -191,7 +192,7 @@ class Strip:
 
     def _tails(self) -> list[LogTail]:
         """Return the logs since the head of the oldest coil without a result."""
-        due = [coil for coil in self.desk.coils if coil.number not in self.results.numbers]
+        due = [coil for coil in self.desk.coils if not self.results.has(coil.number)]
         now_folder = self._config.line.sinks.out
         if not due:
             return [LogTail(now_folder, None)]
@@ -229,7 +230,9 @@ class Strip:
             self._orders.turn()
             try:
                 self._rolls.look()
-                judged = self._accounts.conclude(self.desk.coils[-RECORDED_AGAIN:], self.position_mm())
+                self.desk.turn()
+                due = [coil for coil in self.desk.coils if not self.results.has(coil.number)]
+                judged = self._accounts.conclude(due, self.position_mm())
                 for result in judged:
                     log.info("coil judged", coil=result.id, verdict=result.verdict, reasons=len(result.reasons))
             except OSError as error:
@@ -242,11 +245,10 @@ class Strip:
 
     def _record(self, coils: Sequence[Coil], records: CoilRecords) -> None:
         for coil in coils:
-            judged = coil.number in self.results.numbers
-            state = (coil.end_mm, judged)
+            state = (coil.end_mm, self.results.has(coil.number))
             if self._recorded.get(coil.number) != state:
                 self._recorded[coil.number] = state
-                records.put(coil, self.results.read(coil.number) if judged else None)
+                records.put(coil, self.results.read(coil.number))
 
     def state(self) -> str:
         """Return one line for `systemctl status`."""
@@ -289,8 +291,7 @@ class Strip:
         """Return the answer for `inspector coil status`."""
         told = self.desk.status()
         for coil in told["coils"]:
-            if coil["number"] in self.results.numbers:
-                result = self.results.read(coil["number"])
+            if (result := self.results.read(coil["number"])) is not None:
                 coil |= {"verdict": result.verdict, "reasons": list(result.reasons), "defects": result.count}
         told["position_source"] = self._source()
         if self._level2 is not None:

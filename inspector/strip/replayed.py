@@ -67,7 +67,7 @@ def judge_replay(config: LoadedConfig, out: Path) -> list[CoilResult]:
             pass
         accounts.conclude(journal.book.coils, math.inf)
         accounts.close()
-        return [results.read(number) for number in results.numbers]
+        return [result for number in results.numbers if (result := results.read(number)) is not None]
     finally:
         journal.close()
 

@@ -1,5 +1,6 @@
 """position: how far the strip's positions may have been given, on a disk, so that a power cut repeats none."""
 
+import math
 import os
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,8 @@ class ReservedPosition:
         self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             self.mm = float(os.pread(self._file, _DIGITS + 1, 0) or 0.0)
+            if not math.isfinite(self.mm):
+                raise ValueError
         except ValueError:
             log.error("the strip's last position cannot be read", path=str(folder / NAME))
             self.mm = 0.0

@@ -1,10 +1,13 @@
 """Stores the coils' results, and queues them for Level 2."""
 
+import contextlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from inspector.files import write_whole
 from inspector.numbers import THIN_SPACE
@@ -14,6 +17,10 @@ from inspector.strip.journal import Journal, ResultTaken
 KEPT_DEFECTS: Final = 20_000
 """Most defects listed in a coil's file: 4 MB."""
 
+_NAME: Final = re.compile(r"(\d{6,18})\.json")
+
+log = structlog.get_logger()
+
 
 class Results:
     """Reads and writes the files; also Level 2's outbox."""
@@ -22,22 +29,49 @@ class Results:
         self.folder = folder / RESULTS_FOLDER
         self.folder.mkdir(parents=True, exist_ok=True)
         self._journal = journal
-        self.numbers = sorted(int(path.stem) for path in self.folder.glob("[0-9]*.json"))
+        names = (_NAME.fullmatch(path.name) for path in self.folder.iterdir())
+        self._numbers = dict.fromkeys(sorted(int(name[1]) for name in names if name is not None))
+
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of the coils that have a result, in the order in which they were judged."""
+        return list(self._numbers)
+
+    def has(self, number: int) -> bool:
+        """Whether a coil has a result."""
+        return number in self._numbers
 
     def keep(self, result: CoilResult) -> None:
         """Write a result; a repeated one replaces itself. Raises OSError."""
-        write_whole(self.folder / f"{result.number:06d}.json", msgspec.json.format(msgspec.json.encode(result)))
-        if result.number not in self.numbers:
-            self.numbers.append(result.number)
+        write_whole(self._path(result.number), msgspec.json.format(msgspec.json.encode(result)))
+        self._numbers[result.number] = None
 
-    def read(self, number: int) -> CoilResult:
-        """Read a result. Raises OSError, DecodeError."""
-        return read_result(self.folder / f"{number:06d}.json")
+    def read(self, number: int) -> CoilResult | None:
+        """Read a result; None without one. A file that cannot be read is put aside: its coil is judged again."""
+        if number not in self._numbers:
+            return None
+        path = self._path(number)
+        try:
+            return read_result(path)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            aside = path.with_suffix(".damaged")
+            log.error(
+                "a coil's result cannot be read: the coil is judged again", path=str(aside), error=str(error)
+            )
+            with contextlib.suppress(OSError):  # the next start finds it again
+                path.replace(aside)
+            self._numbers.pop(number, None)
+            return None
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.json"
 
     def oldest(self) -> tuple[int, Mapping[str, Any]] | None:
         """Return the oldest coil whose result Level 2 does not have, with the values of its telegram."""
-        due = next((number for number in self.numbers if number not in self._journal.taken), None)
-        return None if due is None else (due, telegram_values(self.read(due)))
+        for number in self.numbers:
+            if number not in self._journal.taken and (result := self.read(number)) is not None:
+                return number, telegram_values(result)
+        return None
 
     @property
     def unsent(self) -> int:

@@ -9,9 +9,10 @@ SAME_PLACE_MM: Final = 1.0
 
 
 AHEAD_MM: Final = 1_000_000.0
-BEHIND_MM: Final = 100_000_000.0
+BEHIND_MM: Final = 10_000_000.0
 """How far from the strip's position a stated head or tail may lie, mm: a coil is announced within the line's
-length, and reported within a day. A wrong place far ahead would refuse every coil until the strip gets there."""
+length, and reported while its frames are at hand. A wrong place far ahead would refuse every coil until the strip
+gets there."""
 
 REMEMBERED: Final = 8
 """Number of newest coils whose repeated events are recognised."""
@@ -47,6 +48,8 @@ class CoilStarted(msgspec.Struct, frozen=True, tag="start", tag_field="event"):
     """Where the event came from: `command`, `level2`, `modbus`."""
     number: int = 0
     """1, 2, 3, … in the order of the starts. Stored, so that a damaged line in the journal shifts no number."""
+    stated: bool = False
+    """Whether the sender stated the position; otherwise it is where the strip was."""
 
 
 class CoilEnded(msgspec.Struct, frozen=True, tag="end", tag_field="event"):

@@ -37,6 +37,9 @@ SCAN_S: Final = 0.06
 COUNTS: Final = 4
 """An unchanged counter is suspicious when the speed says at least so many counts."""
 
+FAR_BACK_MM: Final = 100_000.0
+"""Longest reverse travel that is believed while nothing read the counter, mm."""
+
 ZEROS: Final = 2**32
 
 TRUSTED_SHARE: Final = 0.25
@@ -188,8 +191,7 @@ class Odometer:
             )
             self._begin_zero()
             return
-        self._position_mm += moved_mm
-        self._check_unread(moved_mm, stretch)
+        self._position_mm += self._unread_mm(moved_mm, stretch)
 
     def _stretch(self, before: Reading, reading: Reading) -> "Stretch":
         """The time between two readings, and the speeds at its ends."""
@@ -227,7 +229,7 @@ class Odometer:
             moved_mm = self._thawed(moved_mm, stretch.expected_mm)
         elif stretch.over_s > SILENT_S:
             self._doubted_mm = None
-            self._check_unread(moved_mm, whole)
+            moved_mm = self._unread_mm(moved_mm, whole)
         elif self._is_doubtful(reading, moved_mm, whole):
             self.notes.append(jump)
             self._doubted_mm, self._sure = moved_mm - stretch.expected_mm, False
@@ -237,8 +239,12 @@ class Odometer:
         self._compare_directions(reading, moved_mm)
         return moved_mm
 
-    def _check_unread(self, moved_mm: float, stretch: "Stretch") -> None:
-        """Begin another zero when nobody can say that the counter was neither set nor wrapped meanwhile."""
+    def _unread_mm(self, moved_mm: float, stretch: "Stretch") -> float:
+        """Return how far the strip moved while nothing read the counter.
+
+        When nobody can say that the counter was neither set nor wrapped meanwhile, another zero begins. A counter
+        that was set far back moves no position back: the coils' order depends on them.
+        """
         range_mm = self._scale.range_mm
         if range_mm is not None and stretch.farthest_mm > range_mm / 2:
             self.notes.append(
@@ -246,13 +252,14 @@ class Odometer:
                 f"{range_mm / 1000:.1f} m: the speed decides how often; use a counter of 32 bits"
             )
         elif stretch.allows(moved_mm):
-            return
+            return moved_mm
         else:
             self.notes.append(
                 f"the counter moved {moved_mm / 1000:+.3f} m in {stretch.over_s:.1f} s, unread, which its speed "
-                "does not explain: positions go on from it, and a gate gets a new run"
+                "does not explain: positions do not continue, and a gate gets a new run"
             )
         self._begin_zero()
+        return moved_mm if moved_mm > -FAR_BACK_MM else max(moved_mm, stretch.expected_mm)
 
     def _is_doubtful(self, reading: Reading, moved_mm: float, stretch: "Stretch") -> bool:
         """Whether the counter moved further than the speed allows, once, after both have agreed."""

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from inspector.core.strip.clusters import densest
+from inspector.core.strip.coils import SAME_PLACE_MM
 from inspector.core.strip.surface import SurfaceDefect
 from inspector.numbers import thousands
 
@@ -148,6 +149,8 @@ def judge_coil(
                 f"{uninspected_mm / 1000:.1f} m were not inspected: over {rules.max_uninspected_mm / 1000:g} m",
             )
         )
+    if shape.end_mm - shape.start_mm - uninspected_mm < SAME_PLACE_MM:
+        found.append((CoilVerdict.HOLD, "nothing of it was inspected"))
     worst = max((verdict for verdict, _ in found), key=RANK.index, default=CoilVerdict.RELEASE)
     found.sort(key=lambda each: -RANK.index(each[0]))
     return Judged(worst, tuple(f"{verdict}: {why}" for verdict, why in found), rated)

@@ -78,7 +78,7 @@ class Mill:
         while self.accounts.read():
             pass
         self.accounts.conclude(self.desk.coils, self.now_mm)
-        return [self.results.read(number) for number in self.results.numbers]
+        return [result for number in self.results.numbers if (result := self.results.read(number)) is not None]
 
     def close(self) -> None:
         self.accounts.close()
@@ -139,6 +139,57 @@ def test_a_rotated_log_is_read_once_and_whole(tmp_path: Any, lines_a_file: Any) 
     tail.close()
     mill.close()
     assert found == list(range(60))
+
+
+def test_a_new_log_with_the_inode_of_a_deleted_one_is_read(tmp_path: Path) -> None:
+    """ext4 gives the inode of a deleted full log to the next file."""
+    path = tmp_path / "verdicts.jsonl"
+    tail = LogTail(tmp_path, 0)
+
+    def write(frame_id: int, to: Path) -> None:
+        to.write_bytes(msgspec.json.encode(verdict(frame_id, 0.0)) + b"\n")
+
+    write(0, path)
+    read = [each.frame_id for each in tail.read()]
+    for number in range(1, 5):
+        full = tmp_path / f"verdicts-{number:06d}.jsonl"
+        path.rename(full)
+        if number > 1:
+            (tmp_path / f"verdicts-{number - 1:06d}.jsonl").rename(tmp_path / "new")
+            write(number, tmp_path / "new")
+            (tmp_path / "new").rename(path)
+        else:
+            write(number, path)
+        read += [each.frame_id for each in tail.read()]
+    tail.close()
+    assert read == [0, 1, 2, 3, 4]
+
+
+def test_a_result_that_cannot_be_read_is_put_aside_and_its_coil_judged_again(mill: Any) -> None:
+    """An empty file, and one with another name, stop nothing."""
+    mill.desk.start(CoilData("A"), "command")
+    mill.write(verdict(0, 0.0))
+    mill.now_mm = 100.0
+    mill.desk.end("A", "command")
+    (first,) = mill.judge()
+    folder = mill.results.folder
+    (folder / "000001.json").write_bytes(b"")
+    (folder / "000012-old.json").write_bytes(b"{}")
+    assert mill.results.oldest() is None
+    again = Results(folder.parent, mill.journal)
+    assert again.numbers == []
+    assert mill.judge() == [first]
+    assert (folder / "000001.damaged").exists()
+
+
+def test_a_coil_that_nobody_inspected_is_held(mill: Any) -> None:
+    """Whatever its plan says of uninspected steel."""
+    mill.desk.start(CoilData("A"), "command")
+    mill.now_mm = 1000.0
+    mill.desk.end("A", "command")
+    (result,) = mill.judge()
+    assert (result.verdict, result.frames) == ("hold", 0)
+    assert "hold: nothing of it was inspected" in result.reasons
 
 
 def test_half_a_line_is_read_when_it_is_whole(mill: Any, tmp_path: Any) -> None:

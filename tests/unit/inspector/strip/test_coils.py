@@ -99,9 +99,32 @@ def test_a_strip_that_goes_back_a_bit_loses_no_coil(made: Any) -> None:
     with pytest.raises(EventRefusedError, match="before the end of coil A"):
         desk.start(CoilData("B"), "command", 50_995.0)
     assert desk.start(CoilData("B"), "command").start_mm == 51_000.0
+    # A coil that was announced ahead says nothing about the strip.
+    desk.start(CoilData("D"), "level2", 60_000.0)
+    with pytest.raises(EventRefusedError, match="before the end of coil D"):
+        desk.start(CoilData("E"), "command")
+    with pytest.raises(EventRefusedError, match="before its head"):
+        desk.end("", "modbus")
+    place["mm"] = 61_000.0
+    desk.start(CoilData("B"), "command")
+    place["mm"] = 50_995.0
     # Now B is on the line, and the strip is behind its head.
-    assert desk.start(CoilData("C"), "modbus").start_mm == 51_000.0
-    assert desk.end("C", "modbus").end_mm == 51_000.0
+    assert desk.start(CoilData("C"), "modbus").start_mm == 61_000.0
+    assert desk.end("C", "modbus").end_mm == 61_000.0
+
+
+def test_ingest_is_told_of_a_coil_as_soon_as_it_can_be(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event is on the disk and confirmed; the links' folder was full for a moment."""
+    desk, reader, _, _ = made
+    with monkeypatch.context() as full:
+        full.setattr(
+            TrackWriter, "coils", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        )
+        desk.start(CoilData("A"), "level2:1")
+        desk.turn()
+    assert reader.locate(0, 100.0, 5.0).coil is None
+    desk.turn()
+    assert reader.locate(0, 100.0, 5.0).coil == "A"
 
 
 def test_a_resent_end_does_not_end_the_next_coil(made: Any, tmp_path: Any) -> None:

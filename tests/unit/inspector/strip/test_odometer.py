@@ -165,7 +165,7 @@ def test_a_silence_that_the_speed_does_not_explain_begins_another_zero() -> None
         odometer.add(Reading(int(at_s * 1e9), 1_000_000.0, 0.0))
     sample = odometer.add(Reading(61 * 10**9, 0.0, 0.0))
     assert sample is not None
-    assert sample.zero == 1
+    assert (sample.zero, sample.position_mm) == (1, 0.0)
     assert "does not explain" in odometer.notes[0]
 
 
