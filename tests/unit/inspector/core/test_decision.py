@@ -1,5 +1,6 @@
 """From maps to verdict: mask, components, defects over frame borders, the recipe's rules, readable reasons."""
 
+import dataclasses
 import time
 from typing import Any
 
@@ -170,6 +171,22 @@ def announcement(frame_id: int, **changes: Any) -> Announcement:
         "height": 100, "coil": "C1",
     }  # fmt: skip
     return Announcement(**values | changes)
+
+
+@pytest.mark.parametrize(
+    ("next_recipe", "decision"), [("", "accept"), ("lax@1", "accept"), ("strict@1", "reject")]
+)
+def test_a_frame_in_which_a_coil_begins_is_judged_by_its_plan_too(next_recipe: str, decision: str) -> None:
+    """The coil before allows what the new one does not; nobody may see which of them the defect is on."""
+    lax = dataclasses.replace(recipe(), identity="lax@1", rejects=(False, False, False))
+    strict = dataclasses.replace(recipe(), identity="strict@1")
+    maker = VerdictMaker("top", {"e@1": {"lax@1": lax, "strict@1": strict}}, "e@1")
+    mask = mask_with((1, 10, 10, 40, 40))
+    score = np.where(mask > 0, 255, 0).astype(np.uint8)
+    seen = Inspection("e@1", 1, 2, 3, Segmentation(np.maximum(mask, 1), score, 1), mask)
+    said = announcement(0, recipe="lax@1", next_recipe=next_recipe)
+    verdict = maker.make(Settled(0, said, seen, None), 10).verdict
+    assert (verdict.decision, verdict.recipe) == (decision, f"{'strict' if decision == 'reject' else 'lax'}@1")
 
 
 def test_verdict_maker_covers_clean_reject_fault_and_lost() -> None:

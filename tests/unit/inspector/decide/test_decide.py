@@ -429,6 +429,14 @@ def test_an_ingest_with_another_recipe_decides_nothing(first: Any) -> None:
     assert desk.foreign_recipes == {"ingest of camera top": "r@2"}
 
 
+def test_a_coil_that_begins_with_a_foreign_plan_leaves_its_frame_uninspected() -> None:
+    """The first coil's plan alone must not judge the head of the second."""
+    desk = decide()
+    desk.news([encode([msgspec.structs.replace(announcement(0), next_recipe="r@2")])], 0)
+    answer(desk, 0)
+    assert [outcome.verdict.codes for outcome in desk.settle(1)] == [("recipe_mismatch",)]
+
+
 def test_a_dirty_camera_delays_another_by_one_frame() -> None:
     """Cameras take turns, and a turn ends before a backlog does."""
     desk = decide("dirty", "clean")
