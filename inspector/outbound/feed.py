@@ -39,7 +39,12 @@ class Feed:
         """Return at most `most` results; they count as open until `taken`. Raises OSError."""
         found: list[Step] = []
         for stream in self._streams.values():
-            found += stream.read(most - len(found))
+            try:
+                found += stream.read(most - len(found))
+            except OSError:
+                if not found:
+                    raise
+                break  # those that were read first; the next call raises it
             if len(found) >= most:
                 break
         self._open += found
