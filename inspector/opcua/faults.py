@@ -1,4 +1,4 @@
-"""Tells faults and states: an event for each fault that begins or ends, and a state machine that follows the line."""
+"""Tells faults and states: an event for each fault that begins or ends; the state machine follows the line."""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -147,17 +147,15 @@ class Teller:
 
     async def _read(self, feed: Feed) -> list[Step]:
         """New results; results that cannot be read are a fault, and are read again."""
-        try:
+        steps: list[Step] = []
+        with suppress(OSError):  # the feed keeps the reason
             steps = await asyncio.to_thread(feed.read, READ_STEPS)
-        except OSError as error:
+        error, self._trouble = feed.trouble, ""
+        if error is not None:
             self._trouble = (
                 f"opcua: results cannot be read: {error.filename}: {error.strerror or error}: repair it, or give "
                 "this service the right to read it; they are told then"
             )
-            with suppress(OSError):  # the same again, in the next turn
-                await asyncio.to_thread(feed.rewind)
-            return []
-        self._trouble = ""
         return steps
 
     async def _tell(self, step: Step) -> None:
