@@ -46,11 +46,23 @@ class Listener(Session):
             await asyncio.sleep(0.2)
         raise AssertionError((state, await self.state(), await self.own_value("Findings")))
 
+    def left(self, state: str) -> bool:
+        return any(each.FromState.Text == state != each.ToState.Text for each in self.heard(CHANGED))
+
     async def sees(
-        self, words: str, advice: str, cause: Callable[[], Any], cure: Callable[[], Any], state: str = "Error"
+        self,
+        words: str,
+        advice: str,
+        cause: Callable[[], Any],
+        cure: Callable[[], Any],
+        state: str = "Error",
+        *,
+        begins: bool = True,
+        recovers: bool = True,
     ) -> None:
-        """A fault comes as state, event, text and value, and goes again."""
-        await self.reaches("Operational")
+        """A fault comes as state, event, text and value, and goes again; the line is well before and after it."""
+        if begins:
+            await self.reaches("Operational")
         self.events.clear()
         cause()
         try:
@@ -63,10 +75,11 @@ class Listener(Session):
         finally:
             cure()
         await until(lambda: self.told(OVER, words), f"over: {words}", PATIENCE_S)
-        await self.reaches("Operational")
         assert len(self.told(FAULT, words)) == 1, "told once, whatever its numbers do"
-        ended = next(event for event in self.heard(CHANGED) if event.FromState.Text == state)
-        assert ended.ToState.Text in ("Operational", "Preoperational")
+        if not recovers:
+            return
+        await self.reaches("Operational")
+        await until(lambda: self.left(state), f"an event of leaving {state}", PATIENCE_S)
 
 
 def frozen(process: psutil.Process) -> tuple[Callable[[], Any], Callable[[], Any]]:
@@ -123,11 +136,13 @@ def test_both_clients_see_each_fault_and_its_end(tmp_path: Path) -> None:
         await listener.begin()
         await listener.hear()
         await listener.sees("worker: no", "restart it", *frozen(stage(lines[0], "worker")))
-        await listener.sees("its ingest has sent nothing", "restart it", *frozen(stage(lines[0], "ingest")))
         await listener.sees("decide does not answer", "restart it", *frozen(stage(lines[0], "decide")))
         await listener.sees("gate: takes no verdicts", "check the PLC", plc.stop, plc.start)
         await listener.sees("results cannot be read", "repair it", block, unblock)
-        await listener.sees("no line is running", "start the line", kill_line, start_line, "Halted")
+        # The missing frames are a fault of their own for a minute: the next line begins without it.
+        ingest = frozen(stage(lines[0], "ingest"))
+        await listener.sees("its ingest has sent nothing", "restart it", *ingest, recovers=False)
+        await listener.sees("no line is running", "start the line", kill_line, start_line, "Halted", begins=False)
 
     try:
         with_session(opcua, work)
@@ -144,7 +159,7 @@ def test_both_clients_see_each_fault_and_its_end(tmp_path: Path) -> None:
                 texts = [event["text"] for event in told["events"] if words in event["text"]]
                 assert any(not text.startswith("over: ") for text in texts), words
                 assert any(text.startswith("over: ") for text in texts), words
-            assert {"Error", "Operational", "Halted"} <= {event["to"] for event in told["events"]}
+            assert {"Error", "Operational", "Halted"} <= {event.get("to") for event in told["events"]}
     finally:
         lines[-1].send_signal(signal.SIGINT)
         lines[-1].communicate(timeout=90)
