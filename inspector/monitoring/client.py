@@ -14,6 +14,9 @@ from inspector.monitoring.state import LineState
 ANSWER_S: Final = 5.0
 """Time-out of a health request, seconds. decide answers from memory; a slower one is dead or overloaded."""
 
+NO_LINE: Final = "no line is running"
+"""Beginning of what is said where nothing listens."""
+
 START_S: Final = 60.0
 """How long an incomplete line counts as starting, seconds; after that, what is missing is a fault."""
 
@@ -45,9 +48,12 @@ def ask(port: int, answer_s: float = ANSWER_S) -> tuple[bytes, Status]:
             "does another one use the port?"
         ) from None
     except ConnectionRefusedError:
-        raise WorkError(f"no line is running: nothing listens on {LOOPBACK}:{port}") from None
+        raise WorkError(f"{NO_LINE}: nothing listens on {LOOPBACK}:{port}: start the line") from None
     except (OSError, http.client.HTTPException) as error:
-        raise WorkError(f"decide does not answer on {LOOPBACK}:{port} ({error or type(error).__name__})") from None
+        reason = error or type(error).__name__
+        raise WorkError(
+            f"decide does not answer on {LOOPBACK}:{port} ({reason}): see its log and restart it"
+        ) from None
     finally:
         connection.close()
 

@@ -216,6 +216,11 @@ def findings(state: LineState | None, now_ns: int) -> list[str]:
         )
     if state.sinks.verdicts_lost:
         found.append(f"log: {thousands(state.sinks.verdicts_lost)} verdicts lost: free some space at {state.out}")
+    if state.sinks.records_lost:
+        found.append(
+            f"records: {thousands(state.sinks.records_lost)} verdicts are not in the database: see decide's log, "
+            "then `inspector records import`"
+        )
     return found
 
 
@@ -228,7 +233,7 @@ def _camera_findings(name: str, camera: CameraState) -> list[str]:
             "line, keep its log"
         )
     if camera.ended:
-        found.append(f"camera {name}: its ingest has ended: its side of the strip is not inspected")
+        found.append(f"camera {name}: its ingest has ended: its side of the strip is not inspected: restart it")
     elif camera.silent:
         since = "sent nothing yet" if camera.heard_s is None else f"sent nothing for {camera.heard_s:.1f} s"
         found.append(f"camera {name}: its ingest has {since}: see its log and restart it")

@@ -11,6 +11,7 @@ from inspector.opcua.plans import Plans
 from inspector.opcua.results import Result, ResultStore
 from inspector.opcua.space import RECIPE_PREPARED, Space
 from inspector.opcua.types import binary_id, external_recipe, made, structure, text_of, variant
+from inspector.repeated import Repeated
 
 MOST_RESULTS: Final = 100
 """Results in one answer."""
@@ -30,6 +31,7 @@ class Methods:
         """`configuration` is name and hash of line.toml, `since` the time of the start."""
         self._space, self._plans, self._store = space, plans, store
         self._configuration, self._since = configuration, since
+        self._refused = Repeated()
 
     async def link(self) -> set[ua.NodeId]:
         """Link all methods; returns those that only read."""
@@ -53,6 +55,7 @@ class Methods:
             f"{automatic}/Abort": self.not_here,
             f"{machine}/Halt": self.not_here,
             f"{machine}/Reset": self.not_here,
+            f"{machine}/SelectModeAutomatic": self.not_here,
         }
         for path, method in changing.items():
             await self._space.link(path, method)
@@ -208,7 +211,8 @@ class Methods:
         return made("ResultDataType", **fields, ResultContent=content, HasTransferableDataOnFile=False)
 
     async def _refuse(self, why: str) -> None:
-        log.warning("opcua: a call is refused", why=why)
+        if (count := self._refused.due()) is not None:
+            log.warning("opcua: a call is refused", why=why, count=count)
         await self._space.set("LastRefusal", why)
 
 

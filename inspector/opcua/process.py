@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import signal
-from contextlib import ExitStack
+from collections import defaultdict
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from asyncua import ua
@@ -14,19 +15,13 @@ from inspector import __version__
 from inspector.config.buses import OpcuaSettings
 from inspector.config.line import LoadedConfig
 from inspector.errors import ConfigError, InputError, WorkError
+from inspector.monitoring.client import NO_LINE
+from inspector.opcua.faults import Faults
 from inspector.opcua.methods import Methods
 from inspector.opcua.plans import Plans
 from inspector.opcua.results import Result, ResultStore, coil_of, frame_of
 from inspector.opcua.security import Permissions, SafeServer, Users, secure
-from inspector.opcua.space import (
-    AUTOMATIC_STATES,
-    FAULT,
-    FAULT_OVER,
-    RESULT_READY,
-    STATE_CHANGED,
-    STATES,
-    Space,
-)
+from inspector.opcua.space import RESULT_READY, Space
 from inspector.outbound.feed import Feed
 from inspector.outbound.health import Health, HealthChange
 from inspector.outbound.open import open_feed, open_health
@@ -47,8 +42,10 @@ MOST_CONNECTIONS: Final = 50
 ACTIVATION_S: Final = 10.0
 """A connection without a session is closed after this time."""
 
-MACHINE: Final = "VisionStateMachine"
-AUTOMATIC: Final = "VisionStateMachine/AutomaticModeStateMachine"
+LONGEST_REPORT: Final = 300
+"""Characters of a client's request in the log."""
+
+SYSTEM_STATES: Final = {"starting": "Preoperational", "healthy": "Operational", "unhealthy": "Error"}
 
 log = structlog.get_logger()
 
@@ -58,6 +55,8 @@ def main(config: LoadedConfig) -> None:
     settings = config.line.opcua
     if settings is None or settings.folder is None:
         raise ConfigError(f"{config.path}: opcua: there is no such table: add one with its users")
+    if config.line.health is None:
+        raise ConfigError(f"{config.path}: opcua: its state machine follows the line: add a [health] table")
     _quiet_library()
     with hold_place("opcua", settings.folder), ExitStack() as stack:
         health = open_health(config, settings.folder, stack)
@@ -122,7 +121,8 @@ class Teller:
     ) -> None:
         self._line, self._configuration = config.line.name, config.identity
         self._frames, self._space, self._plans, self._store = settings.frames, space, plans, store
-        self._states = ("", "")
+        self._faults = Faults(space)
+        self._trouble = ""
         self._coil = ""
         self._asked_s = 0.0
         self._health: HealthChange | None = None
@@ -130,8 +130,7 @@ class Teller:
 
     async def turn(self, feed: Feed, health: Health | None) -> None:
         """Publish new results."""
-        steps = await asyncio.to_thread(feed.read, READ_STEPS)
-        for step in steps:
+        for step in await self._read(feed):
             await self._tell(step)
             feed.taken(step)
         await asyncio.to_thread(feed.save)
@@ -139,9 +138,25 @@ class Teller:
             await self._space.set("PositionMm", self._position_mm)
             self._position_mm = None
         if health is not None:
+            if self._health is None and health.now is not None:
+                await self._tell_health(health.now)  # unchanged since the start before this one
             await self._space.show(health.status)
+        await self._show_faults()
         await self._follow_coil()
         await self._show_state()
+
+    async def _read(self, feed: Feed) -> list[Step]:
+        """New results; results that cannot be read are a fault, and are read again."""
+        steps: list[Step] = []
+        with suppress(OSError):  # the feed keeps the reason
+            steps = await asyncio.to_thread(feed.read, READ_STEPS)
+        error, self._trouble = feed.trouble, ""
+        if error is not None:
+            self._trouble = (
+                f"opcua: results cannot be read: {error.filename}: {error.strerror or error}: repair it, or give "
+                "this service the right to read it; they are told then"
+            )
+        return steps
 
     async def _tell(self, step: Step) -> None:
         if step.stream == FRAMES:
@@ -162,15 +177,13 @@ class Teller:
         await self._space.trigger(RESULT_READY, result.text, result.severity, fields)
 
     async def _tell_health(self, change: HealthChange) -> None:
-        before = set(self._health.findings) if self._health is not None else set()
-        for finding in change.findings:
-            if finding not in before:
-                await self._space.trigger(FAULT, finding, 800, {"CausePath": ""})
-        for finding in before - set(change.findings):
-            await self._space.trigger(FAULT_OVER, f"over: {finding}", 100, {"CausePath": ""})
         self._health = change
         await self._space.set("Health", change.state)
-        await self._space.set("Findings", list(change.findings))
+        await self._show_faults()
+
+    async def _show_faults(self) -> None:
+        findings = self._health.findings if self._health is not None else ()
+        await self._faults.show([*findings, *filter(None, [self._trouble])])
 
     async def _follow_coil(self) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -189,36 +202,35 @@ class Teller:
 
     async def _show_state(self) -> None:
         """The state machine follows the line: a client reads it, and cannot stop a line by it."""
-        state = self._health.state if self._health is not None else "down"
-        system = {"starting": "Preoperational", "down": "Halted", "unhealthy": "Error"}.get(state, "Operational")
+        if self._health is None:
+            return  # decide has not been asked yet
+        # A line that does not run is halted; one that runs and does not answer has a fault.
+        hangs = self._health.state == "down" and not any(NO_LINE in each for each in self._health.findings)
+        system = "Error" if hangs or self._trouble else SYSTEM_STATES.get(self._health.state, "Halted")
         automatic = "Initialized"
         if system == "Operational":
             running = bool(self._coil) or not self._plans.has_strip
             ready = "Ready" if self._plans.prepared else "Initialized"
             automatic = "ContinuousExecution" if running else ready
-        if (system, automatic) == self._states:
-            return
-        before, self._states = self._states, (system, automatic)
-        await self._space.set_state(MACHINE, STATES, system)
-        await self._space.set_state(AUTOMATIC, AUTOMATIC_STATES, automatic)
-        text = f"{'/'.join(filter(None, before)) or 'start'} → {system}/{automatic}"
-        await self._space.trigger(STATE_CHANGED, text, 300 if system != "Error" else 700, {})
+        await self._faults.enter(system, automatic)
 
 
 class _OneLine(logging.Handler):
-    """Takes the library's reports of broken requests: one line a minute, in the inspector's log."""
+    """Takes the library's reports of broken requests: one line a minute for each kind, in the inspector's log."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._repeated = Repeated()
+        self._repeated = defaultdict[str, Repeated](Repeated)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count it, and report it when it is due."""
-        count = self._repeated.due()
+        # The library's own words, without what a client put into them: so there are few kinds.
+        count = self._repeated[f"{record.module}:{record.lineno}"].due()
         if count is not None:
-            why: Any = record.exc_info[1] if record.exc_info else ""
+            why = record.exc_info[1] if record.exc_info else ""
+            what = record.getMessage()[:LONGEST_REPORT]
             log.warning(
-                "opcua: a request could not be answered", what=record.getMessage(), why=str(why), count=count
+                "opcua: a request could not be answered", what=what, why=str(why)[:LONGEST_REPORT], count=count
             )
 
 

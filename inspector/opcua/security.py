@@ -25,6 +25,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from inspector.config.buses import OpcuaUser
 from inspector.files import write_whole
+from inspector.opcua.connections import LIMITS, Listener
+from inspector.opcua.decoding import bound_decoder
+from inspector.opcua.sessions import Sessions
 from inspector.passwords import read_source
 from inspector.repeated import Repeated
 
@@ -103,7 +106,25 @@ class Nothing(PermissionRuleset):
 
 
 class SafeServer(Server):
-    """A server whose unencrypted channel only tells how to get an encrypted one."""
+    """A server whose unencrypted channel only tells how to get an encrypted one, and whose clients have limits."""
+
+    def __init__(self) -> None:
+        bound_decoder()
+        super().__init__(Sessions())
+        self.limits = LIMITS
+
+    async def start(self) -> None:
+        """Listen. Raises OSError."""
+        await self._setup_server_nodes()
+        await self.iserver.start()
+        host, port = self._get_bind_socket_info()
+        self.bserver = Listener(self.iserver, host or "", port or 0, self.limits)
+        self.bserver.set_policies(self._policies)
+        try:
+            await self.bserver.start()
+        except OSError:
+            await self.iserver.stop()
+            raise
 
     async def _setup_server_nodes(self) -> None:
         await super()._setup_server_nodes()

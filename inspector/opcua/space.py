@@ -9,6 +9,7 @@ from typing import Any, Final
 from asyncua import Node, Server, ua
 
 from inspector.monitoring.client import Status
+from inspector.opcua.arguments import expected, refusal
 
 MACHINE_VISION: Final = "http://opcfoundation.org/UA/MachineVision"
 OWN: Final = "urn:strip-inspector"
@@ -25,6 +26,9 @@ STATE_CHANGED: Final = 1018
 RECIPE_PREPARED: Final = 1022
 FAULT, FAULT_OVER = 1019, 1020
 """ErrorEventType, ErrorResolvedEventType."""
+
+MACHINE_TYPE: Final = 1017
+"""VisionStateMachineType."""
 
 STATES: Final = {"Preoperational": 5028, "Halted": 5029, "Error": 5030, "Operational": 5031}
 AUTOMATIC_STATES: Final = {
@@ -60,7 +64,6 @@ _LEFT_OUT: Final = (
     "VisionStateMachine/HaltedStepModel",
     "VisionStateMachine/PreoperationalStepModel",
     "VisionStateMachine/ConfirmAll",
-    "VisionStateMachine/SelectModeAutomatic",
     "VisionStateMachine/AutomaticModeStateMachine/ContinuousExecutionStepModel",
     "VisionStateMachine/AutomaticModeStateMachine/InitializedStepModel",
     "VisionStateMachine/AutomaticModeStateMachine/ReadyStepModel",
@@ -157,7 +160,12 @@ class Space:
     async def link(self, path: str, method: Method) -> ua.NodeId:
         """Have a method answered; returns its node."""
         node = await self.node(path)
-        self._server.link_method(node, method)
+        wanted = await expected(node)
+
+        async def checked(parent: Any, *given: ua.Variant) -> Any:
+            return refusal(wanted, given) or await method(parent, *given)
+
+        self._server.link_method(node, checked)
         return node.nodeid
 
     async def set(self, name: str, value: Any) -> None:
@@ -173,6 +181,13 @@ class Space:
             if (await child.read_browse_name()).Name == "Id":
                 found = ua.NodeId(states[state], self.vision) if state in states else ua.NodeId()
                 await child.write_value(ua.Variant(found, ua.VariantType.NodeId))
+
+    async def transition(self, name: str) -> ua.NodeId:
+        """A transition of the state machine's type; an empty id for one that the specification has not."""
+        for child in await self._server.get_node(ua.NodeId(MACHINE_TYPE, self.vision)).get_children():
+            if (await child.read_browse_name()).Name == name:
+                return child.nodeid
+        return ua.NodeId()
 
     async def trigger(self, kind: int, text: str, severity: int, fields: dict[str, Any]) -> None:
         """Send an event to all who subscribed."""
@@ -209,5 +224,7 @@ _KINDS: Final = (
     (bool, ua.VariantType.Boolean),
     (int, ua.VariantType.Int32),
     ((str, list), ua.VariantType.String),
+    (ua.LocalizedText, ua.VariantType.LocalizedText),
+    (ua.NodeId, ua.VariantType.NodeId),
     (datetime, ua.VariantType.DateTime),
 )

@@ -1,5 +1,6 @@
 """Results of coils by number, from the strip's folder."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,4 +47,8 @@ class Coils:
         return steps
 
     def _numbers(self) -> list[int]:
-        return [int(path.stem) for path in self._folder.glob("[0-9]*.json")]
+        try:
+            names = os.listdir(self._folder)  # noqa: PTH208  # a glob passes over a folder that it may not read
+        except FileNotFoundError:
+            return []
+        return [int(name[:-5]) for name in names if name[0].isdecimal() and name.endswith(".json")]

@@ -30,18 +30,29 @@ class Feed:
         self._open: deque[Step] = deque()
         self._taken: set[int] = set()
         self._troubles = Repeated()
+        self.trouble: OSError | None = None
+        """Why a stream could not be read the last time."""
         self.rewind()
         for name, stream in self._streams.items():
             self._cursor.setdefault(name, stream.position())
         self.save()
 
     def read(self, most: int) -> list[Step]:
-        """Return at most `most` results; they count as open until `taken`. Raises OSError."""
+        """Return at most `most` results; they count as open until `taken`.
+
+        Raises OSError when a stream cannot be read and no other has results.
+        """
         found: list[Step] = []
+        self.trouble = None
         for stream in self._streams.values():
-            found += stream.read(most - len(found))
+            try:
+                found += stream.read(most - len(found))
+            except OSError as error:
+                self.trouble = error
             if len(found) >= most:
                 break
+        if self.trouble is not None and not found:
+            raise self.trouble
         self._open += found
         return found
 

@@ -59,6 +59,8 @@ class Health:
         self._number = 0
         self.status: Status | None = None
         """decide's newest answer; None while it does not answer."""
+        self.now: HealthChange | None = None
+        """The health since the last question; None before the first one of this start."""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
 
@@ -112,6 +114,7 @@ class Health:
         with self._lock:
             last = self._changes[-1] if self._changes else None
             if last is not None and _key(last.state, last.findings) == _key(state, findings):
+                self.now = last
                 return
             number = last.number + 1 if last is not None else 1
             change = HealthChange(number, time.time_ns(), state, tuple(findings), recipe, engine)
@@ -121,6 +124,7 @@ class Health:
                 log.error("a change of health cannot be written", path=str(self._path), error=error.strerror)
                 return
             self._changes.append(change)
+            self.now = change
 
     def _write(self, change: HealthChange) -> None:
         if len(self._changes) >= 2 * KEPT_CHANGES:

@@ -247,7 +247,7 @@ def test_what_cannot_be_asked_is_one_clear_line(tmp_path: Path, port: int) -> No
     """No line: exit 1. No [health] table: exit 2. A port that another program has: exit 2, nothing starts."""
     line = watched(tmp_path, port)
     code, _, said = run_status(line)
-    refusal = f"no line is running: nothing listens on 127.0.0.1:{port}"
+    refusal = f"no line is running: nothing listens on 127.0.0.1:{port}: start the line"
     assert (code, said) == (1, f"inspector status: error: {refusal}\n")
     with socket.socket() as other:
         other.bind(("127.0.0.1", port))

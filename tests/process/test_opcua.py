@@ -24,6 +24,7 @@ from tests.support.written import WrittenLog
 
 REPOSITORY = Path(__file__).parents[2]
 NODE_MODULES = Path(os.environ.get("INSPECTOR_TEST_NODE", REPOSITORY / "out/node/node_modules"))
+HAS_NODE = shutil.which("node") is not None and (NODE_MODULES / "node-opcua-client").is_dir()
 SCHEMAS = REPOSITORY / "docs" / "schemas"
 
 FAULTS = 1019
@@ -208,7 +209,7 @@ def test_broken_requests_do_not_stop_it(opcua: Opcua) -> None:
 
 
 @pytest.mark.skipif(
-    shutil.which("node") is None or not (NODE_MODULES / "node-opcua-client").is_dir(),
+    not HAS_NODE,
     reason="node-opcua is not there: npm install --prefix out/node node-opcua-client",
 )
 def test_node_opcua_gets_on_with_it(opcua: Opcua, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-// An independent client: chooses a plan, hears results and faults, with certificate and user. Prints one JSON object.
+// An independent client: chooses a plan, hears results and faults, with certificate and user, for so many seconds
+// or (`listen`) until its input ends. Prints one JSON object.
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
 const { AttributeIds, DataType, MessageSecurityMode, OPCUAClient, SecurityPolicy, TimestampsToReturn,
   UserTokenType, constructEventFilter, resolveNodeId } = require("node-opcua-client");
@@ -37,11 +38,12 @@ const MACHINE_VISION = "http://opcfoundation.org/UA/MachineVision";
     maxNotificationsPerPublish: 100, publishingEnabled: true, priority: 1 });
   const item = await subscription.monitor(
     { nodeId: system, attributeId: AttributeIds.EventNotifier },
-    { filter: constructEventFilter(["EventType", "Message", "Severity"]), queueSize: 1000, samplingInterval: 0,
+    { filter: constructEventFilter(["EventType", "Message", "Severity", "FromState", "ToState"]), queueSize: 1000, samplingInterval: 0,
       discardOldest: true },
     TimestampsToReturn.Both);
   item.on("changed", (fields) => told.events.push({
-    type: fields[0].value.value, text: fields[1].value.text, severity: fields[2].value }));
+    type: fields[0].value.value, text: fields[1].value.text, severity: fields[2].value,
+    from: fields[3].value?.text, to: fields[4].value?.text }));
   const management = await at("RecipeManagement");
   const prepare = await at("RecipeManagement", "PrepareRecipe");
   const external = await session.constructExtensionObject(resolveNodeId(`ns=${vision};i=3002`), { id: "strict" });
@@ -52,7 +54,8 @@ const MACHINE_VISION = "http://opcfoundation.org/UA/MachineVision";
   told.prepared = answer.outputArguments[0].value.id;
   told.error = answer.outputArguments[2].value;
   console.error("ready");
-  await new Promise((done) => setTimeout(done, 1000 * Number(seconds)));
+  await new Promise((done) =>
+    seconds === "listen" ? process.stdin.resume().on("end", done) : setTimeout(done, 1000 * Number(seconds)));
   const read = async (...names) =>
     (await session.read({ nodeId: await at(...names), attributeId: AttributeIds.Value })).value.value;
   told.health = await read("Strip", "Health");
