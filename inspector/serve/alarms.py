@@ -1,6 +1,5 @@
-"""Alarms: the line's findings with begin, end and acknowledgement; and events that people note."""
+"""Alarms: the line's findings with begin, end and acknowledgement."""
 
-import sqlite3
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -81,31 +80,3 @@ def acknowledge(store: Store, alarm: int, who: str, why: str) -> None:
             (who, time.time_ns(), why, alarm),
         )
         note(connection, who, "alarm acknowledged", row["text"], why)
-
-
-def add_event(
-    store: Store, kind: str, text: str, who: str, coil: str | None = None, position_mm: float | None = None
-) -> int:
-    """Note an event at the present time; returns its number."""
-    with store.changing() as connection:
-        made = connection.execute(
-            "INSERT INTO events (at_ns, kind, text, who, coil, position_mm) VALUES (?, ?, ?, ?, ?, ?)",
-            (time.time_ns(), kind, text, who, coil, position_mm),
-        )
-        note(connection, who, "event noted", kind, text)
-        return int(made.lastrowid or 0)
-
-
-def events(store: Store, count: int, from_ns: int = 0, to_ns: int | None = None) -> list[dict[str, Any]]:
-    """Return the newest events within a time, newest first."""
-    last_ns = to_ns if to_ns is not None else 2**63 - 1
-    with store.reading() as connection:
-        return rows(_events(connection, count, from_ns, last_ns))
-
-
-def _events(connection: sqlite3.Connection, count: int, from_ns: int, to_ns: int) -> sqlite3.Cursor:
-    return connection.execute(
-        "SELECT id, at_ns / 1000000 AS at_ms, kind, text, who, coil, position_mm FROM events "
-        "WHERE at_ns BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
-        (from_ns, to_ns, count),
-    )

@@ -274,6 +274,31 @@ def test_events_and_the_audit_say_who(page: PageUnderTest, admin: httpx.Client) 
     assert "event noted" in {each["what"] for each in admin.get("/api/audit").json()}
 
 
+def test_an_event_is_on_the_map_of_its_coil(page: PageUnderTest, admin: httpx.Client) -> None:
+    """From the page at once, from a command as soon as the page sees it; each at its position on the strip."""
+    page.wait(lambda: admin.get("/api/state").json()["speeds_mm_s"]["top"], "the strip runs")
+    noted = admin.post("/api/events", json={"kind": "cleaning", "text": "on the page"}).json()["id"]
+    assert page.command("event", "roll change", "--text", "by command").returncode == 0
+
+    def placed() -> dict[str, Any] | None:
+        found = {each["text"]: each for each in admin.get("/api/events").json() if each["position_mm"] is not None}
+        return found if {"on the page", "by command"} <= found.keys() else None
+
+    event = page.wait(placed, "both have a place")["on the page"]
+    assert event["id"] == noted
+
+    def on_its_coil() -> bool:
+        coils = admin.get("/api/coils", params={"search": event["coil"]}).json()
+        wholes = [admin.get("/api/coil", params={"run": e["run"], "coil": e["coil"]}).json() for e in coils]
+        return any(
+            noted in [each["id"] for each in whole["events"]]
+            and whole["from_mm"] <= event["position_mm"] <= whole["to_mm"] + 200
+            for whole in wholes
+        )
+
+    page.wait(on_its_coil, "the coil shows the event")
+
+
 def test_accounts_are_made_and_removed(page: PageUnderTest, admin: httpx.Client) -> None:
     """A removed account's session ends at once, also on a page that is open; nobody removes their own."""
     from websockets.exceptions import ConnectionClosed

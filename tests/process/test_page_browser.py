@@ -401,6 +401,35 @@ def test_an_event_is_noted_and_the_audit_shows_it(browser: "Browser", page: Page
         tab.is_well()
 
 
+FLAG_PX = """canvas => {
+  const ink = getComputedStyle(canvas).getPropertyValue("--ink").trim();
+  const [r, g, b] = [1, 3, 5].map((n) => parseInt(ink.slice(n, n + 2), 16));
+  const from = Math.round(70 * devicePixelRatio);
+  const { data } = canvas.getContext("2d").getImageData(from, 0, canvas.width - from, canvas.height);
+  let found = 0;
+  for (let n = 0; n < data.length; n += 4) found += data[n] === r && data[n + 1] === g && data[n + 2] === b;
+  return found;
+}"""
+"""How much of a map has the colour of the events' flags; a coil's dashed line and its name have little of it."""
+
+
+def test_an_event_is_marked_on_both_maps(browser: "Browser", page: PageUnderTest) -> None:
+    """A flag at its place, and its text beside the map for those who cannot see the flag."""
+    with page.client("admin") as client, Tab(browser, page) as tab:
+        page.wait(lambda: client.get("/api/state").json()["speeds_mm_s"]["top"], "the strip runs")
+        client.post("/api/events", json={"kind": "roll change", "text": "stand 9"})
+        event = client.get("/api/events").json()[0]
+        tab.log_in("viewer").wait_for_selector("section[aria-label=Events] li:has-text('stand 9')")
+        assert "Roll change" in (tab.page.text_content("section[aria-label=Events] li") or "")
+        page.wait(lambda: tab.page.eval_on_selector(".lanes canvas", FLAG_PX) > 150, "the flag is drawn")
+        assert serious_faults(tab.page) == []
+        found = client.get("/api/coils", params={"search": event["coil"]}).json
+        [coil] = page.wait(lambda: [each for each in found() if each["coil"] == event["coil"]], "its coil")
+        tab.open(f"coils/{coil['run']}/{coil['coil']}").wait_for_selector("main li:has-text('stand 9')")
+        page.wait(lambda: tab.page.eval_on_selector(".view canvas", FLAG_PX) > 150, "the flag is drawn")
+        tab.is_well()
+
+
 def test_the_language_and_theme_stay(browser: "Browser", page: PageUnderTest) -> None:
     """After a reload, too."""
     with Tab(browser, page) as tab:

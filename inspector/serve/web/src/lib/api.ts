@@ -139,6 +139,15 @@ export interface Alarm {
   acknowledged_ms: number | null;
   note: string | null;
 }
+export interface Noted {
+  id: number;
+  at_ms: number;
+  kind: string;
+  text: string;
+  who: string;
+  coil: string | null;
+  position_mm: number | null;
+}
 export interface TrendPoint {
   at_s: number;
   frames_per_second: number;
@@ -211,6 +220,7 @@ export interface WholeCoil extends Coil {
   segments: [string, number, number, number][];
   defects: CoilDefect[];
   roll_marks: RollMark[];
+  events: Noted[];
 }
 export interface Rule {
   action: "reject" | "record";

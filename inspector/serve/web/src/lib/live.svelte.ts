@@ -1,5 +1,5 @@
 // What the live page knows: filled by one WebSocket, which comes back by itself.
-import type { Alarm, MapDefect, Reject, State, Stretch, TrendPoint } from "./api";
+import type { Alarm, MapDefect, Noted, Reject, State, Stretch, TrendPoint } from "./api";
 
 const MOST_STRETCHES = 6000;
 const MOST_DEFECTS = 2500;
@@ -25,6 +25,7 @@ interface News {
   now_ms: number;
   state: State;
   alarms: Alarm[];
+  events: Noted[];
   trend: TrendPoint | null;
   trends?: TrendPoint[];
   frames: Stretch[];
@@ -35,6 +36,8 @@ interface News {
 class Live {
   state = $state.raw<State | null>(null);
   alarms = $state.raw<Alarm[]>([]);
+  /** With a place on the map, newest first. */
+  events = $state.raw<Noted[]>([]);
   rejects = $state.raw<Reject[]>([]);
   trend = $state.raw<TrendPoint[]>([]);
   connected = $state(false);
@@ -99,6 +102,7 @@ class Live {
     }
     this.state = news.state;
     this.alarms = news.alarms;
+    this.events = news.events;
     for (const frame of news.frames) this.#stretch(frame);
     if (news.defects.length) this.defects = [...this.defects, ...news.defects].slice(-MOST_DEFECTS);
     if (news.rejects.length) this.rejects = [...news.rejects.toReversed(), ...this.rejects].slice(0, MOST_REJECTS);

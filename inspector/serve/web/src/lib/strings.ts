@@ -120,6 +120,7 @@ const TABLE = {
   wholeFrame: ["Whole frame", "Ganzes Bild", "전체 프레임"],
   zoomHint: ["+ − to zoom, arrows to move", "+ − zoomt, Pfeile verschieben", "+ − 확대, 화살표 이동"],
   recordedOnly: ["recorded only", "nur aufgezeichnet", "기록만"],
+  andMore: ["{0} more", "{0} weitere", "{0}건 더"],
   more: ["Show more", "Mehr zeigen", "더 보기"],
   loading: ["Loading …", "Lädt …", "불러오는 중 …"],
   report: ["Report", "Bericht", "보고서"],
