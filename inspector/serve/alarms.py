@@ -9,8 +9,13 @@ from inspector.monitoring.client import alarm_key
 from inspector.serve.audit import note
 from inspector.serve.store import Store, UnknownError, rows
 
+MOST_SHOWN: Final = 50
+"""Most alarms that the live page gets; it says how many there are."""
+
+_OPEN: Final = "ended_ns IS NULL OR acknowledged_ns IS NULL"
+
 _COLUMNS: Final = (
-    "id, text, began_ns / 1000000 AS began_ms, ended_ns / 1000000 AS ended_ms, acknowledged_by, "
+    "id, text, began_ns / 1000000 AS began_ms, ended_ns / 1000000 AS ended_ms, times, acknowledged_by, "
     "acknowledged_ns / 1000000 AS acknowledged_ms, note"
 )
 
@@ -35,11 +40,12 @@ class Alarms:
                 connection.execute(
                     "UPDATE alarms SET ended_ns = ? WHERE key = ? AND ended_ns IS NULL", (at_ns, key)
                 )
-            for key in now.keys() - self._open.keys():
+            for key in (each for each in now if each not in self._open):
                 # An alarm that comes and goes stays the same alarm until it is acknowledged.
                 again = connection.execute(
-                    "UPDATE alarms SET ended_ns = NULL, text = ? WHERE key = ? AND acknowledged_ns IS NULL",
-                    (now[key], key),
+                    "UPDATE alarms SET ended_ns = NULL, text = ?, began_ns = ?, times = times + 1 "
+                    "WHERE key = ? AND acknowledged_ns IS NULL",
+                    (now[key], at_ns, key),
                 )
                 if not again.rowcount:
                     connection.execute(
@@ -48,22 +54,33 @@ class Alarms:
         self._open = now
 
 
-def shown_alarms(store: Store) -> list[dict[str, Any]]:
+def shown_alarms(store: Store, count: int = MOST_SHOWN) -> list[dict[str, Any]]:
     """Return active alarms, and ended ones that nobody acknowledged, newest first."""
     with store.reading() as connection:
         return rows(
             connection.execute(
-                f"SELECT {_COLUMNS} FROM alarms WHERE ended_ns IS NULL OR acknowledged_ns IS NULL "  # noqa: S608
-                "ORDER BY ended_ns IS NOT NULL, id DESC LIMIT 50"
+                f"SELECT {_COLUMNS} FROM alarms WHERE {_OPEN} "  # noqa: S608
+                "ORDER BY ended_ns IS NOT NULL, began_ns DESC, id DESC LIMIT ?",
+                (count,),
             )
         )
 
 
+def count_shown(store: Store) -> int:
+    """Return how many alarms are active, or ended and not acknowledged."""
+    with store.reading() as connection:
+        return int(connection.execute(f"SELECT COUNT(*) FROM alarms WHERE {_OPEN}").fetchone()[0])  # noqa: S608
+
+
 def past_alarms(store: Store, count: int) -> list[dict[str, Any]]:
-    """Return the newest alarms, newest first."""
+    """Return all alarms, those that wait for someone first, then newest first."""
     with store.reading() as connection:
         return rows(
-            connection.execute(f"SELECT {_COLUMNS} FROM alarms ORDER BY id DESC LIMIT ?", (count,))  # noqa: S608
+            connection.execute(
+                f"SELECT {_COLUMNS} FROM alarms ORDER BY NOT ({_OPEN}), ended_ns IS NOT NULL, "  # noqa: S608
+                "began_ns DESC, id DESC LIMIT ?",
+                (count,),
+            )
         )
 
 

@@ -11,7 +11,7 @@ import structlog
 from fastapi import WebSocket, WebSocketDisconnect
 
 from inspector.errors import WorkError
-from inspector.serve.alarms import shown_alarms
+from inspector.serve.alarms import count_shown, shown_alarms
 from inspector.serve.events import placed_events
 from inspector.serve.store import Store
 from inspector.serve.watch import Watch
@@ -63,6 +63,7 @@ class Hub:
         self._pages: set[_Page] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alarms: list[dict[str, Any]] = []
+        self._alarm_count = 0
         self._events: list[dict[str, Any]] = []
         self._count = 0
 
@@ -91,7 +92,7 @@ class Hub:
             self._tell(self._watch.live.news())
 
     def _read_store(self) -> None:
-        self._alarms = shown_alarms(self._store)
+        self._alarms, self._alarm_count = shown_alarms(self._store), count_shown(self._store)
         since_ns = self._watch.live.since_ns()
         self._events = [] if since_ns is None else placed_events(self._store, MOST_EVENTS, since_ns)
 
@@ -112,6 +113,7 @@ class Hub:
             "now_ms": round(time.time() * 1000),
             "state": self._watch.state(),
             "alarms": self._alarms,
+            "alarm_count": self._alarm_count,
             "events": self._events,
             "trend": self._watch.trend[-1] if self._watch.trend else None,
         }

@@ -16,7 +16,7 @@ from inspector.serve.samples import keep
 from inspector.serve.store import Store
 from inspector.wire.view import ViewMessage
 from tests.support.lines import slowdown
-from tests.support.pages import PASSWORD, PageUnderTest, chromium, running, write_frames
+from tests.support.pages import PASSWORD, ROLES, PageUnderTest, chromium, running, write_frames
 from tests.support.recorded import defect, verdict
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def browser() -> "Iterator[Browser]":
 def page(tmp_path_factory: pytest.TempPathFactory, browser: "Browser") -> Iterator[PageUnderTest]:
     """A line with a reject on record, and accounts."""
     page = PageUnderTest(tmp_path_factory.mktemp("page"))
-    for role in ("viewer", "quality", "admin"):
+    for role in ROLES:
         page.add(role, role)
     with running(page):
         with page.client("admin") as client:
@@ -399,6 +399,41 @@ def test_an_event_is_noted_and_the_audit_shows_it(browser: "Browser", page: Page
         tab.page.click("text=Refresh")
         tab.page.wait_for_selector("li:has-text('event noted')")
         tab.is_well()
+
+
+def test_an_operator_acknowledges_alarms_and_changes_no_plan(browser: "Browser", page: PageUnderTest) -> None:
+    """More alarms than the live page has room for lead to the full list; the audit says who and when."""
+    store = Store(page.out / "page")
+    with store.changing() as connection:
+        for n in range(8):
+            connection.execute(
+                "INSERT INTO alarms (key, text, began_ns, ended_ns, times) VALUES (?, ?, ?, ?, 3)",
+                (f"lamp {n}", f"lamp {n} is weak", time.time_ns(), time.time_ns()),
+            )
+    with page.client("admin") as admin, Tab(browser, page) as tab:
+        tab.log_in("operator").wait_for_selector(more := "aside a[href='#/line/alarms']")
+        waiting = 6 + int((tab.page.text_content(more) or "").split()[0])
+        assert waiting >= 8
+        assert tab.page.locator("aside ul li button").count() == 6
+        assert "came 3 times" in (tab.page.text_content("aside ul li") or "")
+        assert serious_faults(tab.page) == []
+        tab.page.click(more)
+        tab.page.wait_for_selector("#alarms li:nth-child(8) button")
+        assert tab.page.evaluate("document.activeElement.id") == "alarms"
+        began_s = time.time()
+        tab.page.click("#alarms li:has-text('lamp 3 is weak') button")
+        tab.page.wait_for_selector("#alarms li:has-text('lamp 3 is weak'):has-text('acknowledged by operator')")
+        [entry] = [each for each in admin.get("/api/audit").json() if each["what"] == "alarm acknowledged"]
+        assert (entry["who"], entry["subject"]) == ("operator", "lamp 3 is weak")
+        assert began_s - 1 < entry["at_ms"] / 1000 < time.time() + 1
+        tab.page.wait_for_selector("text=/Saving needs an account/")
+        assert tab.page.is_disabled("label:has-text('Smallest area') input")
+        assert tab.page.query_selector("text=Save plan") is None
+        assert tab.page.query_selector("text=Add account") is None
+        tab.open("live").wait_for_selector(f"{more}:has-text('{waiting - 7} more')")
+        tab.is_well()
+    with store.changing() as connection:  # the tests after this one have no room for them
+        connection.execute("DELETE FROM alarms WHERE key LIKE 'lamp %'")
 
 
 FLAG_PX = """canvas => {

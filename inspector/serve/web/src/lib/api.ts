@@ -133,8 +133,11 @@ export interface Reject {
 export interface Alarm {
   id: number;
   text: string;
+  /** The last time. */
   began_ms: number;
   ended_ms: number | null;
+  /** How often it came without being acknowledged. */
+  times: number;
   acknowledged_by: string | null;
   acknowledged_ms: number | null;
   note: string | null;

@@ -25,6 +25,7 @@ interface News {
   now_ms: number;
   state: State;
   alarms: Alarm[];
+  alarm_count: number;
   events: Noted[];
   trend: TrendPoint | null;
   trends?: TrendPoint[];
@@ -35,7 +36,10 @@ interface News {
 
 class Live {
   state = $state.raw<State | null>(null);
+  /** The newest that stand or are not acknowledged. */
   alarms = $state.raw<Alarm[]>([]);
+  /** All of these. */
+  alarm_count = $state(0);
   /** With a place on the map, newest first. */
   events = $state.raw<Noted[]>([]);
   rejects = $state.raw<Reject[]>([]);
@@ -102,6 +106,7 @@ class Live {
     }
     this.state = news.state;
     this.alarms = news.alarms;
+    this.alarm_count = news.alarm_count;
     this.events = news.events;
     for (const frame of news.frames) this.#stretch(frame);
     if (news.defects.length) this.defects = [...this.defects, ...news.defects].slice(-MOST_DEFECTS);
