@@ -182,6 +182,7 @@ class Live:
             "position_mm": verdict.position_mm,
             "coil": verdict.coil,
             "reasons": verdict.reasons,
+            "recipe": verdict.recipe,
             "defects": defect_values(verdict.defects),
             "size": None if seen.pixels is None else seen.pixels.shape[::-1],
             "picture": picture is not None,

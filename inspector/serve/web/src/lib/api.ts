@@ -126,6 +126,7 @@ export interface Reject {
   position_mm: number;
   coil: string | null;
   reasons: string[];
+  recipe: string;
   defects: Defect[];
   size: [number, number] | null;
   picture: boolean;

@@ -7,6 +7,8 @@ const MOST_REJECTS = 40;
 const MOST_TREND = 900;
 export const QUIET_MS = 900;
 const RETRY_MS = 700;
+/** How long the message that came with the least delay tells the server's clock, ms. */
+const CLOCK_MS = 30_000;
 
 export interface LiveFrame {
   camera: string;
@@ -56,6 +58,9 @@ class Live {
   #socket: WebSocket | null = null;
   #heard = performance.now();
   #clock: ReturnType<typeof setInterval> | undefined;
+  /** The server's clock minus this browser's steady one, by the promptest message of the last minute and of this one. */
+  #ahead: [number, number] = [-Infinity, -Infinity];
+  #aheadSince = 0;
   #decoding = new Map<string, ArrayBuffer | null>();
 
   start() {
@@ -77,6 +82,20 @@ class Live {
     return this.state !== null && this.state.word !== "up" ? "line" : null;
   }
 
+  /** The time on the server's clock, which the frames' times are on: this PC's may be wrong. */
+  get now_ms(): number {
+    return Math.max(...this.#ahead) + performance.now();
+  }
+
+  #tellClock(now_ms: number) {
+    const ahead = now_ms - this.#heard;
+    if (this.#heard - this.#aheadSince > CLOCK_MS) {
+      this.#ahead = [this.#ahead[1], -Infinity];
+      this.#aheadSince = this.#heard;
+    }
+    this.#ahead[1] = Math.max(this.#ahead[1], ahead);
+  }
+
   #connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/api/live`);
@@ -96,6 +115,7 @@ class Live {
   #take(news: News) {
     this.#heard = performance.now();
     this.quiet_ms = 0;
+    this.#tellClock(news.now_ms);
     if (news.type === "whole") {
       this.stretches.clear();
       this.defects = [];

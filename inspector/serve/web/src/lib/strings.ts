@@ -128,6 +128,7 @@ const TABLE = {
 
   queueEmpty: ["Nothing waits for a review", "Nichts wartet auf Prüfung", "검토할 항목 없음"],
   queueHint: ["The page keeps rejects, uncertain frames and a few at random while it runs.", "Die Seite hebt Ausschüsse, unsichere Bilder und einige zufällige auf, solange sie läuft.", "페이지가 실행되는 동안 불량, 불확실, 무작위 프레임을 보관합니다."],
+  queueAgain: ["This screen looks again every few seconds.", "Diese Ansicht sieht alle paar Sekunden nach.", "이 화면은 몇 초마다 다시 확인합니다."],
   reviewed: ["reviewed", "geprüft", "검토됨"],
   lineSays: ["The line says", "Die Linie sagt", "라인 판정"],
   doAccept: ["Accept: sound steel", "Annehmen: guter Stahl", "합격: 정상 강판"],
