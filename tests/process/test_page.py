@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from inspector.monitoring.client import ask
+from tests.support.lines import slowdown
 from tests.support.pages import PASSWORD, ROLES, PageUnderTest, running, write_frames
 
 ROUTES = (
@@ -237,6 +240,39 @@ def test_live_data_come_by_websocket(page: PageUnderTest) -> None:
             assert message[4 + length :][:2] == b"\xff\xd8"
             kinds.add("picture")
         assert kinds == {"tick", "picture"}
+
+
+def test_a_view_socket_that_is_not_read_delays_nobody(page: PageUnderTest) -> None:
+    """Another page gets its messages meanwhile, and the line inspects every frame."""
+    from websockets.sync.client import connect
+
+    def counted() -> tuple[int, int]:
+        line = ask(page.health)[1].line
+        assert line is not None
+        return line.cameras["top"].verdicts, line.cameras["top"].uninspected
+
+    with page.client("viewer") as client, socket.socket() as stalled:
+        cookie = f"inspector_session={client.cookies['inspector_session']}"
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.connect(("127.0.0.1", page.port))
+        request = (
+            "GET /api/live HTTP/1.1", f"Host: 127.0.0.1:{page.port}", "Upgrade: websocket", "Connection: Upgrade",
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13", f"Cookie: {cookie}",
+        )  # fmt: skip
+        stalled.sendall("\r\n".join((*request, "", "")).encode())
+        before = counted()
+        with connect(page.url.replace("http", "ws") + "/api/live", additional_headers={"Cookie": cookie}) as live:
+            until_s = time.monotonic() + 5
+            longest_s, heard_s = 0.0, time.monotonic()
+            while time.monotonic() < until_s:
+                if isinstance(live.recv(10), str):
+                    longest_s = max(longest_s, time.monotonic() - heard_s)
+                    heard_s = time.monotonic()
+        after = counted()
+        assert stalled.recv(12) == b"HTTP/1.1 101"
+    assert longest_s < 1.0 * slowdown()
+    assert after[0] > before[0] + 12
+    assert after[1] == before[1]
 
 
 def test_a_frame_is_reviewed_and_exported(page: PageUnderTest, tmp_path: Path) -> None:

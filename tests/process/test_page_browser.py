@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -9,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 
+from inspector.monitoring.client import ask
 from inspector.serve.samples import keep
 from inspector.serve.store import Store
 from inspector.wire.view import ViewMessage
@@ -600,6 +604,59 @@ def test_the_language_and_theme_stay(browser: "Browser", page: PageUnderTest) ->
         tab.is_well()
 
 
+def test_the_page_is_served_over_tls(browser: "Browser", tmp_path: Path) -> None:
+    """Login, live pictures over the encrypted socket, a cookie that never travels in plain text."""
+    page = PageUnderTest(tmp_path, tls=True)
+    page.add("kim", "operator")
+    with running(page), Tab(browser, page, ignore_https_errors=True) as tab:
+        tab.log_in("kim").wait_for_selector("figure[data-camera=top] canvas")
+        assert tab.page.url.startswith("https://")
+        width = "document.querySelector('figure canvas').width"
+        page.wait(lambda: tab.page.evaluate(width) == 160, "a frame is drawn")
+        [cookie] = [each for each in tab.context.cookies() if each["name"] == "inspector_session"]
+        assert cookie["secure"]
+        assert cookie["httpOnly"]
+        with page.client("kim") as client:  # trusts the certificate's authority, and no other
+            assert client.get("/api/state").status_code == 200
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(page.url.replace("https", "http"), timeout=5)
+        tab.is_well()
+
+
+def test_a_stalled_browser_and_a_stalled_page_cost_no_frame(browser: "Browser", page: PageUnderTest) -> None:
+    """The line's verdicts go on meanwhile, and each shows the present again when it goes on itself."""
+
+    def counted() -> tuple[int, int]:
+        line = ask(page.health)[1].line
+        assert line is not None
+        return line.cameras["top"].verdicts, line.cameras["top"].uninspected
+
+    def age_ms() -> float:
+        return float(tab.page.get_attribute("figure[data-camera=top]", "data-age-ms") or "inf")
+
+    with Tab(browser, page) as tab:
+        tab.log_in("viewer").wait_for_selector("figure[data-camera=top] canvas")
+        before = counted()
+        tab.page.evaluate("() => { const until = performance.now() + 4000; while (performance.now() < until); }")
+        after = counted()
+        assert after[0] > before[0] + 12
+        assert after[1] == before[1]
+        page.wait(lambda: tab.page.query_selector("[data-stale]") is None and age_ms() < 3000, "the page is up")
+        os.kill(page.pid("serve"), signal.SIGSTOP)
+        try:
+            tab.page.wait_for_selector("[data-stale=page]")
+            before = counted()
+            time.sleep(4)
+            after = counted()
+        finally:
+            os.kill(page.pid("serve"), signal.SIGCONT)
+        assert after[0] > before[0] + 12
+        assert after[1] == before[1]
+        tab.page.wait_for_selector("[data-stale]", state="detached")
+        page.wait(lambda: age_ms() < 3000, "the newest frame is drawn")
+        tab.is_well()
+
+
 def test_names_with_markup_stay_text(browser: "Browser", tmp_path: Path) -> None:
     """Of the line, a kind, a coil and an account."""
     source = f'type = "folder"\nfollow = true\npath = {json.dumps(str(write_frames(tmp_path / "frames", 8)))}\n'
@@ -652,8 +709,6 @@ def test_a_dead_decide_shows_within_a_second(browser: "Browser", tmp_path: Path)
 
 def test_a_dead_page_server_shows_within_a_second(browser: "Browser", tmp_path: Path) -> None:
     """The browser notices by itself, and reconnects."""
-    import signal
-
     page = PageUnderTest(tmp_path)
     with running(page), Tab(browser, page) as tab:
         tab.open().wait_for_selector("figure[data-camera=top] canvas")
