@@ -73,12 +73,12 @@ def count_shown(store: Store) -> int:
 
 
 def past_alarms(store: Store, count: int) -> list[dict[str, Any]]:
-    """Return all alarms, those that wait for someone first, then newest first."""
+    """Return all alarms, the unacknowledged ones first, then those that stand, then newest first."""
     with store.reading() as connection:
         return rows(
             connection.execute(
-                f"SELECT {_COLUMNS} FROM alarms ORDER BY NOT ({_OPEN}), ended_ns IS NOT NULL, "  # noqa: S608
-                "began_ns DESC, id DESC LIMIT ?",
+                f"SELECT {_COLUMNS} FROM alarms ORDER BY acknowledged_ns IS NOT NULL, "  # noqa: S608
+                "ended_ns IS NOT NULL, began_ns DESC, id DESC LIMIT ?",
                 (count,),
             )
         )

@@ -70,7 +70,7 @@ def reject(number: Whole, request: Request, _: Viewer) -> Response:
 
 @router.get("/alarms")
 def alarms(request: Request, _: Viewer, count: Count = 100) -> list[dict[str, Any]]:
-    """Return the alarms, those that wait for someone first, then newest first."""
+    """Return the alarms, the unacknowledged ones first, then newest first."""
     return past_alarms(of(request).store, count)
 
 

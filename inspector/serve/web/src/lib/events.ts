@@ -10,10 +10,9 @@ const FLAG_PX = 18;
 export const eventName = (kind: string): Key => EVENT_KINDS[kind] ?? "evNote";
 export const eventSign = (kind: string): string => SIGNS[kind] ?? "✎";
 
-/** Draw an event: a line over all lanes, and a flag with the sign of its kind at its foot. */
-export function drawEvent(context: CanvasRenderingContext2D, event: Noted, x: number, bottom: number, right: number, ink: string, back: string) {
-  context.save();
-  for (const [stroke, width] of [[back, 5], [ink, 2]] as const) {
+/** Draw an event's line over all lanes; the marks of the defects lie on it. */
+export function drawEventLine(context: CanvasRenderingContext2D, x: number, bottom: number, ink: string, back: string) {
+  for (const [stroke, width] of [[back, 4.5], [ink, 1.8]] as const) {
     context.strokeStyle = stroke;
     context.lineWidth = width;
     context.beginPath();
@@ -21,6 +20,11 @@ export function drawEvent(context: CanvasRenderingContext2D, event: Noted, x: nu
     context.lineTo(x, bottom);
     context.stroke();
   }
+}
+
+/** Draw an event's flag, with the sign of its kind, at the foot of its line. */
+export function drawEventFlag(context: CanvasRenderingContext2D, event: Noted, x: number, bottom: number, right: number, ink: string, back: string) {
+  context.save();
   // At the right edge, where a new event is, the flag would leave the map: it then hangs to the left.
   const left = x + FLAG_PX > right ? x - FLAG_PX : x;
   context.fillStyle = back;
