@@ -80,7 +80,7 @@ def _tell_page(config: LoadedConfig, check: PromotionCheck) -> None:
     if folder is None or not folder.is_dir():
         return
     with needs_extra("`inspector promote`"):
-        from inspector.serve.alarms import add_event
+        from inspector.serve.events import add_event
         from inspector.serve.store import Store
     frozen = check.frozen
     add_event(
@@ -90,5 +90,6 @@ def _tell_page(config: LoadedConfig, check: PromotionCheck) -> None:
         f"{frozen.candidate.escapes}, overkills {frozen.current.overkills} → {frozen.candidate.overkills} on "
         f"{frozen.defective_frames + frozen.good_frames} frames of {frozen.name}",
         who(),
+        None,
         None,
     )

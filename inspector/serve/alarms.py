@@ -1,6 +1,5 @@
-"""Alarms: the line's findings with begin, end and acknowledgement; and events that people note."""
+"""Alarms: the line's findings with begin, end and acknowledgement."""
 
-import sqlite3
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -10,8 +9,13 @@ from inspector.monitoring.client import alarm_key
 from inspector.serve.audit import note
 from inspector.serve.store import Store, UnknownError, rows
 
+MOST_SHOWN: Final = 50
+"""Most alarms that the live page gets; it says how many there are."""
+
+_OPEN: Final = "ended_ns IS NULL OR acknowledged_ns IS NULL"
+
 _COLUMNS: Final = (
-    "id, text, began_ns / 1000000 AS began_ms, ended_ns / 1000000 AS ended_ms, acknowledged_by, "
+    "id, text, began_ns / 1000000 AS began_ms, ended_ns / 1000000 AS ended_ms, times, acknowledged_by, "
     "acknowledged_ns / 1000000 AS acknowledged_ms, note"
 )
 
@@ -36,11 +40,12 @@ class Alarms:
                 connection.execute(
                     "UPDATE alarms SET ended_ns = ? WHERE key = ? AND ended_ns IS NULL", (at_ns, key)
                 )
-            for key in now.keys() - self._open.keys():
+            for key in (each for each in now if each not in self._open):
                 # An alarm that comes and goes stays the same alarm until it is acknowledged.
                 again = connection.execute(
-                    "UPDATE alarms SET ended_ns = NULL, text = ? WHERE key = ? AND acknowledged_ns IS NULL",
-                    (now[key], key),
+                    "UPDATE alarms SET ended_ns = NULL, text = ?, began_ns = ?, times = times + 1 "
+                    "WHERE key = ? AND acknowledged_ns IS NULL",
+                    (now[key], at_ns, key),
                 )
                 if not again.rowcount:
                     connection.execute(
@@ -49,22 +54,33 @@ class Alarms:
         self._open = now
 
 
-def shown_alarms(store: Store) -> list[dict[str, Any]]:
+def shown_alarms(store: Store, count: int = MOST_SHOWN) -> list[dict[str, Any]]:
     """Return active alarms, and ended ones that nobody acknowledged, newest first."""
     with store.reading() as connection:
         return rows(
             connection.execute(
-                f"SELECT {_COLUMNS} FROM alarms WHERE ended_ns IS NULL OR acknowledged_ns IS NULL "  # noqa: S608
-                "ORDER BY ended_ns IS NOT NULL, id DESC LIMIT 50"
+                f"SELECT {_COLUMNS} FROM alarms WHERE {_OPEN} "  # noqa: S608
+                "ORDER BY ended_ns IS NOT NULL, began_ns DESC, id DESC LIMIT ?",
+                (count,),
             )
         )
 
 
+def count_shown(store: Store) -> int:
+    """Return how many alarms are active, or ended and not acknowledged."""
+    with store.reading() as connection:
+        return int(connection.execute(f"SELECT COUNT(*) FROM alarms WHERE {_OPEN}").fetchone()[0])  # noqa: S608
+
+
 def past_alarms(store: Store, count: int) -> list[dict[str, Any]]:
-    """Return the newest alarms, newest first."""
+    """Return all alarms, the unacknowledged ones first, then those that stand, then newest first."""
     with store.reading() as connection:
         return rows(
-            connection.execute(f"SELECT {_COLUMNS} FROM alarms ORDER BY id DESC LIMIT ?", (count,))  # noqa: S608
+            connection.execute(
+                f"SELECT {_COLUMNS} FROM alarms ORDER BY acknowledged_ns IS NOT NULL, "  # noqa: S608
+                "ended_ns IS NOT NULL, began_ns DESC, id DESC LIMIT ?",
+                (count,),
+            )
         )
 
 
@@ -81,31 +97,3 @@ def acknowledge(store: Store, alarm: int, who: str, why: str) -> None:
             (who, time.time_ns(), why, alarm),
         )
         note(connection, who, "alarm acknowledged", row["text"], why)
-
-
-def add_event(
-    store: Store, kind: str, text: str, who: str, coil: str | None = None, position_mm: float | None = None
-) -> int:
-    """Note an event at the present time; returns its number."""
-    with store.changing() as connection:
-        made = connection.execute(
-            "INSERT INTO events (at_ns, kind, text, who, coil, position_mm) VALUES (?, ?, ?, ?, ?, ?)",
-            (time.time_ns(), kind, text, who, coil, position_mm),
-        )
-        note(connection, who, "event noted", kind, text)
-        return int(made.lastrowid or 0)
-
-
-def events(store: Store, count: int, from_ns: int = 0, to_ns: int | None = None) -> list[dict[str, Any]]:
-    """Return the newest events within a time, newest first."""
-    last_ns = to_ns if to_ns is not None else 2**63 - 1
-    with store.reading() as connection:
-        return rows(_events(connection, count, from_ns, last_ns))
-
-
-def _events(connection: sqlite3.Connection, count: int, from_ns: int, to_ns: int) -> sqlite3.Cursor:
-    return connection.execute(
-        "SELECT id, at_ns / 1000000 AS at_ms, kind, text, who, coil, position_mm FROM events "
-        "WHERE at_ns BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
-        (from_ns, to_ns, count),
-    )

@@ -11,7 +11,8 @@ import structlog
 from fastapi import WebSocket, WebSocketDisconnect
 
 from inspector.errors import WorkError
-from inspector.serve.alarms import shown_alarms
+from inspector.serve.alarms import count_shown, shown_alarms
+from inspector.serve.events import placed_events
 from inspector.serve.store import Store
 from inspector.serve.watch import Watch
 
@@ -21,8 +22,11 @@ TICK_S: Final = 0.2
 QUEUED_TICKS: Final = 25
 """Messages that wait for a slow page, five seconds; then it gets the whole state again."""
 
-ALARM_TICKS: Final = 5
-"""Number of messages between two reads of the alarms: once a second."""
+STORE_TICKS: Final = 5
+"""Number of messages between two reads of the alarms and events: once a second."""
+
+MOST_EVENTS: Final = 30
+"""Newest events that the map shows."""
 
 CHECK_S: Final = 1.0
 """Time between two checks of an open page's account, seconds."""
@@ -59,6 +63,8 @@ class Hub:
         self._pages: set[_Page] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alarms: list[dict[str, Any]] = []
+        self._alarm_count = 0
+        self._events: list[dict[str, Any]] = []
         self._count = 0
 
     def frame_ready(self) -> None:
@@ -77,13 +83,18 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(TICK_S)
-            if self._count % ALARM_TICKS == 0:
+            if self._count % STORE_TICKS == 0:
                 try:
-                    self._alarms = await asyncio.to_thread(shown_alarms, self._store)
+                    await asyncio.to_thread(self._read_store)
                 except WorkError as error:
-                    log.warning("alarms are not shown", error=str(error))
+                    log.warning("alarms and events are not shown", error=str(error))
             self._count += 1
             self._tell(self._watch.live.news())
+
+    def _read_store(self) -> None:
+        self._alarms, self._alarm_count = shown_alarms(self._store), count_shown(self._store)
+        since_ns = self._watch.live.since_ns()
+        self._events = [] if since_ns is None else placed_events(self._store, MOST_EVENTS, since_ns)
 
     def _tell(self, news: dict[str, list[Any]]) -> None:
         """Queue a message for every open page."""
@@ -102,6 +113,8 @@ class Hub:
             "now_ms": round(time.time() * 1000),
             "state": self._watch.state(),
             "alarms": self._alarms,
+            "alarm_count": self._alarm_count,
+            "events": self._events,
             "trend": self._watch.trend[-1] if self._watch.trend else None,
         }
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from inspector.serve.events import Place
 from inspector.serve.frames import LIVE_QUALITY, defect_values, jpeg, outlines, reject_jpeg
 from inspector.values import Decision, Verdict
 from inspector.wire.view import ViewMessage
@@ -56,6 +57,8 @@ class _Camera:
         self.frame_at_s = 0.0
         self.places: deque[tuple[int, float]] = deque()
         self.ingest_epoch = -1
+        self.since_ns: int | None = None
+        """Capture time of the first frame of the present positions; they may begin again with the ingest."""
         self.placed_s = 0.0
         """When `places` last grew, monotonic clock."""
 
@@ -74,6 +77,9 @@ class _Camera:
             # On a line with [strip], positions go on over a restart, and the strip may travel back.
             if verdict.strip is msgspec.UNSET:
                 self.stretches.clear()
+                self.since_ns = None
+        if self.since_ns is None:
+            self.since_ns = verdict.captured_ns
         self.placed_s = time.monotonic()
         self.places.append((verdict.captured_ns, verdict.position_mm))
         while len(self.places) > 2 and self.places[-1][0] - self.places[0][0] > SPEED_S * 1e9:
@@ -176,6 +182,7 @@ class Live:
             "position_mm": verdict.position_mm,
             "coil": verdict.coil,
             "reasons": verdict.reasons,
+            "recipe": verdict.recipe,
             "defects": defect_values(verdict.defects),
             "size": None if seen.pixels is None else seen.pixels.shape[::-1],
             "picture": picture is not None,
@@ -220,6 +227,27 @@ class Live:
         """Return each camera's strip speed."""
         with self._lock:
             return {name: camera.speed_mm_s() for name, camera in self._cameras.items()}
+
+    def place(self, at_ns: int) -> Place | None:
+        """Return which coil and place of the strip had passed the cameras at a time, now or SPEED_S ago."""
+        with self._lock:
+            before = [
+                (captured_ns, position_mm, camera.stretches[-1][4])
+                for camera in self._cameras.values()
+                for captured_ns, position_mm in camera.places
+                if captured_ns <= at_ns
+            ]
+        if not before:
+            return None
+        _, position_mm, coil = max(before, key=lambda each: each[0])
+        return Place(coil, round(position_mm + self._length_mm, 1))
+
+    def since_ns(self) -> int | None:
+        """Return when the positions of the map began; None before the first frame."""
+        with self._lock:
+            return min(
+                (each.since_ns for each in self._cameras.values() if each.since_ns is not None), default=None
+            )
 
     def frames(self) -> list[LiveFrame]:
         """Return each camera's newest frame."""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from inspector.errors import WorkError
-from inspector.serve.coil_cards import card_of, read_cards, roll_mark_places
+from inspector.serve.coil_cards import Card, card_of, read_cards, roll_mark_places
 from inspector.serve.coil_summaries import NO_RUN, Wanted, of_coil, strip_defects, summaries, without_frames
 from inspector.serve.segments import join_segments
 from inspector.serve.store import UnknownError
@@ -23,7 +23,10 @@ STATEMENT_S: Final = 10
 """Time-out of a statement on PostgreSQL, seconds."""
 
 MOST_SCANNED: Final = 2_000
-"""Most coils examined for one search."""
+"""Most coils whose frames are examined for one search; name and time are looked at before, in all coils."""
+
+SPARE_NS: Final = 86_400 * 10**9
+"""A coil's first and last recorded frame tell its time only so well: an import writes frames out of order."""
 
 MOST_FRAMES: Final = 1_000_000
 """Frames of one coil that a map shows."""
@@ -40,10 +43,14 @@ WITH RECURSIVE each (coil) AS (
   UNION ALL
   SELECT (SELECT MIN(coil) FROM verdicts WHERE coil > each.coil) FROM each WHERE each.coil IS NOT NULL
 )
-SELECT coil, (SELECT MAX(id) FROM verdicts WHERE coil = each.coil) AS newest FROM each WHERE coil IS NOT NULL
-UNION ALL
-SELECT NULL, newest FROM (SELECT MAX(id) AS newest FROM verdicts WHERE coil IS NULL) AS loose
-WHERE newest IS NOT NULL
+, spans (coil, oldest, newest) AS (
+  SELECT coil, (SELECT MIN(id) FROM verdicts WHERE coil = each.coil),
+    (SELECT MAX(id) FROM verdicts WHERE coil = each.coil) FROM each WHERE coil IS NOT NULL
+  UNION ALL
+  SELECT NULL, (SELECT MIN(id) FROM verdicts WHERE coil IS NULL), (SELECT MAX(id) FROM verdicts WHERE coil IS NULL)
+)
+SELECT spans.coil, newest, one.captured_ns AS one_ns, other.captured_ns AS other_ns
+FROM spans JOIN verdicts AS one ON one.id = oldest JOIN verdicts AS other ON other.id = newest
 ORDER BY newest DESC
 """
 
@@ -102,27 +109,46 @@ class Results:
             found: list[dict[str, Any]] = []
             cards = read_cards(connection)
             recorded: set[int] = set()
-            for coil, newest in connection.execute(text(_COILS)).fetchmany(MOST_SCANNED):
+            newest_of: dict[str | None, int] = {}
+            scanned = 0
+            for coil, newest, *times in connection.execute(text(_COILS)):
                 own = cards.get(coil, [])
-                if not wanted.names(coil, own):
+                newest_of[coil] = newest
+                if len(found) >= count or scanned >= MOST_SCANNED or not wanted.names(coil, own):
                     continue
-                for summary in self._summary(connection, coil, newest):
-                    card = card_of(own, summary["from_ns"], summary["to_ns"])
-                    if card is not None:
-                        recorded.add(id(card))
-                    if wanted.fits(summary | {"card": card}):
-                        found.append(summary | {"card": card})
-                if len(found) >= count:
-                    break
-        oldest_ns = min((each["to_ns"] for each in found), default=0) if len(found) >= count else 0
-        found += [
-            each
-            for each in (
-                without_frames(card) for own in cards.values() for card in own if id(card) not in recorded
-            )
-            if each["to_ns"] >= oldest_ns and wanted.names(each["coil"], [each["card"]]) and wanted.fits(each)
+                if max(times) < from_ns - SPARE_NS or min(times) > to_ns + SPARE_NS:
+                    continue
+                scanned += 1
+                for summary in self._with_cards(connection, coil, newest, own):
+                    if summary["card"] is not None:
+                        recorded.add(id(summary["card"]))
+                    if wanted.fits(summary):
+                        found.append(summary)
+            oldest_ns = min((each["to_ns"] for each in found), default=0) if len(found) >= count else 0
+            found += [
+                each
+                for each in (
+                    without_frames(card) for own in cards.values() for card in own if id(card) not in recorded
+                )
+                if each["to_ns"] >= oldest_ns and wanted.names(each["coil"], [each["card"]]) and wanted.fits(each)
+            ]
+            listed: list[dict[str, Any]] = []
+            for each in sorted(found, key=lambda each: -each["to_ns"])[:count]:
+                # Its frames may be in the records, behind more coils than were examined.
+                newest = newest_of.get(each["coil"], 0) if each["run"] == NO_RUN else 0
+                own = cards.get(each["coil"], [])
+                behind = self._with_cards(connection, each["coil"], newest, own) if newest else []
+                listed += [summary for summary in behind if summary["card"] is each["card"]] or [each]
+        return listed[:count]
+
+    def _with_cards(
+        self, connection: Connection, coil: str | None, newest: int, cards: list[Card]
+    ) -> list[dict[str, Any]]:
+        """Return a coil's summaries, each with the card of its time."""
+        return [
+            summary | {"card": card_of(cards, summary["from_ns"], summary["to_ns"])}
+            for summary in self._summary(connection, coil, newest)
         ]
-        return sorted(found, key=lambda each: -each["to_ns"])[:count]
 
     def _summary(self, connection: Connection, coil: str | None, newest: int) -> list[dict[str, Any]]:
         """Return one summary per run; remembered as long as the coil gets no further frame."""
@@ -140,11 +166,16 @@ class Results:
         """
         with self.reading() as connection:
             cards = [] if coil is None else read_cards(connection, coil).get(coil, [])
+            found = summaries(connection, coil)
             if run == NO_RUN and cards:
-                return without_frames(cards[0]) | {
-                    "segments": [], "defects": [], "roll_marks": roll_mark_places(strip, cards[0])
-                }  # fmt: skip
-            summary = next((each for each in summaries(connection, coil) if each["run"] == run), None)
+                recorded = [card_of(cards, each["from_ns"], each["to_ns"]) for each in found]
+                bare = next((card for card in cards if not any(card is each for each in recorded)), None)
+                if bare is not None:
+                    return without_frames(bare) | {
+                        "segments": [], "defects": [], "roll_marks": roll_mark_places(strip, bare)
+                    }  # fmt: skip
+                run = found[-1]["run"]  # its frames have been recorded since it was listed
+            summary = next((each for each in found if each["run"] == run), None)
             if summary is None:
                 raise UnknownError(f"coil {coil}: not in the records")
             values = {"coil": coil, "run": run}

@@ -1,5 +1,6 @@
 """Routes of the running line: live data, alarms, events."""
 
+import time
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,8 @@ from pydantic import BaseModel, Field
 
 from inspector.errors import WorkError
 from inspector.serve.accounts import Account, Role
-from inspector.serve.alarms import acknowledge, add_event, events, past_alarms
+from inspector.serve.alarms import acknowledge, past_alarms
+from inspector.serve.events import add_placed_event, events
 from inspector.serve.page import Name, Text, Whole, of
 from inspector.serve.problems import Problem
 from inspector.serve.security import may_see, needs
@@ -68,7 +70,7 @@ def reject(number: Whole, request: Request, _: Viewer) -> Response:
 
 @router.get("/alarms")
 def alarms(request: Request, _: Viewer, count: Count = 100) -> list[dict[str, Any]]:
-    """Return the newest alarms, newest first."""
+    """Return the alarms, the unacknowledged ones first, then newest first."""
     return past_alarms(of(request).store, count)
 
 
@@ -87,12 +89,14 @@ def list_events(request: Request, _: Viewer, count: Count = 100) -> list[dict[st
 
 @router.post("/events", status_code=HTTPStatus.CREATED)
 def note_event(event: Event, request: Request, who: Operator) -> dict[str, Any]:
-    """Store an event. A roll change also clears the roll marks of the rolls that its text names, in `cleared`.
+    """Store an event, with the present place of the strip unless it has its own.
 
-    `problem` says why it could not.
+    A roll change also clears the roll marks of the rolls that its text names, in `cleared`; `problem` says why it
+    could not.
     """
     page = of(request)
-    number = add_event(page.store, event.kind, event.text, who.name, event.coil, event.position_mm)
+    now = page.watch.place(time.time_ns())
+    number = add_placed_event(page.store, event.kind, event.text, who.name, now, event.coil, event.position_mm)
     strip = page.config.line.strip
     if event.kind != ROLL_CHANGE or strip is None:
         return {"id": number}

@@ -15,6 +15,7 @@ from starlette.background import BackgroundTask
 
 from inspector.report.report import write_report
 from inspector.report.verdict_files import Selection
+from inspector.serve.events import coil_events
 from inspector.serve.page import LARGEST, Name, Signed, Text, Whole, of
 from inspector.serve.problems import Problem
 from inspector.serve.routes_line import Viewer
@@ -24,6 +25,7 @@ from inspector.sinks.pictures import picture_name
 router = APIRouter(prefix="/api")
 
 MOST_COILS: Final = 200
+MOST_EVENTS: Final = 500
 LARGEST_MS: Final = LARGEST // 1_000_000
 
 _reporting = threading.Lock()
@@ -50,15 +52,16 @@ def coils(  # each is a filter of the search
 
 @router.get("/coil", response_class=Response, responses={200: {"content": {"application/json": {}}}})
 def coil(request: Request, _: Viewer, run: Whole, coil: Name | None = None) -> Response:
-    """Return a coil's card, map and defects; without a name, the frames of a run that belong to no coil.
+    """Return a coil's card, map, defects and events; without a name, the frames of a run that belong to no coil.
 
     `run` 0 stands for a coil that has no frame in the records.
     """
     # Encoded here: FastAPI would look at each of some ten thousand numbers first.
     page = of(request)
     strip = page.config.line.strip
-    found = msgspec.json.encode(page.results.coil(coil, run, strip.folder if strip else None))
-    return Response(found, media_type="application/json")
+    found = page.results.coil(coil, run, strip.folder if strip else None)
+    found["events"] = coil_events(page.store, found, MOST_EVENTS)
+    return Response(msgspec.json.encode(found), media_type="application/json")
 
 
 @router.get(

@@ -18,7 +18,6 @@ from inspector.engine.signature import open_trusted
 from inspector.errors import InputError
 from inspector.runtime.notify import READY, Notifier
 from inspector.serve.accounts import Accounts, Attempts
-from inspector.serve.alarms import Alarms
 from inspector.serve.app import make_app
 from inspector.serve.hub import Hub
 from inspector.serve.live import Live
@@ -72,7 +71,7 @@ def serve(config: LoadedConfig, store: Store) -> None:
 
     live = Live(list(line.cameras), manifest.height * recipe.mm_per_px_along)
     looks = Looks(store, config.plans().for_sinks(folder.classes))
-    watch = Watch(line, line.health.port, live, take, Alarms(store), looks)
+    watch = Watch(line, line.health.port, live, take, store, looks)
     hub = Hub(watch, store)
     live.woken = hub.frame_ready
     page = Page(

@@ -12,7 +12,7 @@ from inspector.errors import ConfigError, InputError, WorkError
 STORE_NAME: Final = "page.sqlite"
 SAMPLES_NAME: Final = "samples"
 
-VERSION: Final = 2
+VERSION: Final = 3
 """PRAGMA user_version of the tables below."""
 
 BUSY_S: Final = 3.0
@@ -125,6 +125,10 @@ CREATE TABLE plan_changes (
   text_before TEXT NOT NULL
 );
 """
+_TABLES_SINCE_3: Final = """
+ALTER TABLE alarms ADD COLUMN times INTEGER NOT NULL DEFAULT 1
+"""
+"""How often an alarm has begun since it was last acknowledged; `began_ns` is the last time."""
 
 
 class UnknownError(InputError):
@@ -148,7 +152,7 @@ class Store:
                 found = connection.execute("PRAGMA user_version").fetchone()[0]
                 if found > VERSION:
                     raise ConfigError(f"{self.file}: was made by a newer inspector: install that one")
-                for tables in (_TABLES, _TABLES_SINCE_2)[found:]:
+                for tables in (_TABLES, _TABLES_SINCE_2, _TABLES_SINCE_3)[found:]:
                     for statement in tables.split(";\n"):
                         connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {VERSION}")

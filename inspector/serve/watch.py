@@ -17,8 +17,10 @@ from inspector.errors import InspectorError, WorkError
 from inspector.monitoring.client import Status, ask, is_starting
 from inspector.repeated import Repeated
 from inspector.serve.alarms import Alarms
+from inspector.serve.events import Place, place_event, unplaced
 from inspector.serve.live import Live
 from inspector.serve.looks import Looks
+from inspector.serve.store import Store
 from inspector.serve.view import ViewReader
 from inspector.wire.links import VIEW, endpoint
 from inspector.wire.view import ViewMessage
@@ -51,11 +53,12 @@ class Watch:
         port: int,
         live: Live,
         take: Callable[[ViewMessage], None],
-        alarms: Alarms,
+        store: Store,
         looks: Looks,
     ) -> None:
         """`take` gets every message of the view."""
-        self._line, self._port, self._alarms, self._looks = line, port, alarms, looks
+        self._line, self._port, self._store, self._looks = line, port, store, looks
+        self._alarms = Alarms(store)
         self.live = live
         self.reader = ViewReader(take)
         self._status: Status | None = None
@@ -139,9 +142,25 @@ class Watch:
             try:
                 self._alarms.update(self._alarming())
                 self._looks.write()
+                self._place_events()
             except InspectorError as error:
                 if self._troubles.due() is not None:
-                    log.warning("alarms and scores cannot be stored", error=str(error))
+                    log.warning("alarms, events and scores cannot be stored", error=str(error))
+
+    def place(self, at_ns: int) -> Place | None:
+        """Return where the strip was at a time of the last seconds; None if nobody knows."""
+        seen = self.live.place(at_ns)
+        strip = self._status.line.strip if self._status is not None and self._status.line is not None else None
+        if seen is not None or strip is None or self._error is not None:
+            return seen
+        return Place(strip.coil, strip.position_mm)
+
+    def _place_events(self) -> None:
+        """Give the events that a command noted without a place the one where the strip was."""
+        for event, at_ns in unplaced(self._store):
+            place = self.place(at_ns)
+            if place is not None:
+                place_event(self._store, event, place)
 
     def _count(self, status: Status) -> None:
         if status.line is not None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from inspector.monitoring.client import ask
+from tests.support.lines import slowdown
 from tests.support.pages import PASSWORD, ROLES, PageUnderTest, running, write_frames
 
 ROUTES = (
@@ -239,6 +242,39 @@ def test_live_data_come_by_websocket(page: PageUnderTest) -> None:
         assert kinds == {"tick", "picture"}
 
 
+def test_a_view_socket_that_is_not_read_delays_nobody(page: PageUnderTest) -> None:
+    """Another page gets its messages meanwhile, and the line inspects every frame."""
+    from websockets.sync.client import connect
+
+    def counted() -> tuple[int, int]:
+        line = ask(page.health)[1].line
+        assert line is not None
+        return line.cameras["top"].verdicts, line.cameras["top"].uninspected
+
+    with page.client("viewer") as client, socket.socket() as stalled:
+        cookie = f"inspector_session={client.cookies['inspector_session']}"
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.connect(("127.0.0.1", page.port))
+        request = (
+            "GET /api/live HTTP/1.1", f"Host: 127.0.0.1:{page.port}", "Upgrade: websocket", "Connection: Upgrade",
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13", f"Cookie: {cookie}",
+        )  # fmt: skip
+        stalled.sendall("\r\n".join((*request, "", "")).encode())
+        before = counted()
+        with connect(page.url.replace("http", "ws") + "/api/live", additional_headers={"Cookie": cookie}) as live:
+            until_s = time.monotonic() + 5
+            longest_s, heard_s = 0.0, time.monotonic()
+            while time.monotonic() < until_s:
+                if isinstance(live.recv(10), str):
+                    longest_s = max(longest_s, time.monotonic() - heard_s)
+                    heard_s = time.monotonic()
+        after = counted()
+        assert stalled.recv(12) == b"HTTP/1.1 101"
+    assert longest_s < 1.0 * slowdown()
+    assert after[0] > before[0] + 12
+    assert after[1] == before[1]
+
+
 def test_a_frame_is_reviewed_and_exported(page: PageUnderTest, tmp_path: Path) -> None:
     """The queue's first frame: its picture and mask, an answer, one undo, and the data set that training takes."""
     with page.client("quality") as client:
@@ -272,6 +308,31 @@ def test_events_and_the_audit_say_who(page: PageUnderTest, admin: httpx.Client) 
     assert {"operator"} <= {each["who"] for each in events}
     assert {"stand 4", "optics"} <= {each["text"] for each in events}
     assert "event noted" in {each["what"] for each in admin.get("/api/audit").json()}
+
+
+def test_an_event_is_on_the_map_of_its_coil(page: PageUnderTest, admin: httpx.Client) -> None:
+    """From the page at once, from a command as soon as the page sees it; each at its position on the strip."""
+    page.wait(lambda: admin.get("/api/state").json()["speeds_mm_s"]["top"], "the strip runs")
+    noted = admin.post("/api/events", json={"kind": "cleaning", "text": "on the page"}).json()["id"]
+    assert page.command("event", "roll change", "--text", "by command").returncode == 0
+
+    def placed() -> dict[str, Any] | None:
+        found = {each["text"]: each for each in admin.get("/api/events").json() if each["position_mm"] is not None}
+        return found if {"on the page", "by command"} <= found.keys() else None
+
+    event = page.wait(placed, "both have a place")["on the page"]
+    assert event["id"] == noted
+
+    def on_its_coil() -> bool:
+        coils = admin.get("/api/coils", params={"search": event["coil"]}).json()
+        wholes = [admin.get("/api/coil", params={"run": e["run"], "coil": e["coil"]}).json() for e in coils]
+        return any(
+            noted in [each["id"] for each in whole["events"]]
+            and whole["from_mm"] <= event["position_mm"] <= whole["to_mm"] + 200
+            for whole in wholes
+        )
+
+    page.wait(on_its_coil, "the coil shows the event")
 
 
 def test_accounts_are_made_and_removed(page: PageUnderTest, admin: httpx.Client) -> None:

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -9,14 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 
+from inspector.monitoring.client import ask
 from inspector.serve.samples import keep
 from inspector.serve.store import Store
 from inspector.wire.view import ViewMessage
 from tests.support.lines import slowdown
-from tests.support.pages import PASSWORD, PageUnderTest, chromium, running, write_frames
+from tests.support.pages import PASSWORD, ROLES, PageUnderTest, chromium, running, write_frames
 from tests.support.recorded import defect, verdict
 
 if TYPE_CHECKING:
@@ -26,6 +30,21 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 STALE_S = 1.0
 """Within this time after decide's end the page must say that its data are old."""
+
+COLOUR_PX = """(canvas, name) => {
+  const ink = getComputedStyle(canvas).getPropertyValue(`--${name}`).trim();
+  const [r, g, b] = [1, 3, 5].map((n) => parseInt(ink.slice(n, n + 2), 16));
+  // Left of it a map has the cameras' names.
+  const from = Math.round(70 * devicePixelRatio);
+  const { data } = canvas.getContext("2d").getImageData(from, 0, canvas.width - from, canvas.height);
+  let found = 0;
+  for (let n = 0; n < data.length; n += 4) found += data[n] === r && data[n + 1] === g && data[n + 2] === b;
+  return found;
+}"""
+"""How much of a picture has one of the page's colours."""
+
+FLAG_PX = 150
+"""Least area of an event's flag on a map; a coil's dashed line and its name have less of the same colour."""
 
 MARKUP = '<img src=x onerror="window.broken=1">'
 
@@ -40,7 +59,7 @@ def browser() -> "Iterator[Browser]":
 def page(tmp_path_factory: pytest.TempPathFactory, browser: "Browser") -> Iterator[PageUnderTest]:
     """A line with a reject on record, and accounts."""
     page = PageUnderTest(tmp_path_factory.mktemp("page"))
-    for role in ("viewer", "quality", "admin"):
+    for role in ROLES:
         page.add(role, role)
     with running(page):
         with page.client("admin") as client:
@@ -215,16 +234,21 @@ def test_a_plan_is_tried_and_changed(browser: "Browser", page: PageUnderTest) ->
         tab.log_in("quality").wait_for_selector("nav")
         tab.open("line").fill("input[aria-label='bright: Threshold']", "0.2")
         tab.page.wait_for_selector("text=/0.20 would have/")
-        tab.page.fill("label:has-text('Smallest area') input", "7")
+        page.wait(
+            lambda: tab.page.eval_on_selector("figure .uplot canvas", COLOUR_PX, "warn") > 20, "the tried line"
+        )
+        assert tab.page.eval_on_selector("figure .uplot canvas", COLOUR_PX, "ink") > 20
+        tab.page.fill("label:has-text('Smallest area') input", "0.4")
         tab.page.press("label:has-text('Smallest area') input", "Tab")
-        tab.page.wait_for_selector("form.save li:has-text('Smallest area')")
+        tab.page.wait_for_selector("form.save li:has-text('Smallest area: 4 → 0.4')")
         assert serious_faults(tab.page) == []
         tab.page.fill("form.save input", "fewer escapes")
         tab.page.click("text=Save plan")
         tab.page.wait_for_selector("text=/Saved as steel@/")
-        assert {"threshold = 0.2", "min_area_mm2 = 7"} <= set(recipe.read_text().splitlines())
+        assert {"threshold = 0.2", "min_area_mm2 = 0.4"} <= set(recipe.read_text().splitlines())
         tab.page.reload()
         tab.page.wait_for_selector("text=/until it is started again/")
+        assert tab.page.input_value("label:has-text('Smallest area') input") == "0.4"
         tab.is_well()
     with Tab(browser, page) as tab:
         tab.log_in("viewer").wait_for_selector("nav")
@@ -319,6 +343,119 @@ def test_fifty_frames_are_reviewed_by_keyboard_alone(browser: "Browser", tmp_pat
             tab.is_well()
 
 
+def keep_frames(page: PageUnderTest, first: int, count: int) -> None:
+    """Put frames into the queue of a page without a line: left a defect of kind 1, right one of kind 2."""
+    pixels = np.full((64, 160), 90, np.uint8)
+    mask = np.zeros_like(pixels)
+    mask[20:44, 30:54] = 1
+    mask[20:44, 110:134] = 2
+    for n in range(first, first + count):
+        seen = ViewMessage(verdict(n, defect("a"), camera="kept", coil=None, captured_ns=n + 1), pixels, mask)
+        assert keep(Store(page.out / "page"), "uncertain", seen, ("normal", "bright", "dull"))
+
+
+def test_the_last_redrawn_frame_comes_back_and_an_empty_queue_looks_again(
+    browser: "Browser", tmp_path: Path
+) -> None:
+    """U after the last mask was drawn undoes that review; a frame that is kept later appears by itself."""
+    with contextlib.closing(PageUnderTest(tmp_path)) as page:
+        page.add("kim", "quality")
+        page.start("serve")
+        keep_frames(page, 0, 1)
+        with page.client("kim") as client, Tab(browser, page) as tab:
+            tab.log_in("kim").wait_for_selector("nav")
+            tab.open("review").wait_for_selector("[data-ready='kept 0']")
+            tab.page.keyboard.press("d")
+            tab.page.keyboard.press("Enter")
+            tab.page.wait_for_selector("text=This screen looks again every few seconds")
+            assert [each["answer"] for each in client.get("/api/review/done").json()] == ["redraw"]
+            tab.page.keyboard.press("u")
+            tab.page.wait_for_selector("[data-ready='kept 0']")
+            assert client.get("/api/review/done").json() == []
+            tab.page.keyboard.press("a")
+            tab.page.wait_for_selector("text=Nothing waits for a review")
+            keep_frames(page, 1, 1)
+            tab.page.wait_for_selector("[data-ready='kept 1']", timeout=20_000)
+            tab.is_well()
+
+
+DRAWN_PX = """(canvas, [from, to]) => {
+  const ratio = canvas.width / 160;
+  const left = Math.round(from * ratio);
+  const { data } = canvas.getContext("2d").getImageData(left, 0, Math.round(to * ratio) - left, canvas.height);
+  let found = 0;
+  for (let n = 0; n < data.length; n += 4) found += data[n] - data[n + 2] > 60;
+  return found;
+}"""
+"""How much of a part of the frame is of the kinds' colour, which steel is not."""
+
+
+@pytest.mark.parametrize("key", ["", "d"])
+def test_two_kinds_of_one_colour_look_different_in_the_review(
+    browser: "Browser", tmp_path: Path, key: str
+) -> None:
+    """Who sees no colours tells kinds apart by dashes and, where a mask is drawn, by hatching."""
+    with contextlib.closing(PageUnderTest(tmp_path)) as page:
+        page.add("kim", "quality")
+        page.start("serve")
+        keep_frames(page, 0, 1)
+
+        def with_a_second_kind(route: Any) -> None:
+            answer = route.fetch()
+            line = answer.json()
+            line["classes"].append(line["classes"][0] | {"kind": 2, "shape": "square", "dashes": [14, 7]})
+            route.fulfill(response=answer, json=line)
+
+        with Tab(browser, page) as tab:
+            tab.page.route("**/api/line", with_a_second_kind)
+            tab.log_in("kim").wait_for_selector("nav")
+            tab.open("review").wait_for_selector("[data-ready='kept 0']")
+            if key:
+                tab.page.keyboard.press(key)
+            time.sleep(0.5)
+            solid, dashed = (
+                tab.page.eval_on_selector("canvas.overview", DRAWN_PX, [at, at + 44]) for at in (20, 100)
+            )
+            assert 0 < dashed < 0.85 * solid
+            tab.is_well()
+
+
+def test_a_browser_whose_clock_is_wrong_shows_live_frames_as_new(browser: "Browser", page: PageUnderTest) -> None:
+    """Ages are by the server's clock: one minute and one hour beside it are the same."""
+    for shift_s in (60, -3600):
+        with Tab(browser, page) as tab:
+            tab.context.add_init_script(f"const real = Date.now; Date.now = () => real() + {1000 * shift_s}")
+            tab.log_in("viewer").wait_for_selector("figure[data-camera=top] canvas")
+            page.wait(
+                lambda tab=tab: float(tab.page.get_attribute("figure", "data-age-ms")) > 0, "a frame is drawn"
+            )
+            assert float(tab.page.get_attribute("figure", "data-age-ms") or "inf") < 10_000 * slowdown()
+            assert tab.page.query_selector("figure.old") is None
+            tab.is_well()
+
+
+def test_the_screen_of_the_line_follows_a_restart_with_another_recipe(browser: "Browser", tmp_path: Path) -> None:
+    """It names the recipe that the line judges by, and reads the plans again, without a reload."""
+    page = PageUnderTest(tmp_path)
+    recipe = tmp_path / "recipe.toml"
+    with running(page), page.client() as client, Tab(browser, page) as tab:
+
+        def judges_by() -> str:
+            line = client.get("/api/state").json()["line"]
+            return str(line and line["recipe"])
+
+        before = page.wait(lambda: judges_by().startswith("steel@") and judges_by(), "the line tells its recipe")
+        tab.open("line").wait_for_selector(f"dd:has-text('{before}')")
+        page.stop("run")
+        recipe.write_text(recipe.read_text().replace("min_area_mm2 = 4", "min_area_mm2 = 5.5"))
+        page.start("run")
+        page.wait(lambda: judges_by() not in (before, "None"), "the line tells its new recipe")
+        tab.page.wait_for_selector(f"dd:has-text('{judges_by()}')")
+        tab.page.wait_for_selector(f"p b:has-text('{judges_by()}')")
+        assert tab.page.input_value("label:has-text('Smallest area') input") == "5.5"
+        assert tab.page.query_selector("text=/until it is started again/") is None
+
+
 def test_ten_pages_at_once_cost_no_frame(browser: "Browser", page: PageUnderTest) -> None:
     """Ten pages of one browser, each in a context of its own: all draw, and the line inspects every frame."""
     with contextlib.ExitStack() as stack:
@@ -401,6 +538,58 @@ def test_an_event_is_noted_and_the_audit_shows_it(browser: "Browser", page: Page
         tab.is_well()
 
 
+def test_an_operator_acknowledges_alarms_and_changes_no_plan(browser: "Browser", page: PageUnderTest) -> None:
+    """More alarms than the live page has room for lead to the full list; the audit says who and when."""
+    store = Store(page.out / "page")
+    with store.changing() as connection:
+        for n in range(8):
+            connection.execute(
+                "INSERT INTO alarms (key, text, began_ns, ended_ns, times) VALUES (?, ?, ?, ?, 3)",
+                (f"lamp {n}", f"lamp {n} is weak", time.time_ns(), time.time_ns()),
+            )
+    with page.client("admin") as admin, Tab(browser, page) as tab:
+        tab.log_in("operator").wait_for_selector(more := "aside a[href='#/line/alarms']")
+        waiting = 6 + int((tab.page.text_content(more) or "").split()[0])
+        assert waiting >= 8
+        assert tab.page.locator("aside ul li button").count() == 6
+        assert "came 3 times" in (tab.page.text_content("aside ul li") or "")
+        assert serious_faults(tab.page) == []
+        tab.page.click(more)
+        tab.page.wait_for_selector("#alarms li:nth-child(8) button")
+        assert tab.page.evaluate("document.activeElement.id") == "alarms"
+        began_s = time.time()
+        tab.page.click("#alarms li:has-text('lamp 3 is weak') button")
+        tab.page.wait_for_selector("#alarms li:has-text('lamp 3 is weak'):has-text('acknowledged by operator')")
+        [entry] = [each for each in admin.get("/api/audit").json() if each["what"] == "alarm acknowledged"]
+        assert (entry["who"], entry["subject"]) == ("operator", "lamp 3 is weak")
+        assert began_s - 1 < entry["at_ms"] / 1000 < time.time() + 1
+        tab.page.wait_for_selector("text=/Saving needs an account/")
+        assert tab.page.is_disabled("label:has-text('Smallest area') input")
+        assert tab.page.query_selector("text=Save plan") is None
+        assert tab.page.query_selector("text=Add account") is None
+        tab.open("live").wait_for_selector(f"{more}:has-text('{waiting - 7} more')")
+        tab.is_well()
+    with store.changing() as connection:  # the tests after this one have no room for them
+        connection.execute("DELETE FROM alarms WHERE key LIKE 'lamp %'")
+
+
+def test_an_event_is_marked_on_both_maps(browser: "Browser", page: PageUnderTest) -> None:
+    """A flag at its place, and its text beside the map for those who cannot see the flag."""
+    with page.client("admin") as client, Tab(browser, page) as tab:
+        page.wait(lambda: client.get("/api/state").json()["speeds_mm_s"]["top"], "the strip runs")
+        client.post("/api/events", json={"kind": "roll change", "text": "stand 9"})
+        event = client.get("/api/events").json()[0]
+        tab.log_in("viewer").wait_for_selector("section[aria-label=Events] li:has-text('stand 9')")
+        assert "Roll change" in (tab.page.text_content("section[aria-label=Events] li") or "")
+        page.wait(lambda: tab.page.eval_on_selector(".lanes canvas", COLOUR_PX, "ink") > FLAG_PX, "the flag")
+        assert serious_faults(tab.page) == []
+        found = client.get("/api/coils", params={"search": event["coil"]}).json
+        [coil] = page.wait(lambda: [each for each in found() if each["coil"] == event["coil"]], "its coil")
+        tab.open(f"coils/{coil['run']}/{coil['coil']}").wait_for_selector("main li:has-text('stand 9')")
+        page.wait(lambda: tab.page.eval_on_selector(".view canvas", COLOUR_PX, "ink") > FLAG_PX, "the flag")
+        tab.is_well()
+
+
 def test_the_language_and_theme_stay(browser: "Browser", page: PageUnderTest) -> None:
     """After a reload, too."""
     with Tab(browser, page) as tab:
@@ -412,6 +601,59 @@ def test_the_language_and_theme_stay(browser: "Browser", page: PageUnderTest) ->
         tab.page.wait_for_selector("nav >> text=Zustand")
         assert tab.page.evaluate("document.documentElement.dataset.theme") == "light"
         assert tab.page.evaluate("document.documentElement.lang") == "de"
+        tab.is_well()
+
+
+def test_the_page_is_served_over_tls(browser: "Browser", tmp_path: Path) -> None:
+    """Login, live pictures over the encrypted socket, a cookie that never travels in plain text."""
+    page = PageUnderTest(tmp_path, tls=True)
+    page.add("kim", "operator")
+    with running(page), Tab(browser, page, ignore_https_errors=True) as tab:
+        tab.log_in("kim").wait_for_selector("figure[data-camera=top] canvas")
+        assert tab.page.url.startswith("https://")
+        width = "document.querySelector('figure canvas').width"
+        page.wait(lambda: tab.page.evaluate(width) == 160, "a frame is drawn")
+        [cookie] = [each for each in tab.context.cookies() if each["name"] == "inspector_session"]
+        assert cookie["secure"]
+        assert cookie["httpOnly"]
+        with page.client("kim") as client:  # trusts the certificate's authority, and no other
+            assert client.get("/api/state").status_code == 200
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(page.url.replace("https", "http"), timeout=5)
+        tab.is_well()
+
+
+def test_a_stalled_browser_and_a_stalled_page_cost_no_frame(browser: "Browser", page: PageUnderTest) -> None:
+    """The line's verdicts go on meanwhile, and each shows the present again when it goes on itself."""
+
+    def counted() -> tuple[int, int]:
+        line = ask(page.health)[1].line
+        assert line is not None
+        return line.cameras["top"].verdicts, line.cameras["top"].uninspected
+
+    def age_ms() -> float:
+        return float(tab.page.get_attribute("figure[data-camera=top]", "data-age-ms") or "inf")
+
+    with Tab(browser, page) as tab:
+        tab.log_in("viewer").wait_for_selector("figure[data-camera=top] canvas")
+        before = counted()
+        tab.page.evaluate("() => { const until = performance.now() + 4000; while (performance.now() < until); }")
+        after = counted()
+        assert after[0] > before[0] + 12
+        assert after[1] == before[1]
+        page.wait(lambda: tab.page.query_selector("[data-stale]") is None and age_ms() < 3000, "the page is up")
+        os.kill(page.pid("serve"), signal.SIGSTOP)
+        try:
+            tab.page.wait_for_selector("[data-stale=page]")
+            before = counted()
+            time.sleep(4)
+            after = counted()
+        finally:
+            os.kill(page.pid("serve"), signal.SIGCONT)
+        assert after[0] > before[0] + 12
+        assert after[1] == before[1]
+        tab.page.wait_for_selector("[data-stale]", state="detached")
+        page.wait(lambda: age_ms() < 3000, "the newest frame is drawn")
         tab.is_well()
 
 
@@ -467,8 +709,6 @@ def test_a_dead_decide_shows_within_a_second(browser: "Browser", tmp_path: Path)
 
 def test_a_dead_page_server_shows_within_a_second(browser: "Browser", tmp_path: Path) -> None:
     """The browser notices by itself, and reconnects."""
-    import signal
-
     page = PageUnderTest(tmp_path)
     with running(page), Tab(browser, page) as tab:
         tab.open().wait_for_selector("figure[data-camera=top] canvas")

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import psutil
 import pytest
 
 from inspector.backends.instant import write_engine
+from tests.support.certificates import make_authority
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -38,11 +40,15 @@ class PageUnderTest:
     """A line and its page as processes; paths and ports are the test's own."""
 
     def __init__(
-        self, folder: Path, *, kind: str = "bright", name: str = "test", coil: str | None = None, source: str = ""
-    ) -> None:
+        self, folder: Path, *, kind: str = "bright", name: str = "test", coil: str | None = None, source: str = "",
+        tls: bool = False,
+    ) -> None:  # fmt: skip
         self.folder, self.config, self.out = folder, folder / "line.toml", folder / "out"
         self.port, self.health = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        if tls:
+            make_authority(folder, "page")
+        self.trusts = ssl.create_default_context(cafile=str(folder / "page-ca.crt") if tls else None)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         write_engine(
             folder / "engine", height=HEIGHT, width=WIDTH, max_batch=4, map_stride=1, classes=("normal", kind),
@@ -64,6 +70,7 @@ class PageUnderTest:
             + f"[cameras.top]\n{source}\n[sinks]\nout = 'out'\n[records]\nenabled = true\n"
             f"[health]\nport = {self.health}\n[view]\nframes_per_second = 6\n"
             f"[page]\naddress = '127.0.0.1:{self.port}'\n"
+            + ("certificate = 'page.crt'\nkey = 'page.key'\n" if tls else "")
         )
 
     def start(self, *names: str) -> None:
@@ -74,7 +81,7 @@ class PageUnderTest:
                 self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
         for name in names or ("run", "serve"):
             path = f"http://127.0.0.1:{self.health}/healthz" if name == "run" else f"{self.url}/api/session"
-            self.wait(lambda path=path: answers(path), f"{name} answers")
+            self.wait(lambda path=path: answers(path, self.trusts), f"{name} answers")
 
     def stop(self, name: str, how: signal.Signals = signal.SIGINT) -> int:
         """End the line or the page; returns its exit code."""
@@ -119,7 +126,7 @@ class PageUnderTest:
     @contextmanager
     def client(self, name: str | None = None, password: str = PASSWORD) -> Iterator[httpx.Client]:
         """A client of the routes, logged in as `name`."""
-        with httpx.Client(base_url=self.url, timeout=30) as client:
+        with httpx.Client(base_url=self.url, timeout=30, verify=self.trusts) as client:
             if name is not None:
                 answer = client.post("/api/session", json={"name": name, "password": password})
                 assert answer.status_code == 200, answer.text
@@ -146,10 +153,10 @@ class PageUnderTest:
         return self.wait(found, "a rejected frame is recorded")
 
 
-def answers(url: str) -> bool:
+def answers(url: str, trusts: ssl.SSLContext | None = None) -> bool:
     """Whether a server answers, whatever it says."""
     try:
-        httpx.get(url, timeout=2)
+        httpx.get(url, timeout=2, verify=trusts or True)
     except httpx.HTTPError:
         return False
     return True

@@ -99,6 +99,7 @@ def test_a_store_of_the_version_before_gets_the_new_tables(store: Store) -> None
         connection.execute("INSERT INTO accounts VALUES ('kim', 'viewer', 'x', 1)")
         connection.execute("DROP TABLE looks")
         connection.execute("DROP TABLE plan_changes")
+        connection.execute("ALTER TABLE alarms DROP COLUMN times")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
     again = Store(store.folder)

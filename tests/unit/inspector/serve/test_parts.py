@@ -16,7 +16,7 @@ from inspector.errors import ConfigError, InputError, WireError, WorkError
 from inspector.monitoring.client import alarm_key
 from inspector.serve import review, samples
 from inspector.serve.accounts import Account, Accounts, Attempts, Role
-from inspector.serve.alarms import Alarms, acknowledge, past_alarms, shown_alarms
+from inspector.serve.alarms import Alarms, acknowledge, count_shown, past_alarms, shown_alarms
 from inspector.serve.audit import newest
 from inspector.serve.corrections import Choice, export_corrections
 from inspector.serve.frames import outlines
@@ -206,6 +206,40 @@ def test_an_alarm_begins_ends_and_is_acknowledged_once(store: Store) -> None:
     alarms.update(["gate: takes no verdicts, 9 missed", "camera top: its ingest was not heard of for 2.0 s"])
     assert [each["id"] for each in past_alarms(store, 10)] == [3, 2, 1]
     assert [each["ended_ms"] for each in shown_alarms(store)] == [None, None]
+
+
+def test_an_alarm_that_comes_again_shows_its_new_begin(store: Store) -> None:
+    """And how often it came, until somebody acknowledges it; the next one counts from one again."""
+    alarms = Alarms(store)
+    alarms.update(["gate: takes no verdicts"])
+    with store.changing() as connection:  # an hour ago
+        connection.execute("UPDATE alarms SET began_ns = began_ns - 3600000000000")
+    for _ in range(2):
+        alarms.update([])
+        alarms.update(["gate: takes no verdicts"])
+    [alarm] = shown_alarms(store)
+    assert (alarm["id"], alarm["times"], alarm["ended_ms"]) == (1, 3, None)
+    assert alarm["began_ms"] > time.time() * 1000 - 60_000
+    acknowledge(store, 1, "kim", "")
+    alarms.update([])
+    alarms.update(["gate: takes no verdicts"])
+    [alarm] = shown_alarms(store)
+    assert (alarm["id"], alarm["times"]) == (2, 1)
+
+
+def test_the_full_list_begins_with_the_alarms_that_wait(store: Store) -> None:
+    """However old they are, and however many; the live page gets the newest and their number."""
+    alarms = Alarms(store)
+    alarms.update(["gate: takes no verdicts"])
+    others = [f"camera c{n}: no frame" for n in range(60)]
+    alarms.update(["gate: takes no verdicts", *others])
+    for number in range(2, 62):
+        acknowledge(store, number, "kim", "")
+    alarms.update(["gate: takes no verdicts"])
+    assert [each["id"] for each in past_alarms(store, 3)] == [1, 61, 60]
+    assert (count_shown(store), len(shown_alarms(store))) == (1, 1)
+    alarms.update(others)
+    assert (count_shown(store), len(shown_alarms(store))) == (61, 50)
 
 
 @pytest.mark.parametrize(

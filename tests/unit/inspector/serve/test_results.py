@@ -1,22 +1,25 @@
 """What the page reads from the records: the same from SQLite and from PostgreSQL, and nothing is ever written."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from inspector.errors import ConfigError, WorkError
+from inspector.serve import results as results_module
 from inspector.serve.coil_summaries import NO_RUN
-from inspector.serve.results import Results
+from inspector.serve.results import MOST_SCANNED, Results
 from inspector.serve.store import UnknownError
 from inspector.sinks.coil_results import CoilResult, RollMarkResult
-from inspector.sinks.records.schema import COILS
+from inspector.sinks.records.schema import COILS, VERDICTS
 from inspector.values import Decision
+from tests.support.lines import slowdown
 from tests.support.recorded import SECOND_NS, STARTED_NS, Postgres, RunOnRecord, defect, verdict
 
 ALL: dict[str, Any] = {"search": "", "kind": "", "verdict": "", "from_ns": 0, "to_ns": 2**62, "count": 50}
@@ -59,14 +62,16 @@ def written(folder: Path, url: str | None) -> str:
     return run.url
 
 
+CARD: dict[str, Any] = {
+    "strip_key": "s", "line": "l@1", "grade": "DC04", "customer": "ACME", "start_mm": 1280.0, "end_mm": 2560.0,
+    "length_mm": 1280.0, "plan": "soft", "plan_why": "grade DC04", "recipe": "r@1", "verdict": "hold",
+    "reasons": '["hold: 2 cracks"]', "counts": '{"scratches": 2}', "defects": 2, "uninspected_mm": 0.0,
+    "roll_marks": '["roll mark, work roll top"]',
+}  # fmt: skip
+
+
 def write_cards(run: RunOnRecord) -> None:
     """C-2 with its verdict, an earlier coil of the same name, and C-0, whose frames are deleted."""
-    card: dict[str, Any] = {
-        "strip_key": "s", "line": "l@1", "grade": "DC04", "customer": "ACME", "start_mm": 1280.0, "end_mm": 2560.0,
-        "length_mm": 1280.0, "plan": "soft", "plan_why": "grade DC04", "recipe": "r@1", "verdict": "hold",
-        "reasons": '["hold: 2 cracks"]', "counts": '{"scratches": 2}', "defects": 2, "uninspected_mm": 0.0,
-        "roll_marks": '["roll mark, work roll top"]',
-    }  # fmt: skip
     tenth = SECOND_NS // 10
     with run.database.writing() as connection, connection.begin():
         for number, coil, from_ns, to_ns in (
@@ -75,7 +80,7 @@ def write_cards(run: RunOnRecord) -> None:
             (3, "C-2", tenth, 2 * tenth),
         ):
             times = {"started_ns": STARTED_NS + from_ns, "ended_ns": STARTED_NS + to_ns}
-            connection.execute(insert(COILS).values(**card | times, number=number, coil=coil))
+            connection.execute(insert(COILS).values(**CARD | times, number=number, coil=coil))
 
 
 def test_coils_come_newest_first_with_their_counts(url: str) -> None:
@@ -140,6 +145,59 @@ def test_a_coil_has_the_card_of_its_own_time(url: str) -> None:
     assert (gone["card"]["number"], gone["segments"], gone["to_mm"]) == (1, [], 2560.0)
     with pytest.raises(UnknownError, match="not in the records"):
         results.coil("C-1", NO_RUN)
+
+
+def test_a_coil_behind_thousands_of_newer_ones_opens_with_its_frames(tmp_path: Path) -> None:
+    """Found by name, by time and by grade, with all its 20,000 frames, each in less than a second."""
+    run = RunOnRecord(tmp_path / "run")
+    run.write(verdict(0, defect("a"), coil="OLD"))
+    run.settle()
+    old, newer = 20_000, MOST_SCANNED + 100
+    with run.database.writing() as connection, connection.begin():
+        [row] = connection.execute(select(VERDICTS)).mappings()
+        frame = {name: value for name, value in row.items() if name != "id"} | {"decision": "accept", "defects": 0}
+        frames = [
+            frame | {"frame_id": n, "captured_ns": STARTED_NS + n * SECOND_NS // 100, "position_mm": 128.0 * n}
+            for n in range(1, old)
+        ]
+        day_ns = 86_400 * SECOND_NS
+        frames += [
+            frame | {"coil": f"N-{n}", "frame_id": old + n, "captured_ns": STARTED_NS + 9 * day_ns + n * SECOND_NS}
+            for n in range(newer)
+        ]
+        connection.execute(insert(VERDICTS), frames)
+        card = CARD | {"grade": "S700", "started_ns": STARTED_NS, "ended_ns": STARTED_NS + old * SECOND_NS // 100}
+        connection.execute(insert(COILS).values(**card, number=1, coil="OLD"))
+    run.close()
+    results = Results(run.url)
+    assert len(results.coils(**ALL)) == 50
+    for limits in ({"search": "old"}, {"search": "s700"}, {"to_ns": STARTED_NS + SECOND_NS}):
+        began_s = time.perf_counter()
+        [coil] = results.coils(**ALL | limits)
+        assert time.perf_counter() - began_s < 1.0 * slowdown()
+        assert (coil["coil"], coil["run"], coil["accept"], coil["reject"]) == ("OLD", 1, old - 1, 1)
+        assert coil["card"]["grade"] == "S700"
+    for number in (1, NO_RUN):
+        began_s = time.perf_counter()
+        whole = results.coil("OLD", number)
+        assert time.perf_counter() - began_s < 1.0 * slowdown()
+        assert whole["run"] == 1
+        assert [segment[3] for segment in whole["segments"]] == [1, 0]
+        assert len(whole["defects"]) == 1
+
+
+def test_a_coil_that_no_scan_reached_is_listed_with_its_frames(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its card alone leads to it; a coil whose frames are deleted stays without."""
+    monkeypatch.setattr(results_module, "MOST_SCANNED", 1)
+    listed = Results(url).coils(**ALL)
+    assert [(each["coil"], each["run"], each["accept"]) for each in listed] == [
+        (None, 1, 0),
+        ("C-2", 1, 9),
+        ("C-2", NO_RUN, 0),
+        ("C-0", NO_RUN, 0),
+    ]
+    earlier = Results(url).coil("C-2", NO_RUN)
+    assert (earlier["card"]["number"], earlier["segments"]) == (2, [])
 
 
 def test_roll_marks_have_their_place_where_the_result_lies(url: str, tmp_path: Path) -> None:

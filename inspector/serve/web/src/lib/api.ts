@@ -126,6 +126,7 @@ export interface Reject {
   position_mm: number;
   coil: string | null;
   reasons: string[];
+  recipe: string;
   defects: Defect[];
   size: [number, number] | null;
   picture: boolean;
@@ -133,11 +134,23 @@ export interface Reject {
 export interface Alarm {
   id: number;
   text: string;
+  /** The last time. */
   began_ms: number;
   ended_ms: number | null;
+  /** How often it came without being acknowledged. */
+  times: number;
   acknowledged_by: string | null;
   acknowledged_ms: number | null;
   note: string | null;
+}
+export interface Noted {
+  id: number;
+  at_ms: number;
+  kind: string;
+  text: string;
+  who: string;
+  coil: string | null;
+  position_mm: number | null;
 }
 export interface TrendPoint {
   at_s: number;
@@ -211,6 +224,7 @@ export interface WholeCoil extends Coil {
   segments: [string, number, number, number][];
   defects: CoilDefect[];
   roll_marks: RollMark[];
+  events: Noted[];
 }
 export interface Rule {
   action: "reject" | "record";

@@ -18,12 +18,19 @@ export function number(value: number | null | undefined, digits = 0): string {
   return format.format(value);
 }
 
+/** A value as it is stored, such as 0.4; six digits tell apart all that a plan holds. */
+export function exact(value: number): string {
+  return new Intl.NumberFormat(locale(), { maximumSignificantDigits: 6 }).format(value);
+}
+
 export function metres(mm: number | null | undefined, digits = 1): string {
   return mm === null || mm === undefined ? "–" : `${number(mm / 1000, digits)} m`;
 }
 
 export function area(mm2: number): string {
-  return mm2 >= 10_000 ? `${number(mm2 / 100, 0)} cm²` : `${number(mm2, 0)} mm²`;
+  if (mm2 >= 10_000) return `${number(mm2 / 100, 0)} cm²`;
+  // 0.4 mm² is not 0.
+  return mm2 < 10 && mm2 % 1 ? `${new Intl.NumberFormat(locale(), { maximumSignificantDigits: 2 }).format(mm2)} mm²` : `${number(mm2, 0)} mm²`;
 }
 
 export function percent(share: number | null, digits = 1): string {

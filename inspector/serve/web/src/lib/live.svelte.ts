@@ -1,5 +1,5 @@
 // What the live page knows: filled by one WebSocket, which comes back by itself.
-import type { Alarm, MapDefect, Reject, State, Stretch, TrendPoint } from "./api";
+import type { Alarm, MapDefect, Noted, Reject, State, Stretch, TrendPoint } from "./api";
 
 const MOST_STRETCHES = 6000;
 const MOST_DEFECTS = 2500;
@@ -7,6 +7,8 @@ const MOST_REJECTS = 40;
 const MOST_TREND = 900;
 export const QUIET_MS = 900;
 const RETRY_MS = 700;
+/** How long the message that came with the least delay tells the server's clock, ms. */
+const CLOCK_MS = 30_000;
 
 export interface LiveFrame {
   camera: string;
@@ -25,6 +27,8 @@ interface News {
   now_ms: number;
   state: State;
   alarms: Alarm[];
+  alarm_count: number;
+  events: Noted[];
   trend: TrendPoint | null;
   trends?: TrendPoint[];
   frames: Stretch[];
@@ -34,7 +38,12 @@ interface News {
 
 class Live {
   state = $state.raw<State | null>(null);
+  /** The newest that stand or are not acknowledged. */
   alarms = $state.raw<Alarm[]>([]);
+  /** All of these. */
+  alarm_count = $state(0);
+  /** With a place on the map, newest first. */
+  events = $state.raw<Noted[]>([]);
   rejects = $state.raw<Reject[]>([]);
   trend = $state.raw<TrendPoint[]>([]);
   connected = $state(false);
@@ -49,6 +58,9 @@ class Live {
   #socket: WebSocket | null = null;
   #heard = performance.now();
   #clock: ReturnType<typeof setInterval> | undefined;
+  /** The server's clock minus this browser's steady one, by the promptest message of the last minute and of this one. */
+  #ahead: [number, number] = [-Infinity, -Infinity];
+  #aheadSince = 0;
   #decoding = new Map<string, ArrayBuffer | null>();
 
   start() {
@@ -70,6 +82,20 @@ class Live {
     return this.state !== null && this.state.word !== "up" ? "line" : null;
   }
 
+  /** The time on the server's clock, which the frames' times are on: this PC's may be wrong. */
+  get now_ms(): number {
+    return Math.max(...this.#ahead) + performance.now();
+  }
+
+  #tellClock(now_ms: number) {
+    const ahead = now_ms - this.#heard;
+    if (this.#heard - this.#aheadSince > CLOCK_MS) {
+      this.#ahead = [this.#ahead[1], -Infinity];
+      this.#aheadSince = this.#heard;
+    }
+    this.#ahead[1] = Math.max(this.#ahead[1], ahead);
+  }
+
   #connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/api/live`);
@@ -89,6 +115,7 @@ class Live {
   #take(news: News) {
     this.#heard = performance.now();
     this.quiet_ms = 0;
+    this.#tellClock(news.now_ms);
     if (news.type === "whole") {
       this.stretches.clear();
       this.defects = [];
@@ -99,6 +126,8 @@ class Live {
     }
     this.state = news.state;
     this.alarms = news.alarms;
+    this.alarm_count = news.alarm_count;
+    this.events = news.events;
     for (const frame of news.frames) this.#stretch(frame);
     if (news.defects.length) this.defects = [...this.defects, ...news.defects].slice(-MOST_DEFECTS);
     if (news.rejects.length) this.rejects = [...news.rejects.toReversed(), ...this.rejects].slice(0, MOST_REJECTS);

@@ -3,6 +3,15 @@ import type { Kind } from "../lib/api";
 
 export type Run = [number, number, number];
 
+const STEP_PX = 6;
+/** Where kinds 1, 2, 3 … are drawn darker, repeated like their dashes and shapes: colour is never the only difference. */
+const HATCHES: ((x: number, y: number) => boolean)[] = [
+  () => true,
+  (x, y) => (x + y) % STEP_PX < STEP_PX / 2,
+  (x, y) => (x - y + STEP_PX * 10_000) % STEP_PX < STEP_PX / 2,
+  (_, y) => y % STEP_PX < STEP_PX / 2,
+];
+
 export class Mask {
   readonly pixels: Uint8Array;
   constructor(
@@ -97,21 +106,63 @@ export class Mask {
     return copy;
   }
 
-  /** The mask as a picture: its edge in the kind's colour, its inside `alpha` of it. */
+  /** The mask's inside as a picture: each kind in its colour and hatched its own way, `alpha` opaque. */
   picture(kinds: Kind[], alpha: number): ImageData {
     const { width, height, pixels } = this;
     const image = new ImageData(width, height);
+    if (!alpha) return image;
     const colours = new Map(kinds.map((each) => [each.kind, parseInt(each.colour.slice(1), 16)]));
     for (let n = 0; n < pixels.length; n++) {
       const kind = pixels[n]!;
       if (!kind) continue;
-      const column = n % width;
-      const edge =
-        pixels[n - width] !== kind || pixels[n + width] !== kind || (column > 0 && pixels[n - 1] !== kind) || (column < width - 1 && pixels[n + 1] !== kind);
       const colour = colours.get(kind) ?? 0xffffff;
-      image.data.set([colour >> 16, (colour >> 8) & 255, colour & 255, edge ? 255 : alpha], 4 * n);
+      const on = HATCHES[(kind - 1) % HATCHES.length]!(n % width, Math.floor(n / width));
+      image.data.set([colour >> 16, (colour >> 8) & 255, colour & 255, on ? alpha : alpha / 4], 4 * n);
     }
     return image;
+  }
+
+  /** Outlines of the regions, longest first: kind, then x and y of each corner in turn, px of the frame. */
+  outlines(): [number, number[]][] {
+    const { width, height, pixels } = this;
+    const found: [number, number[]][] = [];
+    const across = width + 1;
+    /** Kind → corner → the corners that an edge leads to from it, the region on its right. */
+    const edges = new Map<number, Map<number, number[]>>();
+    const add = (kind: number, from: number, to: number) => {
+      let all = edges.get(kind);
+      if (!all) edges.set(kind, (all = new Map()));
+      const next = all.get(from);
+      if (next) next.push(to);
+      else all.set(from, [to]);
+    };
+    for (let n = 0; n < pixels.length; n++) {
+      const kind = pixels[n]!;
+      if (!kind) continue;
+      const column = n % width;
+      const row = Math.floor(n / width);
+      const corner = row * across + column;
+      if (row === 0 || pixels[n - width] !== kind) add(kind, corner, corner + 1);
+      if (column === width - 1 || pixels[n + 1] !== kind) add(kind, corner + 1, corner + 1 + across);
+      if (row === height - 1 || pixels[n + width] !== kind) add(kind, corner + 1 + across, corner + across);
+      if (column === 0 || pixels[n - 1] !== kind) add(kind, corner + across, corner);
+    }
+    for (const [kind, all] of edges) {
+      for (const [start, ways] of all) {
+        while (ways.length) {
+          const points: number[] = [];
+          let [at, before] = [start, 0];
+          do {
+            const next = all.get(at)!.pop()!;
+            // A corner, not a place along a straight edge.
+            if (next - at !== before) points.push(at % across, Math.floor(at / across));
+            [at, before] = [next, next - at];
+          } while (at !== start);
+          found.push([kind, points]);
+        }
+      }
+    }
+    return found.sort((a, b) => b[1].length - a[1].length);
   }
 
   /** Box of everything marked; null when nothing is. */
