@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from inspector.outbound.stream import COILS, Step
-from inspector.sinks.coil_results import RESULTS_FOLDER, read_result
+from inspector.sinks.coil_results import RESULT_NAME, RESULTS_FOLDER, read_result
 
 log = structlog.get_logger()
 
@@ -41,8 +41,12 @@ class Coils:
             path = self._folder / f"{number:06d}.json"
             try:
                 steps.append(Step(self.name, number, read_result(path)))
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 log.error("a coil's result is damaged and not sent", path=str(path), error=str(error))
+            except OSError:
+                if not steps:
+                    raise
+                break  # what was read is sent; the next call says why the rest is not
             self._number = number
         return steps
 
@@ -51,4 +55,4 @@ class Coils:
             names = os.listdir(self._folder)  # noqa: PTH208  # a glob passes over a folder that it may not read
         except FileNotFoundError:
             return []
-        return [int(name[:-5]) for name in names if name[0].isdecimal() and name.endswith(".json")]
+        return [int(found[1]) for name in names if (found := RESULT_NAME.fullmatch(name)) is not None]

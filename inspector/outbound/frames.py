@@ -111,6 +111,9 @@ class Frames:
                 first_lost=place.file, last_lost=there[0] - 1,
             )  # fmt: skip
             self._place = place = Place(place.run, there[0])
+        elif place.file > there[-1] + 1:
+            log.error("the verdict log begins again: it was emptied", at=place.file, newest=there[-1])
+            self._place = place = Place(place.run, there[0])
         self._file = _open_number(folder, place.file)
         if self._file is not None and os.fstat(self._file.fileno()).st_size < place.offset:
             # decide began another file under this name, after somebody had moved the old one.

@@ -13,6 +13,9 @@ from inspector.report.report import write_report
 from inspector.report.verdict_files import Selection
 from inspector.sinks.coil_results import RESULTS_FOLDER, CoilResult, read_result
 
+LONGEST_NAME: Final = 150
+"""Most characters of a coil's name in a file's name, quoted: file systems allow 255 bytes."""
+
 MOST_AT_ONCE: Final = 20
 """Newest coils that are looked at: one that was judged long before reports were switched on gets none."""
 
@@ -35,12 +38,13 @@ def report_judged(config: LoadedConfig) -> Iterator[Path | InputError]:
             continue
         try:
             result = read_result(path)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             yield InputError(f"{path}: cannot be read: {error}")
             continue
         for ending in missing:
             try:
-                yield _report(config, result, folder / f"{path.stem}-{quote(result.id, safe=' ')}.{ending}")
+                name = f"{path.stem}-{quote(result.id, safe=' ')[:LONGEST_NAME]}"
+                yield _report(config, result, folder / f"{name}.{ending}")
             except InputError as error:
                 yield error
 

@@ -1,5 +1,6 @@
 """The result of a coil as a JSON file in the strip's folder, the source for report, records and telegrams."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,7 @@ import msgspec
 from inspector.core.strip.quality import RatedDefect
 
 RESULTS_FOLDER: Final = "coils"
+RESULT_NAME: Final = re.compile(r"(\d{6,18})\.json")
 
 
 class RollMarkResult(msgspec.Struct, frozen=True):

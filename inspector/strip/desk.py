@@ -13,6 +13,7 @@ from inspector.core.strip.coils import (
     AHEAD_MM,
     BEHIND_MM,
     REMEMBERED,
+    SAME_PLACE_MM,
     Coil,
     CoilData,
     CoilEnded,
@@ -65,8 +66,9 @@ class CoilDesk:
         chosen = choose(coil, self._plans, self._default)
         at_mm = self._place(position_mm)
         stated = position_mm is not None
+        ahead = at_mm > self.place_mm() + SAME_PLACE_MM
         event = CoilStarted(
-            coil, at_mm, time.time_ns(), chosen.name, chosen.recipe, chosen.why, said_by, stated=stated
+            coil, at_mm, time.time_ns(), chosen.name, chosen.recipe, chosen.why, said_by, ahead=ahead
         )
         made = self._take(event, stated=stated)
         at_mm = made.start_mm
@@ -144,7 +146,7 @@ class CoilDesk:
         restart, lies at that event's place: a coil must not be lost because the position went back. A coil that
         was announced ahead says nothing about where the strip is: the event is checked against it."""
         last = self._journal.book.coils[-1] if self._journal.book.coils else None
-        if last is None or (last.end_mm is None and last.start.stated):
+        if last is None or (last.end_mm is None and last.start.ahead):
             return event
         first_mm = last.start_mm if last.end_mm is None else last.end_mm
         if event.position_mm >= first_mm:

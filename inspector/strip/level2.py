@@ -189,7 +189,7 @@ class Level2Link:
             else:
                 # Without a sequence or a time, the ends of two coils may have the same bytes.
                 distinct = telegram.sequence is not None or "time" in values
-                self._desk.end(plain_text(values.get("id")), said_by if distinct else "level2", position_mm)
+                self._desk.end(_text(values, "id"), said_by if distinct else "level2", position_mm)
         except EventRefusedError as refused:
             return (TAKEN if refused.again else REFUSED), str(refused)
         return TAKEN, ""

@@ -154,7 +154,7 @@ class Strip:
             return None
         # Positions do not continue those of an earlier process whose track is gone: the time gives another zero.
         now_ns = time.monotonic_ns()
-        start: Sample | None = Sample(now_ns, self._start_mm, 0.0, now_ns // 1_000_000 % ZEROS)
+        start: Sample | None = Sample(now_ns, self._start_mm, 0.0, now_ns // 100_000_000 % ZEROS)
         count = None
         if before is not None and before.samples:
             start, count = before.samples[-1], before.count
@@ -190,9 +190,20 @@ class Strip:
             max(settings.camera(name).offset_along_mm for name in line.cameras),
         )
 
+    def _due(self) -> list[Coil]:
+        """Coils without a result. The files of old ones may have been moved away."""
+        newest = max(self.results.numbers, default=0)
+        return [
+            coil
+            for coil in self.desk.coils
+            if coil.number > newest - RECORDED_AGAIN
+            and not self.results.has(coil.number)
+            and coil.number not in self._journal.taken
+        ]
+
     def _tails(self) -> list[LogTail]:
         """Return the logs since the head of the oldest coil without a result."""
-        due = [coil for coil in self.desk.coils if not self.results.has(coil.number)]
+        due = self._due()
         now_folder = self._config.line.sinks.out
         if not due:
             return [LogTail(now_folder, None)]
@@ -231,8 +242,7 @@ class Strip:
             try:
                 self._rolls.look()
                 self.desk.turn()
-                due = [coil for coil in self.desk.coils if not self.results.has(coil.number)]
-                judged = self._accounts.conclude(due, self.position_mm())
+                judged = self._accounts.conclude(self._due(), self.position_mm())
                 for result in judged:
                     log.info("coil judged", coil=result.id, verdict=result.verdict, reasons=len(result.reasons))
             except OSError as error:

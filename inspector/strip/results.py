@@ -1,7 +1,6 @@
 """Stores the coils' results, and queues them for Level 2."""
 
 import contextlib
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -11,13 +10,15 @@ import structlog
 
 from inspector.files import write_whole
 from inspector.numbers import THIN_SPACE
-from inspector.sinks.coil_results import RESULTS_FOLDER, CoilResult, read_result
+from inspector.repeated import Repeated
+from inspector.sinks.coil_results import RESULT_NAME, RESULTS_FOLDER, CoilResult, read_result
 from inspector.strip.journal import Journal, ResultTaken
 
 KEPT_DEFECTS: Final = 20_000
 """Most defects listed in a coil's file: 4 MB."""
 
-_NAME: Final = re.compile(r"(\d{6,18})\.json")
+CHECKED: Final = 50
+"""Newest results that a start reads: a power cut may have damaged them."""
 
 log = structlog.get_logger()
 
@@ -28,9 +29,11 @@ class Results:
     def __init__(self, folder: Path, journal: Journal) -> None:
         self.folder = folder / RESULTS_FOLDER
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._journal = journal
-        names = (_NAME.fullmatch(path.name) for path in self.folder.iterdir())
+        self._journal, self._unread = journal, Repeated()
+        names = (RESULT_NAME.fullmatch(path.name) for path in self.folder.iterdir())
         self._numbers = dict.fromkeys(sorted(int(name[1]) for name in names if name is not None))
+        for number in list(self._numbers)[-CHECKED:]:
+            self.read(number)  # a damaged one is known now, before the logs of its coil are passed over
 
     @property
     def numbers(self) -> list[int]:
@@ -47,13 +50,22 @@ class Results:
         self._numbers[result.number] = None
 
     def read(self, number: int) -> CoilResult | None:
-        """Read a result; None without one. A file that cannot be read is put aside: its coil is judged again."""
+        """Read a result; None without one, or while the file cannot be read.
+
+        A file whose content is no result is put aside: its coil is judged again.
+        """
         if number not in self._numbers:
             return None
         path = self._path(number)
         try:
             return read_result(path)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except OSError as error:
+            if (count := self._unread.due()) is not None:
+                log.error(
+                    "a coil's result cannot be read: retrying", path=str(path), error=error.strerror, count=count
+                )
+            return None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             aside = path.with_suffix(".damaged")
             log.error(
                 "a coil's result cannot be read: the coil is judged again", path=str(aside), error=str(error)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from inspector.core.strip.odometer import SILENT_S, Sample, Scale, Speeds, Stretch
+from inspector.core.strip.odometer import SPEED_SILENT_S, Sample, Scale, Speeds, Stretch
 from inspector.core.strip.track import STALE_NS, Place
 from inspector.repeated import Repeated
 from inspector.wire.encoder_count import CountWriter
@@ -67,7 +67,7 @@ class CarriedCounts:
         elapsed_s = (monotonic_ns - anchor.monotonic_ns) / 1e9
         stretch = Stretch(abs(elapsed_s), anchor.speed_mm_s, anchor.speed_mm_s)
         moved_mm = self._scale.moved_mm(anchor.counted, count, anchor.speed_mm_s * elapsed_s)
-        silent = abs(elapsed_s) > SILENT_S
+        silent = abs(elapsed_s) > SPEED_SILENT_S
         if abs(moved_mm) > stretch.longest_mm(self._max_mm_s) or (silent and not stretch.allows(moved_mm)):
             self._last = None
             if (times := self._jumps.due()) is not None:

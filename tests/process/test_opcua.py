@@ -268,7 +268,7 @@ def test_it_goes_on_after_a_kill_and_starts_and_ends_coils(opcua: Opcua) -> None
         )
         assert await session.own_value("Coil") == "C-1"
         await asyncio.sleep(1.0)
-        stopped = await session.call(automatic, "Stop", NO_HURRY, ua.LocalizedText("end"))
+        stopped = await session.call(automatic, "Stop", NO_HURRY, "end")
         assert stopped == 0
         coils = await until(
             lambda: [event for event in session.heard(RESULT_READY) if not event.IsPartial], "the coil's result"

@@ -48,8 +48,8 @@ class CoilStarted(msgspec.Struct, frozen=True, tag="start", tag_field="event"):
     """Where the event came from: `command`, `level2`, `modbus`."""
     number: int = 0
     """1, 2, 3, … in the order of the starts. Stored, so that a damaged line in the journal shifts no number."""
-    stated: bool = False
-    """Whether the sender stated the position; otherwise it is where the strip was."""
+    ahead: bool = False
+    """Whether the strip had still to get there when its sender stated the position."""
 
 
 class CoilEnded(msgspec.Struct, frozen=True, tag="end", tag_field="event"):

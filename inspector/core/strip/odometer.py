@@ -37,6 +37,27 @@ SCAN_S: Final = 0.06
 COUNTS: Final = 4
 """An unchanged counter is suspicious when the speed says at least so many counts."""
 
+LONGEST_SCAN_S: Final = 0.15
+"""Longest scan that is learned, seconds."""
+
+SCAN_SHARE: Final = 1.2
+"""Allowance over the longest scan seen."""
+
+AGREED_MM_S: Final = 100.0
+"""A strip must move so fast for its counter and speed to agree, mm/s."""
+
+GAIN_MM_S2: Final = 2000.0
+GAIN_S: Final = 2.0
+"""How fast a strip changes its speed, mm/s², and for how long that explains a distance, seconds."""
+
+LEAST_LAG_MM: Final = 50.0
+
+FILTER_NS: Final = 2_000_000_000
+"""Longest time for which a drive's filtered speed goes on after the strip has stopped."""
+
+EXACT_SHARE: Final = 0.02
+"""Error of a speed, as a share of the distance."""
+
 FAR_BACK_MM: Final = 100_000.0
 """Longest reverse travel that is believed while nothing read the counter, mm."""
 
@@ -127,13 +148,19 @@ class Odometer:
         self._ahead_mm = 0.0
         """How far the strip has probably moved since the counter last changed: a PLC may scan slowly."""
         self._before: Reading | None = None
-        self._moved_ns = 0
-        """When the counter last changed."""
+        self._moved_ns = self._frozen_ns = 0
+        """When the counter last changed, and when it was called frozen."""
         self._frozen_mm: float | None = None
         """Distance by speed since the counter froze; None while it moves."""
         self._fit: deque[tuple[int, float]] = deque()
         self._speed_mm_s = 0.0
         self._against = self._absurd = False
+        self._is_known = False
+        """Whether the speed is known: a register says it, or enough readings of the counter."""
+        self._scan_s = SCAN_S
+        """For how long the counter of a moving strip has stood at most, and was right afterwards."""
+        self._changes = 0
+        """Readings since the counter last stood."""
         self._agreed = 0
         """Readings of the moving strip since counter and speed last disagreed, at most AGREED."""
         self._doubted_mm: float | None = None
@@ -142,8 +169,8 @@ class Odometer:
 
     @property
     def count(self) -> float | None:
-        """The newest counter."""
-        return self._count
+        """The counter that belongs to the position of the newest sample."""
+        return None if self._count is None else self._count + self._ahead_mm / self._scale.mm_per_count
 
     def add(self, reading: Reading) -> Sample | None:
         """Apply one reading; returns None when it is older than the previous one."""
@@ -179,10 +206,17 @@ class Odometer:
         """Find how far the strip has moved while nothing read the counter."""
         self._moved_ns = reading.monotonic_ns
         start, count_before, self._count = self._start, self._count, reading.count
-        if start is None or reading.count is None or count_before is None:
+        if start is None:
             return
+        self._speed_mm_s, self._is_known = start.speed_mm_s, True
         now_mm_s = start.speed_mm_s if reading.speed_mm_s is None else reading.speed_mm_s
         stretch = Stretch((reading.monotonic_ns - start.monotonic_ns) / 1e9, start.speed_mm_s, now_mm_s)
+        if not start.sure:
+            self._begin_zero()
+        if reading.count is None or count_before is None:
+            if stretch.over_s > SILENT_S:
+                self._begin_zero()
+            return
         moved_mm = self._scale.moved_mm(count_before, reading.count, stretch.expected_mm)
         if abs(moved_mm) > stretch.longest_mm(self._speeds.max_mm_s):
             self.notes.append(
@@ -210,7 +244,9 @@ class Odometer:
                 self._begin_zero()
             return stretch.expected_mm
         if reading.count == self._count:
+            self._changes = 0
             return self._stuck(reading, stretch)
+        self._changes += 1
         expected_mm = (self._frozen_mm or 0.0) + stretch.expected_mm
         moved_mm = self._scale.moved_mm(self._count or 0.0, reading.count, expected_mm)
         stood_s = (reading.monotonic_ns - self._moved_ns) / 1e9
@@ -226,16 +262,20 @@ class Odometer:
             self._begin_zero()
             return stretch.expected_mm
         if self._frozen_mm is not None:
-            moved_mm = self._thawed(moved_mm, stretch.expected_mm)
+            moved_mm = self._thawed(moved_mm, stretch)
         elif stretch.over_s > SILENT_S:
-            self._doubted_mm = None
+            if self._doubted_mm is not None:
+                self._doubted_mm = None
+                self._begin_zero()
             moved_mm = self._unread_mm(moved_mm, whole)
+        elif stood_s > SCAN_S and reading.speed_mm_s is not None:
+            self._check_made_up(moved_mm, whole)
         elif self._is_doubtful(reading, moved_mm, whole):
             self.notes.append(jump)
             self._doubted_mm, self._sure = moved_mm - stretch.expected_mm, False
             return stretch.expected_mm
         else:
-            moved_mm += self._restored_mm(reading.speed_mm_s, moved_mm, whole)
+            moved_mm += self._restored_mm(moved_mm, whole)
         self._compare_directions(reading, moved_mm)
         return moved_mm
 
@@ -251,7 +291,7 @@ class Odometer:
                 f"the counter was unread for {stretch.over_s:.1f} s and may have wrapped, at every "
                 f"{range_mm / 1000:.1f} m: the speed decides how often; use a counter of 32 bits"
             )
-        elif stretch.allows(moved_mm):
+        elif not self._is_known or stretch.allows(moved_mm):
             return moved_mm
         else:
             self.notes.append(
@@ -262,22 +302,32 @@ class Odometer:
         return moved_mm if moved_mm > -FAR_BACK_MM else max(moved_mm, stretch.expected_mm)
 
     def _is_doubtful(self, reading: Reading, moved_mm: float, stretch: "Stretch") -> bool:
-        """Whether the counter moved further than the speed allows, once, after both have agreed."""
-        return (
-            self._agreed == AGREED
-            and self._doubted_mm is None
-            and reading.speed_mm_s is not None
-            and not stretch.allows(moved_mm)
-        )
+        """Whether the counter moved further than the speed allows, once, after both have agreed.
 
-    def _restored_mm(self, speed_mm_s: float | None, moved_mm: float, stretch: "Stretch") -> float:
+        Without a register the speed is that of the counter, which says little if it stands between two scans.
+        """
+        is_known = reading.speed_mm_s is not None or self._changes > AGREED
+        agreed = self._agreed == AGREED and self._doubted_mm is None
+        return is_known and agreed and not stretch.allows(moved_mm)
+
+    def _check_made_up(self, moved_mm: float, stretch: "Stretch") -> None:
+        """A counter that stood on a moving strip must make up the distance; otherwise another zero begins."""
+        if abs(moved_mm - stretch.expected_mm) <= stretch.lag_mm(self._scan_s):
+            self._scan_s = min(max(self._scan_s, SCAN_SHARE * stretch.over_s), LONGEST_SCAN_S)
+            return
+        self.notes.append(
+            f"the counter stood for {stretch.over_s:.2f} s and then moved {moved_mm / 1000:+.3f} m, "
+            f"{(moved_mm - stretch.expected_mm) / 1000:+.3f} m off: positions do not continue; look at the encoder"
+        )
+        self._begin_zero()
+
+    def _restored_mm(self, moved_mm: float, stretch: "Stretch") -> float:
         """Compare counter and speed. Returns the distance of a doubted reading if this one shows that the speed
         was wrong, not the counter; else 0."""
         doubted_mm, self._doubted_mm = self._doubted_mm, None
-        if speed_mm_s is None:
-            return 0.0
+        speed_mm_s = stretch.now_mm_s
         if stretch.allows(moved_mm):
-            if abs(speed_mm_s) > self._speeds.threading_mm_s:
+            if abs(speed_mm_s) > AGREED_MM_S:
                 self._agreed = min(self._agreed + 1, AGREED)
             if doubted_mm is not None:
                 self._begin_zero()
@@ -301,37 +351,45 @@ class Odometer:
         slow_mm_s = max(self._speeds.standstill_mm_s, COUNTS * count_mm / (FREEZE_NS / 1e9))
         if speed_mm_s is None or abs(speed_mm_s) < slow_mm_s:
             self._moved_ns = reading.monotonic_ns
-            return 0.0 if self._frozen_mm is None else self._stands()
+            return 0.0 if self._frozen_mm is None else self._stands(reading.monotonic_ns)
         stood_s = (reading.monotonic_ns - self._moved_ns) / 1e9
         moved_mm = stretch.expected_mm
         if self._frozen_mm is None:
             missing_mm = speed_mm_s * stood_s
             if stood_s < FREEZE_NS / 1e9:
                 if abs(missing_mm) > COUNTS * count_mm:
-                    self._ahead_mm, self._sure = missing_mm, stood_s <= SCAN_S
+                    self._ahead_mm, self._sure = missing_mm, stood_s <= self._scan_s
                 return 0.0
             self.notes.append(
                 f"the counter is frozen at {reading.count:g} while the speed is {speed_mm_s / 1000:.2f} m/s: the "
                 "position goes on by speed; look at the encoder and its cable"
             )
-            moved_mm, self._frozen_mm = missing_mm, 0.0
+            moved_mm, self._frozen_mm, self._frozen_ns = missing_mm, 0.0, reading.monotonic_ns
         self._frozen_mm += moved_mm
         self._sure = False
         return moved_mm
 
-    def _stands(self) -> float:
+    def _stands(self, monotonic_ns: int) -> float:
         """Handle a speed that says, at last, what the frozen counter said. Returns the distance to take back."""
         self.notes.append("the strip stands: the counter that was frozen is right again")
         shown_mm, self._frozen_mm = self._frozen_mm or 0.0, None
-        self._begin_zero()
+        if monotonic_ns - self._frozen_ns > FILTER_NS:
+            self._begin_zero()
+        else:
+            self._fit.clear()
         return -shown_mm
 
-    def _thawed(self, counted_mm: float, by_speed_mm: float) -> float:
+    def _thawed(self, counted_mm: float, stretch: "Stretch") -> float:
         """Handle a counter that moves again: trust it if it agrees with the speed, else continue from here."""
+        by_speed_mm = stretch.expected_mm
         shown_mm, self._frozen_mm = self._frozen_mm or 0.0, None
         far_mm = shown_mm + by_speed_mm
         if abs(counted_mm - far_mm) <= TRUSTED_SHARE * abs(far_mm):
             self.notes.append("the counter moves again and agrees with the speed: the position is the counter's")
+            exact_mm = stretch.lag_mm(self._scan_s) + EXACT_SHARE * abs(far_mm)
+            range_mm = self._scale.range_mm
+            if abs(counted_mm - far_mm) > exact_mm or (range_mm is not None and abs(far_mm) > range_mm / 2):
+                self._begin_zero()
             return counted_mm - shown_mm
         self.notes.append(
             f"the counter moves again, {(counted_mm - far_mm) / 1000:+.3f} m off: the position stays the speed's"
@@ -355,8 +413,10 @@ class Odometer:
         fit.append((reading.monotonic_ns, place_mm))
         while len(fit) > 3 and reading.monotonic_ns - fit[0][0] > FIT_NS:
             fit.popleft()
+        self._is_known |= reading.speed_mm_s is not None or len(fit) >= 3
         if reading.count is None or len(fit) < 3:
-            self._speed_mm_s = reading.speed_mm_s or 0.0
+            if reading.speed_mm_s is not None:
+                self._speed_mm_s = reading.speed_mm_s
         elif fit[0][1] == fit[-1][1]:
             self._speed_mm_s = 0.0
         else:
@@ -380,9 +440,22 @@ class Stretch(msgspec.Struct, frozen=True):
         return (self.then_mm_s + self.now_mm_s) / 2 * self.over_s
 
     @property
+    def _faster_mm_s(self) -> float:
+        return max(abs(self.then_mm_s), abs(self.now_mm_s))
+
+    @property
+    def _gained_mm(self) -> float:
+        """What a strip gains by accelerating and braking between two readings that are seconds apart."""
+        return GAIN_MM_S2 / 2 * min(self.over_s, GAIN_S) ** 2
+
+    @property
     def farthest_mm(self) -> float:
         """Longest distance that these speeds allow, in either direction."""
-        return (max(abs(self.then_mm_s), abs(self.now_mm_s)) + SLACK_MM_S) * self.over_s
+        return (self._faster_mm_s + SLACK_MM_S) * self.over_s
+
+    def lag_mm(self, scan_s: float) -> float:
+        """How far a right counter may be off: its scan, and a speed that changed meanwhile."""
+        return LEAST_LAG_MM + self._faster_mm_s * scan_s + self._gained_mm
 
     def longest_mm(self, max_mm_s: float) -> float:
         """Longest distance of any strip."""
@@ -390,7 +463,7 @@ class Stretch(msgspec.Struct, frozen=True):
 
     def allows(self, moved_mm: float) -> bool:
         """Whether a counted distance fits the speeds: it lies between standstill and the faster of them."""
-        slack_mm = (max(abs(self.then_mm_s), abs(self.now_mm_s)) + SLACK_MM_S) * JITTER_S
+        slack_mm = (self._faster_mm_s + SLACK_MM_S) * JITTER_S + self._gained_mm
         low_mm_s = min(0.0, self.then_mm_s, self.now_mm_s)
         high_mm_s = max(0.0, self.then_mm_s, self.now_mm_s)
         return low_mm_s * self.over_s - slack_mm <= moved_mm <= high_mm_s * self.over_s + slack_mm

@@ -150,7 +150,7 @@ def judge_coil(
             )
         )
     if shape.end_mm - shape.start_mm - uninspected_mm < SAME_PLACE_MM:
-        found.append((CoilVerdict.HOLD, "nothing of it was inspected"))
+        found.append((CoilVerdict.HOLD, "no part of it was inspected over its whole width"))
     worst = max((verdict for verdict, _ in found), key=RANK.index, default=CoilVerdict.RELEASE)
     found.sort(key=lambda each: -RANK.index(each[0]))
     return Judged(worst, tuple(f"{verdict}: {why}" for verdict, why in found), rated)

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,6 +41,12 @@ CLOSE_NS: Final = 300_000_000
 
 JUMP_MM: Final = 2**31
 """A position that jumps so far begins a new run, mm: 32-bit differences would be wrong."""
+
+NOISE_S: Final = 0.003
+"""Error of a frame's capture time, seconds."""
+
+NO_FRAME: Final = -1
+"""Frame id in gate.jsonl for steel that no frame shows."""
 
 CLOSE_TURN_S: Final = 0.005
 """How often to look at the end whether the log has the queued verdicts, seconds."""
@@ -96,6 +102,8 @@ class GateFeed:
         self._encoder = encoder
         self._zero: int | None = None
         """The newest zero of the encoder's positions."""
+        self._lost_mm: dict[str, float] = {}
+        """By camera: where its first frame without a position lies, while it has none."""
         self._log, self._unkept = log, unkept
         self._newest: dict[str, Verdict] = {}
         """By camera: its newest numbered verdict."""
@@ -209,19 +217,24 @@ class GateFeed:
         If it fails, all queued ones are too late and missed.
         """
         now_ns, given_ns = self._clock_ns(), self._waiting[0][1]
-        oldest = self._next_write(min(ready, RECORDS))
-        new = [self._record(outcome, (now_ns - at_ns) / 1e6) for outcome, at_ns in oldest]
+        oldest = self._next_write(ready)
+        new: list[Record] = []
+        frames: list[tuple[str, int, int]] = []
+        for outcome, at_ns in oldest:
+            verdict = outcome.verdict
+            if _leaves_a_gap(verdict):
+                new.append(self._unseen(verdict))
+                frames.append((verdict.camera, verdict.ingest_epoch, NO_FRAME))
+            new.append(self._record(outcome, (now_ns - at_ns) / 1e6))
+            frames.append((verdict.camera, verdict.ingest_epoch, verdict.frame_id))
         self._records = (*reversed(new), *self._records)[:RECORDS]
         taken = self._tell(beat=bool(new) and not self._fault & Fault.CAMERA_SILENT)
         if self._log is not None and new:
-            told_ns = time.time_ns()
-            for first, count in _in_a_row(new):
-                verdicts = [outcome.verdict for outcome, _ in oldest[first : first + count]]
-                self._log.told(told_ns, self._run, new[first].sequence, verdicts, taken=taken)
+            self._log.told(time.time_ns(), self._run, new[0].sequence, frames, taken=taken)
         if taken:
-            self.counts.taken += len(new)
+            self.counts.taken += len(oldest)
         else:
-            self._missed(len(new))
+            self._missed(len(oldest))
             self._miss(len(self._waiting))
         waited_ms = (self._clock_ns() - given_ns) / 1e6
         self.counts.waits.add(waited_ms)
@@ -230,10 +243,13 @@ class GateFeed:
     def _next_write(self, most: int) -> list[tuple[Outcome, int]]:
         """Return the oldest queued verdicts of one run, at most `most`, each camera's in frame order.
 
+        Their records fit into one block.
+
         A verdict behind its camera's newest one (from a replaced ingest, or after a gap in the announcements)
         counts as missed: the PLC would take its old position for a new one.
         """
         write: list[tuple[Outcome, int]] = []
+        room = RECORDS
         for _ in range(most):
             outcome = self._waiting[0][0]
             verdict = outcome.verdict
@@ -243,7 +259,8 @@ class GateFeed:
                 self._count_on()
                 self._missed(1)
                 continue
-            if write and self._begins_run(before, outcome):
+            room -= 1 + _leaves_a_gap(verdict)
+            if room < 0 or (write and self._begins_run(before, outcome)):
                 break
             self._advance(outcome)
             write.append(self._waiting.popleft())
@@ -296,18 +313,35 @@ class GateFeed:
         self.counts.late += late
         unplaced = self._encoder and not self._is_placed(outcome)
         self.counts.unplaced += unplaced
-        if _leaves_a_gap(verdict):
-            # No frame shows the steel before this one: the PLC must not take the verdict before it for that steel.
-            self._count_on()
+        position_mm = verdict.position_mm
+        if unplaced:
+            # Counted positions run on while the strip stands: one place stands for all steel until one is known.
+            position_mm = self._lost_mm.setdefault(verdict.camera, position_mm)
+        else:
+            self._lost_mm.pop(verdict.camera, None)
         return Record(
             sequence=self._count_on(),
             action=Action.ACCEPT if verdict.decision is Decision.ACCEPT and not unplaced else Action.REJECT,
             late=late,
             uninspected=verdict.decision is Decision.UNINSPECTED,
-            position_mm=verdict.position_mm,
+            position_mm=position_mm,
             kind=0 if defect is None else self._kinds[defect.name],
             camera=self._cameras[verdict.camera],
             unplaced=unplaced,
+        )
+
+    def _unseen(self, verdict: Verdict) -> Record:
+        """The reject of the steel before a frame that no frame of its camera shows."""
+        place = verdict.strip
+        gap_mm = place.gap_mm if isinstance(place, StripPlace) else 0.0
+        return Record(
+            sequence=self._count_on(),
+            action=Action.REJECT,
+            late=False,
+            uninspected=True,
+            position_mm=verdict.position_mm - gap_mm,
+            kind=0,
+            camera=self._cameras[verdict.camera],
         )
 
     def _is_placed(self, outcome: Outcome) -> bool:
@@ -357,18 +391,11 @@ def _place(verdict: Verdict) -> tuple[int, int]:
 
 
 def _leaves_a_gap(verdict: Verdict) -> bool:
-    return isinstance(verdict.strip, StripPlace) and verdict.strip.gap_mm > 0
+    """Whether steel before the frame was seen by none: more than the noise of the times explains."""
+    place = verdict.strip
+    return isinstance(place, StripPlace) and place.gap_mm > NOISE_S * abs(place.speed_mm_s)
 
 
 def _is_newer(zero: int, than: int) -> bool:
     """Zeros are counted up, and wrap."""
     return 0 < (zero - than) % ZEROS < ZEROS // 2
-
-
-def _in_a_row(records: Sequence[Record]) -> Iterator[tuple[int, int]]:
-    """Yield index and count of each piece of consecutive sequences."""
-    first = 0
-    for at in range(1, len(records) + 1):
-        if at == len(records) or records[at].sequence != records[at - 1].sequence + 1:
-            yield first, at - first
-            first = at

@@ -12,7 +12,6 @@ import msgspec
 
 from inspector.sinks.log.log_file import LogFile, Rotation
 from inspector.sinks.log.log_writer import LogWriter
-from inspector.values import Verdict
 
 GATE_LOG_NAME: Final = "gate.jsonl"
 
@@ -27,7 +26,8 @@ class GateLine(msgspec.Struct, frozen=True):
     taken: bool
     """False: the gate did not confirm the write; it may or may not have taken it."""
     frames: tuple[tuple[str, int, int], ...]
-    """Camera, ingest epoch and frame id of each verdict, in the order of their sequences."""
+    """Camera, ingest epoch and frame id of each verdict, in the order of their sequences; id −1 is the reject of
+    steel that no frame of the camera shows."""
 
 
 class GateLog:
@@ -43,11 +43,10 @@ class GateLog:
         return self._writer.lost
 
     def told(
-        self, told_ns: int, run: int, first_sequence: int, verdicts: Sequence[Verdict], *, taken: bool
+        self, told_ns: int, run: int, first_sequence: int, frames: Sequence[tuple[str, int, int]], *, taken: bool
     ) -> None:
         """Log one write."""
-        frames = tuple((each.camera, each.ingest_epoch, each.frame_id) for each in verdicts)
-        line = self._encoder.encode(GateLine(told_ns, run, first_sequence, taken, frames))
+        line = self._encoder.encode(GateLine(told_ns, run, first_sequence, taken, tuple(frames)))
         self._writer.put(line + b"\n", 1, {})
 
     def close(self) -> None:

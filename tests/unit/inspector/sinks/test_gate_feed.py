@@ -104,21 +104,36 @@ def placed(frame_id: int, zero: int | None = 1, gap_mm: float = 0.0, camera: str
 
 
 def test_steel_that_no_frame_shows_is_a_missing_verdict(desk: Desk, tmp_path: Path) -> None:
-    """The number before the verdict after the gap is left out, so that the PLC takes no accept for that steel."""
+    """It has a reject of its own, so that the PLC takes no accept for it; the noise of the positions has none."""
     feed = GateFeed(
         desk.gate, ["top"], RECIPE, LATE_MS, GateLog(tmp_path), clock_ns=lambda: desk.now_ns, encoder=True
     )
-    feed.turn([placed(0), placed(1), placed(2, gap_mm=300.0), placed(3)], pending=0, silent=False)
+    feed.turn([placed(0), placed(1), placed(2, gap_mm=300.0), placed(3, gap_mm=14.0)], pending=0, silent=False)
     records = tuple(reversed(desk.gate.blocks[-1].records))
-    assert [record.sequence for record in records] == [1, 2, 4, 5]
+    assert [record.sequence for record in records] == [1, 2, 3, 4, 5]
+    assert [record.action is Action.ACCEPT for record in records] == [True, True, False, True, True]
+    assert [record.position_mm for record in records] == [0.0, 500.0, 700.0, 1000.0, 1500.0]
+    assert feed.counts.taken == 4
+    feed.turn([placed(number, gap_mm=300.0) for number in range(4, 20)], pending=0, silent=False)
+    while feed.waiting:
+        feed.turn([], pending=0, silent=False)
+    assert [record.sequence for record in heard(list(desk.gate.blocks)[1:])] == list(range(1, 38))
     feed.close()
-    lines = [
-        msgspec.json.decode(line, type=GateLine) for line in (tmp_path / GATE_LOG_NAME).read_bytes().splitlines()
+    line = msgspec.json.decode((tmp_path / GATE_LOG_NAME).read_bytes().partition(b"\n")[0], type=GateLine)
+    assert (line.first_sequence, [frame[2] for frame in line.frames]) == (1, [0, 1, -1, 2, 3])
+
+
+def test_frames_without_a_position_are_one_reject_until_there_is_one(desk: Desk) -> None:
+    """Counted positions run on while the strip stands: their rejects must not."""
+    feed = GateFeed(desk.gate, ["top"], RECIPE, LATE_MS, clock_ns=lambda: desk.now_ns, encoder=True)
+    lost = [placed(number, zero=None) for number in range(1, 4)]
+    lost = [
+        Outcome(msgspec.structs.replace(each.verdict, strip=StripPlace(Motion.UNKNOWN)), total_ms=20.0)
+        for each in lost
     ]
-    assert [(each.first_sequence, [frame[2] for frame in each.frames]) for each in lines] == [
-        (1, [0, 1]),
-        (4, [2, 3]),
-    ]
+    feed.turn([placed(0), *lost, placed(4)], pending=0, silent=False)
+    records = tuple(reversed(desk.gate.blocks[-1].records))
+    assert [record.position_mm for record in records] == [0.0, 500.0, 500.0, 500.0, 2000.0]
 
 
 def test_another_zero_of_the_positions_is_another_run(desk: Desk) -> None:

@@ -15,6 +15,7 @@ from inspector.core.strip.periodic import RollMarks
 from inspector.core.strip.surface import Surface, View
 from inspector.sinks.coil_results import CoilResult
 from inspector.sinks.log.log_file import LogFile, Rotation
+from inspector.strip import results
 from inspector.strip.accounts import Accounts
 from inspector.strip.desk import CoilDesk
 from inspector.strip.journal import Journal
@@ -182,6 +183,21 @@ def test_a_result_that_cannot_be_read_is_put_aside_and_its_coil_judged_again(mil
     assert (folder / "000001.damaged").exists()
 
 
+def test_a_moment_without_file_handles_forgets_no_result(mill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only content that is no result is put aside."""
+    mill.desk.start(CoilData("A"), "command")
+    mill.write(verdict(0, 0.0))
+    mill.now_mm = 100.0
+    mill.desk.end("A", "command")
+    (first,) = mill.judge()
+    with monkeypatch.context() as full:
+        full.setattr(results, "read_result", lambda _: (_ for _ in ()).throw(OSError(24, "Too many open files")))
+        assert mill.results.oldest() is None
+        assert mill.results.read(1) is None
+    assert mill.results.read(1) == first
+    assert mill.results.unsent == 1
+
+
 def test_a_coil_that_nobody_inspected_is_held(mill: Any) -> None:
     """Whatever its plan says of uninspected steel."""
     mill.desk.start(CoilData("A"), "command")
@@ -189,7 +205,7 @@ def test_a_coil_that_nobody_inspected_is_held(mill: Any) -> None:
     mill.desk.end("A", "command")
     (result,) = mill.judge()
     assert (result.verdict, result.frames) == ("hold", 0)
-    assert "hold: nothing of it was inspected" in result.reasons
+    assert "hold: no part of it was inspected over its whole width" in result.reasons
 
 
 def test_half_a_line_is_read_when_it_is_whole(mill: Any, tmp_path: Any) -> None:
