@@ -3,8 +3,10 @@
 asyncua keeps all subscriptions in one place, and asks nobody whose they are.
 """
 
+import asyncio
 import math
 import secrets
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -20,6 +22,8 @@ from inspector.opcua.filters import event_refusal, value_refusal
 from inspector.repeated import Repeated
 
 MOST_SESSIONS: Final = 50
+SILENT_S: Final = 2.0
+"""A session that has been silent for so long makes room for a new one, seconds."""
 MOST_SUBSCRIPTIONS: Final = 10
 """Of one session."""
 MOST_ITEMS: Final = 1_000
@@ -270,18 +274,32 @@ class Sessions(InternalServer):
         self.max_unacked_messages_per_subscription = MOST_UNACKNOWLEDGED
         self.max_subscriptions = MOST_SESSIONS * MOST_SUBSCRIPTIONS
         self.max_monitored_item_queue_size = MOST_EVENTS
+        self._ending: set[asyncio.Task[None]] = set()
 
     def create_session(self, name: str, user: Any = None, external: bool = False) -> InternalSession:
         """Make a session whose token nobody can guess."""
         if not external:
             return super().create_session(name, user, external)
         if len(self._external_sessions) >= MOST_SESSIONS:
-            raise ServiceError(ua.StatusCodes.BadTooManySessions)
+            self._make_room()
         session = Session(self, self.aspace, self.subscription_service, name, external=True)
         self.unregister_external_session(session)
         session.auth_token = ua.NodeId(secrets.token_bytes(32), 0, ua.NodeIdType.ByteString)
         self.register_external_session(session)
         return session
+
+    def _make_room(self) -> None:
+        """End the session that has been silent for longest. Raises ServiceError if none is.
+
+        A session with subscriptions outlives its connection, so that its client can come back to it. A client that
+        comes back with a new session each time leaves many.
+        """
+        oldest = min(self._external_sessions.values(), key=lambda each: each._last_activity)
+        if time.monotonic() - oldest._last_activity < SILENT_S:
+            raise ServiceError(ua.StatusCodes.BadTooManySessions)
+        self.unregister_external_session(oldest)
+        self._ending = {each for each in self._ending if not each.done()}
+        self._ending.add(asyncio.get_running_loop().create_task(oldest.close_session(delete_subs=True)))
 
 
 def bounded(asked: Sequence[T] | None, most: int) -> list[T]:

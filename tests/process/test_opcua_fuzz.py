@@ -132,8 +132,11 @@ async def attacked(opcua: Opcua, attack: attacks.Attack, user: str) -> Neighbour
     return neighbour
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("user", ["view", "kim"])
+# One user may take over the subscriptions of his other session: that is no attack.
+CASES = [(user, kind) for user in ("view", "kim") for kind in KINDS if (user, kind) != ("kim", "what_others_own")]
+
+
+@pytest.mark.parametrize(("user", "kind"), CASES)
 def test_a_hostile_client_stops_nothing(opcua: Opcua, kind: str, user: str) -> None:
     """The server goes on, the other client gets answers and events, memory and log stay bounded."""
     process = running(opcua)
@@ -179,6 +182,9 @@ def test_announced_gigabytes_are_not_collected(opcua: Opcua) -> None:
 @pytest.mark.parametrize("named", ["nothing", "a friend"])
 def test_a_stranger_does_not_hide_behind_another_certificate(opcua: Opcua, named: str) -> None:
     """The certificate of the secure channel counts: not the one that a client names, and not none."""
+    if opcua.process is not None:
+        opcua.stop()  # sessions of the attacks may fill the server
+    opcua.process = None
     running(opcua)
     client_certificate(opcua.certificates, f"stranger-{len(named)}")
     friend = (opcua.certificates / "friend.der").read_bytes() if named == "a friend" else None
@@ -192,9 +198,15 @@ def test_a_stranger_does_not_hide_behind_another_certificate(opcua: Opcua, named
             return await create(parameters)
 
         client.uaclient.create_session = lying
-        with pytest.raises((ua.UaError, ConnectionError)):
+        with pytest.raises((ua.UaError, ConnectionError)) as refused:
             async with client:
                 pass
+        said.append(repr(refused.value))
 
+    before = len(opcua.logged("certificate is refused"))
+    said: list[str] = []
     asyncio.run(asyncio.wait_for(run(), 60))
-    assert opcua.logged("certificate is refused")
+    end = time.monotonic() + MOST_WAIT_S
+    while len(opcua.logged("certificate is refused")) == before:
+        assert time.monotonic() < end, said
+        time.sleep(0.1)
