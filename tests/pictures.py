@@ -79,7 +79,6 @@ def main() -> None:
         film.act(lambda: page.locator("main tbody tr").nth(1).click())
         film.act(page.locator("main tbody tr").first.click, 2500)
         film.act(lambda: page.keyboard.press("Alt+3"))
-        film.act(lambda: page.keyboard.press("Alt+4"))
         film.act(lambda: page.keyboard.press("Alt+1"))
         film.write(ROOT / "docs/operator-page-film.webp")
 
