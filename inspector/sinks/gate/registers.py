@@ -16,7 +16,7 @@ HEADER: Final = (
     ("version", "1: this table"),
     (
         "run",
-        "1..65535, another number after each start of decide or of an ingest, or of positions; sequences begin at 1",
+        "1..65535, another one after each start of decide or of an ingest, or of positions; sequences begin at 1",
     ),
     ("heartbeat", "0..65535, wraps; stands still when verdicts stop"),
     (
