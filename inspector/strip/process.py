@@ -257,8 +257,11 @@ class Strip:
         for coil in coils:
             state = (coil.end_mm, self.results.has(coil.number))
             if self._recorded.get(coil.number) != state:
+                result = self.results.read(coil.number)
+                if result is None and self.results.has(coil.number):
+                    continue  # its file cannot be read now: the next turn tries again
                 self._recorded[coil.number] = state
-                records.put(coil, self.results.read(coil.number))
+                records.put(coil, result)
 
     def state(self) -> str:
         """Return one line for `systemctl status`."""

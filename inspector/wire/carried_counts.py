@@ -83,8 +83,10 @@ class CarriedCounts:
 
     def _anchor(self, monotonic_ns: int, newest: Sample | None, count: float) -> _Anchor | None:
         """The strip's newest sample; without a fresh one, the previous frame."""
-        if newest is None or math.isnan(count) or not newest.sure:
-            return self._last if newest is None or newest.sure else None
+        if newest is not None and not newest.sure:
+            return None
+        if newest is None or math.isnan(count):
+            return self._last
         if self._last is not None and monotonic_ns - newest.monotonic_ns > STALE_NS:
             return self._last
         return _Anchor(newest.monotonic_ns, count, newest.position_mm, newest.speed_mm_s, newest.zero)

@@ -188,9 +188,7 @@ class StripReader:
         self._coverage = Coverage(speeds)
         self._zero: int | None = None
 
-    def locate(
-        self, monotonic_ns: int, length_mm: float, counted_mm: float, count: int | None = None
-    ) -> "Located":
+    def locate(self, monotonic_ns: int, length_mm: float, counted_mm: float, count: int | None = None) -> Located:
         """Return the place of the frame captured at this time.
 
         `counted_mm` is where the frame lies if the strip process does not say, `count` the encoder's count that

@@ -51,6 +51,7 @@ GAIN_S: Final = 2.0
 """How fast a strip changes its speed, mm/s², and for how long that explains a distance, seconds."""
 
 LEAST_LAG_MM: Final = 50.0
+"""Difference between counter and speed that says nothing, mm."""
 
 FILTER_NS: Final = 2_000_000_000
 """Longest time for which a drive's filtered speed goes on after the strip has stopped."""
@@ -62,6 +63,7 @@ FAR_BACK_MM: Final = 100_000.0
 """Longest reverse travel that is believed while nothing read the counter, mm."""
 
 ZEROS: Final = 2**32
+"""Numbers of zeros wrap here: a sample has 32 bits for them."""
 
 TRUSTED_SHARE: Final = 0.25
 """Largest difference between a counter that moves again and the distance by speed, as a share of that distance.
@@ -370,7 +372,10 @@ class Odometer:
         return moved_mm
 
     def _stands(self, monotonic_ns: int) -> float:
-        """Handle a speed that says, at last, what the frozen counter said. Returns the distance to take back."""
+        """Handle a strip that stands: the counter was right, only the speed was late.
+
+        Returns the distance to take back.
+        """
         self.notes.append("the strip stands: the counter that was frozen is right again")
         shown_mm, self._frozen_mm = self._frozen_mm or 0.0, None
         if monotonic_ns - self._frozen_ns > FILTER_NS:

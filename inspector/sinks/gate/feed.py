@@ -331,7 +331,7 @@ class GateFeed:
         )
 
     def _unseen(self, verdict: Verdict) -> Record:
-        """The reject of the steel before a frame that no frame of its camera shows."""
+        """Reject the steel just before this frame, which no frame of its camera shows."""
         place = verdict.strip
         gap_mm = place.gap_mm if isinstance(place, StripPlace) else 0.0
         return Record(
