@@ -54,7 +54,8 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.file = Path(parsed.database or "") if self.is_sqlite else None
         """SQLite's file; None for PostgreSQL."""
-        self._opened: int | None = None
+        self.opened: int | None = None
+        """Inode of SQLite's file as `writing` opened it last."""
         arguments: dict[str, Any] = {"timeout": BUSY_S}
         if not self.is_sqlite:
             arguments = {
@@ -82,12 +83,12 @@ class Database:
         with self._engine.connect() as connection:
             with connection.begin():
                 bring_up_to_date(connection)
-            self._opened = self._inode()
+            self.opened = self._inode()
             yield connection
 
     def was_replaced(self) -> bool:
         """Whether SQLite's file was deleted or replaced since `writing` opened it, so that writes are lost."""
-        return self._opened != self._inode()
+        return self.opened != self._inode()
 
     def _inode(self) -> int | None:
         if self.file is None:

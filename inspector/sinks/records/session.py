@@ -46,7 +46,11 @@ class Session:
         self._identities: dict[tuple[str, str], int] = {}
         with connection.begin():
             row = {"line": run.line, "host": run.host, "folder": str(run.folder)}
-            connection.execute(insert_new(connection, RUNS).values(key=run.key, started_ns=time.time_ns(), **row))
+            added = connection.execute(
+                insert_new(connection, RUNS).values(key=run.key, started_ns=time.time_ns(), **row)
+            )
+            self.first = added.rowcount == 1
+            """Whether the database did not know the run."""
             # The config may have changed between two starts, or the folder may have moved.
             connection.execute(update(RUNS).where(RUNS.c.key == run.key).values(**row))
             self.run_id: int = connection.execute(select(RUNS.c.id).where(RUNS.c.key == run.key)).scalar_one()

@@ -71,7 +71,7 @@ class Records:
         self._dropped = self._refused = self._left = 0
         self._batch: list[Entry] = []
         self._beginnings = DefectBeginnings()
-        self._down = self._said_down = False
+        self._said_down = False
         # Each of these is used by only one thread.
         self._drops, self._refusals, self._outages = Repeated(), Repeated(), Repeated()
         self._end_s = float("inf")
@@ -155,11 +155,16 @@ class Records:
 
     def _serve(self) -> None:
         """Write until the end, and reconnect after each failure."""
+        connected = False
         while not (self._closing.is_set() and not self.waiting):
             try:
+                before = self._database.opened
                 with self._database.writing() as connection:
                     session = Session(connection, self._run)
                     self._answered.set()
+                    if connected and (session.first or self._database.opened != before):
+                        self._fill_again()
+                    connected = True
                     self._write_on(session)
             except ConfigError as refusal:
                 self._refusal = refusal
@@ -187,21 +192,17 @@ class Records:
     def _reached(self) -> None:
         """Note that the database works: a write succeeded, or there was nothing to write."""
         self._pause_s = FIRST_PAUSE_S
-        self._down = False
         if self._said_down:
             self._said_down = False
             log.info("database is written again", database=self._database.shown, waiting=self.waiting)
 
     def _missed(self, error: DBAPIError | OSError) -> None:
-        if self._down:
-            return
-        self._down = True
-        if (count := self._outages.due()) is None:
+        if self._said_down or (count := self._outages.due()) is None:
             return
         self._said_down = True
         log.warning(
             "database cannot be written: records wait, verdicts go on",
-            times=count,
+            attempts=count,
             database=self._database.shown,
             error=reason(error) if isinstance(error, DBAPIError) else str(error),
             next_try_s=self._pause_s,
@@ -222,10 +223,14 @@ class Records:
             else:
                 self._reached()
                 self._closing.wait(TURN_S)
+
+    def _fill_again(self) -> None:
+        """Read the logs into a database that is not the one written before: it lacks this run's verdicts."""
         log.warning(
-            "the database's file is gone or another: the newest verdict logs are written into it",
+            "another database than before: the newest verdict logs are written into it",
             database=self._database.shown,
         )
+        self._forget_earlier()
         self._earlier = EarlierVerdicts(self._logs())
 
     def _swept_on(self, session: Session, sweep: Iterator[None]) -> Iterator[None]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from inspector.errors import ConfigError
+from inspector.repeated import Repeated
 from inspector.results import read_verdicts
 from inspector.sinks.records import writer
 from inspector.sinks.records.import_run import import_run
@@ -35,6 +37,15 @@ def run(tmp_path: Path) -> Any:
     run = RunOnRecord(tmp_path / "run")
     yield run
     run.close()
+
+
+@contextlib.contextmanager
+def locked(run: RunOnRecord) -> Iterator[None]:
+    """Lock the database as another process would."""
+    file = run.folder.parent / "records.sqlite"
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield
 
 
 def test_a_verdict_and_its_defects_become_rows(run: RunOnRecord) -> None:
@@ -132,7 +143,7 @@ def test_what_the_full_queue_drops_is_counted_and_said_once_a_minute(
     assert logs[-1]["lost"] == 10
 
 
-def test_a_database_that_was_deleted_is_made_anew(run: RunOnRecord) -> None:
+def test_a_deleted_database_is_created_and_filled_again(run: RunOnRecord) -> None:
     """SQLite would keep writing to the deleted file; the new one is filled from the log."""
     run.write(verdict(0, defect("top-0-1")))
     run.settle()
@@ -167,6 +178,40 @@ def test_what_was_written_to_a_deleted_file_is_written_again(
     run.records.flush()
     run.settle()
     assert run.rows("SELECT frame_id FROM verdicts ORDER BY frame_id") == [(0,), (1,)]
+    assert run.records.lost == 0
+
+
+def test_a_database_deleted_while_it_was_locked_is_filled_from_the_log(run: RunOnRecord) -> None:
+    """The writer has no connection at that moment; on ext4 the new file may have the old one's inode."""
+    run.write(verdict(0))
+    run.settle()
+    with capture_logs() as logs, locked(run):
+        run.write(verdict(1))
+        wait_until(lambda: any("cannot be written" in each["event"] for each in logs))
+        for file in run.folder.parent.glob("records.sqlite*"):
+            file.unlink()
+        wait_until(lambda: any("caught up with the verdict log" in each["event"] for each in logs))
+        run.settle()
+    assert run.rows("SELECT frame_id FROM verdicts ORDER BY frame_id") == [(0,), (1,)]
+    assert run.records.lost == 0
+
+
+def test_an_outage_soon_after_another_is_said_while_it_lasts(
+    run: RunOnRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most one line a minute, but a database that stays away is never away without a line."""
+    monkeypatch.setattr(run.records, "_outages", Repeated(4.0))
+
+    def outages(logs: Any) -> int:
+        return sum("cannot be written" in each["event"] for each in logs)
+
+    with capture_logs() as logs:
+        for frame_id in range(2):
+            with locked(run):
+                run.write(verdict(frame_id))
+                wait_until(lambda n=frame_id: outages(logs) > n, 15)  # type: ignore[misc]
+            run.settle()
+    assert outages(logs) == 2
     assert run.records.lost == 0
 
 
