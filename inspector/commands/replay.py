@@ -18,12 +18,9 @@ from inspector.config.sources import FolderSettings, ListSettings, RecordingSett
 from inspector.errors import InputError, SourceError
 from inspector.numbers import thousands
 from inspector.render.numbers import length
-from inspector.report.report import write_report
-from inspector.report.verdict_files import Selection
 from inspector.results import VERDICTS_NAME
 from inspector.sources import at_scale, following, open_source, source_settings
 from inspector.sources.recording import RecordingSource
-from inspector.strip.replayed import judge_replay
 
 EXAMPLE: Final = (
     "example: inspector replay frames/ --config line.toml --out out/coil-17 --golden out/coil-17-approved"
@@ -125,6 +122,10 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 def show_coils(config: LoadedConfig, out: Path, *, quiet: bool) -> None:
     """Judge the replay's coils, and write and name the reports of the first few."""
+    from inspector.report.report import write_report
+    from inspector.report.verdict_files import Selection
+    from inspector.strip.replayed import judge_replay
+
     results = judge_replay(config, out) if (out / VERDICTS_NAME).exists() else []
     for result in results[:MOST_COIL_REPORTS]:
         report = write_report(out, selection=Selection(result.id), coil=result)

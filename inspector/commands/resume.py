@@ -7,12 +7,12 @@ from typing import Final
 import msgspec
 
 from inspector.commands.replay import finish
-from inspector.commands.session import CONFIG_NAME, run_session
+from inspector.commands.session import run_session
 from inspector.config.line import LineConfig, default_links, load_config
 from inspector.config.recipe import load_recipe
 from inspector.engine.signature import open_trusted
 from inspector.errors import InputError
-from inspector.results import VERDICTS_NAME
+from inspector.results import CONFIG_NAME, VERDICTS_NAME
 from inspector.sinks.summary import SUMMARY_NAME
 from inspector.values import Code, Decision, Verdict
 

@@ -22,8 +22,7 @@ from inspector.files import write_new
 from inspector.ingest.process import slots_for
 from inspector.logs import STDERR
 from inspector.numbers import thousands
-from inspector.report.report import write_report
-from inspector.results import VERDICTS_NAME
+from inspector.results import CONFIG_NAME, RECIPE_NAME, VERDICTS_NAME
 from inspector.runtime.stop import StopRequest
 from inspector.sinks.gate.log import GATE_LOG_NAME
 from inspector.sinks.summary import SUMMARY_NAME, read_summary
@@ -33,12 +32,6 @@ from inspector.wire.pixel_ring import stride
 
 LEFT_BEHIND: Final = (".decide.lock", GATE_LOG_NAME)
 """Files that a decide that fails at its start may leave in the folder."""
-
-CONFIG_NAME: Final = "line.json"
-"""The config as used, with every override and default, next to the results."""
-
-RECIPE_NAME: Final = "recipe.toml"
-"""The recipe as used."""
 
 QUICK_REPORT_FRAMES: Final = 20_000
 """Largest run, frames, that gets a report after Ctrl-C: it takes well under a second."""
@@ -113,6 +106,8 @@ def run_session(
                 bar.finish()
                 summary = read_summary(out) if (out / SUMMARY_NAME).exists() else {}
                 if report and summary and (not stop or summary["captured"] <= QUICK_REPORT_FRAMES):
+                    from inspector.report.report import write_report
+
                     write_report(out)
     return Finished(out, summary, stop.exit_code if stopped else 0)
 

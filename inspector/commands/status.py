@@ -9,7 +9,6 @@ from typing import Final
 
 from inspector.commands.limits import learned_limits, limits_text
 from inspector.commands.options import add_config, add_json, config_path, seconds
-from inspector.commands.session import CONFIG_NAME
 from inspector.commands.units import unit_findings
 from inspector.config.line import LineConfig, load_config
 from inspector.config.recipe import LoadedRecipe, load_recipe
@@ -18,6 +17,7 @@ from inspector.monitoring.client import Status, ask, is_starting
 from inspector.monitoring.state import CameraState, HistogramState, LineState
 from inspector.monitoring.strip import StripState
 from inspector.numbers import thousands
+from inspector.results import CONFIG_NAME
 
 EXAMPLE: Final = "example: inspector status --config line.toml"
 

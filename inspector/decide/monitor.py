@@ -16,8 +16,8 @@ from inspector.decide.drift import Drifts
 from inspector.monitoring.counters import Meters
 from inspector.monitoring.http import HealthServer
 from inspector.monitoring.state import CameraState, FrameCount, GateState, LineState, WorkerState
-from inspector.sinks import Sinks
 from inspector.sinks.gate.feed import GateFeed
+from inspector.sinks.sinks import Sinks
 from inspector.values import Decision
 
 LOOK_NS: Final = 200_000_000

@@ -22,7 +22,7 @@ from inspector.repeated import Repeated
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import PROGRESS, READY, SETTLED, Notifier, Pulse
 from inspector.runtime.stop import StopRequest
-from inspector.sinks import Sinks
+from inspector.sinks.sinks import Sinks
 from inspector.wire.captures import captured_by_ingests, confirm, forget_confirmed
 from inspector.wire.curve import open_view
 from inspector.wire.links import NEWS, RESULTS, open_context, open_receiver

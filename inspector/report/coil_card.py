@@ -12,8 +12,8 @@ from inspector.numbers import thousands
 from inspector.render.local_time import moment
 from inspector.render.numbers import length, metres
 from inspector.report.coil_sides import CoilSide, SeverityRow, coil_sides, severity_rows
-from inspector.report.run_rules import CONFIG_NAME
 from inspector.report.verdict_files import CoilSpan
+from inspector.results import CONFIG_NAME
 from inspector.sinks.coil_results import CoilResult, find_result
 
 WORST: Final = 20

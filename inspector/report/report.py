@@ -28,9 +28,10 @@ from inspector.report.rule_table import KindLine, kind_lines
 from inspector.report.run_figures import RunFigures, Strip, UninspectedReason, kind_rows, read_figures
 from inspector.report.run_identity import captured_when, identity, strip_lengths, title
 from inspector.report.run_ledger import Headline, Ledger, Summary, balance, headline, summary_or_note
-from inspector.report.run_rules import CONFIG_NAME, RunRules, read_rules
+from inspector.report.run_rules import RunRules, read_rules
 from inspector.report.strip_length import FrameSize, covered
 from inspector.report.verdict_files import Selection, VerdictFiles
+from inspector.results import CONFIG_NAME, REJECTS_FOLDER
 from inspector.sinks.coil_results import CoilResult
 from inspector.sinks.pictures import picture_name
 from inspector.values import Verdict
@@ -40,7 +41,6 @@ MAX_UNINSPECTED: Final = 20
 MAX_MAPS: Final = 12
 WIDE: Final = 3.0
 """Aspect ratio, width to height, from which a picture gets a row to itself."""
-REJECTS_FOLDER: Final = "rejects"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,12 @@
 from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 from inspector.config.line import LoadedConfig, load_config
 from inspector.config.recipe import LoadedRecipe, Recipe, load_recipe
 from inspector.engine.manifest import Manifest, read_manifest
 from inspector.errors import InspectorError
-
-CONFIG_NAME: Final = "line.json"
-"""A run's config, in its folder."""
+from inspector.results import CONFIG_NAME
 
 
 @dataclass(frozen=True, slots=True)

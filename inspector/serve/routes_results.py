@@ -15,11 +15,11 @@ from starlette.background import BackgroundTask
 
 from inspector.report.report import write_report
 from inspector.report.verdict_files import Selection
+from inspector.results import REJECTS_FOLDER
 from inspector.serve.events import coil_events
 from inspector.serve.page import LARGEST, Name, Signed, Text, Whole, of
 from inspector.serve.problems import Problem
 from inspector.serve.routes_line import Viewer
-from inspector.sinks import REJECTS_FOLDER
 from inspector.sinks.pictures import picture_name
 
 router = APIRouter(prefix="/api")

@@ -18,8 +18,7 @@ import psutil
 
 from inspector.backends.instant import write_engine
 from inspector.machine import machine
-from inspector.results import VERDICTS_NAME
-from inspector.sinks import REJECTS_FOLDER
+from inspector.results import REJECTS_FOLDER, VERDICTS_NAME
 from inspector.sinks.summary import read_summary
 
 INSTANT_FRAMES = 500_000

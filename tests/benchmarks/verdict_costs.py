@@ -19,9 +19,9 @@ from inspector.decide.monitor import Watch
 from inspector.engine.manifest import open_folder
 from inspector.machine import machine
 from inspector.monitoring.prometheus import exposition
-from inspector.sinks import Sinks
 from inspector.sinks.gate.feed import GateFeed
 from inspector.sinks.gate.modbus import ModbusGate
+from inspector.sinks.sinks import Sinks
 from inspector.values import Decision, Verdict, Working
 from tests.support.lines import LineUnderTest
 from tests.support.plc import BASE, DEVICE, PLC

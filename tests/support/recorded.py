@@ -13,8 +13,7 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import create_engine, text
 
-from inspector.results import VERDICTS_NAME
-from inspector.sinks import REJECTS_FOLDER
+from inspector.results import REJECTS_FOLDER, VERDICTS_NAME
 from inspector.sinks.log.verdict_log import VerdictLog
 from inspector.sinks.records.database import Database
 from inspector.sinks.records.retention import Keep

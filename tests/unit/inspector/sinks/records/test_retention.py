@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, delete, event, insert, update
 from structlog.testing import capture_logs
 
 from inspector.errors import ConfigError, InputError
-from inspector.sinks import REJECTS_FOLDER
+from inspector.results import REJECTS_FOLDER
 from inspector.sinks.pictures import picture_name
 from inspector.sinks.records import old_frames, retention
 from inspector.sinks.records.clock import Now
