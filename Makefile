@@ -5,6 +5,8 @@ DEMO := out/demo
 
 # Processes that run tests at the same time: one more than cores, since some tests wait for a clock.
 TEST_WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
+# What `make test` runs: of the tests that start processes, only these whole lines.
+QUICK_TESTS := tests/unit tests/contract tests/architecture $(patsubst %,tests/process/test_%.py,line gate_line strip_coils)
 # CPU builds of torch, a tenth of the size of the CUDA builds on PyPI.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
@@ -14,8 +16,8 @@ help:
 	@echo "make demo         simulate a coil, inspect it, write a report (installs what it needs into $(VENV))"
 	@echo "make demo-live    run a simulated line with the operator's page, and print its address"
 	@echo "make page         build the operator's page from its source (needs npm)"
-	@echo "make test         the tests that take seconds each: something of everything"
-	@echo "make test-all     these and the slow ones (long trainings, long fuzzing), as CI runs them"
+	@echo "make test         every unit and contract test, and whole lines with a gate and coils: under ten minutes"
+	@echo "make test-all     all tests but the system's: also restarts, buses, the page, trainings; as CI runs them"
 	@echo "make test-gpu     what needs an NVIDIA GPU; prints its figures"
 	@echo "make test-system  the service under a real systemd in a container (root, debootstrap, systemd-nspawn)"
 	@echo "make check        lint, types, import directions"
@@ -75,7 +77,7 @@ bindings: $(VENV)/.dev
 
 # A file's tests run in one process, which makes what they share once.
 test: $(VENV)/.dev configs/demo/engine/manifest.json bindings
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(QUICK_TESTS)
 
 test-all: $(VENV)/.dev configs/demo/engine/manifest.json bindings
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile -m 'not system'

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -305,6 +304,8 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_names_its_frames(
     assert named == set(crops.names_at(step))
 
 
+PLENTY_MIB = 1 << 16
+
 SHORT_OF_MEMORY = """
 import resource, sys
 import lightning, numpy, torch, torchmetrics, torch.utils.tensorboard, trainer.training.run
@@ -324,19 +325,25 @@ def test_out_of_memory_is_answered_by_fewer_crops_at_once(data: Path, tmp_path: 
     """A step too large for the memory is split into parts and gives the same weights."""
     options = ["--data", str(data), "--epochs", "1", "--widths", "32,64", "--norm", "group", "--loss", "ce"]
     options += ["--batch", "24", "--val", "0.25", "--threads", "1", "--precision", "fp32", "--device", "cpu"]
-    said: dict[str, Any] = {}
-    # What a crop needs differs from machine to machine and from run to run: one of these holds one, but not 24.
-    for mebibytes in (1 << 16, *range(350, 851, 25)):
+
+    def train(mebibytes: int) -> tuple[bool, bool]:
+        """Whether the training ended well, and whether it was short of memory."""
         command = [sys.executable, "-c", SHORT_OF_MEMORY, str(mebibytes), "train", *options]
         command += ["--out", str(tmp_path / str(mebibytes)), "--stem-stride", "1"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
-        short_of_it = "out of memory: going on with" in done.stderr
-        if done.returncode == 0 and (short_of_it or not said):
-            said[mebibytes] = short_of_it
-        if len(said) == 2:
+        return done.returncode == 0, "out of memory: going on with" in done.stderr
+
+    assert train(PLENTY_MIB) == (True, False)
+    # What a crop needs differs from machine to machine: look for memory that holds one, but not 24.
+    low, high = 300, 900
+    while True:
+        mebibytes = (low + high) // 2
+        assert high - low > 10, "no size holds one crop but not all"
+        well, short_of_it = train(mebibytes)
+        if well and short_of_it:
             break
-    assert list(said.values()) == [False, True], said
-    plenty, short = (_state(tmp_path / str(mebibytes) / "last.ckpt") for mebibytes in said)
+        low, high = (low, mebibytes) if well else (mebibytes, high)
+    plenty, short = (_state(tmp_path / str(each) / "last.ckpt") for each in (PLENTY_MIB, mebibytes))
     for key, value in plenty.items():
         torch.testing.assert_close(short[key], value, rtol=1e-3, atol=1e-4, msg=key)
 
