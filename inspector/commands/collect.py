@@ -24,8 +24,6 @@ from inspector.values import REPLAY_EPOCH, Capture, Decision, Verdict
 
 EXAMPLE: Final = "example: inspector collect recordings/coil-17 --frames 120-140,166 --config line.toml"
 
-ESCAPE: Final = "escape"
-
 MOST_FRAMES: Final = 500
 """Most frames of one command: as many as wait on the page."""
 
@@ -57,7 +55,7 @@ def numbers(text: str) -> frozenset[int]:
 def run(arguments: argparse.Namespace) -> int:
     """Add the frames; returns the exit code. Raises InspectorError."""
     config, store = open_page(arguments)
-    from inspector.serve.samples import keep
+    from inspector.serve.samples import ESCAPE, keep
     from inspector.wire.view import ViewMessage
 
     line, source = config.line, arguments.source

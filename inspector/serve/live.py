@@ -26,6 +26,12 @@ MOST_DEFECTS: Final = 1_500
 MOST_REJECTS: Final = 40
 """Rejects that a new page gets."""
 
+MOST_WHOLE: Final = 12
+"""Newest pictured rejects of which the pixels are held, so that a person can mark one for review; about 10 MB."""
+
+MOST_WHOLE_FRAMES: Final = 12
+"""The same for the live frames of each camera: 2 s of them, since a hand is slower than the page."""
+
 MOST_PICTURES: Final = 120
 """Pictures of the newest rejects, about 18 MB: a slow browser still asks for those that left the list."""
 
@@ -55,6 +61,7 @@ class _Camera:
         self.stretches: deque[list[Any]] = deque(maxlen=MOST_STRETCHES)
         self.frame: LiveFrame | None = None
         self.frame_at_s = 0.0
+        self.whole: deque[tuple[int, ViewMessage]] = deque(maxlen=MOST_WHOLE_FRAMES)
         self.places: deque[tuple[int, float]] = deque()
         self.ingest_epoch = -1
         self.since_ns: int | None = None
@@ -98,6 +105,7 @@ class Live:
         self._defects: deque[dict[str, Any]] = deque(maxlen=MOST_DEFECTS)
         self._rejects: deque[dict[str, Any]] = deque(maxlen=MOST_REJECTS)
         self._pictures: dict[int, bytes] = {}
+        self._whole: deque[tuple[int, ViewMessage]] = deque(maxlen=MOST_WHOLE)
         self._reject_at_s = 0.0
         self._number = 0
         self._new: dict[str, list[Any]] = {"frames": [], "defects": [], "rejects": []}
@@ -138,6 +146,7 @@ class Live:
         self._number += 1
         header = msgspec.json.encode(
             {
+                "number": self._number,
                 "camera": verdict.camera,
                 "frame_id": verdict.frame_id,
                 "captured_ms": verdict.captured_ns / 1e6,
@@ -149,6 +158,8 @@ class Live:
             }
         )
         message = len(header).to_bytes(4, "little") + header + jpeg(seen.pixels, LIVE_QUALITY)
+        with self._lock:
+            camera.whole.append((self._number, seen))
         camera.frame = LiveFrame(verdict.camera, self._number, message)
         self.woken()
 
@@ -189,6 +200,7 @@ class Live:
         }
         self._rejects.append(reject)
         if picture is not None:
+            self._whole.append((self._number, seen))
             self._pictures[self._number] = picture
             if len(self._pictures) > MOST_PICTURES:
                 del self._pictures[next(iter(self._pictures))]
@@ -252,6 +264,12 @@ class Live:
     def frames(self) -> list[LiveFrame]:
         """Return each camera's newest frame."""
         return [camera.frame for camera in self._cameras.values() if camera.frame is not None]
+
+    def shown(self, number: int) -> ViewMessage | None:
+        """Return a live frame or a reject that a page shows, by its number; None if its pixels are not held."""
+        with self._lock:
+            held = [self._whole, *(camera.whole for camera in self._cameras.values())]
+            return next((seen for each in held for at, seen in each if at == number), None)
 
     def picture(self, number: int) -> bytes | None:
         """Return the picture of a recent reject as JPEG."""

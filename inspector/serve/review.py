@@ -22,11 +22,14 @@ SAMPLE_COLUMNS: Final = (
     "samples.id, source, camera, frame_id, captured_ns / 1000000 AS captured_ms, position_mm, coil, "
     "samples.decision AS decision, reasons, defects, classes, recipe, engine, width, height"
 )
-_ORDER: Final = "ORDER BY CASE source WHEN 'uncertain' THEN 0 WHEN 'reject' THEN 1 ELSE 2 END, samples.id DESC"
+_ORDER: Final = (
+    "ORDER BY CASE source WHEN 'marked' THEN 0 WHEN 'uncertain' THEN 1 WHEN 'reject' THEN 2 ELSE 3 END, "
+    "samples.id DESC"
+)
 
 
 def waiting(store: Store, count: int) -> dict[str, Any]:
-    """Return the frames that wait for a review, the uncertain ones first, and how many were reviewed."""
+    """Return the frames that wait for a review, the marked ones first, and how many were reviewed."""
     with store.reading() as connection:
         found = rows(
             connection.execute(

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse
 from pydantic import Field
 
-from inspector.serve import review
+from inspector.serve import review, samples
 from inspector.serve.accounts import Account, Role
 from inspector.serve.page import Whole, of
 from inspector.serve.problems import Problem
-from inspector.serve.routes_line import Count, Viewer, Why
+from inspector.serve.routes_line import Count, Operator, Viewer, Why
 from inspector.serve.security import needs
 
 router = APIRouter(prefix="/api/review")
@@ -32,6 +32,13 @@ class Answer(Why):
     answer: review.Answer
     mask: Annotated[list[Run], Field(max_length=MOST_RUNS)] | None = None
     """Runs of kind, first pixel and length in reading order; for `kind` and `redraw`."""
+
+
+class Marking(Why):
+    """A frame that a person wants reviewed."""
+
+    number: Whole
+    """As the live page gives it with each frame and reject."""
 
 
 @router.get("")
@@ -61,6 +68,19 @@ def mask(sample: Whole, request: Request, _: Viewer) -> list[list[int]]:
     if read is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"frame {sample}: its mask cannot be read")
     return review.runs_of(np.asarray(read, np.uint8))
+
+
+@router.post("/marked", status_code=HTTPStatus.CREATED)
+def mark(given: Marking, request: Request, who: Operator) -> dict[str, int]:
+    """Put a frame that the live page shows first in the queue."""
+    page = of(request)
+    seen = page.watch.live.shown(given.number)
+    if seen is None:
+        raise Problem(
+            HTTPStatus.NOT_FOUND,
+            f"frame {given.number}: its pixels are not held any more: add it with `inspector collect`",
+        )
+    return {"id": samples.mark(page.store, seen, page.recipe.names, who.name, given.why)}
 
 
 @router.post("/{sample}", status_code=HTTPStatus.CREATED)

@@ -1,4 +1,4 @@
-"""Keeps frames for review: rejected ones, uncertain ones, and a few at random, without loss."""
+"""Keeps frames for review, without loss: rejects, uncertain ones, a few at random, and those a person marks."""
 
 import queue
 import sqlite3
@@ -11,15 +11,17 @@ import msgspec
 import structlog
 
 from inspector.core.collect import DAY_S, Chosen, Collector
-from inspector.errors import WorkError
+from inspector.errors import InputError, WorkError
 from inspector.files import write_whole
 from inspector.repeated import Repeated
+from inspector.serve.audit import note as note_change
 from inspector.serve.store import Store
 from inspector.values import Pixels
 from inspector.wire.view import ViewMessage
 
 MOST_OPEN: Final = 500
-"""Most frames that wait for a review, about 200 MB; the oldest random ones and rejects are dropped first."""
+"""Most frames that wait for a review, about 200 MB. The oldest random ones and rejects are dropped first, the
+marked ones last."""
 
 QUEUED: Final = 4
 """Most frames that wait to be written."""
@@ -81,8 +83,13 @@ class Sampler:
                     log.warning("no frames are kept for review", error=str(error))
 
 
-SOURCES: Final = ("reject", "uncertain", "random")
-"""Words that the page has for why a frame is kept; it shows any other origin as uncertain, first in the queue."""
+MARKED: Final = "marked"
+
+ESCAPE: Final = "escape"
+"""Origin of a frame that a person added because the line missed a defect in it."""
+
+SOURCES: Final = {"reject": "reject", "random": "random", MARKED: MARKED, ESCAPE: MARKED}
+"""Origin → the page's word for why a frame is kept; any other one is `uncertain`."""
 
 
 def keep(
@@ -103,7 +110,7 @@ def keep(
         return None
     verdict = seen.verdict
     reasons = verdict.reasons if note is None else (*verdict.reasons, note)
-    source = origin if origin in SOURCES else "uncertain"
+    source = SOURCES.get(origin, "uncertain")
     height, width = seen.pixels.shape
     with store.changing() as connection:
         made = connection.execute(
@@ -133,11 +140,38 @@ def keep(
     return number
 
 
+def mark(store: Store, seen: ViewMessage, classes: tuple[str, ...], who: str, why: str) -> int:
+    """Put a frame that a person saw first in the queue; returns its number.
+
+    Raises InputError if it is reviewed already, OSError, WorkError.
+    """
+    verdict = seen.verdict
+    keep(store, MARKED, seen, classes)
+    frame = f"{verdict.camera}, frame {verdict.frame_id}"
+    with store.changing() as connection:
+        row = connection.execute(
+            "SELECT samples.id, source, reasons, who FROM samples LEFT JOIN reviews ON sample_id = samples.id "
+            "AND undone_ns IS NULL WHERE camera = ? AND ingest_epoch = ? AND frame_id = ? AND captured_ns = ?",
+            (verdict.camera, verdict.ingest_epoch, verdict.frame_id, verdict.captured_ns),
+        ).fetchone()
+        if row is None:
+            raise WorkError(f"{frame}: could not be kept: too many frames wait for a review")
+        if row["who"] is not None:
+            raise InputError(f"{frame}: {row['who']} has reviewed it")
+        reasons = [*msgspec.json.decode(row["reasons"]), f"marked by {who}" + (f": {why}" if why else "")]
+        connection.execute(
+            "UPDATE samples SET source = ?, reasons = ? WHERE id = ?",
+            (MARKED, msgspec.json.encode(reasons).decode(), row["id"]),
+        )
+        note_change(connection, who, "frame marked for review", frame, why)
+    return int(row["id"])
+
+
 def _make_room(connection: sqlite3.Connection) -> list[int]:
-    """Forget open frames beyond MOST_OPEN, the oldest uncertain ones last; returns their numbers."""
+    """Forget open frames beyond MOST_OPEN, in the order that MOST_OPEN says; returns their numbers."""
     open_samples = "SELECT id FROM samples WHERE id NOT IN (SELECT sample_id FROM reviews)"
     found = connection.execute(
-        f"{open_samples} ORDER BY source = 'uncertain' DESC, id DESC LIMIT -1 OFFSET ?",
+        f"{open_samples} ORDER BY source = 'marked' DESC, source = 'uncertain' DESC, id DESC LIMIT -1 OFFSET ?",
         (MOST_OPEN,),
     )
     gone = [int(row["id"]) for row in found]

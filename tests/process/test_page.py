@@ -28,6 +28,7 @@ NEEDS = {
     ("POST", "/api/alarms/{number}/acknowledgement"): "operator",
     ("POST", "/api/events"): "operator",
     ("POST", "/api/review/{sample}"): "quality",
+    ("POST", "/api/review/marked"): "operator",
     ("DELETE", "/api/review/done/{number}"): "quality",
     ("PUT", "/api/plan"): "quality",
     ("GET", "/api/accounts"): "admin",
@@ -41,6 +42,7 @@ BODIES: dict[str, object] = {
     "/api/events": {"kind": "note", "text": "x"},
     "/api/alarms/{number}/acknowledgement": {"why": ""},
     "/api/review/{sample}": {"answer": "accept"},
+    "/api/review/marked": {"number": 10**9},
     "/api/plan": {"plan": "", "identity": "steel@0", "classes": {"bright": {"threshold": 0.5}}},
     "/api/accounts": {"name": "", "password": "", "role": "admin"},
 }

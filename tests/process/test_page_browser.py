@@ -160,6 +160,29 @@ def test_live_shows_the_frame_the_map_and_the_rejects(browser: "Browser", page: 
         tab.is_well()
 
 
+def marked(client: httpx.Client) -> list[Any]:
+    return [each for each in client.get("/api/review").json()["frames"] if each["source"] == "marked"]
+
+
+def test_a_frame_that_is_marked_on_live_is_first_in_the_queue(browser: "Browser", page: PageUnderTest) -> None:
+    """A live frame and a reject, by an operator; a viewer has no such button."""
+    with page.client("operator") as client, Tab(browser, page) as tab, Tab(browser, page) as viewer:
+        viewer.log_in("viewer").wait_for_selector("figure canvas")
+        tab.log_in("operator").wait_for_selector("figure[data-camera=top] canvas")
+        for press in ("figure >> text=To review", "dialog[open] >> text=To review"):
+            if "dialog" in press:
+                tab.page.click("aside ol li:first-child button")
+            tab.page.click(press)
+            page.wait(lambda: len(marked(client)) == 1 + ("dialog" in press), "it is in the queue")
+            first = client.get("/api/review").json()["frames"][0]
+            assert first["reasons"][-1] == "marked by operator"
+        with page.client("admin") as admin:
+            audit = [each for each in admin.get("/api/audit").json() if each["what"] == "frame marked for review"]
+        assert [each["who"] for each in audit] == ["operator", "operator"]
+        assert not viewer.page.query_selector("text=To review")
+        tab.is_well()
+
+
 @pytest.mark.parametrize("screen", ["coils", "review", "line", "health"])
 @pytest.mark.parametrize(
     "look", [{}, {"viewport": {"width": 820, "height": 1180}, "color_scheme": "light", "locale": "ko"}]

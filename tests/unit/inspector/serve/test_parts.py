@@ -112,6 +112,23 @@ def test_a_full_queue_keeps_what_teaches_most(store: Store, monkeypatch: pytest.
     assert len(list(store.samples.glob("*.mask.png"))) == 3
 
 
+def test_a_marked_frame_is_first_in_the_queue_whatever_it_was_kept_for(store: Store) -> None:
+    """Its origin stays, because acceptance counts the frames drawn at random; a reviewed one is refused."""
+    drawn = keep(store, "random", seen(1, captured_ns=1), CLASSES, chance=0.1)
+    keep(store, "uncertain", seen(2, captured_ns=2), CLASSES)
+    new = samples.mark(store, seen(3, captured_ns=3), CLASSES, "kim", "edge crack?")
+    assert samples.mark(store, seen(1, captured_ns=1), CLASSES, "kim", "") == drawn
+    frames = review.waiting(store, 10)["frames"]
+    assert [frame["frame_id"] for frame in frames] == [3, 1, 2]
+    assert frames[0]["reasons"][-1] == "marked by kim: edge crack?"
+    with store.reading() as connection:
+        origins = dict(connection.execute("SELECT sample_id, origin FROM origins").fetchall())
+    assert (origins[drawn], origins[new]) == ("random", "marked")
+    review.answer(store, new, "accept", None, "lee", "")
+    with pytest.raises(InputError, match="lee has reviewed it"):
+        samples.mark(store, seen(3, captured_ns=3), CLASSES, "kim", "")
+
+
 def test_an_empty_mask_is_no_reject(store: Store) -> None:
     """A reject without a marked pixel would teach a network nothing."""
     number = keep(store, "random", seen(), CLASSES) or 0

@@ -287,7 +287,7 @@ export interface DriftPoint {
 }
 export interface Sample {
   id: number;
-  source: "reject" | "uncertain" | "random";
+  source: "reject" | "uncertain" | "random" | "marked";
   camera: string;
   frame_id: number;
   captured_ms: number;

@@ -11,6 +11,7 @@ const RETRY_MS = 700;
 const CLOCK_MS = 30_000;
 
 export interface LiveFrame {
+  number: number;
   camera: string;
   frame_id: number;
   captured_ms: number;

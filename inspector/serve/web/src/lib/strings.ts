@@ -127,7 +127,7 @@ const TABLE = {
   refresh: ["Refresh", "Aktualisieren", "새로고침"],
 
   queueEmpty: ["Nothing waits for a review", "Nichts wartet auf Prüfung", "검토할 항목 없음"],
-  queueHint: ["The page keeps rejects, uncertain frames and a few at random while it runs.", "Die Seite hebt Ausschüsse, unsichere Bilder und einige zufällige auf, solange sie läuft.", "페이지가 실행되는 동안 불량, 불확실, 무작위 프레임을 보관합니다."],
+  queueHint: ["The page keeps rejects, uncertain frames and a few at random while it runs, and the frames that you mark on Live (⚑).", "Die Seite hebt Ausschüsse, unsichere Bilder und einige zufällige auf, solange sie läuft, dazu die Bilder, die Sie unter Live vormerken (⚑).", "페이지가 실행되는 동안 불량, 불확실, 무작위 프레임과 실시간 화면에서 표시한(⚑) 프레임을 보관합니다."],
   queueAgain: ["This screen looks again every few seconds.", "Diese Ansicht sieht alle paar Sekunden nach.", "이 화면은 몇 초마다 다시 확인합니다."],
   reviewed: ["reviewed", "geprüft", "검토됨"],
   lineSays: ["The line says", "Die Linie sagt", "라인 판정"],
@@ -149,6 +149,10 @@ const TABLE = {
   sourceReject: ["reject", "Ausschuss", "불량"],
   sourceUncertain: ["uncertain", "unsicher", "불확실"],
   sourceRandom: ["random", "zufällig", "무작위"],
+  sourceMarked: ["marked", "vorgemerkt", "표시됨"],
+  mark: ["To review", "Zur Prüfung", "검토로"],
+  markHint: ["Puts this frame first in the review queue", "Stellt dieses Bild an den Anfang der Prüfung", "이 프레임을 검토 대기열 맨 앞에 넣습니다"],
+  markedForReview: ["In the queue", "Vorgemerkt", "대기열에 추가됨"],
   needsQuality: ["Your account may look, but not review: that needs the role quality", "Ihr Konto darf schauen, nicht prüfen: dafür braucht es die Rolle quality", "이 계정은 볼 수만 있습니다: 검토에는 quality 역할 필요"],
   done: ["Done", "Erledigt", "완료"],
 
