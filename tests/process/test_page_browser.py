@@ -173,7 +173,7 @@ def test_a_frame_that_is_marked_on_live_is_first_in_the_queue(browser: "Browser"
             if "dialog" in press:
                 tab.page.click("aside ol li:first-child button")
             tab.page.click(press)
-            page.wait(lambda: len(marked(client)) == 1 + ("dialog" in press), "it is in the queue")
+            page.wait(lambda press=press: len(marked(client)) == 1 + ("dialog" in press), "it is in the queue")
             first = client.get("/api/review").json()["frames"][0]
             assert first["reasons"][-1] == "marked by operator"
         with page.client("admin") as admin:
