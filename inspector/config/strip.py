@@ -55,7 +55,7 @@ class TextPosition(BaseModel):
     address: Address
     """Address to listen on (UDP), or of the server to connect to (TCP)."""
     pattern: Annotated[str, AfterValidator(_pattern)] = r"(?P<count>-?[\d.]+)(?:[\s;,]+(?P<speed>-?[\d.]+))?"
-    """Regular expression for a line, with the group `count`, `speed` or both."""
+    """Regular expression for a whole line, with the group `count`, `speed` or both."""
     mm_per_count: Factor = 1.0
     counter_range: Positive | None = None
     """Counts after which the counter wraps to 0; None never wraps."""

@@ -114,7 +114,7 @@ class TextSource:
         text = line.decode("ascii", "replace").strip()
         if not text:
             return None
-        found = self._pattern.search(text)
+        found = self._pattern.fullmatch(text)
         if found is None:
             if (count := self._unread.due()) is not None:
                 log.warning("position line does not match: see strip.position", line=text[:80], count=count)

@@ -157,6 +157,12 @@ class Odometer:
         self._fit: deque[tuple[int, float]] = deque()
         self._speed_mm_s = 0.0
         self._against = self._absurd = False
+        self._has_speed = False
+        """Whether a sane speed has come: one that never does is a wrong setting, and says nothing."""
+        self._is_blind = False
+        """Whether the counter stood while no sane speed said whether the strip did."""
+        self._moving_mm_s = 0.0
+        """Speed when the counter last moved."""
         self._is_known = False
         """Whether the speed is known: a register says it, or enough readings of the counter."""
         self._scan_s = SCAN_S
@@ -175,12 +181,14 @@ class Odometer:
         return None if self._count is None else self._count + self._ahead_mm / self._scale.mm_per_count
 
     def add(self, reading: Reading) -> Sample | None:
-        """Apply one reading; returns None when it is older than the previous one."""
-        reading = self._sane(reading)
+        """Apply one reading; returns None when it is older than the previous one, or says nothing."""
         before = self._before
         if before is not None and reading.monotonic_ns <= before.monotonic_ns:
             return None
-        self._before = reading
+        sane = self._sane(reading)
+        if sane is None or (sane.count is None and self._before is not None and self._count is not None):
+            return None
+        self._before = reading = sane
         self._sure, self._ahead_mm = True, 0.0
         if before is None:
             self._begin(reading)
@@ -190,11 +198,12 @@ class Odometer:
         self._measure_speed(reading, place_mm)
         return Sample(reading.monotonic_ns, place_mm, self._speed_mm_s, self._zero, self._sure)
 
-    def _sane(self, reading: Reading) -> Reading:
-        """Drop an impossible speed from the reading."""
+    def _sane(self, reading: Reading) -> Reading | None:
+        """Drop an impossible speed from the reading; None if nothing is left of it."""
         speed_mm_s = reading.speed_mm_s
         if speed_mm_s is None or abs(speed_mm_s) <= self._speeds.max_mm_s:
             self._absurd = False
+            self._has_speed |= speed_mm_s is not None
             return reading
         if not self._absurd:
             self.notes.append(
@@ -202,7 +211,7 @@ class Odometer:
                 "scale and word order"
             )
         self._absurd = True
-        return msgspec.structs.replace(reading, speed_mm_s=None if reading.count is not None else self._speed_mm_s)
+        return None if reading.count is None else msgspec.structs.replace(reading, speed_mm_s=None)
 
     def _begin(self, reading: Reading) -> None:
         """Find how far the strip has moved while nothing read the counter."""
@@ -227,7 +236,7 @@ class Odometer:
             )
             self._begin_zero()
             return
-        self._position_mm += self._unread_mm(moved_mm, stretch)
+        self._position_mm += self._unread_mm(moved_mm, stretch, reading.count)
 
     def _stretch(self, before: Reading, reading: Reading) -> "Stretch":
         """The time between two readings, and the speeds at its ends."""
@@ -245,14 +254,19 @@ class Odometer:
             if stretch.over_s > SPEED_SILENT_S:
                 self._begin_zero()
             return stretch.expected_mm
+        if self._count is None:
+            self._count, self._moved_ns = reading.count, reading.monotonic_ns
+            self._begin_zero()
+            return stretch.expected_mm
         if reading.count == self._count:
             self._changes = 0
             return self._stuck(reading, stretch)
         self._changes += 1
         expected_mm = (self._frozen_mm or 0.0) + stretch.expected_mm
-        moved_mm = self._scale.moved_mm(self._count or 0.0, reading.count, expected_mm)
+        moved_mm = self._scale.moved_mm(self._count, reading.count, expected_mm)
         stood_s = (reading.monotonic_ns - self._moved_ns) / 1e9
         count_before, self._count, self._moved_ns = self._count, reading.count, reading.monotonic_ns
+        by_speed_mm, self._moving_mm_s = self._moving_mm_s * stood_s, self._speed_mm_s
         whole = stretch.longer(stood_s)
         jump = (
             f"the counter jumped from {count_before:g} to {reading.count:g}, {moved_mm / 1000:+.3f} m in "
@@ -263,13 +277,16 @@ class Odometer:
             self._frozen_mm, self._sure = None, False
             self._begin_zero()
             return stretch.expected_mm
+        if self._is_blind:
+            self._end_blindness()
+            return max(moved_mm, by_speed_mm, key=abs)
         if self._frozen_mm is not None:
             moved_mm = self._thawed(moved_mm, stretch)
         elif stretch.over_s > SILENT_S:
             if self._doubted_mm is not None:
                 self._doubted_mm = None
                 self._begin_zero()
-            moved_mm = self._unread_mm(moved_mm, whole)
+            moved_mm = self._unread_mm(moved_mm, whole, reading.count)
         elif stood_s > SCAN_S and reading.speed_mm_s is not None:
             self._check_made_up(moved_mm, whole)
         elif self._is_doubtful(reading, moved_mm, whole):
@@ -281,11 +298,12 @@ class Odometer:
         self._compare_directions(reading, moved_mm)
         return moved_mm
 
-    def _unread_mm(self, moved_mm: float, stretch: "Stretch") -> float:
+    def _unread_mm(self, moved_mm: float, stretch: "Stretch", count: float) -> float:
         """Return how far the strip moved while nothing read the counter.
 
         When nobody can say that the counter was neither set nor wrapped meanwhile, another zero begins. A counter
-        that was set far back moves no position back: the coils' order depends on them.
+        that was set back far, or to 0 as a PLC's restart does, moves no position back: the coils lie in the order
+        of their positions.
         """
         range_mm = self._scale.range_mm
         if range_mm is not None and stretch.farthest_mm > range_mm / 2:
@@ -300,8 +318,11 @@ class Odometer:
                 f"the counter moved {moved_mm / 1000:+.3f} m in {stretch.over_s:.1f} s, unread, which its speed "
                 "does not explain: positions do not continue, and a gate gets a new run"
             )
+            from_0_mm = abs(count * self._scale.mm_per_count)
+            if moved_mm < -FAR_BACK_MM or from_0_mm < stretch.farthest_mm:
+                moved_mm = max(moved_mm, stretch.expected_mm)
         self._begin_zero()
-        return moved_mm if moved_mm > -FAR_BACK_MM else max(moved_mm, stretch.expected_mm)
+        return moved_mm
 
     def _is_doubtful(self, reading: Reading, moved_mm: float, stretch: "Stretch") -> bool:
         """Whether the counter moved further than the speed allows, once, after both have agreed.
@@ -351,8 +372,14 @@ class Odometer:
             self._begin_zero()
         # On a slow strip one count may take long.
         slow_mm_s = max(self._speeds.standstill_mm_s, COUNTS * count_mm / (FREEZE_NS / 1e9))
+        if self._absurd and self._has_speed and reading.monotonic_ns - self._moved_ns > self._scan_s * 1e9:
+            self._is_blind, self._sure = True, False
+            return 0.0
         if speed_mm_s is None or abs(speed_mm_s) < slow_mm_s:
-            self._moved_ns = reading.monotonic_ns
+            if self._is_blind:
+                self._end_blindness()
+            if not (self._absurd and self._has_speed):
+                self._moved_ns = reading.monotonic_ns
             return 0.0 if self._frozen_mm is None else self._stands(reading.monotonic_ns)
         stood_s = (reading.monotonic_ns - self._moved_ns) / 1e9
         moved_mm = stretch.expected_mm
@@ -370,6 +397,14 @@ class Odometer:
         self._frozen_mm += moved_mm
         self._sure = False
         return moved_mm
+
+    def _end_blindness(self) -> None:
+        """Begin another zero: nobody can say how far the strip ran while the counter stood."""
+        self._is_blind = False
+        self.notes.append(
+            "the counter stood while the speed could not be used: positions do not continue; look at the encoder"
+        )
+        self._begin_zero()
 
     def _stands(self, monotonic_ns: int) -> float:
         """Handle a strip that stands: the counter was right, only the speed was late.

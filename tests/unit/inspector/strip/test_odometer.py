@@ -263,6 +263,61 @@ def test_an_absurd_speed_is_one_line_and_left_out() -> None:
     assert worst_mm(samples) < FRAME_MM / 2
 
 
+BROKEN = 2147483647.0
+"""What a register often says when its module has failed."""
+
+
+def test_a_speed_alone_that_breaks_is_no_position() -> None:
+    """The strip stops and starts meanwhile: a guess must not be called sure."""
+    odometer, samples = drive(
+        Encoder(), change=lambda at_s, _, speed: (None, BROKEN if 10.0 < at_s < 14.0 else speed)
+    )
+    assert not [each for each in samples if 10.1 < (each.monotonic_ns - 10**12) / 1e9 < 13.9]
+    assert zeros(samples) == [0, 1]
+    assert len(odometer.notes) == 1
+
+
+def test_a_counter_that_stands_while_the_speed_is_broken_is_not_a_strip_that_stands() -> None:
+    """The encoder's module fails for a second at 20 m/s, and counts on from where it stood."""
+    lost = [0.0]
+
+    def change(at_s: float, count: float, speed: float) -> tuple[float, float]:
+        if 6.5 <= at_s < 7.5:
+            lost[0] = count - 60_000.0
+            return 60_000.0, BROKEN
+        return (count - lost[0] if at_s >= 7.5 else count), speed
+
+    odometer, samples = drive(Encoder(), change=change)
+    told = {round((each.monotonic_ns - 10**12) / 1e9, 1): each for each in samples}
+    assert not told[7.3].sure
+    assert told[8.0].zero == 1
+    assert told[8.0].position_mm == pytest.approx(PROFILE.position_mm(8.0), rel=0.2), "by the last speed"
+    assert any("look at the encoder" in note for note in odometer.notes)
+
+
+def test_a_reading_without_a_count_is_left_out_where_counts_come() -> None:
+    """A pattern whose count is optional: the distance must not be counted twice."""
+    line = iter(range(10_000))
+    odometer, samples = drive(Encoder(), change=lambda _, count, speed: (count if next(line) % 2 else None, speed))
+    assert samples[-1].position_mm == pytest.approx(PROFILE.position_mm(18.98), abs=200)
+    assert zeros(samples) == [0, 1], "the first count comes after a reading without one"
+    assert odometer.notes == []
+
+
+def test_a_counter_that_a_restart_set_to_0_moves_no_position_back() -> None:
+    """The coils lie in the order of their positions: 60 m back would be another coil's steel."""
+    odometer = Odometer(Scale(1.0, 2.0**32), Speeds())
+    for at_s in np.arange(0.0, 1.0, 0.02):
+        odometer.add(Reading(int(at_s * 1e9), 60_000.0, 0.0))
+    sample = odometer.add(Reading(11 * 10**9, 0.0, 0.0))
+    assert sample is not None
+    assert (sample.zero, sample.position_mm) == (1, 0.0)
+    odometer = Odometer(Scale(1.0, 2.0**32), Speeds(), Sample(10**9, 60_000.0, 0.0), 60_000.0)
+    sample = odometer.add(Reading(11 * 10**9, 300.0, 0.0))
+    assert sample is not None
+    assert (sample.zero, sample.position_mm) == (1, 60_000.0)
+
+
 def test_a_speed_alone_gives_the_length_to_a_percent() -> None:
     """Without a counter the speed is summed up."""
     _, samples = drive(Encoder(), change=lambda _, __, speed: (None, speed))

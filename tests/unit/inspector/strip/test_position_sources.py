@@ -53,6 +53,20 @@ def test_a_datagram_is_a_reading(sent: Any, count: Any, speed: Any) -> None:
     assert (reading.count, reading.speed_mm_s) == (count, speed)
 
 
+@pytest.mark.parametrize("line", [b"nan;2500", b"-;2500", b"ERR7;2500", b"412345,7;2500", b"12:00:01 412345;2500"])
+def test_a_number_in_a_line_that_does_not_match_is_no_count(line: bytes) -> None:
+    """The speed behind an encoder's `nan` must not become the counter."""
+    port = free_port()
+    source = TextSource(TextPosition(type="udp", address=f"127.0.0.1:{port}"))
+    readings = source.readings()
+    assert next(readings) is None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(line, ("127.0.0.1", port))
+        sender.sendto(b"5;6", ("127.0.0.1", port))
+        assert first(readings).count == 5.0
+    source.close()
+
+
 def test_lines_over_tcp_may_arrive_in_pieces_and_the_server_may_go() -> None:
     """A partial line is kept until the rest arrives; a closed connection gives one reason."""
     with socket.create_server(("127.0.0.1", 0)) as server:
