@@ -125,7 +125,9 @@ class StripPlace(msgspec.Struct, frozen=True):
     overlap_mm: float = 0.0
     """Length of the frame that earlier frames of its camera have shown: all of it in reverse travel."""
     gap_mm: float = 0.0
-    """Length of steel before the frame that no frame of its camera has shown."""
+    """Length of steel between the previous frame of its camera and this one that neither shows."""
+    length_mm: float = 0.0
+    """Length of the frame along the strip; 0 if its position is unknown."""
     coil_mm: float | None = None
     """Position of the first row from the coil's head; None without a coil."""
     left_mm: float | msgspec.UnsetType = msgspec.UNSET

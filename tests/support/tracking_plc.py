@@ -57,13 +57,17 @@ class TrackingPlc:
         pieces = range(-int(-from_mm // BIN_MM), int(next_mm // BIN_MM))
         (self._accepted if accepted else self._rejected).update(pieces)
 
+    def lets_pass(self, piece: int) -> bool:
+        """Whether a piece has been accepted, and never rejected."""
+        return piece in self._accepted and piece not in self._rejected
+
     def scan(self, at_ns: int, from_mm: float, to_mm: float) -> None:
         """The strip has moved from one position to another at the cameras; its steel comes to the gate."""
         first, last = (int((place - self._behind_mm) // BIN_MM) for place in sorted((from_mm, to_mm)))
         lives = not self._fault and at_ns - self._beat_ns <= self._silence_ns
         self.doubts += not lives and self._sequence > 0
         for piece in range(first, last):
-            passes = lives and piece in self._accepted and piece not in self._rejected
+            passes = lives and self.lets_pass(piece)
             (self.passed if passes else self.thrown).add(piece)
 
 

@@ -69,6 +69,8 @@ class Coverage:
         self._speeds = speeds
         self._seen_mm: float | None = None
         """End of the steel that frames have shown so far."""
+        self._end_mm = 0.0
+        """End of the previous frame; behind `_seen_mm` after reverse travel, and if frames come out of order."""
 
     def mark(self, position_mm: float, length_mm: float, speed_mm_s: float) -> StripPlace:
         """Return the mark of the next frame, whose first row is at `position_mm`."""
@@ -76,12 +78,14 @@ class Coverage:
         overlap_mm = gap_mm = 0.0
         if seen_mm is not None:
             overlap_mm = min(max(seen_mm - position_mm, 0.0), length_mm)
-            gap_mm = max(position_mm - seen_mm, 0.0)
+            gap_mm = max(position_mm - self._end_mm, 0.0)
             noise_mm = NOISE_SHARE * length_mm
             overlap_mm = 0.0 if overlap_mm < noise_mm else round(overlap_mm, 1)
             gap_mm = 0.0 if gap_mm < noise_mm else round(gap_mm, 1)
         self._seen_mm = end_mm if seen_mm is None else max(seen_mm, end_mm)
-        return StripPlace(self._speeds.motion(speed_mm_s), round(speed_mm_s, 1), overlap_mm, gap_mm)
+        self._end_mm = end_mm
+        motion = self._speeds.motion(speed_mm_s)
+        return StripPlace(motion, round(speed_mm_s, 1), overlap_mm, gap_mm, round(length_mm, 1))
 
     def unknown(self) -> StripPlace:
         """Return the mark of a frame whose position is counted from frames."""

@@ -4,8 +4,8 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -17,6 +17,7 @@ from inspector.monitoring.counters import LATENCY_MS, Histogram
 from inspector.monitoring.state import GateState
 from inspector.sinks.gate.gate import RECORDS, Action, Block, Fault, Gate, Record
 from inspector.sinks.gate.log import GateLog
+from inspector.sinks.gate.steel import CameraSteel, Piece
 from inspector.values import Decision, Motion, StripPlace, Verdict
 
 BEAT_NS: Final = 200_000_000
@@ -42,11 +43,8 @@ CLOSE_NS: Final = 300_000_000
 JUMP_MM: Final = 2**31
 """A position that jumps so far begins a new run, mm: 32-bit differences would be wrong."""
 
-NOISE_S: Final = 0.003
-"""Error of a frame's capture time, seconds."""
-
 NO_FRAME: Final = -1
-"""Frame id in gate.jsonl for steel that no frame shows."""
+"""Frame id in gate.jsonl for a reject of steel that no frame shows, or that another frame was rejected for."""
 
 CLOSE_TURN_S: Final = 0.005
 """How often to look at the end whether the log has the queued verdicts, seconds."""
@@ -56,6 +54,22 @@ _HEARTBEATS: Final = 2**16
 _SEQUENCES: Final = 2**32
 
 log = structlog.get_logger()
+
+
+class _Told(NamedTuple):
+    """A verdict of a write, and how the gate hears of its steel."""
+
+    outcome: Outcome
+    made_ns: int
+    unseen_mm: float
+    """Length of steel before the frame that no frame shows; 0 for noise."""
+    pieces: list[Piece]
+    """Of an accepted frame, the pieces that are accepted and rejected; else its place."""
+
+    @property
+    def records(self) -> int:
+        """How many records it takes."""
+        return len(self.pieces) + (self.unseen_mm > 0)
 
 
 @dataclass(slots=True)
@@ -105,6 +119,7 @@ class GateFeed:
         self._lost_mm: dict[str, float] = {}
         """By camera: where its first frame without a position lies, while it has none."""
         self._log, self._unkept = log, unkept
+        self._steel = {name: CameraSteel() for name in cameras}
         self._newest: dict[str, Verdict] = {}
         """By camera: its newest numbered verdict."""
         self._gate, self._late_ms, self._clock_ns = gate, late_ms, clock_ns
@@ -220,13 +235,24 @@ class GateFeed:
         oldest = self._next_write(ready)
         new: list[Record] = []
         frames: list[tuple[str, int, int]] = []
-        for outcome, at_ns in oldest:
-            verdict = outcome.verdict
-            if _leaves_a_gap(verdict):
-                new.append(self._unseen(verdict))
-                frames.append((verdict.camera, verdict.ingest_epoch, NO_FRAME))
-            new.append(self._record(outcome, (now_ns - at_ns) / 1e6))
-            frames.append((verdict.camera, verdict.ingest_epoch, verdict.frame_id))
+        for told in oldest:
+            verdict = told.outcome.verdict
+            frame = (verdict.camera, verdict.ingest_epoch, verdict.frame_id)
+            nothing = (verdict.camera, verdict.ingest_epoch, NO_FRAME)
+            if told.unseen_mm:
+                new.append(self._reject(verdict, verdict.position_mm - told.unseen_mm, uninspected=True))
+                frames.append(nothing)
+            own = self._record(told.outcome, (now_ns - told.made_ns) / 1e6)
+            if len(told.pieces) == 1 and not told.pieces[0].rejected:
+                new.append(replace(own, sequence=self._count_on()))
+                frames.append(frame)
+                continue
+            for piece in told.pieces:
+                if piece.rejected:
+                    new.append(self._reject(verdict, piece.position_mm))
+                else:
+                    new.append(replace(own, sequence=self._count_on(), position_mm=piece.position_mm))
+                frames.append(nothing if piece.rejected and len(told.pieces) > 1 else frame)
         self._records = (*reversed(new), *self._records)[:RECORDS]
         taken = self._tell(beat=bool(new) and not self._fault & Fault.CAMERA_SILENT)
         if self._log is not None and new:
@@ -240,7 +266,7 @@ class GateFeed:
         self.counts.waits.add(waited_ms)
         self.counts.longest_ms = max(self.counts.longest_ms, waited_ms)
 
-    def _next_write(self, most: int) -> list[tuple[Outcome, int]]:
+    def _next_write(self, most: int) -> list[_Told]:
         """Return the oldest queued verdicts of one run, at most `most`, each camera's in frame order.
 
         Their records fit into one block.
@@ -248,35 +274,41 @@ class GateFeed:
         A verdict behind its camera's newest one (from a replaced ingest, or after a gap in the announcements)
         counts as missed: the PLC would take its old position for a new one.
         """
-        write: list[tuple[Outcome, int]] = []
+        write: list[_Told] = []
         room = RECORDS
         for _ in range(most):
             outcome = self._waiting[0][0]
             verdict = outcome.verdict
             before = self._newest.get(verdict.camera)
             if before is not None and _place(verdict) <= _place(before):
-                self._waiting.popleft()
+                self._advance(self._waiting.popleft()[0])
                 self._count_on()
                 self._missed(1)
                 continue
-            room -= 1 + _leaves_a_gap(verdict)
-            if room < 0 or (write and self._begins_run(before, outcome)):
+            if write and (self._begins_run(before, outcome) or self._most_records(outcome) > room):
                 break
+            _, made_ns = self._waiting.popleft()
             self._advance(outcome)
-            write.append(self._waiting.popleft())
+            told = _Told(outcome, made_ns, self._unseen_mm(verdict), self._pieces(outcome))
+            room -= told.records
+            write.append(told)
         return write
 
     def _advance(self, outcome: Outcome) -> None:
         """Note a camera's newest verdict, which may begin a new run."""
         verdict = outcome.verdict
         before = self._newest.get(verdict.camera)
-        if before is not None and _place(verdict) <= _place(before):
-            return
-        if self._begins_run(before, outcome):
-            self._begin_run()
-        if outcome.zero is not None and (self._zero is None or _is_newer(outcome.zero, self._zero)):
-            self._zero = outcome.zero
-        self._newest[verdict.camera] = verdict
+        if before is None or _place(verdict) > _place(before):
+            if self._begins_run(before, outcome):
+                self._begin_run()
+            if outcome.zero is not None and (self._zero is None or _is_newer(outcome.zero, self._zero)):
+                self._zero = outcome.zero
+                for steel in self._steel.values():
+                    steel.forget()
+            self._newest[verdict.camera] = verdict
+        place = verdict.strip
+        if verdict.decision is Decision.REJECT and self._is_placed(outcome) and isinstance(place, StripPlace):
+            self._steel[verdict.camera].reject(verdict.position_mm, place.length_mm)
 
     def _begins_run(self, before: Verdict | None, outcome: Outcome) -> bool:
         """Whether a camera's position does not continue that of `before`: an ingest was replaced, or an encoder
@@ -320,7 +352,7 @@ class GateFeed:
         else:
             self._lost_mm.pop(verdict.camera, None)
         return Record(
-            sequence=self._count_on(),
+            sequence=0,
             action=Action.ACCEPT if verdict.decision is Decision.ACCEPT and not unplaced else Action.REJECT,
             late=late,
             uninspected=verdict.decision is Decision.UNINSPECTED,
@@ -330,19 +362,34 @@ class GateFeed:
             unplaced=unplaced,
         )
 
-    def _unseen(self, verdict: Verdict) -> Record:
-        """Reject the steel just before this frame, which no frame of its camera shows."""
-        place = verdict.strip
-        gap_mm = place.gap_mm if isinstance(place, StripPlace) else 0.0
+    def _reject(self, verdict: Verdict, position_mm: float, *, uninspected: bool = False) -> Record:
+        """Return the reject of a piece of steel in or before an accepted frame."""
         return Record(
             sequence=self._count_on(),
             action=Action.REJECT,
             late=False,
-            uninspected=True,
-            position_mm=verdict.position_mm - gap_mm,
+            uninspected=uninspected,
+            position_mm=position_mm,
             kind=0,
             camera=self._cameras[verdict.camera],
         )
+
+    def _most_records(self, outcome: Outcome) -> int:
+        place = outcome.verdict.strip
+        return len(self._pieces(outcome)) + (isinstance(place, StripPlace) and place.gap_mm > 0)
+
+    def _unseen_mm(self, verdict: Verdict) -> float:
+        place = verdict.strip
+        if not isinstance(place, StripPlace):
+            return 0.0
+        return place.gap_mm if self._steel[verdict.camera].leaves_unseen(verdict.position_mm, place) else 0.0
+
+    def _pieces(self, outcome: Outcome) -> list[Piece]:
+        verdict = outcome.verdict
+        place = verdict.strip
+        if verdict.decision is Decision.ACCEPT and self._is_placed(outcome) and isinstance(place, StripPlace):
+            return self._steel[verdict.camera].pieces(verdict.position_mm, place.length_mm)
+        return [Piece(verdict.position_mm, rejected=False)]
 
     def _is_placed(self, outcome: Outcome) -> bool:
         """Whether the encoder tells where the frame lies, from the zero of this run.
@@ -388,12 +435,6 @@ class GateFeed:
 
 def _place(verdict: Verdict) -> tuple[int, int]:
     return verdict.ingest_epoch, verdict.frame_id
-
-
-def _leaves_a_gap(verdict: Verdict) -> bool:
-    """Whether steel before the frame was seen by none: more than the noise of the times explains."""
-    place = verdict.strip
-    return isinstance(place, StripPlace) and place.gap_mm > NOISE_S * abs(place.speed_mm_s)
 
 
 def _is_newer(zero: int, than: int) -> bool:

@@ -98,7 +98,7 @@ def test_no_accept_without_a_position_from_the_encoder(desk: Desk, encoder: bool
 
 
 def placed(frame_id: int, zero: int | None = 1, gap_mm: float = 0.0, camera: str = "top") -> Outcome:
-    place = StripPlace(Motion.RUNNING, 5000.0, gap_mm=gap_mm)
+    place = StripPlace(Motion.RUNNING, 5000.0, gap_mm=gap_mm, length_mm=500.0)
     verdict = msgspec.structs.replace(outcome(frame_id, camera=camera).verdict, strip=place)
     return Outcome(verdict, total_ms=20.0, zero=zero)
 
