@@ -9,12 +9,9 @@ import msgspec
 
 from inspector.config.line import LoadedConfig
 from inspector.errors import InputError
-from inspector.report.report import write_report
+from inspector.report.report import LONGEST_NAME, write_report
 from inspector.report.verdict_files import Selection
 from inspector.sinks.coil_results import RESULTS_FOLDER, CoilResult, read_result
-
-LONGEST_NAME: Final = 150
-"""Most characters of a coil's name in a file's name, quoted: file systems allow 255 bytes."""
 
 MOST_AT_ONCE: Final = 20
 """Newest coils that are looked at: one that was judged long before reports were switched on gets none."""

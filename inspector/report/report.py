@@ -39,6 +39,8 @@ from inspector.values import Verdict
 MAX_UNINSPECTED: Final = 20
 """Most rows in the table of reasons."""
 MAX_MAPS: Final = 12
+LONGEST_NAME: Final = 150
+"""Most characters of a coil's name in a file's name, quoted: file systems allow 255 bytes."""
 WIDE: Final = 3.0
 """Aspect ratio, width to height, from which a picture gets a row to itself."""
 
@@ -111,7 +113,7 @@ def write_report(
     if not figures.captured and not selection.everything:
         raise InputError(f"{folder}: {selection.nothing()}")
     report = _compose(figures, folder, selection, config, files, coil)
-    name = quote(f"report-{selection.name()}" if selection.name() else "report", safe=" ")
+    name = quote(f"report-{selection.name()}" if selection.name() else "report", safe=" ")[:LONGEST_NAME]
     path = to or folder / f"{name}.{'pdf' if pdf else 'html'}"
     content = _pdf(report, selection) if pdf else _render(report).encode("utf-8", "replace")
     try:

@@ -1,5 +1,6 @@
 """Collects the verdicts on the running coil, and judges a coil once all its verdicts are in the log."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +24,12 @@ FORGET_MM: Final = BEHIND_MM + 50_000.0
 
 LONGEST_COIL_MM: Final = 100e6
 """Most strip kept; a coil is never longer. 100 km take 4 MB per camera."""
+
+FRAMES_SHORT: Final = 2
+"""How far before a coil's tail a camera's newest frame may begin, frames: the strip may stand at the tail."""
+
+LOG_WAIT_NS: Final = 30_000_000_000
+"""Longest time for which a coil's verdict waits for a log that is behind."""
 
 TIDY_FRAMES: Final = 5000
 """Frames between two attempts to drop old data."""
@@ -76,8 +83,10 @@ class Accounts:
             spot = Spot(defect.along_mm, defect.across_mm, defect.area_mm2)
             self._marks.add(defect.side, defect.name, spot)
 
-    def conclude(self, coils: Sequence[Coil], now_mm: float) -> list[CoilResult]:
+    def conclude(self, coils: Sequence[Coil], now_mm: float, *, whole: bool = False) -> list[CoilResult]:
         """Judge every coil whose tail passed long enough ago; returns the new results.
+
+        `whole`: the log is complete, so that no verdict waits for it.
 
         Raises OSError if one cannot be written.
         """
@@ -89,9 +98,11 @@ class Accounts:
                 self._passed_ns.pop(coil.number, None)
                 continue
             since_ns = self._passed_ns.setdefault(coil.number, time.monotonic_ns())
-            if time.monotonic_ns() - since_ns < self._wait_ns or len(self._tails) > 1:
+            waited_ns = time.monotonic_ns() - since_ns
+            behind = [] if whole else self._behind(coil.end_mm)
+            if waited_ns < self._wait_ns + (LOG_WAIT_NS if behind else 0) or len(self._tails) > 1:
                 continue
-            result = self._result(coil, coil.end_mm)
+            result = self._result(coil, coil.end_mm, behind)
             self._results.keep(result)
             concluded.append(result)
         if self._since_tidy >= TIDY_FRAMES:
@@ -102,6 +113,17 @@ class Accounts:
             self._judged_by = {by: span for by, span in self._judged_by.items() if span[1] >= before_mm}
         return concluded
 
+    def _behind(self, end_mm: float) -> list[str]:
+        """Return the cameras whose verdicts in the log do not reach a coil's tail.
+
+        decide or its disk is behind, or the camera gives no frame.
+        """
+        return [
+            camera
+            for camera, view in self._views.items()
+            if self._surface.newest_mm.get(camera, -math.inf) < end_mm - FRAMES_SHORT * view.frame_mm
+        ]
+
     def _shape(self, coil: Coil, end_mm: float) -> CoilShape:
         edges = [edge for view in self._views.values() for edge in view.across(0, view.width_px)]
         left_mm, right_mm = min(edges), max(edges)
@@ -111,7 +133,7 @@ class Accounts:
             left_mm, right_mm = centre_mm - width_mm / 2, centre_mm + width_mm / 2
         return CoilShape(coil.start_mm, end_mm, left_mm, right_mm)
 
-    def _result(self, coil: Coil, end_mm: float) -> CoilResult:
+    def _result(self, coil: Coil, end_mm: float, behind: Sequence[str] = ()) -> CoilResult:
         start_mm, data = coil.start_mm, coil.start.coil
         settings = self._plans.recipe(coil.start.recipe, coil.start.plan).recipe.coil
         defects = self._surface.between(start_mm, end_mm)
@@ -119,6 +141,10 @@ class Accounts:
         uninspected_mm = sum(last - first for first, last in missing)
         marks = [mark for mark in self._marks.marks if mark.last_mm >= start_mm and mark.first_mm < end_mm]
         also = [(CoilVerdict.HOLD, mark.text(start_mm)) for mark in marks] if settings.hold_roll_marks else []
+        for camera in behind:
+            short_mm = end_mm - max(start_mm, self._surface.newest_mm.get(camera, start_mm))
+            why = f"{camera}: no verdict in the log for the last {short_mm / 1000:.1f} m"
+            also.append((CoilVerdict.HOLD, why))
         shape = self._shape(coil, end_mm)
         judged = judge_coil(defects, settings.bind(), shape, uninspected_mm, also)
         frames = self._surface.frames(start_mm, end_mm)

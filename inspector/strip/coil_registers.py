@@ -74,6 +74,8 @@ class CoilRegistersThread:
         if content != self._before or content == self._done:
             self._before = content
             return
+        if not any(content) and any(field.name == "counter" for field in self._fields):
+            return  # a PLC that starts: its program has not written the registers yet
         self._done = content
         try:
             values = self._codec.decode(self._fields, content)
@@ -100,8 +102,10 @@ class CoilRegistersThread:
             return
         counter = values.get("counter")
         said_by = MODBUS if counter is None else f"{MODBUS}:{int(counter)}:{coil.id}"
-        # Known from before a restart. Without a counter, the same coil runs again once its id was empty.
-        again = counter is None and open_coil is None and bool(newest) and newest[0].end_said_by == MODBUS
+        # Known from before a restart. The same coil runs again once its id was empty.
+        again = open_coil is None and bool(newest) and newest[0].end_said_by == MODBUS
+        if again and counter is not None and (newest[0].id, newest[0].start.said_by) == (coil.id, said_by):
+            said_by = f"{said_by}:{newest[0].number}"
         if newest and (newest[0].id, newest[0].start.said_by) == (coil.id, said_by) and not again:
             return
         if (

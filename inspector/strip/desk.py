@@ -79,7 +79,8 @@ class CoilDesk:
     def end(self, coil_id: str, said_by: str, position_mm: float | None = None) -> Coil:
         """End a coil; an empty id means the coil on the line. Raises like `start`."""
         at_mm = self._place(position_mm)
-        ended = self._take(CoilEnded(coil_id, at_mm, time.time_ns(), said_by), stated=position_mm is not None)
+        event = CoilEnded(coil_id, at_mm, time.time_ns(), said_by, ahead=at_mm > self.place_mm() + SAME_PLACE_MM)
+        ended = self._take(event, stated=position_mm is not None)
         log.info("coil ends", coil=ended.id, at_m=round((ended.end_mm or at_mm) / 1000, 3), said_by=said_by)
         return ended
 
@@ -95,6 +96,7 @@ class CoilDesk:
         with self._lock:
             try:
                 self._refuse_repeated(event)
+                event = self._cut_short(event)
                 event = self._refuse_far(event) if stated else self._after_the_last(event)
                 self._journal.book.check(event)
             except EventRefusedError as refused:
@@ -141,12 +143,23 @@ class CoilDesk:
             )
         return event
 
+    def _cut_short(self, event: CoilEvent) -> CoilEvent:
+        """A coil that starts before the announced end of the one before it ends that one: it was cut earlier."""
+        last = self._journal.book.coils[-1] if self._journal.book.coils else None
+        if last is None or last.end_mm is None or not last.end_ahead or not isinstance(event, CoilStarted):
+            return event
+        # An end that the strip has passed is a fact, and its coil may be judged.
+        cuts = max(event.position_mm, self.place_mm()) < last.end_mm - SAME_PLACE_MM
+        return msgspec.structs.replace(event, cuts=cuts)
+
     def _after_the_last(self, event: CoilEvent) -> CoilEvent:
         """An event that is reported while the strip is behind the last event, in reverse travel or after a
         restart, lies at that event's place: a coil must not be lost because the position went back. A coil that
         was announced ahead says nothing about where the strip is: the event is checked against it."""
         last = self._journal.book.coils[-1] if self._journal.book.coils else None
         if last is None or (last.end_mm is None and last.start.ahead):
+            return event
+        if isinstance(event, CoilStarted) and event.cuts and event.position_mm >= last.start_mm:
             return event
         first_mm = last.start_mm if last.end_mm is None else last.end_mm
         if event.position_mm >= first_mm:

@@ -115,6 +115,8 @@ class LogTail:
             return None
         if self._since_ns is not None and verdict.captured_ns < self._since_ns:
             return None
+        # From here on everything is wanted: a clock that is set back makes no verdict an old one.
+        self._since_ns = None
         return verdict
 
     def close(self) -> None:

@@ -15,11 +15,12 @@ from inspector.config.strip import StripSettings
 from inspector.core.strip.coils import Coil
 from inspector.core.strip.odometer import ZEROS, Odometer, Sample
 from inspector.core.strip.surface import Surface, gaps_across
-from inspector.core.strip.track import STALE_NS, place_at
+from inspector.core.strip.track import place_at
 from inspector.errors import ConfigError
 from inspector.folders import make_own_folder
 from inspector.monitoring.strip import StripState
 from inspector.monitoring.strip_file import StripReports
+from inspector.repeated import Repeated
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import READY, Notifier, Pulse
 from inspector.runtime.stop import StopRequest
@@ -95,12 +96,15 @@ class Strip:
         stack.callback(self._journal.close)
         self._track = TrackWriter(line.links)
         stack.callback(self._track.close)
+        self._unwritten = Repeated()
         self._reserved = ReservedPosition(settings.folder)
         self._start_mm = max(_start_mm(self._journal), self._reserved.mm)
         self._mill = None if line.mill is None else partial(running_mill, line.mill, line.links)
         self._position = self._follow(stack)
         stack.callback(lambda: self._reserved.close(self.position_mm()))
-        self._journal.write(RunBegan(str(line.sinks.out), time.time_ns(), self.position_mm()))
+        self._began: RunBegan | None = RunBegan(str(line.sinks.out), time.time_ns(), self.position_mm())
+        """Entry of this start that the journal lacks yet."""
+        self._note_start()
         self.results = Results(settings.folder, self._journal)
         self.desk = CoilDesk(
             self._journal,
@@ -220,22 +224,37 @@ class Strip:
         return self._position.readings if self._position is not None else 0
 
     def position_mm(self) -> float:
-        """Return the strip's current position; the last known one if no source answers."""
+        """Return the strip's current position; the last known one if no source answers.
+
+        With an encoder it is never counted from frames: a free-running camera counts on while the strip stands,
+        and a coil that starts then would lie far ahead.
+        """
         now_ns = time.monotonic_ns()
         samples = self._track.samples
         if samples:
             found = place_at(samples, now_ns)
             if found is not None:
                 return found.position_mm
-            if abs(now_ns - samples[-1].monotonic_ns) <= STALE_NS:
-                return samples[-1].position_mm
+            return samples[-1].position_mm
+        if self._settings.position is not None:
+            return self._start_mm
         place = newest_place(self._config.line.links, list(self._config.line.cameras), now_ns)
-        if place is not None and (not samples or place.monotonic_ns > samples[-1].monotonic_ns):
-            return place.at(now_ns)
-        return samples[-1].position_mm if samples else self._start_mm
+        return self._start_mm if place is None else place.at(now_ns)
+
+    def _note_start(self) -> None:
+        """Write this start into the journal; a full disk must not keep the position from the line."""
+        if self._began is None:
+            return
+        try:
+            self._journal.write(self._began)
+            self._began = None
+        except OSError as error:
+            if self._unwritten.due() is not None:
+                log.error("the start cannot be noted in the coils' journal: retrying", error=error.strerror)
 
     def turn(self) -> None:
         """Run one turn: an order, a piece of the log, coils that are due."""
+        self._note_start()
         busy = self._accounts.read()
         if not busy:
             self._orders.turn()

@@ -2,6 +2,8 @@
 
 import math
 import shutil
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +13,6 @@ from inspector.config.line import LoadedConfig
 from inspector.config.strip import StripSettings
 from inspector.core.strip.coils import CoilData, CoilEnded, CoilStarted
 from inspector.core.strip.surface import Surface
-from inspector.results import VERDICTS_NAME
 from inspector.sinks.coil_results import CoilResult
 from inspector.strip.accounts import Accounts
 from inspector.strip.journal import Journal
@@ -19,7 +20,6 @@ from inspector.strip.log_tail import LogTail
 from inspector.strip.results import Results
 from inspector.strip.roll_desk import find_marks
 from inspector.strip.views import camera_views
-from inspector.values import Verdict
 
 STRIP_FOLDER: Final = "strip"
 """Folder in the replay's folder, with the same files as a line's `strip.folder`."""
@@ -28,8 +28,9 @@ SAID_BY: Final = "replay"
 
 
 class _Span(msgspec.Struct):
-    """Where and when the frames of one coil lie."""
+    """Where and when the frames of one coil lie. The same coil may come twice."""
 
+    coil: str
     start_mm: float
     end_mm: float
     first_ns: int
@@ -43,20 +44,24 @@ def judge_replay(config: LoadedConfig, out: Path) -> list[CoilResult]:
     """
     settings, plans = config.line.strip or StripSettings(), config.plans()
     views = camera_views(config, plans)
-    spans = _spans(out, {name: view.frame_mm for name, view in views.items()})
+    spans = list(_spans(out, {name: view.frame_mm for name, view in views.items()}))
     folder = out / STRIP_FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     if not spans:
         return []
     journal = Journal(folder)
     try:
-        for coil, span in sorted(spans.items(), key=lambda each: each[1].start_mm):
+        spans.sort(key=lambda each: each.start_mm)
+        for span, following in zip_longest(spans, spans[1:]):
+            # Frames of several cameras do not adjoin at the same place: the next coil's head is this one's tail.
+            end_mm = span.end_mm if following is None else min(span.end_mm, following.start_mm)
+            coil = span.coil
             number = journal.book.next_number
             plan, why = plans.default.identity, "the default plan"
             journal.write(
                 CoilStarted(CoilData(coil), span.start_mm, span.first_ns, "", plan, why, SAID_BY, number)
             )
-            journal.write(CoilEnded(coil, span.end_mm, span.last_ns, SAID_BY))
+            journal.write(CoilEnded(coil, end_mm, span.last_ns, SAID_BY))
         results = Results(folder, journal)
         _, marks = find_marks(settings, views)
         accounts = Accounts(
@@ -65,24 +70,29 @@ def judge_replay(config: LoadedConfig, out: Path) -> list[CoilResult]:
         )  # fmt: skip
         while accounts.read():
             pass
-        accounts.conclude(journal.book.coils, math.inf)
+        accounts.conclude(journal.book.coils, math.inf, whole=True)
         accounts.close()
         return [result for number in results.numbers if (result := results.read(number)) is not None]
     finally:
         journal.close()
 
 
-def _spans(out: Path, frame_mm: dict[str, float]) -> dict[str, _Span]:
-    decoder = msgspec.json.Decoder(Verdict)
-    spans: dict[str, _Span] = {}
-    with (out / VERDICTS_NAME).open("rb") as log:
-        for line in log:
-            verdict = decoder.decode(line)
+def _spans(out: Path, frame_mm: dict[str, float]) -> Iterator[_Span]:
+    running: dict[str, _Span] = {}
+    """By camera: the coil that its newest frame shows."""
+    tail = LogTail(out, 0)
+    while verdicts := list(tail.read()):
+        for verdict in verdicts:
             if verdict.coil is None:
+                running.pop(verdict.camera, None)
                 continue
             first_mm, last_mm = verdict.position_mm, verdict.position_mm + frame_mm.get(verdict.camera, 0.0)
             at_ns = verdict.captured_ns
-            span = spans.setdefault(verdict.coil, _Span(first_mm, last_mm, at_ns, at_ns))
+            span = next((each for each in running.values() if each.coil == verdict.coil), None)
+            if span is None:
+                span = _Span(verdict.coil, first_mm, last_mm, at_ns, at_ns)
+                yield span
+            running[verdict.camera] = span
             span.start_mm, span.end_mm = min(span.start_mm, first_mm), max(span.end_mm, last_mm)
             span.first_ns, span.last_ns = min(span.first_ns, at_ns), max(span.last_ns, at_ns)
-    return spans
+    tail.close()

@@ -50,6 +50,8 @@ class CoilStarted(msgspec.Struct, frozen=True, tag="start", tag_field="event"):
     """1, 2, 3, … in the order of the starts. Stored, so that a damaged line in the journal shifts no number."""
     ahead: bool = False
     """Whether the strip had still to get there when its sender stated the position."""
+    cuts: bool = False
+    """Whether it ends the coil before it earlier than that coil's end was announced."""
 
 
 class CoilEnded(msgspec.Struct, frozen=True, tag="end", tag_field="event"):
@@ -59,6 +61,8 @@ class CoilEnded(msgspec.Struct, frozen=True, tag="end", tag_field="event"):
     position_mm: float
     at_ns: int
     said_by: str
+    ahead: bool = False
+    """Whether the strip had still to get there when its sender stated the position."""
 
 
 CoilEvent = CoilStarted | CoilEnded
@@ -74,6 +78,8 @@ class Coil(msgspec.Struct, frozen=True):
     """Why the end is assumed; empty for a reported end."""
     end_said_by: str = ""
     """Where a reported end came from."""
+    end_ahead: bool = False
+    """Whether the end was announced ahead of the strip."""
 
     @property
     def number(self) -> int:
@@ -125,7 +131,7 @@ class CoilBook:
                 raise EventRefusedError("coil start without an id: refused")
             if now_open is not None and now_open.id == event.coil.id:
                 raise EventRefusedError(f"coil {event.coil.id} is on the line already: start ignored", again=True)
-            first_mm = None if last is None else (last.start_mm if last.end_mm is None else last.end_mm)
+            first_mm = None if last is None else (last.start_mm if event.cuts else last.end_mm or last.start_mm)
             if first_mm is not None and event.position_mm < first_mm - SAME_PLACE_MM:
                 raise EventRefusedError(
                     f"coil {event.coil.id} starts at {event.position_mm / 1000:.3f} m, before the end of coil "
@@ -153,15 +159,21 @@ class CoilBook:
             if now_open is None:
                 raise EventRefusedError("end without a coil")
             self.coils[-1] = msgspec.structs.replace(
-                now_open, end_mm=event.position_mm, end_ns=event.at_ns, end_said_by=event.said_by
+                now_open,
+                end_mm=event.position_mm,
+                end_ns=event.at_ns,
+                end_said_by=event.said_by,
+                end_ahead=event.ahead,
             )
             return self.coils[-1]
         if now_open is not None:
-            self.coils[-1] = msgspec.structs.replace(
-                now_open,
-                end_mm=max(event.position_mm, now_open.start_mm),
-                end_ns=event.at_ns,
-                end_why=f"no end was said before coil {event.coil.id} started",
-            )
+            self._end_last(event, f"no end was said before coil {event.coil.id} started")
+        elif event.cuts and self.coils:
+            self._end_last(event, f"coil {event.coil.id} started before the announced end")
         self.coils.append(Coil(event))
         return self.coils[-1]
+
+    def _end_last(self, start: CoilStarted, why: str) -> None:
+        last = self.coils[-1]
+        end_mm = max(start.position_mm, last.start_mm)
+        self.coils[-1] = msgspec.structs.replace(last, end_mm=end_mm, end_ns=start.at_ns, end_why=why)

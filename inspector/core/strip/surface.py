@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -85,19 +85,26 @@ class Box(msgspec.Struct, frozen=True):
         return max(0.0, along) * max(0.0, across) / smaller if smaller else 1.0
 
 
+class Key(NamedTuple):
+    """Which part of a defect: what one camera shows of it on one coil."""
+
+    camera: str
+    ingest_epoch: int
+    defect_id: str
+    coil: str | None
+
+
 class SurfaceDefect:
     """One defect on the strip."""
 
-    def __init__(
-        self, name: str, side: str, key: tuple[str, int, str], box: Box, area_mm2: float, score: float
-    ) -> None:
+    def __init__(self, name: str, side: str, key: Key, box: Box, area_mm2: float, score: float) -> None:
         self.name, self.side, self.box, self.score = name, side, box, score
         self._areas = {key: area_mm2}
         self._boxes = {key: box}
         self._twice = False
         self.edge_mm: float | None = None
         """From its border to the strip's nearer edge; None where no edge was found."""
-        self.cameras = {key[0]}
+        self.cameras = {key.camera}
 
     @property
     def area_mm2(self) -> float:
@@ -129,7 +136,7 @@ class SurfaceDefect:
         if not isinstance(edge_mm, msgspec.UnsetType):
             self.edge_mm = edge_mm if self.edge_mm is None else min(edge_mm, self.edge_mm)
 
-    def add(self, key: tuple[str, int, str], box: Box, area_mm2: float, score: float) -> None:
+    def add(self, key: Key, box: Box, area_mm2: float, score: float) -> None:
         """Add a part, from the same view or another."""
         if key not in self._areas:
             self._twice |= any(box.shared(other) >= TWICE_SHARE for other in self._boxes.values())
@@ -138,7 +145,28 @@ class SurfaceDefect:
             self._boxes[key] = self._boxes[key].joined(box)
         self._areas[key] = self._areas.get(key, 0.0) + area_mm2
         self.box, self.score = self.box.joined(box), max(self.score, score)
-        self.cameras.add(key[0])
+        self.cameras.add(key.camera)
+
+    def within(self, start_mm: float, end_mm: float) -> "SurfaceDefect | None":
+        """Return what of the defect belongs to a coil: all of it if its centre lies there.
+
+        Of one that a camera follows over the border of two coils, each coil has its own part.
+        """
+        coils: dict[str, set[str | None]] = {}
+        for key in self._boxes:
+            coils.setdefault(key.camera, set()).add(key.coil)
+        if max(map(len, coils.values())) < 2:
+            return self if start_mm <= self.along_mm < end_mm else None
+        part: SurfaceDefect | None = None
+        for key, box in self._boxes.items():
+            if not start_mm <= (box.start_mm + box.end_mm) / 2 < end_mm:
+                continue
+            if part is None:
+                part = SurfaceDefect(self.name, self.side, key, box, self._areas[key], self.score)
+                part.edge_mm = self.edge_mm
+            else:
+                part.add(key, box, self._areas[key], self.score)
+        return part
 
 
 class Frames:
@@ -206,20 +234,20 @@ class Surface:
         x, y, width, height = defect.box
         start_mm = verdict.position_mm + y * view.mm_per_px_along
         box = Box(start_mm, start_mm + height * view.mm_per_px_along, *view.across(x, width))
-        key = (verdict.camera, verdict.ingest_epoch, defect.id)
-        known = self._by_key.get(key)
+        key = Key(verdict.camera, verdict.ingest_epoch, defect.id, verdict.coil)
+        known = self._by_key.get(key[:3])
         if known is None:
             known = self._elsewhere(defect.name, view.side, verdict.camera, box, again=again)
         if known is not None:
             known.add(key, box, defect.area_mm2, defect.score)
             known.note_edge(defect.edge_mm)
-            self._by_key[key] = known
+            self._by_key[key[:3]] = known
             self._register(known, box)
             return None
         made = SurfaceDefect(defect.name, view.side, key, box, defect.area_mm2, defect.score)
         made.note_edge(defect.edge_mm)
         self.defects.append(made)
-        self._by_key[key] = made
+        self._by_key[key[:3]] = made
         self._register(made, box)
         return made
 
@@ -240,8 +268,9 @@ class Surface:
                 there.append(defect)
 
     def between(self, start_mm: float, end_mm: float) -> list[SurfaceDefect]:
-        """Return the defects whose centre lies in this stretch, in order."""
-        found = [each for each in self.defects if start_mm <= each.along_mm < end_mm]
+        """Return the defects of a coil that lies here, in order."""
+        near = (each for each in self.defects if each.box.end_mm >= start_mm and each.box.start_mm < end_mm)
+        found = [part for each in near if (part := each.within(start_mm, end_mm)) is not None]
         return sorted(found, key=lambda each: each.along_mm)
 
     def frames(self, start_mm: float, end_mm: float) -> "Counter[Decision]":

@@ -10,12 +10,12 @@ import pytest
 
 from inspector.config.plans import PlanSet
 from inspector.config.recipe import load_recipe
-from inspector.core.strip.coils import CoilData
+from inspector.core.strip.coils import CoilData, EventRefusedError
 from inspector.core.strip.periodic import RollMarks
 from inspector.core.strip.surface import Surface, View
 from inspector.sinks.coil_results import CoilResult
 from inspector.sinks.log.log_file import LogFile, Rotation
-from inspector.strip import results
+from inspector.strip import accounts, results
 from inspector.strip.accounts import Accounts
 from inspector.strip.desk import CoilDesk
 from inspector.strip.journal import Journal
@@ -198,8 +198,9 @@ def test_a_moment_without_file_handles_forgets_no_result(mill: Any, monkeypatch:
     assert mill.results.unsent == 1
 
 
-def test_a_coil_that_nobody_inspected_is_held(mill: Any) -> None:
+def test_a_coil_that_nobody_inspected_is_held(mill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its plan says of uninspected steel."""
+    monkeypatch.setattr(accounts, "LOG_WAIT_NS", 0)
     mill.desk.start(CoilData("A"), "command")
     mill.now_mm = 1000.0
     mill.desk.end("A", "command")
@@ -240,8 +241,88 @@ def test_a_restart_in_the_middle_of_a_coil_changes_nothing(mill: Any, restart_at
 def test_a_coil_is_not_judged_before_its_tail_has_passed_the_last_camera(mill: Any) -> None:
     """Its end may be reported for a position ahead."""
     mill.desk.start(CoilData("A"), "command")
+    mill.write(*(verdict(n, FRAME_MM * n) for n in range(9)))
     mill.now_mm = 500.0
     mill.desk.end("A", "level2:1:a", 900.0)
     assert mill.judge() == []
     mill.now_mm = 899.5
     assert len(mill.judge()) == 1
+
+
+def test_a_scratch_over_three_coils_is_a_defect_of_each(mill: Any) -> None:
+    """One id from frame to frame; each coil has its own part, with its own area."""
+    long = [
+        msgspec.structs.replace(
+            verdict(n, FRAME_MM * n),
+            coil="ABC"[n // 10],
+            decision=Decision.REJECT,
+            reasons=("why",),
+            defects=(Defect("top-1-1", 1, "pits", (50, 0, 10, 100), 900, 900.0, 55.0, 50.0, 0.9),),
+        )
+        for n in range(30)
+    ]
+    for name in "ABC":
+        mill.now_mm = "ABC".index(name) * 1000.0
+        mill.desk.start(CoilData(name), "command")
+    mill.write(*long)
+    mill.now_mm = 3000.0
+    mill.desk.end("C", "command")
+    results = mill.judge()
+    assert [result.count for result in results] == [1, 1, 1]
+    assert [result.defects[0].area_mm2 for result in results] == [9000.0] * 3
+    assert [result.defects[0].from_head_mm for result in results] == [500.0] * 3
+
+
+def test_a_coil_waits_for_a_log_that_is_behind(mill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """decide's disk stalls; a verdict on half the coil would never be corrected."""
+    mill.desk.start(CoilData("A"), "command")
+    mill.write(*(verdict(n, FRAME_MM * n) for n in range(10)))
+    mill.now_mm = 2000.0
+    mill.desk.end("A", "command")
+    assert mill.judge() == []
+    mill.write(*(verdict(n, FRAME_MM * n, (10, 20), (50, 20), (80, 120)) for n in range(10, 20)))
+    (result,) = mill.judge()
+    assert (result.frames_rejected, result.verdict) == (10, "downgrade")
+    mill.desk.start(CoilData("B"), "command")
+    mill.now_mm = 3000.0
+    mill.desk.end("B", "command")
+    assert len(mill.judge()) == 1
+    monkeypatch.setattr(accounts, "LOG_WAIT_NS", 0)
+    assert "hold: top: no verdict in the log for the last 1.0 m" in mill.judge()[1].reasons
+
+
+def test_a_clock_that_was_set_back_makes_no_verdict_an_old_one(mill: Any) -> None:
+    """The strip process restarts afterwards; the verdicts since then lie before the coil's start by the clock."""
+    since_ns = time.time_ns()
+    mill.desk.start(CoilData("A"), "command")
+    mill.write(*(verdict(n, FRAME_MM * n) for n in range(3)))
+    hour_ns = 3600 * 10**9
+    mill.write(
+        *(
+            msgspec.structs.replace(verdict(n, FRAME_MM * n, (10, 20)), captured_ns=since_ns - hour_ns + n)
+            for n in range(3, 10)
+        )
+    )
+    mill.accounts.close()
+    mill.accounts = mill.begin(since_ns)
+    mill.now_mm = 1000.0
+    mill.desk.end("A", "command")
+    (result,) = mill.judge()
+    assert (result.frames, result.count) == (10, 7)
+
+
+def test_a_coil_that_is_cut_before_its_announced_end_ends_where_the_next_one_starts(mill: Any) -> None:
+    """The next coil's steel must not be judged by its plan."""
+    mill.desk.start(CoilData("A"), "command")
+    mill.now_mm = 100.0
+    mill.desk.end("A", "level2:1:a", 900_000.0)
+    mill.now_mm = 200_000.0
+    made = mill.desk.start(CoilData("B"), "command")
+    first, second = mill.desk.coils
+    assert (first.end_mm, first.end_why) == (200_000.0, "coil B started before the announced end")
+    assert made.start_mm == second.start_mm == 200_000.0
+    assert [coil.end_mm for coil in Journal(mill.folder / "strip").book.coils] == [200_000.0, None]
+    mill.desk.end("B", "level2:2:b", 300_000.0)
+    mill.now_mm = 400_000.0
+    with pytest.raises(EventRefusedError, match="before the end of coil B"):
+        mill.desk.start(CoilData("C"), "level2:3:c", 250_000.0)

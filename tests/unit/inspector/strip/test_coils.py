@@ -257,6 +257,33 @@ def test_registers_start_and_end_coils_once(made: Any) -> None:
     assert [(coil.id, coil.start_mm, coil.end_mm) for coil in desk.coils] == [("A", 5.0, 9.0), ("B", 9.0, 12.0)]
 
 
+def test_registers_that_a_restart_of_the_plc_cleared_end_no_coil(made: Any) -> None:
+    """They are all 0 until its program writes them; an id that was empty may come again with the same counter."""
+    desk, _, place, _ = made
+    settings = CoilRegisters.model_validate(
+        {
+            "host": "127.0.0.1",
+            "first_register": 0,
+            "fields": [{"name": "counter", "type": "uint16"}, {"name": "id", "type": "text", "length": 8}],
+        }
+    )
+    thread = CoilRegistersThread(settings, desk)
+
+    def read(*contents: bytes) -> None:
+        for content in contents:
+            for _ in range(2):
+                place["mm"] += 1.0
+                thread.look(content)
+
+    read(registers(5, "A"), bytes(10), registers(5, "A"))
+    assert [(coil.id, coil.end_mm) for coil in desk.coils] == [("A", None)]
+    read(registers(5, ""), registers(5, "A"))
+    assert [(coil.id, coil.end_mm is None) for coil in desk.coils] == [("A", False), ("A", True)]
+    thread = CoilRegistersThread(settings, desk)
+    read(registers(5, "A"))
+    assert len(desk.coils) == 2, "the process starts again"
+
+
 def test_registers_without_a_counter_start_a_coil_that_comes_again(made: Any) -> None:
     """Once its id was empty, or another coil was there; not because the process starts again."""
     desk, _, place, _ = made

@@ -10,7 +10,7 @@ import pytest
 from inspector.config.recipe import load_recipe
 from inspector.core.strip.clusters import densest
 from inspector.core.strip.quality import CoilShape, CoilVerdict, judge_coil
-from inspector.core.strip.surface import Box, SurfaceDefect
+from inspector.core.strip.surface import Box, Key, SurfaceDefect
 from inspector.errors import ConfigError
 
 SHAPE = CoilShape(10_000.0, 110_000.0, 0.0, 1000.0)
@@ -30,7 +30,7 @@ def defect(
 ) -> Any:
     start_mm = SHAPE.start_mm + 1000 * from_head_m - length_mm / 2
     box = Box(start_mm, start_mm + length_mm, across_mm - 5, across_mm + 5)
-    return SurfaceDefect(name, "top", ("top", 1, f"{name}{from_head_m}"), box, area_mm2, 0.9)
+    return SurfaceDefect(name, "top", Key("top", 1, f"{name}{from_head_m}", None), box, area_mm2, 0.9)
 
 
 def judged(tmp_path: Path, rules: str, defects: list[SurfaceDefect], uninspected_mm: float = 0.0) -> Any:

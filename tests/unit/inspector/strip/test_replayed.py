@@ -56,6 +56,37 @@ def test_each_coil_has_its_verdict(config: LoadedConfig) -> None:
     assert found.verdict == "downgrade"
 
 
+def test_a_coil_that_comes_twice_has_two_verdicts(config: LoadedConfig) -> None:
+    """What lies between its two parts belongs to the other coil; a torn line is left out."""
+    out = config.path.parent / "out"
+    pit = ((10.0, 20.0),)
+    write_log(out, [("A", ())] * 5 + [("B", pit)] * 3 + [("A", ())] * 5)
+    with (out / "verdicts.jsonl").open("ab") as log:
+        log.write(b'{"camera": "to')
+    found = judge_replay(config, out)
+    assert [(each.id, each.verdict, each.count, each.frames) for each in found] == [
+        ("A", "release", 0, 5), ("B", "downgrade", 3, 3), ("A", "release", 0, 5),
+    ]  # fmt: skip
+    assert [(each.start_mm, each.end_mm) for each in found] == [(0, 500), (500, 800), (800, 1300)]
+
+
+def test_frames_of_two_cameras_that_do_not_adjoin_count_no_defect_twice(config: LoadedConfig) -> None:
+    """The other camera's last frame of A reaches 40 mm into B."""
+    text = config.path.read_text()
+    config.path.write_text(text.replace("[sinks]", '[cameras.side]\ntype = "simulator"\n[sinks]'))
+    config = load_config(config.path)
+    out = config.path.parent / "out"
+    lines = []
+    for n in range(10):
+        coil, pits = "A" if n < 5 else "B", [(20.0, 20.0)] if n == 5 else []
+        lines.append(msgspec.structs.replace(verdict(n, FRAME_MM * n, *pits), coil=coil))
+        lines.append(msgspec.structs.replace(verdict(n, FRAME_MM * n + 40), camera="side", coil=coil))
+    (out / "verdicts.jsonl").write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    first, second = judge_replay(config, out)
+    assert (first.count, second.count) == (0, 1)
+    assert first.end_mm == second.start_mm == 500.0
+
+
 def test_a_replay_without_coils_has_none(config: LoadedConfig) -> None:
     """And leaves no folder."""
     out = config.path.parent / "out"
