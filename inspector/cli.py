@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "acceptance": Command("inspector.commands.acceptance", "estimate escape and overkill in service", RESULTS),
     "report": Command("inspector.commands.report", "write the report of a run, a coil or the last hours", RESULTS),
     "collect": Command("inspector.commands.collect", "add frames to the review queue, such as escapes", RESULTS),
+    "review": Command("inspector.commands.review", "write who reviewed which frame, and why", RESULTS),
     "dataset": Command("inspector.commands.dataset", "write reviewed frames as a data set", RESULTS),
     "reinspect": Command("inspector.commands.reinspect", "try an engine on an archive of frames", RESULTS),
     "export": Command("inspector.commands.export", "write records to a CSV or Parquet file", RESULTS),

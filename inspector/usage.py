@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
         """Return argparse's message in the words of this program."""
         if found := _CHOICE.fullmatch(message):
             what, given, listed = found.groups()
-            choices = re.findall(r"[\w-]+", listed)
+            choices = [each.strip(" '\"") for each in listed.split(",")]
             meant = did_you_mean(given, choices) or f": choose from {', '.join(choices)}"
             return f"{'no' if what.isupper() else f'{what}: no'} {_noun(what)} {given}{meant}"
         if found := _MISSING.fullmatch(message):

@@ -4,7 +4,6 @@ They wait there without a marked defect: draw it on the page. --marked takes the
 named, by their capture times."""
 
 import argparse
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -73,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         if capture.pixels is None:
             why = capture.fault.text if capture.fault is not None else "no pixels"
             raise InputError(f"{source}: frame {number} has no pixels: {why}")
-        verdict = _verdict(camera, number, capture)
+        verdict = _verdict(camera, number, capture, _captured_ns(source, number, capture))
         seen = ViewMessage(verdict, capture.pixels, np.zeros_like(capture.pixels))
         sample = keep(store, ESCAPE, seen, classes, note=note)
         kept += sample is not None
@@ -107,11 +106,19 @@ def _marked_ns(line: LineConfig) -> frozenset[int]:
     return found
 
 
-def _verdict(camera: str, number: int, capture: Capture) -> Verdict:
+def _captured_ns(source: Path, number: int, capture: Capture) -> int:
+    """When a frame was captured; without a time, one that is the same whenever the frame is added."""
+    if capture.captured_ns is not None:
+        return capture.captured_ns
+    file = source / capture.file if capture.file else source
+    return (file if file.exists() else source).stat().st_mtime_ns + number
+
+
+def _verdict(camera: str, number: int, capture: Capture, captured_ns: int) -> Verdict:
     return Verdict(
         camera=camera,
         frame_id=number,
-        captured_ns=time.time_ns() if capture.captured_ns is None else capture.captured_ns,
+        captured_ns=captured_ns,
         position_mm=capture.position_mm or 0.0,
         coil=capture.coil,
         decision=Decision.ACCEPT,

@@ -1,4 +1,6 @@
-"""Mark coils and frames, so that their records and pictures are kept however old they get."""
+"""Mark coils and frames, so that their records and pictures are kept however old they get.
+
+`inspector collect RECORDING --marked` puts them into the review queue."""
 
 import argparse
 import getpass

@@ -240,7 +240,7 @@ def _camera_findings(name: str, camera: CameraState) -> list[str]:
     elif _too_many(camera.newest_uninspected, camera.newest):
         found.append(
             f"camera {name}: {camera.newest_uninspected} of its newest {camera.newest} frames were not inspected: "
-            "see the reasons below"
+            "see the reasons of uninspected frames"
         )
     if camera.wrong_rate_s is not None and camera.wrong_rate_s < WRONG_RATE_S:
         found.append(

@@ -2,10 +2,10 @@
 
 import time
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from fastapi import APIRouter, Depends, Request, Response, WebSocket
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from inspector.errors import WorkError
 from inspector.serve.accounts import Account, Role
@@ -23,6 +23,10 @@ Operator = Annotated[Account, Depends(needs(Role.OPERATOR))]
 Count = Annotated[Whole, Field(le=1000)]
 
 
+MOST_MM: Final = 1e9
+"""Longest strip whose positions an event may name, mm: a thousand kilometres."""
+
+
 class Why(BaseModel):
     """The reason for an action."""
 
@@ -35,7 +39,13 @@ class Event(BaseModel):
     kind: Literal["note", "roll change", "coil change", "cleaning", "maintenance"]
     text: Text = ""
     coil: Name | None = None
-    position_mm: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    position_mm: Annotated[float, Field(ge=-MOST_MM, le=MOST_MM, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _a_note_says_something(self) -> Self:
+        if self.kind == "note" and not self.text.strip():
+            raise ValueError("a note needs a text")
+        return self
 
 
 @router.websocket("/live")

@@ -100,6 +100,11 @@ CREATE TABLE IF NOT EXISTS origins (
 )
 """
 """Why a frame was kept, and the chance with which a random one was drawn; made in a store of any version."""
+_MARKED: Final = """
+UPDATE samples SET source = 'marked'
+WHERE source = 'uncertain' AND id IN (SELECT sample_id FROM origins WHERE origin = 'escape')
+"""
+"""An older inspector kept the frames that people added among the uncertain ones."""
 _TABLES_SINCE_2: Final = """
 CREATE TABLE looks (
   began_s INTEGER NOT NULL,
@@ -157,6 +162,7 @@ class Store:
                         connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {VERSION}")
                 connection.execute(_ADDED)
+                connection.execute(_MARKED)
         except OSError as error:
             raise ConfigError(f"page.folder: {folder}: {error.strerror}: give another folder") from None
 

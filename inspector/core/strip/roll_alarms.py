@@ -48,15 +48,20 @@ class RollsChanged(msgspec.Struct, frozen=True, tag="rolls_changed", tag_field="
 def rolls_in(text: str, rolls: Sequence[Roll]) -> list[Roll]:
     """Return the rolls that a text about a roll change means: those of its stands ("stand 3"), or the named ones.
 
-    A stand and a name together mean the roll of that name in that stand. A text without either means all rolls.
+    A stand and a name together mean the roll of that name in that stand. An empty text, or one
+    that begins with "all", means all rolls; another one means none, because a slip must not clear an alarm.
     """
+    if text.casefold().split()[:1] in ([], ["all"]):
+        return list(rolls)
     stands = {stand.casefold() for stand in _STAND.findall(text)}
     said = text.casefold()
     named = {roll.name.casefold() for roll in rolls if roll.name.casefold() in said}
     return [
         roll
         for roll in rolls
-        if (not stands or roll.stand.casefold() in stands) and (not named or roll.name.casefold() in named)
+        if (stands or named)
+        and (not stands or roll.stand.casefold() in stands)
+        and (not named or roll.name.casefold() in named)
     ]
 
 

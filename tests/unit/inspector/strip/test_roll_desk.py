@@ -115,11 +115,13 @@ def test_a_mark_of_before_the_change_still_belongs_to_its_coil(mill: Any) -> Non
         ("work roll top", (TOP, OTHER)),
         ("work roll top of stand 4", (OTHER,)),
         ("stand 9", ()),
+        ("x", ()),
+        ("bridle roll", ()),
         ("stand 33", ()),
     ],
 )
 def test_a_roll_change_says_which_rolls(text: Any, meant: Any) -> None:
-    """By stand, by name, by both; without either all."""
+    """By stand, by name, by both; an empty text or "all" means all, any other one none."""
     assert tuple(rolls_in(text, ROLLS)) == meant
 
 
