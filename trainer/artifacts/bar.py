@@ -13,11 +13,13 @@ also the time between two lines."""
 _BAR: Final = "{l_bar}{bar}{r_bar}"
 _PLAIN: Final = "{desc}: {n_fmt}/{total_fmt} {unit}s, {elapsed} gone, {remaining} to go\n"
 
+_UNCOUNTED: Final = "{desc}: {n_fmt} {unit}s, {rate_fmt}"
+
 T = TypeVar("T")
 
 
 def bar(items: Iterable[T], doing: str, *, total: int, unit: str = "frame", show: bool = True) -> Iterable[T]:
-    """Yield `items` unchanged and show the progress."""
+    """Yield `items` unchanged and show the progress; `total` 0: nobody knows how many there are."""
     return tqdm(items, **_look(doing, total, unit, show=show))
 
 
@@ -36,11 +38,11 @@ def _look(doing: str, total: int, unit: str, *, show: bool) -> dict[str, Any]:
     every_s = 0.1 if terminal else PLAIN_INTERVAL_S
     return {
         "desc": doing,
-        "total": total,
+        "total": total or None,
         "unit": unit,
         "disable": not show,
         "delay": TERMINAL_DELAY_S if terminal else PLAIN_INTERVAL_S,
         "mininterval": every_s,
         "maxinterval": max(every_s, 10.0),
-        "bar_format": _BAR if terminal else _PLAIN,
+        "bar_format": (_BAR if terminal else _PLAIN) if total else _UNCOUNTED,
     }

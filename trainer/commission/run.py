@@ -38,15 +38,15 @@ WEAKNESSES: Final = (
 def commission(settings: CommissionSettings, *, show_progress: bool = False) -> dict[str, Any]:
     """Make the model and the report; returns the report. Raises InputError and WorkError."""
     out = settings.out
+    cuttings = [] if settings.transplant is None else cut_defects(settings.transplant)
+    if settings.transplant is not None and not cuttings:
+        raise InputError(f"--transplant {settings.transplant}: it has no defect to cut out: name labelled frames")
     names = keep_own_frames(settings.source, out / OWN, settings.frames, show_progress=show_progress)
     scores = _scores(settings, names, show_progress=show_progress)
     by_score = sorted(names, key=lambda name: (-scores[name], name))
     aside = by_score[: round(settings.set_aside * len(names))]
     copy_for_a_look(out / OWN, aside, out / LOOK)
     kept = [name for name in names if name not in set(aside)]
-    cuttings = [] if settings.transplant is None else cut_defects(settings.transplant)
-    if settings.transplant is not None and not cuttings:
-        raise InputError(f"--transplant {settings.transplant}: it has no defect to cut out: name labelled frames")
     if not (out / DATA).exists():
         in_order = (settings.source / RECORDING_NAME).is_file()
         steel = Backgrounds(kept, read_all(out / OWN, kept), in_order)

@@ -20,10 +20,11 @@ from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.data.class_order import match_classes
 from trainer.data.corrections import IMAGES, read_corrections, write_corrections
 from trainer.data.dataset import CLASSES_NAME, Dataset
+from trainer.data.formats import open_dataset
 from trainer.data.label_maps import IMAGES_NAME, MASKS_NAME
 from trainer.data.look_alikes import find_pairs, join, look
 from trainer.data.split import Split, make_split
-from trainer.data.split_file import PARTS, write_split
+from trainer.data.split_file import PARTS, freeze
 
 SPLIT_NAME: Final = "split.json"
 
@@ -78,8 +79,9 @@ def combine(
         (building / CLASSES_NAME).write_text(
             json.dumps(first.classes, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        write_split(building / SPLIT_NAME, parts)
         write_corrections(building, _corrections(datasets, kept))
+        about = {"made_by": "trainer combine", "seed": seed, "val_share": val_share}
+        freeze(building / SPLIT_NAME, parts, open_dataset(building), about, show_progress=show_progress)
     result.frames = {str(d.root): sum(e.name in kept for e in w) for d, w in zip(datasets, written, strict=True)}
     result.parts = {part: len(names) for part, names in parts.items()}
     result.left_out = len(dropped)

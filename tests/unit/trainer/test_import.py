@@ -65,7 +65,8 @@ def test_every_tool_s_labels_arrive_as_drawn(tmp_path: Path, tool: str) -> None:
     split = tmp_path / "d" / "split.json"
     assert split.exists() == (tool == "voc")
     if tool == "voc":
-        assert [len(names) for names in json.loads(split.read_text()).values()] == [6, 2, 0]
+        stored = json.loads(split.read_text())
+        assert [len(stored[part]) for part in ("train", "val", "test")] == [6, 2, 0]
 
 
 def test_mvtec_frames_keep_apart_under_equal_names(tmp_path: Path) -> None:
@@ -432,3 +433,46 @@ def test_impossible_options_are_one_line(
     """Before anything is read."""
     assert main(["import", "masks", str(tmp_path), str(tmp_path / "d"), *options]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_names_lie_beside_the_masks_although_a_folder_above_is_named(tmp_path: Path) -> None:
+    """classes.json in data/, the import reads the folder above it."""
+    root = tmp_path / "labels" / "data"
+    _plain_masks(root, (0, 1))
+    (root / "classes.json").write_text('["normal", "inclusion"]')
+    _import("masks", tmp_path / "labels", tmp_path / "d")
+    assert open_dataset(tmp_path / "d").classes == ("normal", "inclusion")
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "said"),
+    [
+        ((0, 255), ("--value", "999=a"), "no label marks a defect"),
+        ((1, 2, 3), (), "State --first 1"),
+    ],
+)
+def test_labels_that_would_become_another_truth_are_refused(
+    tmp_path: Path,
+    values: tuple[int, ...],
+    options: tuple[str, ...],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A stated value that no pixel has would make every defect sound; labels without 0 may count from 1."""
+    _plain_masks(tmp_path / "labels", values)
+    assert main(["import", "masks", str(tmp_path / "labels"), str(tmp_path / "d"), *options]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
+def _plain_masks(root: Path, values: tuple[int, ...]) -> None:
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    random = np.random.default_rng(1)
+    for number in range(6):
+        grey = random.integers(0, 255, (64, 96), dtype=np.uint8)
+        mask = np.full((64, 96), values[0], np.uint8)
+        for at, value in enumerate(values[1:]):
+            mask[10 + 20 * at : 20 + 20 * at, 10:40] = value
+        cv2.imwrite(str(root / "images" / f"{number}.png"), grey)
+        cv2.imwrite(str(root / "masks" / f"{number}.png"), mask)

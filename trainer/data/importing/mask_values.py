@@ -169,6 +169,11 @@ def _guess(counts: Counter[int], options: Options, where: Path) -> dict[int, str
     if values and values[-1] > 255 and all(value % _DEEP_WHITE == 0 for value in values):
         table = _guess(Counter({value // _DEEP_WHITE: counts[value] for value in values}), options, where)
         return {value * _DEEP_WHITE: name for value, name in table.items()}
+    if options.first is None and first not in counts and len(others) > 1:
+        raise InputError(
+            f"{where}: masks hold {_listed(values)} and no 0: is {values[0]} normal? State --first {values[0]} "
+            f"or name them, such as --value {values[0]}=scratch"
+        )
     if others == list(range(first + 1, first + 1 + len(others))) and len(others) <= MAX_GUESSED_KINDS:
         return {first + number: name for number, name in enumerate(default_classes(len(others)))}
     if not others:

@@ -86,7 +86,7 @@ def read_masks(root: Path, options: Options) -> Source:
             "images, or remove the masks"
         )
     plain = [path for pairs in found.values() for kind, path in pairs if kind is None]
-    stated = options if options.classes else replace(options, classes=read_classes(root) or ())
+    stated = options if options.classes else replace(options, classes=_classes_beside(masks, root))
     values = find_values(plain, stated, root) if plain else None
     kinds = sorted({kind for pairs in found.values() for kind, _ in pairs if kind is not None})
     frames = [
@@ -100,6 +100,17 @@ def read_masks(root: Path, options: Options) -> Source:
         for image in images
     ]
     return Source(frames, [*(values.classes if values else ()), *kinds])
+
+
+def _classes_beside(masks: Sequence[Path], root: Path) -> tuple[str, ...]:
+    """Return the names in the nearest classes.json from the masks' folder up to `root`; empty without one."""
+    folder = masks[0].parent
+    while True:
+        if names := read_classes(folder):
+            return tuple(names)
+        if folder in (root, folder.parent):
+            return ()
+        folder = folder.parent
 
 
 def _size(mask: Path) -> Size | None:

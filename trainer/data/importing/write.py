@@ -22,9 +22,10 @@ from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.data.dataset import CLASSES_NAME, MAX_CLASSES, NORMAL_NAMES, UPRIGHT, read_orientation
 from trainer.data.drawing import DrawnMask, draw
 from trainer.data.faults import Fault, by_kind
+from trainer.data.formats import open_dataset
 from trainer.data.importing.source import Mark, Source, SourceFrame
 from trainer.data.label_maps import IMAGES_NAME, MASKS_NAME
-from trainer.data.split_file import PARTS, write_split
+from trainer.data.split_file import PARTS, freeze
 
 NORMAL: Final = "normal"
 SPLIT_NAME: Final = "split.json"
@@ -105,11 +106,18 @@ def write_imported(source: Source, root: Path, out: Path, policies: Policies, *,
                 imported.parts.setdefault(frame.part, []).append(name)
         text = json.dumps(classes, ensure_ascii=False) + "\n"
         (building / CLASSES_NAME).write_text(text, encoding="utf-8")
+        if frames and not imported.shown:
+            raise InputError(
+                f"{root}: no label marks a defect ({', '.join(classes[1:])}): check labels, --value and --colour"
+            )
         if len(imported.parts) < 2:
             imported.parts = {}
         else:
             imported.parts = {part: imported.parts.get(part, []) for part in PARTS}
-            write_split(building / SPLIT_NAME, imported.parts)
+            about = {"made_by": "trainer import"}
+            freeze(
+                building / SPLIT_NAME, imported.parts, open_dataset(building), about, show_progress=show_progress
+            )
     return imported
 
 
