@@ -37,6 +37,9 @@ MEDIAN_LEVEL: Final = 92.0
 LEVEL_SPREAD: Final = 0.20
 BLACK: Final = 2.5
 """Grey level outside the strip."""
+MOST_BLACK_PX: Final = 1120.0
+"""Widest dark stretch beside the steel, px: on a strip wider than a frame, every camera sees steel."""
+
 EDGE_SHARE: Final = 0.36
 """Share of coils with a strip edge in view; 37 % of the 106 real frames show one."""
 
@@ -126,7 +129,7 @@ class CoilSurface:
         width, height = self._settings.width, self._settings.height
         left, right = -1e3, width + 1e3
         if rng.random() < EDGE_SHARE:
-            black = width * float(rng.uniform(0.03, 0.7))
+            black = min(width * float(rng.uniform(0.03, 0.7)), MOST_BLACK_PX)
             left, right = (black, right) if rng.random() < 0.5 else (left, width - black)
         head, tail = (int(height * rng.uniform(0.1, 0.6)) if rng.random() < 0.3 else 0 for _ in range(2))
         if self._settings.coil_frames < 3:  # a coil of one or two frames would be mostly air
