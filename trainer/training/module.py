@@ -2,7 +2,7 @@
 # ruff: noqa: ARG002 (Lightning fixes the signatures of its hooks)
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 import torch
@@ -206,6 +206,17 @@ class SegmentationModule(LightningModule):
         if self.net.frame_level:
             return logits[..., :1, :1], labels.amax(dim=(1, 2), keepdim=True), None
         return logits, labels, None if frame is None else frame.float()
+
+    def miou_of(self, batches: Iterable[Batch]) -> float:
+        """Return the mean IoU on whole frames, outside of a training run."""
+        self.eval()
+        with torch.inference_mode():
+            for batch in batches:
+                self.validation_step(Batch(batch.frames.to(self.device), batch.labels.to(self.device)), 0)
+        iou = [value for value in iou_of(self._confusion.compute().cpu().numpy()) if value is not None]
+        self._confusion.reset()
+        self.train()
+        return sum(iou) / len(iou)
 
     def on_validation_epoch_end(self) -> None:
         """Log the IoU per class (without classes that have no pixel) and the mean IoU, over all processes."""

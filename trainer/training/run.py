@@ -118,10 +118,13 @@ def _fit(
     )
     if not resume:
         _initialise(module, settings, crops, settings.classes_of(data.classes))
-    if settings.compile:
-        module.net.compile()
     processes = processes_here()
     whole_frames = WholeFrames(data.loaded, data.val, _val_batch(data.loaded.size), processes)
+    begun_at = None
+    if settings.init is not None and not resume and processes.count == 1 and len(data.val):
+        begun_at = _miou(settings, module, whole_frames)
+    if settings.compile:
+        module.net.compile()
     last = settings.out / LAST_NAME
     if processes.is_first:
         for reason in reasons:
@@ -137,7 +140,22 @@ def _fit(
         )
     best = trainer.checkpoint_callback
     score = best.best_model_score if isinstance(best, LatestBest) else None
+    if score is not None and begun_at is not None and float(score) < begun_at:
+        print(
+            f"trainer: warning: no better than --init: its mIoU on these validation frames is {begun_at:.3f}, the "
+            f"best of this run {float(score):.3f}: train longer, with a lower --lr, or keep the network you have",
+            file=sys.stderr,
+        )
     return None if score is None else float(score)
+
+
+def _miou(settings: TrainSettings, module: SegmentationModule, frames: WholeFrames) -> float:
+    """Return the mean IoU of a network before its first step."""
+    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
+    module.to("cuda" if on_gpu else "cpu")
+    found = module.miou_of(frames)
+    module.to("cpu")
+    return found
 
 
 def _initialise(

@@ -43,6 +43,9 @@ LONGEST_SCAN_S: Final = 0.15
 SCAN_SHARE: Final = 1.2
 """Allowance over the longest scan seen."""
 
+AGAINST: Final = 3
+"""Number of readings in a row against the speed that say that a sign is wrong."""
+
 AGREED_MM_S: Final = 100.0
 """A strip must move so fast for its counter and speed to agree, mm/s."""
 
@@ -156,7 +159,9 @@ class Odometer:
         """Distance by speed since the counter froze; None while it moves."""
         self._fit: deque[tuple[int, float]] = deque()
         self._speed_mm_s = 0.0
-        self._against = self._absurd = False
+        self._against = 0
+        """Readings in a row whose counter moved against the speed."""
+        self._absurd = False
         self._has_speed = False
         """Whether a sane speed has come: one that never does is a wrong setting, and says nothing."""
         self._is_blind = False
@@ -441,14 +446,18 @@ class Odometer:
         limit_mm_s = self._speeds.threading_mm_s
         speed_mm_s = reading.speed_mm_s
         against = speed_mm_s is not None and abs(speed_mm_s) > limit_mm_s and (speed_mm_s < 0) != (moved_mm < 0)
-        if against and not self._against:
+        self._against = self._against + 1 if against else 0
+        if self._against == 1:
+            self._sure = False  # a datagram that came late, or the first of many
+        elif self._against == AGAINST:
             self.notes.append(
                 f"the speed is {(speed_mm_s or 0) / 1000:+.2f} m/s but the counter counts the other way: the "
                 "counter decides; check the sign of mm_per_count and of the speed's scale"
             )
-        self._against = against
 
     def _measure_speed(self, reading: Reading, place_mm: float) -> None:
+        if self._against == 1:
+            return
         fit = self._fit
         fit.append((reading.monotonic_ns, place_mm))
         while len(fit) > 3 and reading.monotonic_ns - fit[0][0] > FIT_NS:

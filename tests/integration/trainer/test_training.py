@@ -359,6 +359,15 @@ def test_a_crop_too_large_for_the_memory_is_one_line(data: Path, tmp_path: Path)
     assert "trainer train: error: out of memory" in done.stderr.splitlines()[-1]
 
 
+def test_a_run_that_only_spoils_its_start_says_so(
+    model_folder: Path, data: Path, tmp_path: Path, one_thread: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The best checkpoint of a short run may be far worse than the network it began with."""
+    start = ("--init", str(model_folder), "--epochs", "1")
+    assert _train_here(data, tmp_path / "bad", *start, "--lr", "1") == 0
+    assert "no better than --init: its mIoU on these validation frames is 0." in capsys.readouterr().err
+
+
 def test_a_run_may_start_from_an_exported_model(
     run_folder: Path, model_folder: Path, data: Path, tmp_path: Path, one_thread: None
 ) -> None:
