@@ -60,6 +60,8 @@ def serve(config: LoadedConfig, store: Store) -> None:
     folder = open_trusted(line.engine, line.trusted_keys)
     manifest, recipe = folder.manifest, load_recipe(line.recipe).bind(folder.classes)
     os.nice(NICE)
+    # The page never interrupts a stage that runs: its encoding takes ms, in which a frame would wait.
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     sampler = Sampler(
         store, recipe.names, Collector(recipe.score_thresholds, **line.collect.model_dump(exclude={"shadow"}))
     )

@@ -581,12 +581,12 @@ def test_a_locked_store_is_a_problem_and_the_page_goes_on(page: PageUnderTest, a
     """What must be written down is refused with 503 after a wait; what is read is shown."""
     with sqlite3.connect(page.out / "page" / "page.sqlite", isolation_level=None) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        assert "locked" in problem(admin.post("/api/events", json={"kind": "note"}), 503)
+        assert "locked" in problem(admin.post("/api/events", json={"kind": "note", "text": "x"}), 503)
         assert admin.get("/api/events").status_code == 200
         assert admin.get("/api/state").json()["word"] == "up"
         connection.execute("ROLLBACK")
     connection.close()
-    assert admin.post("/api/events", json={"kind": "note"}).status_code == 201
+    assert admin.post("/api/events", json={"kind": "note", "text": "x"}).status_code == 201
 
 
 def test_what_cannot_start_is_one_clear_line(tmp_path: Path) -> None:
