@@ -2,10 +2,10 @@
 
 import time
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Request, Response, WebSocket
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
 from inspector.errors import WorkError
 from inspector.serve.accounts import Account, Role
@@ -40,12 +40,6 @@ class Event(BaseModel):
     text: Text = ""
     coil: Name | None = None
     position_mm: Annotated[float, Field(ge=-MOST_MM, le=MOST_MM, allow_inf_nan=False)] | None = None
-
-    @model_validator(mode="after")
-    def _a_note_says_something(self) -> Self:
-        if self.kind == "note" and not self.text.strip():
-            raise ValueError("a note needs a text")
-        return self
 
 
 @router.websocket("/live")

@@ -389,6 +389,8 @@ def test_accounts_are_made_and_removed(page: PageUnderTest, admin: httpx.Client)
         ("POST", "/api/events", b'{"kind": "note", "text": "\\u0000"}'),
         ("POST", "/api/events", b'{"kind": "note", "position_mm": Infinity}'),
         ("POST", "/api/events", b'{"kind": "note", "position_mm": NaN}'),
+        ("POST", "/api/events", b'{"kind": "note", "position_mm": -1e300}'),
+        ("POST", "/api/review/marked", b'{"number": -1}'),
         ("POST", "/api/events", b'{"kind": "note", "text": "' + b"x" * 501 + b'"}'),
         ("POST", "/api/review/1", b'{"answer": "maybe"}'),
         ("POST", "/api/review/1", b'{"answer": "redraw", "mask": [[1, 2]]}'),
@@ -581,12 +583,12 @@ def test_a_locked_store_is_a_problem_and_the_page_goes_on(page: PageUnderTest, a
     """What must be written down is refused with 503 after a wait; what is read is shown."""
     with sqlite3.connect(page.out / "page" / "page.sqlite", isolation_level=None) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        assert "locked" in problem(admin.post("/api/events", json={"kind": "note", "text": "x"}), 503)
+        assert "locked" in problem(admin.post("/api/events", json={"kind": "note"}), 503)
         assert admin.get("/api/events").status_code == 200
         assert admin.get("/api/state").json()["word"] == "up"
         connection.execute("ROLLBACK")
     connection.close()
-    assert admin.post("/api/events", json={"kind": "note", "text": "x"}).status_code == 201
+    assert admin.post("/api/events", json={"kind": "note"}).status_code == 201
 
 
 def test_what_cannot_start_is_one_clear_line(tmp_path: Path) -> None:
