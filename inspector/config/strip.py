@@ -100,6 +100,13 @@ PositionSettings = Annotated[
 ]
 
 
+def has_counter(position: PositionSettings) -> bool:
+    """Whether a source reads a counter; a speed alone gives positions that drift."""
+    if isinstance(position, ModbusPosition):
+        return position.counter_register is not None
+    return not isinstance(position, TextPosition) or "count" in re.compile(position.pattern).groupindex
+
+
 class RollSettings(BaseModel):
     """One roll that may leave marks."""
 

@@ -46,7 +46,7 @@ def _position(settings: StripSettings) -> str:
     if reading is None:
         return f"{described(position)}: not now"
     speed = "no speed" if reading.speed_mm_s is None else f"{reading.speed_mm_s / 1000:.2f} m/s"
-    count = "no counter" if reading.count is None else f"counter {reading.count:g}"
+    count = "no counter, positions drift" if reading.count is None else f"counter {reading.count:g}"
     return f"{described(position)}: {count}, {speed}"
 
 

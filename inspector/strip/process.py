@@ -11,7 +11,7 @@ import structlog
 
 from inspector.config.line import LoadedConfig
 from inspector.config.plans import PlanSet
-from inspector.config.strip import StripSettings
+from inspector.config.strip import StripSettings, has_counter
 from inspector.core.strip.coils import Coil
 from inspector.core.strip.odometer import ZEROS, Odometer, Sample
 from inspector.core.strip.surface import Surface, gaps_across
@@ -156,6 +156,12 @@ class Strip:
                 place.keep(self._start_mm, time.monotonic_ns())
                 place.close()
             return None
+        if self._config.line.gate is not None and not has_counter(settings.position):
+            log.warning(
+                "positions come from a speed alone and drift, by about 1 %: the gate finds other steel; give the "
+                "encoder's counter",
+                source=described(settings.position),
+            )
         # Positions do not continue those of an earlier process whose track is gone: the time gives another zero.
         now_ns = time.monotonic_ns()
         start: Sample | None = Sample(now_ns, self._start_mm, 0.0, now_ns // 100_000_000 % ZEROS)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from inspector.config.line import load_config
+from inspector.config.strip import StripSettings, has_counter
 from inspector.errors import ConfigError
 from inspector.strip.views import look_at_cameras
 from tests.support.lines import LineUnderTest
@@ -113,3 +114,20 @@ def test_a_gap_between_cameras_is_one_line_at_the_door(tmp_path: Path) -> None:
     line.config.write_text(line.config.read_text() + 'calibration = "line.toml"\n')
     with pytest.raises(ConfigError, match=r"line\.toml: not a calibration of a camera"):
         look_at_cameras(load_config(line.config))
+
+
+@pytest.mark.parametrize(
+    ("position", "counts"),
+    [
+        ({"type": "modbus", "host": "plc", "counter_register": 0, "speed_register": 2}, True),
+        ({"type": "modbus", "host": "plc", "speed_register": 2}, False),
+        ({"type": "udp", "address": "0.0.0.0:7200"}, True),
+        ({"type": "udp", "address": "0.0.0.0:7200", "pattern": r"(?P<speed>[\d.]+)"}, False),
+        ({"type": "camera", "camera": "top"}, True),
+    ],
+)
+def test_a_speed_alone_is_no_counter(position: dict[str, object], counts: bool) -> None:
+    """Its positions drift, and a gate would find other steel."""
+    settings = StripSettings.model_validate({"position": position})
+    assert settings.position is not None
+    assert has_counter(settings.position) is counts
