@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -237,22 +237,9 @@ class GateFeed:
         frames: list[tuple[str, int, int]] = []
         for told in oldest:
             verdict = told.outcome.verdict
-            frame = (verdict.camera, verdict.ingest_epoch, verdict.frame_id)
-            nothing = (verdict.camera, verdict.ingest_epoch, NO_FRAME)
-            if told.unseen_mm:
-                new.append(self._reject(verdict, verdict.position_mm - told.unseen_mm, uninspected=True))
-                frames.append(nothing)
-            own = self._record(told.outcome, (now_ns - told.made_ns) / 1e6)
-            if len(told.pieces) == 1 and not told.pieces[0].rejected:
-                new.append(replace(own, sequence=self._count_on()))
-                frames.append(frame)
-                continue
-            for piece in told.pieces:
-                if piece.rejected:
-                    new.append(self._reject(verdict, piece.position_mm))
-                else:
-                    new.append(replace(own, sequence=self._count_on(), position_mm=piece.position_mm))
-                frames.append(nothing if piece.rejected and len(told.pieces) > 1 else frame)
+            for record, frame_id in self._records_of(told, now_ns):
+                new.append(record)
+                frames.append((verdict.camera, verdict.ingest_epoch, frame_id))
         self._records = (*reversed(new), *self._records)[:RECORDS]
         taken = self._tell(beat=bool(new) and not self._fault & Fault.CAMERA_SILENT)
         if self._log is not None and new:
@@ -265,6 +252,19 @@ class GateFeed:
         waited_ms = (self._clock_ns() - given_ns) / 1e6
         self.counts.waits.add(waited_ms)
         self.counts.longest_ms = max(self.counts.longest_ms, waited_ms)
+
+    def _records_of(self, told: _Told, now_ns: int) -> Iterator[tuple[Record, int]]:
+        """Yield the records of a verdict, each with its frame id, NO_FRAME for steel that is not its own."""
+        verdict, whole = told.outcome.verdict, len(told.pieces) == 1
+        if told.unseen_mm:
+            yield self._reject(verdict, verdict.position_mm - told.unseen_mm, uninspected=True), NO_FRAME
+        own = self._record(told.outcome, (now_ns - told.made_ns) / 1e6)
+        for piece in told.pieces:
+            if piece.rejected:
+                yield self._reject(verdict, piece.position_mm), verdict.frame_id if whole else NO_FRAME
+            else:
+                at_mm = own.position_mm if whole else piece.position_mm
+                yield replace(own, sequence=self._count_on(), position_mm=at_mm), verdict.frame_id
 
     def _next_write(self, most: int) -> list[_Told]:
         """Return the oldest queued verdicts of one run, at most `most`, each camera's in frame order.

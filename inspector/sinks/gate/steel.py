@@ -1,5 +1,8 @@
 """One camera's steel as the gate must hear of it: what a rejected frame shows, and what no frame shows."""
 
+from bisect import bisect
+from itertools import islice
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from inspector.core.strip.track import NOISE_SHARE
@@ -51,7 +54,8 @@ class CameraSteel:
             else:
                 from_mm, to_mm = min(from_mm, first), max(to_mm, last)
         kept.append((from_mm, to_mm))
-        self._rejected = sorted(each for each in kept if abs(each[0] - position_mm) < REMEMBERED_MM)
+        near_mm = position_mm - REMEMBERED_MM, position_mm + REMEMBERED_MM
+        self._rejected = sorted(each for each in kept if each[1] > near_mm[0] and each[0] < near_mm[1])
 
     def pieces(self, position_mm: float, length_mm: float) -> list[Piece]:
         """Divide an accepted frame into pieces that stand for accepted and for rejected steel.
@@ -62,7 +66,10 @@ class CameraSteel:
         end_mm = position_mm + length_mm
         pieces: list[Piece] = []
         at_mm = position_mm
-        for from_mm, to_mm in self._rejected:
+        nearest = max(0, bisect(self._rejected, position_mm, key=itemgetter(0)) - 1)
+        for from_mm, to_mm in islice(self._rejected, nearest, None):
+            if from_mm >= end_mm:
+                break
             first, last = max(from_mm, position_mm), min(to_mm, end_mm)
             if last - first <= NOISE_SHARE * length_mm:
                 continue

@@ -141,6 +141,16 @@ def test_the_noise_of_the_times_is_no_gap() -> None:
     assert all(not record.uninspected for block in line.gate.blocks for record in block.records)
 
 
+def test_a_long_stretch_of_bad_steel_is_remembered_to_its_end() -> None:
+    """It is longer than what is remembered behind the strip's place."""
+    steel = CameraSteel()
+    for number in range(2000):
+        steel.reject(FRAME_MM * number, FRAME_MM)
+    assert steel.pieces(FRAME_MM * 1300, FRAME_MM) == [Piece(FRAME_MM * 1300, rejected=True)]
+    steel.reject(FRAME_MM * 4000, FRAME_MM)
+    assert steel.pieces(FRAME_MM * 1300, FRAME_MM) == [Piece(FRAME_MM * 1300, rejected=False)]
+
+
 def test_a_frame_of_many_pieces_is_rejected_as_a_whole() -> None:
     """Its records must fit into one write."""
     steel = CameraSteel()
