@@ -99,7 +99,7 @@ class Accounts:
                 continue
             since_ns = self._passed_ns.setdefault(coil.number, time.monotonic_ns())
             waited_ns = time.monotonic_ns() - since_ns
-            behind = [] if whole else self._behind(coil.end_mm)
+            behind = [] if whole else self._behind(coil.start_mm, coil.end_mm)
             if waited_ns < self._wait_ns + (LOG_WAIT_NS if behind else 0) or len(self._tails) > 1:
                 continue
             result = self._result(coil, coil.end_mm, behind)
@@ -113,15 +113,15 @@ class Accounts:
             self._judged_by = {by: span for by, span in self._judged_by.items() if span[1] >= before_mm}
         return concluded
 
-    def _behind(self, end_mm: float) -> list[str]:
-        """Return the cameras whose verdicts in the log do not reach a coil's tail.
+    def _behind(self, start_mm: float, end_mm: float) -> list[str]:
+        """Return the cameras whose verdicts in the log end on a coil, before its tail.
 
-        decide or its disk is behind, or the camera gives no frame.
+        decide or its disk is behind, or the camera gives no frame. A coil without any verdict is held anyway.
         """
         return [
             camera
             for camera, view in self._views.items()
-            if self._surface.newest_mm.get(camera, -math.inf) < end_mm - FRAMES_SHORT * view.frame_mm
+            if start_mm <= self._surface.newest_mm.get(camera, -math.inf) < end_mm - FRAMES_SHORT * view.frame_mm
         ]
 
     def _shape(self, coil: Coil, end_mm: float) -> CoilShape:

@@ -198,9 +198,8 @@ def test_a_moment_without_file_handles_forgets_no_result(mill: Any, monkeypatch:
     assert mill.results.unsent == 1
 
 
-def test_a_coil_that_nobody_inspected_is_held(mill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever its plan says of uninspected steel."""
-    monkeypatch.setattr(accounts, "LOG_WAIT_NS", 0)
+def test_a_coil_that_nobody_inspected_is_held(mill: Any) -> None:
+    """Whatever its plan says of uninspected steel; no log is waited for."""
     mill.desk.start(CoilData("A"), "command")
     mill.now_mm = 1000.0
     mill.desk.end("A", "command")
@@ -284,11 +283,12 @@ def test_a_coil_waits_for_a_log_that_is_behind(mill: Any, monkeypatch: pytest.Mo
     (result,) = mill.judge()
     assert (result.frames_rejected, result.verdict) == (10, "downgrade")
     mill.desk.start(CoilData("B"), "command")
+    mill.write(*(verdict(n, FRAME_MM * n) for n in range(20, 25)))
     mill.now_mm = 3000.0
     mill.desk.end("B", "command")
     assert len(mill.judge()) == 1
     monkeypatch.setattr(accounts, "LOG_WAIT_NS", 0)
-    assert "hold: top: no verdict in the log for the last 1.0 m" in mill.judge()[1].reasons
+    assert "hold: top: no verdict in the log for the last 0.6 m" in mill.judge()[1].reasons
 
 
 def test_a_clock_that_was_set_back_makes_no_verdict_an_old_one(mill: Any) -> None:
