@@ -39,6 +39,10 @@ VAL_BATCH_PX: Final = 4 << 20
 """Pixels validated at a time; full-size logits of all classes take some 30 bytes per pixel."""
 
 
+SAME_MIOU: Final = 0.01
+"""Difference of two mIoU on the same frames that says nothing."""
+
+
 def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = None) -> Path:
     """Train and return the path of the best checkpoint, or of the last one if there is no best.
 
@@ -140,7 +144,7 @@ def _fit(
         )
     best = trainer.checkpoint_callback
     score = best.best_model_score if isinstance(best, LatestBest) else None
-    if score is not None and begun_at is not None and float(score) < begun_at:
+    if score is not None and begun_at is not None and float(score) < begun_at - SAME_MIOU:
         print(
             f"trainer: warning: no better than --init: its mIoU on these validation frames is {begun_at:.3f}, the "
             f"best of this run {float(score):.3f}: train longer, with a lower --lr, or keep the network you have",
