@@ -387,7 +387,7 @@ def database_gone(line: Service, measured: Measured) -> None:
     An outage within a minute of another one (a full disk) is logged when that minute is over.
     """
     held_s = time.time()
-    holder = "systemd-run --quiet --collect --uid inspector-decide --unit {HOLDER}"
+    holder = f"systemd-run --quiet --collect --uid inspector-decide --unit {HOLDER}"
     line.container.run(f"{holder} {PYTHON} -c '{HOLD}'")
     until(lambda: "records wait" in line.journal(f"--unit {DECIDE}", held_s), 80, "nobody noticed")
     until(lambda: len(line.since(held_s, "top")) > 60, 20, "verdicts wait for the database")
