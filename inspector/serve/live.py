@@ -26,8 +26,11 @@ MOST_DEFECTS: Final = 1_500
 MOST_REJECTS: Final = 40
 """Rejects that a new page gets."""
 
-MOST_WHOLE: Final = 12
-"""Newest pictured rejects of which the pixels are held, so that a person can mark one for review; about 10 MB."""
+MOST_WHOLE: Final = 60
+"""Newest pictured rejects of which the pixels are held, so that a person can mark one for review; about 50 MB.
+
+On bad steel they are those of the last six seconds.
+"""
 
 MOST_WHOLE_FRAMES: Final = 12
 """The same for the live frames of each camera: 2 s of them, since a hand is slower than the page."""
