@@ -150,7 +150,7 @@ def mark(store: Store, seen: ViewMessage, classes: tuple[str, ...], who: str, wh
     frame = f"{verdict.camera}, frame {verdict.frame_id}"
     with store.changing() as connection:
         row = connection.execute(
-            "SELECT samples.id, source, reasons, who FROM samples LEFT JOIN reviews ON sample_id = samples.id "
+            "SELECT samples.id, reasons, who FROM samples LEFT JOIN reviews ON sample_id = samples.id "
             "AND undone_ns IS NULL WHERE camera = ? AND ingest_epoch = ? AND frame_id = ? AND captured_ns = ?",
             (verdict.camera, verdict.ingest_epoch, verdict.frame_id, verdict.captured_ns),
         ).fetchone()

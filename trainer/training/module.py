@@ -213,18 +213,20 @@ class SegmentationModule(LightningModule):
         with torch.inference_mode():
             for batch in batches:
                 self.validation_step(Batch(batch.frames.to(self.device), batch.labels.to(self.device)), 0)
-        iou = [value for value in iou_of(self._confusion.compute().cpu().numpy()) if value is not None]
-        self._confusion.reset()
         self.train()
-        return sum(iou) / len(iou)
+        return self._counted()[VAL_MIOU]
 
-    def on_validation_epoch_end(self) -> None:
-        """Log the IoU per class (without classes that have no pixel) and the mean IoU, over all processes."""
+    def _counted(self) -> dict[str, float]:
+        """Return the mean IoU and that of each class with pixels, of what was counted; counting begins again."""
         iou = iou_of(self._confusion.compute().cpu().numpy())
         self._confusion.reset()
         known = {name: value for name, value in zip(self._classes, iou, strict=True) if value is not None}
-        self.val_figures = {VAL_MIOU: sum(known.values()) / len(known)}
-        self.val_figures |= {f"val_iou/{name}": value for name, value in known.items()}
+        mean = {VAL_MIOU: sum(known.values()) / len(known)}
+        return mean | {f"val_iou/{name}": value for name, value in known.items()}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the IoU per class (without classes that have no pixel) and the mean IoU, over all processes."""
+        self.val_figures = self._counted()
         # Every process has the same figures: their mean over the processes is the figure itself.
         self.log_dict(self.val_figures, sync_dist=True)
 

@@ -131,7 +131,9 @@ class CoilBook:
                 raise EventRefusedError("coil start without an id: refused")
             if now_open is not None and now_open.id == event.coil.id:
                 raise EventRefusedError(f"coil {event.coil.id} is on the line already: start ignored", again=True)
-            first_mm = None if last is None else (last.start_mm if event.cuts else last.end_mm or last.start_mm)
+            first_mm = None
+            if last is not None:
+                first_mm = last.start_mm if event.cuts or last.end_mm is None else last.end_mm
             if first_mm is not None and event.position_mm < first_mm - SAME_PLACE_MM:
                 raise EventRefusedError(
                     f"coil {event.coil.id} starts at {event.position_mm / 1000:.3f} m, before the end of coil "

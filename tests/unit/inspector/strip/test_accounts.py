@@ -326,3 +326,13 @@ def test_a_coil_that_is_cut_before_its_announced_end_ends_where_the_next_one_sta
     mill.now_mm = 400_000.0
     with pytest.raises(EventRefusedError, match="before the end of coil B"):
         mill.desk.start(CoilData("C"), "level2:3:c", 250_000.0)
+
+
+def test_a_coil_that_ended_at_0_is_a_border_like_any_other(mill: Any) -> None:
+    """A start before its tail is refused; 0 is a position."""
+    mill.now_mm = -500.0
+    mill.desk.start(CoilData("A"), "command")
+    mill.now_mm = 100.0
+    mill.desk.end("A", "level2:1:a", 0.0)
+    with pytest.raises(EventRefusedError, match="before the end of coil A"):
+        mill.desk.start(CoilData("B"), "level2:2:b", -100.0)

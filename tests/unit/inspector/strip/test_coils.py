@@ -233,6 +233,15 @@ def test_the_plan_of_a_coil(coil: Any, plan: Any, why: Any) -> None:
     assert why in chosen.why
 
 
+COUNTED = CoilRegisters.model_validate(
+    {
+        "host": "127.0.0.1",
+        "first_register": 0,
+        "fields": [{"name": "counter", "type": "uint16"}, {"name": "id", "type": "text", "length": 8}],
+    }
+)
+
+
 def registers(counter: int, coil: str) -> bytes:
     return counter.to_bytes(2, "big") + coil.encode().ljust(8)
 
@@ -240,14 +249,7 @@ def registers(counter: int, coil: str) -> bytes:
 def test_registers_start_and_end_coils_once(made: Any) -> None:
     """A PLC writes its registers one by one, so content that was read only once is ignored."""
     desk, _, place, _ = made
-    settings = CoilRegisters.model_validate(
-        {
-            "host": "127.0.0.1",
-            "first_register": 0,
-            "fields": [{"name": "counter", "type": "uint16"}, {"name": "id", "type": "text", "length": 8}],
-        }
-    )
-    thread = CoilRegistersThread(settings, desk)
+    thread = CoilRegistersThread(COUNTED, desk)
     for at_mm, content in enumerate(
         [registers(0, "")] * 3 + [registers(1, "")] + [registers(1, "A")] * 3
         + [registers(2, "A"), registers(2, "B")] + [registers(2, "B")] * 2 + [registers(2, "")] * 2
@@ -260,14 +262,7 @@ def test_registers_start_and_end_coils_once(made: Any) -> None:
 def test_registers_that_a_restart_of_the_plc_cleared_end_no_coil(made: Any) -> None:
     """They are all 0 until its program writes them; an id that was empty may come again with the same counter."""
     desk, _, place, _ = made
-    settings = CoilRegisters.model_validate(
-        {
-            "host": "127.0.0.1",
-            "first_register": 0,
-            "fields": [{"name": "counter", "type": "uint16"}, {"name": "id", "type": "text", "length": 8}],
-        }
-    )
-    thread = CoilRegistersThread(settings, desk)
+    thread = CoilRegistersThread(COUNTED, desk)
 
     def read(*contents: bytes) -> None:
         for content in contents:
@@ -279,7 +274,7 @@ def test_registers_that_a_restart_of_the_plc_cleared_end_no_coil(made: Any) -> N
     assert [(coil.id, coil.end_mm) for coil in desk.coils] == [("A", None)]
     read(registers(5, ""), registers(5, "A"))
     assert [(coil.id, coil.end_mm is None) for coil in desk.coils] == [("A", False), ("A", True)]
-    thread = CoilRegistersThread(settings, desk)
+    thread = CoilRegistersThread(COUNTED, desk)
     read(registers(5, "A"))
     assert len(desk.coils) == 2, "the process starts again"
 
