@@ -372,6 +372,7 @@ class Odometer:
     def _stuck(self, reading: Reading, stretch: "Stretch") -> float:
         """Handle an unchanged counter: the strip stands, or the counter is frozen."""
         speed_mm_s, count_mm = reading.speed_mm_s, abs(self._scale.mm_per_count)
+        self._against = 0
         if self._doubted_mm is not None:
             self._doubted_mm = None
             self._begin_zero()

@@ -277,6 +277,18 @@ def test_an_absurd_speed_is_one_line_and_left_out() -> None:
     assert worst_mm(samples) < FRAME_MM / 2
 
 
+def test_a_strip_that_stops_after_a_reading_against_the_speed_stands() -> None:
+    """The reading before says nothing about those that follow."""
+    odometer = Odometer(Scale(), Speeds())
+    for at_s in np.arange(0.0, 1.0, 0.02):
+        odometer.add(Reading(int(at_s * 1e9), 5000.0 * at_s, 5000.0))
+    odometer.add(Reading(1_000_000_000, 4800.0, 5000.0))
+    for at_s in np.arange(1.02, 1.5, 0.02):
+        sample = odometer.add(Reading(int(at_s * 1e9), 4800.0, 0.0))
+    assert sample is not None
+    assert sample.speed_mm_s == 0.0
+
+
 BROKEN = 2147483647.0
 """What a register often says when its module has failed."""
 
