@@ -79,6 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ignore", type=int, metavar="N", help="value without a class: such pixels take the nearest class"
     )
     masks.add_argument(
+        "--by-folder", action="store_true", help="black-and-white masks: the folder names the class"
+    )
+    masks.add_argument(
         "--first", type=int, metavar="N", help="number of normal in masks, of the first kind in a table"
     )
     masks.add_argument("--row-major", action="store_true", help="severstal: runs go along the rows")
@@ -107,6 +110,7 @@ def run(arguments: argparse.Namespace) -> None:
         ignore=arguments.ignore,
         first=arguments.first,
         row_major=arguments.row_major,
+        by_folder=arguments.by_folder,
         clip=arguments.clip,
         attribute=arguments.attribute,
     )

@@ -139,6 +139,46 @@ def test_a_folder_of_masks_a_kind_names_the_classes(tmp_path: Path) -> None:
     _check(tmp_path / "d")
 
 
+@pytest.mark.parametrize("layout", ["{kind}/Imgs/{name}.png", "{kind}/masks/{name}.png"])
+@pytest.mark.parametrize("white", [255, 1])
+def test_folders_name_the_classes_when_stated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], layout: str, white: int
+) -> None:
+    """Masks beside JPEGs, or in a folder of their own inside each kind; the kind of normal frames is no class."""
+    root = tmp_path / "labels"
+    for number, kind in enumerate(["free", *NAMES]):
+        for name in (f"{kind}-{at}" for at in range(3)):
+            label = np.zeros((32, 48), np.uint8)
+            label[4:20, 8:30] = white * bool(number)
+            mask = root / layout.format(kind=kind, name=name)
+            image = root / kind / "Imgs" / f"{name}.jpg"
+            for path, pixels in ((mask, label), (image, np.full((32, 48), 90 + number, np.uint8))):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                assert cv2.imwrite(str(path), pixels)
+    error = _refused(capsys, tmp_path / "d", "masks", str(root))
+    assert f"in the folders {', '.join(NAMES)}: state --by-folder" in error
+    _import("masks", root, tmp_path / "d", "--by-folder")
+    data = open_dataset(tmp_path / "d")
+    assert data.classes == ("normal", *NAMES)
+    assert len(data.names) == 9
+    for name in data.names:
+        found = set(np.unique(data.label(name, (32, 48))).tolist())
+        assert found == {"free": {0}, NAMES[0]: {0, 1}, NAMES[1]: {0, 2}}[Path(name).name.split("-")[0]], name
+    _import("masks", root, tmp_path / "one", "--value", f"{white}=defect")
+    assert open_dataset(tmp_path / "one").classes == ("normal", "defect")
+
+
+def test_a_mask_without_a_folder_of_a_class_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A picture of the data set's own page is no label."""
+    root = tmp_path / "labels"
+    for path in ("pit/a", "streak/b", "overview"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(root / f"{path}.jpg"), np.full((32, 48), 90, np.uint8))
+        assert cv2.imwrite(str(root / f"{path}.png"), np.full((32, 48), 255, np.uint8))
+    error = _refused(capsys, tmp_path / "d", "masks", str(root), "--by-folder")
+    assert "overview.png: lies in no folder that names its class" in error
+
+
 @pytest.mark.parametrize("white", [255, 1, 128, 65_535])
 def test_masks_of_black_and_one_value_know_one_kind(tmp_path: Path, white: int) -> None:
     """Whatever the value is."""

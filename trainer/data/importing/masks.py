@@ -50,6 +50,12 @@ _AFFIX: Final = re.compile(
     re.IGNORECASE,
 )
 """Suffixes and prefixes of mask names that image names lack."""
+IMAGE_FOLDERS: Final = frozenset(["image", "images", "img", "imgs", "jpegimages", "frames", "pictures", "photos"])
+"""Folders that hold images, lower case."""
+LOSSY: Final = frozenset([".jpg", ".jpeg"])
+"""Endings of images; of two files with one name, the other one is the mask."""
+WHITE: Final = 128
+"""Masks that all reach this value are black and white, even smoothed ones; so are masks with one value."""
 VOID: Final = 255
 """Value of Pascal VOC's borders without a class."""
 GOOD: Final = "good"
@@ -57,13 +63,13 @@ GOOD: Final = "good"
 
 
 def read_masks(root: Path, options: Options) -> Source:
-    """Read images and masks: two folders, one folder with suffixes such as _mask, or a mask folder per kind."""
+    """Read images and masks: two folders, one folder (a_mask.png, or a.png beside a.jpg), or a folder per kind."""
     masks, images = _sorted_out(root)
     if not masks or not images:
         first = (masks or images)[0].relative_to(root)
         raise InputError(
             f"{root}: no {'images' if masks else 'masks'} here, only such as {first}: masks lie in a folder "
-            "called masks, or have names such as a_mask.png"
+            "called masks, or have names such as a_mask.png, or a.png beside a.jpg"
         )
     by_key = {(part_of(path, root), path.stem): path for path in images}
     by_key |= {(None, path.stem): path for path in images}
@@ -75,6 +81,7 @@ def read_masks(root: Path, options: Options) -> Source:
             orphans.append(path)
         else:
             found.setdefault(image, []).append((_kind(path, root), path))
+    found = _kinds_by_folder(found, root, options)
     if not found:
         raise InputError(
             f"{root}: no mask has an image of its name: masks are such as {masks[0].relative_to(root)}, images "
@@ -123,12 +130,83 @@ def _size(mask: Path) -> Size | None:
 
 
 def _sorted_out(root: Path) -> tuple[list[Path], list[Path]]:
-    """Return (masks, images) below `root`: by folder if one has a name for masks, else by file name."""
+    """Return (masks, images) below `root`: by folder if one has a name for masks, else by file name or ending."""
     found = images_below(root)
     masks = [p for p in found if {part.lower() for part in p.relative_to(root).parts[:-1]} & MASK_FOLDERS]
-    masks = masks or [path for path in found if _AFFIX.search(path.stem)]
+    masks = masks or [path for path in found if _AFFIX.search(path.stem)] or _beside_photographs(found)
     taken = set(masks)
     return masks, [path for path in found if path not in taken]
+
+
+def _beside_photographs(found: Sequence[Path]) -> list[Path]:
+    """Return the files that have the folder and the name of a JPEG: a.png beside a.jpg."""
+    photographs = {path.with_suffix("") for path in found if path.suffix.lower() in LOSSY}
+    return [path for path in found if path.suffix.lower() not in LOSSY and path.with_suffix("") in photographs]
+
+
+def _kinds_by_folder(
+    found: Mapping[Path, list[tuple[str | None, Path]]], root: Path, options: Options
+) -> dict[Path, list[tuple[str | None, Path]]]:
+    """Let the folders name the classes if `options` says so; masks that their values or folders name stay.
+
+    Raises InputError if black-and-white masks with defects lie in several folders and nothing is stated.
+    """
+    if options.values or options.colours or options.classes:
+        return dict(found)
+    folders: dict[Path, str | None] = {}
+    drawn: dict[int, Path] = {}  # highest value -> a mask that has it
+    for kind, path in (pair for pairs in found.values() for pair in pairs):
+        own = _own_folder(path, root)
+        if kind is not None or (own is None and not options.by_folder):
+            continue
+        if own is None:
+            raise InputError(
+                f"{path}: lies in no folder that names its class: move it, or remove it and its image"
+            )
+        if highest := _highest(path):
+            drawn.setdefault(highest, path)
+        folders[path] = own if highest else None
+    if len(drawn) > 1 and min(drawn) < WHITE:  # label maps
+        if options.by_folder:
+            low, high = min(drawn), max(drawn)
+            raise InputError(
+                f"{root}: --by-folder: {drawn[low].name} holds values up to {low}, {drawn[high].name} up to "
+                f"{high}: the values name the classes"
+            )
+        return dict(found)
+    named = sorted({name for name in folders.values() if name is not None})
+    if not options.by_folder:
+        if len(named) < 2:
+            return dict(found)
+        some = ", ".join(named[:4]) + (" …" if named[4:] else "")
+        raise InputError(
+            f"{root}: masks are black and white, in the folders {some}: "
+            "state --by-folder if each folder holds one class, or --value 255=defect if all are one class"
+        )
+    if not named:
+        raise InputError(f"{root}: --by-folder: no folder holds a mask with a defect")
+    return {
+        image: [
+            (kind or folders.get(path) or named[0], path) for kind, path in pairs
+        ]  # a black mask draws nothing
+        for image, pairs in found.items()
+    }
+
+
+def _own_folder(path: Path, root: Path) -> str | None:
+    """Return the nearest folder of a mask whose name says more than train, images or masks; None without one."""
+    for name in reversed(path.relative_to(root).parts[:-1]):
+        if name.lower() not in PARTS and name.lower() not in MASK_FOLDERS | IMAGE_FOLDERS:
+            return name
+    return None
+
+
+def _highest(path: Path) -> int:
+    """Return a mask's highest value; 0 if unreadable, which is reported when it is drawn."""
+    try:
+        return int(read_picture(path).max(initial=0))
+    except ImageFault:
+        return 0
 
 
 def _image_of(mask: Path, root: Path, images: Mapping[tuple[str | None, str], Path]) -> Path | None:

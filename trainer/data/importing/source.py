@@ -44,6 +44,8 @@ class Options:
     row_major: bool = False
     clip: bool = False
     """Whether outlines that leave the frame are cut at its edge."""
+    by_folder: bool = False
+    """Whether the folder of a black-and-white mask names its class."""
     attribute: str | None = None
     """Attribute of a region that holds its class (VIA)."""
 
