@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, RowMapping, inspect, text
 
-from inspector.sinks.coil_results import RESULTS_FOLDER, read_result
+from inspector.sinks.coil_results import RESULTS_FOLDER, CoilResult, read_result
 
 MOST_CARDS: Final = 5_000
 """Newest coils that a search looks at."""
@@ -52,15 +52,20 @@ def card_of(cards: Iterable[Card], from_ns: int, to_ns: int) -> Card | None:
     return None
 
 
-def roll_mark_places(folder: Path | None, card: Card | None) -> list[dict[str, Any]]:
-    """Return the places of a coil's roll marks, positions on the strip; empty if its result is not on this PC."""
-    if folder is None or card is None or not card["roll_marks"]:
-        return []
+def result_of(folder: Path | None, card: Card | None) -> CoilResult | None:
+    """Return the result that the strip process wrote for a judged coil; None if it is not on this PC."""
+    if folder is None or card is None or not card["verdict"]:
+        return None
     try:
         result = read_result(folder / RESULTS_FOLDER / f"{card['number']:06d}.json")
     except (OSError, msgspec.DecodeError):
-        return []  # of another line in the same database; the texts are shown
-    if result.id != card["coil"]:
+        return None  # of another line in the same database
+    return result if result.id == card["coil"] else None
+
+
+def roll_mark_places(result: CoilResult | None) -> list[dict[str, Any]]:
+    """Return the places of a coil's roll marks, positions on the strip."""
+    if result is None:
         return []
     return [
         {

@@ -44,6 +44,11 @@ class Wanted(NamedTuple):
         texts = [coil or "", *(card[key] for card in cards for key in ("grade", "customer"))]
         return not self.search or any(self.search in each.casefold() for each in texts)
 
+    def rules_out(self, cards: Iterable[Card]) -> bool:
+        """Whether the coil was judged each time, and never with a defect of the kind."""
+        judged = [card["verdict"] and self.kind not in card["counts"] for card in cards]
+        return bool(self.kind and judged and all(judged))
+
     def fits(self, summary: dict[str, Any]) -> bool:
         """Whether time, kind and verdict fit."""
         card = summary["card"]
@@ -95,7 +100,7 @@ def summaries(connection: Connection, coil: str | None) -> list[dict[str, Any]]:
 
 
 def strip_defects(parts: Iterable[RowMapping]) -> list[dict[str, Any]]:
-    """Put the parts of each defect together; its picture is that of its largest part."""
+    """Put the parts of each defect together, the largest first; its picture is that of its largest part."""
     whole: dict[tuple[Any, ...], dict[str, Any]] = {}
     for part in parts:
         key = (part["camera"], part["defect_id"], part["began_ns"])
@@ -124,4 +129,4 @@ def strip_defects(parts: Iterable[RowMapping]) -> list[dict[str, Any]]:
             defect[name] = round(defect[name] / max(defect["area_mm2"], 1e-9), 3)
         del defect["largest"]
         defect["area_mm2"] = round(defect["area_mm2"], 1)
-    return sorted(whole.values(), key=lambda each: (not each["rejected"], -each["area_mm2"]))
+    return sorted(whole.values(), key=lambda each: -each["area_mm2"])

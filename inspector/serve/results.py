@@ -11,9 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from inspector.errors import WorkError
-from inspector.serve.coil_cards import Card, card_of, read_cards, roll_mark_places
+from inspector.serve.coil_cards import Card, card_of, read_cards, result_of, roll_mark_places
 from inspector.serve.coil_summaries import NO_RUN, Wanted, of_coil, strip_defects, summaries, without_frames
 from inspector.serve.segments import join_segments
+from inspector.serve.severity import rate_defects
 from inspector.serve.store import UnknownError
 from inspector.sinks.records.database import CONNECT_S, parse_url, reason, shown
 from inspector.sinks.records.read_only import open_read_only
@@ -116,6 +117,8 @@ class Results:
                 newest_of[coil] = newest
                 if len(found) >= count or scanned >= MOST_SCANNED or not wanted.names(coil, own):
                     continue
+                if wanted.rules_out(own):
+                    continue
                 if max(times) < from_ns - SPARE_NS or min(times) > to_ns + SPARE_NS:
                     continue
                 scanned += 1
@@ -172,7 +175,7 @@ class Results:
                 bare = next((card for card in cards if not any(card is each for each in recorded)), None)
                 if bare is not None:
                     return without_frames(bare) | {
-                        "segments": [], "defects": [], "roll_marks": roll_mark_places(strip, bare)
+                        "segments": [], "defects": [], "roll_marks": roll_mark_places(result_of(strip, bare))
                     }  # fmt: skip
                 run = found[-1]["run"]  # its frames have been recorded since it was listed
             summary = next((each for each in found if each["run"] == run), None)
@@ -184,9 +187,13 @@ class Results:
             parts = connection.execute(text(of_coil(_PARTS, coil)), values | {"most": MOST_DEFECTS})
             defects = strip_defects(parts.mappings())
         card = card_of(cards, summary["from_ns"], summary["to_ns"])
+        result = result_of(strip, card)
         return summary | {
-            "card": card, "segments": segments, "defects": defects, "roll_marks": roll_mark_places(strip, card)
-        }  # fmt: skip
+            "card": card,
+            "segments": segments,
+            "defects": rate_defects(defects, result),
+            "roll_marks": roll_mark_places(result),
+        }
 
     def folder(self, run: int) -> Path:
         """Return the folder of a run's results on this PC. Raises UnknownError."""

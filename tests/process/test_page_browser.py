@@ -375,6 +375,40 @@ def test_fifty_frames_are_reviewed_by_keyboard_alone(browser: "Browser", tmp_pat
             tab.is_well()
 
 
+def test_a_mask_is_drawn_by_keyboard_alone(browser: "Browser", tmp_path: Path) -> None:
+    """The arrows move the pointer, Space presses it: a brush stroke, a polygon, and a region that is removed."""
+    with contextlib.closing(PageUnderTest(tmp_path)) as page:
+        page.add("kim", "quality")
+        page.start("serve")
+        keep_frames(page, 0, 2)
+        with page.client("kim") as client, Tab(browser, page) as tab:
+            tab.log_in("kim").wait_for_selector("nav")
+
+            def draw(frame: int, *keys: str) -> np.ndarray:
+                """The mask of a frame after these keys and Enter."""
+                tab.open("review").wait_for_selector(f"[data-ready='kept {frame}']")
+                count = len(client.get("/api/review/done").json())
+                for key in (*keys, "Enter"):
+                    tab.page.keyboard.press(key)
+                page.wait(lambda: len(client.get("/api/review/done").json()) == count + 1, "the review is saved")
+                done = client.get("/api/review/done").json()[0]
+                assert done["answer"] == "redraw"
+                with Store(page.out / "page").reading() as connection:
+                    [png] = connection.execute("SELECT mask FROM reviews ORDER BY id DESC LIMIT 1").fetchone()
+                return np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE))
+
+            # The pointer begins in the middle, between the two regions. The frame is shown 6.5 times as large.
+            far_right, far_down = "Shift+ArrowRight", "Shift+ArrowDown"
+            brushed = draw(1, "d", far_down, "Space", *[far_right] * 4, "Space", far_down)
+            assert (brushed[38, 76:108] == 1).all()
+            assert np.count_nonzero(brushed[:, :60]) == np.count_nonzero(brushed[20:44, 30:54] == 1) == 24 * 24
+            corners = ["Space", far_right, "Space", far_down, "Space", "Enter"]
+            filled = draw(0, "n", *["Shift+ArrowLeft"] * 6, "Space", "p", *corners)
+            assert (filled[20:44, 110:134] == 2).all()
+            assert 10 < np.count_nonzero(filled[:, :60]) == np.count_nonzero(filled == 1) < 50
+            tab.is_well()
+
+
 def keep_frames(page: PageUnderTest, first: int, count: int) -> None:
     """Put frames into the queue of a page without a line: left a defect of kind 1, right one of kind 2."""
     pixels = np.full((64, 160), 90, np.uint8)

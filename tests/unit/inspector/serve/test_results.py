@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from inspector.errors import ConfigError, WorkError
 from inspector.serve import results as results_module
-from inspector.serve.coil_summaries import NO_RUN
+from inspector.serve.coil_summaries import NO_RUN, Wanted
 from inspector.serve.results import MOST_SCANNED, Results
 from inspector.serve.store import UnknownError
 from inspector.sinks.coil_results import CoilResult, RollMarkResult
@@ -260,3 +260,20 @@ def test_no_records_and_other_records_are_one_clear_line(tmp_path: Path) -> None
     connection.commit()
     connection.close()
     assert "newer inspector" in said("newer.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("cards", "out"),
+    [
+        ([("hold", {"pits": 2})], True),
+        ([("hold", {"pits": 2}), ("release", {})], True),
+        ([("hold", {"pits": 2}), ("release", {"scratches": 1})], False),
+        ([("hold", {"pits": 2}), (None, {})], False),
+        ([], False),
+    ],
+)
+def test_a_search_for_a_kind_passes_over_coils_that_were_judged_without_it(cards: list[Any], out: bool) -> None:
+    """So a kind is found in more coils than are examined; a coil that is not judged is examined."""
+    wanted = Wanted("", "scratches", "", 0, 2**62)
+    assert wanted.rules_out([{"verdict": verdict, "counts": counts} for verdict, counts in cards]) is out
+    assert not Wanted("", "", "", 0, 2**62).rules_out([{"verdict": "hold", "counts": {}}])

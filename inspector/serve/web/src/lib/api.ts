@@ -208,6 +208,9 @@ export interface CoilDefect {
   camera: string;
   kind: number;
   name: string;
+  /** By the coil's plan; null until the coil is judged. */
+  severity: number | null;
+  cameras: string[];
   area_mm2: number;
   frames: number;
   rejected: boolean;

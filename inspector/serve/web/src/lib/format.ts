@@ -28,7 +28,6 @@ export function metres(mm: number | null | undefined, digits = 1): string {
 }
 
 export function area(mm2: number): string {
-  if (mm2 >= 10_000) return `${number(mm2 / 100, 0)} cm²`;
   // 0.4 mm² is not 0.
   return mm2 < 10 && mm2 % 1 ? `${new Intl.NumberFormat(locale(), { maximumSignificantDigits: 2 }).format(mm2)} mm²` : `${number(mm2, 0)} mm²`;
 }

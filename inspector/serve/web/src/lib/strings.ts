@@ -112,7 +112,9 @@ const TABLE = {
   defects: ["Defects", "Fehler", "결함"],
   noCoils: ["No coil matches", "Kein Coil passt", "일치하는 코일 없음"],
   chooseCoil: ["Choose a coil", "Coil wählen", "코일을 선택하세요"],
-  largestFirst: ["as each camera sees them, rejected and largest first", "wie jede Kamera sie sieht, zurückgewiesene und größte zuerst", "카메라별, 불량·큰 순"],
+  largestFirst: ["rejected and largest first", "zurückgewiesene und größte zuerst", "불량·큰 순"],
+  severestFirst: ["rejected and most severe first", "zurückgewiesene und schwerste zuerst", "불량·심각한 순"],
+  severity: ["severity", "Schwere", "심각도"],
   dimensions: ["Width × thickness", "Breite × Dicke", "폭 × 두께"],
   size: ["Size", "Größe", "크기"],
   score: ["Score", "Score", "점수"],
@@ -264,6 +266,7 @@ const TABLE = {
   notDefectHint: ["Click a marked place that is no defect", "Auf eine Stelle klicken, die kein Fehler ist", "결함이 아닌 표시를 클릭"],
   changesNothing: ["{0} would have changed no frame that was seen", "{0} hätte kein gesehenes Bild geändert", "{0}이어도 관찰된 프레임의 판정은 같음"],
   polygon: ["Polygon", "Polygon", "다각형"],
+  drawKeys: ["move the pointer (Shift: far), and press it with", "bewegen den Zeiger (Umschalt: weit), drücken mit", "포인터 이동(Shift: 멀리), 누르기"],
   polygonHint: ["Click corners; Enter, double click or the first corner closes it", "Ecken klicken; Enter, Doppelklick oder die erste Ecke schließt", "모서리 클릭; Enter, 더블클릭 또는 첫 모서리로 닫기"],
 
   logIn: ["Log in", "Anmelden", "로그인"],
