@@ -106,7 +106,7 @@ make_release() {
   local pip=("$release/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "${from[@]}")
   # Locked versions first; the second call adds the release itself and the libraries of the extra.
   { "${pip[@]}" --require-hashes --requirement "$here/requirements.lock" && "${pip[@]}" "${wheel}[$extras]"; } ||
-    { rm -rf "$release"; fail "the release could not be installed: see pip's words above; nothing was changed"; }
+    { rm -rf "$release"; fail "the release could not be installed: see pip's output above; nothing was changed"; }
   touch "$release/.whole"
 }
 

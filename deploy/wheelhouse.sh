@@ -44,12 +44,12 @@ main() {
   "${pip[@]}" --version >/dev/null 2>&1 ||
     fail "${PYTHON:-python3} has no pip: python3 -m venv .venv, then PYTHON=.venv/bin/python $0 …"
   "${pip[@]}" wheel --require-hashes --requirement "$here/requirements.lock" --wheel-dir "$folder" ||
-    fail "the locked versions could not be had: see pip's words above"
+    fail "the locked versions could not be downloaded: see pip's output above"
   # `wheel`, not `download`: packages published only as source are built here, with compilers and a network.
   "${pip[@]}" wheel "${nvidias[@]}" --find-links "$folder" --constraint <(versions) --wheel-dir "$folder" "${wheel}[$extras]" ||
     fail "not all packages could be downloaded: see pip's output above"
   "${pip[@]}" install --dry-run --ignore-installed --no-index --find-links "$folder" "${wheel}[$extras]" ||
-    fail "$folder is not enough to install from: see pip's words above"
+    fail "$folder is not enough to install from: see pip's output above"
   say "$folder: $(find "$folder" -name '*.whl' | wc -l) wheels, $(du -sh "$folder" | cut -f1); on the PC:"
   say "deploy/install.sh --wheelhouse $(basename "$folder")$(printf '%s' ",${extras}" | sed 's/,service//; s/,/ --extra /g') $(basename "$wheel")"
 }

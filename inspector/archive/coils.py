@@ -61,7 +61,7 @@ class CoilFolders:
         if folder is None or (name == NO_COIL and not folder.name.startswith(_day(captured_ns))):
             stamp = time.strftime(_STAMP, time.gmtime(captured_ns / 1e9))
             folder = self._archive / f"{stamp}_{quote(name, safe='')}"
-            # A coil that comes again after another one is another folder: it is another time.
+            # A coil that returns after another one gets a new folder.
             self._newest = dict(list(self._newest.items())[-1:]) | {name: folder}
         before = [int(each.name) for each in (folder / camera).glob("[0-9]*")]
         return folder / camera / f"{max(before, default=0) + 1:06d}"

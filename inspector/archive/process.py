@@ -1,6 +1,5 @@
 """archive: takes every frame from ingest, and writes it when the PC has time for it."""
 
-import os
 import time
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -18,6 +17,7 @@ from inspector.extras import needs_extra
 from inspector.repeated import Repeated
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import READY, Notifier, Pulse
+from inspector.runtime.priority import run_when_idle
 from inspector.runtime.stop import StopRequest
 from inspector.values import Announcement, Pixels
 from inspector.wire.archive import ArchiveReceiver
@@ -40,9 +40,9 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop request. Raises InputError before the start."""
     line = config.line
     if line.archive is None or line.archive.folder is None:
-        raise ConfigError(f"{config.path}: archive: there is no such table: add one with max_gb")
+        raise ConfigError(f"{config.path}: has no [archive] table: add one with max_gb")
     folder = line.archive.folder
-    _only_when_idle()
+    run_when_idle()
     with hold_place("archive", folder), StopRequest() as stop, open_context() as context:
         receiver = ArchiveReceiver(context, line.links, list(line.cameras))
         archive = Archive(line, folder, load_recipe(line.recipe).recipe.mm_per_px_along)
@@ -69,11 +69,6 @@ def main(config: LoadedConfig) -> None:
         archive.close()
 
 
-def _only_when_idle() -> None:
-    """Run only while no other process wants the CPU: encoding must not delay a verdict."""
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
 def _marked(line: LineConfig) -> AbstractSet[str] | None:
     if not line.records.enabled:
         return set()
@@ -87,7 +82,7 @@ class Archive:
 
     def __init__(self, line: LineConfig, folder: Path, mm_per_px: float) -> None:
         if line.archive is None:
-            raise ConfigError("archive: there is no such table")
+            raise ConfigError("the config has no [archive] table")
         self._folders = CoilFolders(folder)
         self._cameras = {
             name: CameraArchive(name, self._mm_per_px(line, name, mm_per_px), self._folders)
@@ -96,7 +91,7 @@ class Archive:
         self._retention = Retention(folder, line.archive, lambda: _marked(line))
         self._swept_s = 0.0
         self._paused_until_s = 0.0
-        self._room = True
+        self._free_space = True
         self._not_written = 0
         self.written = 0
 
@@ -108,7 +103,7 @@ class Archive:
     def take(self, announcement: Announcement, pixels: Pixels | None) -> None:
         """Write a frame, if there is room."""
         camera = self._cameras[announcement.camera]
-        if not self._room or time.monotonic() < self._paused_until_s:
+        if not self._free_space or time.monotonic() < self._paused_until_s:
             self._not_written += 1
             return
         try:
@@ -126,8 +121,8 @@ class Archive:
         if now_s - self._swept_s < SWEEP_EVERY_S:
             return
         self._swept_s = now_s
-        self._room = self._retention.sweep(self._folders.in_use)
-        if not self._room:
+        self._free_space = self._retention.sweep(self._folders.in_use)
+        if not self._free_space:
             self.close()
 
     @property

@@ -1,6 +1,6 @@
 """The embedded default: a CPU engine on OpenVINO, compiled for throughput and for latency.
 
-For throughput each core computes a batch of its own; for latency all cores share one batch. A batch that finds the
+For throughput each core computes a separate batch; for latency all cores share one batch. A batch that finds the
 engine idle takes the second form, and is ready in little more than half the time. A line at full load always has
 another batch in flight, so it stays with the first. Both give the same maps, bit for bit.
 """

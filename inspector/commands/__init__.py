@@ -1,1 +1,1 @@
-"""The subcommands of `inspector` that run, check and measure a whole line."""
+"""The subcommands of `inspector`, one module each."""

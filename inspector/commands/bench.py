@@ -30,7 +30,7 @@ from inspector.numbers import thousands
 from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.sources.simulated import SimulatorSource
 from inspector.values import Pixels
-from inspector.worker.intake import open_window
+from inspector.worker.frames_link import open_window
 
 EXAMPLE: Final = "example: inspector bench --config line.toml"
 

@@ -59,4 +59,9 @@ def _in_force(limits: Limits) -> dict[str, float]:
 
 
 def _listed(limits: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in limits.items())
+    texts = {name: f"{name} {value:.3g}" for name, value in limits.items()}
+    low, high = (limits.get(f"{least}_background_grey") for least in ("min", "max"))
+    if low is not None and high is not None:
+        del texts["max_background_grey"]
+        texts["min_background_grey"] = f"background_grey [{low:.3g}, {high:.3g}]"
+    return ", ".join(texts.values())

@@ -69,7 +69,7 @@ class OpcuaUser(BaseModel):
     model_config = STRICT
     password: PasswordSource
     role: Literal["viewer", "operator"] = "viewer"
-    """A viewer reads and hears; an operator also prepares plans, and starts and ends coils."""
+    """A viewer reads values and receives events; an operator also prepares plans, and starts and ends coils."""
 
 
 OPCUA_ADDRESS: Final = "127.0.0.1:4840"
@@ -83,7 +83,7 @@ class OpcuaSettings(BaseModel):
     """Address and port to listen on."""
     users: Annotated[dict[Annotated[str, Field(pattern=r"^[^\s:]{1,64}$")], OpcuaUser], Field(min_length=1)]
     frames: Literal["none", "not_accepted", "all"] = "not_accepted"
-    """Which frames are told as events."""
+    """Which frames are sent as events."""
     folder: Path | None = None
     """Certificates and the position; None is the folder `opcua` in `sinks.out`."""
 

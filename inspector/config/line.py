@@ -62,7 +62,7 @@ _NOT_OF_A_LINE: Final = re.compile(r"CONFIG|LOG_LEVEL|TEST_\w+")
 """Variables with the prefix that are not keys of a line: the config's path, the log level, the project's tests."""
 
 Beside = TypeVar("Beside", MqttSettings, OpcuaSettings, ArchiveSettings)
-"""Settings of a process beside the line, with a folder of its own."""
+"""Settings of a process beside the line that keeps files in a separate folder."""
 
 Positive = Annotated[float, Field(gt=0.0)]
 

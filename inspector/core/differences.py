@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from inspector.core.alone import FrameFindings
+from inspector.core.single_frame import FrameFindings
 from inspector.values import Defect
 
 CANDIDATE_ONLY, LINE_ONLY, OTHER_KIND = "candidate only", "line only", "other kind"

@@ -34,7 +34,7 @@ class CameraCounts(NamedTuple):
     uninspected: int
 
 
-class Watch:
+class Monitor:
     """Holds decide's counters and builds the snapshots. Raises InputError when the health server cannot start."""
 
     def __init__(self, settings: HealthSettings, config: LoadedConfig, recipe: BoundRecipe, engine: str) -> None:

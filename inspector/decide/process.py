@@ -14,7 +14,7 @@ from inspector.config.line import LineConfig, LoadedConfig
 from inspector.config.sources import CameraSettings, GenicamSettings
 from inspector.core.verdicts import DEFECTS_PER_SECOND, Outcome
 from inspector.decide.decide import Decide
-from inspector.decide.monitor import Watch
+from inspector.decide.monitor import Monitor
 from inspector.engine.signature import open_trusted
 from inspector.errors import WireError, WorkError
 from inspector.folders import make_own_folder
@@ -60,8 +60,8 @@ def main(config: LoadedConfig) -> None:
     recipe = plans.default
     bound = plans.for_sinks(folder.classes)
     notifier = Notifier()
-    watch = Watch(line.health, config, bound, folder.identity) if line.health is not None else None
-    meters = watch.meters if watch is not None else None
+    monitor = Monitor(line.health, config, bound, folder.identity) if line.health is not None else None
+    meters = monitor.meters if monitor is not None else None
     decide = Decide(
         list(line.cameras),
         recipe,
@@ -78,7 +78,7 @@ def main(config: LoadedConfig) -> None:
         hold_place("decide", line.links),
         hold_place("decide", line.sinks.out),
         StopRequest() as stop,
-        watch or nullcontext(),
+        monitor or nullcontext(),
         open_context() as context,
         open_view(context, line.view, line.links) as view,
     ):
@@ -98,7 +98,7 @@ def main(config: LoadedConfig) -> None:
         results = open_receiver(context, RESULTS, line.links)
         notifier.tell(**{READY: "1"})
         log.info("decide started", recipe=recipe.identity, engine=folder.identity, out=str(line.sinks.out))
-        _serve(decide, news, results, sinks, stop, notifier, watch, partial(confirm, line.links))
+        _serve(decide, news, results, sinks, stop, notifier, monitor, partial(confirm, line.links))
         now_ns = time.monotonic_ns()
         sinks.turn(decide.close(now_ns), pending=0, silent=decide.silent(now_ns))
         lost = sinks.close(decide.tally, late=decide.late, refused=decide.refused, engine=folder)
@@ -123,7 +123,7 @@ def _serve(
     sinks: Sinks,
     stop: StopRequest,
     notifier: Notifier,
-    watch: Watch | None,
+    monitor: Monitor | None,
     confirm_end: Callable[[End], None],
 ) -> None:
     poller, answers = zmq.Poller(), zmq.Poller()
@@ -154,8 +154,8 @@ def _serve(
         while decide.ended:
             confirm_end(decide.ended.pop())
         progress.tell()
-        if watch is not None:
-            watch.look(decide, sinks, now_ns)
+        if monitor is not None:
+            monitor.look(decide, sinks, now_ns)
         pulse.turn(decide.tally.captured, pending=decide.overdue(now_ns), say=decide.state)
         if stop:
             if not drain.begun:

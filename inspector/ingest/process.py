@@ -28,7 +28,7 @@ from inspector.ingest.resume import files_so_far, keep_order, pass_over
 from inspector.repeated import Repeated
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import CAPTURED, READY, Notifier, Pulse
-from inspector.runtime.sending import send, set_retry
+from inspector.runtime.send import send, set_retry
 from inspector.runtime.stop import StopRequest
 from inspector.sources import Measured, Source, WhenBehind, open_camera
 from inspector.values import (

@@ -42,7 +42,7 @@ class StripReports:
 
 
 def read_strip_state(folder: Path) -> StripState | None:
-    """The newest report; None without one, or with one of another version or of before a restart of the PC."""
+    """The newest report; None without one, or with one of another version or from before a restart of the PC."""
     try:
         state = msgspec.json.decode((folder / STATE_NAME).read_bytes(), type=StripState)
     except (OSError, msgspec.MsgspecError):

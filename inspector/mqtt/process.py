@@ -47,7 +47,7 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop request. Raises InputError before the start."""
     settings = config.line.mqtt
     if settings is None or settings.folder is None:
-        raise ConfigError(f"{config.path}: mqtt: no such table: add one with the broker's host")
+        raise ConfigError(f"{config.path}: has no [mqtt] table: add one with the broker's host")
     with hold_place("mqtt", settings.folder), StopRequest() as stop, ExitStack() as stack:
         health = open_health(config, settings.folder, stack)
         feed = open_feed(config, settings.folder, stack, health)

@@ -48,7 +48,7 @@ def _no_longer_than_message(create: _Create) -> _Create:
 
         def bounded(data: Any) -> Any:
             length = ua_binary.Primitives.Int32.unpack(data.copy(4))
-            # A value has one byte at least, save an empty one, which has none.
+            # A value has one byte at least, except an empty one, which has none.
             if length > len(data) or (kind is ua.VariantType.Null and length > 0):
                 raise NotEnoughData(f"an array of {length} elements in {len(data)} bytes")
             return deserialize(data)

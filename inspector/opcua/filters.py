@@ -1,4 +1,4 @@
-"""Checks what a client wants to hear, before the library follows it at each event and change of a value.
+"""Checks a client's event and data-change filters before asyncua evaluates them.
 
 asyncua evaluates a filter when an event comes. There, a wrong one would break the event for every client.
 """

@@ -54,9 +54,11 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop request. Raises InputError before the start."""
     settings = config.line.opcua
     if settings is None or settings.folder is None:
-        raise ConfigError(f"{config.path}: opcua: there is no such table: add one with its users")
+        raise ConfigError(f"{config.path}: has no [opcua] table: add one with its users")
     if config.line.health is None:
-        raise ConfigError(f"{config.path}: opcua: its state machine follows the line: add a [health] table")
+        raise ConfigError(
+            f"{config.path}: has no [health] table: the OPC UA server asks the line for its state: add one"
+        )
     _quiet_library()
     with hold_place("opcua", settings.folder), ExitStack() as stack:
         health = open_health(config, settings.folder, stack)

@@ -59,7 +59,7 @@ class Reinspection:
     def run(self, workers: int, address: str | None, show: Callable[[int, int], None]) -> Reinspected:
         """Inspect the units that are not done yet, record them, and compare everything. Raises InspectorError.
 
-        `show` is told the frames that are done, and all frames.
+        `show` receives the numbers of finished and of all frames.
         """
         with hold_place("reinspect", self._work):
             due = [unit for unit in self._units if finished(self._job, unit) is None]

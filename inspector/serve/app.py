@@ -28,14 +28,14 @@ def make_app(page: Page) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
-        page.watch.start()
+        page.follower.start()
         ticking = asyncio.create_task(page.hub.run())
         try:
             yield
         finally:
             ticking.cancel()
             await asyncio.gather(ticking, return_exceptions=True)
-            await asyncio.to_thread(page.watch.stop)
+            await asyncio.to_thread(page.follower.stop)
 
     app = FastAPI(
         title="Strip inspector: the operator's page",

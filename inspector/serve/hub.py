@@ -13,8 +13,8 @@ from fastapi import WebSocket, WebSocketDisconnect
 from inspector.errors import WorkError
 from inspector.serve.alarms import count_shown, shown_alarms
 from inspector.serve.events import placed_events
+from inspector.serve.follower import LineFollower
 from inspector.serve.store import Store
-from inspector.serve.watch import Watch
 
 TICK_S: Final = 0.2
 """Time between two messages with figures, seconds."""
@@ -58,8 +58,8 @@ class _Page:
 class Hub:
     """Holds the open pages, and gives each its messages."""
 
-    def __init__(self, watch: Watch, store: Store) -> None:
-        self._watch, self._store = watch, store
+    def __init__(self, follower: LineFollower, store: Store) -> None:
+        self._follower, self._store = follower, store
         self._pages: set[_Page] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alarms: list[dict[str, Any]] = []
@@ -89,11 +89,11 @@ class Hub:
                 except WorkError as error:
                     log.warning("alarms and events are not shown", error=str(error))
             self._count += 1
-            self._tell(self._watch.live.news())
+            self._tell(self._follower.live.news())
 
     def _read_store(self) -> None:
         self._alarms, self._alarm_count = shown_alarms(self._store), count_shown(self._store)
-        since_ns = self._watch.live.since_ns()
+        since_ns = self._follower.live.since_ns()
         self._events = [] if since_ns is None else placed_events(self._store, MOST_EVENTS, since_ns)
 
     def _tell(self, news: dict[str, list[Any]]) -> None:
@@ -111,21 +111,21 @@ class Hub:
     def _state(self) -> dict[str, Any]:
         return {
             "now_ms": round(time.time() * 1000),
-            "state": self._watch.state(),
+            "state": self._follower.state(),
             "alarms": self._alarms,
             "alarm_count": self._alarm_count,
             "events": self._events,
-            "trend": self._watch.trend[-1] if self._watch.trend else None,
+            "trend": self._follower.trend[-1] if self._follower.trend else None,
         }
 
     def _begin(self, page: _Page) -> None:
         """Queue a new page's first message; the other pages get the news that it contains."""
-        news, history = self._watch.live.news_and_history()
+        news, history = self._follower.live.news_and_history()
         self._pages.discard(page)
         self._tell(news)
         page.ticks = asyncio.Queue(QUEUED_TICKS)
         page.ticks.put_nowait(
-            _encode({"type": "whole", **self._state(), **history, "trends": list(self._watch.trend)})
+            _encode({"type": "whole", **self._state(), **history, "trends": list(self._follower.trend)})
         )
         page.behind = False
         page.woken.set()
@@ -139,7 +139,7 @@ class Hub:
         await websocket.accept()
         page = _Page()
         self._begin(page)
-        self._watch.live.open_pages(len(self._pages))
+        self._follower.live.open_pages(len(self._pages))
         listening = asyncio.create_task(_until_closed(websocket))
         sending = asyncio.create_task(self._send(websocket, page))
         shut_out = asyncio.create_task(_until_refused(may_see))
@@ -147,7 +147,7 @@ class Hub:
             await asyncio.wait((listening, sending, shut_out), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._pages.discard(page)
-            self._watch.live.open_pages(len(self._pages))
+            self._follower.live.open_pages(len(self._pages))
             refused = shut_out.done()
             for task in (listening, sending, shut_out):
                 task.cancel()
@@ -164,7 +164,7 @@ class Hub:
                 self._begin(page)
             while not page.ticks.empty():
                 await _timely(websocket.send_text(page.ticks.get_nowait()))
-            for frame in self._watch.live.frames():
+            for frame in self._follower.live.frames():
                 if page.shown.get(frame.camera) != frame.number:
                     page.shown[frame.camera] = frame.number
                     await _timely(websocket.send_bytes(frame.message))

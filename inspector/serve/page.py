@@ -14,10 +14,10 @@ from inspector.core.rules import BoundRecipe, EngineClasses
 from inspector.engine.manifest import Manifest
 from inspector.render.colours import kind_colour, kind_dashes, kind_shape
 from inspector.serve.accounts import Accounts, Attempts
+from inspector.serve.follower import LineFollower
 from inspector.serve.hub import Hub
 from inspector.serve.results import Results
 from inspector.serve.store import Store
-from inspector.serve.watch import Watch
 from inspector.values import MAX_SCORE
 
 LARGEST: Final = 2**63 - 1
@@ -48,7 +48,7 @@ class Page:
     store: Store
     accounts: Accounts
     attempts: Attempts
-    watch: Watch
+    follower: LineFollower
     hub: Hub
     results: Results
 

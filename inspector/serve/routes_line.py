@@ -60,13 +60,13 @@ def line(request: Request, _: Viewer) -> dict[str, Any]:
 @router.get("/state")
 def state(request: Request, _: Viewer) -> dict[str, Any]:
     """Return the line's state, as `inspector status` shows it."""
-    return of(request).watch.state()
+    return of(request).follower.state()
 
 
 @router.get("/rejects/{number}", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
 def reject(number: Whole, request: Request, _: Viewer) -> Response:
     """Return the picture of a recent reject, its defects outlined."""
-    picture = of(request).watch.live.picture(number)
+    picture = of(request).follower.live.picture(number)
     if picture is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"reject {number}: its picture is not kept any more")
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
@@ -99,7 +99,7 @@ def note_event(event: Event, request: Request, who: Operator) -> dict[str, Any]:
     could not.
     """
     page = of(request)
-    now = page.watch.place(time.time_ns())
+    now = page.follower.place(time.time_ns())
     number = add_placed_event(page.store, event.kind, event.text, who.name, now, event.coil, event.position_mm)
     strip = page.config.line.strip
     if event.kind != ROLL_CHANGE or strip is None:

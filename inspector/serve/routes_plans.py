@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from inspector.serve import engines, looks, plans
+from inspector.serve import engines, plans, score_counts
 from inspector.serve.page import LARGEST, Name, Text, of
 from inspector.serve.routes_line import Viewer
 from inspector.serve.routes_review import Quality
@@ -48,7 +48,7 @@ class PlanChange(BaseModel):
 def list_plans(request: Request, _: Viewer) -> list[dict[str, Any]]:
     """Return the line's plans as their files are now, and who changed them."""
     page = of(request)
-    status = page.watch.status
+    status = page.follower.status
     used = status.line.recipe if status is not None and status.line is not None else None
     return plans.plans(page.config, page.classes, page.store, used)
 
@@ -68,7 +68,7 @@ def change_plan(change: PlanChange, request: Request, who: Quality) -> dict[str,
 def list_engines(request: Request, _: Viewer) -> list[dict[str, Any]]:
     """Return the engines on this PC: which one is in use, and what each was measured to do."""
     page = of(request)
-    status = page.watch.status
+    status = page.follower.status
     in_use = status.line.worker.engine if status is not None and status.line is not None else ""
     return engines.engines(page.config.line.engine, in_use)
 
@@ -82,10 +82,10 @@ def scores(request: Request, _: Viewer, hours: Hours = 8) -> list[dict[str, Any]
 @router.get("/peaks")
 def peaks(request: Request, _: Viewer, hours: Hours = 8) -> dict[str, Any]:
     """Return how many frames of the last hours had which highest score of each kind, found or not."""
-    return looks.score_bins(of(request).store, hours)
+    return score_counts.score_bins(of(request).store, hours)
 
 
 @router.get("/drift")
 def drift(request: Request, _: Viewer, hours: Hours = 24) -> list[dict[str, Any]]:
     """Return brightness, scores and shares of each camera over the last hours."""
-    return looks.drift(of(request).store, hours)
+    return score_counts.drift(of(request).store, hours)

@@ -74,7 +74,7 @@ def mask(sample: Whole, request: Request, _: Viewer) -> list[list[int]]:
 def mark(given: Marking, request: Request, who: Operator) -> dict[str, int]:
     """Put a frame that the live page shows first in the queue."""
     page = of(request)
-    seen = page.watch.live.shown(given.number)
+    seen = page.follower.live.shown(given.number)
     if seen is None:
         raise Problem(
             HTTPStatus.NOT_FOUND,

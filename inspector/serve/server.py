@@ -19,14 +19,14 @@ from inspector.errors import InputError
 from inspector.runtime.notify import READY, Notifier
 from inspector.serve.accounts import Accounts, Attempts
 from inspector.serve.app import make_app
+from inspector.serve.follower import LineFollower
 from inspector.serve.hub import Hub
 from inspector.serve.live import Live
-from inspector.serve.looks import Looks
 from inspector.serve.page import Page
 from inspector.serve.results import Results
 from inspector.serve.samples import Sampler
+from inspector.serve.score_counts import ScoreCounts
 from inspector.serve.store import Store
-from inspector.serve.watch import Watch
 from inspector.wire.view import ViewMessage
 
 NICE: Final = 10
@@ -69,12 +69,12 @@ def serve(config: LoadedConfig, store: Store) -> None:
     def take(seen: ViewMessage) -> None:
         live.take(seen)
         sampler.take(seen)
-        looks.take(seen)
+        score_counts.take(seen)
 
     live = Live(list(line.cameras), manifest.height * recipe.mm_per_px_along)
-    looks = Looks(store, config.plans().for_sinks(folder.classes))
-    watch = Watch(line, line.health.port, live, take, store, looks)
-    hub = Hub(watch, store)
+    score_counts = ScoreCounts(store, config.plans().for_sinks(folder.classes))
+    follower = LineFollower(line, line.health.port, live, take, store, score_counts)
+    hub = Hub(follower, store)
     live.woken = hub.frame_ready
     page = Page(
         config,
@@ -84,7 +84,7 @@ def serve(config: LoadedConfig, store: Store) -> None:
         store,
         accounts,
         Attempts(),
-        watch,
+        follower,
         hub,
         Results(str(line.records.url)),
     )

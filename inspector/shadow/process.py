@@ -5,7 +5,6 @@ shared memory, and no link that a stage waits for. The kernel gives it a CPU onl
 """
 
 import contextlib
-import os
 import select
 import time
 from pathlib import Path
@@ -18,9 +17,9 @@ import structlog
 from inspector.backends import Backend, open_backend
 from inspector.config.line import LineConfig, LoadedConfig
 from inspector.config.recipe import load_recipe
-from inspector.core.alone import FrameFindings, judge_alone, judge_mask
 from inspector.core.collect import DAY_S, Quota
 from inspector.core.differences import LINE_ONLY, Difference, Tally, differences
+from inspector.core.single_frame import FrameFindings, judge_alone, judge_mask
 from inspector.engine.manifest import EngineFolder, check_successor, read_manifest
 from inspector.engine.signature import open_trusted
 from inspector.errors import InputError, WorkError
@@ -28,6 +27,7 @@ from inspector.files import write_whole
 from inspector.monitoring.client import ask
 from inspector.repeated import Repeated
 from inspector.runtime.lock import hold_place
+from inspector.runtime.priority import run_when_idle
 from inspector.runtime.stop import StopRequest
 from inspector.serve.samples import keep
 from inspector.serve.store import Store
@@ -73,7 +73,7 @@ def shadow(config: LoadedConfig, store: Store, engine: Path, *, frames: int | No
         raise InputError(f"{config.path}: view.frames_per_second is 0: a shadow sees the frames of the view")
     folder = open_trusted(engine.resolve(), line.trusted_keys)
     check_successor(folder.manifest, read_manifest(line.engine))
-    _step_back()
+    run_when_idle()
     latest = Latest()
     reader = ViewReader(latest.offer)
     backend = open_backend(folder, cache_dir=line.backend.cache, threads=THREADS, slots=1)
@@ -101,12 +101,6 @@ def shadow(config: LoadedConfig, store: Store, engine: Path, *, frames: int | No
             figures = comparing.write()
     log.info("shadow ended", frames=comparing.tally.frames, shed=latest.shed)
     return figures
-
-
-def _step_back() -> None:
-    """Run only while no other process wants the CPU; threads started later do the same."""
-    os.nice(19)
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _view(line: LineConfig) -> str:

@@ -1,1 +1,1 @@
-"""Sinks: where verdicts go. `sinks.py` holds them all; each has a module of its own."""
+"""Sinks: where verdicts go. `sinks.py` holds them all; each has its own module."""

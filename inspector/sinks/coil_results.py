@@ -72,7 +72,7 @@ class CoilResult(msgspec.Struct, frozen=True):
     """Between the strip's edges in the pictures; None where they are not looked for, or not both in view."""
     left_mm: float = 0.0
     right_mm: float = 0.0
-    """The coil's edges across; both 0 in a result of before they were kept."""
+    """The coil's edges across; both 0 in older results."""
 
 
 def read_result(path: Path) -> CoilResult:

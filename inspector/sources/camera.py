@@ -6,8 +6,8 @@ from typing import Final
 from inspector.config.sources import V4l2Settings
 from inspector.images import GreyWindow
 from inspector.passwords import masked
-from inspector.sources.camera_account import ClockAccount
 from inspector.sources.camera_connection import DeviceConnection
+from inspector.sources.camera_losses import ClockLosses
 from inspector.sources.camera_reader import CameraReader
 from inspector.sources.live_camera import LiveCamera
 from inspector.values import Pixels, Uninspected
@@ -49,7 +49,7 @@ class CameraSource(LiveCamera[Pixels | Uninspected]):
         pauses = backoff or Backoff()
         reader = CameraReader(
             DeviceConnection(device, timeout_s, grey_window, v4l2),
-            ClockAccount(frames_per_second, triggered=triggered),
+            ClockLosses(frames_per_second, triggered=triggered),
             frames_per_second=frames_per_second,
             first_pause_s=pauses.first_s,
             longest_pause_s=pauses.longest_s,

@@ -6,7 +6,7 @@ from collections import deque
 from enum import Enum
 from typing import Final, Generic, Literal, Protocol, TypeVar
 
-from inspector.sources.camera_account import NOT_TAKEN, Account, Lost, Shot
+from inspector.sources.camera_losses import NOT_TAKEN, Losses, Lost, Shot
 
 _QUEUE_FRAMES: Final = 8
 """Frames that may wait between reader and ingest: a third of a second at 25 frames/s. Beyond that the oldest is
@@ -55,17 +55,17 @@ class CameraReader(Generic[Raw]):
     def __init__(
         self,
         connection: Connection[Raw],
-        account: Account[Raw],
+        losses: Losses[Raw],
         *,
         frames_per_second: float,
         first_pause_s: float,
         longest_pause_s: float,
     ) -> None:
-        self._connection, self._account = connection, account
+        self._connection, self._losses = connection, losses
         self._frame_time_s = 1.0 / frames_per_second
         self._first_pause_s = first_pause_s
         self._longest_pause_s = longest_pause_s
-        self._news = threading.Condition()  # guards the account and the queue
+        self._news = threading.Condition()  # guards the losses and the queue
         self._queue: deque[Shot | Lost] = deque()
         self._stop = threading.Event()
         self._tried = threading.Event()
@@ -92,7 +92,7 @@ class CameraReader(Generic[Raw]):
     @property
     def measured_rate(self) -> float | None:
         """Measured frames per second; None until it is known."""
-        return self._account.measured_rate
+        return self._losses.measured_rate
 
     @property
     def alive(self) -> bool:
@@ -109,7 +109,7 @@ class CameraReader(Generic[Raw]):
             return found
 
     def _next(self) -> Shot | Lost | None:
-        for entry in self._account.due(time.monotonic()):
+        for entry in self._losses.due(time.monotonic()):
             self._append(entry)
         return self._queue.popleft() if self._queue else None
 
@@ -121,7 +121,7 @@ class CameraReader(Generic[Raw]):
             return
         self.size = opened.size
         with self._news:
-            self._account.opened(time.monotonic(), opened.size)
+            self._losses.opened(time.monotonic(), opened.size)
         self._problem = None
         self._tried.set()
         pause_s = self._first_pause_s
@@ -140,7 +140,7 @@ class CameraReader(Generic[Raw]):
 
     def _fail(self, why: str) -> None:
         with self._news:
-            self._account.failed(why, time.monotonic())
+            self._losses.failed(why, time.monotonic())
             self._news.notify()
 
     def _read(self, camera: OpenCamera[Raw]) -> bool:
@@ -165,9 +165,9 @@ class CameraReader(Generic[Raw]):
 
     def _put(self, seen: Raw, arrived_ns: int) -> None:
         with self._news:
-            for entry in self._account.put(seen, time.monotonic(), arrived_ns):
+            for entry in self._losses.put(seen, time.monotonic(), arrived_ns):
                 self._append(entry)
-            room = _QUEUE_FRAMES * self._account.pictures_per_frame
+            room = _QUEUE_FRAMES * self._losses.pictures_per_frame
             while sum(isinstance(waiting, Shot) for waiting in self._queue) > room:
                 self._drop_oldest()
             self._news.notify()

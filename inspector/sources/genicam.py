@@ -5,11 +5,11 @@ from typing import Final, Self
 
 from inspector.config.sources import GenicamSettings
 from inspector.sources.camera import Backoff
-from inspector.sources.camera_account import Lost, Shot
+from inspector.sources.camera_losses import Lost, Shot
 from inspector.sources.camera_reader import CameraReader
-from inspector.sources.genicam_account import FrameIdAccount, Grab
 from inspector.sources.genicam_camera import GenicamConnection
 from inspector.sources.genicam_library import aravis
+from inspector.sources.genicam_losses import FrameIdLosses, Grab
 from inspector.sources.genicam_readings import Readings
 from inspector.sources.live_camera import LiveCamera
 from inspector.sources.row_gather import RowGather
@@ -54,7 +54,7 @@ class GenicamSource(LiveCamera[Grab]):
                 encoder_chunk=settings.encoder_chunk,
                 readings=self._readings,
             ),
-            FrameIdAccount(settings.frames_per_second, triggered=triggered, frame_rows=settings.frame_height),
+            FrameIdLosses(settings.frames_per_second, triggered=triggered, frame_rows=settings.frame_height),
             frames_per_second=settings.frames_per_second,
             first_pause_s=pauses.first_s,
             longest_pause_s=pauses.longest_s,

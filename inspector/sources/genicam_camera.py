@@ -11,9 +11,9 @@ from inspector.config.sources import FeatureValue
 from inspector.images import GreyWindow
 from inspector.sources.camera_clock import CameraClock
 from inspector.sources.camera_reader import OpenCamera, Quiet
-from inspector.sources.genicam_account import Grab
 from inspector.sources.genicam_features import FeatureFault, set_features
 from inspector.sources.genicam_library import aravis, glib_error
+from inspector.sources.genicam_losses import Grab
 from inspector.sources.genicam_readings import Readings
 from inspector.sources.genicam_stream import NO_ID, StreamFault, hand_over, open_stream
 from inspector.sources.mono_formats import FORMATS, NAMES, Grey

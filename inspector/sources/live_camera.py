@@ -6,7 +6,7 @@ from typing import ClassVar, Final, Generic, Self
 
 from inspector.errors import SourceError, WorkError
 from inspector.sources.base import WhenBehind
-from inspector.sources.camera_account import Lost, Shot
+from inspector.sources.camera_losses import Lost, Shot
 from inspector.sources.camera_reader import CameraReader, Raw
 from inspector.values import Capture, Code, Uninspected
 

@@ -26,7 +26,7 @@ class CameraSource:
         self._links, self._triggered = links, triggered
 
     def readings(self) -> Iterator[Reading | None]:
-        """Yield a reading per new count. An old record of before a restart of the PC is not taken."""
+        """Yield a reading per new count. An old record from before a restart of the PC is not taken."""
         before_ns, said_s, moved_s = 0, time.monotonic(), time.monotonic()
         count: float | None = None
         while True:

@@ -1,4 +1,4 @@
-"""Orders of people and programs on this PC: coil start and end, checked before the desk gets them."""
+"""Orders of people and programs on this PC: coil start and end, checked before they become coil events."""
 
 import math
 import re
@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from inspector.core.strip.coils import CoilData
-from inspector.strip.desk import CoilDesk
-from inspector.strip.roll_desk import RollDesk
+from inspector.strip.coil_events import CoilEvents
+from inspector.strip.roll_events import RollEvents
 
 Text = Annotated[str, msgspec.Meta(max_length=128)]
 SizeMm = Annotated[float, msgspec.Meta(gt=0.0, le=1e9)]
@@ -61,10 +61,10 @@ class OrderRefusedError(Exception):
     """An order that cannot be read; its text is one line."""
 
 
-def start_coil(desk: CoilDesk, wanted: Any, said_by: str) -> dict[str, Any]:
+def start_coil(coil_events: CoilEvents, wanted: Any, said_by: str) -> dict[str, Any]:
     """Carry out an order. Raises OrderRefusedError, EventRefusedError, OSError when the disk refuses it."""
     order = _read(wanted, StartOrder)
-    coil = desk.start(order.coil(), said_by, order.position_mm)
+    coil = coil_events.start(order.coil(), said_by, order.position_mm)
     return {
         "number": coil.number,
         "id": coil.id,
@@ -75,17 +75,17 @@ def start_coil(desk: CoilDesk, wanted: Any, said_by: str) -> dict[str, Any]:
     }
 
 
-def end_coil(desk: CoilDesk, wanted: Any, said_by: str) -> dict[str, Any]:
+def end_coil(coil_events: CoilEvents, wanted: Any, said_by: str) -> dict[str, Any]:
     """Carry out an order. Raises as `start_coil` does."""
     order = _read(wanted, EndOrder)
-    coil = desk.end(order.id, said_by, order.position_mm)
+    coil = coil_events.end(order.id, said_by, order.position_mm)
     return {"number": coil.number, "id": coil.id, "length_mm": (coil.end_mm or coil.start_mm) - coil.start_mm}
 
 
-def change_rolls(desk: RollDesk, wanted: Any, said_by: str) -> dict[str, Any]:
+def change_rolls(rolls: RollEvents, wanted: Any, said_by: str) -> dict[str, Any]:
     """Carry out an order. Raises as `start_coil` does."""
     order = _read(wanted, RollOrder)
-    return desk.changed(order.text, said_by, order.position_mm)
+    return rolls.changed(order.text, said_by, order.position_mm)
 
 
 def _read(wanted: Any, kind: type[Order]) -> Order:

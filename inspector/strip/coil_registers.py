@@ -10,7 +10,7 @@ from inspector.core.strip.coils import REMEMBERED, Coil, EventRefusedError
 from inspector.core.strip.telegram import Codec, TelegramError, size_of
 from inspector.errors import WorkError
 from inspector.repeated import Repeated
-from inspector.strip.desk import CoilDesk
+from inspector.strip.coil_events import CoilEvents
 from inspector.strip.level2 import coil_data
 from inspector.strip.plc import PlcReader
 
@@ -26,9 +26,9 @@ log = structlog.get_logger()
 class CoilRegistersThread:
     """Starts a coil when `counter` or `id` changes; ends it when the id is empty."""
 
-    def __init__(self, settings: CoilRegisters, desk: CoilDesk) -> None:
+    def __init__(self, settings: CoilRegisters, coil_events: CoilEvents) -> None:
         """Raises InputError if pymodbus is missing."""
-        self._settings, self._desk = settings, desk
+        self._settings, self._coil_events = settings, coil_events
         self._fields = tuple(field.spec() for field in settings.fields_)
         self._codec = Codec(settings.byte_order == "big", settings.encoding)
         self._bytes = size_of(self._fields)
@@ -86,19 +86,19 @@ class CoilRegistersThread:
         try:
             self._take(values)
         except EventRefusedError:
-            return  # the desk has logged the reason
+            return  # `CoilEvents` has logged the reason
         except OSError as error:
             log.error("coil event cannot be written: retrying", error=error.strerror)
             self._done = None
 
     def _take(self, values: dict[str, Any]) -> None:
         coil = coil_data(values)
-        coils, first, self._first = self._desk.coils, self._first, False
+        coils, first, self._first = self._coil_events.coils, self._first, False
         newest = coils[-1:]
         open_coil = newest[0] if newest and newest[0].end_mm is None else None
         if not coil.id:
             if open_coil is not None:
-                self._desk.end("", MODBUS, values.get("position_mm"))
+                self._coil_events.end("", MODBUS, values.get("position_mm"))
             return
         counter = values.get("counter")
         said_by = MODBUS if counter is None else f"{MODBUS}:{int(counter)}:{coil.id}"
@@ -115,7 +115,7 @@ class CoilRegistersThread:
             and any(_is(each, coil.id, said_by) for each in coils[-REMEMBERED:])
         ):
             return  # a coil by hand came after it, and the registers stayed
-        self._desk.start(coil, said_by, values.get("position_mm"))
+        self._coil_events.start(coil, said_by, values.get("position_mm"))
 
 
 def _is(coil: Coil, coil_id: str, said_by: str) -> bool:

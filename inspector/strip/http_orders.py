@@ -8,8 +8,8 @@ from typing import Any, Final
 from inspector.core.strip.coils import EventRefusedError
 from inspector.monitoring.http_request import Refused, Request
 from inspector.monitoring.local_server import Answer, LocalServer
+from inspector.strip.coil_events import CoilEvents
 from inspector.strip.coil_orders import OrderRefusedError, end_coil, start_coil
-from inspector.strip.desk import CoilDesk
 
 METHODS: Final = ("GET", "HEAD", "POST")
 
@@ -19,11 +19,11 @@ PATHS: Final = {"/coil": "GET", "/coil/start": "POST", "/coil/end": "POST"}
 
 
 class HttpOrders:
-    """Answers the orders; the server's thread calls the desk, which any thread may."""
+    """Answers the orders; the server's thread calls `CoilEvents`, which any thread may."""
 
-    def __init__(self, port: int, desk: CoilDesk, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, port: int, coil_events: CoilEvents, status: Callable[[], dict[str, Any]]) -> None:
         """`status` gives what `GET /coil` answers. Raises InputError when the port is not free."""
-        self._desk, self._status = desk, status
+        self._coil_events, self._status = coil_events, status
         self._server = LocalServer(port, "strip.http_port", self._answer, METHODS)
 
     def start(self) -> None:
@@ -44,7 +44,7 @@ class HttpOrders:
             return _json(HTTPStatus.OK, self._status())
         wanted = _order(request, body)
         try:
-            done = (start_coil if request.path == "/coil/start" else end_coil)(self._desk, wanted, "http")
+            done = (start_coil if request.path == "/coil/start" else end_coil)(self._coil_events, wanted, "http")
         except OrderRefusedError as refused:
             return _json(HTTPStatus.BAD_REQUEST, {"refused": str(refused)})
         except EventRefusedError as refused:

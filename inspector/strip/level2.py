@@ -18,7 +18,7 @@ from inspector.config.level2 import Level2Settings
 from inspector.core.strip.coils import CoilData, EventRefusedError
 from inspector.core.strip.telegram import Stream, Telegram, TelegramError, plain_text
 from inspector.repeated import Repeated
-from inspector.strip.desk import CoilDesk
+from inspector.strip.coil_events import CoilEvents
 
 TURN_S: Final = 0.1
 CONNECT_S: Final = 2.0
@@ -49,8 +49,8 @@ class Outbox(Protocol):
 class Level2Link:
     """Exchanges telegrams with Level 2 in a thread."""
 
-    def __init__(self, settings: Level2Settings, desk: CoilDesk, outbox: Outbox) -> None:
-        self._settings, self._desk, self._outbox = settings, desk, outbox
+    def __init__(self, settings: Level2Settings, coil_events: CoilEvents, outbox: Outbox) -> None:
+        self._settings, self._coil_events, self._outbox = settings, coil_events, outbox
         self._layout = settings.layout()
         self._connection: socket.socket | None = None
         self._listener: socket.socket | None = None
@@ -185,11 +185,11 @@ class Level2Link:
         position_mm = values.get("position_mm")
         try:
             if telegram.name == "coil_start":
-                self._desk.start(coil_data(values), said_by, position_mm)
+                self._coil_events.start(coil_data(values), said_by, position_mm)
             else:
                 # Without a sequence or a time, the ends of two coils may have the same bytes.
                 distinct = telegram.sequence is not None or "time" in values
-                self._desk.end(_text(values, "id"), said_by if distinct else "level2", position_mm)
+                self._coil_events.end(_text(values, "id"), said_by if distinct else "level2", position_mm)
         except EventRefusedError as refused:
             return (TAKEN if refused.again else REFUSED), str(refused)
         return TAKEN, ""

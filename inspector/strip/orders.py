@@ -14,9 +14,9 @@ from inspector.errors import WorkError
 from inspector.folders import share_with_group
 from inspector.runtime.orders import MAX_BYTES, give_order
 from inspector.strip import coil_orders
+from inspector.strip.coil_events import CoilEvents
 from inspector.strip.coil_orders import OrderRefusedError, end_coil, start_coil
-from inspector.strip.desk import CoilDesk
-from inspector.strip.roll_desk import RollDesk
+from inspector.strip.roll_events import RollEvents
 from inspector.wire.links import answers, socket_path
 
 SOCKET_NAME: Final = "orders"
@@ -57,10 +57,10 @@ class Orders:
     """The strip process's end of the socket."""
 
     def __init__(
-        self, folder: Path, desk: CoilDesk, rolls: RollDesk, status: Callable[[], dict[str, Any]]
+        self, folder: Path, coil_events: CoilEvents, rolls: RollEvents, status: Callable[[], dict[str, Any]]
     ) -> None:
         """Raises ConfigError, OSError."""
-        self._desk, self._rolls, self._status = desk, rolls, status
+        self._coil_events, self._rolls, self._status = coil_events, rolls, status
         self._path = orders_path(folder)
         if answers(self._path, socket.SOCK_SEQPACKET):
             raise FileExistsError(f"{self._path}: another strip process listens there")
@@ -94,10 +94,10 @@ class Orders:
             match wanted:
                 case {"coil": "start", "data": dict(data)}:
                     order = data | {"position_mm": wanted.get("position_mm")}
-                    return {"done": start_coil(self._desk, order, "command")}
+                    return {"done": start_coil(self._coil_events, order, "command")}
                 case {"coil": "end"}:
                     order = {"id": wanted.get("id") or "", "position_mm": wanted.get("position_mm")}
-                    return {"done": end_coil(self._desk, order, "command")}
+                    return {"done": end_coil(self._coil_events, order, "command")}
                 case {"rolls": "changed"}:
                     order = {"text": wanted.get("text") or "", "position_mm": wanted.get("position_mm")}
                     return {"done": coil_orders.change_rolls(self._rolls, order, "command")}

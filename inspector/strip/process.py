@@ -25,10 +25,10 @@ from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import READY, Notifier, Pulse
 from inspector.runtime.stop import StopRequest
 from inspector.sources.simulated_mill import running_mill
-from inspector.strip.accounts import LEAST_WAIT_S, Accounts
+from inspector.strip.coil_events import CoilEvents
+from inspector.strip.coil_judge import LEAST_WAIT_S, CoilJudge
 from inspector.strip.coil_records import CoilRecords, strip_key
 from inspector.strip.coil_registers import CoilRegistersThread
-from inspector.strip.desk import CoilDesk
 from inspector.strip.http_orders import HttpOrders
 from inspector.strip.journal import Journal, RunBegan
 from inspector.strip.level2 import Level2Link
@@ -37,7 +37,7 @@ from inspector.strip.orders import Orders
 from inspector.strip.position import PositionThread, described, open_position
 from inspector.strip.reserved import ReservedPosition
 from inspector.strip.results import Results
-from inspector.strip.roll_desk import RollDesk, find_marks
+from inspector.strip.roll_events import RollEvents, find_marks
 from inspector.strip.simulated_mill import MillCoils
 from inspector.strip.views import camera_views
 from inspector.values import Motion
@@ -63,7 +63,7 @@ def main(config: LoadedConfig) -> None:
     """Run until a stop request. Raises InputError before the start."""
     settings = config.line.strip
     if settings is None:
-        raise ConfigError(f"{config.path}: strip: no such table: add it, or do not start this stage")
+        raise ConfigError(f"{config.path}: has no [strip] table: add one, or do not start this process")
     make_own_folder(config.line.links)
     plans = config.plans()
     with (
@@ -106,7 +106,7 @@ class Strip:
         """Entry of this start that the journal lacks yet."""
         self._note_start()
         self.results = Results(settings.folder, self._journal)
-        self.desk = CoilDesk(
+        self.coil_events = CoilEvents(
             self._journal,
             self._track,
             self.position_mm,
@@ -115,33 +115,33 @@ class Strip:
             settings.head_offset_mm,
         )
         rolls, marks = find_marks(settings, camera_views(config, plans))
-        self._rolls = RollDesk(self._journal, rolls, marks, settings.roll_alarm_turns, self.position_mm)
-        self._accounts = self._open_accounts(plans)
-        stack.callback(self._accounts.close)
+        self._rolls = RollEvents(self._journal, rolls, marks, settings.roll_alarm_turns, self.position_mm)
+        self._coil_judge = self._open_coil_judge(plans)
+        stack.callback(self._coil_judge.close)
         self._records = CoilRecords(config, strip_key(settings.folder)) if line.records.enabled else None
         if self._records is not None:
             stack.callback(self._records.close)
         self._recorded: dict[int, tuple[object, ...]] = {}
         self._reports = StripReports(line.links)
-        self._orders = Orders(settings.folder, self.desk, self._rolls, self.status)
+        self._orders = Orders(settings.folder, self.coil_events, self._rolls, self.status)
         stack.callback(self._orders.close)
         if settings.http_port is not None:
-            http = HttpOrders(settings.http_port, self.desk, self.status)
+            http = HttpOrders(settings.http_port, self.coil_events, self.status)
             http.start()
             stack.callback(http.close)
         self._level2: Level2Link | None = None
         if settings.level2 is not None:
             if unknown := settings.level2.without_codes(plans.default.recipe.classes):
                 log.error("results tell Level 2 kind 0 for classes without a code", classes=unknown)
-            self._level2 = Level2Link(settings.level2, self.desk, self.results)
+            self._level2 = Level2Link(settings.level2, self.coil_events, self.results)
             self._level2.start()
             stack.callback(self._level2.close)
         if self._mill is not None and line.mill is not None and line.mill.coil_m is not None:
-            coils = MillCoils(line.mill, line.mill.coil_m, self._mill, self.desk)
+            coils = MillCoils(line.mill, line.mill.coil_m, self._mill, self.coil_events)
             coils.start()
             stack.callback(coils.close)
         if settings.coil_registers is not None:
-            registers = CoilRegistersThread(settings.coil_registers, self.desk)
+            registers = CoilRegistersThread(settings.coil_registers, self.coil_events)
             registers.start()
             stack.callback(registers.close)
 
@@ -179,7 +179,7 @@ class Strip:
         stack.callback(thread.close)
         return thread
 
-    def _open_accounts(self, plans: PlanSet) -> Accounts:
+    def _open_coil_judge(self, plans: PlanSet) -> CoilJudge:
         settings, line = self._settings, self._config.line
         views = camera_views(self._config, plans)
         for side, from_mm, to_mm in gaps_across(views):
@@ -188,7 +188,7 @@ class Strip:
                 side=side, from_mm=round(from_mm, 1), to_mm=round(to_mm, 1),
             )  # fmt: skip
         wait_s = max(settings.result_wait_s, line.deadline_ms / 1000 + LEAST_WAIT_S)
-        return Accounts(
+        return CoilJudge(
             self._tails(),
             Surface(views, settings.join_along_mm),
             self._rolls.marks,
@@ -205,7 +205,7 @@ class Strip:
         newest = max(self.results.numbers, default=0)
         return [
             coil
-            for coil in self.desk.coils
+            for coil in self.coil_events.coils
             if coil.number > newest - RECORDED_AGAIN
             and not self.results.has(coil.number)
             and coil.number not in self._journal.taken
@@ -261,13 +261,13 @@ class Strip:
     def turn(self) -> None:
         """Run one turn: an order, a piece of the log, coils that are due."""
         self._note_start()
-        busy = self._accounts.read()
+        busy = self._coil_judge.read()
         if not busy:
             self._orders.turn()
             try:
                 self._rolls.look()
-                self.desk.turn()
-                judged = self._accounts.conclude(self._due(), self.position_mm())
+                self.coil_events.turn()
+                judged = self._coil_judge.conclude(self._due(), self.position_mm())
                 for result in judged:
                     log.info("coil judged", coil=result.id, verdict=result.verdict, reasons=len(result.reasons))
             except OSError as error:
@@ -276,7 +276,7 @@ class Strip:
         self._reserved.keep(self.position_mm())
         self._reports.turn(self._stands)
         if self._records is not None:
-            self._record(self.desk.coils[-RECORDED_AGAIN:], self._records)
+            self._record(self.coil_events.coils[-RECORDED_AGAIN:], self._records)
 
     def _record(self, coils: Sequence[Coil], records: CoilRecords) -> None:
         for coil in coils:
@@ -290,14 +290,14 @@ class Strip:
 
     def state(self) -> str:
         """Return one line for `systemctl status`."""
-        coils = self.desk.coils
+        coils = self.coil_events.coils
         newest = coils[-1] if coils else None
         coil = "no coil" if newest is None or newest.end_mm is not None else f"coil {newest.id}"
         return f"at {self.position_mm() / 1000:.3f} m, {coil}, {self.results.unsent} results not sent"
 
     def _stands(self, now_ns: int) -> StripState:
         at_mm, position, level2 = self.position_mm(), self._position, self._level2
-        coils = self.desk.coils
+        coils = self.coil_events.coils
         coil = coils[-1] if coils and coils[-1].end_mm is None else None
         place = None if position is None else place_at(self._track.samples, now_ns)
         speeds = self._settings.speeds()
@@ -327,7 +327,7 @@ class Strip:
 
     def status(self) -> dict[str, Any]:
         """Return the answer for `inspector coil status`."""
-        told = self.desk.status()
+        told = self.coil_events.status()
         for coil in told["coils"]:
             if (result := self.results.read(coil["number"])) is not None:
                 coil |= {"verdict": result.verdict, "reasons": list(result.reasons), "defects": result.count}

@@ -14,11 +14,11 @@ from inspector.config.strip import StripSettings
 from inspector.core.strip.coils import CoilData, CoilEnded, CoilStarted
 from inspector.core.strip.surface import Surface
 from inspector.sinks.coil_results import CoilResult
-from inspector.strip.accounts import Accounts
+from inspector.strip.coil_judge import CoilJudge
 from inspector.strip.journal import Journal
 from inspector.strip.log_tail import LogTail
 from inspector.strip.results import Results
-from inspector.strip.roll_desk import find_marks
+from inspector.strip.roll_events import find_marks
 from inspector.strip.views import camera_views
 
 STRIP_FOLDER: Final = "strip"
@@ -64,14 +64,14 @@ def judge_replay(config: LoadedConfig, out: Path) -> list[CoilResult]:
             journal.write(CoilEnded(coil, end_mm, span.last_ns, SAID_BY))
         results = Results(folder, journal)
         _, marks = find_marks(settings, views)
-        accounts = Accounts(
+        coil_judge = CoilJudge(
             [LogTail(out, 0)], Surface(views, settings.join_along_mm), marks, views, plans, results, 0.0,
             settings.centre_across_mm, 0.0,
         )  # fmt: skip
-        while accounts.read():
+        while coil_judge.read():
             pass
-        accounts.conclude(journal.book.coils, math.inf, whole=True)
-        accounts.close()
+        coil_judge.conclude(journal.book.coils, math.inf, whole=True)
+        coil_judge.close()
         return [result for number in results.numbers if (result := results.read(number)) is not None]
     finally:
         journal.close()

@@ -12,7 +12,7 @@ from inspector.config.strip import MillPosition
 from inspector.core.strip.coils import CoilData, EventRefusedError
 from inspector.core.strip.odometer import Reading
 from inspector.sources.simulator.mill import Encoder, Mill
-from inspector.strip.desk import CoilDesk
+from inspector.strip.coil_events import CoilEvents
 
 LOOK_S: Final = 0.05
 """How often the mill looks whether a coil's head passes, seconds."""
@@ -52,8 +52,8 @@ class MillSource:
 class MillCoils:
     """Announces a coil's end and the next one's start when the next head passes position zero."""
 
-    def __init__(self, settings: MillSettings, coil_m: float, mill: FindMill, desk: CoilDesk) -> None:
-        self._settings, self._coil_mm, self._find, self._desk = settings, 1000 * coil_m, mill, desk
+    def __init__(self, settings: MillSettings, coil_m: float, mill: FindMill, coil_events: CoilEvents) -> None:
+        self._settings, self._coil_mm, self._find, self._coil_events = settings, 1000 * coil_m, mill, coil_events
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mill-coils", daemon=True)
 
@@ -85,16 +85,16 @@ class MillCoils:
 
     def _say(self, mark: str, past_mm: float) -> None:
         """`mark` tells this coil from others; `past_mm` is the distance since its head passed. Raises OSError."""
-        coils = self._desk.coils
+        coils = self._coil_events.coils
         if any(each.start.said_by == mark for each in coils):
             return  # announced before this process restarted
-        head_mm = self._desk.place_mm() - past_mm
+        head_mm = self._coil_events.place_mm() - past_mm
         try:
             if coils and coils[-1].end_mm is None:
-                self._desk.end(coils[-1].id, mark, head_mm)
-            self._desk.start(self._data(coils[-1].number if coils else 0), mark, head_mm)
+                self._coil_events.end(coils[-1].id, mark, head_mm)
+            self._coil_events.start(self._data(coils[-1].number if coils else 0), mark, head_mm)
         except EventRefusedError:
-            pass  # the desk has logged why
+            pass  # `CoilEvents` has logged why
 
     def _data(self, before: int) -> CoilData:
         settings = self._settings

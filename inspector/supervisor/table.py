@@ -13,8 +13,6 @@ class Process:
     name: str
     module: str
     per_camera: bool
-    ready_when: str
-    """What the process has done when it reports READY."""
 
     def main(self) -> Callable[..., None]:
         """Import the module and return its `main(config, …)`."""
@@ -22,14 +20,14 @@ class Process:
         return main
 
 
-INGEST: Final = Process("ingest", "inspector.ingest.process", True, "the source is open")
-WORKER: Final = Process("worker", "inspector.worker.process", False, "the golden frames passed")
-DECIDE: Final = Process("decide", "inspector.decide.process", False, "its links are bound and its sinks open")
+INGEST: Final = Process("ingest", "inspector.ingest.process", True)
+WORKER: Final = Process("worker", "inspector.worker.process", False)
+DECIDE: Final = Process("decide", "inspector.decide.process", False)
 
-STRIP: Final = Process("strip", "inspector.strip.process", False, "it follows the strip")
+STRIP: Final = Process("strip", "inspector.strip.process", False)
 """Only on a line with a `[strip]` table."""
 
-ARCHIVE: Final = Process("archive", "inspector.archive.process", False, "it takes frames")
+ARCHIVE: Final = Process("archive", "inspector.archive.process", False)
 """Only on a line with an `[archive]` table."""
 
 PROCESSES: Final = (ARCHIVE, STRIP, DECIDE, WORKER, INGEST)

@@ -50,7 +50,7 @@ class CaptureCount:
         except OSError as error:
             raise WorkError(f"{path}: {error.strerror}: free some memory of the links folder") from None
         epochs = [_RECORD.unpack_from(self._memory, place)[0] for place in range(0, size, _RECORD.size)]
-        # A later epoch is of before a restart of the PC, in a folder on a disk: the oldest of all.
+        # A later epoch is from before a restart of the PC, in a folder on a disk: the oldest of all.
         epochs = [epoch if epoch < ingest_epoch else 0 for epoch in epochs]
         self._place = epochs.index(min(epochs)) * _RECORD.size
         self._epoch = ingest_epoch

@@ -88,7 +88,7 @@ def make_viewer_keys(folder: Path, name: str) -> Path:
 def _make(folder: Path, name: str) -> Path:
     secret = folder / f"{name}.key_secret"
     if secret.exists() or (folder / f"{name}.key").exists():
-        raise InputError(f"{folder / name}.key: is there already: remove it first to make another")
+        raise InputError(f"{folder / name}.key: already exists: remove it first")
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         secret.touch(mode=0o640)

@@ -13,11 +13,11 @@ from inspector.engine.signature import open_trusted
 from inspector.errors import DeviceError
 from inspector.folders import make_own_folder
 from inspector.runtime.notify import READY, Notifier, Pulse
-from inspector.runtime.sending import set_retry
+from inspector.runtime.send import set_retry
 from inspector.runtime.stop import StopRequest
 from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender
 from inspector.wire.messages import Filter
-from inspector.worker.intake import Intake, open_window
+from inspector.worker.frames_link import FramesLink, open_window
 from inspector.worker.worker import PendingFrame, Worker
 
 RESULTS_LINGER_MS: Final = 1000
@@ -53,8 +53,8 @@ def main(config: LoadedConfig) -> None:
         results = open_sender(context, RESULTS, line.links, linger_ms=RESULTS_LINGER_MS)
         set_retry(results)
         window, chunk = open_window(backend, batcher.max_frames, line.deadline_ms / 1e3, len(line.cameras))
-        intakes = [
-            Intake(camera, open_receiver(context, FRAMES, line.links, camera), window, chunk)
+        links = [
+            FramesLink(camera, open_receiver(context, FRAMES, line.links, camera), window, chunk)
             for camera in line.cameras
         ]
         pulse = Pulse(notifier, "frames")
@@ -64,7 +64,7 @@ def main(config: LoadedConfig) -> None:
         notifier.tell(**{READY: "1"})
         log.info("worker started", device=backend.device(), slots=backend.slots, max_batch=batcher.max_frames)
         try:
-            _serve(worker, backend, intakes, stop)
+            _serve(worker, backend, links, stop)
         except DeviceError:
             worker.send(flush=True)  # results from before the device was lost still count
             raise
@@ -73,14 +73,14 @@ def main(config: LoadedConfig) -> None:
         )
 
 
-def _serve(worker: Worker, backend: Backend, intakes: list[Intake], stop: StopRequest) -> None:
+def _serve(worker: Worker, backend: Backend, links: list[FramesLink], stop: StopRequest) -> None:
     poller, engine = zmq.Poller(), zmq.Poller()
     for end in (backend.fileno(), stop.fileno()):
         poller.register(end, zmq.POLLIN)
         engine.register(end, zmq.POLLIN)
-    for intake in intakes:
-        poller.register(intake.socket, zmq.POLLIN)
-        poller.register(intake.connections, zmq.POLLIN)
+    for link in links:
+        poller.register(link.socket, zmq.POLLIN)
+        poller.register(link.connections, zmq.POLLIN)
     parted_by_s: float | None = None
     while True:
         full = not stop and backend.in_flight == backend.slots
@@ -89,11 +89,11 @@ def _serve(worker: Worker, backend: Backend, intakes: list[Intake], stop: StopRe
             engine.poll(worker.due_in_ms())
         ready = dict(poller.poll(0 if full else POLL_STOPPING_MS if stop else worker.due_in_ms()))
         worker.collect()
-        for intake in intakes:
-            if intake.connections in ready:
-                intake.connect()
-            if intake.socket in ready:
-                worker.take(intake)
+        for link in links:
+            if link.connections in ready:
+                link.connect()
+            if link.socket in ready:
+                worker.take(link)
         worker.submit(flush=bool(stop))
         worker.send(flush=bool(stop))
         worker.turn()
@@ -102,8 +102,8 @@ def _serve(worker: Worker, backend: Backend, intakes: list[Intake], stop: StopRe
         if parted_by_s is None:
             parted_by_s = time.monotonic() + PART_MS / 1e3
             poller.unregister(stop.fileno())  # the `engine` poller is not used after a stop
-            for intake in intakes:
-                intake.leave()
-        parted = all(intake.parted for intake in intakes) or time.monotonic() > parted_by_s
+            for link in links:
+                link.leave()
+        parted = all(link.parted for link in links) or time.monotonic() > parted_by_s
         if parted and worker.idle:
             return

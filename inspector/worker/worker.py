@@ -17,7 +17,7 @@ from inspector.core.tiling import Fit, Maps, Tile
 from inspector.errors import WireError
 from inspector.repeated import Repeated
 from inspector.runtime.notify import TURN_MS, Pulse
-from inspector.runtime.sending import send
+from inspector.runtime.send import send
 from inspector.runtime.stop import StopRequest
 from inspector.values import (
     UNSOUND_FRAME_SCORE,
@@ -31,7 +31,7 @@ from inspector.values import (
 )
 from inspector.wire.messages import Filter, Result, encode_results
 from inspector.wire.pixel_ring import page_aligned, side_by_side
-from inspector.worker.intake import Intake
+from inspector.worker.frames_link import FramesLink
 from inspector.worker.tiled import TiledFrame
 
 DEADLINE_MARGIN: Final = 0.1
@@ -65,7 +65,7 @@ class PendingFrame(msgspec.Struct, frozen=True):
     view: bool
     lent_until_ns: int
     """Monotonic clock: from then on ingest may overwrite its pixels."""
-    intake: Intake
+    link: FramesLink
     ingest_epoch: int
     """Epoch of the ingest that sent it."""
     inputs: int = 1
@@ -162,11 +162,11 @@ class Worker:
         """Whether no frame is queued and no batch is in flight."""
         return not self._in_flight and not len(self._batcher)
 
-    def take(self, intake: Intake) -> None:
+    def take(self, link: FramesLink) -> None:
         """Take one message with a camera's frames, if one waits."""
         now_ns = time.monotonic_ns()
         try:
-            received = intake.receive()
+            received = link.receive()
         except WireError as error:
             self.refused += 1
             if self._refusals.due() is not None:
@@ -177,7 +177,7 @@ class Worker:
         ingest_epoch, frames = received
         for lent in frames:
             frame = lent.frame
-            held = PendingFrame(frame, now_ns, lent.view, lent.until_ns, intake, ingest_epoch, lent.inputs)
+            held = PendingFrame(frame, now_ns, lent.view, lent.until_ns, link, ingest_epoch, lent.inputs)
             if frame.pixels.shape == self._size:
                 self._batcher.add(held, now_ns)
             else:
@@ -343,8 +343,8 @@ class Worker:
         if not self._gathered:
             self._gathered_ns = time.monotonic_ns()
         self._answered += 1
-        self._gathered.append(Result(held.intake.camera, held.ingest_epoch, held.frame.frame_id, inspection))
-        held.intake.release(held.frame.frame_id, held.ingest_epoch, held.inputs)
+        self._gathered.append(Result(held.link.camera, held.ingest_epoch, held.frame.frame_id, inspection))
+        held.link.release(held.frame.frame_id, held.ingest_epoch, held.inputs)
 
     def send(self, *, flush: bool = False) -> None:
         """Send the gathered results to decide, unless it is worth waiting for more."""

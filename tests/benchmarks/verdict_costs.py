@@ -15,7 +15,7 @@ from inspector.config.sinks import GateSettings, HealthSettings
 from inspector.core.rules import BoundRecipe, EngineClasses
 from inspector.core.verdicts import Outcome
 from inspector.decide.decide import Decide
-from inspector.decide.monitor import Watch
+from inspector.decide.monitor import Monitor
 from inspector.engine.manifest import open_folder
 from inspector.machine import machine
 from inspector.monitoring.prometheus import exposition
@@ -62,8 +62,8 @@ def main() -> None:
 
 def _counting(config: LoadedConfig, recipe: LoadedRecipe, engine: EngineClasses) -> None:
     bound = recipe.bind(engine)
-    watch = Watch(HealthSettings(port=19464), config, bound, engine.engine)
-    meters = watch.meters
+    monitor = Monitor(HealthSettings(port=19464), config, bound, engine.engine)
+    meters = monitor.meters
     each = outcome(0)
     timed("counting one verdict", lambda _: [meters.verdict(each) for _ in range(100)], per_call=100)  # type: ignore[func-returns-value]
     working = Working(7, 2, (8,))
@@ -75,9 +75,10 @@ def _counting(config: LoadedConfig, recipe: LoadedRecipe, engine: EngineClasses)
     decide = Decide(["top"], recipe, engine, 10**9, meters)
     sinks = Sinks(config, bound, None)
     timed(
-        "laying down how the line stands, 5 times a second", lambda index: watch.look(decide, sinks, index * 10**9)
+        "laying down how the line stands, 5 times a second",
+        lambda index: monitor.look(decide, sinks, index * 10**9),
     )
-    state = watch.state(decide, sinks, 0)
+    state = monitor.state(decide, sinks, 0)
     timed("one scrape of /metrics, in its own thread", lambda _: exposition(state, 0, 10**9), rounds=200)
     sinks._pictures.close()
 

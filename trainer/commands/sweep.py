@@ -1,6 +1,6 @@
 """Try settings of `trainer train`, and learn from each run which to try next.
 
-Each trial is a training run of its own in OUT/trial-0000, …; OUT/sweep.sqlite remembers them. Call it again to go
+Each trial is one training run in OUT/trial-0000, …; OUT/sweep.sqlite remembers them. Call it again to go
 on after a break: a run that was killed is resumed, and more --trials are added."""
 
 import argparse

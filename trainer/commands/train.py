@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--compile",
         action="store_true",
-        help="compile kernels first: takes minutes, then steps are faster",
+        help="compile kernels first, which takes minutes; the gain has not been measured",
     )
     add("--save-minutes", type=float, help="save last.ckpt this often (default 3)")
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.values import MAX_SCORE, frame_score_of, frame_step
+from inspector.values import frame_score_of, frame_step
 from trainer.evaluation.intervals import wilson
 
 STATED_ESCAPE: Final = 0.05
@@ -56,18 +56,6 @@ class FrameScores:
         if not len(known):
             return 0.0
         return _threshold(int(known[int(stated_escape * len(known))]))
-
-    def choose_for_overkill(self, stated_overkill: float) -> float:
-        """The lowest threshold at which at most the stated share of the sound frames is rejected."""
-        rejected = [
-            score
-            for score, defective, rejected in zip(self.scores, self.defective, self.rejected, strict=True)
-            if rejected and not defective
-        ]
-        allowed = int(stated_overkill * self.defective.count(False))
-        if len(rejected) <= allowed:
-            return 0.0
-        return _threshold(min(MAX_SCORE, sorted(rejected, reverse=True)[allowed] + 1))
 
 
 def auc(bad: NDArray[np.int_], good: NDArray[np.int_]) -> float | None:

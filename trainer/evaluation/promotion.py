@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.config.recipe import load_recipe
-from inspector.core.alone import judge_alone
 from inspector.core.rules import BoundRecipe, score_thresholds
+from inspector.core.single_frame import judge_alone
 from inspector.engine.manifest import EngineFolder, check_successor, open_folder
 from inspector.engine.promotion import SCHEMA_VERSION, Comparison, Counts, PromotionCheck
 from inspector.errors import InputError

@@ -57,7 +57,7 @@ log = structlog.get_logger()
 
 
 class _Told(NamedTuple):
-    """A verdict of a write, and how the gate hears of its steel."""
+    """A verdict in a write, and how its steel is reported."""
 
     outcome: Outcome
     made_ns: int

@@ -1,4 +1,4 @@
-"""One camera's steel as the gate must hear of it: what a rejected frame shows, and what no frame shows."""
+"""Finds the steel that the gate must reject: what a rejected frame of a camera shows, and what no frame shows."""
 
 from bisect import bisect
 from itertools import islice

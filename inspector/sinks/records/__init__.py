@@ -68,7 +68,7 @@ def verdict_logs(folder: Path) -> list[Path]:
 
 def _refuse_wrong_limits(line: LineConfig) -> None:
     from inspector.sinks.records.database import Database
-    from inspector.sinks.records.room import refuse_more_than_the_disk
+    from inspector.sinks.records.free_space import refuse_more_than_the_disk
 
     file = Database(str(line.records.url)).file
     places = [line.sinks.out, *([file] if file is not None else [])]

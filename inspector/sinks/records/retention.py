@@ -20,6 +20,7 @@ from sqlalchemy import Connection, RowMapping
 from inspector.sinks.pictures import picture_name
 from inspector.sinks.records.clock import LATEST_NS, Hold, Now, look
 from inspector.sinks.records.database import give_back_pages
+from inspector.sinks.records.free_space import FreeSpace, files_in, free_bytes
 from inspector.sinks.records.marks import hold_marks
 from inspector.sinks.records.old_frames import (
     OldRun,
@@ -29,7 +30,6 @@ from inspector.sinks.records.old_frames import (
     recorded_pictures,
     runs_of_this_pc,
 )
-from inspector.sinks.records.room import Room, files_in, free_bytes
 from inspector.sinks.records.selection import iso_time
 
 PIECE_FILES: Final = 1000
@@ -75,7 +75,7 @@ class Retention:
         self, keep: Keep, pictures: Path, database: Path | None, free: Callable[[Path], int] = free_bytes
     ) -> None:
         self._keep, self._pictures = keep, pictures
-        self._room = Room(keep.free_gb, pictures, database, free)
+        self._free_space = FreeSpace(keep.free_gb, pictures, database, free)
         self._orphans_ns = 0
         self._said_held = False
         self._said_short = ""
@@ -101,7 +101,7 @@ class Retention:
             if abs(now.wall_ns - self._orphans_ns) >= ORPHANS_EVERY_NS:
                 self._orphans_ns = now.wall_ns
                 yield from self._delete_orphans(connection, runs, before_ns)
-        if self._room.short():
+        if self._free_space.short():
             yield from self._make_room(connection, runs, now.wall_ns, clock_is_sure=hold is None)
         else:
             self._said_short = ""
@@ -111,7 +111,7 @@ class Retention:
         self, connection: Connection, runs: list[OldRun], now_ns: int, *, clock_is_sure: bool
     ) -> Iterator[None]:
         """Delete the oldest pictures, then the oldest records; nothing if nearly everything would have to go."""
-        room = self._room
+        room = self._free_space
         try:
             yield from room.measure([run.pictures for run in runs], now_ns)
         except OSError as error:
@@ -152,7 +152,7 @@ class Retention:
         """Delete the oldest pictures but keep their records, because pictures take most of the space."""
         for run in runs:
             after = 0
-            while self._room.is_short(self._pictures):
+            while self._free_space.is_short(self._pictures):
                 with connection.begin():
                     hold_marks(connection)
                     if not (rows := next_frames(connection, run, after, rejected=True)):
@@ -164,7 +164,7 @@ class Retention:
         """Delete the oldest records, if deleting pictures did not free enough."""
         for run in runs:
             after = 0
-            while self._room.is_short(database):
+            while self._free_space.is_short(database):
                 with connection.begin():
                     hold_marks(connection)
                     if not (rows := next_frames(connection, run, after)):
@@ -254,12 +254,12 @@ class Retention:
 
     def _tell_short(self, event: str) -> None:
         """Log once that space is low, until there is enough again."""
-        short = self._room.short()
+        short = self._free_space.short()
         if short and event != self._said_short:
             log.error(
                 event,
                 folder=str(short[0].parent),
-                free_gb=self._room.free_gb(short[0]),
+                free_gb=self._free_space.free_gb(short[0]),
                 least_free_gb=self._keep.free_gb,
             )
         self._said_short = event if short else ""

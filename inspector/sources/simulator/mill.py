@@ -92,7 +92,7 @@ def begun(links: Path) -> int | None:
         began_ns = int((links / EPOCH_NAME).read_text())
     except FileNotFoundError:
         return None
-    return began_ns if began_ns <= time.monotonic_ns() else None  # a later time is of before a restart of the PC
+    return began_ns if began_ns <= time.monotonic_ns() else None  # a later time is from before a restart of the PC
 
 
 def begin(links: Path) -> int:

@@ -29,8 +29,6 @@ from trainer.data.split_file import PARTS, freeze
 
 NORMAL: Final = "normal"
 SPLIT_NAME: Final = "split.json"
-OVERLAPS: Final = ("refuse", "smaller", "later")
-UNLISTED: Final = ("refuse", "normal", "skip")
 _OVERLAP_KIND: Final = "overlapping classes"
 _WAYS_ON: Final = {
     _OVERLAP_KIND: "--overlap smaller or --overlap later decides",

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from inspector.core.alone import judge_alone, judge_mask
 from inspector.core.differences import CANDIDATE_ONLY, LINE_ONLY, OTHER_KIND, Tally, differences
 from inspector.core.rules import BoundRecipe
+from inspector.core.single_frame import judge_alone, judge_mask
 from inspector.values import Pixels, Segmentation
 
 RECIPE = BoundRecipe(

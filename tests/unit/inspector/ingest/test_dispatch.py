@@ -17,7 +17,7 @@ from inspector.runtime.stop import StopRequest
 from inspector.values import Frame
 from inspector.wire.links import FRAMES, open_context, open_receiver, open_sender, ring_path
 from inspector.wire.pixel_ring import PixelRing
-from inspector.worker.intake import Intake
+from inspector.worker.frames_link import FramesLink
 
 SIZE = (4, 8)
 WINDOW, LUMP = 4, 2
@@ -46,9 +46,9 @@ class Link:
         self.ingest_epoch = time.monotonic_ns()
         return Dispatch(self.ends[-1], ring, deadline_ns, self.ingest_epoch, self.stop, ViewPace(0), FIT)
 
-    def worker(self, window: int = WINDOW) -> Intake:
+    def worker(self, window: int = WINDOW) -> FramesLink:
         self.ends.append(open_receiver(self.context, FRAMES, self.folder, "top"))
-        return Intake("top", self.ends[-1], window, LUMP)
+        return FramesLink("top", self.ends[-1], window, LUMP)
 
     def frames(self, count: int, size: tuple[int, int] = SIZE) -> list[Frame]:
         made = []
@@ -72,33 +72,33 @@ def until(condition: Callable[[], object], timeout_s: float = 10) -> None:
         time.sleep(0.001)
 
 
-def hear(intake: Intake) -> list[Frame]:
+def hear(frames_link: FramesLink) -> list[Frame]:
     """Receive all waiting messages."""
-    intake.connect()
+    frames_link.connect()
     frames = []
-    while (received := intake.receive()) is not None:
+    while (received := frames_link.receive()) is not None:
         frames += [lent.frame for lent in received[1]]
     return frames
 
 
-def hear_frames(intake: Intake, count: int) -> list[Frame]:
+def hear_frames(frames_link: FramesLink, count: int) -> list[Frame]:
     frames: list[Frame] = []
 
     def enough() -> bool:
-        frames.extend(hear(intake))
+        frames.extend(hear(frames_link))
         return len(frames) >= count
 
     until(enough)
     return frames
 
 
-def join(dispatch: Dispatch, *intakes: Intake) -> None:
+def join(dispatch: Dispatch, *frames_links: FramesLink) -> None:
     """Wait until every worker has granted credit."""
-    credit = dispatch.credit + sum(WINDOW for _ in intakes)
+    credit = dispatch.credit + sum(WINDOW for _ in frames_links)
 
     def met() -> bool:
-        for intake in intakes:
-            assert not hear(intake)
+        for frames_link in frames_links:
+            assert not hear(frames_link)
         return dispatch.wait_for_credit(1) >= credit
 
     until(met)
@@ -106,43 +106,43 @@ def join(dispatch: Dispatch, *intakes: Intake) -> None:
 
 def test_a_worker_is_sent_no_more_than_it_has_room_for(link: Link) -> None:
     """It gets more when it has finished some, one chunk at a time."""
-    dispatch, intake = link.ingest(), link.worker()
-    join(dispatch, intake)
+    dispatch, frames_link = link.ingest(), link.worker()
+    join(dispatch, frames_link)
     assert dispatch.send(link.frames(7)) == WINDOW
-    first = hear_frames(intake, WINDOW)
+    first = hear_frames(frames_link, WINDOW)
     assert [frame.frame_id for frame in first] == [0, 1, 2, 3]
     assert [int(frame.pixels.max()) for frame in first] == [0, 1, 2, 3]
-    intake.release(0, link.ingest_epoch)
+    frames_link.release(0, link.ingest_epoch)
     assert dispatch.wait_for_credit(100) == 0, "one frame is not worth a message"
-    intake.release(1, link.ingest_epoch)
+    frames_link.release(1, link.ingest_epoch)
     assert dispatch.wait_for_credit(10_000) == LUMP
 
 
 def test_a_frame_larger_than_a_slot_travels_in_the_message(link: Link) -> None:
     """A frame of any size reaches the worker, which reports it."""
-    dispatch, intake = link.ingest(), link.worker()
-    join(dispatch, intake)
+    dispatch, frames_link = link.ingest(), link.worker()
+    join(dispatch, frames_link)
     frames = [*link.frames(1), *link.frames(1, (2, 32)), *link.frames(1)]
     assert dispatch.send(frames) == 3
-    for sent, seen in zip(frames, hear_frames(intake, 3), strict=True):
+    for sent, seen in zip(frames, hear_frames(frames_link, 3), strict=True):
         assert np.array_equal(sent.pixels, seen.pixels)
 
 
 def test_credit_counts_engine_inputs(link: Link) -> None:
     """A frame of two tiles costs two; one with more tiles than the whole credit is still sent."""
-    dispatch, intake = link.ingest(), link.worker()
-    join(dispatch, intake)
+    dispatch, frames_link = link.ingest(), link.worker()
+    join(dispatch, frames_link)
     wide, huge = (SIZE[0], 2 * SIZE[1]), (SIZE[0], 10 * SIZE[1])
     assert dispatch.send(link.frames(3, wide)) == 2, "four inputs are two frames"
-    hear_frames(intake, 2)
-    intake.release(0, link.ingest_epoch, 2)
+    hear_frames(frames_link, 2)
+    frames_link.release(0, link.ingest_epoch, 2)
     assert dispatch.wait_for_credit(10_000) == 2
     assert dispatch.send(link.frames(2, huge)) == 1
     assert dispatch.credit == 0
-    hear_frames(intake, 1)
-    intake.release(1, link.ingest_epoch, 2)
+    hear_frames(frames_link, 1)
+    frames_link.release(1, link.ingest_epoch, 2)
     assert dispatch.wait_for_credit(100) == 0, "ten inputs are still out"
-    intake.release(3, link.ingest_epoch, 10)
+    frames_link.release(3, link.ingest_epoch, 10)
     assert dispatch.wait_for_credit(10_000) == WINDOW
 
 
@@ -158,16 +158,16 @@ def test_frames_go_where_there_is_room(link: Link) -> None:
 
 def test_a_worker_that_leaves_gets_all_that_was_sent_and_no_more(link: Link) -> None:
     """It may end once it has parted, and no frame is lost."""
-    dispatch, intake = link.ingest(), link.worker()
-    join(dispatch, intake)
+    dispatch, frames_link = link.ingest(), link.worker()
+    join(dispatch, frames_link)
     assert dispatch.send(link.frames(3)) == 3
-    intake.leave()
+    frames_link.leave()
     until(lambda: dispatch.wait_for_credit(1) == 0)
     assert dispatch.send(link.frames(1)) == 0
-    assert len(hear_frames(intake, 3)) == 3
-    until(lambda: hear(intake) or intake.parted)
-    intake.release(0, link.ingest_epoch)
-    intake.release(1, link.ingest_epoch)
+    assert len(hear_frames(frames_link, 3)) == 3
+    until(lambda: hear(frames_link) or frames_link.parted)
+    frames_link.release(0, link.ingest_epoch)
+    frames_link.release(1, link.ingest_epoch)
     assert dispatch.wait_for_credit(200) == 0, "it asks for nothing more"
 
 
@@ -202,30 +202,30 @@ def test_slots_of_a_stuck_worker_come_back_after_the_deadline(link: Link) -> Non
 
 def test_an_ingest_that_starts_again_finds_its_workers(link: Link) -> None:
     """Credit starts from zero, and frames of the old ingest return no credit to the new one."""
-    dispatch, intake = link.ingest(), link.worker()
-    join(dispatch, intake)
+    dispatch, frames_link = link.ingest(), link.worker()
+    join(dispatch, frames_link)
     dispatch.send(link.frames(2))
-    old = hear_frames(intake, 2)
+    old = hear_frames(frames_link, 2)
     session = link.ingest_epoch
     link.ends[0].close()
     again = link.ingest()
-    join(again, intake)
+    join(again, frames_link)
     assert again.credit == WINDOW
     for frame in old:
-        intake.release(frame.frame_id, session)
+        frames_link.release(frame.frame_id, session)
     assert again.wait_for_credit(100) == WINDOW
     assert [int(frame.pixels.max()) for frame in old] == [0, 1], "the old pixels are still what they were"
     again.send(link.frames(1))
-    assert hear_frames(intake, 1)[0].frame_id == 2
+    assert hear_frames(frames_link, 1)[0].frame_id == 2
 
 
 def test_noise_is_refused_and_counted(link: Link) -> None:
     """Any message on the socket leaves ingest running."""
-    dispatch, intake = link.ingest(), link.worker()
-    join(dispatch, intake)
+    dispatch, frames_link = link.ingest(), link.worker()
+    join(dispatch, frames_link)
     for noise in (b"\x63old", b"\x02\xff\xff", os.urandom(40)):
-        intake.socket.send(noise)
-    intake.socket.send_multipart([b"two", b"parts"])
+        frames_link.socket.send(noise)
+    frames_link.socket.send_multipart([b"two", b"parts"])
     until(lambda: dispatch.wait_for_credit(1) and dispatch.refused == 4)
     assert dispatch.send(link.frames(1)) == 1
 

@@ -15,9 +15,9 @@ from inspector.config.sources import CameraSettings, V4l2Settings, is_v4l2
 from inspector.errors import SourceError
 from inspector.sources.base import WhenBehind
 from inspector.sources.camera import Backoff, CameraSource
-from inspector.sources.camera_account import ClockAccount, Lost, Shot
 from inspector.sources.camera_connection import DeviceConnection
 from inspector.sources.camera_gaps import Gaps
+from inspector.sources.camera_losses import ClockLosses, Lost, Shot
 from inspector.sources.camera_reader import CameraReader
 from inspector.sources.camera_v4l2 import mono, set_up
 from inspector.values import Capture, Code, Uninspected
@@ -216,11 +216,11 @@ def test_a_camera_that_is_not_there_is_one_clear_line(device: str | int) -> None
 
 def test_frames_nobody_takes_are_dropped_oldest_first_and_counted(tmp_path: Path) -> None:
     """However late the line is, frames and losses add up to what the camera gave."""
-    account = ClockAccount(RATE)
+    losses = ClockLosses(RATE)
     reader = CameraReader(
-        DeviceConnection("none", 1.0), account, frames_per_second=RATE, first_pause_s=1, longest_pause_s=1
+        DeviceConnection("none", 1.0), losses, frames_per_second=RATE, first_pause_s=1, longest_pause_s=1
     )
-    account.opened(time.monotonic(), None)
+    losses.opened(time.monotonic(), None)
     for number in range(20):
         reader._put(np.full((4, 4), number, np.uint8), number)
     taken = [reader.take(0.0) for _ in range(9)]

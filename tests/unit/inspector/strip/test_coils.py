@@ -8,8 +8,8 @@ from inspector.config.level2 import CoilRegisters
 from inspector.core.strip.choice import PlanChoice, choose
 from inspector.core.strip.coils import CoilData, EventRefusedError
 from inspector.core.strip.odometer import Speeds
+from inspector.strip.coil_events import CoilEvents
 from inspector.strip.coil_registers import CoilRegistersThread
-from inspector.strip.desk import CoilDesk
 from inspector.strip.journal import Journal
 from inspector.wire.strip_files import StripReader, TrackWriter
 
@@ -22,23 +22,23 @@ PLANS = (
 
 @pytest.fixture
 def made(tmp_path: Any) -> Any:
-    """A desk, ingest's reader, and the strip's position."""
+    """A coil_events, ingest's reader, and the strip's position."""
     place = {"mm": 0.0}
     folder = tmp_path / "strip"
     track = TrackWriter(tmp_path)
     journal = Journal(folder)
-    desk = CoilDesk(journal, track, lambda: place["mm"], PLANS, "default@1", 0.0)
-    return desk, StripReader(tmp_path, Speeds()), place, folder
+    coil_events = CoilEvents(journal, track, lambda: place["mm"], PLANS, "default@1", 0.0)
+    return coil_events, StripReader(tmp_path, Speeds()), place, folder
 
 
 def test_a_frame_gets_the_coil_of_its_place(made: Any) -> None:
     """Two coils in a row, then none; the position counts from the head."""
-    desk, reader, place, _ = made
-    desk.start(CoilData("A", grade="DC04"), "command")
+    coil_events, reader, place, _ = made
+    coil_events.start(CoilData("A", grade="DC04"), "command")
     place["mm"] = 1000.0
-    desk.start(CoilData("B"), "command")
+    coil_events.start(CoilData("B"), "command")
     place["mm"] = 1500.0
-    desk.end("B", "command")
+    coil_events.end("B", "command")
     found = [reader.locate(0, 100.0, at_mm) for at_mm in (0.0, 999.0, 1000.0, 1499.0, 1500.0, -1.0)]
     assert [each.coil for each in found] == ["A", "A", "B", "B", None, None]
     assert [each.plan for each in found] == ["dd@1", "dd@1", "default@1", "default@1", "", ""]
@@ -62,85 +62,90 @@ def test_an_event_that_cannot_be_is_one_line_and_changes_nothing(
     made: Any, event: Any, why: Any, again: Any
 ) -> None:
     """A repeated id, another id, positions that run backwards, and a repeated telegram."""
-    desk, _, place, _ = made
-    desk.start(CoilData("Z"), "command")
+    coil_events, _, place, _ = made
+    coil_events.start(CoilData("Z"), "command")
     place["mm"] = 1000.0
-    desk.start(CoilData("A"), "command")
+    coil_events.start(CoilData("A"), "command")
     kind, coil, at_mm = event
-    before = desk.coils
+    before = coil_events.coils
     with pytest.raises(EventRefusedError, match=why) as refused:
-        desk.start(CoilData(coil), "level2", at_mm) if kind == "start" else desk.end(coil, "level2", at_mm)
+        coil_events.start(CoilData(coil), "level2", at_mm) if kind == "start" else coil_events.end(
+            coil, "level2", at_mm
+        )
     assert refused.value.again is again
-    assert desk.coils == before
+    assert coil_events.coils == before
 
 
 @pytest.mark.parametrize("at_mm", [50_000_000.0, -200_000_000.0])
 def test_a_place_far_from_the_strip_is_refused(made: Any, at_mm: float) -> None:
     """A wrong place far ahead would otherwise refuse every coil until the strip is there."""
-    desk, _, place, _ = made
+    coil_events, _, place, _ = made
     place["mm"] = 50_000.0
     with pytest.raises(EventRefusedError, match=r"but the strip is at 50\.000 m"):
-        desk.start(CoilData("A"), "level2", at_mm)
-    desk.start(CoilData("A"), "level2", 900_000.0)
+        coil_events.start(CoilData("A"), "level2", at_mm)
+    coil_events.start(CoilData("A"), "level2", 900_000.0)
     with pytest.raises(EventRefusedError, match="but the strip is at"):
-        desk.end("A", "level2", at_mm)
+        coil_events.end("A", "level2", at_mm)
     place["mm"] = 950_000.0
-    desk.end("A", "level2")
-    assert desk.start(CoilData("B"), "level2").start_mm == 950_000.0
+    coil_events.end("A", "level2")
+    assert coil_events.start(CoilData("B"), "level2").start_mm == 950_000.0
 
 
 def test_a_strip_that_goes_back_a_bit_loses_no_coil(made: Any) -> None:
     """A head that is reported then lies at the tail before it; a place that the sender states is still checked."""
-    desk, _, place, _ = made
-    desk.start(CoilData("A"), "command")
+    coil_events, _, place, _ = made
+    coil_events.start(CoilData("A"), "command")
     place["mm"] = 51_000.0
-    desk.end("A", "command")
+    coil_events.end("A", "command")
     place["mm"] = 50_995.0
     with pytest.raises(EventRefusedError, match="before the end of coil A"):
-        desk.start(CoilData("B"), "command", 50_995.0)
-    assert desk.start(CoilData("B"), "command").start_mm == 51_000.0
+        coil_events.start(CoilData("B"), "command", 50_995.0)
+    assert coil_events.start(CoilData("B"), "command").start_mm == 51_000.0
     # A coil that was announced ahead says nothing about the strip.
-    desk.start(CoilData("D"), "level2", 60_000.0)
+    coil_events.start(CoilData("D"), "level2", 60_000.0)
     with pytest.raises(EventRefusedError, match="before the end of coil D"):
-        desk.start(CoilData("E"), "command")
+        coil_events.start(CoilData("E"), "command")
     with pytest.raises(EventRefusedError, match="before its head"):
-        desk.end("", "modbus")
+        coil_events.end("", "modbus")
     place["mm"] = 61_000.0
-    desk.start(CoilData("B"), "command")
+    coil_events.start(CoilData("B"), "command")
     place["mm"] = 50_995.0
     # Now B is on the line, and the strip is behind its head.
-    assert desk.start(CoilData("C"), "modbus").start_mm == 61_000.0
-    assert desk.end("C", "modbus").end_mm == 61_000.0
+    assert coil_events.start(CoilData("C"), "modbus").start_mm == 61_000.0
+    assert coil_events.end("C", "modbus").end_mm == 61_000.0
 
 
 def test_ingest_is_told_of_a_coil_as_soon_as_it_can_be(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The event is on the disk and confirmed; the links' folder was full for a moment."""
-    desk, reader, _, _ = made
+    coil_events, reader, _, _ = made
     with monkeypatch.context() as full:
         full.setattr(
             TrackWriter, "coils", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
         )
-        desk.start(CoilData("A"), "level2:1")
-        desk.turn()
+        coil_events.start(CoilData("A"), "level2:1")
+        coil_events.turn()
     assert reader.locate(0, 100.0, 5.0).coil is None
-    desk.turn()
+    coil_events.turn()
     assert reader.locate(0, 100.0, 5.0).coil == "A"
 
 
 def test_a_resent_end_does_not_end_the_next_coil(made: Any, tmp_path: Any) -> None:
     """A blank end means the coil on the line, so only its bytes say that it is the same telegram; also later."""
-    desk, _, place, folder = made
-    desk.start(CoilData("A"), "level2:1:a")
+    coil_events, _, place, folder = made
+    coil_events.start(CoilData("A"), "level2:1:a")
     place["mm"] = 500.0
-    desk.end("", "level2:2:b")
-    desk.start(CoilData("B"), "level2:3:c")
-    for each in (desk, CoilDesk(Journal(folder), TrackWriter(tmp_path), lambda: 600.0, PLANS, "default@1", 0.0)):
+    coil_events.end("", "level2:2:b")
+    coil_events.start(CoilData("B"), "level2:3:c")
+    for each in (
+        coil_events,
+        CoilEvents(Journal(folder), TrackWriter(tmp_path), lambda: 600.0, PLANS, "default@1", 0.0),
+    ):
         with pytest.raises(EventRefusedError, match="the same telegram again") as refused:
             each.end("", "level2:2:b")
         assert refused.value.again
         assert each.coils[-1].end_mm is None
     place["mm"] = 700.0
-    assert desk.end("", "level2:4:d").id == "B"
+    assert coil_events.end("", "level2:4:d").id == "B"
 
 
 def test_an_end_without_a_start_is_refused(made: Any) -> None:
@@ -151,26 +156,26 @@ def test_an_end_without_a_start_is_refused(made: Any) -> None:
 
 def test_a_start_without_an_end_before_it_ends_the_coil_and_says_so(made: Any) -> None:
     """A start without an end ends the previous coil, for example after a lost telegram."""
-    desk, _, place, _ = made
-    desk.start(CoilData("A"), "command")
+    coil_events, _, place, _ = made
+    coil_events.start(CoilData("A"), "command")
     place["mm"] = 700.0
-    desk.start(CoilData("B"), "command")
-    first = desk.coils[0]
+    coil_events.start(CoilData("B"), "command")
+    first = coil_events.coils[0]
     assert first.end_mm == 700.0
     assert "before coil B started" in first.end_why
 
 
 def test_a_restart_knows_the_coils_and_a_torn_line_is_left_out(made: Any, tmp_path: Any) -> None:
     """Acknowledged events are kept; a torn line was not acknowledged."""
-    desk, _, _, folder = made
-    desk.start(CoilData("A", grade="S355", width_mm=1500.0), "level2:7:abc")
+    coil_events, _, _, folder = made
+    coil_events.start(CoilData("A", grade="S355", width_mm=1500.0), "level2:7:abc")
     with (folder / "coils.jsonl").open("a") as journal:
         journal.write('{"event":"end","id":"A","posi')
     again = Journal(folder)
     assert [coil.id for coil in again.book.coils] == ["A"]
     assert again.book.open is not None
     assert again.book.open.start.coil.width_mm == 1500.0
-    second = CoilDesk(again, TrackWriter(tmp_path), lambda: 10.0, PLANS, "default@1", 0.0)
+    second = CoilEvents(again, TrackWriter(tmp_path), lambda: 10.0, PLANS, "default@1", 0.0)
     with pytest.raises(EventRefusedError) as refused:
         second.start(CoilData("A"), "level2:7:abc")
     assert refused.value.again
@@ -180,10 +185,10 @@ def test_a_restart_knows_the_coils_and_a_torn_line_is_left_out(made: Any, tmp_pa
 
 def test_a_damaged_line_of_the_journal_moves_no_number(made: Any) -> None:
     """A block that a power cut has spoilt costs its own coil, not the numbers of the others."""
-    desk, _, place, folder = made
+    coil_events, _, place, folder = made
     for number, name in enumerate("ABC"):
         place["mm"] = 10.0 * number
-        desk.start(CoilData(name), "command")
+        coil_events.start(CoilData(name), "command")
     path = folder / "coils.jsonl"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], "\0" * 40, lines[2]]) + "\n")
@@ -195,11 +200,11 @@ def test_a_damaged_line_of_the_journal_moves_no_number(made: Any) -> None:
 def test_a_plan_that_was_changed_under_a_running_coil_is_the_new_one(made: Any, tmp_path: Any) -> None:
     """After a restart with a changed plan, frames name the new one: a decide that knows another judges none of
     them."""
-    desk, _, _, folder = made
-    desk.start(CoilData("A", grade="DC04"), "command")
+    coil_events, _, _, folder = made
+    coil_events.start(CoilData("A", grade="DC04"), "command")
     changed = tuple(PlanChoice(each.name, each.recipe.replace("@1", "@2"), each.grades) for each in PLANS)
     again = Journal(folder)
-    CoilDesk(again, TrackWriter(tmp_path), lambda: 10.0, changed, "default@2", 0.0)
+    CoilEvents(again, TrackWriter(tmp_path), lambda: 10.0, changed, "default@2", 0.0)
     found = StripReader(tmp_path, Speeds()).locate(0, 100.0, 5.0)
     assert (found.coil, found.plan) == ("A", "dd@2")
     again.close()
@@ -207,12 +212,12 @@ def test_a_plan_that_was_changed_under_a_running_coil_is_the_new_one(made: Any, 
 
 def test_the_same_coil_may_come_again_later(made: Any) -> None:
     """A coil that is inspected twice is two entries with two numbers."""
-    desk, _, place, _ = made
-    desk.start(CoilData("A"), "level2:1:a")
+    coil_events, _, place, _ = made
+    coil_events.start(CoilData("A"), "level2:1:a")
     place["mm"] = 10.0
-    desk.end("A", "level2:2:b")
+    coil_events.end("A", "level2:2:b")
     place["mm"] = 20.0
-    assert desk.start(CoilData("A"), "level2:3:c").number == 2
+    assert coil_events.start(CoilData("A"), "level2:3:c").number == 2
 
 
 @pytest.mark.parametrize(
@@ -248,21 +253,24 @@ def registers(counter: int, coil: str) -> bytes:
 
 def test_registers_start_and_end_coils_once(made: Any) -> None:
     """A PLC writes its registers one by one, so content that was read only once is ignored."""
-    desk, _, place, _ = made
-    thread = CoilRegistersThread(COUNTED, desk)
+    coil_events, _, place, _ = made
+    thread = CoilRegistersThread(COUNTED, coil_events)
     for at_mm, content in enumerate(
         [registers(0, "")] * 3 + [registers(1, "")] + [registers(1, "A")] * 3
         + [registers(2, "A"), registers(2, "B")] + [registers(2, "B")] * 2 + [registers(2, "")] * 2
     ):  # fmt: skip
         place["mm"] = float(at_mm)
         thread.look(content)
-    assert [(coil.id, coil.start_mm, coil.end_mm) for coil in desk.coils] == [("A", 5.0, 9.0), ("B", 9.0, 12.0)]
+    assert [(coil.id, coil.start_mm, coil.end_mm) for coil in coil_events.coils] == [
+        ("A", 5.0, 9.0),
+        ("B", 9.0, 12.0),
+    ]
 
 
 def test_registers_that_a_restart_of_the_plc_cleared_end_no_coil(made: Any) -> None:
     """They are all 0 until its program writes them; an id that was empty may come again with the same counter."""
-    desk, _, place, _ = made
-    thread = CoilRegistersThread(COUNTED, desk)
+    coil_events, _, place, _ = made
+    thread = CoilRegistersThread(COUNTED, coil_events)
 
     def read(*contents: bytes) -> None:
         for content in contents:
@@ -271,17 +279,17 @@ def test_registers_that_a_restart_of_the_plc_cleared_end_no_coil(made: Any) -> N
                 thread.look(content)
 
     read(registers(5, "A"), bytes(10), registers(5, "A"))
-    assert [(coil.id, coil.end_mm) for coil in desk.coils] == [("A", None)]
+    assert [(coil.id, coil.end_mm) for coil in coil_events.coils] == [("A", None)]
     read(registers(5, ""), registers(5, "A"))
-    assert [(coil.id, coil.end_mm is None) for coil in desk.coils] == [("A", False), ("A", True)]
-    thread = CoilRegistersThread(COUNTED, desk)
+    assert [(coil.id, coil.end_mm is None) for coil in coil_events.coils] == [("A", False), ("A", True)]
+    thread = CoilRegistersThread(COUNTED, coil_events)
     read(registers(5, "A"))
-    assert len(desk.coils) == 2, "the process starts again"
+    assert len(coil_events.coils) == 2, "the process starts again"
 
 
 def test_registers_without_a_counter_start_a_coil_that_comes_again(made: Any) -> None:
     """Once its id was empty, or another coil was there; not because the process starts again."""
-    desk, _, place, _ = made
+    coil_events, _, place, _ = made
     fields = [{"name": "id", "type": "text", "length": 8}]
     settings = CoilRegisters.model_validate({"host": "127.0.0.1", "first_register": 0, "fields": fields})
 
@@ -291,8 +299,8 @@ def test_registers_without_a_counter_start_a_coil_that_comes_again(made: Any) ->
                 place["mm"] += 1.0
                 thread.look(coil.encode().ljust(8))
 
-    read(CoilRegistersThread(settings, desk), "A", "", "A", "B", "A")
-    assert [coil.id for coil in desk.coils] == ["A", "A", "B", "A"]
-    desk.end("A", "command")
-    read(CoilRegistersThread(settings, desk), "A")
-    assert len(desk.coils) == 4, "a person ended it, and its registers are still there"
+    read(CoilRegistersThread(settings, coil_events), "A", "", "A", "B", "A")
+    assert [coil.id for coil in coil_events.coils] == ["A", "A", "B", "A"]
+    coil_events.end("A", "command")
+    read(CoilRegistersThread(settings, coil_events), "A")
+    assert len(coil_events.coils) == 4, "a person ended it, and its registers are still there"

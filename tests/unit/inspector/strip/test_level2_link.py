@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from inspector.config.level2 import Level2Settings
-from inspector.strip.desk import CoilDesk
+from inspector.strip.coil_events import CoilEvents
 from inspector.strip.journal import Journal
 from inspector.strip.level2 import Level2Link
 from inspector.wire.strip_files import TrackWriter
@@ -38,18 +38,18 @@ class Results:
 
 
 class Plant:
-    """A link that listens, and its desk."""
+    """A link that listens, and its coil_events."""
 
     def __init__(self, folder: Any, **settings: Any) -> None:
         self.port = free_port()
         self.journal = Journal(folder)
-        self.desk = CoilDesk(self.journal, TrackWriter(folder), lambda: 0.0, (), "r@1", 0.0)
+        self.coil_events = CoilEvents(self.journal, TrackWriter(folder), lambda: 0.0, (), "r@1", 0.0)
         self.results = Results()
         given = {
             "listen": f"127.0.0.1:{self.port}", "resend_s": 0.5, "header": HEADER, "telegrams": TELEGRAMS,
             **settings,
         }  # fmt: skip
-        self.link = Level2Link(Level2Settings.model_validate(given), self.desk, self.results)
+        self.link = Level2Link(Level2Settings.model_validate(given), self.coil_events, self.results)
         self.link.start()
 
     def connect(self) -> socket.socket:
@@ -96,7 +96,7 @@ def test_a_partner_that_connects_again_is_heard_at_once(plant: Any) -> None:
     with here.connect() as old, here.connect() as new:
         new.sendall(struct.pack("!HB4s", 101, 7, b"A"))
         assert of_kind(new, 2)[1] == bytes([7, 0])
-        assert [coil.id for coil in here.desk.coils] == ["A"]
+        assert [coil.id for coil in here.coil_events.coils] == ["A"]
         old.settimeout(5)
         while old.recv(100):
             pass
@@ -155,7 +155,7 @@ def test_many_telegrams_at_once_are_answered_one_by_one(plant: Any) -> None:
         partner.sendall(b"".join(struct.pack("!HB4s", 101, n % 256, f"{n:04d}".encode()) for n in range(300)))
         for n in range(300):
             assert of_kind(partner, 2)[1] == bytes([n % 256, 0])
-    assert len(here.desk.coils) == 300
+    assert len(here.coil_events.coils) == 300
 
 
 NUMERIC = {
@@ -177,9 +177,9 @@ def test_ids_that_are_numbers_keep_all_their_digits(plant: Any, caplog: pytest.L
             assert of_kind(partner, 2)[1] == bytes([sequence, 0])
         partner.sendall(struct.pack("!HBI", 102, 3, 4_821_302))
         assert of_kind(partner, 2)[1] == bytes([3, 0])
-    assert [coil.id for coil in here.desk.coils] == ["4821301", "4821302"]
-    assert here.desk.coils[-1].end_said_by.startswith("level2:3:")
-    assert here.desk.coils[0].start.coil.width_mm is None
+    assert [coil.id for coil in here.coil_events.coils] == ["4821301", "4821302"]
+    assert here.coil_events.coils[-1].end_said_by.startswith("level2:3:")
+    assert here.coil_events.coils[0].start.coil.width_mm is None
 
 
 def test_a_result_that_cannot_be_sent_is_refused_at_the_door() -> None:

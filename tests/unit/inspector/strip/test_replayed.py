@@ -10,7 +10,7 @@ from inspector.backends.instant import write_engine
 from inspector.config.line import LoadedConfig, load_config
 from inspector.report.coil_card import find_coil
 from inspector.strip.replayed import judge_replay
-from tests.unit.inspector.strip.test_accounts import FRAME_MM, verdict
+from tests.unit.inspector.strip.test_coil_judge import FRAME_MM, verdict
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from inspector.values import Code, Frame, Inspection, Pixels
 from inspector.wire.links import FRAMES, RESULTS, open_context, open_receiver, open_sender, ring_path
 from inspector.wire.messages import Filter, Result, decode_results
 from inspector.wire.pixel_ring import PixelRing
-from inspector.worker.intake import Intake
+from inspector.worker.frames_link import FramesLink
 from inspector.worker.worker import OVERDUE, PROVE_NS, PendingFrame, Worker
 from tests.support.cuda_networks import KernelBackend, StandInKernel, kernel_folder
 from tests.support.gpu_pcs import stand_in_gpu
@@ -59,21 +59,21 @@ def inspect_one(
         frames = open_sender(context, FRAMES, folder, "top", linger_ms=0)
         dispatch = Dispatch(frames, ring, deadline_ns, 1, stop, ViewPace(0), fit)
         answers = open_receiver(context, RESULTS, folder)
-        intake = Intake("top", open_receiver(context, FRAMES, folder, "top"), WINDOW, LUMP)
+        link = FramesLink("top", open_receiver(context, FRAMES, folder, "top"), WINDOW, LUMP)
         batcher: Batcher[PendingFrame] = Batcher(batch, 0)
         results = open_sender(context, RESULTS, folder, linger_ms=0)
         pulse = Pulse(Notifier(), "frames")
         worker = Worker(backend, Filter("r@1", 1), batcher, results, stop, deadline_ns, pulse, fit)
         until_s = time.monotonic() + 20
         while not dispatch.wait_for_credit(1):
-            intake.connect()
-            worker.take(intake)
+            link.connect()
+            worker.take(link)
             assert time.monotonic() < until_s
         assert dispatch.send([Frame("top", 0, 1, time.monotonic_ns(), 0.0, pixels)]) == 1
         credit = 0
         answered: list[Result] = []
         while not answered:
-            worker.take(intake)
+            worker.take(link)
             worker.submit()
             worker.collect()
             worker.send(flush=True)

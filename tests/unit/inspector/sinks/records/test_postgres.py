@@ -216,7 +216,7 @@ def test_retention_finds_rejects_by_their_own_index(run: RunOnRecord) -> None:
     try:
         with run.database.writing() as connection:
             keeper = Retention(Keep(None, 1.0), run.folder / "rejects", None, lambda _: 0)
-            keeper._room._pictures_bytes, keeper._room._measured_ns = 10**12, time.time_ns()
+            keeper._free_space._pictures_bytes, keeper._free_space._measured_ns = 10**12, time.time_ns()
             list(keeper.sweep(connection, read_clocks()))
     finally:
         event.remove(Engine, "before_cursor_execute", note)

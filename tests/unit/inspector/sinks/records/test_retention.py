@@ -17,10 +17,10 @@ from inspector.sinks.pictures import picture_name
 from inspector.sinks.records import old_frames, retention
 from inspector.sinks.records.clock import Now
 from inspector.sinks.records.database import Database
+from inspector.sinks.records.free_space import BYTES_PER_GB, refuse_more_than_the_disk
 from inspector.sinks.records.import_run import import_run
 from inspector.sinks.records.marks import Subject, mark, unmark
 from inspector.sinks.records.retention import NS_PER_DAY, Keep, Retention
-from inspector.sinks.records.room import BYTES_PER_GB, refuse_more_than_the_disk
 from inspector.sinks.records.rows import identify_run
 from inspector.sinks.records.schema import CLOCKS, VERDICTS
 from tests.support.recorded import SECOND_NS, RunOnRecord, defect, verdict, wait_until

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from inspector.sources.camera_account import Lost, Shot
 from inspector.sources.camera_clock import CameraClock
-from inspector.sources.genicam_account import FrameIdAccount, Grab
+from inspector.sources.camera_losses import Lost, Shot
+from inspector.sources.genicam_losses import FrameIdLosses, Grab
 from inspector.values import Code, Uninspected
 
 RATE = 100.0
@@ -19,18 +19,18 @@ def grab(frame_id: int | None, at_s: float = 0.0, *, whole: bool = True, pixel: 
 
 
 class Strip:
-    """An account under test, and the frames and losses that it returns."""
+    """An losses under test, and the frames and losses that it returns."""
 
     def __init__(self, *, triggered: bool = False, rows: int | None = None, height: int = 4) -> None:
-        self.account = FrameIdAccount(RATE, triggered=triggered, frame_rows=rows)
-        self.account.opened(0.0, (height, 4))
+        self.losses = FrameIdLosses(RATE, triggered=triggered, frame_rows=rows)
+        self.losses.opened(0.0, (height, 4))
         self.places: list[int | str] = []
 
     def put(self, seen: Grab, at_s: float) -> None:
-        self._add(self.account.put(seen, at_s, round(at_s * S)))
+        self._add(self.losses.put(seen, at_s, round(at_s * S)))
 
     def due(self, at_s: float) -> None:
-        self._add(self.account.due(at_s))
+        self._add(self.losses.due(at_s))
 
     def _add(self, known: list[Shot | Lost]) -> None:
         for each in known:
@@ -101,7 +101,7 @@ def test_a_camera_that_comes_back_goes_on_after_the_time_that_it_was_away() -> N
     strip = Strip()
     for number in range(10):
         strip.put(grab(500 + number, number / RATE, pixel=number), number / RATE)
-    strip.account.failed("the camera is gone", 1.0)
+    strip.losses.failed("the camera is gone", 1.0)
     strip.due(1.0)
     strip.due(3.0)
     strip.put(grab(1, 0.0, pixel=7), 5.09)
@@ -119,7 +119,7 @@ def test_a_triggered_camera_that_goes_has_lost_what_it_did_not_send_while_the_st
     strip.put(grab(1, 0.0), 0.0)
     strip.due(noticed_s - 0.01)
     assert strip.places == [0]
-    strip.account.failed("the camera is gone", noticed_s)
+    strip.losses.failed("the camera is gone", noticed_s)
     back_s = noticed_s + 1.0
     strip.due(back_s - 0.5)
     strip.put(grab(1, back_s, pixel=9), back_s)
@@ -130,7 +130,7 @@ def test_a_thread_that_is_late_does_not_shift_a_camera_that_is_back() -> None:
     """Frames taken before they were reported lost are left out, and the next ones are at their places."""
     strip = Strip()
     strip.put(grab(500, 0.0), 0.0)
-    strip.account.failed("the camera is gone", 0.5)
+    strip.losses.failed("the camera is gone", 0.5)
     strip.due(2.3)
     assert len(strip.places) == 230
     for number in range(60):

@@ -8,8 +8,8 @@ from typing import Final
 import structlog
 
 from inspector.repeated import Repeated
-from inspector.sources.camera_account import Lost, RateWatch, Shot, no_frame
 from inspector.sources.camera_gaps import Gaps
+from inspector.sources.camera_losses import Lost, RateWatch, Shot, no_frame
 from inspector.values import Pixels, Uninspected
 
 _IDS_16_BIT: Final = 65_535
@@ -51,8 +51,8 @@ class Grab:
     encoder_count: int | None = None
 
 
-class FrameIdAccount:
-    """The account of a camera with frame ids. `frame_rows` is the height of the frames that its pictures form.
+class FrameIdLosses:
+    """The losses of a camera with frame ids. `frame_rows` is the height of the frames that its pictures form.
 
     A missing frame id is a lost frame at its place on the strip. While the camera is silent, frames are reported
     lost at the stated rate, so that the gate hears of them in time. If those frames then arrive late, their ids
@@ -150,7 +150,7 @@ class FrameIdAccount:
         return [*skipped, _lost(seen) if seen.pixels is None else _shot(seen, seen.pixels)]
 
     def _step_back(self, seen: Grab, now_s: float) -> int:
-        """Return the number of frames from the last one to the first one after a reconnect, whose ids start anew.
+        """Return the number of frames from the last one to the first one after a reconnect, whose ids restart.
 
         It follows from the capture times, so a delay of this thread does not matter.
         """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inspector.core.rules import BoundRecipe, score_thresholds
-from inspector.serve.looks import BINS, Looks, drift, score_bins
+from inspector.serve.score_counts import BINS, ScoreCounts, drift, score_bins
 from inspector.serve.store import VERSION, Store
 from inspector.values import Decision
 from inspector.wire.view import ViewMessage
@@ -39,7 +39,7 @@ def seen(frame_id: int, peaks: tuple[int, ...], grey: int = 100, **more: Any) ->
 
 def test_frames_are_counted_by_their_highest_score(store: Store) -> None:
     """Accepted frames count for every kind, rejected ones only for the rejecting kind, uninspected ones never."""
-    looks = Looks(store, RECIPE)
+    looks = ScoreCounts(store, RECIPE)
     looks.take(seen(1, (0, 90)))
     looks.take(seen(2, ()))
     looks.take(seen(3, (200, 90)))
@@ -62,7 +62,7 @@ def test_frames_are_counted_by_their_highest_score(store: Store) -> None:
 def test_counts_go_on_in_the_same_ten_minutes(store: Store) -> None:
     """Counts continue after a restart of the page; an empty period changes nothing."""
     for grey in (100, 140):
-        looks = Looks(store, RECIPE)
+        looks = ScoreCounts(store, RECIPE)
         looks.take(seen(1, (0, 51), grey))
         looks.write(now=True)
         looks.write(now=True)
@@ -75,7 +75,7 @@ def test_counts_go_on_in_the_same_ten_minutes(store: Store) -> None:
 
 def test_a_dimmed_lamp_shows(store: Store) -> None:
     """One point per camera and stretch of time, at most as many as asked for."""
-    looks = Looks(store, RECIPE)
+    looks = ScoreCounts(store, RECIPE)
     looks.take(seen(1, ()))
     looks.write(now=True)
     with sqlite3.connect(store.file) as connection:

@@ -48,7 +48,7 @@ class Scores(msgspec.Struct):
 
 
 @dataclass
-class _Look:
+class _CameraCounts:
     """Sums of one camera since they were last written."""
 
     seen_accepted: int = 0
@@ -61,13 +61,13 @@ class _Look:
     scores: Scores = field(default_factory=Scores)
 
 
-class Looks:
-    """Adds up looks in memory and writes them into the page's database now and then."""
+class ScoreCounts:
+    """Adds up counts in memory and writes them into the page's database now and then."""
 
     def __init__(self, store: Store, recipe: BoundRecipe) -> None:
         self._store, self._recipe = store, recipe
         self._lock = threading.Lock()
-        self._looks: dict[str, _Look] = {}
+        self._score_counts: dict[str, _CameraCounts] = {}
         self._before: dict[str, Counts] = {}
         self._next_s = 0.0
 
@@ -78,7 +78,7 @@ class Looks:
             return
         grey = float(cv2.mean(seen.pixels)[0])
         with self._lock:
-            look = self._looks.setdefault(verdict.camera, _Look())
+            look = self._score_counts.setdefault(verdict.camera, _CameraCounts())
             look.grey += grey
             if verdict.decision is Decision.ACCEPT:
                 look.seen_accepted += 1
@@ -96,7 +96,7 @@ class Looks:
         with self._lock:
             for name, now in cameras.items():
                 before = self._before.get(name, now)
-                look = self._looks.setdefault(name, _Look())
+                look = self._score_counts.setdefault(name, _CameraCounts())
                 for n in range(3):
                     look.counts[n] += max(0, now[n] - before[n])
             self._before = dict(cameras)
@@ -107,10 +107,10 @@ class Looks:
             return
         self._next_s = time.monotonic() + WRITE_EVERY_S
         with self._lock:
-            looks, self._looks = self._looks, {}
+            counts, self._score_counts = self._score_counts, {}
         began_s = int(time.time()) // BUCKET_S * BUCKET_S
         with self._store.changing() as connection:
-            for camera, look in looks.items():
+            for camera, look in counts.items():
                 before = connection.execute(
                     "SELECT scores FROM looks WHERE began_s = ? AND camera = ?", (began_s, camera)
                 ).fetchone()

@@ -35,7 +35,7 @@ TIDY_FRAMES: Final = 5000
 """Frames between two attempts to drop old data."""
 
 
-class Accounts:
+class CoilJudge:
     """The surface of the strip and the coils on it. Not thread-safe; only the main thread uses it."""
 
     def __init__(

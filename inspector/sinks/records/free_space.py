@@ -24,7 +24,7 @@ PIECE_FILES: Final = 1000
 """Pictures measured in one piece of work."""
 
 
-class Room:
+class FreeSpace:
     """Free space on the disks of the pictures and of SQLite's file (None for a server)."""
 
     def __init__(

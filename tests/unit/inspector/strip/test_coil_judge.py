@@ -15,9 +15,9 @@ from inspector.core.strip.periodic import RollMarks
 from inspector.core.strip.surface import Surface, View
 from inspector.sinks.coil_results import CoilResult
 from inspector.sinks.log.log_file import LogFile, Rotation
-from inspector.strip import accounts, results
-from inspector.strip.accounts import Accounts
-from inspector.strip.desk import CoilDesk
+from inspector.strip import coil_judge, results
+from inspector.strip.coil_events import CoilEvents
+from inspector.strip.coil_judge import CoilJudge
 from inspector.strip.journal import Journal
 from inspector.strip.log_tail import LogTail
 from inspector.strip.results import Results
@@ -57,15 +57,15 @@ class Mill:
         (folder / "recipe.toml").write_text(RECIPE)
         self.log = LogFile(folder / "out" / "verdicts.jsonl", rotation)
         self.journal = Journal(folder / "strip")
-        self.desk = CoilDesk(self.journal, TrackWriter(folder), lambda: self.now_mm, (), "r@1", 0.0)
-        self.accounts = self.begin(None)
+        self.coil_events = CoilEvents(self.journal, TrackWriter(folder), lambda: self.now_mm, (), "r@1", 0.0)
+        self.coil_judge = self.begin(None)
 
-    def begin(self, since_ns: int | None) -> Accounts:
+    def begin(self, since_ns: int | None) -> CoilJudge:
         """Create the parts as a start of the process does."""
         views = {"top": View(1.0, 1.0, FRAME_MM, 200)}
         self.results = Results(self.folder / "strip", self.journal)
         plans = PlanSet(load_recipe(self.folder / "recipe.toml"), {}, ())
-        return Accounts(
+        return CoilJudge(
             [LogTail(self.folder / "out", since_ns)], Surface(views, 20.0), RollMarks((), 0.01, 200.0), views,
             plans, self.results, 0.0, None, 0.0,
         )  # fmt: skip
@@ -76,13 +76,13 @@ class Mill:
             self.log.rotate()
 
     def judge(self) -> list[CoilResult]:
-        while self.accounts.read():
+        while self.coil_judge.read():
             pass
-        self.accounts.conclude(self.desk.coils, self.now_mm)
+        self.coil_judge.conclude(self.coil_events.coils, self.now_mm)
         return [result for number in self.results.numbers if (result := self.results.read(number)) is not None]
 
     def close(self) -> None:
-        self.accounts.close()
+        self.coil_judge.close()
         self.journal.close()
 
 
@@ -96,11 +96,11 @@ def mill(tmp_path: Path) -> Iterator[Mill]:
 
 def test_a_defect_belongs_to_the_coil_that_it_lies_on(mill: Any) -> None:
     """If a frame shows the head of B, each pit belongs to the coil that it lies on."""
-    mill.desk.start(CoilData("A"), "command")
+    mill.coil_events.start(CoilData("A"), "command")
     mill.write(*(verdict(n, FRAME_MM * n, *([(10, 20), (80, 120)] if n == 3 else [])) for n in range(6)))
     mill.now_mm = 600.0
-    mill.desk.start(CoilData("B"), "level2:1:a", 350.0)
-    mill.desk.end("B", "command")
+    mill.coil_events.start(CoilData("B"), "level2:1:a", 350.0)
+    mill.coil_events.end("B", "command")
     first, second = mill.judge()
     assert [(each.from_head_mm, each.across_mm) for each in first.defects] == [(315.0, 25.0)]
     assert [(each.from_head_mm, each.across_mm) for each in second.defects] == [(35.0, 125.0)]
@@ -111,10 +111,10 @@ def test_a_defect_belongs_to_the_coil_that_it_lies_on(mill: Any) -> None:
 
 def test_reasons_of_both_kinds(mill: Any) -> None:
     """Three pits downgrade the coil, and two uninspected metres hold it."""
-    mill.desk.start(CoilData("A"), "command")
+    mill.coil_events.start(CoilData("A"), "command")
     mill.write(*(verdict(n, FRAME_MM * n, *([(10, 20)] if n < 3 else []), seen=n < 10) for n in range(30)))
     mill.now_mm = 3000.0
-    mill.desk.end("A", "command")
+    mill.coil_events.end("A", "command")
     (result,) = mill.judge()
     assert result.verdict == "hold"
     assert result.reasons == (
@@ -168,10 +168,10 @@ def test_a_new_log_with_the_inode_of_a_deleted_one_is_read(tmp_path: Path) -> No
 
 def test_a_result_that_cannot_be_read_is_put_aside_and_its_coil_judged_again(mill: Any) -> None:
     """An empty file, and one with another name, stop nothing."""
-    mill.desk.start(CoilData("A"), "command")
+    mill.coil_events.start(CoilData("A"), "command")
     mill.write(verdict(0, 0.0))
     mill.now_mm = 100.0
-    mill.desk.end("A", "command")
+    mill.coil_events.end("A", "command")
     (first,) = mill.judge()
     folder = mill.results.folder
     (folder / "000001.json").write_bytes(b"")
@@ -185,10 +185,10 @@ def test_a_result_that_cannot_be_read_is_put_aside_and_its_coil_judged_again(mil
 
 def test_a_moment_without_file_handles_forgets_no_result(mill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only content that is no result is put aside."""
-    mill.desk.start(CoilData("A"), "command")
+    mill.coil_events.start(CoilData("A"), "command")
     mill.write(verdict(0, 0.0))
     mill.now_mm = 100.0
-    mill.desk.end("A", "command")
+    mill.coil_events.end("A", "command")
     (first,) = mill.judge()
     with monkeypatch.context() as full:
         full.setattr(results, "read_result", lambda _: (_ for _ in ()).throw(OSError(24, "Too many open files")))
@@ -200,9 +200,9 @@ def test_a_moment_without_file_handles_forgets_no_result(mill: Any, monkeypatch:
 
 def test_a_coil_that_nobody_inspected_is_held(mill: Any) -> None:
     """Whatever its plan says of uninspected steel; no log is waited for."""
-    mill.desk.start(CoilData("A"), "command")
+    mill.coil_events.start(CoilData("A"), "command")
     mill.now_mm = 1000.0
-    mill.desk.end("A", "command")
+    mill.coil_events.end("A", "command")
     (result,) = mill.judge()
     assert (result.verdict, result.frames) == ("hold", 0)
     assert "hold: no part of it was inspected over its whole width" in result.reasons
@@ -223,15 +223,15 @@ def test_half_a_line_is_read_when_it_is_whole(mill: Any, tmp_path: Any) -> None:
 def test_a_restart_in_the_middle_of_a_coil_changes_nothing(mill: Any, restart_at: Any) -> None:
     """The process is killed after some frames: the next one reads the log from the coil's head on."""
     since_ns = time.time_ns()
-    mill.desk.start(CoilData("A"), "command")
+    mill.coil_events.start(CoilData("A"), "command")
     for n in range(30):
         mill.write(verdict(n, FRAME_MM * n, *([(10, 20)] if n % 7 == 0 else [])))
         if n == restart_at:
             mill.judge()
-            mill.accounts.close()
-            mill.accounts = mill.begin(since_ns)
+            mill.coil_judge.close()
+            mill.coil_judge = mill.begin(since_ns)
     mill.now_mm = 3000.0
-    mill.desk.end("A", "command")
+    mill.coil_events.end("A", "command")
     (result,) = mill.judge()
     assert (result.frames, result.count, result.uninspected_mm) == (30, 5, 0.0)
     assert mill.judge() == [result]
@@ -239,10 +239,10 @@ def test_a_restart_in_the_middle_of_a_coil_changes_nothing(mill: Any, restart_at
 
 def test_a_coil_is_not_judged_before_its_tail_has_passed_the_last_camera(mill: Any) -> None:
     """Its end may be reported for a position ahead."""
-    mill.desk.start(CoilData("A"), "command")
+    mill.coil_events.start(CoilData("A"), "command")
     mill.write(*(verdict(n, FRAME_MM * n) for n in range(9)))
     mill.now_mm = 500.0
-    mill.desk.end("A", "level2:1:a", 900.0)
+    mill.coil_events.end("A", "level2:1:a", 900.0)
     assert mill.judge() == []
     mill.now_mm = 899.5
     assert len(mill.judge()) == 1
@@ -262,10 +262,10 @@ def test_a_scratch_over_three_coils_is_a_defect_of_each(mill: Any) -> None:
     ]
     for name in "ABC":
         mill.now_mm = "ABC".index(name) * 1000.0
-        mill.desk.start(CoilData(name), "command")
+        mill.coil_events.start(CoilData(name), "command")
     mill.write(*long)
     mill.now_mm = 3000.0
-    mill.desk.end("C", "command")
+    mill.coil_events.end("C", "command")
     results = mill.judge()
     assert [result.count for result in results] == [1, 1, 1]
     assert [result.defects[0].area_mm2 for result in results] == [9000.0] * 3
@@ -274,27 +274,27 @@ def test_a_scratch_over_three_coils_is_a_defect_of_each(mill: Any) -> None:
 
 def test_a_coil_waits_for_a_log_that_is_behind(mill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """decide's disk stalls; a verdict on half the coil would never be corrected."""
-    mill.desk.start(CoilData("A"), "command")
+    mill.coil_events.start(CoilData("A"), "command")
     mill.write(*(verdict(n, FRAME_MM * n) for n in range(10)))
     mill.now_mm = 2000.0
-    mill.desk.end("A", "command")
+    mill.coil_events.end("A", "command")
     assert mill.judge() == []
     mill.write(*(verdict(n, FRAME_MM * n, (10, 20), (50, 20), (80, 120)) for n in range(10, 20)))
     (result,) = mill.judge()
     assert (result.frames_rejected, result.verdict) == (10, "downgrade")
-    mill.desk.start(CoilData("B"), "command")
+    mill.coil_events.start(CoilData("B"), "command")
     mill.write(*(verdict(n, FRAME_MM * n) for n in range(20, 25)))
     mill.now_mm = 3000.0
-    mill.desk.end("B", "command")
+    mill.coil_events.end("B", "command")
     assert len(mill.judge()) == 1
-    monkeypatch.setattr(accounts, "LOG_WAIT_NS", 0)
+    monkeypatch.setattr(coil_judge, "LOG_WAIT_NS", 0)
     assert "hold: top: no verdict in the log for the last 0.6 m" in mill.judge()[1].reasons
 
 
 def test_a_clock_that_was_set_back_makes_no_verdict_an_old_one(mill: Any) -> None:
     """The strip process restarts afterwards; the verdicts since then lie before the coil's start by the clock."""
     since_ns = time.time_ns()
-    mill.desk.start(CoilData("A"), "command")
+    mill.coil_events.start(CoilData("A"), "command")
     mill.write(*(verdict(n, FRAME_MM * n) for n in range(3)))
     hour_ns = 3600 * 10**9
     mill.write(
@@ -303,36 +303,36 @@ def test_a_clock_that_was_set_back_makes_no_verdict_an_old_one(mill: Any) -> Non
             for n in range(3, 10)
         )
     )
-    mill.accounts.close()
-    mill.accounts = mill.begin(since_ns)
+    mill.coil_judge.close()
+    mill.coil_judge = mill.begin(since_ns)
     mill.now_mm = 1000.0
-    mill.desk.end("A", "command")
+    mill.coil_events.end("A", "command")
     (result,) = mill.judge()
     assert (result.frames, result.count) == (10, 7)
 
 
 def test_a_coil_that_is_cut_before_its_announced_end_ends_where_the_next_one_starts(mill: Any) -> None:
     """The next coil's steel must not be judged by its plan."""
-    mill.desk.start(CoilData("A"), "command")
+    mill.coil_events.start(CoilData("A"), "command")
     mill.now_mm = 100.0
-    mill.desk.end("A", "level2:1:a", 900_000.0)
+    mill.coil_events.end("A", "level2:1:a", 900_000.0)
     mill.now_mm = 200_000.0
-    made = mill.desk.start(CoilData("B"), "command")
-    first, second = mill.desk.coils
+    made = mill.coil_events.start(CoilData("B"), "command")
+    first, second = mill.coil_events.coils
     assert (first.end_mm, first.end_why) == (200_000.0, "coil B started before the announced end")
     assert made.start_mm == second.start_mm == 200_000.0
     assert [coil.end_mm for coil in Journal(mill.folder / "strip").book.coils] == [200_000.0, None]
-    mill.desk.end("B", "level2:2:b", 300_000.0)
+    mill.coil_events.end("B", "level2:2:b", 300_000.0)
     mill.now_mm = 400_000.0
     with pytest.raises(EventRefusedError, match="before the end of coil B"):
-        mill.desk.start(CoilData("C"), "level2:3:c", 250_000.0)
+        mill.coil_events.start(CoilData("C"), "level2:3:c", 250_000.0)
 
 
 def test_a_coil_that_ended_at_0_is_a_border_like_any_other(mill: Any) -> None:
     """A start before its tail is refused; 0 is a position."""
     mill.now_mm = -500.0
-    mill.desk.start(CoilData("A"), "command")
+    mill.coil_events.start(CoilData("A"), "command")
     mill.now_mm = 100.0
-    mill.desk.end("A", "level2:1:a", 0.0)
+    mill.coil_events.end("A", "level2:1:a", 0.0)
     with pytest.raises(EventRefusedError, match="before the end of coil A"):
-        mill.desk.start(CoilData("B"), "level2:2:b", -100.0)
+        mill.coil_events.start(CoilData("B"), "level2:2:b", -100.0)

@@ -47,7 +47,7 @@ class Lent(msgspec.Struct, frozen=True):
     """Credit that ingest took for it."""
 
 
-class Intake:
+class FramesLink:
     """One camera's frames, as ingest sends them."""
 
     def __init__(self, camera: str, socket: "zmq.Socket[bytes]", window: int, chunk: int) -> None:

@@ -26,7 +26,7 @@ def find_marks(settings: StripSettings, views: Mapping[str, View]) -> tuple[list
     return rolls, RollMarks(rolls, settings.roll_tolerance, max(edges) - min(edges))
 
 
-class RollDesk:
+class RollEvents:
     """The rolls, their marks and alarms. Not thread-safe: the process's main thread uses it."""
 
     def __init__(

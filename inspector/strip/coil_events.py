@@ -30,7 +30,7 @@ Position = Callable[[], float]
 log = structlog.get_logger()
 
 
-class CoilDesk:
+class CoilEvents:
     """The coils. Thread-safe; an event is on the disk when the call returns."""
 
     def __init__(

@@ -19,7 +19,7 @@ from inspector.repeated import Repeated
 from inspector.serve.alarms import Alarms
 from inspector.serve.events import Place, place_event, unplaced
 from inspector.serve.live import Live
-from inspector.serve.looks import Looks
+from inspector.serve.score_counts import ScoreCounts
 from inspector.serve.store import Store
 from inspector.serve.view import ViewReader
 from inspector.wire.links import VIEW, endpoint
@@ -44,7 +44,7 @@ RUN_CONFIG: Final = "line.json"
 log = structlog.get_logger()
 
 
-class Watch:
+class LineFollower:
     """Keeps the newest state of the line. It is replaced as a whole, so readers need no lock."""
 
     def __init__(
@@ -54,10 +54,10 @@ class Watch:
         live: Live,
         take: Callable[[ViewMessage], None],
         store: Store,
-        looks: Looks,
+        score_counts: ScoreCounts,
     ) -> None:
         """`take` gets every message of the view."""
-        self._line, self._port, self._store, self._looks = line, port, store, looks
+        self._line, self._port, self._store, self._score_counts = line, port, store, score_counts
         self._alarms = Alarms(store)
         self.live = live
         self.reader = ViewReader(take)
@@ -67,7 +67,7 @@ class Watch:
         self.trend: deque[dict[str, Any]] = deque(maxlen=TREND_POINTS)
         self._trended: tuple[float, dict[str, tuple[int, int, int]]] | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self._troubles = Repeated()
         self._out: str | None = None
 
@@ -83,7 +83,7 @@ class Watch:
         self._thread.join()
         self.reader.stop()
         with contextlib.suppress(WorkError):  # the disk is full: half a minute of counts is lost
-            self._looks.write(now=True)
+            self._score_counts.write(now=True)
 
     @property
     def status(self) -> Status | None:
@@ -141,7 +141,7 @@ class Watch:
                 self._error = str(error)
             try:
                 self._alarms.update(self._alarming())
-                self._looks.write()
+                self._score_counts.write()
                 self._place_events()
             except InspectorError as error:
                 if self._troubles.due() is not None:
@@ -165,7 +165,9 @@ class Watch:
     def _count(self, status: Status) -> None:
         if status.line is not None:
             cameras = status.line.cameras.items()
-            self._looks.count({name: (each.accepted, each.rejected, each.uninspected) for name, each in cameras})
+            self._score_counts.count(
+                {name: (each.accepted, each.rejected, each.uninspected) for name, each in cameras}
+            )
 
     def _follow(self, status: Status) -> None:
         """Read the view of the run that answers: `inspector run` has new links for each run."""

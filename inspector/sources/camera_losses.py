@@ -36,7 +36,7 @@ class Lost:
     """When the loss was detected, ns since 1970."""
 
 
-class Account(Protocol[Seen_contra]):
+class Losses(Protocol[Seen_contra]):
     """Turns what a camera delivers into frames and losses, so that every frame of the strip appears once.
 
     All times are seconds of one monotonic clock, except capture times. No method blocks.
@@ -72,8 +72,8 @@ class Account(Protocol[Seen_contra]):
         ...
 
 
-class ClockAccount:
-    """The account of a camera without frame numbers: the stated rate tells how many frames a gap has cost."""
+class ClockLosses:
+    """The losses of a camera without frame numbers: the stated rate tells how many frames a gap has cost."""
 
     pictures_per_frame = 1
 
