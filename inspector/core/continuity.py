@@ -62,7 +62,8 @@ class StripDefects:
 
         A component continues a defect of its kind. One below its kind's minimum area continues a defect of any
         kind that `rejects` marks (all without it), as it would within a frame: see `find_components`. Call this in
-        frame order; a missing or uninspected frame ends all defects.
+        frame order; a missing or uninspected frame ends all defects. Of a defect that continues, only what the
+        frame before has not shown is added.
         """
         open_defects = self._at_border if frame_id == self._next_frame else []
         self._next_frame, self._at_border = frame_id + 1, []
@@ -71,7 +72,8 @@ class StripDefects:
         joined = self._join(frame_id, components, open_defects, rejects)
         continued = {id(each.defect) for each in open_defects}
         for component, defect in joined:
-            defect.area_px += component.area_px
+            more_px = component.new_px if id(defect) in continued else component.area_px
+            defect.area_px = max(defect.area_px + more_px, component.area_px)
             defect.kinds.update(_kinds(component))
         self._at_border = [_Open(part.bottom, _kinds(part), defect) for part, defect in joined if part.bottom.size]
         return [

@@ -1,19 +1,26 @@
 """Finds the connected defects of one frame in an engine's maps."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.core.borders import ALONE, PART_SHARE, Borders
 from inspector.core.rules import threshold_maps
 from inspector.values import MAP_STRIDES, MAX_SCORE, Pixels, Segmentation
 
 BORDER_ROWS_PX: Final = 2
 """A defect this near to the first or last row reaches the frame's border: enlarged maps fade out by a pixel or
 two."""
+
+BORDER_PX: Final = 2
+"""A defect this near to the first or last column reaches the picture's side, for the same reason."""
+
+SEAM_SHARE: Final = 0.05
+"""Share of a frame's rows by which the place of the previous frame's last row in it may be wrong."""
 
 MAX_COMPONENTS: Final = 64
 """Most regions of one kind reported per frame. More are spray, scale or a flickering lamp: their number alone
@@ -36,13 +43,18 @@ class Component(msgspec.Struct, frozen=True):
     """x, y."""
     score: float
     """Mean of 1 − p(normal) over its pixels, 0..1."""
+    new_px: int
+    """Area below the rows that the previous frame has shown, too."""
     top: NDArray[np.intp]
-    """Columns in which it reaches the frame's first row."""
+    """Columns in which it reaches the previous frame's last row: the first row of this one, or further down where
+    the frames overlap."""
     bottom: NDArray[np.intp]
     """Columns in which it reaches the frame's last row."""
     joined: tuple[int, ...] = ()
     """Kinds of a small region, or of several that touch, which may be part of a defect of several kinds; `kind` is
     that of most of its pixels. Empty for a region that reaches the minimum area of its kind by itself."""
+    cut: bool = False
+    """Reaches a border beyond which another camera shows its rest."""
 
 
 class Candidates(msgspec.Struct, frozen=True):
@@ -146,12 +158,16 @@ class _Regions(msgspec.Struct, frozen=True):
 
 
 def find_components(
-    candidates: Candidates, min_area_px: Sequence[float] = (), joined: Sequence[bool] = ()
+    candidates: Candidates,
+    min_area_px: Sequence[float] = (),
+    joined: Sequence[bool] = (),
+    borders: Borders = ALONE,
 ) -> Components:
     """Find the connected regions (8 neighbours) of each kind.
 
-    Regions smaller than `min_area_px` of their kind are left out, unless they reach the frame's first or last row:
-    there they may be part of a larger one. Regions of the kinds that `joined` marks (all without it) that touch
+    Regions smaller than `min_area_px` of their kind are left out, unless they reach the previous frame's last row
+    or this frame's last row: there they may be part of a larger one. One that reaches another camera's picture
+    may have PART_SHARE of the minimum. Regions of the kinds that `joined` marks (all without it) that touch
     each other, and that are all smaller than their kinds' minima, are one defect if together they reach the
     smallest of these minima: an engine that wavers between two kinds must not hide a scratch in pieces. Its kind
     is that of most of its pixels. They are one region, too, if they reach the first or last row.
@@ -164,10 +180,10 @@ def find_components(
     inside = candidates.mask[y0 : y0 + height, x0 : x0 + width]
     score = candidates.score[y0 : y0 + height, x0 : x0 + width]
     place = (x0 + candidates.x, y0 + candidates.y)
-    frame_height = candidates.frame_size[0]
-    regions = list(_regions(inside, place[1], frame_height, min_area_px))
+    frame = _Frame(place, candidates.frame_size, borders)
+    regions = list(_regions(inside, frame, min_area_px))
     pieces = [each for each in regions if each.small.size and (not joined or joined[each.kind])]
-    whole = _joined(inside, pieces, min_area_px, place[1], frame_height) if len(pieces) > 1 else None
+    whole = _joined(inside, pieces, min_area_px, frame) if len(pieces) > 1 else None
     joinable = {each.kind for each in pieces}
     components: list[Component] = []
     crowded: dict[int, int] = {}
@@ -186,10 +202,7 @@ def find_components(
             largest = np.argsort(-each.stats[counted, cv2.CC_STAT_AREA], kind="stable")[:MAX_COMPONENTS]
             counted = np.sort(counted[largest])
         small = set(each.small.tolist()) if each.kind in joinable else set()
-        components += [
-            _component(each, label, inside, score, place, frame_height, label in small)
-            for label in counted.tolist()
-        ]
+        components += [_component(each, label, inside, score, frame, label in small) for label in counted.tolist()]
     return Components(components, crowded)
 
 
@@ -205,20 +218,51 @@ def between(candidates: Candidates, left_px: float, right_px: float) -> Candidat
     return msgspec.structs.replace(candidates, mask=mask)
 
 
-def _regions(inside: Pixels, y0: int, height: int, min_area_px: Sequence[float]) -> Iterator[_Regions]:
+class _Frame(NamedTuple):
+    """The frame around the part that has defects."""
+
+    place: tuple[int, int]
+    """x, y of the part's first pixel."""
+    size: tuple[int, int]
+    borders: Borders
+
+    def seam(self) -> tuple[int, int]:
+        """First row, and one past the last, in which the previous frame's last row may lie."""
+        seen = self.borders.seen_rows
+        off = max(BORDER_ROWS_PX, round(SEAM_SHARE * self.size[0])) if seen else 0
+        return seen - off, seen + max(off, BORDER_ROWS_PX)
+
+    def at_seam(self, stats: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which regions reach the previous frame's last row, or this frame's last row."""
+        first = stats[:, cv2.CC_STAT_TOP] + self.place[1]
+        last = first + stats[:, cv2.CC_STAT_HEIGHT]
+        start, stop = self.seam()
+        before = (first < stop) & (last > start)
+        return np.asarray(before | (last > self.size[0] - BORDER_ROWS_PX), np.bool_)
+
+    def cut(self, stats: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which regions reach a border beyond which another camera shows their rest."""
+        borders, width = self.borders, self.size[1]
+        if borders.left_px is None and borders.right_px is None:
+            return np.zeros(len(stats), np.bool_)
+        columns = stats[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_WIDTH]].tolist()
+        return np.array([borders.cut(x + self.place[0], w, width, BORDER_PX) for x, w in columns], np.bool_)
+
+
+def _regions(inside: Pixels, frame: _Frame, min_area_px: Sequence[float]) -> Iterator[_Regions]:
     for kind in range(1, int(inside.max()) + 1):
         one_kind = (inside == kind).view(np.uint8)
         if not cv2.countNonZero(one_kind):
             continue
         _, labels, stats, centroids = cv2.connectedComponentsWithStats(one_kind, connectivity=8)
         least = min_area_px[kind] if min_area_px else 0.0
-        counted = _counted(stats, y0, height, least)
+        counted = _counted(np.asarray(stats, np.int32), frame, least)
         small = np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] <= least - 1) + 1
         yield _Regions(kind, np.asarray(labels, np.int32), stats, np.asarray(centroids), counted, small)
 
 
 def _joined(
-    inside: Pixels, pieces: list[_Regions], min_area_px: Sequence[float], y0: int, height: int
+    inside: Pixels, pieces: list[_Regions], min_area_px: Sequence[float], frame: _Frame
 ) -> _Regions | None:
     """The small regions of several kinds that touch, as regions of kind 0; None if none reaches a minimum or the
     frame's first or last row.
@@ -239,7 +283,7 @@ def _joined(
         shows[labels[kinds == each.kind]] = True
         count += shows
         least[shows] = np.minimum(least[shows], min_area_px[each.kind])
-    counts = (stats[:, cv2.CC_STAT_AREA] > least - 1) | _at_border(np.asarray(stats, np.int32), y0, height)
+    counts = (stats[:, cv2.CC_STAT_AREA] > least - 1) | frame.at_seam(stats)
     counted = np.flatnonzero((count > 1) & counts)
     if not counted.size:
         return None
@@ -260,15 +304,17 @@ def _component(
     label: int,
     inside: Pixels,
     score: Pixels,
-    place: tuple[int, int],
-    frame_height: int,
+    frame: _Frame,
     small: bool,
 ) -> Component:
     x, y, w, h, area = regions.stats[label].tolist()
     box = (slice(y, y + h), slice(x, x + w))
     region = regions.labels[box] == label
     areas = np.bincount(inside[box][region])
+    place, (frame_height, frame_width) = frame.place, frame.size
     x, y = x + place[0], y + place[1]
+    start, stop = frame.seam()
+    seen = max(0, frame.borders.seen_rows - y)
     centre_x, centre_y = regions.centroids[label].tolist()
     return Component(
         kind=int(areas.argmax()),
@@ -276,27 +322,24 @@ def _component(
         area_px=area,
         centre_px=(centre_x + place[0], centre_y + place[1]),
         score=cv2.mean(score[box], region.view(np.uint8))[0] / MAX_SCORE,
-        top=_columns(region, x, BORDER_ROWS_PX - y),
-        bottom=_columns(region[::-1], x, BORDER_ROWS_PX - (frame_height - y - h)),
+        new_px=area - int(np.count_nonzero(region[:seen])) if seen else area,
+        top=_columns(region, x, start - y, stop - y),
+        bottom=_columns(region, x, frame_height - BORDER_ROWS_PX - y, frame_height - y),
         joined=tuple(np.flatnonzero(areas).tolist()) if small or not regions.kind else (),
+        cut=frame.borders.cut(x, w, frame_width, BORDER_PX),
     )
 
 
-def _counted(stats: NDArray[np.int32], y0: int, height: int, min_area_px: float) -> NDArray[np.intp]:
+def _counted(stats: NDArray[np.int32], frame: _Frame, min_area_px: float) -> NDArray[np.intp]:
     """Labels of the regions that may be defects. Vectorised, because spray can leave thousands of regions."""
-    large = stats[1:, cv2.CC_STAT_AREA] > min_area_px - 1
-    return np.flatnonzero(large | _at_border(stats[1:], y0, height)) + 1
+    area = stats[1:, cv2.CC_STAT_AREA]
+    large = area > min_area_px - 1
+    part = (area > PART_SHARE * min_area_px - 1) & frame.cut(stats[1:])
+    return np.flatnonzero(large | part | frame.at_seam(stats[1:])) + 1
 
 
-def _at_border(stats: NDArray[np.int32], y0: int, height: int) -> NDArray[np.bool_]:
-    """Which regions reach the frame's first or last row."""
-    first = stats[:, cv2.CC_STAT_TOP] + y0
-    last = first + stats[:, cv2.CC_STAT_HEIGHT]
-    return np.asarray((first < BORDER_ROWS_PX) | (last > height - BORDER_ROWS_PX), np.bool_)
-
-
-def _columns(region: NDArray[np.bool_], x: int, rows: int) -> NDArray[np.intp]:
-    """Columns of the frame that the region occupies in its first `rows` rows."""
-    if rows <= 0:
+def _columns(region: NDArray[np.bool_], x: int, start: int, stop: int) -> NDArray[np.intp]:
+    """Columns of the frame that the region occupies in its rows from `start` to before `stop`."""
+    if stop <= 0 or start >= len(region):
         return np.empty(0, np.intp)
-    return np.flatnonzero(region[:rows].any(axis=0)) + x
+    return np.flatnonzero(region[max(0, start) : stop].any(axis=0)) + x

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from inspector.core.borders import PART_SHARE
 from inspector.core.continuity import Part
 from inspector.core.defects import MAX_COMPONENTS
 from inspector.core.rules import BoundRecipe
@@ -42,7 +43,8 @@ def judge(
     Where the recipe has a frame threshold, defects of a frame whose score is below it are only recorded.
 
     A defect counts once its area over all frames so far reaches the minimum of its class. So a scratch that
-    crosses a border is judged as a whole, from the frame in which it is large enough. `crowded` is
+    crosses a border is judged as a whole, from the frame in which it is large enough. A part whose rest another
+    camera shows counts from PART_SHARE of the minimum. `crowded` is
     `Components.crowded`: too many regions of a rejected class reject the frame by themselves. `edges_mm` are the
     strip's edges in this frame.
     """
@@ -60,7 +62,7 @@ def judge(
     for part in parts:
         component = part.component
         total_mm2 = part.area_so_far_px * mm2_per_px
-        least_mm2 = min(recipe.min_area_mm2[kind] for kind in part.kinds)
+        least_mm2 = min(recipe.min_area_mm2[kind] for kind in part.kinds) * (PART_SHARE if component.cut else 1.0)
         if total_mm2 < least_mm2 or _too_small(part, recipe):
             continue
         defect = Defect(
@@ -109,7 +111,9 @@ def _too_small(part: Part, recipe: BoundRecipe) -> bool:
         and not part.component.bottom.size
         and height_px * recipe.mm_per_px_along < recipe.min_length_mm[kind]
     )
-    return short or (bool(recipe.min_width_mm) and width_px * recipe.mm_per_px_across < recipe.min_width_mm[kind])
+    if short or not recipe.min_width_mm or part.component.cut:
+        return short
+    return width_px * recipe.mm_per_px_across < recipe.min_width_mm[kind]
 
 
 def shorten(judgement: Judgement, most: int) -> Judgement:
@@ -144,9 +148,10 @@ def names(reason: str, defect: Defect) -> bool:
 
 def _reason(defect: Defect, part: Part, total_mm2: float, min_area_mm2: float) -> str:
     earlier = f" ({thousands(total_mm2)} mm² with the frames before)" if part.continues else ""
+    rest = ", enough for a part whose rest another camera may show" if part.component.cut else ""
     return (
         f"{defect.name} {thousands(defect.area_mm2)} mm²{earlier} at {_place(defect)}: "
-        f"over {thousands(min_area_mm2)} mm²"
+        f"over {thousands(min_area_mm2)} mm²{rest}"
     )
 
 

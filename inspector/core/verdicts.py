@@ -1,12 +1,13 @@
 """Makes the verdict of a settled frame."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import cv2
 import msgspec
 import numpy as np
 
+from inspector.core.borders import ALONE, Borders, Span, beside
 from inspector.core.continuity import Part, StripDefects
 from inspector.core.defects import Candidates, between, find_candidates, find_components
 from inspector.core.judge import NOT_CROWDED, Judgement, edges_of, judge, shorten
@@ -101,9 +102,12 @@ class VerdictMaker:
         recipes: Mapping[str, Mapping[str, BoundRecipe]],
         engine: str,
         quota: "Quota | None" = None,
+        others: Sequence[Span] = (),
     ) -> None:
         """`recipes` are the plans by engine and name, the default first; `engine` is the current one. `quota`
-        limits the defects that verdicts list; without it they list all."""
+        limits the defects that verdicts list; without it they list all. `others` is what the other cameras of the
+        same side see across the strip."""
+        self._others = others
         self._quota = quota or Quota(None)
         self._camera = camera
         self._recipes = recipes
@@ -114,7 +118,7 @@ class VerdictMaker:
     def make(self, settled: SettledFrame, now_ns: int) -> Outcome:
         """The verdict of one frame; `now_ns` is the monotonic clock."""
         announcement = settled.announcement or self._presumed(settled, now_ns)
-        self._last = announcement
+        before, self._last = self._last, announcement
         result = settled.result
         fault = settled.fault if result is None else result.fault or _contradiction(announcement, result, now_ns)
         if result is not None and fault is None and result.frame_score is None:
@@ -126,13 +130,11 @@ class VerdictMaker:
             return Outcome(verdict, total_ms=self._total_ms(settled, now_ns), zero=announcement.zero)
         self._engine = result.engine
         recipe = self._plan(announcement)
-        place = announcement.strip
-        if place is not None and (place.overlap_mm or place.gap_mm):
-            self._strip.break_off()
-        candidates, judgement = _judge(announcement, result, recipe, self._strip)
+        borders = self._borders(before, announcement, result, recipe)
+        candidates, judgement = _judge(announcement, result, recipe, self._strip, borders)
         begins = self._recipes[self._engine].get(announcement.next_recipe)
         if begins is not None and begins is not recipe and judgement.decision is Decision.ACCEPT:
-            also, its = _judge(announcement, result, begins, StripDefects(self._camera))
+            also, its = _judge(announcement, result, begins, StripDefects(self._camera), borders)
             if its.decision is Decision.REJECT:
                 candidates, judgement, recipe = also, its, begins
         if judgement.defects:
@@ -165,6 +167,24 @@ class VerdictMaker:
         segmentation = None if candidates is None else result.segmentation
         total_ms = self._total_ms(settled, now_ns)
         return Outcome(verdict, result.pixels, candidates, total_ms, segmentation, announcement.zero)
+
+    def _borders(
+        self, before: Announcement | None, now: Announcement, result: Inspection, recipe: BoundRecipe
+    ) -> Borders:
+        """The borders of a frame; its defects do not continue those of a frame that does not lie before it."""
+        beside_it = ALONE
+        if self._others and result.pixels is not None:
+            first_mm, last_mm = recipe.across_mm(0), recipe.across_mm(result.pixels.shape[1])
+            beside_it = beside(first_mm, last_mm, recipe.mm_per_px_across, self._others)
+        place = now.strip
+        if place is None or before is None or not (place.overlap_mm or place.gap_mm):
+            return beside_it
+        end_mm = before.position_mm + before.height * recipe.mm_per_px_along
+        seen_px = round((end_mm - now.position_mm) / recipe.mm_per_px_along)
+        if place.gap_mm or before.position_mm >= now.position_mm or not 0 <= seen_px < now.height:
+            self._strip.break_off()
+            return beside_it
+        return beside_it._replace(seen_rows=seen_px)
 
     def _plan(self, announcement: Announcement) -> BoundRecipe:
         """The plan that the announcement names, for the current engine; else the default."""
@@ -218,7 +238,7 @@ class VerdictMaker:
 
 
 def _judge(
-    announcement: Announcement, result: Inspection, recipe: BoundRecipe, strip: StripDefects
+    announcement: Announcement, result: Inspection, recipe: BoundRecipe, strip: StripDefects, borders: Borders
 ) -> tuple[Candidates | None, Judgement]:
     """Judge one result by one plan; `strip` joins its defects with those of the frames before."""
     place = announcement.strip
@@ -230,7 +250,7 @@ def _judge(
         candidates = find_candidates(result.segmentation, height, width, recipe.score_thresholds)
         if place is not None:
             candidates = _on_the_strip(candidates, place, recipe)
-        components = find_components(candidates, recipe.min_area_px, recipe.rejects)
+        components = find_components(candidates, recipe.min_area_px, recipe.rejects, borders)
         crowded = components.crowded
         parts = strip.follow(announcement.frame_id, components.found, recipe.rejects)
     else:
