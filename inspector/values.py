@@ -219,6 +219,8 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True, tag="announce")
     other. None for a counted position."""
     next_recipe: str = ""
     """Recipe of a coil that begins in this frame; it judges the frame, too. Empty without one."""
+    width: int = 0
+    """Frame width, px; without pixels, that of the frame before; 0 before the first one with pixels."""
 
 
 class Segmentation(msgspec.Struct, frozen=True):
@@ -328,6 +330,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """The engine's score of the frame as a whole, 0..1; left out by engines without one."""
     strip: StripPlace | msgspec.UnsetType = msgspec.UNSET
     """Left out on a line without a `[strip]` table."""
+    size_px: tuple[int, int] | msgspec.UnsetType = msgspec.UNSET
+    """Height and width of a frame that is not of the engine's size; left out for one that is."""
 
     def __post_init__(self) -> None:
         if (self.decision is Decision.ACCEPT) != (not self.reasons):

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -177,6 +177,10 @@ class Recipe(BaseModel):
     classes: Annotated[dict[str, ClassRule], Field(min_length=1)]
     picture: PictureRules = PictureRules()
     coil: CoilSettings = CoilSettings()
+
+    def frame_rules(self) -> dict[str, Any]:
+        """Return all that decides on a frame: all but name, picture check and rules for coils."""
+        return self.model_dump(exclude={"name", "picture", "coil"})
 
     @model_validator(mode="after")
     def _known_classes(self) -> Self:

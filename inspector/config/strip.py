@@ -1,6 +1,7 @@
 """The `[strip]` table of line.toml: sources of position and coils, cameras, rolls, Level 2."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -8,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from inspector.config.level2 import CoilRegisters, Level2Settings
 from inspector.config.plc import STRICT, Address, Factor, NumberType, PlcSettings, Positive, Register
+from inspector.core.borders import Span
 from inspector.core.rules import CameraView
 from inspector.core.strip.edges import EdgeFinder
 from inspector.core.strip.odometer import Scale, Speeds
@@ -147,6 +149,12 @@ class CameraPlace(BaseModel):
         scale = self.mm_per_px_across or mm_per_px_across
         return EdgeFinder(scale, self.offset_across_mm, self.mirrored, self.edges == "bright")
 
+    def span(self, mm_per_px_across: float, width_px: int) -> Span:
+        """What the camera sees across the strip."""
+        width_mm = (self.mm_per_px_across or mm_per_px_across) * width_px
+        from_mm = self.offset_across_mm - (width_mm if self.mirrored else 0.0)
+        return Span(from_mm, from_mm + width_mm)
+
     def view(self) -> CameraView:
         """Return how the camera sees the strip."""
         return CameraView(self.mm_per_px_across, self.mm_per_px_along, self.offset_across_mm, self.mirrored)
@@ -202,6 +210,19 @@ class StripSettings(BaseModel):
             for name, place in self.cameras.items()
         }
         return self.model_copy(update={"folder": base / self.folder, "cameras": cameras})
+
+    def beside(
+        self, cameras: Iterable[str], mm_per_px_across: float, width_px: int
+    ) -> dict[str, tuple[Span, ...]]:
+        """What the other cameras of each camera's side see across; a scale is the recipe's unless it is set."""
+        spans = {name: self.camera(name).span(mm_per_px_across, width_px) for name in cameras}
+        return {
+            name: tuple(
+                span for other, span in spans.items()
+                if other != name and self.camera(other).side == self.camera(name).side
+            )
+            for name in spans
+        }  # fmt: skip
 
     def camera(self, name: str) -> CameraPlace:
         """Return the place of a camera; by default the zero of the positions."""

@@ -103,11 +103,12 @@ class VerdictMaker:
         engine: str,
         quota: "Quota | None" = None,
         others: Sequence[Span] = (),
+        engine_px: tuple[int, int] = (0, 0),
     ) -> None:
         """`recipes` are the plans by engine and name, the default first; `engine` is the current one. `quota`
         limits the defects that verdicts list; without it they list all. `others` is what the other cameras of the
-        same side see across the strip."""
-        self._others = others
+        same side see across the strip, `engine_px` the height and width of the engine's frames."""
+        self._others, self._engine_px = others, engine_px
         self._quota = quota or Quota(None)
         self._camera = camera
         self._recipes = recipes
@@ -163,6 +164,7 @@ class VerdictMaker:
             codes=judgement.codes,
             frame_score=_frame_score(result),
             strip=_strip(announcement),
+            size_px=self._size_px(announcement),
         )
         segmentation = None if candidates is None else result.segmentation
         total_ms = self._total_ms(settled, now_ns)
@@ -208,7 +210,12 @@ class VerdictMaker:
             ingest_epoch=announcement.ingest_epoch,
             codes=(why.code,),
             strip=_strip(announcement),
+            size_px=self._size_px(announcement),
         )
+
+    def _size_px(self, announcement: Announcement) -> tuple[int, int] | msgspec.UnsetType:
+        size = announcement.height, announcement.width
+        return msgspec.UNSET if not announcement.width or size == self._engine_px else size
 
     def _total_ms(self, settled: SettledFrame, now_ns: int) -> float | None:
         return None if settled.announcement is None else _ms(settled.announcement.captured_monotonic_ns, now_ns)
@@ -234,6 +241,7 @@ class VerdictMaker:
             known.height,
             known.coil,
             recipe=known.recipe,
+            width=known.width,
         )
 
 

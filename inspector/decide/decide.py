@@ -1,6 +1,6 @@
 """decide without sockets: announcements and results in, verdicts in order out."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -10,6 +10,7 @@ import structlog
 from inspector.config.plans import PlanSet
 from inspector.config.recipe import LoadedRecipe
 from inspector.core import flow
+from inspector.core.borders import Span
 from inspector.core.ledger import CameraLedger
 from inspector.core.pace import Pace
 from inspector.core.rules import PLAIN, BoundRecipe, CameraView, EngineClasses
@@ -37,6 +38,7 @@ TURN_LOST_FRAMES: Final = 100
 WORKER_SENDER: Final = "worker"
 
 NO_VIEWS: Final[Mapping[str, CameraView]] = MappingProxyType({})
+NO_NEIGHBOURS: Final[Mapping[str, Sequence[Span]]] = MappingProxyType({})
 
 log = structlog.get_logger()
 
@@ -56,10 +58,14 @@ class Decide:
         captured_before: Callable[[str], list[End]] = lambda _: [],
         plans: PlanSet | None = None,
         seen: Mapping[str, CameraView] = NO_VIEWS,
+        beside: Mapping[str, Sequence[Span]] = NO_NEIGHBOURS,
+        engine_px: tuple[int, int] = (0, 0),
     ) -> None:
         """`defects_per_second` limits the defects that verdicts list: see `Quota`. `rates` are the stated frame
         rates of free-running cameras. `captured_before` returns what a camera's ingests have captured. `plans` are
-        all plans, `recipe` is the default one; `seen` says how each camera sees the strip."""
+        all plans, `recipe` is the default one; `seen` says how each camera sees the strip, and `beside` what the
+        others of its side see. `engine_px` is the height and width of the engine's frames."""
+        self._beside, self._engine_px = beside, engine_px
         self._captured_before = captured_before
         self._defects_per_second = defects_per_second
         self._plans = plans or PlanSet(recipe, {}, ())
@@ -117,7 +123,9 @@ class Decide:
         return CameraLedger(self._deadline_ns)
 
     def _maker(self, camera: str) -> VerdictMaker:
-        return VerdictMaker(camera, self._recipes[camera], self._engine, Quota(self._defects_per_second))
+        quota = Quota(self._defects_per_second)
+        beside = self._beside.get(camera, ())
+        return VerdictMaker(camera, self._recipes[camera], self._engine, quota, beside, self._engine_px)
 
     def resume_gaps(self, camera: str, gaps: list[tuple[int, int, int]]) -> None:
         """Settle frames, (ingest epoch, first id, one past the last), that an earlier decide left out."""

@@ -59,6 +59,9 @@ def main(config: LoadedConfig) -> None:
     plans = config.plans()
     recipe = plans.default
     bound = plans.for_sinks(folder.classes)
+    scale = recipe.recipe.mm_per_px_across
+    beside = {} if line.strip is None else line.strip.beside(line.cameras, scale, folder.manifest.width)
+    engine_px = folder.manifest.height, folder.manifest.width
     notifier = Notifier()
     monitor = Monitor(line.health, config, bound, folder.identity) if line.health is not None else None
     meters = monitor.meters if monitor is not None else None
@@ -73,6 +76,8 @@ def main(config: LoadedConfig) -> None:
         (lambda _: []) if line.replay else partial(captured_by_ingests, line.links),
         plans,
         {} if line.strip is None else {camera: line.strip.camera(camera).view() for camera in line.cameras},
+        beside,
+        engine_px,
     )
     with (
         hold_place("decide", line.links),

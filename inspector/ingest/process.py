@@ -139,7 +139,7 @@ class Announcer:
         self._coil = coil
         self._places = places
         self._next_mm, self._next_ns = 0.0, time.time_ns()
-        self._height = height
+        self._height, self._width = height, 0
         self._unreadable = Repeated()
         self._untold: list[News] = []
         self._told_s = 0.0
@@ -170,7 +170,7 @@ class Announcer:
             # At the first frame, not at the start: a camera may take seconds to give one.
             self._next_mm = self._places.start_mm(captured_monotonic_ns)
         if capture.pixels is not None:
-            self._height = capture.pixels.shape[0]
+            self._height, self._width = capture.pixels.shape
         position_mm = self._next_mm if capture.position_mm is None else capture.position_mm
         coil = self._coil if capture.coil is None else capture.coil
         place, zero, recipe, next_recipe = None, None, self._recipe, ""
@@ -200,6 +200,7 @@ class Announcer:
             place,
             zero,
             next_recipe,
+            self._width,
         )
         self._announce(announcement, capture.pixels)
         if capture.pixels is None:

@@ -31,6 +31,10 @@ FRAMES_SHORT: Final = 2
 LOG_WAIT_NS: Final = 30_000_000_000
 """Longest time for which a coil's verdict waits for a log that is behind."""
 
+LATE_START_MM: Final = 5_000.0
+"""Most steel at a coil's head that another plan may judge, mm: at 20 m/s a start takes that long to reach ingest
+within 0.25 s. More holds the coil. Less counts as uninspected."""
+
 TIDY_FRAMES: Final = 5000
 """Frames between two attempts to drop old data."""
 
@@ -120,13 +124,22 @@ class CoilJudge:
         """
         return [
             camera
-            for camera, view in self._views.items()
-            if start_mm <= self._surface.newest_mm.get(camera, -math.inf) < end_mm - FRAMES_SHORT * view.frame_mm
+            for camera in self._views
+            if start_mm
+            <= self._surface.newest_mm.get(camera, -math.inf)
+            < end_mm - FRAMES_SHORT * self._surface.frame_mm(camera)
         ]
 
+    def _alike(self, recipe: str, coil: Coil) -> bool:
+        """Whether a recipe judges frames as the coil's plan does: plans may differ in rules for coils only."""
+        if recipe == coil.start.recipe:
+            return True
+        one, other = (self._plans.recipe(identity).recipe for identity in (recipe, coil.start.recipe))
+        known = {recipe, coil.start.recipe} <= self._plans.identities
+        return known and one.frame_rules() == other.frame_rules()
+
     def _shape(self, coil: Coil, end_mm: float) -> CoilShape:
-        edges = [edge for view in self._views.values() for edge in view.across(0, view.width_px)]
-        left_mm, right_mm = min(edges), max(edges)
+        left_mm, right_mm = self._surface.across()
         width_mm = coil.start.coil.width_mm
         if width_mm is not None:
             centre_mm = (left_mm + right_mm) / 2 if self._centre_mm is None else self._centre_mm
@@ -137,10 +150,19 @@ class CoilJudge:
         start_mm, data = coil.start_mm, coil.start.coil
         settings = self._plans.recipe(coil.start.recipe, coil.start.plan).recipe.coil
         defects = self._surface.between(start_mm, end_mm)
-        missing = self._surface.uninspected(start_mm, end_mm)
+        missing = self._surface.uninspected(start_mm, end_mm, lambda recipe: self._alike(recipe, coil))
         uninspected_mm = sum(last - first for first, last in missing)
+        by_others_mm = uninspected_mm - sum(
+            last - first for first, last in self._surface.uninspected(start_mm, end_mm)
+        )
         marks = [mark for mark in self._marks.marks if mark.last_mm >= start_mm and mark.first_mm < end_mm]
         also = [(CoilVerdict.HOLD, mark.text(start_mm)) for mark in marks] if settings.hold_roll_marks else []
+        if by_others_mm > LATE_START_MM:
+            why = (
+                f"{by_others_mm / 1000:.1f} m were judged by another recipe than its plan's: its start came "
+                "late, or the plan was changed"
+            )
+            also.append((CoilVerdict.HOLD, why))
         for camera in behind:
             short_mm = end_mm - max(start_mm, self._surface.newest_mm.get(camera, start_mm))
             why = f"{camera}: no verdict in the log for the last {short_mm / 1000:.1f} m"

@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ import msgspec
 from inspector.config.line import LoadedConfig
 from inspector.config.strip import StripSettings
 from inspector.core.strip.coils import CoilData, CoilEnded, CoilStarted
-from inspector.core.strip.surface import Surface
+from inspector.core.strip.surface import Surface, View
 from inspector.sinks.coil_results import CoilResult
 from inspector.strip.coil_judge import CoilJudge
 from inspector.strip.journal import Journal
@@ -20,6 +20,7 @@ from inspector.strip.log_tail import LogTail
 from inspector.strip.results import Results
 from inspector.strip.roll_events import find_marks
 from inspector.strip.views import camera_views
+from inspector.values import Verdict
 
 STRIP_FOLDER: Final = "strip"
 """Folder in the replay's folder, with the same files as a line's `strip.folder`."""
@@ -44,7 +45,7 @@ def judge_replay(config: LoadedConfig, out: Path) -> list[CoilResult]:
     """
     settings, plans = config.line.strip or StripSettings(), config.plans()
     views = camera_views(config, plans)
-    spans = list(_spans(out, {name: view.frame_mm for name, view in views.items()}))
+    spans = list(_spans(out, views))
     folder = out / STRIP_FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     if not spans:
@@ -77,7 +78,14 @@ def judge_replay(config: LoadedConfig, out: Path) -> list[CoilResult]:
         journal.close()
 
 
-def _spans(out: Path, frame_mm: dict[str, float]) -> Iterator[_Span]:
+def _length_mm(verdict: Verdict, view: View | None) -> float:
+    if view is None:
+        return 0.0
+    size_px = verdict.size_px
+    return view.frame_mm if isinstance(size_px, msgspec.UnsetType) else size_px[0] * view.mm_per_px_along
+
+
+def _spans(out: Path, views: Mapping[str, View]) -> Iterator[_Span]:
     running: dict[str, _Span] = {}
     """By camera: the coil that its newest frame shows."""
     tail = LogTail(out, 0)
@@ -86,7 +94,8 @@ def _spans(out: Path, frame_mm: dict[str, float]) -> Iterator[_Span]:
             if verdict.coil is None:
                 running.pop(verdict.camera, None)
                 continue
-            first_mm, last_mm = verdict.position_mm, verdict.position_mm + frame_mm.get(verdict.camera, 0.0)
+            first_mm = verdict.position_mm
+            last_mm = first_mm + _length_mm(verdict, views.get(verdict.camera))
             at_ns = verdict.captured_ns
             span = next((each for each in running.values() if each.coil == verdict.coil), None)
             if span is None:

@@ -6,7 +6,7 @@ the same place.
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -36,9 +36,9 @@ class View(msgspec.Struct, frozen=True):
     mm_per_px_across: float
     mm_per_px_along: float
     frame_mm: float
-    """Length of a frame on the strip."""
+    """Length of a frame of the engine's size on the strip."""
     width_px: int
-    """Width of a frame."""
+    """Width of a frame of the engine's size."""
     offset_across_mm: float = 0.0
     mirrored: bool = False
     side: str = "top"
@@ -142,7 +142,11 @@ class SurfaceDefect:
             self._twice |= any(box.shared(other) >= TWICE_SHARE for other in self._boxes.values())
             self._boxes[key] = box
         else:
-            self._boxes[key] = self._boxes[key].joined(box)
+            known = self._boxes[key]
+            again_mm = min(known.end_mm, box.end_mm) - max(known.start_mm, box.start_mm)
+            if again_mm > 0:  # frames that overlap: what both show counts once
+                area_mm2 *= 1 - again_mm / (box.end_mm - box.start_mm)
+            self._boxes[key] = known.joined(box)
         self._areas[key] = self._areas.get(key, 0.0) + area_mm2
         self.box, self.score = self.box.joined(box), max(self.score, score)
         self.cameras.add(key.camera)
@@ -170,15 +174,20 @@ class SurfaceDefect:
 
 
 class Frames:
-    """The frames of one camera, in nine bytes each, because a coil may stay open for days."""
+    """The frames of one camera, in 15 bytes each, because a coil may stay open for days."""
 
     def __init__(self) -> None:
         self._starts_mm = array("d")
+        self._lengths_mm = array("f")
         self._decisions = array("B")
+        self._recipes = array("H")
+        self._names: dict[str, int] = {}
 
-    def add(self, start_mm: float, decision: Decision) -> None:
-        """Add a frame."""
+    def add(self, start_mm: float, length_mm: float, decision: Decision, recipe: str) -> None:
+        """Add a frame that this recipe judged."""
+        self._recipes.append(self._names.setdefault(recipe, len(self._names)))
         self._starts_mm.append(start_mm)
+        self._lengths_mm.append(length_mm)
         self._decisions.append(_DECISIONS.index(decision))
 
     def counts(self, start_mm: float, end_mm: float) -> "Counter[Decision]":
@@ -188,17 +197,23 @@ class Frames:
         found = np.bincount(np.frombuffer(self._decisions, np.uint8)[inside], minlength=len(_DECISIONS))
         return Counter({decision: int(count) for decision, count in zip(_DECISIONS, found, strict=True)})
 
-    def inspected(self) -> list[float]:
-        """Return the positions of the inspected frames, sorted."""
-        starts = np.frombuffer(self._starts_mm) if self._starts_mm else np.empty(0)
+    def inspected(self, judged: Callable[[str], bool]) -> list[tuple[float, float]]:
+        """Return position and length of the frames that were inspected by a recipe that counts, sorted."""
+        if not self._starts_mm:
+            return []
         seen = np.frombuffer(self._decisions, np.uint8) != _DECISIONS.index(Decision.UNINSPECTED)
-        positions: list[float] = np.sort(starts[seen]).tolist()
-        return positions
+        counts = np.array([judged(name) for name in self._names], np.bool_)
+        seen &= counts[np.frombuffer(self._recipes, np.uint16)]
+        starts, lengths = np.frombuffer(self._starts_mm)[seen], np.frombuffer(self._lengths_mm, np.float32)[seen]
+        order = np.argsort(starts, kind="stable")
+        return list(zip(starts[order].tolist(), lengths[order].tolist(), strict=True))
 
     def forget(self, before_mm: float) -> None:
         """Drop the frames before a position."""
         kept = [index for index, start_mm in enumerate(self._starts_mm) if start_mm >= before_mm]
         self._starts_mm = array("d", (self._starts_mm[index] for index in kept))
+        self._lengths_mm = array("f", (self._lengths_mm[index] for index in kept))
+        self._recipes = array("H", (self._recipes[index] for index in kept))
         self._decisions = array("B", (self._decisions[index] for index in kept))
 
 
@@ -214,6 +229,8 @@ class Surface:
         self._edges = {camera: Widths() for camera in views}
         self.defects: list[SurfaceDefect] = []
         self.newest_mm: dict[str, float] = {}
+        self._frame_px = {camera: (0, view.width_px) for camera, view in views.items()}
+        """Height, 0 for the engine's, and width of each camera's newest frame."""
 
     def add(self, verdict: Verdict) -> list[SurfaceDefect]:
         """Add a verdict; returns the defects that are new on the strip."""
@@ -221,7 +238,9 @@ class Surface:
         if view is None:
             return []
         start_mm = verdict.position_mm
-        self._frames[verdict.camera].add(start_mm, verdict.decision)
+        self._frame_px[verdict.camera] = _size_px(verdict, view)
+        length_mm = self.frame_mm(verdict.camera)
+        self._frames[verdict.camera].add(start_mm, length_mm, verdict.decision, verdict.recipe)
         self.newest_mm[verdict.camera] = max(start_mm, self.newest_mm.get(verdict.camera, start_mm))
         place = verdict.strip
         again = not isinstance(place, msgspec.UnsetType) and place.overlap_mm > 0
@@ -229,6 +248,16 @@ class Surface:
             self._edges[verdict.camera].add(start_mm, place)
         found = [self._add_defect(verdict, defect, view, again=again) for defect in verdict.defects]
         return [defect for defect in found if defect is not None]
+
+    def frame_mm(self, camera: str) -> float:
+        """Return the length of a camera's newest frame on the strip."""
+        view, height_px = self._views[camera], self._frame_px[camera][0]
+        return height_px * view.mm_per_px_along if height_px else view.frame_mm
+
+    def across(self) -> tuple[float, float]:
+        """Return what the cameras see across the strip, from the first to the last place."""
+        spans = [view.across(0, self._frame_px[camera][1]) for camera, view in self._views.items()]
+        return min(near for near, _ in spans), max(far for _, far in spans)
 
     def _add_defect(self, verdict: Verdict, defect: Defect, view: View, *, again: bool) -> SurfaceDefect | None:
         x, y, width, height = defect.box
@@ -284,15 +313,16 @@ class Surface:
         rights = [right for _, right in found if right is not None]
         return max(rights) - min(lefts) if lefts and rights else None
 
-    def uninspected(self, start_mm: float, end_mm: float) -> list[tuple[float, float]]:
-        """Return the stretches that at least one camera has not inspected, in order."""
+    def uninspected(
+        self, start_mm: float, end_mm: float, judged: Callable[[str], bool] = lambda _: True
+    ) -> list[tuple[float, float]]:
+        """Return the stretches that at least one camera has not inspected by a recipe that counts, in order."""
         missing: list[tuple[float, float]] = []
         for camera, frames in self._frames.items():
-            frame_mm = self._views[camera].frame_mm
-            touch_mm = _TOUCH_SHARE * frame_mm
+            touch_mm = _TOUCH_SHARE * self.frame_mm(camera)
             at_mm = start_mm
-            for first in frames.inspected():
-                last = first + frame_mm
+            for first, length_mm in frames.inspected(judged):
+                last = first + length_mm
                 if last <= at_mm or first >= end_mm:
                     continue
                 if first - at_mm > touch_mm:
@@ -334,6 +364,10 @@ def union(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
         else:
             joined.append((start_mm, end_mm))
     return joined
+
+
+def _size_px(verdict: Verdict, view: View) -> tuple[int, int]:
+    return (0, view.width_px) if isinstance(verdict.size_px, msgspec.UnsetType) else verdict.size_px
 
 
 def _buckets(box: Box, reach_mm: float) -> range:

@@ -125,6 +125,43 @@ def test_reasons_of_both_kinds(mill: Any) -> None:
     assert (result.frames, result.frames_rejected, result.frames_uninspected) == (30, 3, 20)
 
 
+@pytest.mark.parametrize(
+    ("frames", "reasons"),
+    [
+        (60, ("6.0 m were judged by another recipe than its plan's", "6.0 m were not inspected: over 1 m")),
+        (40, ("4.0 m were not inspected: over 1 m",)),
+        (9, ()),
+    ],
+)
+def test_steel_that_another_plan_judged_is_not_inspected_by_its_own(
+    mill: Any, frames: int, reasons: tuple[str, ...]
+) -> None:
+    """The coil's start was reported late: up to 5 m count as not inspected, more holds the coil anyway."""
+    mill.coil_events.start(CoilData("A"), "command")
+    head = (msgspec.structs.replace(verdict(n, FRAME_MM * n), recipe="lenient@2") for n in range(frames))
+    mill.write(*head, *(verdict(n, FRAME_MM * n) for n in range(frames, 100)))
+    mill.now_mm = 10_000.0
+    mill.coil_events.end("A", "command")
+    (result,) = mill.judge()
+    assert result.verdict == ("hold" if reasons else "release")
+    assert len(result.reasons) == len(reasons)
+    for why, reason in zip(reasons, result.reasons, strict=True):
+        assert why in reason
+    assert result.uninspected_mm == 100.0 * frames
+
+
+def test_frames_of_another_size_count_with_their_own(mill: Any) -> None:
+    """A camera whose frames are half as long and twice as wide as the engine's: padded, or tiled."""
+    mill.coil_events.start(CoilData("A"), "command")
+    frames = (verdict(n, FRAME_MM / 2 * n, seen=n % 2 == 0) for n in range(40))
+    mill.write(*(msgspec.structs.replace(each, size_px=(50, 400)) for each in frames))
+    mill.now_mm = 2000.0
+    mill.coil_events.end("A", "command")
+    (result,) = mill.judge()
+    assert result.uninspected_mm == 1000.0
+    assert (result.left_mm, result.right_mm) == (0.0, 400.0)
+
+
 @pytest.mark.parametrize("lines_a_file", [1, 7, 1000])
 def test_a_rotated_log_is_read_once_and_whole(tmp_path: Any, lines_a_file: Any) -> None:
     """decide rotates while the tail reads: each verdict is read once."""

@@ -30,19 +30,24 @@ def config(tmp_path: Path) -> LoadedConfig:
     return load_config(path)
 
 
-def write_log(folder: Path, coils: Any) -> None:
-    lines = [
-        msgspec.json.encode(msgspec.structs.replace(verdict(n, FRAME_MM * n, *places), coil=coil)) + b"\n"
+def write_log(config: LoadedConfig, coils: Any) -> None:
+    """A verdict for each (coil, pits), by the line's own recipe."""
+    recipe = config.plans().default.identity
+    verdicts = [
+        msgspec.structs.replace(verdict(n, FRAME_MM * n, *places), coil=coil, recipe=recipe)
         for n, (coil, places) in enumerate(coils)
     ]
-    (folder / "verdicts.jsonl").write_bytes(b"".join(lines))
+    log = config.path.parent / "out" / "verdicts.jsonl"
+    log.write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in verdicts))
 
 
 def test_each_coil_has_its_verdict(config: LoadedConfig) -> None:
     """Five frames of A with three pits, five of B with one; the frame between them belongs to none."""
     out = config.path.parent / "out"
     pit = ((10.0, 20.0),)
-    write_log(out, [("A", pit if n < 3 else ()) for n in range(5)] + [(None, ())] + [("B", pit)] + [("B", ())] * 4)
+    write_log(
+        config, [("A", pit if n < 3 else ()) for n in range(5)] + [(None, ())] + [("B", pit)] + [("B", ())] * 4
+    )
     first, second = judge_replay(config, out)
     assert (first.id, first.verdict, first.count, first.frames) == ("A", "downgrade", 3, 5)
     assert first.reasons == ("downgrade: 3 pits: over 2 in a coil",)
@@ -60,7 +65,7 @@ def test_a_coil_that_comes_twice_has_two_verdicts(config: LoadedConfig) -> None:
     """What lies between its two parts belongs to the other coil; a torn line is left out."""
     out = config.path.parent / "out"
     pit = ((10.0, 20.0),)
-    write_log(out, [("A", ())] * 5 + [("B", pit)] * 3 + [("A", ())] * 5)
+    write_log(config, [("A", ())] * 5 + [("B", pit)] * 3 + [("A", ())] * 5)
     with (out / "verdicts.jsonl").open("ab") as log:
         log.write(b'{"camera": "to')
     found = judge_replay(config, out)
@@ -90,6 +95,6 @@ def test_frames_of_two_cameras_that_do_not_adjoin_count_no_defect_twice(config: 
 def test_a_replay_without_coils_has_none(config: LoadedConfig) -> None:
     """And leaves no folder."""
     out = config.path.parent / "out"
-    write_log(out, [(None, ())] * 3)
+    write_log(config, [(None, ())] * 3)
     assert judge_replay(config, out) == []
     assert not (out / "strip").exists()
