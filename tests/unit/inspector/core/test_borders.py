@@ -125,7 +125,7 @@ def test_a_part_is_judged_as_one_only_where_another_camera_may_show_the_rest(ove
     """70 mm² away from the border, or all of it in view of the other camera, pass; 40 mm² at the border, too."""
     edge = WIDTH * MM_PER_PX
     for from_mm, to_mm, rows in [(50, 85, 4), (edge - 20, edge, 4), (0, 35, 4)] + (
-        [(edge - overlap_mm + 1, edge - 1, 6)] if overlap_mm else []
+        [(edge - overlap_mm + 1, edge - 1, 4)] if overlap_mm else []
     ):
         found = two_cameras(overlap_mm, mirrored=False, from_mm=from_mm, to_mm=to_mm, rows=rows)
         assert all(each.decision is Decision.ACCEPT for each in found), (from_mm, to_mm)
@@ -149,7 +149,7 @@ def test_the_reason_says_that_the_rest_may_lie_in_another_picture() -> None:
         ([Span(-200, 0), Span(200, 400)], 0.0, 0.0),
         ([Span(300, 500)], None, None),
         ([Span(0, 200)], None, None),
-        ([Span(-100, 300)], 400.0, 400.0),
+        ([Span(-100, 300)], 600.0, 600.0),
     ],
 )
 def test_who_shows_what_beside_a_camera(others: list[Span], left: float | None, right: float | None) -> None:

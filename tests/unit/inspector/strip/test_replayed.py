@@ -45,9 +45,8 @@ def test_each_coil_has_its_verdict(config: LoadedConfig) -> None:
     """Five frames of A with three pits, five of B with one; the frame between them belongs to none."""
     out = config.path.parent / "out"
     pit = ((10.0, 20.0),)
-    write_log(
-        config, [("A", pit if n < 3 else ()) for n in range(5)] + [(None, ())] + [("B", pit)] + [("B", ())] * 4
-    )
+    coils = [("A", pit if n < 3 else ()) for n in range(5)] + [(None, ())] + [("B", pit)] + [("B", ())] * 4
+    write_log(config, coils)
     first, second = judge_replay(config, out)
     assert (first.id, first.verdict, first.count, first.frames) == ("A", "downgrade", 3, 5)
     assert first.reasons == ("downgrade: 3 pits: over 2 in a coil",)
