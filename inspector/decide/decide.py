@@ -29,6 +29,9 @@ RESTARTED_REASON: Final = Uninspected(Code.INGEST_RESTARTED, "ingest started aga
 REFUSED_HOLD_NS: Final = 5_000_000_000
 """How long the gate rejects every frame after a refused message: ten default deadlines."""
 
+TURN_NS: Final = 20_000_000
+"""Longest time for which verdicts wait for others of their turn: a frame full of defects takes over 20 ms."""
+
 TURN_FRAMES: Final = 64
 """Most frames of one camera settled in a turn: the gate and new messages wait for the turn to end."""
 
@@ -269,23 +272,26 @@ class Decide:
             inspection = msgspec.structs.replace(inspection, segmentation=None, pixels=None, fault=fault)
         camera.result(result.ingest_epoch, result.frame_id, inspection)
 
-    def settle(self, now_ns: int) -> list[Outcome]:
+    def settle(self, now_ns: int, clock: Callable[[], int] | None = None) -> list[Outcome]:
         """Return the verdicts that can be given now.
 
         At most TURN_FRAMES frames and TURN_LOST_FRAMES lost frames per camera. Cameras take turns frame by frame,
-        so one with many defects delays the others by one frame.
+        so one with many defects delays the others by one frame. With `clock`, which returns monotonic ns, each
+        verdict has its own time, and a turn with many defects ends after TURN_NS.
         """
         given, self._given = self._given, []
         waiting = list(self._cameras.values())
+        until_ns = now_ns + TURN_NS
         for _ in range(TURN_FRAMES):
-            if not waiting:
+            if not waiting or now_ns > until_ns:
                 break
             for camera in tuple(waiting):
                 settled = camera.ledger.settle(now_ns)
                 if settled is None:
                     waiting.remove(camera)
-                else:
-                    given += self._outcomes(camera, [settled], now_ns)
+                    continue
+                given += self._outcomes(camera, [settled], now_ns)
+                now_ns = clock() if clock is not None else now_ns
         self.behind = bool(waiting)
         for camera in self._cameras.values():
             lost = camera.ledger.lost(TURN_LOST_FRAMES)

@@ -152,7 +152,7 @@ def _serve(
         if results in ready:
             _drain(results, lambda parts: decide.results(parts, time.monotonic_ns()), decide, refusals)
         now_ns = time.monotonic_ns()
-        given.extend(decide.settle(now_ns))
+        given.extend(decide.settle(now_ns, time.monotonic_ns))
         refused = decide.refused_lately(now_ns)
         sinks.turn(given, pending=decide.pending, silent=decide.silent(now_ns), refused=refused)
         given.clear()

@@ -65,8 +65,9 @@ class CoilRegistersThread:
                         "coil registers cannot be read", plc=self._plc.address, why=str(error), count=count
                     )
             except Exception:
-                log.exception("coil registers are no longer read: their thread failed")
-                break
+                # A fault of the program with these registers: the next ones may be well.
+                log.exception("coil registers cannot be handled")
+                wait_s = PAUSE_S
         self._plc.close()
 
     def look(self, content: bytes) -> None:

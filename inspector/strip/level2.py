@@ -19,6 +19,7 @@ from inspector.core.strip.coils import CoilData, EventRefusedError
 from inspector.core.strip.telegram import Stream, Telegram, TelegramError, plain_text
 from inspector.repeated import Repeated
 from inspector.strip.coil_events import CoilEvents
+from inspector.strip.keep_alive import keep_alive
 
 TURN_S: Final = 0.1
 CONNECT_S: Final = 2.0
@@ -115,6 +116,7 @@ class Level2Link:
             return None
         made.settimeout(SEND_S)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_alive(made)  # a partner without power closes nothing, and need not send `alive`
         self._connection, self._stream, self._waits = made, Stream(self._layout), None
         self._heard_s, self._told_s, self._failures = time.monotonic(), 0.0, 0
         log.info("Level 2 is connected", partner=self.address)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -28,9 +29,12 @@ class LogTail:
     """The verdicts of one folder from a given time on, oldest first, then each new one."""
 
     def __init__(self, folder: Path, since_ns: int | None) -> None:
-        """`since_ns` is the capture time of the oldest wanted verdict; None starts with the next new verdict."""
+        """`since_ns` is the capture time of the oldest wanted verdict; None starts with the next new verdict.
+
+        One that is still to come was noted before the PC's clock was set back: then all verdicts are wanted.
+        """
         self._path = folder / VERDICTS_NAME
-        self._since_ns = since_ns
+        self._since_ns = 0 if since_ns is not None and since_ns > time.time_ns() else since_ns
         self._decoder = msgspec.json.Decoder(Verdict)
         self._file: BinaryIO | None = None
         self._inode = 0

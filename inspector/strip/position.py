@@ -1,6 +1,5 @@
 """Follows the strip's position in a thread, from the source that the config names."""
 
-import math
 import threading
 import time
 from collections.abc import Iterator
@@ -55,6 +54,10 @@ def open_position(settings: PositionSettings, line: LineConfig, mill: FindMill |
     return TextSource(settings)
 
 
+LARGEST: Final = 2.0**64
+"""Largest counter, and speed in mm/s, that is taken for a reading."""
+
+
 class PositionThread:
     """Reads the source and writes each sample to the track immediately."""
 
@@ -96,16 +99,17 @@ class PositionThread:
                 self._source.close()
                 self._stop.wait(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
                 failures += 1
-            except Exception:
-                # Without the position, ingest counts frames; the reason must be in the log.
-                log.exception("position is lost: its thread failed")
-                self.answers = False
-                return
+            except Exception as error:
+                # A fault of the program in one reading; the next one may be well. Until then ingest counts frames.
+                log.exception("position: a reading cannot be taken")
+                self._lost(str(error), failures)
+                self._source.close()
+                self._stop.wait(PAUSES_S[-1])
         self._source.close()
 
     def _take(self, reading: Reading | None) -> bool:
-        if reading is not None and not all(map(math.isfinite, (reading.count or 0.0, reading.speed_mm_s or 0.0))):
-            self._odometer.notes.append("the counter or the speed is not a number: the reading is left out")
+        if reading is not None and not all(map(_is_possible, (reading.count, reading.speed_mm_s))):
+            self._odometer.notes.append("the counter or the speed is no possible number: the reading is left out")
             self._tell_notes()
             reading = None
         if reading is None:
@@ -139,6 +143,10 @@ class PositionThread:
                 why=why,
             )
         self.answers = False
+
+
+def _is_possible(number: float | None) -> bool:
+    return number is None or abs(number) <= LARGEST  # false for a NaN, too
 
 
 def described(settings: PositionSettings) -> str:

@@ -14,6 +14,7 @@ from inspector.config.strip import TextPosition
 from inspector.core.strip.odometer import Reading
 from inspector.errors import WorkError
 from inspector.repeated import Repeated
+from inspector.strip.keep_alive import keep_alive
 
 WAIT_S: Final = 0.2
 """Longest wait for a line of text, seconds, so that a stop is noticed."""
@@ -33,13 +34,6 @@ LONGEST_BACKLOG: Final = 1_000_000
 """Most input that is read at once, bytes."""
 
 log = structlog.get_logger()
-
-
-def keep_alive(connection: socket.socket) -> None:
-    """Have the kernel end a TCP connection whose other end is gone without a word, within six seconds."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in ((socket.TCP_KEEPIDLE, 3), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 3)):
-        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class TextSource:

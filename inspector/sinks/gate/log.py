@@ -34,7 +34,9 @@ class GateLog:
     """Appends lines; a thread writes them to the disk."""
 
     def __init__(self, folder: Path, rotation: Rotation | None = None) -> None:
-        self._writer = LogWriter(LogFile(folder / GATE_LOG_NAME, rotation))
+        file = LogFile(folder / GATE_LOG_NAME, rotation)
+        file.cut_torn_line()
+        self._writer = LogWriter(file)
         self._encoder = msgspec.json.Encoder()
 
     @property

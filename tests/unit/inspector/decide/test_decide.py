@@ -1,5 +1,6 @@
 """decide without sockets: messages in, verdicts out."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -447,6 +448,20 @@ def test_a_dirty_camera_delays_another_by_one_frame() -> None:
     assert cameras[:3] == ["dirty", "clean", "dirty"]
     assert (len(cameras), desk.behind) == (TURN_FRAMES + 1, True)
     assert (len(desk.settle(1)), desk.behind) == (5, False)
+
+
+def test_a_turn_full_of_defects_ends_early_and_each_verdict_has_its_own_time() -> None:
+    """A frame that takes 6 ms to judge must not make the verdicts of its turn look younger than they are."""
+    desk = decide("dirty", "clean")
+    for frame_id in range(5):
+        for camera in ("dirty", "clean"):
+            announce(desk, frame_id, camera, fault="x")
+    clock = itertools.count(6_000_000, 6_000_000)
+    given: list[list[float | None]] = []
+    while not given or desk.behind:
+        given.append([each.total_ms for each in desk.settle(1, lambda: next(clock))])
+    assert given[0] == [0.0, 6.0, 12.0, 18.0]
+    assert sum(map(len, given)) == 10
 
 
 def test_frames_lost_before_the_first_one_heard_have_its_time_and_place() -> None:

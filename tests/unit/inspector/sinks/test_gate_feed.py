@@ -389,6 +389,16 @@ def test_what_the_gate_was_told_is_on_record(tmp_path: Path) -> None:
     assert [line.frames for line in lines] == [(("top", 7, 0), ("top", 7, 1)), (("top", 7, 2),)]
 
 
+def test_a_line_that_a_kill_tore_costs_no_other_line(tmp_path: Path) -> None:
+    """The next decide removes the partial line, and its own first line stays readable."""
+    (tmp_path / GATE_LOG_NAME).write_bytes(b'{"told_ns": 1, "run": 1, "first_se')
+    feed = GateFeed(MemoryGate(), ["top"], RECIPE, LATE_MS, GateLog(tmp_path))
+    feed.turn([outcome(0, epoch=7)], pending=0, silent=False)
+    feed.close()
+    [line] = (tmp_path / GATE_LOG_NAME).read_bytes().splitlines()
+    assert msgspec.json.decode(line, type=GateLine).frames == (("top", 7, 0),)
+
+
 def test_a_verdict_that_no_log_has_waits_for_it(desk: Desk) -> None:
     """The memory for the journal is full: verdicts are told once the disk has them, in order, and time alone
     moves nothing."""

@@ -162,6 +162,18 @@ def test_frames_of_another_size_count_with_their_own(mill: Any) -> None:
     assert (result.left_mm, result.right_mm) == (0.0, 400.0)
 
 
+def test_a_clock_that_was_a_day_ahead_hides_no_verdict(mill: Any) -> None:
+    """The coil's start was noted before the clock was corrected; the strip process restarts afterwards."""
+    mill.coil_events.start(CoilData("A"), "command")
+    mill.write(*(verdict(n, FRAME_MM * n, *([(10, 20)] if n < 3 else [])) for n in range(10)))
+    mill.coil_judge.close()
+    mill.coil_judge = mill.begin(time.time_ns() + 86_400 * 10**9)
+    mill.now_mm = 1000.0
+    mill.coil_events.end("A", "command")
+    (result,) = mill.judge()
+    assert (result.count, result.frames) == (3, 10)
+
+
 @pytest.mark.parametrize("lines_a_file", [1, 7, 1000])
 def test_a_rotated_log_is_read_once_and_whole(tmp_path: Any, lines_a_file: Any) -> None:
     """decide rotates while the tail reads: each verdict is read once."""

@@ -112,6 +112,16 @@ def test_a_partner_without_alive_telegrams_may_be_silent(plant: Any) -> None:
         assert of_kind(partner, 2)[1] == bytes([1, 0])
 
 
+def test_the_kernel_watches_the_connection(plant: Any) -> None:
+    """A partner that loses its power closes nothing: without `alive` telegrams only the kernel notices."""
+    made = plant()
+    with made.connect():
+        until_s = time.monotonic() + 10
+        while made.link._connection is None and time.monotonic() < until_s:
+            time.sleep(0.02)
+        assert made.link._connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
 def test_a_result_is_sent_again_until_it_is_acknowledged(plant: Any) -> None:
     """An acknowledgement of another telegram does not count; one of an old connection does not either."""
     here = plant()

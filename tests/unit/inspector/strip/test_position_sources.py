@@ -126,12 +126,20 @@ def test_registers_become_numbers(words: Any, kind: Any, low_first: Any, value: 
 
 
 class NoNumbers:
-    """A source whose float register holds no number, then one."""
+    """A source whose register holds no possible number, then one; once it fails with an error of the program."""
+
+    def __init__(self) -> None:
+        self.failed = False
 
     def readings(self) -> Iterator[Reading | None]:
         now_ns = time.monotonic_ns()
         yield Reading(now_ns, float("nan"), 5000.0)
         yield Reading(now_ns + 1, 10.0, float("inf"))
+        for at, count in enumerate((1e308, 2e307, -1e300)):
+            yield Reading(now_ns + 2 + at, count, 1e200)
+        if not self.failed:
+            self.failed = True
+            raise OverflowError("cannot convert float infinity to integer")
         while True:
             yield Reading(time.monotonic_ns(), 100.0, 0.0)
             time.sleep(0.01)
@@ -141,8 +149,9 @@ class NoNumbers:
 
 
 def test_what_is_no_number_is_left_out(tmp_path: Any) -> None:
-    """NaN must not stay in the position."""
-    thread = PositionThread(NoNumbers(), Odometer(Scale(), Speeds()), TrackWriter(tmp_path), "test")
+    """NaN must not stay in the position, numbers of 309 digits break nothing, and no error ends the thread."""
+    scale = Scale(1.0, 2.0**32)
+    thread = PositionThread(NoNumbers(), Odometer(scale, Speeds()), TrackWriter(tmp_path), "test")
     thread.start()
     until_s = time.monotonic() + 10
     while thread.readings < 5 and time.monotonic() < until_s:
