@@ -133,6 +133,9 @@ class StripPlace(msgspec.Struct, frozen=True):
     left_mm: float | msgspec.UnsetType = msgspec.UNSET
     right_mm: float | msgspec.UnsetType = msgspec.UNSET
     """Places of the strip's edges across; left out where edges are not looked for, or lie outside the picture."""
+    no_steel: bool | msgspec.UnsetType = msgspec.UNSET
+    """The coil is too narrow for this camera, by its stated width: a dark picture is none of steel. Left out where
+    the camera may see steel."""
 
 
 class Uninspected(msgspec.Struct, frozen=True, array_like=True):

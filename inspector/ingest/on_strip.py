@@ -1,37 +1,91 @@
 """Places one camera's frames on the strip: position, coil, plan, and the strip's edges."""
 
+from typing import Final
+
+import msgspec
+
 from inspector.config.camera_calibration import load_calibration
 from inspector.config.line import LineConfig, LoadedConfig
 from inspector.config.strip import CameraPosition
+from inspector.core.borders import Span
 from inspector.core.strip.edges import EdgeFinder, with_edges
 from inspector.core.strip.optics import Optics
-from inspector.values import Capture
+from inspector.values import Capture, Code, Uninspected
 from inspector.wire.strip_files import Located, StripReader
+
+WANDER_MM: Final = 20.0
+"""How far the strip may lie beside its middle, mm, before a camera beside it sees steel."""
+
+EDGE_MM: Final = 50.0
+"""How far inside of the stated width a found edge may lie, mm: wander, and widths before trimming."""
+
+
+NOTHING: Final = Span(0.0, 0.0)
 
 
 class OnStrip:
     """Asks the strip process's files, and finds edges if the camera's config says so."""
 
-    def __init__(self, reader: StripReader, edges: EdgeFinder | None = None) -> None:
-        self._reader, self._edges = reader, edges
+    def __init__(
+        self,
+        reader: StripReader,
+        edges: EdgeFinder | None = None,
+        span: Span = NOTHING,
+        middle_mm: float = 0.0,
+    ) -> None:
+        """`span` is what the camera sees across, `middle_mm` the place of the strip's middle."""
+        self._reader, self._edges, self._span, self._middle_mm = reader, edges, span, middle_mm
 
     def place(self, capture: Capture, monotonic_ns: int, length_mm: float, counted_mm: float) -> Located:
         """The place of a frame: see `StripReader.locate`."""
         found = self._reader.locate(monotonic_ns, length_mm, counted_mm, capture.encoder_count)
+        if found.width_mm is not None and self._sees_no_steel(found.width_mm):
+            found = found._replace(mark=msgspec.structs.replace(found.mark, no_steel=True))
         if self._edges is None or capture.pixels is None:
             return found
         return found._replace(mark=with_edges(found.mark, *self._edges.place(capture.pixels)))
 
+    def edge_fault(self, found: Located) -> Uninspected | None:
+        """Why the edges found in a frame cannot be the strip's: they lie inside the coil's stated width.
 
-def open_on_strip(config: LoadedConfig, camera: str, mm_per_px_across: float) -> OnStrip | None:
-    """The camera's place on this line's strip; None without a `[strip]` table. The scale is the recipe's."""
+        Steel that has lost its light looks like background.
+        """
+        if found.width_mm is None:
+            return None
+        half_mm = found.width_mm / 2 - EDGE_MM
+        for edge_mm, outwards in ((found.mark.left_mm, -1), (found.mark.right_mm, 1)):
+            if isinstance(edge_mm, msgspec.UnsetType):
+                continue
+            short_mm = half_mm - outwards * (edge_mm - self._middle_mm)
+            if short_mm > 0:
+                text = (
+                    f"the strip's edge was found {short_mm + EDGE_MM:.0f} mm inside the coil's stated width: "
+                    "unlit steel, or a wrong width"
+                )
+                return Uninspected(Code.PICTURE_UNEVEN, text)
+        return None
+
+    def _sees_no_steel(self, width_mm: float) -> bool:
+        """Whether a strip of this width ends before the camera's picture begins."""
+        reach_mm = width_mm / 2 + WANDER_MM
+        near_mm, far_mm = (place - self._middle_mm for place in self._span)
+        return near_mm > reach_mm or far_mm < -reach_mm
+
+
+def open_on_strip(config: LoadedConfig, camera: str, mm_per_px_across: float, width_px: int) -> OnStrip | None:
+    """The camera's place on this line's strip; None without a `[strip]` table. The scale is the recipe's, the
+    width that of the engine's frames."""
     line = config.line
     if line.strip is None:
         return None
     position, place = line.strip.position, line.strip.camera(camera)
     carried = position.scale() if isinstance(position, CameraPosition) and position.camera == camera else None
     reader = StripReader(line.links, line.strip.speeds(), place.offset_along_mm, carried)
-    return OnStrip(reader, place.edge_finder(mm_per_px_across))
+    spans = {name: line.strip.camera(name).span(mm_per_px_across, width_px) for name in line.cameras}
+    middle_mm = line.strip.centre_across_mm
+    if middle_mm is None:
+        middle_mm = (min(each.from_mm for each in spans.values()) + max(each.to_mm for each in spans.values())) / 2
+    return OnStrip(reader, place.edge_finder(mm_per_px_across), spans[camera], middle_mm)
 
 
 def open_optics(line: LineConfig, camera: str) -> Optics | None:

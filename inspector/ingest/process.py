@@ -16,7 +16,7 @@ from inspector.config.line import LoadedConfig
 from inspector.config.recipe import LoadedRecipe, load_recipe
 from inspector.core.drift import Block
 from inspector.core.flow import CHUNK_FRAMES, RECORDING_CHUNK_S
-from inspector.core.picture import PictureCheck
+from inspector.core.picture import DARK, PictureCheck
 from inspector.engine.manifest import read_manifest
 from inspector.errors import ConfigError, WorkError
 from inspector.folders import make_own_folder
@@ -162,8 +162,6 @@ class Announcer:
         fault, before = capture.fault, self._fault
         if capture.pixels is not None and self._picture is not None:
             fault = self._checked(self._picture, capture.pixels)
-        self._news_s, self._fault = time.monotonic(), fault
-        self._faults += fault is not None
         captured_monotonic_ns, now_ns = both_clocks()
         captured_ns = now_ns if capture.captured_ns is None else capture.captured_ns
         if self._places is not None and frame_id == 0:
@@ -180,6 +178,11 @@ class Announcer:
             found = self._strip.place(capture, at_ns, length_mm, position_mm)
             position_mm, place, zero = found.position_mm, found.mark, found.zero
             coil, recipe, next_recipe = found.coil or coil, found.plan or recipe, found.next_plan
+            if fault == DARK and found.mark.no_steel is True:
+                fault = capture.fault
+            fault = fault or self._strip.edge_fault(found)
+        self._news_s, self._fault = time.monotonic(), fault
+        self._faults += fault is not None
         self._next_mm, self._next_ns = position_mm + self._height * self._mm_per_px, captured_ns
         if self._places is not None:
             self._places.keep(position_mm, captured_monotonic_ns)
@@ -353,7 +356,7 @@ def main(config: LoadedConfig, camera: str) -> None:
                 learned,
                 count,
                 source if isinstance(source, Measured) else None,
-                open_on_strip(config, camera, recipe.recipe.mm_per_px_across),
+                open_on_strip(config, camera, recipe.recipe.mm_per_px_across, manifest.width),
                 None if line.strip is None else line.strip.camera(camera).mm_per_px_along,
                 None if line.archive is None else ArchiveSender(context, line.links, camera),
             )

@@ -173,7 +173,10 @@ class CoilEvents:
     def _hand_over(self) -> None:
         newest = self._journal.book.coils[-KNOWN_COILS:]
         self._track.coils(
-            [CoilPlace(each.id, each.start_mm, each.end_mm, self._recipe_now(each)) for each in newest]
+            [
+                CoilPlace(each.id, each.start_mm, each.end_mm, self._recipe_now(each), each.start.coil.width_mm)
+                for each in newest
+            ]
         )
 
     def _recipe_now(self, coil: Coil) -> str:

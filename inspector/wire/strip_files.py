@@ -47,6 +47,8 @@ class CoilPlace(msgspec.Struct, frozen=True, array_like=True):
     """None while it runs."""
     plan: str
     """Identity of the recipe that judges it."""
+    width_mm: float | None = None
+    """Stated width; None for an unknown one."""
 
 
 class Track(msgspec.Struct, frozen=True):
@@ -161,6 +163,8 @@ class Located(NamedTuple):
     """Identity; empty without a coil."""
     next_plan: str = ""
     """Identity of the plan of a coil that begins in this frame."""
+    width_mm: float | None = None
+    """Stated width of the widest coil in this frame; None if it is unknown."""
 
 
 class StripReader:
@@ -209,10 +213,12 @@ class StripReader:
             place = self._coverage.mark(position_mm, length_mm, found.speed_mm_s)
         coil, begins = self._coil_at(position_mm), self._coil_at(position_mm + length_mm)
         next_plan = "" if begins is None or begins == coil else begins.plan
+        widths = [None if each is None else each.width_mm for each in (coil, begins)]
+        width_mm = None if None in widths else max(width for width in widths if width is not None)
         if coil is None:
             return Located(position_mm, place, zero, next_plan=next_plan)
         place = msgspec.structs.replace(place, coil_mm=round(position_mm - coil.start_mm, 1))
-        return Located(position_mm, place, zero, coil.id, coil.plan, next_plan)
+        return Located(position_mm, place, zero, coil.id, coil.plan, next_plan, width_mm)
 
     def _coil_at(self, position_mm: float) -> CoilPlace | None:
         for coil in reversed(self._coils):
