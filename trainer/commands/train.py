@@ -10,7 +10,7 @@ from typing import Any, Final
 from inspector.errors import InputError
 from trainer.artifacts.extras import needs_train_extra
 from trainer.data.fit import POLICIES
-from trainer.models import PRESET_SETTINGS, PRESETS
+from trainer.models import DEFAULT_PRESET, PRESET_SETTINGS, PRESETS
 
 EXAMPLE: Final = """\
 examples:
@@ -19,7 +19,6 @@ examples:
   trainer train --out runs/first --resume      (after Ctrl-C, a power cut or SIGKILL)
   torchrun --nproc-per-node 4 -m trainer.cli train --data severstal/ --out runs/four      (four GPUs)"""
 
-DEFAULT_PRESET: Final = "fast"
 
 _MODEL_OPTIONS: Final = ("preset", "widths", "stem_stride", "norm", "residual", "sub_pixel")
 
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", type=Path, help="folder of labelled frames (Severstal as downloaded, or images/ + masks/)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out, exactly")
-    add("--preset", choices=sorted(PRESETS), help=f"network (default {DEFAULT_PRESET})")
+    add("--preset", choices=sorted(PRESETS), help="network (default: follows the data)")
     add(
         "--encoder-weights",
         type=Path,
@@ -107,8 +106,9 @@ def run(arguments: argparse.Namespace) -> None:
             raise InputError(f"{out} holds a run: add --resume to continue it, or name another folder")
         if "data" not in options:
             raise InputError("--data is missing: the folder of labelled frames")
-        options = {**PRESET_SETTINGS.get(options.get("preset", DEFAULT_PRESET), {}), **options}
-        options["model"] = _model(options)
+        if any(name in options for name in _MODEL_OPTIONS):
+            options = {**PRESET_SETTINGS.get(options.get("preset", DEFAULT_PRESET), {}), **options}
+            options["model"] = _model(options)
         settings = settings_from(options)
         with needs_train_extra("train"):
             import lightning

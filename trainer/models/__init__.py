@@ -19,6 +19,8 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
 speed, `pretrained` starts from ImageNet weights and scores the frame as a whole, too, and `cnn` only separates
 defective frames from normal ones."""
 
+DEFAULT_PRESET: Final = "fast"
+
 PRESET_SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "pretrained": {"batch": 8, "lr": 1e-3, "loss": "ce+dice"},
     "cnn": {"target": "binary"},

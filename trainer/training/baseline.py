@@ -16,7 +16,7 @@ def warn_if_useless(settings: TrainSettings, data: TrainingData, miou: float | N
         return
     classes = settings.classes_of(data.classes)
     labels = (np.minimum(data.loaded.labels[index], len(classes) - 1) for index in data.val)
-    if settings.model.get("architecture") == "cnn":  # it answers, and is validated, by frames
+    if settings.network.get("architecture") == "cnn":  # it answers, and is validated, by frames
         labels = (label.max(keepdims=True) for label in labels)
     baseline = Tally.empty(classes)
     for label in labels:

@@ -52,6 +52,11 @@ def fill_encoder(net: Network, path: Path | None) -> dict[str, Any] | None:
     return {**about, "sha256": sha256}
 
 
+def has_weights() -> bool:
+    """Whether the package with the weights is installed."""
+    return importlib.util.find_spec(PACKAGE) is not None
+
+
 def _installed() -> Path:
     """The weights file inside the installed package; the package's code is not run."""
     spec = importlib.util.find_spec(PACKAGE)

@@ -108,7 +108,7 @@ def _fit(
     """
     seed_everything(settings.seed, verbose=False)
     module = SegmentationModule(
-        model=settings.model,
+        model=settings.network,
         classes=list(settings.classes_of(data.classes)),
         loss=settings.loss or USUAL_LOSS,
         lr=settings.lr,

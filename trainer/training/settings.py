@@ -29,8 +29,8 @@ class TrainSettings(BaseModel):
     encoder_weights: Path | None = None
     """File with the pretrained encoder's weights; None takes those of the installed package."""
     val: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
-    model: dict[str, Any]
-    """Architecture and its parameters, see trainer.models."""
+    model: dict[str, Any] | None = None
+    """Architecture and its parameters, see trainer.models; None follows the data."""
     target: Literal["multiclass", "binary"] = "multiclass"
     """Classes of the network: normal and every kind of defect, or normal and defect."""
     fit: Literal["tile", "resize"] | None = None
@@ -72,6 +72,13 @@ class TrainSettings(BaseModel):
         if self.epochs is not None and self.minutes is not None:
             raise ValueError("give one of --epochs and --minutes")
         return self
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """Architecture and its parameters; raises InputError while they are open."""
+        if self.model is None:
+            raise InputError("--preset is missing: the network is chosen only while the data is loaded")
+        return self.model
 
     def write(self) -> None:
         """Write run.json into the run's folder."""

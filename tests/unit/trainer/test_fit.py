@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ from trainer.cli import main
 from trainer.data.fit import Fit, usual_size
 from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
+from trainer.models import PRESETS
+from trainer.training import choices
 from trainer.training.choices import follow_data, traits_of
 from trainer.training.settings import TrainSettings
 from trainer.training.training_data import TrainingData, load_training_data
@@ -157,3 +160,31 @@ def test_small_rare_defects_get_small_crops_and_more_weight(tmp_path: Path) -> N
         minutes=1,
     )
     assert follow_data(stated, small)[0] == stated
+
+
+@pytest.mark.parametrize(
+    ("more", "weights", "preset", "why"),
+    [
+        ({}, True, "pretrained", "are few, so the encoder starts from ImageNet weights"),
+        ({}, False, "fast", "--preset pretrained learns more from them: pip install"),
+        ({"encoder_weights": "w.pth"}, False, "pretrained", "ImageNet weights"),
+        ({"target": "binary"}, True, "fast", "the usual network"),
+        ({"init": "model"}, True, "fast", "the usual network"),
+    ],
+)
+def test_few_defective_frames_get_a_pretrained_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], weights: bool, preset: str, why: str
+) -> None:
+    """If its weights are there; the preset's own batch and rate come with it, unless others are stated."""
+    monkeypatch.setattr(choices, "has_weights", lambda: weights)
+    settings = TrainSettings(data=tmp_path, out=tmp_path, **more)
+    data = _data(tmp_path, 8, 0.5, (300, 600))
+    chosen, reasons = follow_data(settings, data)
+    assert chosen.network == PRESETS[preset]
+    assert why in reasons[1]
+    assert chosen.batch == (8 if preset == "pretrained" else 16)
+    assert follow_data(settings.model_copy(update={"batch": 4}), data)[0].batch == 4
+    monkeypatch.setattr(choices, "FEW_DEFECTIVE", 5)
+    chosen, reasons = follow_data(settings, data)
+    assert chosen.network == PRESETS["fast"]
+    assert "are enough to learn from random weights" in reasons[1]
