@@ -322,7 +322,7 @@ class Verdict(msgspec.Struct, frozen=True):
     engine: str
     """Name and content hash."""
     stage_ms: dict[str, float] = msgspec.field(default_factory=dict)
-    """Time spent per stage and in total, capture to verdict."""
+    """Time per step and in total, capture to verdict."""
     file: str | None = None
     """Name of the file that the frame was read from, in a replay of a folder."""
     ingest_epoch: int = 0

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+from scipy import stats
 
 from inspector.backends.instant import write_engine
 from inspector.machine import machine
@@ -30,7 +31,6 @@ CAMERAS = 4
 FRAMES_PER_SECOND = 40
 BROWSERS = 10
 SOAK_EVERY_S = 30
-STUDENT_95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 """Degrees of freedom → Student's t for 95 %, two-sided."""
 
 PORT, HEALTH_PORT = 8479, 9479
@@ -182,7 +182,7 @@ def paired(ratios: list[float]) -> str:
     mean = statistics.fmean(logs)
     if len(logs) < 2:
         return f"{math.exp(mean):.3f} (one round: no error)"
-    error = STUDENT_95.get(len(logs) - 1, 1.96) * statistics.stdev(logs) / math.sqrt(len(logs))
+    error = stats.t.ppf(0.975, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
     return f"{math.exp(mean):.3f} (95 %: {math.exp(mean - error):.3f} to {math.exp(mean + error):.3f})"
 
 
