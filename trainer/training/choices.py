@@ -40,8 +40,8 @@ RARE_BALANCED: Final = 0.75
 RARE_FRAMES_SHARE: Final = 0.3
 """Share of defective frames below which more crops are drawn around defects."""
 FEW_DEFECTIVE: Final = 1000
-"""Defective frames below which a pretrained encoder is worth its time: on the magnetic-tile set, 514 of them, it
-reaches in 1 700 steps what a network from random weights does not reach in an hour."""
+"""Defective frames below which a pretrained encoder is worth its time: on the magnetic-tile set it
+reached a validation mIoU of 47 in 1 700 steps of 8 crops, and `fast` 23 in 1 300 steps of 16."""
 LEAST_SIDE_PX: Final = 64
 """Frames below this side are too small for the pretrained encoder, whose deepest cells are 32 px."""
 LEAST_STEPS: Final = 1500
