@@ -47,5 +47,7 @@ def _check_labelled_once(frames: Sequence[SourceFrame]) -> None:
     for frame in frames:
         if first := owner.get(frame.image):
             files = f"twice in {first}" if first == frame.file else f"in {first} and in {frame.file}"
-            raise InputError(f"{frame.image}: labelled {files}: remove one of its labels")
+            raise InputError(
+                f"{frame.image}: labelled {files}: remove one of its labels, or name one label file as SRC"
+            )
         owner[frame.image] = frame.file

@@ -147,7 +147,10 @@ class ImageFinder:
             self._by_name.setdefault(path.name, []).append(path)
 
     def find(self, name: str, file: Path) -> Path | None:
-        """Find the image `name` of a label file: beside it, below the root, or by the last part of its path."""
+        """Find the image `name` of a label file: beside it, below the root, or by the last part of its path.
+
+        Of several images with that last part, the one in a folder called as the label file's counts.
+        """
         parts = PureWindowsPath(name).parts  # splits at both kinds of slash
         for start in range(len(parts)):
             for folder in (file.parent, self.root, self.root / "images"):
@@ -158,6 +161,7 @@ class ImageFinder:
                 if path.resolve().is_relative_to(self.root.resolve()):
                     return path
         found = self._by_name.get(parts[-1] if parts else name, [])
+        found = found if len(found) == 1 else [path for path in found if path.parent.name == file.parent.name]
         return found[0] if len(found) == 1 else None
 
     def example(self) -> str:

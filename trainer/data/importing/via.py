@@ -47,6 +47,8 @@ def read_via(root: Path, options: Options) -> Source:
 
 
 def _via_label(attributes: dict[str, Any], options: Options, file: Path, where: str) -> str:
+    if not attributes and len(options.classes) == 2:
+        return options.classes[1]
     if options.attribute is not None:
         value = attributes.get(options.attribute)
     elif len(attributes) == 1:
@@ -54,7 +56,7 @@ def _via_label(attributes: dict[str, Any], options: Options, file: Path, where: 
     else:
         raise InputError(
             f"{file}: {where} has the attributes {', '.join(attributes) or 'none'}: --attribute NAME states "
-            "which one is the class"
+            "which one is the class, or --classes normal,scratch if there is one class"
         )
     if isinstance(value, dict):  # of a checkbox: {"scratch": true}
         ticked = [name for name, is_ticked in value.items() if is_ticked]
