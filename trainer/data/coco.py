@@ -183,7 +183,7 @@ def _candidates(root: Path) -> list[Path]:
         found = [folder / name for name in _NAMES if (folder / name).is_file()]
         if found:
             return found
-    return sorted((root / _FOLDER).glob("*.json"))
+    return sorted(path for path in (root / _FOLDER).glob("*.json") if not path.name.startswith("."))
 
 
 def read_document(file: Path) -> Document:

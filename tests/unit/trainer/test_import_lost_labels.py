@@ -478,6 +478,24 @@ def test_hidden_files_are_left_alone(tmp_path: Path, tool: str, hidden: str) -> 
     assert imported(tool, root, tmp_path / "d") == {"a.png": [0, 1]}
 
 
+def test_of_equal_names_the_one_in_the_folder_of_the_label_counts(tmp_path: Path) -> None:
+    """Images and labels in separate folders, each with a folder a coil."""
+    for at, coil in enumerate(["A", "B"]):
+        picture(tmp_path / "s" / "images" / coil / "1.png", 90 + at)
+        labelme(tmp_path / "s" / "labels" / coil / "1.json", "1.png", coil)
+    found = imported("labelme", tmp_path / "s", tmp_path / "d")
+    assert found == {"A_1.png": [0, 1], "B_1.png": [0, 2]}
+
+
+def test_a_table_along_the_rows_is_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its masks would be stripes: the message names the option."""
+    picture(tmp_path / "s" / "train_images" / "a.png")
+    runs = " ".join(f"{row * WIDTH + 5} 20" for row in range(4, 20))
+    text(tmp_path / "s" / "train.csv", f"ImageId,ClassId,EncodedPixels\na.png,1,{runs}\n")
+    assert "state --row-major" in refused(capsys, "severstal", tmp_path / "s", tmp_path / "d")
+    assert imported("severstal", tmp_path / "s", tmp_path / "d", "--row-major") == {"a.png": [0, 1]}
+
+
 def test_via_in_folders_keeps_its_parts(tmp_path: Path) -> None:
     """Mask R-CNN's train/via_region_data.json, of one class without attributes."""
     for part in ("train", "val"):

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -36,7 +36,7 @@ _FILLERS: Final = frozenset(["dir", "folder", "png"])
 _JOINED: Final = re.compile(rf"({'|'.join(PARTS)})(?:{'|'.join(sorted(_MASK_WORDS))})")
 """Names such as trainannot."""
 _AFFIX: Final = re.compile(
-    r"^(?:mask|label|gt|seg)[_-]|[_-](?:masks?|labels?|gt|seg|segmentation|labelids)(?:[_-]?\d+)?$"
+    r"^(?:mask|label|gt|seg)[_-]|[_-](?:masks?|labels?|gt|seg|segmentation|labelids|masks?[_-]?\d+)$"
     r"|\.(?:jpe?g|png|bmp|tiff?)$",
     re.IGNORECASE,
 )
@@ -120,20 +120,21 @@ def pair(
 
     Of images with one name, the one in the folder of the same name counts. Raises InputError if several are left.
     """
-    by_name: dict[str, list[Path]] = {}
-    for path in images:
+    by_name: dict[str, dict[Folders, list[Path]]] = {}
+    for path, folders in images.items():
         for name in dict.fromkeys((path.stem, path.name, _IMAGE_PREFIX.sub("", path.stem))):
-            by_name.setdefault(name, []).append(path)
+            by_name.setdefault(name, {}).setdefault(folders, []).append(path)
     paired: dict[Path, Path] = {}
     guessed: list[Path] = []
     orphans: list[Path] = []
     for mask, folders in masks.items():
         found = _candidates(mask.stem, by_name)
-        distances = {image: _distance(folders, images[image]) for image in found}
-        nearest = [image for image in found if distances[image] == min(distances.values())]
-        if not nearest:
+        if not found:
             orphans.append(mask)
             continue
+        distances = {_SAME: [folders]} if folders in found else _by_distance(folders, found)
+        distance = min(distances)
+        nearest = [path for each in distances[distance] for path in found[each]]
         if len(nearest) > 1:
             first, second = nearest[:2]
             way_on = (
@@ -145,7 +146,7 @@ def pair(
                 f"{mask}: may belong to {first.relative_to(root)} or to {second.relative_to(root)}: {way_on}"
             )
         paired[mask] = nearest[0]
-        if distances[nearest[0]] == _STRANGE:
+        if distance == _STRANGE:
             guessed.append(mask)
     masks_of = Counter(paired.values())
     orphans += [mask for mask in guessed if masks_of[paired[mask]] > 1]
@@ -156,21 +157,24 @@ def pair(
 _SAME, _WITHIN, _STRANGE = range(3)
 
 
-def _distance(mask: Folders, image: Folders) -> int:
-    """How far a mask's folders are from an image's: the same, those of one among the other's, or others."""
-    if mask == image:
-        return _SAME
-    shorter, longer = sorted((mask, image), key=len)
-    rest = iter(longer)
-    return _WITHIN if all(name in rest for name in shorter) else _STRANGE
+def _by_distance(mask: Folders, images: Iterable[Folders]) -> dict[int, list[Folders]]:
+    """Sort folders of images by how far they are from a mask's: those of one are among the other's, or others."""
+    found: dict[int, list[Folders]] = {}
+    for image in images:
+        shorter, longer = sorted((mask, image), key=len)
+        rest = iter(longer)
+        distance = _WITHIN if all(name in rest for name in shorter) else _STRANGE
+        found.setdefault(distance, []).append(image)
+    return found
 
 
-def _candidates(stem: str, by_name: Mapping[str, list[Path]]) -> list[Path]:
+def _candidates(stem: str, by_name: Mapping[str, dict[Folders, list[Path]]]) -> dict[Folders, list[Path]]:
+    """Images by folder under the longest part of a mask's name that names any."""
     while True:
         if stem in by_name:
             return by_name[stem]
         shorter = _AFFIX.sub("", stem)
         shorter = shorter if shorter != stem else _LABEL_OR_LEFT.sub("", stem)
         if shorter in ("", stem):
-            return []
+            return {}
         stem = shorter
