@@ -187,8 +187,8 @@ def _kinds_by_folder(
             return dict(found)
         some = ", ".join(named[:4]) + (" …" if named[4:] else "")
         raise InputError(
-            f"{root}: masks are black and white, in the folders {some}: "
-            "state --by-folder if each folder holds one class, or --value 255=defect if all are one class"
+            f"{root}: masks are black and white, in the folders {some}: state "
+            f"--by-folder if each folder holds one class, or --value {max(drawn)}=defect if all are one class"
         )
     if not named:
         raise InputError(f"{root}: --by-folder: no folder holds a mask with a defect")
