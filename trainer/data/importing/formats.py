@@ -8,8 +8,9 @@ from inspector.errors import InputError
 from trainer.data.importing.cvat import read_cvat
 from trainer.data.importing.labelme import read_labelme
 from trainer.data.importing.labelstudio import read_labelstudio
+from trainer.data.importing.library_masks import read_mvtec, read_voc
 from trainer.data.importing.listed import read_coco, read_severstal
-from trainer.data.importing.masks import read_masks, read_mvtec, read_voc
+from trainer.data.importing.masks import read_masks
 from trainer.data.importing.source import Options, Source, SourceFrame, written_by
 from trainer.data.importing.supervisely import read_supervisely
 from trainer.data.importing.via import read_via

@@ -36,6 +36,7 @@ _UPLOAD: Final = re.compile(r"(?<![^/\\])[0-9a-f]{8}-(?=[^/\\]+$)")
 def read_labelstudio(root: Path, options: Options) -> Source:
     """Read Label Studio's JSON export: polygons, rectangles, ellipses and brushes."""
     folder, files = label_files(root, "*.json")
+    files = [file for file in files if file.parent == folder]
     tasks = [(file, task) for file in files for task in _tasks(file)]
     if not tasks:
         raise InputError(

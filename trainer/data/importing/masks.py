@@ -1,4 +1,4 @@
-"""Reads folders of masks: images beside masks in many layouts, Pascal VOC, MVTec."""
+"""Reads folders of masks: images beside masks in many layouts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,15 +16,13 @@ from trainer.data.dataset import read_classes
 from trainer.data.faults import Complain, Fault
 from trainer.data.importing.mask_values import Values, find_values, read_picture
 from trainer.data.importing.pairing import Folders, folders_of, kind_of, own_folder, pair, sort_out
-from trainer.data.importing.palettes import Colour, check_palettes
+from trainer.data.importing.palettes import check_palettes
 from trainer.data.importing.source import (
-    PARTS,
     Mark,
     Options,
     Size,
     Source,
     SourceFrame,
-    images_below,
     part_of,
 )
 from trainer.data.label_maps import MAX_GUESSED_KINDS
@@ -35,12 +33,6 @@ SQUARE_PX: Final = 3
 """Side of the area that a value of a label map fills; the values of smoothed edges fill none."""
 FEW: Final = 3
 """Most values besides 0 that smoothing cannot explain: it leaves many."""
-VOID: Final = 255
-"""Value of Pascal VOC's borders without a class."""
-VOID_COLOUR: Final = (224, 224, 192)
-"""Colour of these borders."""
-GOOD: Final = "good"
-"""MVTec's folder of normal frames."""
 
 
 def read_masks(root: Path, options: Options) -> Source:
@@ -63,7 +55,7 @@ def read_masks(root: Path, options: Options) -> Source:
             f"{root}: no mask has an image of its name: masks are such as {masks[0].relative_to(root)}, images "
             f"such as {images[0].relative_to(root)}: give both the same name, or a mask the image's name and _mask"
         )
-    _refuse_orphans(orphans, root)
+    refuse_orphans(orphans, root)
     found = _kinds_by_folder(found, root, options)
     plain = [path for pairs in found.values() for kind, path in pairs if kind is None]
     stated = options if options.classes else replace(options, classes=_classes_beside(masks, root))
@@ -75,8 +67,8 @@ def read_masks(root: Path, options: Options) -> Source:
         SourceFrame(
             image,
             found[image][0][1] if image in found else image,
-            partial(_draw, found[image], values) if image in found else None,
-            _size(found[image][0][1]) if image in found else None,
+            partial(draw_masks, found[image], values) if image in found else None,
+            size_of(found[image][0][1]) if image in found else None,
             part_of(image, root),
         )
         for image in images
@@ -84,7 +76,8 @@ def read_masks(root: Path, options: Options) -> Source:
     return Source(frames, [*(values.classes if values else ()), *kinds])
 
 
-def _refuse_orphans(orphans: Sequence[Path], root: Path) -> None:
+def refuse_orphans(orphans: Sequence[Path], root: Path) -> None:
+    """Raise InputError if there is a mask without an image."""
     if orphans:
         raise InputError(
             f"{root}: {len(orphans)} masks have no image: the first is {orphans[0].relative_to(root)}: add the "
@@ -138,7 +131,7 @@ def _classes_beside(masks: Sequence[Path], root: Path) -> tuple[str, ...]:
         folder = folder.parent
 
 
-def _size(mask: Path) -> Size | None:
+def size_of(mask: Path) -> Size | None:
     """Return a mask's height and width from its header; None if unreadable, which is reported when it is drawn."""
     try:
         with Image.open(mask) as image:
@@ -208,7 +201,7 @@ def _highest(path: Path) -> int:
         return 0
 
 
-def _draw(
+def draw_masks(
     pairs: Sequence[tuple[str | None, Path]], values: Values | None, size: Size, complain: Complain
 ) -> list[Mark]:
     """Return the marks of a frame's masks: one class each if the folder names it, else by their values."""
@@ -233,102 +226,3 @@ def _draw(
             continue
         marks += own
     return marks
-
-
-def read_voc(root: Path, options: Options) -> Source:
-    """Read Pascal VOC: JPEGImages/, SegmentationClass/, ImageSets/Segmentation/, and CVAT's labelmap.txt."""
-    images, masks = root / "JPEGImages", root / "SegmentationClass"
-    if not images.is_dir() or not masks.is_dir():
-        has_boxes = (root / "Annotations").is_dir()
-        raise InputError(
-            f"{root}: no {images.name}/ with {masks.name}/ here"
-            + (": its Annotations/ hold boxes, not masks: export segmentation" if has_boxes else "")
-        )
-    found = images_below(masks)
-    paired, orphans = pair(
-        {path: folders_of(path, masks) for path in found},
-        {path: folders_of(path, images) for path in images_below(images)},
-        root,
-    )
-    _refuse_orphans(orphans if paired else [], root)
-    by_image = {image: path for path, image in paired.items()}
-    colours = _labelmap(root / "labelmap.txt")
-    stated = (
-        replace(options, colours=colours) if colours and not options.values and not options.classes else options
-    )
-    if VOID_COLOUR not in stated.colours:
-        stated = replace(stated, void=VOID_COLOUR)
-    if stated.ignore is None and VOID not in stated.values and not _are_black_and_white(found):
-        stated = replace(stated, ignore=VOID)
-    values = find_values(found, stated, root)
-    parts: dict[str, str] = {}
-    for listed in sorted((root / "ImageSets" / "Segmentation").glob("*.txt")):
-        if listed.stem.lower() in PARTS:
-            parts |= {name: PARTS[listed.stem.lower()] for name in listed.read_text(encoding="utf-8-sig").split()}
-    frames = []
-    for path in images_below(images):
-        mask = by_image.get(path)
-        draw = None if mask is None else partial(_draw, [(None, mask)], values)
-        size = None if mask is None else _size(mask)
-        part = parts.get(path.relative_to(images).with_suffix("").as_posix()) or parts.get(path.stem)
-        frames.append(SourceFrame(path, mask or path, draw, size, part))
-    if all(frame.draw is None for frame in frames):
-        raise InputError(
-            f"{root}: no image has a mask: images are such as {frames[0].image.name}, masks such as "
-            f"{found[0].name}"
-        )
-    return Source(frames, values.classes)
-
-
-def _are_black_and_white(masks: Sequence[Path]) -> bool:
-    """Whether the masks hold 0 and 255 only: then 255 is a defect, not a border."""
-    return all(_holds_only(path, {0, VOID}) for path in masks)
-
-
-def _holds_only(path: Path, values: set[int]) -> bool:
-    try:
-        return set(np.unique(read_picture(path)).tolist()) <= values
-    except ImageFault:
-        return True  # reported when it is drawn
-
-
-def _labelmap(path: Path) -> dict[Colour, str]:
-    """Return the colours of CVAT's labelmap.txt, lines "name:r,g,b:parts:actions"; empty without the file."""
-    table: dict[Colour, str] = {}
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8-sig").splitlines():
-            name, _, rest = line.partition(":")
-            numbers = rest.partition(":")[0].split(",")
-            if (
-                not line.startswith("#")
-                and len(numbers) == 3
-                and all(number.strip().isdigit() for number in numbers)
-            ):
-                red, green, blue = (int(number) for number in numbers)
-                table[red, green, blue] = name
-    return table
-
-
-def read_mvtec(root: Path, options: Options) -> Source:
-    """Read MVTec's layout: train/good/, test/KIND/ and ground_truth/KIND/ with one mask per frame."""
-    del options
-    truth = root / "ground_truth"
-    if not truth.is_dir() or not (root / "test").is_dir():
-        raise InputError(
-            f"{root}: no test/ with ground_truth/ here: name the folder of one product, such as mvtec/tile"
-        )
-    masks = {(path.parent.name, path.stem): path for path in images_below(truth)}
-    frames = []
-    for path in images_below(root):
-        folders = path.relative_to(root).parts[:-1]
-        if folders[0] == truth.name or len(folders) < 2:
-            continue
-        kind = folders[-1]
-        if kind == GOOD:
-            frames.append(SourceFrame(path, path, lambda _size, _complain: []))
-            continue
-        mask = masks.get((kind, f"{path.stem}_mask")) or masks.get((kind, path.stem))
-        draw = None if mask is None else partial(_draw, [(kind, mask)], None)
-        frames.append(SourceFrame(path, mask or path, draw))
-    notes = ["its train/ holds good frames only: use `trainer split`, its parts are not kept"]
-    return Source(frames, sorted(path.name for path in truth.iterdir() if path.is_dir()), notes=notes)
