@@ -157,8 +157,8 @@ def _checked(
         raise InputError(_refusal(faults))
     listed = [name.strip() for name in source.classes]
     names = list(dict.fromkeys([*listed, *sorted(labels - set(listed))]))
-    _check_names(names, root)
     defects = [name for name in names if name.lower() not in NORMAL_NAMES]
+    _check_names(defects, root)
     if not defects:
         raise InputError(f"{root}: no label names a defect: there is nothing to learn")
     if len(defects) >= MAX_CLASSES:
