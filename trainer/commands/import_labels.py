@@ -74,7 +74,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     masks.add_argument(
         "--colour", action="append", default=[], metavar="RRGGBB=CLASS", help="colour in a mask; repeatable"
     )
-    masks.add_argument("--classes", metavar="A,B,…", help="names of the values 0, 1, …, normal first")
+    masks.add_argument(
+        "--classes",
+        metavar="A,B,…",
+        help="names of the values 0, 1, …, normal first; via: normal and the one class",
+    )
     masks.add_argument(
         "--ignore", type=int, metavar="N", help="value without a class: such pixels take the nearest class"
     )

@@ -25,17 +25,18 @@ def match_classes(
 ) -> tuple[list[int], str | None]:
     """(class number in `ours` of each class of `theirs`, a note for people); both normal first.
 
-    Names are compared without regard to case. Numbers count only if one side has just default names (class_1 …).
-    A network of one kind takes every defect as that kind. Raises InputError for a class that `ours` lacks; `what`
-    has the classes `ours`, `where` the classes `theirs`.
+    Names are compared without regard to case, unless one side has two that differ only in it. Numbers count only
+    if one side has just default names (class_1 …). A network of one kind takes every defect as that kind. Raises
+    InputError for a class that `ours` lacks; `what` has the classes `ours`, `where` the classes `theirs`.
     """
     if knows_one_kind(ours) and len(theirs) > len(ours):
         note = f"{', '.join(theirs[1:])} all count as {ours[1]}: that is what {what} separates from normal"
         return [0, *[1] * (len(theirs) - 1)], note
-    numbers = {name.casefold(): number for number, name in enumerate(ours[1:], start=1)}
-    unknown = [name for name in theirs[1:] if name.casefold() not in numbers]
+    plain = str if _has_case_twins(ours) or _has_case_twins(theirs) else str.casefold
+    numbers = {plain(name): number for number, name in enumerate(ours[1:], start=1)}
+    unknown = [name for name in theirs[1:] if plain(name) not in numbers]
     if not unknown:
-        matched = [0, *(numbers[name.casefold()] for name in theirs[1:])]
+        matched = [0, *(numbers[plain(name)] for name in theirs[1:])]
         if matched == list(range(len(ours))):
             return matched, None
         return matched, f"classes are matched by name: {where} has {_listed(theirs)}, {what} has {_listed(ours)}"
@@ -48,6 +49,10 @@ def match_classes(
         f"{what} knows {len(ours)} classes ({_listed(ours)}) but {where} has {len(theirs)} ({_listed(theirs)}): "
         f"it does not know {', '.join(unknown)}; rename the classes of the data, or train with these classes"
     )
+
+
+def _has_case_twins(names: Sequence[str]) -> bool:
+    return len({name.casefold() for name in names}) < len(names)
 
 
 def in_classes(ours: Sequence[str], theirs: Sequence[str], data: LoadedFrames) -> LoadedFrames:

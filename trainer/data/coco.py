@@ -3,7 +3,7 @@
 import codecs
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ IMAGES_NAME: Final = "images"
 NORMAL: Final = "normal"
 _NAMES: Final = ("annotations.json", "_annotations.coco.json", "instances.json")
 _FOLDER: Final = "annotations"
+ROW_MAJOR: Final = "the run lengths go along the rows, COCO's go down the columns: encode the mask again"
 
 
 Id = int | str
@@ -137,8 +138,7 @@ class Coco(Dataset):
             if name is not None and kind is not None:
                 annotations[name].append((kind, annotation))
             elif str(annotation.image_id) not in listed:
-                text = f"image {annotation.image_id} is not in the list of images"
-                complain(_fault("missing image", file, text, annotation))
+                complain(_no_image(file, annotation))
             elif kind is None:
                 text = f"category {annotation.category_id} is not in the list of categories"
                 complain(_fault("unknown class", file, text, annotation, name))
@@ -161,8 +161,7 @@ class Coco(Dataset):
                 complain(Fault("bad mask", self._file, str(error), annotation.id, where, name))
                 continue
             if not is_polygon and looks_row_major(pixels):
-                text = "the run lengths go along the rows, COCO's go down the columns: encode the mask again"
-                complain(Fault("row-major mask", self._file, text, annotation.id, where, name))
+                complain(Fault("row-major mask", self._file, ROW_MAJOR, annotation.id, where, name))
             if not pixels.any():
                 text = "the mask is empty"
                 complain(Fault("empty mask", self._file, text, annotation.id, where, name, refused=False))
@@ -184,7 +183,7 @@ def _candidates(root: Path) -> list[Path]:
         found = [folder / name for name in _NAMES if (folder / name).is_file()]
         if found:
             return found
-    return sorted((root / _FOLDER).glob("*.json"))
+    return sorted(path for path in (root / _FOLDER).glob("*.json") if not path.name.startswith("."))
 
 
 def read_document(file: Path) -> Document:
@@ -212,8 +211,7 @@ def _classes(
     categories = without_headings(document)
     wanted = read_classes(root)
     names = wanted or (NORMAL, *(c.name for c in categories if c.name.lower() not in NORMAL_NAMES))
-    if len(set(names)) != len(names) or len({c.id for c in categories}) != len(categories):
-        raise InputError(f"{file}: categories must have different ids and names")
+    _check_categories(file, categories)
     if not 2 <= len(names) <= MAX_CLASSES:
         raise InputError(f"{file}: must have 1 to {MAX_CLASSES - 1} categories of defects, got {len(names) - 1}")
     kinds: dict[str, int] = {}
@@ -229,11 +227,35 @@ def _classes(
     return names, kinds
 
 
+def check_document(file: Path, document: Document) -> None:
+    """Raise InputError for ids that stand twice, and for the first annotation without its image or category."""
+    _check_categories(file, without_headings(document))
+    ids: set[str] = set()
+    for image in document.images:
+        if str(image.id) in ids:
+            raise DataError(_image_fault(file, image, is_there=True))
+        ids.add(str(image.id))
+    for annotation in document.annotations:
+        if str(annotation.image_id) not in ids:
+            raise DataError(_no_image(file, annotation))
+
+
+def _check_categories(file: Path, categories: Sequence[Category]) -> None:
+    ids, names = {str(category.id) for category in categories}, {category.name for category in categories}
+    if len(ids) != len(categories) or len(names) != len(categories):
+        raise InputError(f"{file}: categories must have different ids and names")
+
+
 def without_headings(document: Document) -> list[Category]:
-    """The categories by id, without those that only group others: Roboflow lists its project as category 0."""
+    """The categories by id, without those that only group others: Roboflow lists its project as category 0.
+
+    A category that is its own supercategory is a class.
+    """
     used = {str(annotation.category_id) for annotation in document.annotations}
     groups = {category.supercategory for category in document.categories}
-    kept = [c for c in document.categories if str(c.id) in used or c.name not in groups]
+    kept = [
+        c for c in document.categories if str(c.id) in used or c.name not in groups or c.name == c.supercategory
+    ]
     return sorted(kept, key=lambda category: (isinstance(category.id, str), category.id))
 
 
@@ -247,7 +269,7 @@ def _find(root: Path, file: Path, name: str) -> Path | None:
             path = folder / spelling
             # A name that leads out of the data set ("../..") is not followed.
             if path.is_file() and path.resolve().is_relative_to(root.resolve()):
-                return path
+                return root / path.resolve().relative_to(root.resolve()) if Path(spelling).is_absolute() else path
     return None
 
 
@@ -277,6 +299,11 @@ def _image_fault(file: Path, image: _Image, *, is_there: bool) -> Fault:
         return Fault("bad row", file, text, image.id, where, image.file_name)
     text = "no such file: was the download or the unzipping interrupted?"
     return Fault("missing image", file, text, image.id, where, image.file_name)
+
+
+def _no_image(file: Path, annotation: Annotation) -> Fault:
+    text = f"image {annotation.image_id} is not in the list of images"
+    return _fault("missing image", file, text, annotation)
 
 
 def _fault(kind: str, file: Path, text: str, annotation: Annotation, frame: str | None = None) -> Fault:

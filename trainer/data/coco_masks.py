@@ -26,6 +26,10 @@ class MaskFault(InspectorError):  # noqa: N818 (it becomes a Fault, with file an
     """A segmentation that cannot be decoded; the text gives the reason, without file and annotation."""
 
 
+class OutsideFault(MaskFault):
+    """An outline that leaves the frame: cutting it at the edge would settle it."""
+
+
 def decode_segmentation(segmentation: Any, shape: tuple[int, int]) -> tuple[NDArray[np.bool_], bool]:
     """(mask bool `shape` = [H, W], whether it comes from polygons); raises MaskFault."""
     if isinstance(segmentation, list) and segmentation:
@@ -47,7 +51,7 @@ def _decode_polygons(polygons: list[Any], shape: tuple[int, int]) -> NDArray[np.
         outside = (corners < -POLYGON_SLACK_PX) | (corners > np.array([width, height]) + POLYGON_SLACK_PX)
         if not np.isfinite(corners).all() or outside.any():
             x, y = corners[(outside | ~np.isfinite(corners)).any(axis=1)][0].tolist()
-            raise MaskFault(f"corner {x:g}, {y:g} lies outside the frame's {height}×{width} pixels")
+            raise OutsideFault(f"corner {x:g}, {y:g} lies outside the frame's {height}×{width} pixels")
     coco = _coco()
     merged = coco.merge(coco.frPyObjects(polygons, height, width))
     return _fill(_unpack(merged["counts"].decode()), shape)

@@ -20,6 +20,7 @@ from trainer.artifacts.new_folder import new_folder
 from trainer.data.coco import IMAGES_NAME
 from trainer.data.coco_masks import decode_segmentation
 from trainer.data.dataset import Dataset
+from trainer.data.flat_names import flat_stems
 
 ANNOTATIONS_NAME: Final = "annotations.json"
 
@@ -46,11 +47,15 @@ def write_coco(dataset: Dataset, out: Path, *, polygons_only: bool, show_progres
     annotations: list[dict[str, Any]] = []
     with new_folder(out) as building:
         (building / IMAGES_NAME).mkdir()
-        for name in bar(dataset.names, "writing", total=len(dataset.names), show=show_progress):
-            pixels = dataset.frame(name)
+        stems = flat_stems([path.relative_to(dataset.root) for path in dataset.images.values()])
+        for source, stem in zip(
+            bar(dataset.names, "writing", total=len(dataset.names), show=show_progress), stems, strict=True
+        ):
+            name = f"{stem}{dataset.images[source].suffix}"
+            pixels = dataset.frame(source)
             shape = (pixels.shape[0], pixels.shape[1])
-            label = dataset.label(name, shape)
-            shutil.copyfile(dataset.images[name], building / IMAGES_NAME / name)
+            label = dataset.label(source, shape)
+            shutil.copyfile(dataset.images[source], building / IMAGES_NAME / name)
             number = len(images) + 1
             images.append({"id": number, "file_name": name, "height": shape[0], "width": shape[1]})
             for entry in _regions(label, polygons_only=polygons_only, found=found):

@@ -20,6 +20,7 @@ from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.data.class_order import match_classes
 from trainer.data.corrections import IMAGES, read_corrections, write_corrections
 from trainer.data.dataset import CLASSES_NAME, Dataset
+from trainer.data.flat_names import flat_stems
 from trainer.data.formats import open_dataset
 from trainer.data.label_maps import IMAGES_NAME, MASKS_NAME
 from trainer.data.look_alikes import find_pairs, join, look
@@ -66,9 +67,10 @@ def combine(
     with new_folder(out) as building:
         for name in (IMAGES_NAME, MASKS_NAME):
             (building / name).mkdir()
+        stems = _stems(datasets)
         written = [
-            _copy_all(building, dataset, numbering, f"{index}-" if index else "", show_progress=show_progress)
-            for index, (dataset, numbering) in enumerate(zip(datasets, numbers, strict=True))
+            _copy_all(building, dataset, numbering, own, show_progress=show_progress)
+            for dataset, numbering, own in zip(datasets, numbers, stems, strict=True)
         ]
         parts = _deal(written, split, val_share, seed)
         kept = {name for names in parts.values() for name in names}
@@ -79,7 +81,7 @@ def combine(
         (building / CLASSES_NAME).write_text(
             json.dumps(first.classes, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        write_corrections(building, _corrections(datasets, kept))
+        write_corrections(building, _corrections(datasets, written, kept))
         about = {"made_by": "trainer combine", "seed": seed, "val_share": val_share}
         freeze(building / SPLIT_NAME, parts, open_dataset(building), about, show_progress=show_progress)
     result.frames = {str(d.root): sum(e.name in kept for e in w) for d, w in zip(datasets, written, strict=True)}
@@ -106,14 +108,25 @@ def _numbers(first: Dataset, dataset: Dataset) -> list[int]:
     return numbers
 
 
+def _stems(datasets: Sequence[Dataset]) -> list[list[str]]:
+    """Names without ending for the frames of each data set, all different; those of the first keep theirs."""
+    found: list[list[str]] = []
+    for index, dataset in enumerate(datasets):
+        images = [path.relative_to(dataset.root) for path in dataset.images.values()]
+        taken = [stem for stems in found for stem in stems]
+        found.append(flat_stems(images, f"{index}-" if index else "", taken))
+    return found
+
+
 def _copy_all(
-    building: Path, dataset: Dataset, numbers: list[int], prefix: str, *, show_progress: bool
+    building: Path, dataset: Dataset, numbers: list[int], stems: Sequence[str], *, show_progress: bool
 ) -> list[_Written]:
     table = np.zeros(256, np.uint8)
     table[: len(numbers)] = numbers
     written = []
-    for source in bar(dataset.names, f"copying {dataset.root.name}", total=len(dataset.names), show=show_progress):
-        name = f"{prefix}{source}"
+    names = bar(dataset.names, f"copying {dataset.root.name}", total=len(dataset.names), show=show_progress)
+    for source, stem in zip(names, stems, strict=True):
+        name = f"{stem}{dataset.images[source].suffix}"
         pixels = dataset.frame(source)
         label = table[dataset.label(source, (pixels.shape[0], pixels.shape[1]))]
         shutil.copyfile(dataset.images[source], building / IMAGES_NAME / name)
@@ -132,8 +145,9 @@ def _deal(written: Sequence[Sequence[_Written]], split: Split | None, val_share:
     kinds = max(len(each.present) for each in [*old, *new])
     present = np.stack([np.pad(each.present, (0, kinds - len(each.present))) for each in [*old, *new]])
     if split is None:
-        split = make_split([each.name for each in old], present[: len(old)], val_share, seed)
-    parts: Split = {part: list(split.get(part, [])) for part in PARTS}
+        split = make_split([each.source for each in old], present[: len(old)], val_share, seed)
+    name_of = {each.source: each.name for each in old}
+    parts: Split = {part: [name_of[source] for source in split.get(part, [])] for part in PARTS}
     held_out = {name for part in ("val", "test") for name in parts[part]}
     everything = [*old, *new]
     pairs = find_pairs([look(each.pixels) for each in everything])
@@ -159,11 +173,13 @@ def _renumbered(groups: np.ndarray[tuple[int], np.dtype[np.intp]]) -> np.ndarray
     return np.unique(groups, return_inverse=True)[1].astype(np.intp)
 
 
-def _corrections(datasets: Sequence[Dataset], kept: set[str]) -> list[dict[str, object]]:
+def _corrections(
+    datasets: Sequence[Dataset], written: Sequence[Sequence[_Written]], kept: set[str]
+) -> list[dict[str, object]]:
     entries = []
-    for index, dataset in enumerate(datasets):
-        prefix = f"{index}-" if index else ""
+    for dataset, frames in zip(datasets, written, strict=True):
+        name_of = {each.source: each.name for each in frames}
         for entry in read_corrections(dataset.root):
-            names = [name for image in entry[IMAGES] if (name := f"{prefix}{image}") in kept]
+            names = [name for image in entry[IMAGES] if (name := name_of.get(image)) in kept]
             entries.append({**entry, IMAGES: names})
     return entries

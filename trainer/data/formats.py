@@ -11,6 +11,7 @@ from trainer.data.coco import Coco
 from trainer.data.dataset import Dataset
 from trainer.data.faults import Complain, refuse
 from trainer.data.label_maps import LabelMaps
+from trainer.data.other_tools import format_of
 from trainer.data.severstal import Severstal
 
 FORMATS: Final = (
@@ -55,7 +56,9 @@ def _what_is_missing(root: Path) -> str:
         return f"{root}: are the rejects of a line: `trainer import rejects {root} OUT` makes a data set of them"
     if images.is_dir():
         return f"{table}: missing, though {images.name}/ is there: was the download or the unzipping interrupted?"
-    return f"{root}: no data set here: need {_expected()}"
+    if name := format_of(root):
+        return f"{root}: looks like labels of {name}: `trainer import {name} {root} OUT` makes a data set of them"
+    return f"{root}: no data set here: need {_expected()}; `trainer import` reads other tools' labels"
 
 
 def _about_zip(path: Path) -> str:

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from inspector.errors import InputError
-from tests.support.labelled import HEIGHT, WIDTH, make_labelled, write_label_maps, write_severstal
+from tests.support import drawn
+from tests.support.labelled import HEIGHT, WIDTH, make_labelled, write_coco, write_label_maps, write_severstal
 from trainer.data.formats import open_dataset
 from trainer.data.frames import load_frames
 
@@ -165,6 +166,19 @@ def test_a_folder_without_a_known_layout_says_what_is_needed(tmp_path: Path) -> 
         open_dataset(tmp_path)
     with pytest.raises(InputError, match="no such folder"):
         open_dataset(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "tool", ["labelme", "yolo", "cvat", "via", "labelstudio", "supervisely", "voc", "mvtec", "coco"]
+)
+def test_labels_of_another_tool_are_named_with_their_import(tmp_path: Path, tool: str) -> None:
+    """Instead of a list of layouts that they do not have."""
+    if tool == "coco":
+        (write_coco(tmp_path) / "annotations.json").rename(tmp_path / "mine.json")
+    else:
+        getattr(drawn, f"write_{tool}")(tmp_path)
+    with pytest.raises(InputError, match=f"looks like labels of {tool}: `trainer import {tool} "):
+        open_dataset(tmp_path)
 
 
 def test_the_digest_tells_contents_apart_and_ignores_order(data: Path) -> None:

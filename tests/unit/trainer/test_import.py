@@ -307,7 +307,7 @@ def test_outlines_that_leave_the_frame_are_cut_on_request(
             ]
     (root / "annotations.json").write_text(json.dumps(document))
     error = _refused(capsys, tmp_path / "d", "coco", str(root))
-    assert "2 × bad mask, the first " in error
+    assert "2 × outline outside the frame, the first " in error
     assert "--clip" in error
     _import("coco", root, tmp_path / "d", "--clip")
     _check(tmp_path / "d")

@@ -197,6 +197,10 @@ def test_classes_are_matched_by_name(tmp_path: Path) -> None:
     assert numbers == [0, 2, 1]
     assert note is not None
     assert match_classes(ours, ("normal", "streak"), "m", "d")[0] == [0, 2]
+    twins = ("normal", "pit", "Pit")
+    assert match_classes(twins, twins, "m", "d") == ([0, 1, 2], None)
+    with pytest.raises(InputError, match="it does not know Pit"):
+        match_classes(ours, twins, "m", "d")
     with pytest.raises(InputError, match="it does not know rust"):
         match_classes(ours, ("normal", "pit", "rust"), "m", "d")
     numbers, note = match_classes(ours, ("normal", "class_1", "class_2"), "m", "d")

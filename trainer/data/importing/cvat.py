@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from inspector.errors import InputError
-from trainer.data.importing.outlines import ellipse, rectangle
+from trainer.data.importing.outlines import ellipse, rectangle, rotated
 from trainer.data.importing.regions import (
     NO_AREA,
     Region,
@@ -18,16 +18,20 @@ from trainer.data.importing.regions import (
     refusal,
     source_of,
 )
-from trainer.data.importing.source import ImageFinder, Options, Source, SourceFrame, part_of
+from trainer.data.importing.source import ImageFinder, Options, Source, SourceFrame, label_files, part_of
 
 
 def read_cvat(root: Path, options: Options) -> Source:
     """Read CVAT's annotations.xml: polygons, boxes, ellipses and masks."""
-    folder, files = (root.parent, [root]) if root.is_file() else (root, sorted(root.rglob("*.xml")))
+    folder, files = label_files(root, "*.xml")
     finder = ImageFinder(folder)
     frames, classes = [], []
     for file in files:
         tree = _parse_xml(file)
+        if tree.find("track") is not None:
+            raise InputError(
+                f'{file}: holds tracks of a video, which name no images: export it as "CVAT for images 1.1"'
+            )
         classes += [name.text or "" for name in tree.iterfind(".//meta//labels/label/name")]
         for entry in tree.iterfind("image"):
             image = finder.find(entry.attrib["name"], file)
@@ -64,7 +68,7 @@ def _cvat_region(shape: ET.Element, options: Options) -> Region:
         return outline(points, clip=options.clip)
     if shape.tag == "box":
         corners = rectangle(*(float(given[key]) for key in ("xtl", "ytl", "xbr", "ybr")))
-        return outline(corners, clip=options.clip)
+        return outline(rotated(corners, float(given.get("rotation", 0.0))), clip=options.clip)
     if shape.tag == "ellipse":
         x, y, rx, ry = (float(given[key]) for key in ("cx", "cy", "rx", "ry"))
         return outline(ellipse(x, y, rx, ry, float(given.get("rotation", 0.0))), clip=options.clip)

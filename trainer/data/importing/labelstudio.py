@@ -1,9 +1,10 @@
 """Reads Label Studio: one JSON file of tasks."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from inspector.errors import InputError
 from trainer.data.importing.brush import decode_brush
@@ -23,14 +24,19 @@ from trainer.data.importing.source import (
     Size,
     Source,
     SourceFrame,
+    label_files,
     part_of,
     read_json,
 )
 
+_UPLOAD: Final = re.compile(r"(?<![^/\\])[0-9a-f]{8}-(?=[^/\\]+$)")
+"""What Label Studio puts before the name of an upload: "a1b2c3d4-frame.png" is "frame.png"."""
+
 
 def read_labelstudio(root: Path, options: Options) -> Source:
     """Read Label Studio's JSON export: polygons, rectangles, ellipses and brushes."""
-    folder, files = (root.parent, [root]) if root.is_file() else (root, sorted(root.glob("*.json")))
+    folder, files = label_files(root, "*.json")
+    files = [file for file in files if file.parent == folder]
     tasks = [(file, task) for file in files for task in _tasks(file)]
     if not tasks:
         raise InputError(
@@ -42,21 +48,32 @@ def read_labelstudio(root: Path, options: Options) -> Source:
     for file, task in tasks:
         name = next((value for value in task["data"].values() if isinstance(value, str)), "")
         name = name.rpartition("?d=")[2]  # a file that a local storage serves
-        image = finder.find(name, file)
+        image = finder.find(name, file) or finder.find(_UPLOAD.sub("", name), file)
         if image is None:
             raise InputError(no_image(file, name, finder))
         answers = [one for one in task.get("annotations", ()) if not one.get("was_cancelled")]
+        if len(answers) > 1:
+            raise InputError(
+                f"{file}: task {task.get('id')} ({name}): has {len(answers)} annotations: which one is right? "
+                "Delete the others in Label Studio, and export again"
+            )
         size, regions = None, []
         for number, region in enumerate(answers[0]["result"] if answers else (), start=1):
             if "original_height" not in region:
                 continue  # a choice or a relation
             size = (int(region["original_height"]), int(region["original_width"]))
             value = region["value"]
-            label = next((names[0] for key, names in value.items() if key.endswith("labels") and names), None)
-            if label is None:
-                raise InputError(f"{file}: task {task.get('id')}: region {number} has no label: give it one")
-            where = f"task {task.get('id')}, region {number} ({label})"
-            regions.append((label, where, _labelstudio_region(value, region["type"], size, options)))
+            labels: list[str] = next(
+                (names for key, names in value.items() if key.endswith("labels") and names), []
+            )
+            if len(labels) != 1:
+                has = f"the labels {', '.join(labels)}" if labels else "no label"
+                raise InputError(f"{file}: task {task.get('id')}: region {number} has {has}: give it one")
+            where = f"task {task.get('id')}, region {number} ({labels[0]})"
+            drawing = _labelstudio_region(value, region["type"], size, options)
+            if turned := region.get("image_rotation"):
+                drawing = refusal(f"was drawn on a picture turned by {turned}°: turn it back first")
+            regions.append((labels[0], where, drawing))
         draw = partial(draw_regions, file, regions) if answers else None
         frames.append(SourceFrame(image, file, draw, size, part_of(image, folder)))
     return source_of(frames, finder, root, "Label Studio's .json of tasks")

@@ -7,37 +7,41 @@ from pathlib import Path
 import numpy as np
 
 from inspector.errors import InputError
-from trainer.data.coco import Annotation, read_document, without_headings
+from trainer.data.coco import ROW_MAJOR, Annotation, check_document, read_document, without_headings
 from trainer.data.coco_masks import MaskFault, decode_segmentation
 from trainer.data.dataset import NORMAL_NAMES, read_classes
 from trainer.data.faults import Complain, Fault
 from trainer.data.importing.outlines import fill
-from trainer.data.importing.regions import no_image, source_of
+from trainer.data.importing.regions import mask_fault, no_image, source_of
 from trainer.data.importing.source import (
-    PARTS,
     ImageFinder,
     Mark,
     Options,
     Size,
     Source,
     SourceFrame,
+    label_files,
+    part_named,
     part_of,
     read_json,
 )
+from trainer.data.mask_order import looks_row_major
 from trainer.data.rle import decode
 
 
 def read_coco(root: Path, options: Options) -> Source:
     """Read COCO: every .json of the folder with images and annotations, whatever its name."""
-    folder, files = (root.parent, [root]) if root.is_file() else (root, sorted(root.rglob("*.json")))
+    folder, files = label_files(root, "*.json")
+    if root.is_file() and root.parent.name == "annotations":
+        folder = root.parent.parent  # COCO's own layout has the images beside annotations/
     finder = ImageFinder(folder)
     frames: list[SourceFrame] = []
     classes: list[str] = []
-    owner: dict[Path, Path] = {}
     for file in files:
-        if not root.is_file() and not _is_coco(file):
+        if not _is_coco(file, is_named=root.is_file()):
             continue
         document = read_document(file)
+        check_document(file, document)
         categories = without_headings(document)
         names = {str(category.id): category.name for category in categories}
         classes += [category.name for category in categories]
@@ -48,11 +52,6 @@ def read_coco(root: Path, options: Options) -> Source:
             path = finder.find(image.file_name, file)
             if path is None:
                 raise InputError(no_image(file, image.file_name, finder))
-            if path in owner:
-                raise InputError(
-                    f"{path}: listed twice, in {owner[path].name} and in {file.name}: remove one of its entries"
-                )
-            owner[path] = file
             own = by_image.get(str(image.id), [])
             size = (image.height, image.width) if image.height and image.width else None
             draw = partial(_coco_marks, file, own, names, options)
@@ -63,17 +62,27 @@ def read_coco(root: Path, options: Options) -> Source:
     )
 
 
-def _is_coco(file: Path) -> bool:
+def _is_coco(file: Path, *, is_named: bool) -> bool:
+    """Whether a file is to be read: what is not COCO is left out, unless it is the one that was named."""
     content = read_json(file)
-    return isinstance(content, dict) and "images" in content and "annotations" in content
+    if not isinstance(content, dict) or "images" not in content or "annotations" not in content:
+        return is_named
+    if not _are_captions(content["annotations"]):
+        return True
+    if is_named:
+        raise InputError(f"{file}: holds captions, no outlines: name the file called instances")
+    return False
+
+
+def _are_captions(annotations: object) -> bool:
+    """Whether they are COCO's descriptions of whole images."""
+    return isinstance(annotations, list) and bool(annotations) and "caption" in annotations[0]
 
 
 def _part_in(stem: str) -> str | None:
     """Return the part that a file's name ends in, such as val for instances_val2017."""
-    for word in reversed(stem.lower().replace("-", "_").split("_")):
-        if (name := word.rstrip("0123456789")) in PARTS:
-            return PARTS[name]
-    return None
+    words = reversed(stem.replace("-", "_").split("_"))
+    return next((part for word in words if (part := part_named(word))), None)
 
 
 def _coco_marks(
@@ -94,6 +103,8 @@ def _coco_marks(
             continue
         given = annotation.segmentation
         try:
+            if isinstance(given, list):  # a part of one or two corners has no area
+                given = [part for part in given if not isinstance(part, list) or len(part) > 4] or given
             if options.clip and isinstance(given, list) and given:
                 shapes = [
                     fill(np.array(one, np.float64).reshape(-1, 2).tolist(), size, clip=True) for one in given
@@ -101,9 +112,11 @@ def _coco_marks(
                 marks.append(Mark(label, np.logical_or.reduce(shapes), where, has_seam=True))
             else:
                 pixels, is_polygon = decode_segmentation(given, size)
+                if not is_polygon and looks_row_major(pixels):
+                    complain(Fault("row-major mask", file, ROW_MAJOR, annotation.id, where))
                 marks.append(Mark(label, pixels, where, has_seam=is_polygon))
         except (MaskFault, ValueError, TypeError) as error:
-            complain(Fault("bad mask", file, str(error), annotation.id, where))
+            complain(mask_fault(file, error, where))
     return marks
 
 
@@ -153,6 +166,9 @@ def _severstal_marks(
     for label, runs, where in rows:
         try:
             pixels = decode(runs, size[::-1]).T if options.row_major else decode(runs, size)
+            if not options.row_major and looks_row_major(pixels):
+                text = "the runs go along the rows: state --row-major"
+                complain(Fault("row-major mask", file, text, where=where))
             marks.append(Mark(label, np.ascontiguousarray(pixels), where))
         except InputError as error:
             complain(Fault("bad mask", file, str(error), where=where))

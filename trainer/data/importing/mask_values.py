@@ -14,11 +14,10 @@ from PIL import Image, UnidentifiedImageError
 from inspector.errors import InputError
 from inspector.images import ImageFault
 from trainer.data.dataset import NORMAL_NAMES, default_classes
+from trainer.data.importing.palettes import BLACK, Colour, check_palettes
 from trainer.data.importing.source import Mark, Options
 from trainer.data.label_maps import MAX_GUESSED_KINDS
 
-Colour = tuple[int, int, int]
-BLACK: Final = (0, 0, 0)
 NORMAL: Final = "normal"
 ONE_KIND: Final = "defect"
 """Class name for masks with a single class."""
@@ -73,6 +72,8 @@ class Values:
     by_value: Mapping[int, str]
     by_colour: Mapping[Colour, str]
     ignore: int | None = None
+    void: Colour | None = None
+    """Colour of pixels without a class."""
 
     @property
     def classes(self) -> list[str]:
@@ -83,13 +84,17 @@ class Values:
     def marks(self, path: Path) -> list[Mark]:
         """Return one mark for each class that the mask shows; raises ImageFault."""
         if self.by_colour:
-            nearest = _nearest(read_colours(path).astype(np.int32), list(self.by_colour))
+            colours = read_colours(path).astype(np.int32)
+            nearest = _nearest(colours, list(self.by_colour))
+            if self.void is not None:
+                nearest = _filled(nearest, (colours == self.void).all(axis=-1))
             names = list(self.by_colour.values())
         else:
             values = read_picture(path)
             if values.ndim == 3:
                 raise ImageFault("is in colour, other masks are not: --colour RRGGBB=NAME names the colours")
-            values = _filled(values, self.ignore)
+            if self.ignore is not None:
+                values = _filled(values, values == self.ignore)
             nearest = _nearest(values[..., None], [(value,) for value in self.by_value])
             names = list(self.by_value.values())
         return [
@@ -105,18 +110,18 @@ def _nearest(pixels: NDArray[np.int32], stated: Sequence[tuple[int, ...]]) -> ND
     return np.asarray(np.argmin(np.stack(distances), axis=0), np.intp)
 
 
-def _filled(values: NDArray[np.int32], ignore: int | None) -> NDArray[np.int32]:
+def _filled(values: NDArray[Any], holes: NDArray[np.bool_]) -> NDArray[Any]:
     """Give pixels without a class the value of the nearest pixel with one; raises ImageFault if none has one."""
-    if ignore is None or not (holes := values == ignore).any():
+    if not holes.any():
         return values
     if holes.all():
-        raise ImageFault(f"holds nothing but {ignore}, the value without a class")
+        raise ImageFault("holds nothing but pixels without a class")
     _, nearest = cv2.distanceTransformWithLabels(
         holes.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    table = np.zeros(int(nearest.max()) + 1, np.int32)
+    table = np.zeros(int(nearest.max()) + 1, values.dtype)
     table[nearest[~holes]] = values[~holes]
-    return np.asarray(table[nearest], np.int32)
+    return np.asarray(table[nearest], values.dtype)
 
 
 def find_values(paths: Iterable[Path], options: Options, where: Path) -> Values:
@@ -125,7 +130,9 @@ def find_values(paths: Iterable[Path], options: Options, where: Path) -> Values:
     Raises InputError for values that could mean several things, with the options that state it.
     """
     if options.colours:
-        return Values({}, {BLACK: NORMAL, **options.colours})
+        return Values({}, {BLACK: NORMAL, **options.colours}, void=options.void)
+    paths = list(paths)
+    check_palettes(paths, is_0_stated=bool(options.values or options.classes))
     if options.values:
         return Values({0: NORMAL, **options.values}, {}, options.ignore)
     counts: Counter[int] = Counter()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.coco_masks import MaskFault, decode_segmentation
+from trainer.data.coco_masks import MaskFault, OutsideFault, decode_segmentation
 from trainer.data.importing.source import Size
 
 Points = Sequence[Sequence[float]]
@@ -39,7 +39,7 @@ def _polygon(outline: Points, size: Size, *, clip: bool) -> NDArray[np.bool_]:
     over = max(0.0, *(-points).max(axis=0), *(points - [width, height]).max(axis=0))
     margin = math.ceil(over)
     if margin > height + width:
-        raise MaskFault(f"corners lie up to {margin} px outside a frame of {height}×{width} px")
+        raise OutsideFault(f"corners lie up to {margin} px outside a frame of {height}×{width} px")
     larger = (height + 2 * margin, width + 2 * margin)
     mask, _ = decode_segmentation([(points + margin).ravel().tolist()], larger)
     return np.ascontiguousarray(mask[margin : margin + height, margin : margin + width])
@@ -50,14 +50,20 @@ def rectangle(left: float, top: float, right: float, bottom: float) -> Points:
     return [[left, top], [right, top], [right, bottom], [left, bottom]]
 
 
+def rotated(corners: Points, degrees: float) -> Points:
+    """Return a shape turned clockwise about the middle of its corners."""
+    turn = math.radians(degrees)
+    x, y = np.mean(corners, axis=0).tolist()
+    return [
+        [
+            x + (corner[0] - x) * math.cos(turn) - (corner[1] - y) * math.sin(turn),
+            y + (corner[0] - x) * math.sin(turn) + (corner[1] - y) * math.cos(turn),
+        ]
+        for corner in corners
+    ]
+
+
 def ellipse(x: float, y: float, across: float, along: float, degrees: float = 0.0) -> Points:
     """Return the corners of an ellipse from its centre and half axes, rotated by `degrees`."""
-    turned = math.radians(degrees)
-    corners = []
-    for step in range(ELLIPSE_CORNERS):
-        angle = 2 * math.pi * step / ELLIPSE_CORNERS
-        dx, dy = across * math.cos(angle), along * math.sin(angle)
-        corners.append(
-            [x + dx * math.cos(turned) - dy * math.sin(turned), y + dx * math.sin(turned) + dy * math.cos(turned)]
-        )
-    return corners
+    steps = [2 * math.pi * step / ELLIPSE_CORNERS for step in range(ELLIPSE_CORNERS)]
+    return rotated([[x + across * math.cos(step), y + along * math.sin(step)] for step in steps], degrees)

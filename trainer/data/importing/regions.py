@@ -1,18 +1,19 @@
 """Turns the regions of drawing tools into masks."""
 
 import base64
-import binascii
 import zlib
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from inspector.errors import InputError
 from inspector.images import ImageFault, decode_mono
-from trainer.data.coco_masks import MaskFault
+from trainer.data.coco_masks import MaskFault, OutsideFault
 from trainer.data.faults import Complain, Fault
 from trainer.data.importing.outlines import Points, fill
 from trainer.data.importing.source import ImageFinder, Mark, Size, Source, SourceFrame, part_of
@@ -20,6 +21,8 @@ from trainer.data.importing.source import ImageFinder, Mark, Size, Source, Sourc
 Region = Callable[[Size], NDArray[np.bool_]]
 """Draws one region; raises MaskFault."""
 
+OUTSIDE: Final = "outline outside the frame"
+"""Kind of the fault that clipping settles."""
 NO_AREA: Final = "has no area: draw an outline around it"
 """The fault of a line or a point."""
 
@@ -33,9 +36,14 @@ def draw_regions(
         try:
             marks.append(Mark(label, region(size), where, has_seam=True))
         except (MaskFault, ValueError, TypeError, IndexError, KeyError) as error:
-            text = str(error) if isinstance(error, MaskFault) else f"cannot be drawn ({error!r})"
-            complain(Fault("bad mask", file, text, where=where))
+            complain(mask_fault(file, error, where))
     return marks
+
+
+def mask_fault(file: Path, error: Exception, where: str) -> Fault:
+    """Return the fault of a region that cannot be drawn."""
+    text = str(error) if isinstance(error, MaskFault) else f"cannot be drawn ({error!r})"
+    return Fault(OUTSIDE if isinstance(error, OutsideFault) else "bad mask", file, text, where=where)
 
 
 def outline(points: Points, *, clip: bool, holes: Sequence[Points] = ()) -> Region:
@@ -67,11 +75,18 @@ def pasted(mask: NDArray[np.bool_], left: int, top: int) -> Region:
 
 
 def bitmap(data: str, *, packed: bool) -> NDArray[np.bool_]:
-    """Return the pixels that are not 0 in a base64 PNG, which zlib may have `packed`; raises MaskFault."""
+    """Return a base64 PNG's mask, bool [H, W]; zlib may have `packed` it. Raises MaskFault.
+
+    The mask is what is not transparent if the PNG has transparency, as Supervisely decodes it, else what is not 0.
+    """
     try:
         content = base64.b64decode(data)
-        return decode_mono(zlib.decompress(content) if packed else content) > 0
-    except (binascii.Error, ValueError, zlib.error, ImageFault) as error:
+        content = zlib.decompress(content) if packed else content
+        with Image.open(BytesIO(content), formats=["PNG"]) as image:
+            if image.has_transparency_data:
+                return np.array(image.convert("RGBA").getchannel("A")) > 0
+        return decode_mono(content) > 0
+    except (SyntaxError, ValueError, OSError, zlib.error, ImageFault) as error:
         raise MaskFault(f"its bitmap cannot be decoded: {error}") from None
 
 
@@ -90,6 +105,5 @@ def source_of(
     if not frames:
         raise InputError(f"{root}: no labels here: looked for {expected}; the folder holds {finder.example()}")
     used = {frame.image for frame in frames}
-    folder = root.parent if root.is_file() else root
-    rest = [SourceFrame(path, path, None, None, part_of(path, folder)) for path in finder.others(used)]
-    return Source([*frames, *rest], classes)
+    rest = [SourceFrame(path, path, None, None, part_of(path, finder.root)) for path in finder.others(used)]
+    return Source([*frames, *rest], classes, are_classes_listed=bool(classes), folder=finder.root)

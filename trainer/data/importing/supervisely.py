@@ -17,7 +17,16 @@ from trainer.data.importing.regions import (
     refusal,
     source_of,
 )
-from trainer.data.importing.source import ImageFinder, Options, Source, SourceFrame, part_of, read_json
+from trainer.data.importing.source import (
+    ImageFinder,
+    Options,
+    Source,
+    SourceFrame,
+    files_below,
+    part_of,
+    read_json,
+    written_by,
+)
 
 
 def read_supervisely(root: Path, options: Options) -> Source:
@@ -26,16 +35,17 @@ def read_supervisely(root: Path, options: Options) -> Source:
     frames = []
     meta = root / "meta.json"
     classes = [one["title"] for one in read_json(meta)["classes"]] if meta.is_file() else []
-    for file in sorted(root.rglob("ann/*.json")):
+    for file in files_below(root, "ann/*.json"):
         content = read_json(file)
         image = finder.find(file.stem, file.parent.parent / "img" / file.name)
         if image is None:
             raise InputError(no_image(file, file.stem, finder))
-        size = (int(content["size"]["height"]), int(content["size"]["width"]))
-        regions = [
-            (one["classTitle"], f"object {number} ({one['classTitle']})", _supervisely_region(one, options))
-            for number, one in enumerate(content["objects"], start=1)
-        ]
+        with written_by("supervisely", file):
+            size = (int(content["size"]["height"]), int(content["size"]["width"]))
+            regions = [
+                (one["classTitle"], f"object {number} ({one['classTitle']})", _supervisely_region(one, options))
+                for number, one in enumerate(content["objects"], start=1)
+            ]
         frames.append(SourceFrame(image, file, partial(draw_regions, file, regions), size, part_of(file, root)))
     return source_of(frames, finder, root, "Supervisely's ann/*.json", classes)
 

@@ -2,10 +2,9 @@
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -22,7 +21,9 @@ from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.data.dataset import CLASSES_NAME, MAX_CLASSES, NORMAL_NAMES, UPRIGHT, read_orientation
 from trainer.data.drawing import DrawnMask, draw
 from trainer.data.faults import Fault, by_kind
+from trainer.data.flat_names import flat_stems
 from trainer.data.formats import open_dataset
+from trainer.data.importing.regions import OUTSIDE
 from trainer.data.importing.source import Mark, Source, SourceFrame
 from trainer.data.label_maps import IMAGES_NAME, MASKS_NAME
 from trainer.data.split_file import PARTS, freeze
@@ -32,7 +33,7 @@ SPLIT_NAME: Final = "split.json"
 _OVERLAP_KIND: Final = "overlapping classes"
 _WAYS_ON: Final = {
     _OVERLAP_KIND: "--overlap smaller or --overlap later decides",
-    "bad mask": "--clip cuts outlines at the frame's edge, if that is all",
+    OUTSIDE: "--clip cuts outlines at the frame's edge",
     "16-bit image": "--grey-window LOW HIGH states the samples that are black and white",
 }
 """Kind of fault → the option that may settle it."""
@@ -90,7 +91,7 @@ def write_imported(source: Source, root: Path, out: Path, policies: Policies, *,
     classes = _checked(source, frames, root, policies, show_progress=show_progress)
     numbers = {name: number for number, name in enumerate(classes)}
     imported = Imported(classes, len(frames), skipped)
-    stems = _stems([frame.image for frame in frames])
+    stems = flat_stems([frame.image.relative_to(_folder(source, root)) for frame in frames])
     with new_folder(out) as building:
         for folder in (IMAGES_NAME, MASKS_NAME):
             (building / folder).mkdir()
@@ -104,7 +105,7 @@ def write_imported(source: Source, root: Path, out: Path, policies: Policies, *,
                 imported.parts.setdefault(frame.part, []).append(name)
         text = json.dumps(classes, ensure_ascii=False) + "\n"
         (building / CLASSES_NAME).write_text(text, encoding="utf-8")
-        if frames and not imported.shown:
+        if frames and not imported.shown and not source.are_classes_listed:
             raise InputError(
                 f"{root}: no label marks a defect ({', '.join(classes[1:])}): check labels, --value and --colour"
             )
@@ -119,6 +120,10 @@ def write_imported(source: Source, root: Path, out: Path, policies: Policies, *,
     return imported
 
 
+def _folder(source: Source, root: Path) -> Path:
+    return source.folder or (root if root.is_dir() else root.parent)
+
+
 def _kept(source: Source, root: Path, policies: Policies) -> tuple[list[SourceFrame], int]:
     """(frames to write, number of those left out); raises InputError for images without labels and no policy."""
     bare = [frame for frame in source.frames if frame.draw is None]
@@ -126,7 +131,7 @@ def _kept(source: Source, root: Path, policies: Policies) -> tuple[list[SourceFr
     if bare and policy == "refuse":
         raise InputError(
             f"{root}: {thousands(len(bare))} of {thousands(len(source.frames))} images have no labels, such as "
-            f"{bare[0].image.relative_to(root if root.is_dir() else root.parent)}: --unlisted normal takes them "
+            f"{bare[0].image.relative_to(_folder(source, root))}: --unlisted normal takes them "
             "as frames without a defect, --unlisted skip leaves them out"
         )
     if policy == "normal":
@@ -150,8 +155,10 @@ def _checked(
             _label_map(frame, drawn, numbers, policies, faults)
     if faults:
         raise InputError(_refusal(faults))
-    names = list(dict.fromkeys([*source.classes, *sorted(labels - set(source.classes))]))
+    listed = [name.strip() for name in source.classes]
+    names = list(dict.fromkeys([*listed, *sorted(labels - set(listed))]))
     defects = [name for name in names if name.lower() not in NORMAL_NAMES]
+    _check_names(defects, root)
     if not defects:
         raise InputError(f"{root}: no label names a defect: there is nothing to learn")
     if len(defects) >= MAX_CLASSES:
@@ -159,6 +166,17 @@ def _checked(
             f"{root}: {len(defects)} classes: at most {MAX_CLASSES - 1} kinds of defect are supported"
         )
     return (NORMAL, *defects)
+
+
+def _check_names(names: Sequence[str], root: Path) -> None:
+    """Raise InputError for a class without a name, and for two whose names differ only in case."""
+    spelling: dict[str, str] = {}
+    for name in names:
+        if not name:
+            raise InputError(f"{root}: a label has no name: give it one")
+        first = spelling.setdefault(name.casefold(), name)
+        if first != name:
+            raise InputError(f"{root}: the classes {first} and {name} differ only in case: give them one name")
 
 
 def _draw_all(
@@ -195,6 +213,7 @@ def _draw(frame: SourceFrame, policies: Policies) -> _Drawn:
         text = f"labels are of {frame.size[0]}×{frame.size[1]} px but {frame.image.name} is {size[0]}×{size[1]}"
         return _Drawn(None, False, [], [Fault("mask of another size", frame.file, text)])
     marks = [] if frame.draw is None else frame.draw(size, faults.append)
+    marks = [replace(mark, label=mark.label.strip()) for mark in marks]
     copies = is_as_stored and policies.grey_window is None
     return _Drawn(pixels, copies, marks, faults)
 
@@ -248,24 +267,6 @@ def _write(building: Path, stem: str, frame: SourceFrame, drawn: _Drawn, label: 
             raise WorkError(f"{path}: {pixels.shape[0]}×{pixels.shape[1]} px cannot be written as PNG")
         path.write_bytes(content.tobytes())
     return name
-
-
-def _stems(images: Sequence[Path]) -> list[str]:
-    """Return a name without ending for each image: the file's, prefixed by its folders' if two would be equal."""
-    stems = [image.stem for image in images]
-    for depth in range(1, max(len(image.parts) for image in images)):
-        counts = Counter(stems)
-        if len(counts) == len(stems):
-            break
-        stems = [
-            "_".join([*image.parts[-1 - depth : -1], image.stem]) if counts[stem] > 1 else stem
-            for image, stem in zip(images, stems, strict=True)
-        ]
-    counts = Counter(stems)
-    return [
-        stem if counts[stem] == 1 else f"{stem}_{image.suffix[1:]}"
-        for image, stem in zip(images, stems, strict=True)
-    ]
 
 
 def _refusal(faults: Sequence[Fault]) -> str:
