@@ -76,7 +76,11 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
             f"file:{path.absolute()}",
             mode="r",
             metadata_errors="replace",
-            container_options={"protocol_whitelist": "file", "format_whitelist": _FORMATS},
+            container_options={
+                "protocol_whitelist": "file",
+                "format_whitelist": _FORMATS,
+                "advanced_editlist": "0",  # else FFmpeg drops frames that an MP4's edit list hides
+            },
         )
     except (av.FFmpegError, OSError) as error:
         raise SourceError(
