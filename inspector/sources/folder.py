@@ -49,12 +49,20 @@ class FolderSource:
         self._follow = follow
         self._grey_window = grey_window
         self._first: Sequence[str] = ()
+        self._first_are_all = False
         self._files: list[Path] | None = None
         self._left_out: Counter[str] = Counter()
 
-    def begin_with(self, names: Sequence[str]) -> None:
-        """Take these files first, in this order; call it before the source is opened. A missing one is a fault."""
-        self._first = names
+    def names(self) -> list[str]:
+        """Return the names of the images that the folder holds now, in their order. Raises SourceError."""
+        return [printable(path.name) for path in in_natural_order(self._look()[0])]
+
+    def begin_with(self, names: Sequence[str], *, are_all: bool = False) -> None:
+        """Take these files first, in this order, or with `are_all` no others; call it before the source is opened.
+
+        A missing one is a fault.
+        """
+        self._first, self._first_are_all = names, are_all
 
     def __enter__(self) -> Self:
         files, self._left_out = self._look()
@@ -66,7 +74,8 @@ class FolderSource:
         if self._first:
             named = {printable(path.name): path for path in files}
             first = [named.pop(name, self.path / name) for name in self._first]
-            files = [*first, *(path for path in files if printable(path.name) in named)]
+            added = [] if self._first_are_all else [path for path in files if printable(path.name) in named]
+            files = [*first, *added]
         self._files = files
         return self
 
