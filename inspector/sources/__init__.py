@@ -119,7 +119,8 @@ def source_settings(paths: Sequence[Path]) -> FileSettings | ListSettings:
 
 
 def _settings(path: Path) -> list[FileSettings]:
-    from inspector.sources.folder import FolderSource, in_natural_order
+    from inspector.sources.folder import FolderSource
+    from inspector.sources.natural_order import in_natural_order
     from inspector.sources.video import VIDEO_ENDINGS
 
     path = path.resolve()
