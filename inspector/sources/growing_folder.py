@@ -58,7 +58,7 @@ class GrowingFolder:
         is_frame: Callable[[str], bool],
         read: Callable[[Path], Capture],
     ) -> None:
-        """`first` are the files at the start. `is_frame` selects among names; `read` returns a frame or a fault."""
+        """`first` are the files at the start. `is_frame` selects names; `read` returns a frame or a fault."""
         self._path, self._is_frame, self._read = path, is_frame, read
         self._first = list(reversed(first))
         """Files of the start that are not taken yet, the next one last."""
