@@ -92,7 +92,7 @@ def test_every_part_of_a_list_has_the_window(line: LineUnderTest, deep: Path, tm
 @pytest.mark.parametrize("window", [[5, 5], [-1, 9], [0, 65_536]])
 def test_a_window_that_is_none_is_refused(line: LineUnderTest, deep: Path, window: list[int]) -> None:
     """LOW < HIGH, 16 bits."""
-    with pytest.raises(InputError, match="--grey-window .* needs 0 ≤ LOW < HIGH ≤ 65535"):
+    with pytest.raises(InputError, match=r"--grey-window .* needs 0 ≤ LOW < HIGH ≤ 65535"):
         given_source([deep], load_config(line.config).line, None, window)
 
 
