@@ -48,8 +48,8 @@ def keep_order(source: Source, files: Sequence[str | None]) -> None:
         at += len(first)
         if at < len(files) and left:
             raise InputError(
-                f"{part.path}: changed since the replay began: {min(left)} has no verdict, though the images after "
-                "it have one: restore the folder, or start a new replay"
+                f"{part.path}: changed since the replay began: {min(left)} has no verdict, though images after it "
+                "have one: restore the folder, or start a new replay"
             )
         part.begin_with(list(first), are_all=at < len(files))
 

@@ -132,8 +132,8 @@ def _search(study: "optuna.Study", trials: "Trials", space: Space, fixed: list[s
     from optuna.trial import TrialState
 
     for broken in study.get_trials(states=[TrialState.RUNNING]):
-        before = broken.user_attrs.get("command")
-        is_begun = before is not None and _began(trials.out, broken.number)
+        before: list[str] = broken.user_attrs.get("command", [])
+        is_begun = bool(before) and _began(trials.out, broken.number)
         _tell(study, broken.number, trials.train(broken.number, before) if is_begun else None)
     while _trained(study, trials.out) < count:
         trial = study.ask(space)
