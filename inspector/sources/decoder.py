@@ -65,6 +65,8 @@ class Decoder:
         """Numbers of damaged packets; a loss between two packets has the number halfway. Everything before the
         first packet counts as lost."""
         self._any_damage = False
+        self._is_after_loss = False
+        """Whether the demuxer has reported a loss since the last shown frame."""
         self._marks_keys = False
         """Whether the decoder has marked a key frame."""
         self._last_loss = -1, 0
@@ -102,6 +104,7 @@ class Decoder:
     def _note_damage(self, sent: Sent) -> None:
         """Note damage to the packet and losses before it."""
         if sent.after_loss:
+            self._is_after_loss = True
             self._damage(sent.number - 0.5)
         if sent.why is not None:
             self._damage(sent.number)
@@ -337,7 +340,9 @@ class Decoder:
     def _missing_before(self, sent: Sent) -> Iterator[Uninspected]:
         """Yield faults for the frames missing between the last shown frame and this one."""
         self._note_time(sent.ticks)
-        count = self._losses.before(sent, is_damaged=self._is_near_damage(sent))
+        is_damaged = self._is_after_loss if self._live else self._is_near_damage(sent)
+        count = self._losses.before(sent, is_damaged=is_damaged)
+        self._is_after_loss = False
         if count:
             self._last_loss = sent.number, count
         yield from [LOST] * count

@@ -163,6 +163,18 @@ def test_a_pause_in_a_whole_video_costs_no_frame(
     check_that_nothing_is_a_guess(found, truth)
 
 
+@pytest.mark.parametrize("frames", [16, 32, 64])
+def test_a_pause_as_long_as_h264_counts_adds_no_frame(whole: Whole, tmp_path: Path, frames: int) -> None:
+    """It looks like a loss that leaves no gap in frame_num: frames up to the next key frame are not inspected."""
+    path, truth = whole("h264", "mkv")
+    when_ms = lambda n: (n + (frames if n >= 32 else 0)) * FRAME_MS  # noqa: E731 (as the other times)
+    found = captures(remux(path, tmp_path / path.name, when_ms=when_ms))
+    assert len(found) == COUNT
+    assert marks(found)[:32] == "." * 32
+    assert marks(found)[2 * GOP :] == "." * (COUNT - 2 * GOP)
+    check_that_nothing_is_a_guess(found, truth)
+
+
 @pytest.mark.parametrize("rate", [900, 1500, 2000])
 @pytest.mark.parametrize(("codec", "ending"), MATROSKA)
 def test_a_clock_that_is_too_coarse_for_the_rate_invents_no_frame(
