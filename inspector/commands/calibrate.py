@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from inspector.commands.given_source import add_grey_window, given_source
 from inspector.commands.options import add_config, config_path, count, path
 from inspector.config.camera_calibration import FORMAT, Calibration, load_calibration, store_calibration
 from inspector.config.line import LineConfig, load_config
@@ -20,7 +21,7 @@ from inspector.core.strip.lens import Corners, find_corners, fit_lens
 from inspector.core.strip.optics import Lens, gain_of
 from inspector.errors import InputError, WorkError
 from inspector.runtime.stop import StopRequest
-from inspector.sources import open_source, source_settings
+from inspector.sources import open_source
 from inspector.values import Pixels
 
 EXAMPLE: Final = "example: inspector calibrate recordings/coil-17 --config line.toml"
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", type=path, nargs="+", metavar="SOURCE", help="folder of images, video, or recording"
     )
+    add_grey_window(parser)
     add_config(parser)
     parser.add_argument("--frames", type=count, metavar="N", help="stop after N sound ones (default: all)")
     parser.add_argument("--camera", metavar="NAME", help="measure this camera, instead of learning limits")
@@ -74,9 +76,10 @@ def _named(arguments: argparse.Namespace) -> str:
     return ", ".join(map(str, arguments.source))
 
 
-def _pictures(sources: Sequence[Path]) -> Generator[Pixels | None, None, None]:
+def _pictures(arguments: argparse.Namespace, line: LineConfig) -> Generator[Pixels | None, None, None]:
     """Every picture, None for one that cannot be read, until a stop."""
-    with StopRequest() as stop, open_source(source_settings(sources)) as opened:
+    settings = given_source(arguments.source, line, arguments.camera, arguments.grey_window)
+    with StopRequest() as stop, open_source(settings) as opened:
         for capture in opened.captures():
             if stop:
                 return
@@ -87,7 +90,7 @@ def _pictures(sources: Sequence[Path]) -> Generator[Pixels | None, None, None]:
 def _learn_limits(arguments: argparse.Namespace, line: LineConfig) -> int:
     check = PictureCheck(load_recipe(line.recipe).recipe.picture.given(), learn_frames=None)
     unreadable = unfit = 0
-    with closing(_pictures(arguments.source)) as pictures:
+    with closing(_pictures(arguments, line)) as pictures:
         for pixels in pictures:
             if check.seen == arguments.frames:
                 break
@@ -119,10 +122,10 @@ def _measure_camera(arguments: argparse.Namespace, line: LineConfig) -> int:
     before = load_calibration(file, camera) if file.exists() else None
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     if arguments.flat_field:
-        size, gain, told = _flat_field(arguments)
+        size, gain, told = _flat_field(arguments, line)
         made: dict[str, Any] = {"gain": tuple(round(float(each), 5) for each in gain)}
     else:
-        size, lens, told = _lens(arguments)
+        size, lens, told = _lens(arguments, line)
         made = {"lens": lens}
     if before is not None and (before.height, before.width) != size:
         raise InputError(
@@ -142,11 +145,11 @@ def _measure_camera(arguments: argparse.Namespace, line: LineConfig) -> int:
     return 0
 
 
-def _flat_field(arguments: argparse.Namespace) -> tuple[tuple[int, int], np.ndarray, str]:
+def _flat_field(arguments: argparse.Namespace, line: LineConfig) -> tuple[tuple[int, int], np.ndarray, str]:
     """(size, gain by column, what was found)."""
     size: tuple[int, int] | None = None
     greys: list[np.ndarray] = []
-    with closing(_pictures(arguments.source)) as pictures:
+    with closing(_pictures(arguments, line)) as pictures:
         for pixels in pictures:
             if len(greys) == arguments.frames:
                 break
@@ -166,12 +169,12 @@ def _flat_field(arguments: argparse.Namespace) -> tuple[tuple[int, int], np.ndar
     )
 
 
-def _lens(arguments: argparse.Namespace) -> tuple[tuple[int, int], Lens, str]:
+def _lens(arguments: argparse.Namespace, line: LineConfig) -> tuple[tuple[int, int], Lens, str]:
     """(size, lens, what was found)."""
     size: tuple[int, int] | None = None
     views: list[Corners] = []
     seen = 0
-    with closing(_pictures(arguments.source)) as pictures:
+    with closing(_pictures(arguments, line)) as pictures:
         for pixels in pictures:
             if len(views) == arguments.frames:
                 break

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from inspector.backends import open_backend
 from inspector.commands import check_engine
+from inspector.commands.given_source import add_grey_window, given_source
 from inspector.commands.limits import learned_limits, limits_text
 from inspector.commands.options import add_config, add_engine, add_json, config_path, path
 from inspector.config.line import LoadedConfig, load_config
@@ -28,7 +29,9 @@ from inspector.numbers import thousands
 from inspector.passwords import masked
 from inspector.sinks.gate.modbus import reach
 from inspector.sinks.records import check_records
-from inspector.sources import open_source, source_settings
+from inspector.sources import Source, open_source
+from inspector.sources.folder import FolderSource
+from inspector.sources.sequence import SequenceSource
 from inspector.strip.check import look
 from inspector.strip.views import look_at_cameras
 from inspector.supervisor.table import DECIDE, INGEST, PROCESSES
@@ -83,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", type=path, nargs="*", metavar="SOURCE", help="check this source, not the config's cameras"
     )
+    add_grey_window(parser)
     add_config(parser, installed=True)
     parser.add_argument(
         "--stage", choices=[process.name for process in PROCESSES], help="only what this stage needs; no camera"
@@ -97,6 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
     engine: Path | None = arguments.engine
     if arguments.camera is not None and arguments.stage != INGEST.name:
         raise InputError("--camera selects the camera of --stage ingest: give --stage ingest too")
+    if arguments.grey_window is not None and not arguments.source:
+        raise InputError("--grey-window is for a SOURCE: a camera has grey_window in the config")
     stage = Stage(arguments.stage, arguments.camera, engine) if arguments.stage else None
     file = config_path(arguments)
     findings = Findings(show=not arguments.json)
@@ -104,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     if findings.check("config", lambda: _keep(loaded, load_config(file)).identity):
         if stage is None:
             config = loaded[0] if engine is None else loaded[0].with_engine(engine)
-            _check_line(findings, config, arguments.source)
+            _check_line(findings, config, arguments.source, arguments.grey_window)
         else:
             _check_stage(findings, loaded[0], stage)
     if arguments.json:
@@ -112,7 +118,9 @@ def run(arguments: argparse.Namespace) -> int:
     return InputError.exit_code if findings.wrong else 0
 
 
-def _check_line(findings: Findings, config: LoadedConfig, sources: Sequence[Path]) -> None:
+def _check_line(
+    findings: Findings, config: LoadedConfig, sources: Sequence[Path], window: Sequence[int] | None
+) -> None:
     line = config.line
     engines: list[EngineFolder] = []
     if findings.check(
@@ -130,7 +138,7 @@ def _check_line(findings: Findings, config: LoadedConfig, sources: Sequence[Path
                 findings.check("plans", lambda: ", ".join(config.plans().bind(folder.classes)))
             _check_engine(findings, config, folder)
         if sources:
-            findings.check("source", lambda: _source(source_settings(sources), config, folder))
+            findings.check("source", lambda: _source(given_source(sources, line, None, window), config, folder))
         else:
             for name, settings in line.cameras.items():
                 findings.check(f"camera {name}", partial(_source, settings, config, folder))
@@ -204,6 +212,7 @@ def _source(settings: SourceSettings, config: LoadedConfig, folder: EngineFolder
     fit = config.line.frames.fit(manifest.height, manifest.width, manifest.map_stride)
     with open_source(settings) as source:
         sizes = list(source.sizes())
+        _check_readable(source)
         total = source.total()
         notes = "".join(f"; {note}" for note in source.notes())
     # A folder reports the size of every readable file; other sources report one size for all frames.
@@ -226,6 +235,15 @@ def _source(settings: SourceSettings, config: LoadedConfig, folder: EngineFolder
     frames = unstated if total is None else f"{thousands(total)} frames"
     unreadable = f", {unread} of them unreadable" if unread else ""
     return f"{settings.type}, {frames}{unreadable}{notes}"
+
+
+def _check_readable(source: Source) -> None:
+    """Raise InputError for a folder without a readable image: not one of its frames would be inspected."""
+    for part in source.parts() if isinstance(source, SequenceSource) else [source]:
+        if isinstance(part, FolderSource) and part.total() and next(part.sizes(), None) is None:
+            first = next((capture for capture in part.captures() if capture is not None), None)
+            why = f": {first.fault.text}" if first is not None and first.fault is not None else ""
+            raise InputError(f"{part.path}: none of its {thousands(part.total() or 0)} images can be read{why}")
 
 
 def _counted(sizes: Counter[tuple[int, int]]) -> str:

@@ -10,14 +10,16 @@ from typing import Final
 
 import numpy as np
 
+from inspector.commands.given_source import add_grey_window, given_source
 from inspector.commands.options import add_config, path
 from inspector.commands.page import open_page, who
 from inspector.config.line import LineConfig
+from inspector.config.sources import SourceSettings
 from inspector.engine.manifest import read_manifest
 from inspector.errors import InputError
 from inspector.extras import needs_extra
 from inspector.render.numbers import frames
-from inspector.sources import open_source, source_settings
+from inspector.sources import open_source
 from inspector.sources.recording import RecordingSource
 from inspector.values import REPLAY_EPOCH, Capture, Decision, Verdict
 
@@ -34,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--frames", type=numbers, metavar="N,N-N", help="numbers of frames, from 0")
     which.add_argument("--marked", action="store_true", help="frames that `inspector mark` has marked")
     parser.add_argument("--note", default="", help="why")
+    add_grey_window(parser)
     add_config(parser, installed=True)
 
 
@@ -66,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{source}: was recorded by camera {camera}; the line has {', '.join(line.cameras)}")
     note = f"added by {who()}" + (f": {arguments.note}" if arguments.note else "")
     kept = known = 0
-    for number, capture in _captures(source):
+    for number, capture in _captures(given_source([source], line, None, arguments.grey_window)):
         if not (number in wanted if wanted is not None else capture.captured_ns in marked):
             continue
         if capture.pixels is None:
@@ -85,9 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _captures(source: Path) -> Iterator[tuple[int, Capture]]:
+def _captures(settings: SourceSettings) -> Iterator[tuple[int, Capture]]:
     number = 0
-    with open_source(source_settings([source])) as opened:
+    with open_source(settings) as opened:
         for capture in opened.captures():
             if capture is not None:
                 yield number, capture

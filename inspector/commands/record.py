@@ -5,14 +5,16 @@ import time
 from pathlib import Path
 from typing import Final
 
+from inspector.commands.given_source import add_grey_window, given_source
 from inspector.commands.options import add_config, config_path, count, path
 from inspector.commands.session import Bar
 from inspector.config.line import load_config
 from inspector.config.recipe import load_recipe
+from inspector.config.sources import SourceSettings
 from inspector.errors import ConfigError, InputError
 from inspector.numbers import thousands
 from inspector.runtime.stop import StopRequest
-from inspector.sources import at_scale, open_source, source_settings
+from inspector.sources import at_scale, open_source
 from inspector.sources.recording import RecordingWriter
 from inspector.values import Capture
 
@@ -24,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", type=path, nargs="?", metavar="SOURCE", help="folder or video instead of the camera"
     )
+    add_grey_window(parser)
     add_config(parser)
     parser.add_argument("--camera", help="camera of the config (default: its first)")
     parser.add_argument("--out", type=path, required=True, help="folder of the recording, which must not exist")
@@ -44,7 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     name: str = arguments.camera or next(iter(cameras))
     if name not in cameras:
         raise ConfigError(f"{config.path}: cameras: no camera {name}; the config has {', '.join(cameras)}")
-    settings = source_settings([source]) if source is not None else cameras[name]
+    settings: SourceSettings = cameras[name]
+    if source is not None:
+        settings = given_source([source], config.line, name, arguments.grey_window)
+    elif arguments.grey_window is not None:
+        raise InputError("--grey-window is for a SOURCE: a camera has grey_window in the config")
     settings = at_scale(settings, recipe.mm_per_px_along)
     recorded = faults = 0
     next_mm, height = 0.0, 0

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from inspector.commands.given_source import add_grey_window, given_source
 from inspector.commands.golden import compare
 from inspector.commands.options import add_config, add_json, config_path, path
 from inspector.commands.session import Finished, print_summary, run_session
@@ -19,7 +20,7 @@ from inspector.errors import InputError, SourceError
 from inspector.numbers import thousands
 from inspector.render.numbers import length
 from inspector.results import VERDICTS_NAME
-from inspector.sources import at_scale, following, open_source, source_settings
+from inspector.sources import at_scale, following, open_source
 from inspector.sources.recording import RecordingSource
 
 EXAMPLE: Final = (
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="folder of images, image, 'pattern*', video, or recording; several come one after the other",
     )
+    add_grey_window(parser)
     add_config(parser)
     parser.add_argument("--out", type=path, help="folder for verdicts, summary, report and pictures")
     parser.add_argument(
@@ -63,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Inspect a source, or continue an interrupted replay; returns the exit code. Raises InspectorError."""
     if arguments.resume is None:
         return _replay(arguments)
-    if arguments.source or arguments.config or arguments.out or arguments.records or arguments.follow:
+    own = (arguments.source, arguments.config, arguments.out, arguments.records, arguments.follow)
+    if any(own) or arguments.grey_window is not None:
         raise InputError(
             "--resume continues a replay with its own settings: only --golden and --json may be added"
         )
@@ -84,8 +87,9 @@ def _replay(arguments: argparse.Namespace) -> int:
     config = load_config(config_path(arguments))
     named = ", ".join(map(str, sources))
     of_config = [known for known in config.line.cameras.values() if isinstance(known, RecordingSettings)]
+    given = given_source(sources, config.line, None, arguments.grey_window)
     settings = at_scale(
-        following(source_settings(sources)) if arguments.follow else source_settings(sources),
+        following(given) if arguments.follow else given,
         load_recipe(config.line.recipe).recipe.mm_per_px_along,
         rescale=any(known.rescale for known in of_config),
     )

@@ -12,8 +12,10 @@ from inspector.config.line import LineConfig, default_links, load_config
 from inspector.config.recipe import load_recipe
 from inspector.engine.signature import open_trusted
 from inspector.errors import InputError
+from inspector.ingest.resume import keep_order
 from inspector.results import CONFIG_NAME, VERDICTS_NAME
 from inspector.sinks.summary import SUMMARY_NAME
+from inspector.sources import open_source
 from inspector.values import Code, Decision, Verdict
 
 WARM_UP_FRAMES: Final = 16
@@ -45,6 +47,7 @@ def _resumed(line: LineConfig, out: Path) -> LineConfig:
     (camera,) = line.cameras
     verdicts, whole_bytes = _read(log, camera, keep_all=line.records.enabled) if log.exists() else ([], 0)
     _check_identity(line, log, verdicts)
+    keep_order(open_source(line.cameras[camera]), [verdict.file for verdict in verdicts])
     if log.exists():
         os.truncate(log, whole_bytes)
     for name in (SUMMARY_NAME, "report.html"):

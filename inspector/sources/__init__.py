@@ -19,7 +19,7 @@ from inspector.config.sources import (
     VideoSettings,
 )
 from inspector.errors import SourceError
-from inspector.images import IMAGE_ENDINGS
+from inspector.images import IMAGE_ENDINGS, GreyWindow
 from inspector.names import printable
 from inspector.sources.base import Measured, Source, WhenBehind
 
@@ -37,6 +37,20 @@ def at_scale(settings: SourceSettings, mm_per_px_along: float, *, rescale: bool 
     if isinstance(settings, RecordingSettings):
         return settings.model_copy(update={"mm_per_px": mm_per_px_along, "rescale": rescale or settings.rescale})
     return settings
+
+
+def with_grey_window(
+    settings: FileSettings | ListSettings, window: GreyWindow | None
+) -> FileSettings | ListSettings:
+    """Return the settings with the samples of deep grey that are black and white; a recording has none."""
+    if isinstance(settings, ListSettings):
+        parts = tuple(with_grey_window(each, window) for each in settings.sources)
+        return settings.model_copy(update={"sources": parts})
+    return (
+        settings
+        if isinstance(settings, RecordingSettings)
+        else settings.model_copy(update={"grey_window": window})
+    )
 
 
 def following(settings: FileSettings | ListSettings) -> FileSettings | ListSettings:
@@ -119,7 +133,8 @@ def source_settings(paths: Sequence[Path]) -> FileSettings | ListSettings:
 
 
 def _settings(path: Path) -> list[FileSettings]:
-    from inspector.sources.folder import FolderSource, in_natural_order
+    from inspector.sources.folder import FolderSource
+    from inspector.sources.natural_order import in_natural_order
     from inspector.sources.video import VIDEO_ENDINGS
 
     path = path.resolve()
@@ -167,4 +182,5 @@ __all__ = [
     "open_camera",
     "open_source",
     "source_settings",
+    "with_grey_window",
 ]

@@ -1,5 +1,6 @@
 """Decodes a video stream and reports all damage: every packet becomes a frame or a fault."""
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from typing import Final
@@ -47,7 +48,7 @@ class Decoder:
         # MPEG program streams carry time stamps for some frames only; the others are counted from those.
         self._stamps_reach = LOOK_AHEAD if container.format.name == "mpeg" else 0
         self._tick_s = float(stream.time_base or 1)
-        self._timeline = Timeline(self._tick_s)
+        self._timeline = Timeline(self._tick_s, counts_frames="avi" in container.format.name)
         self.packets = PacketReader(container, stream, self._timeline, 0 if live else LOOK_AHEAD)
         self._has_display_times = self.packets.has_display_times
         self._losses = Losses(self._timeline, self._tick_s, has_display_times=self._has_display_times, live=live)
@@ -64,20 +65,15 @@ class Decoder:
         """Numbers of damaged packets; a loss between two packets has the number halfway. Everything before the
         first packet counts as lost."""
         self._any_damage = False
+        self._is_after_loss = False
+        """Whether the demuxer has reported a loss since the last shown frame."""
+        self._marks_keys = False
+        """Whether the decoder has marked a key frame."""
         self._last_loss = -1, 0
         """The packet before which frames were last found missing, and how many."""
         self._holes: deque[int] = deque(maxlen=LOOK_AHEAD)
         """Holes in the time stamps whose damage is already noted."""
-        self._first_ticks: int | None = None
         self._last_ticks: int | None = None
-
-    @property
-    def end_s(self) -> float:
-        """End of the last frame, seconds from the first frame."""
-        if self._first_ticks is None or self._last_ticks is None:
-            return 0.0
-        rate = self._stream.average_rate
-        return (self._last_ticks - self._first_ticks) * self._tick_s + (1.0 / float(rate) if rate else 0.0)
 
     @property
     def lost_at_end(self) -> int:
@@ -108,14 +104,18 @@ class Decoder:
     def _note_damage(self, sent: Sent) -> None:
         """Note damage to the packet and losses before it."""
         if sent.after_loss:
-            self._losses.evidence = True
+            self._is_after_loss = True
             self._damage(sent.number - 0.5)
         if sent.why is not None:
             self._damage(sent.number)
         if sent.order is not None and sent.order.shows_losses:
-            if sent.order.lost or self._is_unsure(sent, sent.order):
+            if sent.order.lost:
                 self._damage(sent.number - 0.5)
-        elif not self._is_intra and sent.ticks is not None:
+            elif sent.ticks is not None and self._is_unsure(sent.ticks, sent.order):
+                if not self._live and not self._is_near_damage(sent):
+                    self._timeline.add_pause(sent.ticks)
+                self._damage(sent.number - 0.5)
+        elif not self._is_intra and sent.ticks is not None and self._holes_are_losses(sent):
             for hole in self._timeline.holes_around(sent.ticks, self._stamps_reach):
                 if self._stamps_reach:
                     self._strike(sent, _BUILDS_ON_DAMAGE)
@@ -124,12 +124,30 @@ class Decoder:
                 if sent.ticks >= hole:
                     self._holes.append(hole)
 
-    def _is_unsure(self, sent: Sent, order: Order) -> bool:
-        """Return whether the time stamps jump by a number of frames that the picture numbers cannot show."""
-        if sent.ticks is None or order.begins or not self._has_display_times:
+    def _holes_are_losses(self, sent: Sent) -> bool:
+        """Return whether a hole in the time stamps around the packet is damage: in a file it may be a pause.
+
+        An AVI's time stamps are the numbers of its frames.
+        """
+        return self._live or not self._has_display_times or self._is_near_damage(sent)
+
+    def _is_near_damage(self, sent: Sent) -> bool:
+        """Return whether damage is known near the packet: as near as frames are reordered.
+
+        The MPEG-TS demuxer may report it one packet early.
+        """
+        reach = 2 * self._timeline.depth + 2
+        return any(abs(sent.number - damaged) <= reach for damaged in self.packets.damaged)
+
+    def _is_unsure(self, ticks: int, order: Order) -> bool:
+        """Return whether the time stamps jump by a number of frames that the picture numbers cannot show.
+
+        Frames that build on those before the jump are then not inspected, even where the camera may have paused.
+        """
+        if order.begins or not self._has_display_times:
             return False
-        before = self._timeline.before(sent.ticks)
-        missing = 0 if before is None else self._timeline.missing(before, sent.ticks)
+        before = self._timeline.before(ticks)
+        missing = 0 if before is None else self._timeline.missing(before, ticks)
         return missing > 0 and missing % order.modulus == 0
 
     def _take_numbered(
@@ -220,6 +238,7 @@ class Decoder:
 
     def _damage(self, at: float) -> None:
         self._any_damage = True
+        self.packets.damaged.append(math.ceil(at))
         if not self._is_intra:
             self._damages.append(at)
 
@@ -263,7 +282,7 @@ class Decoder:
             yield self._judge(frame, sent)
 
     def _judge(self, frame: VideoFrame, sent: Sent) -> VideoFrame | Uninspected:
-        if not self.packets.is_numbered and frame.key_frame:
+        if not self.packets.is_numbered and self._is_key(frame, sent):
             self._damages = [at for at in self._damages if at >= sent.number]
         if sent.why is not None:
             return sent.why
@@ -271,6 +290,16 @@ class Decoder:
             self._damage(sent.number)
             return _MARKED
         return _BUILDS_ON_DAMAGE if any(at <= sent.number for at in self._damages) else frame
+
+    def _is_key(self, frame: VideoFrame, sent: Sent) -> bool:
+        """Return whether the frame builds on no other one.
+
+        Some decoders mark no key frame, such as QuickTime Animation's. Then the container tells.
+        """
+        self._marks_keys = self._marks_keys or frame.key_frame
+        return frame.key_frame or (
+            sent.is_key and not self._marks_keys and frame.pict_type in {PictureType.NONE, PictureType.I}
+        )
 
     def _due(self, shown: Sent | None, *, is_anchor: bool = True) -> Iterator[Uninspected]:
         """Yield faults for packets due before `shown` (None: due by now) whose frames never came out.
@@ -311,12 +340,13 @@ class Decoder:
     def _missing_before(self, sent: Sent) -> Iterator[Uninspected]:
         """Yield faults for the frames missing between the last shown frame and this one."""
         self._note_time(sent.ticks)
-        count = self._losses.before(sent)
+        is_damaged = self._is_after_loss if self._live else self._is_near_damage(sent)
+        count = self._losses.before(sent, is_damaged=is_damaged)
+        self._is_after_loss = False
         if count:
             self._last_loss = sent.number, count
         yield from [LOST] * count
 
     def _note_time(self, ticks: int | None) -> None:
         if ticks is not None:
-            self._first_ticks = ticks if self._first_ticks is None else min(self._first_ticks, ticks)
             self._last_ticks = ticks if self._last_ticks is None else max(self._last_ticks, ticks)

@@ -61,7 +61,7 @@ def unknown_scale(stream: VideoStream, window: GreyWindow | None) -> str | None:
         return None
     bits = max((part.bits for part in stream.format.components), default=8)
     if _DEEP_GREY.fullmatch(stream.pix_fmt):
-        advice = "state grey_window = [low, high] in the config, the samples that are black and white"
+        advice = "state the samples that are black and white: grey_window = [low, high] in the config"
         return None if window is not None else f"{bits}-bit grey video: {advice}"
     return f"{bits}-bit video of unknown scale; store it with 8 bits" if bits >= _DEEP_BITS else None
 
@@ -76,7 +76,11 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
             f"file:{path.absolute()}",
             mode="r",
             metadata_errors="replace",
-            container_options={"protocol_whitelist": "file", "format_whitelist": _FORMATS},
+            container_options={
+                "protocol_whitelist": "file",
+                "format_whitelist": _FORMATS,
+                "advanced_editlist": "0",  # else FFmpeg drops frames that an MP4's edit list hides
+            },
         )
     except (av.FFmpegError, OSError) as error:
         raise SourceError(

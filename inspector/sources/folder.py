@@ -1,11 +1,8 @@
 """A folder of images as a source: each file is one captured frame, in the order of names."""
 
 import fnmatch
-import re
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
@@ -14,19 +11,9 @@ from inspector.errors import SourceError
 from inspector.images import IMAGE_ENDINGS, GreyWindow, ImageFault, read_mono, read_size
 from inspector.names import printable
 from inspector.sources.base import WhenBehind
+from inspector.sources.growing_folder import GrowingFolder
+from inspector.sources.natural_order import in_natural_order
 from inspector.values import Capture, Code, Uninspected
-
-_NUMBER: Final = re.compile(r"([0-9]+(?:\.[0-9]+)*)")
-"""Digits, optionally with points between them."""
-
-_HASH: Final = re.compile(r"[0-9a-f]{6,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-"""Names such as Kaggle's 0007a71bf, and UUIDs; their digits are not numbers."""
-
-_POLL_S: Final = 0.2
-"""Longest time for which a source may yield nothing, seconds; a followed folder is scanned twice in this time."""
-
-_WHOLE_S: Final = 0.4
-"""Age from which an unchanged new file counts as complete, seconds."""
 
 _MOST_KINDS: Final = 4
 """Most kinds of left-out files that a note names."""
@@ -35,8 +22,7 @@ _MOST_KINDS: Final = 4
 class FolderSource:
     """The image files at the top of a folder; an unreadable file becomes a fault in its place.
 
-    With `follow` the source never ends: it takes new files in the order of their names, once they no longer
-    change. `pattern` selects among the names.
+    With `follow` the source never ends: see GrowingFolder. `pattern` selects among the names.
     """
 
     when_behind: ClassVar[WhenBehind] = WhenBehind.WAIT
@@ -49,12 +35,20 @@ class FolderSource:
         self._follow = follow
         self._grey_window = grey_window
         self._first: Sequence[str] = ()
+        self._first_are_all = False
         self._files: list[Path] | None = None
         self._left_out: Counter[str] = Counter()
 
-    def begin_with(self, names: Sequence[str]) -> None:
-        """Take these files first, in this order; call it before the source is opened. A missing one is a fault."""
-        self._first = names
+    def names(self) -> list[str]:
+        """Return the names of the images that the folder holds now, in their order. Raises SourceError."""
+        return [printable(path.name) for path in in_natural_order(self._look()[0])]
+
+    def begin_with(self, names: Sequence[str], *, are_all: bool = False) -> None:
+        """Take these files first, in this order, or with `are_all` no others; call it before the source is opened.
+
+        A missing one is a fault.
+        """
+        self._first, self._first_are_all = names, are_all
 
     def __enter__(self) -> Self:
         files, self._left_out = self._look()
@@ -66,7 +60,8 @@ class FolderSource:
         if self._first:
             named = {printable(path.name): path for path in files}
             first = [named.pop(name, self.path / name) for name in self._first]
-            files = [*first, *(path for path in files if printable(path.name) in named)]
+            added = [] if self._first_are_all else [path for path in files if printable(path.name) in named]
+            files = [*first, *added]
         self._files = files
         return self
 
@@ -78,9 +73,14 @@ class FolderSource:
                 left_out["subfolder"] += 1
             elif entry.suffix.lower() not in IMAGE_ENDINGS:
                 left_out[printable(entry.suffix) or "nameless"] += 1
-            elif fnmatch.fnmatchcase(entry.name, self._pattern):
+            elif self._is_frame(entry.name):
                 files.append(entry)
         return files, left_out
+
+    def _is_frame(self, name: str) -> bool:
+        """Return whether a file of this name is a frame."""
+        is_image = Path(name).suffix.lower() in IMAGE_ENDINGS and not name.startswith(".")
+        return is_image and fnmatch.fnmatchcase(name, self._pattern)
 
     def visible(self) -> list[Path]:
         """Return every entry of the folder that is not hidden; raises SourceError."""
@@ -121,10 +121,11 @@ class FolderSource:
 
     def captures(self) -> Iterator[Capture | None]:
         """Yield the images in the order of their names (frame_2 before frame_10); a fault names its file."""
+        if self._follow:
+            growing = GrowingFolder(self.path, self._opened(), self._is_frame, self._capture)
+            yield from growing.captures()
         for path in self._opened():
             yield self._capture(path)
-        if self._follow:
-            yield from self._later()
 
     def _capture(self, path: Path) -> Capture:
         name = printable(path.name)
@@ -132,24 +133,6 @@ class FolderSource:
             return Capture(read_mono(path, self._grey_window), file=name)
         except ImageFault as fault:
             return Capture(None, fault=Uninspected(Code.UNREADABLE, f"{name}: {fault}"), file=name)
-
-    def _later(self) -> Iterator[Capture | None]:
-        """Yield files that appear after the start."""
-        taken = set(self._opened())
-        seen: dict[Path, tuple[tuple[int, int], float]] = {}
-        while True:
-            time.sleep(_POLL_S / 2)
-            yield None
-            new = [path for path in self._look()[0] if path not in taken]
-            for path in in_natural_order(new):
-                state, now_s = _state(path), time.monotonic()
-                if path not in seen or seen[path][0] != state:
-                    seen[path] = state, now_s
-                if now_s - seen[path][1] < _WHOLE_S:
-                    break  # later names wait for this file, to keep the order
-                del seen[path]
-                taken.add(path)
-                yield self._capture(path)
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """Yield file names with (height, width) from the headers, without files whose header is unreadable."""
@@ -159,32 +142,3 @@ class FolderSource:
             except ImageFault:
                 continue  # captures reports it
             yield printable(path.name), size
-
-
-def _state(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
-
-
-def in_natural_order(files: list[Path]) -> list[Path]:
-    """Sort by name: numbers in names compare by value, 1.25 before 1.5 before 12; hashes compare as plain text."""
-    hash_lengths = {len(path.stem) for path in files if _HASH.fullmatch(path.stem) and not path.stem.isdigit()}
-
-    def key(path: Path) -> tuple[list[str | tuple[Decimal, ...]], str]:
-        stem = path.stem
-        if len(stem) in hash_lengths and _HASH.fullmatch(stem):
-            return [stem], path.name
-        parts = _NUMBER.split(stem.casefold())
-        return [_value(part) if index % 2 else part for index, part in enumerate(parts)], path.name
-
-    return sorted(files, key=key)
-
-
-def _value(digits: str) -> tuple[Decimal, ...]:
-    """Parse a number: one point is a decimal point; several points separate the parts of a version or a date."""
-    if digits.count(".") == 1:
-        return (Decimal(digits),)
-    return tuple(Decimal(part) for part in digits.split("."))

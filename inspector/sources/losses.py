@@ -10,8 +10,8 @@ from inspector.sources.packets import Sent
 from inspector.sources.timeline import Timeline
 
 _PAUSE_S: Final = 1.0
-"""Longest jump that counts as missing frames when only the time stamps jump, seconds. A longer one is a pause of
-the camera."""
+"""Longest jump that counts as missing frames when only the time stamps of a live stream jump, seconds. A longer
+one is a pause of the camera."""
 
 _LONGEST_LOSS_S: Final = 10.0
 """Longest jump of the time stamps that counts as missing frames, seconds."""
@@ -29,7 +29,8 @@ class Losses:
     """Compares each frame with the frame shown before it.
 
     A jump of the time stamps may be a pause of the camera; a jump of the numbers may come from a lost key frame.
-    When a stream has both, the numbers tell whether frames are missing, and the time stamps how many.
+    When a stream has both, the numbers tell whether frames are missing, and the time stamps how many. When it has
+    time stamps only, a jump in a file is a pause, unless the container or the decoder reports damage there.
     """
 
     def __init__(self, timeline: Timeline, tick_s: float, *, has_display_times: bool, live: bool) -> None:
@@ -41,11 +42,12 @@ class Losses:
         self._jumps = Repeated()
         self.shown: Sent | None = None
         """The last frame or fault that was returned; None after a gap."""
-        self.evidence = False
-        """Whether the demuxer has reported a loss since then."""
 
-    def before(self, sent: Sent) -> int:
-        """Return the number of frames missing between the last shown frame and this one, which is shown now."""
+    def before(self, sent: Sent, *, is_damaged: bool) -> int:
+        """Return the number of frames missing between the last shown frame and this one, which is shown now.
+
+        `is_damaged` says that the container or the decoder reports damage between them.
+        """
         last = self.shown
         if not (last and self._has_display_times and last.ticks and sent.ticks and sent.ticks < last.ticks):
             self.shown = sent
@@ -54,12 +56,12 @@ class Losses:
         by_time = self._by_time(last, sent)
         by_number = self._by_number(last, sent)
         if by_number is None:
-            count = by_time if self.evidence or self._is_short(by_time) else 0
+            count = by_time if is_damaged or (self._live and self._is_short(by_time)) else 0
             if by_time and not count and (times := self._jumps.due()) is not None:
                 log.warning("the video jumps in time: the camera paused, or frames were lost", times=times)
         else:
-            count = by_time if by_number and self.times_tell else by_number
-        self.evidence = False
+            has_times = last.ticks is not None and sent.ticks is not None
+            count = by_time if by_number and self.times_tell and has_times else by_number
         return count
 
     def follows(self, sent: Sent) -> bool:

@@ -25,6 +25,12 @@ H.264 reorders at most 16."""
 _MOST_EMPTY_CHUNKS: Final = 100_000
 """Most consecutive packets that an AVI may leave out, an hour at 25 frames/s; more means a damaged index."""
 
+_MOST_BYTES_BETWEEN: Final = 512
+"""Most bytes between two frames of a Matroska with a single stream: the headers of a block and of a cluster."""
+
+_HALF_A_FRAME: Final = 0.5
+"""Frame intervals by which the last frame may end before the stated duration; time stamps are rounded."""
+
 _STREAM_NAMED: Final = re.compile(r"\(stream = (\d+),")
 
 LOST: Final = Uninspected(Code.STREAM_DAMAGED, "lost: the stream skips frames here")
@@ -43,6 +49,8 @@ class Sent:
     why: Uninspected | None = None
     """Why the packet is unusable."""
     has_picture: bool = True
+    is_key: bool = False
+    """Whether the container says that it is a key frame."""
     after_loss: bool = False
     """Whether the demuxer reported a loss directly before it."""
 
@@ -64,6 +72,14 @@ class PacketReader:
         """Whether the codec numbers its pictures."""
         self.has_display_times = "avi" not in container.format.name
         self._last_chunk: int | None = None
+        self.damaged: deque[int] = deque(maxlen=4 * LOOK_AHEAD)
+        """Numbers of packets that are damaged or come after a loss, those read ahead and some before."""
+        self._is_matroska = "matroska" in container.format.name and len(container.streams) == 1
+        self._listens_to_ts = look_ahead > 0 and "mpegts" in container.format.name
+        self._end_of_last: int | None = None
+        self._tick_s = float(stream.time_base or 1)
+        self._first_ticks: int | None = None
+        self._last_ticks: int | None = None
         self.count = 0
         """Packets read, including those that an AVI leaves out."""
         self.timed_out = False
@@ -79,14 +95,28 @@ class PacketReader:
             ahead.append((self._arrived(packet, after_loss=after_loss), packet))
             while len(ahead) > self._look_ahead:
                 yield ahead.popleft()
+        if self.cut_off_of is not None or self._timeline.ends_in_reordering:
+            self.damaged.append(self.count)
         yield from ahead
+
+    @property
+    def cut_off_of(self) -> int | None:
+        """About how many frames the file should hold; None when it does not end before the duration it states."""
+        stated_s, rate = _stated_seconds(self._container, self._stream), self._stream.average_rate
+        if not stated_s or not rate:
+            return None
+        end_s = 0.0
+        if self._first_ticks is not None and self._last_ticks is not None:
+            end_s = (self._last_ticks - self._first_ticks) * self._tick_s + 1.0 / float(rate)
+        is_cut_off = end_s < stated_s - max(_HALF_A_FRAME / float(rate), self._tick_s)
+        return round(stated_s * float(rate)) if is_cut_off else None
 
     def _packets(self) -> "Iterator[tuple[Packet[VideoStream], bool]]":
         """Yield packets, each with whether the demuxer reported a loss directly before it."""
         packets = self._container.demux(self._stream)
         while True:
             try:
-                with ffmpeg_log.listen() as said:
+                with ffmpeg_log.listen(to_ts=self._listens_to_ts) as said:
                     packet = next(packets, None)
             except (av.FFmpegError, OSError) as error:
                 self.timed_out = isinstance(error, av.error.ExitError)
@@ -94,7 +124,18 @@ class PacketReader:
                 return
             if packet is None or (packet.size == 0 and packet.dts is None):
                 return
-            yield packet, any(self._is_about_this(line) for line in said)
+            if self._skips_bytes(packet) or any(ffmpeg_log.TS_LOSS in line for line in said):
+                self.damaged.append(self.count)
+            yield packet, any(self._is_about_this(line) for line in said if ffmpeg_log.TS_LOSS not in line)
+
+    def _skips_bytes(self, packet: "Packet[VideoStream]") -> bool:
+        """Return whether bytes of the file lie between the packet before and this one.
+
+        After damage, the Matroska demuxer searches the next cluster and reports nothing.
+        """
+        before, at = self._end_of_last, packet.pos
+        self._end_of_last = None if at is None else at + packet.size
+        return self._is_matroska and before is not None and at is not None and at - before > _MOST_BYTES_BETWEEN
 
     def _is_about_this(self, line: str) -> bool:
         """Return whether the message concerns this stream; some messages name another one, such as the sound."""
@@ -105,6 +146,7 @@ class PacketReader:
         """Parse a packet's header."""
         sent = self._new(packet.pts if packet.pts is not None else packet.dts)
         sent.after_loss = after_loss
+        sent.is_key = packet.is_keyframe
         packet.opaque = sent.number
         if packet.is_corrupt:
             sent.why = _CUT
@@ -120,6 +162,10 @@ class PacketReader:
             sent.has_picture = bool(bytes(packet)[0] & 0x10)  # show_frame, RFC 6386 section 9.1
         if sent.ticks is not None and sent.has_picture:
             self._timeline.add(sent.ticks)
+            self._first_ticks = sent.ticks if self._first_ticks is None else min(self._first_ticks, sent.ticks)
+            self._last_ticks = sent.ticks if self._last_ticks is None else max(self._last_ticks, sent.ticks)
+        if after_loss or sent.why is not None:
+            self.damaged.append(sent.number)
         return sent
 
     def _new(self, ticks: int | None) -> Sent:
@@ -141,6 +187,18 @@ class PacketReader:
                 empty.why = LOST
                 yield empty
         self._last_chunk = ticks
+
+
+def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+    """Return the video's duration from the header; None when the header states none for the video alone."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    if container.duration is not None and len(container.streams) == 1:
+        seconds = container.duration / 1e6  # AV_TIME_BASE: microseconds
+        # These two state where the last frame ends, on a clock that need not start at 0.
+        counts_from_zero = any(name in container.format.name for name in ("matroska", "flv"))
+        return seconds - (container.start_time or 0) / 1e6 if counts_from_zero else seconds
+    return None
 
 
 def _order_reader(codec: str, extradata: bytes | None) -> OrderReader | None:

@@ -19,6 +19,10 @@ class SequenceSource:
         self._sources = sources
         self._stack: ExitStack | None = None
 
+    def parts(self) -> list[Source]:
+        """Return the sources in their order."""
+        return [source for _, source in self._sources]
+
     def __enter__(self) -> Self:
         """Open all sources: a missing one must fail before the first frame, not hours later."""
         with ExitStack() as stack:

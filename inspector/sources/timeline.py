@@ -18,6 +18,9 @@ _STEADY_SHARE: Final = 0.75
 _LIKE: Final = 0.25
 """Largest difference of similar intervals, as a share of the median; time-stamp rounding is always accepted."""
 
+_LEAST_TICKS: Final = 2
+"""Shortest interval, ticks, from which missing frames are counted: rounding changes a shorter one by half."""
+
 _NEW_CLOCK_S: Final = 10.0
 """Longest jump of the time stamps within one clock, seconds; a longer jump means that the clock was set."""
 
@@ -28,10 +31,13 @@ _EVERY: Final = 8
 class Timeline:
     """Time stamps in ticks of the stream, added in order of arrival and kept in display order."""
 
-    def __init__(self, seconds_per_tick: float) -> None:
+    def __init__(self, seconds_per_tick: float, *, counts_frames: bool = False) -> None:
+        """With `counts_frames`, the time stamps are numbers of frames, so one tick is one frame."""
+        self._least_ticks = 1 if counts_frames else _LEAST_TICKS
         self._new_clock = round(_NEW_CLOCK_S / seconds_per_tick)
         self._arrived: deque[int] = deque()
         self._sorted: list[int] = []
+        self._pauses: deque[int] = deque(maxlen=_SPAN)
         self._latest: int | None = None
         self._depth = 0
         self._measured: float | None = None
@@ -54,11 +60,17 @@ class Timeline:
         self._latest = ticks if self._latest is None else max(self._latest, ticks)
         self._age += 1
 
+    def add_pause(self, ticks: int) -> None:
+        """Note that no frame is missing directly before this time stamp."""
+        self._pauses.append(ticks)
+
     @property
     def interval(self) -> float | None:
         """Ticks between frames; None when the rate is not constant or not yet known."""
         if self._age >= _EVERY or len(self._sorted) <= 2 * _EVERY:
-            self._measured, self._age = _steady_interval(self._sorted), 0
+            interval = _steady_interval(self._sorted)
+            is_known = interval is not None and interval >= self._least_ticks
+            self._measured, self._age = interval if is_known else None, 0
         return self._measured
 
     @property
@@ -70,7 +82,9 @@ class Timeline:
     def missing(self, earlier: int, later: int) -> int:
         """Return the number of frames missing between two consecutive time stamps; 0 without a constant rate."""
         interval = self.interval
-        return 0 if interval is None else max(0, round((later - earlier) / interval) - 1)
+        if interval is None or any(earlier < pause <= later for pause in self._pauses):
+            return 0
+        return max(0, round((later - earlier) / interval) - 1)
 
     def holes_around(self, ticks: int, reach: int = 0) -> list[int]:
         """Return the holes that matter to a packet shown at `ticks`, as the time stamps of the frames behind them.
@@ -82,6 +96,12 @@ class Timeline:
         reach = max(reach, self._depth + 1 if self._depth else 0)
         around = range(max(1, at - reach), min(at + reach, len(self._sorted) - 1) + 1)
         return [self._sorted[i] for i in around if self.missing(self._sorted[i - 1], self._sorted[i])]
+
+    @property
+    def ends_in_reordering(self) -> bool:
+        """Whether the last time stamps lack some frames, as many as are reordered: the stream is cut off."""
+        last = pairwise(self._sorted[-self._depth - 2 :]) if self._depth else ()
+        return any(0 < self.missing(earlier, later) <= self._depth for earlier, later in last)
 
     def before(self, ticks: int) -> int | None:
         """Return the previous known time stamp; None when there is none."""
@@ -134,8 +154,6 @@ def _steady_interval(stamps: list[int]) -> float | None:
     if len(steps) < _LEAST:
         return None
     usual = median(steps)
-    if usual <= 0:
-        return None
     alike = [step for step in steps if abs(step - usual) <= max(1, _LIKE * usual)]
     if len(alike) < _STEADY_SHARE * len(steps):
         return None

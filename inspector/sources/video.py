@@ -23,9 +23,6 @@ MAX_STATED_FRAMES: Final = 3_000_000
 """Most frames that a header may promise: a day at 30 frames/s. A header that promises more is damaged and
 ignored."""
 
-_HALF_A_FRAME: Final = 0.5
-"""Frame intervals by which the last frame may end before the stated duration; time stamps are rounded."""
-
 
 class VideoSource:
     """A video file, decoded in order.
@@ -102,24 +99,10 @@ class VideoSource:
                 yield f"missing: the video holds {decoder.packets.count} of {stated} frames"
             if missing > 0:
                 return
-        container, stream = self._opened()
-        seconds, rate = _stated_seconds(container, stream), stream.average_rate
+        container, _ = self._opened()
         if decoder.packets.broken_off is not None:
             yield f"video breaks off after {count} frames: {decoder.packets.broken_off}"
-        elif stated is None and seconds and rate:
-            if decoder.end_s < seconds - _HALF_A_FRAME / rate:
-                yield f"video breaks off after {count} frames (about {round(seconds * rate)} expected)"
+        elif stated is None and decoder.packets.cut_off_of is not None:
+            yield f"video breaks off after {count} frames (about {decoder.packets.cut_off_of} expected)"
         elif stated is None and "matroska" in container.format.name and container.duration is None:
             yield f"video was never closed by its writer: frames may be missing after {count} frames"
-
-
-def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """Return the video's duration from the header; None when the header states none for the video alone."""
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    if container.duration is not None and len(container.streams) == 1:
-        seconds = container.duration / 1e6  # AV_TIME_BASE: microseconds
-        # These two state where the last frame ends, on a clock that need not start at 0.
-        counts_from_zero = any(name in container.format.name for name in ("matroska", "flv"))
-        return seconds - (container.start_time or 0) / 1e6 if counts_from_zero else seconds
-    return None

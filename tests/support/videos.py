@@ -61,7 +61,7 @@ def remux(
     """Copy a video's packets: those whose number `keep` takes, at the times that `when_ms` gives to frames."""
     with av.open(str(source)) as container, av.open(str(target), "w", container_options=muxer or {}) as out:
         stream = container.streams.video[0]
-        copy = out.add_stream_from_template(stream)
+        copy = out.add_stream_from_template(stream, opaque=True)
         assert stream.time_base is not None
         number = 0
         for packet in container.demux(stream):

@@ -1,5 +1,6 @@
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -201,6 +202,126 @@ def test_a_folder_that_grows_is_followed_and_no_file_is_taken_half_written(tmp_p
             assert passed_s < 10
     assert [capture.file for capture in found] == ["2.png", "10.png"]
     assert all(capture.pixels is not None for capture in found)
+
+
+def followed(folder: Path, count: int, act: dict[float, Callable[[], object]]) -> list[Capture]:
+    """Follow a folder until `count` captures; `act` says what happens to it how many seconds after the start."""
+    found: list[Capture] = []
+    with FolderSource(folder, follow=True) as source:
+        start_s, last_s = time.monotonic(), time.monotonic()
+        for capture in source.captures():
+            now_s = time.monotonic()
+            assert now_s - last_s < 0.5  # the contract's 0.2 s, and a busy machine
+            last_s = now_s
+            found += [] if capture is None else [capture]
+            for due_s in [due_s for due_s in act if now_s - start_s >= due_s]:
+                act.pop(due_s)()
+            if len(found) == count and not act:
+                return found
+            assert now_s - start_s < 12
+    raise AssertionError
+
+
+@pytest.mark.parametrize("begun", ["empty", "torn", "allocated"])
+@pytest.mark.parametrize("at_start", [True, False])
+def test_a_slow_writer_costs_no_frame(tmp_path: Path, begun: str, at_start: bool) -> None:
+    """An image that is empty, torn, or allocated and not written yet is waited for, also one of the start."""
+    save(tmp_path / "1.png", make_frame(1))
+    data = (tmp_path / "1.png").read_bytes()
+    part = {"empty": b"", "torn": data[:200], "allocated": bytes(len(data))}[begun]
+    if at_start:
+        (tmp_path / "2.png").write_bytes(part)
+    found = followed(
+        tmp_path,
+        3,
+        {
+            0.2: lambda: (tmp_path / "2.png").write_bytes(part) if not at_start else None,
+            0.3: lambda: (tmp_path / "3.png").write_bytes(data),
+            1.8: lambda: (tmp_path / "2.png").write_bytes(data),
+        },
+    )
+    assert [capture.file for capture in found] == ["1.png", "2.png", "3.png"]
+    assert all(capture.pixels is not None for capture in found)
+
+
+def test_an_image_that_stays_torn_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later images wait for it, and no longer."""
+    monkeypatch.setattr("inspector.sources.growing_folder._BROKEN_S", 1.0)
+    save(tmp_path / "1.png", make_frame(1))
+    found = followed(
+        tmp_path,
+        3,
+        {
+            0.1: lambda: (tmp_path / "2.png").write_bytes(b"torn"),
+            0.2: lambda: (tmp_path / "3.png").write_bytes((tmp_path / "1.png").read_bytes()),
+        },
+    )
+    assert [(capture.file, capture.pixels is None) for capture in found] == [
+        ("1.png", False),
+        ("2.png", True),
+        ("3.png", False),
+    ]
+
+
+@pytest.mark.parametrize("judged", [0, 30])
+def test_an_outage_of_a_growing_folder_costs_no_frame(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, judged: int
+) -> None:
+    """A network drive that is away for a while is waited for, also while the images of the start are read."""
+    monkeypatch.setattr("inspector.sources.growing_folder._BROKEN_S", 0.5)
+    folder, away = tmp_path / "frames", tmp_path / "away"
+    folder.mkdir()
+    for number in range(30):
+        save(folder / f"{number}.png", make_frame(number))
+    data = (folder / "1.png").read_bytes()
+    found = followed(
+        folder,
+        31,
+        {
+            0.0 if judged == 0 else 0.8: lambda: folder.rename(away),
+            2.0: lambda: away.rename(folder),
+            2.1: lambda: (folder / "30.png").write_bytes(data),
+        },
+    )
+    assert [capture.file for capture in found] == [f"{number}.png" for number in range(31)]
+    assert all(capture.pixels is not None for capture in found)
+    printed = capsys.readouterr()
+    assert (printed.out + printed.err).count("the folder cannot be read: waiting for it") == 1
+
+
+def test_many_new_images_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """Images that were added together are complete together."""
+    save(tmp_path / "0.png", make_frame(0))
+    data = (tmp_path / "0.png").read_bytes()
+
+    def add() -> None:
+        for number in range(1, 100):
+            (tmp_path / f"{number}.png").write_bytes(data)
+
+    started_s = time.monotonic()
+    assert len(followed(tmp_path, 100, {0.1: add})) == 100
+    assert time.monotonic() - started_s < 6
+
+
+def test_an_unchanged_folder_is_not_scanned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of 40,000 images must not keep a core busy."""
+    monkeypatch.setattr("inspector.sources.growing_folder._SETTLED_S", 0.5)
+    save(tmp_path / "1.png", make_frame(1))
+    scans: list[float] = []
+    scan = os.scandir
+
+    def counted(path: Path) -> object:
+        scans.append(time.monotonic())
+        return scan(path)
+
+    with FolderSource(tmp_path, follow=True) as source:
+        monkeypatch.setattr("inspector.sources.growing_folder.os.scandir", counted)
+        captures = source.captures()
+        start_s = time.monotonic()
+        while time.monotonic() - start_s < 1.5:
+            next(captures)
+    assert scans
+    assert max(scans) - start_s < 0.9
 
 
 def test_a_folder_of_deep_images_needs_a_window(tmp_path: Path) -> None:
