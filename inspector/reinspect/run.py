@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import delete, select
+
 from inspector.archive.camera import MISSED
 from inspector.config.line import LoadedConfig
 from inspector.config.recipe import load_recipe
@@ -18,6 +20,8 @@ from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.runtime.lock import hold_place
 from inspector.sinks.records.database import Database
 from inspector.sinks.records.import_run import import_run
+from inspector.sinks.records.rows import RUN_KEY_NAME
+from inspector.sinks.records.schema import DEFECTS, INGESTS, RUNS, VERDICTS
 
 
 @dataclass
@@ -111,6 +115,10 @@ class Reinspection:
         folder = result_folder(self._job, unit)
         imported = import_run(self._database, folder, self._config.identity)
         if imported.refused:
+            # The unit was inspected again, because it has grown or its work folder is gone.
+            forget_run(self._database, (folder / RUN_KEY_NAME).read_text())
+            imported = import_run(self._database, folder, self._config.identity)
+        if imported.refused:
             result.failed[unit.name] = f"the database refuses {imported.refused}: {imported.first_refusal}"
         times = {
             line.captured_ns for line in unit.lines() if line.captured_ns is not None and line.fault != MISSED.text
@@ -134,3 +142,11 @@ class Reinspection:
         except ConfigError:
             return {}  # a database without tables has no verdict on record
         return found
+
+
+def forget_run(database: Database, key: str) -> None:
+    """Delete what the database has of a run. Raises ConfigError, WorkError."""
+    of_run = select(RUNS.c.id).where(RUNS.c.key == key)
+    with database.changing("reinspect") as connection, connection.begin():
+        for table in (DEFECTS, VERDICTS, INGESTS):
+            connection.execute(delete(table).where(table.c.run_id.in_(of_run)))
