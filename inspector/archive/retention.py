@@ -24,6 +24,9 @@ from inspector.sinks.records.free_space import MOST_SHARE
 
 GB: Final = 10**9
 DAY_NS: Final = 86_400 * 10**9
+ASK_EVERY_NS: Final = 600 * 10**9
+"""How often the marks are noted while nothing must be deleted, ns: a database that does not answer costs frames."""
+
 LATEST_NS: Final = 2**62
 """Longest age that is told apart, ns: 146 years."""
 
@@ -51,7 +54,7 @@ def refuse_more_than_the_disk(settings: ArchiveSettings, archive: Path) -> None:
     if settings.least_free_gb * GB >= total:
         raise ConfigError(
             f"archive.least_free_gb: {settings.least_free_gb:g} GB are never free: the disk of {archive} has "
-            f"{total / GB:.0f} GB in all: give less"
+            f"{total / GB:.3g} GB in all: give less"
         )
 
 
@@ -72,6 +75,7 @@ class Retention:
         days = settings.keep_days
         self._keep_ns = None if days is None else int(min(days * DAY_NS, LATEST_NS))
         self._state = load_state(archive)
+        self._ask_ns = 0
         self._sizes: dict[Path, int] = {}
         self._said: set[str] = set()
         self._says: set[str] = set()
@@ -82,33 +86,38 @@ class Retention:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._archive))
         self._says = set()
         coils = kept_coils(self._archive)
-        self._sizes = {
-            each.folder: size
-            for each in coils
-            if (size := self._sizes.get(each.folder)) is not None and each.folder not in in_use
-        }
-        for each in coils:
-            if each.folder not in self._sizes:
-                self._sizes[each.folder] = self._measure(each)
-        marks, why = self._marks()
-        before_ns = self._delete_before_ns(coils)
-        self._save()
+        self._measure(coils, in_use)
+        now = self._clocks()
+        before_ns = self._delete_before_ns(coils, now)
         closed = [each for each in coils if each.folder not in in_use]
         aged = [each for each in closed if each.began_s * 1e9 < before_ns]
-        if marks is None:
-            if aged or self._is_over():
-                self._say("archive: nothing is deleted, because the marked coils are not known", why=why)
-        else:
-            marked = {name_in_folder(coil) for coil in marks}
-            self._delete(each for each in aged if each.name not in marked)
-            self._make_room([each for each in closed if each.name not in marked and each.folder in self._sizes])
+        if aged or self._is_over() or now.boot_ns >= self._ask_ns:
+            self._ask_ns = now.boot_ns + ASK_EVERY_NS
+            self._delete_unmarked(closed, aged)
+        self._save()
         room = not self._is_over()
         if not room:
             self._say("archive: there is no room: frames are not archived")
         self._said &= self._says
         return room
 
-    def _measure(self, coil: Kept) -> int:
+    def _delete_unmarked(self, closed: Sequence[Kept], aged: Sequence[Kept]) -> None:
+        marks, why = self._marks()
+        if marks is None:
+            if aged or self._is_over():
+                self._say("archive: nothing is deleted, because the marked coils are not known", why=why)
+            return
+        marked = {name_in_folder(coil) for coil in marks}
+        self._delete(each for each in aged if each.name not in marked)
+        self._make_room([each for each in closed if each.name not in marked and each.folder in self._sizes])
+
+    def _measure(self, coils: Sequence[Kept], in_use: AbstractSet[Path]) -> None:
+        before, self._sizes = self._sizes, {}
+        for coil in coils:
+            size = before.get(coil.folder)
+            self._sizes[coil.folder] = self._size(coil) if size is None or coil.folder in in_use else size
+
+    def _size(self, coil: Kept) -> int:
         try:
             return coil.bytes()
         except OSError as error:
@@ -129,9 +138,9 @@ class Retention:
             self._state = State(self._state.clock, known)
         return {coil for coils in known.values() for coil in coils}, ""
 
-    def _delete_before_ns(self, coils: Sequence[Kept]) -> float:
+    def _delete_before_ns(self, coils: Sequence[Kept], now: Now) -> float:
         """Coils that began before this are too old, ns since 1970; none is while the clock is in doubt."""
-        keep_ns, now = self._keep_ns, self._clocks()
+        keep_ns = self._keep_ns
         if keep_ns is None:
             self._state = State(None, self._state.marks)
             return float("-inf")
