@@ -25,7 +25,7 @@ from inspector.sinks.records.free_space import MOST_SHARE
 GB: Final = 10**9
 DAY_NS: Final = 86_400 * 10**9
 ASK_EVERY_NS: Final = 600 * 10**9
-"""How often the marks are noted while nothing must be deleted, ns: a database that does not answer costs frames."""
+"""How often the marks are noted while nothing must be deleted, ns: a database that hangs costs frames."""
 
 LATEST_NS: Final = 2**62
 """Longest age that is told apart, ns: 146 years."""
