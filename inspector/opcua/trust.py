@@ -66,7 +66,10 @@ class Trust:
 
     def _leave_out(self, path: Path, error: Exception) -> None:
         if self._unreadable.setdefault(path, Repeated()).due() is not None:
-            log.error("opcua: a trusted certificate cannot be read", path=str(path), error=str(error))
+            log.error(
+                "opcua: a file in `trusted` is no whole certificate: copy it again, or remove it",
+                path=str(path), error=str(error),
+            )  # fmt: skip
 
     def _refuse(self, certificate: x509.Certificate, client: ua.ApplicationDescription, why: str) -> None:
         name = certificate.fingerprint(hashes.SHA256()).hex()[:16]
@@ -78,7 +81,8 @@ class Trust:
         if self._refused.due() is not None:
             log.warning(
                 "opcua: a client's certificate is refused: move it to `trusted` to admit it",
-                client=client.ApplicationUri, certificate=str(path), why=why,
+                client=client.ApplicationUri or certificate.subject.rfc4514_string(),
+                certificate=str(path), why=why,
             )  # fmt: skip
 
     def _keep(self, path: Path, certificate: x509.Certificate) -> None:
