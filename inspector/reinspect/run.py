@@ -22,6 +22,7 @@ from inspector.sinks.records.database import Database
 from inspector.sinks.records.import_run import import_run
 from inspector.sinks.records.rows import RUN_KEY_NAME
 from inspector.sinks.records.schema import DEFECTS, INGESTS, RUNS, VERDICTS
+from inspector.values import Code
 
 
 @dataclass
@@ -123,9 +124,10 @@ class Reinspection:
         times = {
             line.captured_ns for line in unit.lines() if line.captured_ns is not None and line.fault != MISSED.text
         }
-        after = of_verdicts(compared(read_verdicts(folder / VERDICTS_NAME), times))
-        if (lost := len(times) - len(after)) > 0:
-            result.damaged[unit.name] = f"{lost} of its {unit.frames} frames cannot be read"
+        verdicts = list(read_verdicts(folder / VERDICTS_NAME))
+        if lost := sum(Code.UNREADABLE in each.codes for each in verdicts):
+            result.damaged[unit.name] = f"{lost} of its {len(verdicts)} frames cannot be read"
+        after = of_verdicts(compared(verdicts, times))
         result.changes.add(self._before(after), after, self._severities[unit.plan])
 
     def _before(self, after: Frames) -> Frames:
