@@ -45,9 +45,11 @@ def whole_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
         part.replace(path)
         if sync:
             _sync(path.parent)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):  # the first error is the one to report
             part.unlink()
+        if isinstance(error, OSError) and error.filename is None:  # a full disk shows only at a write
+            error.filename = str(path)
         raise
 
 

@@ -28,27 +28,47 @@ class CameraArchive:
         self._camera, self._mm_per_px, self._folders = camera, mm_per_px, folders
         self._writing: RecordingWriter | None = None
         self._stack = ExitStack()
-        self._last: Announcement | None = None
+        self._heard: Announcement | None = None
+        self._written: Announcement | None = None
         self._frames = 0
         self.missed = 0
-        """Frames that did not arrive."""
+        """Frames of the line that are not in the archive."""
 
     def take(self, announcement: Announcement, pixels: Pixels | None) -> None:
-        """Write a frame or a fault. Raises WorkError or InputError when the disk refuses it."""
-        last, self._last = self._last, announcement
-        missing = 0
-        if last is not None and last.ingest_epoch == announcement.ingest_epoch:
-            missing = announcement.frame_id - last.frame_id - 1
-            self.missed += missing
-        same = last is not None and (last.ingest_epoch, last.coil) == (
+        """Write a frame or a fault. Raises WorkError, InputError or OSError when the disk refuses it."""
+        self._hear(announcement)
+        try:
+            self._write(announcement, pixels)
+        except BaseException:
+            self.missed += 1
+            raise
+
+    def skip(self, announcement: Announcement) -> None:
+        """Count a frame that is not written."""
+        self._hear(announcement)
+        self.missed += 1
+
+    def _hear(self, announcement: Announcement) -> None:
+        before, self._heard = self._heard, announcement
+        if before is not None and before.ingest_epoch == announcement.ingest_epoch:
+            self.missed += announcement.frame_id - before.frame_id - 1
+
+    def _write(self, announcement: Announcement, pixels: Pixels | None) -> None:
+        self._folders.check()
+        before = self._written
+        if before is not None and (before.ingest_epoch, before.coil) != (
             announcement.ingest_epoch,
             announcement.coil,
-        )
-        if not same or missing > MOST_MISSED or self._frames >= SEGMENT_FRAMES:
+        ):
+            before = None
+        gap = 0 if before is None else announcement.frame_id - before.frame_id - 1
+        if before is None or gap > MOST_MISSED or self._frames >= SEGMENT_FRAMES:
             self.close()
         writing = self._writing or self._begin(announcement)
-        for _ in range(missing if same and missing <= MOST_MISSED else 0):
-            writing.append(Capture(None, MISSED, coil=announcement.coil))
+        if before is not None and gap <= MOST_MISSED:
+            for frame in range(1, gap + 1):
+                writing.append(_missed(before, announcement, frame / (gap + 1)))
+                self._frames += 1
         fault = announcement.fault if pixels is None else None
         writing.append(
             Capture(
@@ -59,7 +79,8 @@ class CameraArchive:
                 coil=announcement.coil,
             )
         )
-        self._frames += 1 + missing
+        self._frames += 1
+        self._written = announcement
 
     def close(self) -> None:
         """Finish the open recording. Raises WorkError."""
@@ -70,7 +91,7 @@ class CameraArchive:
         """Give up the open recording; the frames that were written stay readable."""
         try:
             self.close()
-        except WorkError as error:
+        except (WorkError, OSError) as error:
             log.error("a recording of the archive cannot be finished", error=str(error))
 
     def _begin(self, announcement: Announcement) -> RecordingWriter:
@@ -78,3 +99,14 @@ class CameraArchive:
         writer = RecordingWriter(path, self._camera, mm_per_px=self._mm_per_px)
         self._writing = self._stack.enter_context(writer)
         return writer
+
+
+def _missed(before: Announcement, after: Announcement, share: float) -> Capture:
+    """A frame that did not arrive, at this share of the way between its neighbours."""
+    return Capture(
+        None,
+        MISSED,
+        captured_ns=before.captured_ns + round(share * (after.captured_ns - before.captured_ns)),
+        position_mm=before.position_mm + share * (after.position_mm - before.position_mm),
+        coil=after.coil,
+    )

@@ -1,7 +1,6 @@
 """archive: takes every frame from ingest, and writes it when the PC has time for it."""
 
 import time
-from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +8,7 @@ import structlog
 
 from inspector.archive.camera import CameraArchive
 from inspector.archive.coils import CoilFolders
-from inspector.archive.retention import Retention
+from inspector.archive.retention import Marks, Retention, refuse_more_than_the_disk
 from inspector.config.line import LineConfig, LoadedConfig
 from inspector.config.recipe import load_recipe
 from inspector.errors import ConfigError, InspectorError, WireError
@@ -44,6 +43,7 @@ def main(config: LoadedConfig) -> None:
     folder = line.archive.folder
     run_when_idle()
     with hold_place("archive", folder), StopRequest() as stop, open_context() as context:
+        refuse_more_than_the_disk(line.archive, folder)
         receiver = ArchiveReceiver(context, line.links, list(line.cameras))
         archive = Archive(line, folder, load_recipe(line.recipe).recipe.mm_per_px_along)
         notifier = Notifier()
@@ -69,12 +69,12 @@ def main(config: LoadedConfig) -> None:
         archive.close()
 
 
-def _marked(line: LineConfig) -> AbstractSet[str] | None:
+def _marks(line: LineConfig) -> Marks:
     if not line.records.enabled:
-        return set()
+        return Marks()
     with needs_extra("records"):
-        from inspector.archive.marks import marked_coils
-    return marked_coils(line)
+        from inspector.archive.marks import read_marks
+    return read_marks(line)
 
 
 class Archive:
@@ -88,11 +88,11 @@ class Archive:
             name: CameraArchive(name, self._mm_per_px(line, name, mm_per_px), self._folders)
             for name in line.cameras
         }
-        self._retention = Retention(folder, line.archive, lambda: _marked(line))
+        self._retention = Retention(folder, line.archive, lambda: _marks(line))
         self._swept_s = 0.0
         self._paused_until_s = 0.0
         self._free_space = True
-        self._not_written = 0
+        self._troubles = Repeated()
         self.written = 0
 
     @staticmethod
@@ -104,15 +104,13 @@ class Archive:
         """Write a frame, if there is room."""
         camera = self._cameras[announcement.camera]
         if not self._free_space or time.monotonic() < self._paused_until_s:
-            self._not_written += 1
+            camera.skip(announcement)
             return
         try:
             camera.take(announcement, pixels)
             self.written += 1
-        except InspectorError as error:
-            self._not_written += 1
-            self._paused_until_s = time.monotonic() + PAUSE_S
-            log.error("archive: frames are not archived for a while", error=str(error), pause_s=PAUSE_S)
+        except (InspectorError, OSError) as error:
+            self._pause(error)
             camera.drop()
 
     def turn(self) -> None:
@@ -121,14 +119,27 @@ class Archive:
         if now_s - self._swept_s < SWEEP_EVERY_S:
             return
         self._swept_s = now_s
-        self._free_space = self._retention.sweep(self._folders.in_use)
+        try:
+            self._free_space = self._retention.sweep(self._folders.in_use)
+        except OSError as error:
+            self._pause(error)
+            self._drop()
+            return
         if not self._free_space:
-            self.close()
+            self._drop()
+
+    def _pause(self, error: Exception) -> None:
+        self._paused_until_s = time.monotonic() + PAUSE_S
+        if (count := self._troubles.due()) is not None:
+            log.error(
+                "archive: frames are not archived until its folder can be written again",
+                error=str(error), tried_again_after_s=PAUSE_S, count=count,
+            )  # fmt: skip
 
     @property
     def missed(self) -> int:
         """Frames of the line that are not in the archive."""
-        return self._not_written + sum(camera.missed for camera in self._cameras.values())
+        return sum(camera.missed for camera in self._cameras.values())
 
     def state(self) -> str:
         """For `systemctl status`."""
@@ -136,7 +147,10 @@ class Archive:
 
     def close(self) -> None:
         """Finish all recordings."""
-        for camera in self._cameras.values():
-            camera.drop()
+        self._drop()
         if self.missed:
             log.warning("archive: frames are missing", missed=self.missed, archived=self.written)
+
+    def _drop(self) -> None:
+        for camera in self._cameras.values():
+            camera.drop()

@@ -61,7 +61,9 @@ def _show(told: dict[str, Any], config: LoadedConfig) -> None:
         f"inspected now, in {told['out']}"
     )
     print(f"against the records of {config.line.name}:")
-    if not told["flips"] and not changes:
+    if not told["compared"]:
+        print("  nothing is compared: no frame with a capture time was inspected")
+    elif not told["flips"] and not changes:
         print("  nothing changes")
     for flip, frames in told["flips"].items():
         print(f"  {thousands(frames):>9s} frames   {flip}")
@@ -71,5 +73,11 @@ def _show(told: dict[str, Any], config: LoadedConfig) -> None:
         print(f"  {row['coil']:20s} {row['kind']:16s} {row['severity']:8d} {row['before']:8d} {row['after']:8d}")
     if len(changes) > SHOWN_ROWS:
         print(f"  and {len(changes) - SHOWN_ROWS} more: --json has all")
+    for unit, why in told["damaged"].items():
+        print(f"damaged  {unit}: {why}")
+    for unit, why in list(told["by_default"].items())[:SHOWN_ROWS]:
+        print(f"recipe   {unit}: judged by the line's recipe: {why}")
+    if len(told["by_default"]) > SHOWN_ROWS:
+        print(f"recipe   and {len(told['by_default']) - SHOWN_ROWS} more: --json has all")
     for unit, why in told["failed"].items():
         print(f"failed   {unit}: {why}")

@@ -9,11 +9,12 @@ import structlog
 from inspector.config.buses import MqttSettings
 from inspector.config.line import LoadedConfig
 from inspector.errors import ConfigError
-from inspector.mqtt.link import KEEPALIVE_S, Link, LinkError
+from inspector.mqtt.link import KEEPALIVE_S, ONLINE, Link, LinkError, TakenOverError, TooLargeError
 from inspector.outbound.feed import Feed
 from inspector.outbound.messages import coil_message, defect_messages, health_message
 from inspector.outbound.open import open_feed, open_health
 from inspector.outbound.stream import COILS, FRAMES, Step
+from inspector.repeated import Repeated
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import READY, Notifier, Pulse
 from inspector.runtime.stop import StopRequest
@@ -32,7 +33,11 @@ LAST_SEND_S: Final = 2.0
 
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 30.0
-"""Between two attempts to connect, seconds; each pause is twice the one before."""
+"""Between two attempts to connect, seconds; each pause is twice the one before, until a connection is steady."""
+
+STEADY_S: Final = 10.0
+"""A connection is steady when the broker acknowledges a result after this time, or when it lasts for the longest
+pause. Two clients of one name would otherwise take turns every second."""
 
 CONNECT_S: Final = 10.0
 """Longest wait until the broker has accepted the connection, seconds."""
@@ -70,20 +75,25 @@ class Publisher:
         self._settings, self._line, self._feed = settings, line, feed
         self.topic = f"{settings.topic}/{topic_level(line)}"
         self._link: Link | None = None
-        self._left: dict[int, Step | None] = {}
-        """Number of a message without acknowledgement → the result it belongs to, if any."""
+        self._left: dict[int, tuple[Step | None, str]] = {}
+        """Number of a message without answer → the result it belongs to, if any, and its topic."""
         self._parts: dict[int, int] = {}
         """id of a result → its messages that are not acknowledged."""
         self._waiting: list[tuple[Step, str, object, bool]] = []
         """Messages that the broker has no room for yet."""
+        self._refusals: dict[str, Repeated] = {}
+        """By topic."""
         self._why = ""
         self._pause_s, self._try_at_s = FIRST_PAUSE_S, 0.0
         self._opened_s = self._heard_s = self._looked_s = self._saved_s = 0.0
         self.sent = 0
+        self.left_out = 0
+        """Messages that the broker does not take."""
 
     def state(self) -> str:
         """For `systemctl status`."""
-        return f"{self._settings.address}: {self._why or 'connected'}"
+        left_out = f", {self.left_out} messages left out" if self.left_out else ""
+        return f"{self._settings.address}: {self._why or 'connected'}{left_out}"
 
     def turn(self) -> None:
         """Connect, read, send, take acknowledgements; waits at most IDLE_S."""
@@ -98,6 +108,9 @@ class Publisher:
         try:
             self._exchange(link, now_s)
         except LinkError as error:
+            self._take_answers(link)  # some brokers end the connection after a refusal
+            if isinstance(error, TakenOverError):
+                self._pause_s = LONGEST_PAUSE_S
             self._fail(str(error))
         if now_s - self._saved_s >= SAVE_EVERY_S:
             self._saved_s = now_s
@@ -119,7 +132,7 @@ class Publisher:
         try:
             while self._link is not None and self._left and time.monotonic() < until_s:
                 self._link.turn(0.05)
-                self._take_acknowledgements(self._link)
+                self._take_answers(self._link)
             if self._link is not None:
                 self._link.close()
         except LinkError as error:
@@ -134,16 +147,18 @@ class Publisher:
             if link.accepted():
                 self._welcome(link)
             return
+        if now_s - self._opened_s > LONGEST_PAUSE_S:
+            self._pause_s = FIRST_PAUSE_S
         busy = self._send(link, now_s)
         link.turn(0.005 if busy else IDLE_S if not self._left else 0.02)
-        self._take_acknowledgements(link)
+        self._take_answers(link)
         if self._left and time.monotonic() - self._heard_s > ANSWER_S:
             raise LinkError(f"the broker has acknowledged nothing for {ANSWER_S:g} s")
 
     def _welcome(self, link: Link) -> None:
         log.info("mqtt connected", broker=self._settings.address, open_messages=link.window)
-        self._why, self._pause_s = "", FIRST_PAUSE_S
-        self._left[link.say_online()] = None
+        self._why = ""
+        self._left[link.say_online()] = None, ONLINE
         self._heard_s = time.monotonic()
 
     def _send(self, link: Link, now_s: float) -> bool:
@@ -160,10 +175,14 @@ class Publisher:
                 break
             if not self._left:
                 self._heard_s = time.monotonic()
-            self._left[link.send(topic, message, retain=retain)] = step
+            try:
+                self._left[link.send(topic, message, retain=retain)] = step, topic
+                self.sent += 1
+            except TooLargeError as error:
+                self._leave_out(topic, str(error))
+                self._settle(step)
             sent += 1
         del self._waiting[:sent]
-        self.sent += sent
         return sent > 0
 
     def _queue(self, step: Step) -> None:
@@ -183,17 +202,32 @@ class Publisher:
             return [("coil", coil_message(self._line, step.item), True)]
         return [("health", health_message(self._line, step.item), True)]
 
-    def _take_acknowledgements(self, link: Link) -> None:
-        numbers, link.acknowledged = link.acknowledged, []
-        for number in numbers:
+    def _take_answers(self, link: Link) -> None:
+        answers, link.answered = link.answered, []
+        for number, refusal in answers:
             self._heard_s = time.monotonic()
-            step = self._left.pop(number, None)
+            step, topic = self._left.pop(number, (None, ""))
+            if refusal:
+                self._leave_out(topic, refusal)
             if step is None:
                 continue  # `online`, which is not a result
-            self._parts[id(step)] -= 1
-            if not self._parts[id(step)]:
-                del self._parts[id(step)]
-                self._feed.taken(step)
+            if not refusal and self._heard_s - self._opened_s > STEADY_S:
+                self._pause_s = FIRST_PAUSE_S
+            self._settle(step)
+
+    def _leave_out(self, topic: str, why: str) -> None:
+        """Say that a message is not sent; the others go on."""
+        self.left_out += 1
+        count = self._refusals.setdefault(topic, Repeated()).due()
+        if count is not None:
+            log.error("mqtt: messages are left out", topic=f"{self.topic}/{topic}", why=why, count=count)
+
+    def _settle(self, step: Step) -> None:
+        """A message of this result is done."""
+        self._parts[id(step)] -= 1
+        if not self._parts[id(step)]:
+            del self._parts[id(step)]
+            self._feed.taken(step)
 
     def _fail(self, why: str) -> None:
         """Close, go back to the last result that the broker has, and try again later."""

@@ -83,7 +83,8 @@ async def _serve(config: LoadedConfig, settings: OpcuaSettings, feed: Feed, heal
         "",
         datetime.now(UTC),
     )
-    await secure(server, folder, settings.address.rpartition(":")[0], users, permissions)
+    host = settings.address.rpartition(":")[0]
+    await secure(server, folder, config.line.name, host, users, permissions)
     server.iserver.max_connections = MOST_CONNECTIONS
     server.iserver.max_pending_activation_seconds = ACTIVATION_S
     space, plans, store = Space(server), Plans(config), ResultStore()

@@ -1,15 +1,15 @@
-"""Access: trusted certificates, users with passwords, and the rights of each."""
+"""Access: the server's certificate, users with passwords, and the rights of each."""
 
 import hmac
+import ipaddress
 import socket
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import structlog
 from asyncua import Server, ua
-from asyncua.common.utils import ServiceError
 from asyncua.crypto.cert_gen import (
     dump_private_key_as_pem,
     generate_private_key,
@@ -17,26 +17,29 @@ from asyncua.crypto.cert_gen import (
 )
 from asyncua.crypto.permission_rules import PermissionRuleset, SimpleRoleRuleset, User, UserRole
 from asyncua.crypto.security_policies import SecurityPolicyFactory, SecurityPolicyNone
-from asyncua.crypto.truststore import TrustStore
 from asyncua.server.user_managers import UserManager
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from inspector.config.buses import OpcuaUser
+from inspector.errors import ConfigError
 from inspector.files import write_whole
 from inspector.opcua.connections import LIMITS, Listener
 from inspector.opcua.decoding import bound_decoder
 from inspector.opcua.sessions import Sessions
+from inspector.opcua.trust import Trust
 from inspector.passwords import read_source
 from inspector.repeated import Repeated
 
-APPLICATION_URI: Final = "urn:strip-inspector:server"
+APPLICATION_URI: Final = "urn:strip-inspector"
+"""The line's name follows."""
 
-TRUSTED: Final = "trusted"
-REJECTED: Final = "rejected"
-MOST_REJECTED: Final = 100
-"""Refused certificates kept for the administrator to look at."""
+LONGEST_COMMON_NAME: Final = 64
+"""Of X.509."""
+
+CERTIFICATE: Final = "own/server.der"
+KEY: Final = "own/server.pem"
 
 CERTIFICATE_DAYS: Final = 3650
 """Validity of the server's own certificate: clients trust it once."""
@@ -139,66 +142,62 @@ class SafeServer(Server):
         )
 
 
-class Trust:
-    """Admits clients whose certificate, or its authority, lies in `trusted`."""
-
-    def __init__(self, folder: Path) -> None:
-        """Raises OSError."""
-        self._trusted, self._rejected = folder / TRUSTED, folder / REJECTED
-        for each in (self._trusted, self._rejected):
-            each.mkdir(parents=True, exist_ok=True)
-        self._refused = Repeated(every_s=10)
-
-    async def __call__(self, certificate: x509.Certificate, client: ua.ApplicationDescription) -> None:
-        """Refuse a client. Raises ServiceError."""
-        now = datetime.now(UTC)
-        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-            self._refuse(certificate, client, "has expired or is not valid yet")
-            raise ServiceError(ua.StatusCodes.BadCertificateTimeInvalid)
-        store = TrustStore([self._trusted], [])
-        await store.load()  # each time: a certificate is trusted as soon as it lies there
-        if not store.is_trusted(certificate):
-            self._refuse(certificate, client, f"is not in {self._trusted}")
-            raise ServiceError(ua.StatusCodes.BadCertificateUntrusted)
-
-    def _refuse(self, certificate: x509.Certificate, client: ua.ApplicationDescription, why: str) -> None:
-        name = certificate.fingerprint(hashes.SHA256()).hex()[:16]
-        path = self._rejected / f"{name}.der"
-        if len(list(self._rejected.iterdir())) < MOST_REJECTED:
-            path.write_bytes(certificate.public_bytes(serialization.Encoding.DER))
-        if self._refused.due() is not None:
-            log.warning(
-                "opcua: a client's certificate is refused: move it to `trusted` to admit it",
-                client=client.ApplicationUri, certificate=str(path), why=why,
-            )  # fmt: skip
+async def secure(
+    server: Server, folder: Path, line: str, host: str, users: Users, permissions: Permissions
+) -> None:
+    """Give the server its certificate and its rules. Raises ConfigError, OSError."""
+    await server.set_application_uri(own_certificate(folder, line, host))
+    await server.load_certificate(folder / CERTIFICATE)
+    await server.load_private_key(folder / KEY)
+    server.set_security_policy(POLICIES, permissions)
+    server.set_identity_tokens([ua.UserNameIdentityToken])
+    server.set_certificate_validator(Trust(folder))
+    server.iserver.user_manager = users
 
 
-async def secure(server: Server, folder: Path, host: str, users: Users, permissions: Permissions) -> None:
-    """Give the server its certificate, made at the first start, and its rules. Raises OSError."""
-    certificate, key = folder / "own" / "server.der", folder / "own" / "server.pem"
+def own_certificate(folder: Path, line: str, host: str) -> str:
+    """Make the server's certificate at the first start; returns its URI. Raises ConfigError, OSError."""
+    certificate, key = folder / CERTIFICATE, folder / KEY
     certificate.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    await server.set_application_uri(APPLICATION_URI)
     if not (certificate.exists() and key.exists()):
         private = generate_private_key()
-        names: list[x509.GeneralName] = [
-            x509.UniformResourceIdentifier(APPLICATION_URI),
-            x509.DNSName(socket.gethostname()),
-        ]
-        if host != socket.gethostname():
-            names.append(x509.DNSName(host))
+        name = quote(line, safe="")
         signed = generate_self_signed_app_certificate(
             private,
-            APPLICATION_URI,
-            {"commonName": "strip-inspector"},
-            names,
+            f"strip-inspector {name}"[:LONGEST_COMMON_NAME],
+            {},
+            _names(f"{APPLICATION_URI}:{name}", host),
             [ExtendedKeyUsageOID.SERVER_AUTH],
             CERTIFICATE_DAYS,
         )
         write_whole(key, dump_private_key_as_pem(private))
         write_whole(certificate, signed.public_bytes(serialization.Encoding.DER))
-    await server.load_certificate(certificate)
-    await server.load_private_key(key)
-    server.set_security_policy(POLICIES, permissions)
-    server.set_identity_tokens([ua.UserNameIdentityToken])
-    server.set_certificate_validator(Trust(folder))
-    server.iserver.user_manager = users
+    try:
+        serialization.load_pem_private_key(key.read_bytes(), None)
+        return _application_uri(certificate.read_bytes())
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"{certificate.parent}: the server's certificate or key cannot be used ({error}): remove both files, "
+            "and the next start makes new ones"
+        ) from None
+
+
+def _names(uri: str, host: str) -> list[x509.GeneralName]:
+    """What the certificate is for: the application, this PC, and the address to listen on."""
+    here = socket.gethostname()
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri), x509.DNSName(here)]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return names if host == here else [*names, x509.DNSName(host)]
+    return names if address.is_unspecified else [*names, x509.IPAddress(address)]
+
+
+def _application_uri(certificate: bytes) -> str:
+    """The URI in the certificate, which clients compare with the server's. Raises ValueError."""
+    read = x509.load_der_x509_certificate(certificate)
+    try:
+        names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return names.get_values_for_type(x509.UniformResourceIdentifier)[0]
+    except (x509.ExtensionNotFound, IndexError):
+        raise ValueError("server.der names no application URI") from None

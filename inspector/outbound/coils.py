@@ -37,7 +37,14 @@ class Coils:
     def read(self, most: int) -> Sequence[Step]:
         """Return coils that have been judged since. Raises OSError."""
         steps: list[Step] = []
-        for number in sorted(each for each in self._numbers() if each > self._number)[:most]:
+        numbers = self._numbers()
+        if numbers and max(numbers) < self._number:
+            log.warning(
+                "the strip's folder begins again: its coils are sent from the first one",
+                folder=str(self._folder), at=self._number, newest=max(numbers),
+            )  # fmt: skip
+            self._number = 0
+        for number in sorted(each for each in numbers if each > self._number)[:most]:
             path = self._folder / f"{number:06d}.json"
             try:
                 steps.append(Step(self.name, number, read_result(path)))

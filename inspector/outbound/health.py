@@ -14,6 +14,7 @@ from inspector.errors import WorkError
 from inspector.files import write_whole
 from inspector.monitoring.client import Status, alarm_key, ask, is_starting
 from inspector.outbound.stream import HEALTH, Step
+from inspector.repeated import Repeated
 
 HEALTH_NAME: Final = "health.jsonl"
 
@@ -57,6 +58,7 @@ class Health:
         self._lock = threading.Lock()
         self._changes = _read(self._path)
         self._number = 0
+        self._unwritten = Repeated()
         self.status: Status | None = None
         """decide's newest answer; None while it does not answer."""
         self.now: HealthChange | None = None
@@ -121,7 +123,11 @@ class Health:
             try:
                 self._write(change)
             except OSError as error:
-                log.error("a change of health cannot be written", path=str(self._path), error=error.strerror)
+                if (count := self._unwritten.due()) is not None:
+                    log.error(
+                        "a change of health cannot be written",
+                        path=str(self._path), error=error.strerror, count=count,
+                    )  # fmt: skip
                 return
             self._changes.append(change)
             self.now = change

@@ -1,14 +1,15 @@
 """Compares with the verdicts on record: decisions of frames, and defects by coil, kind and severity."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, and_, select
 
 from inspector.sinks.records.schema import DEFECTS, FRAME_KEY, VERDICTS
-from inspector.values import Verdict
+from inspector.values import Code, Verdict
 
 NO_COIL: Final = "-"
 
@@ -63,6 +64,17 @@ class Changes:
         known = {key: seen for key, seen in before.items() if key in after}
         self.before += _defects(known, severities)
         self.after += _defects(after, severities)
+
+
+def compared(verdicts: Iterable[Verdict], captured_ns: AbstractSet[int]) -> Iterator[Verdict]:
+    """Yield the verdicts on frames that were read; `captured_ns` are the capture times of the frames archived.
+
+    A frame that the archive missed, or whose recording is damaged, says nothing about an engine. Without a capture
+    time of its own it has that of the replay.
+    """
+    for each in verdicts:
+        if each.captured_ns in captured_ns and Code.UNREADABLE not in each.codes:
+            yield each
 
 
 def of_verdicts(verdicts: Iterable[Verdict]) -> Frames:

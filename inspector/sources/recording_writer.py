@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from inspector import __version__
 from inspector.errors import InputError, WorkError
+from inspector.files import write_whole
 from inspector.sources.recording_format import (
     RECORDING_NAME,
     SCHEMA_VERSION,
@@ -158,11 +159,9 @@ class RecordingWriter:
         self._write_index()
 
     def _write_index(self) -> None:
-        """Replace recording.json atomically: a reader sees the old file or the new one."""
+        """Replace recording.json: a reader sees the old file or the new one, also after a power cut."""
         text = msgspec.json.format(msgspec.json.encode(self._index), indent=2) + b"\n"
-        temporary = self.path / f"{RECORDING_NAME}.part"
-        temporary.write_bytes(text)
-        temporary.replace(self.path / RECORDING_NAME)
+        write_whole(self.path / RECORDING_NAME, text)
 
     def _failure(self, error: Exception) -> WorkError:
         why = getattr(error, "strerror", None) or error

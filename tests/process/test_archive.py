@@ -1,7 +1,6 @@
 """The archive beside a running line: every frame by coil, without loss; bounded; marked coils stay."""
 
 import json
-import os
 import signal
 import time
 from pathlib import Path
@@ -10,11 +9,11 @@ import numpy as np
 import pytest
 
 from inspector.archive.coils import CoilFolders, kept_coils
-from inspector.archive.marks import marked_coils
-from inspector.archive.retention import Retention
-from inspector.config.archive import ArchiveSettings
+from inspector.archive.marks import read_marks
+from inspector.archive.retention import Marks
 from inspector.config.line import load_config
 from inspector.config.sources import SimulatorSettings
+from inspector.errors import WorkError
 from inspector.reinspect.units import find_units
 from inspector.sinks.records.database import Database
 from inspector.sinks.records.import_run import import_run
@@ -26,9 +25,6 @@ from tests.support.lines import LineUnderTest, stage, wait_for_verdicts
 from tests.support.written import WrittenLog, verdict
 
 FRAMES, COIL_FRAMES = 90, 30
-
-PLENTY_GB = 1e-6 * 0.000001
-"""Free space that every disk has."""
 
 SIMULATOR = {
     "type": "simulator", "height": 64, "width": 128, "seed": 3, "frames": FRAMES, "coil_frames": COIL_FRAMES,
@@ -86,53 +82,22 @@ def test_the_line_goes_on_when_the_archive_is_killed(tmp_path: Path) -> None:
     assert archived(tmp_path / "archive")
 
 
-def coil(archive: Path, coil_id: str, day: int, kilobytes: int) -> Path:
-    folder = archive / f"202611{day:02d}T000000Z_{coil_id}" / "top" / "000001"
-    folder.mkdir(parents=True)
-    (folder / "frames.mkv").write_bytes(os.urandom(1000 * kilobytes))
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("max_gb", "keep_days", "marked", "left"),
-    [
-        (1.0, None, set(), ["A", "B", "C", "D"]),
-        (250e-6, None, set(), ["C", "D"]),
-        (250e-6, None, {"A"}, ["A", "D"]),
-        (250e-6, None, None, ["A", "B", "C", "D"]),
-        (1.0, 0.5, {"B"}, ["B", "D"]),
-    ],
-)
-def test_the_oldest_coils_make_room_and_marked_ones_stay(
-    tmp_path: Path, max_gb: float, keep_days: float | None, marked: set[str] | None, left: list[str]
-) -> None:
-    """By space and by age; the coil in hand is never deleted, and nothing is while the marks are not known."""
-    for number, name in enumerate("ABCD"):
-        coil(tmp_path, name, number + 1, 100)
-    settings = ArchiveSettings(max_gb=max_gb, keep_days=keep_days, least_free_gb=PLENTY_GB)
-    in_use = {each.folder for each in kept_coils(tmp_path) if each.coil == "D"}
-    room = Retention(tmp_path, settings, lambda: marked).sweep(in_use)
-    assert [each.coil for each in kept_coils(tmp_path)] == left
-    assert room == (marked is not None)
-    (tmp_path / "notes").mkdir(exist_ok=True)
-    assert [each.coil for each in kept_coils(tmp_path)] == left
-
-
 def test_marks_protect_coils_and_the_coils_of_frames(tmp_path: Path) -> None:
     """Marks are read from the line's database without writing to it; without one, none is marked."""
     line = LineUnderTest(tmp_path)
     line.write_config('[records]\nenabled = true\nurl = "sqlite:///records.sqlite"\n')
     config = load_config(line.config).line
-    assert marked_coils(config) == set()
+    assert read_marks(config) == Marks(missing=str(tmp_path / "records.sqlite"))
     log = WrittenLog(tmp_path / "run")
     log.write(*(verdict(250 * n) for n in range(8)))
     import_run(Database(str(config.records.url)), tmp_path / "run", "test@1")
     with Database(str(config.records.url)).changing("mark") as connection:
         mark(connection, [Subject(coil="C-0001"), Subject(camera="top", frame_id=1500)], "claim", "kim")
     file = tmp_path / "records.sqlite"
-    assert marked_coils(config) == {"C-0001", "C-0003"}
+    assert read_marks(config).coils == {"C-0001", "C-0003"}
     file.write_bytes(b"no database" * 100)
-    assert marked_coils(config) is None
+    with pytest.raises(WorkError, match=r"records\.sqlite"):
+        read_marks(config)
     log.file.close()
 
 

@@ -1,10 +1,13 @@
 """`inspector mqtt` against a real mosquitto: broker away, kills, TLS, and what its messages hold."""
 
 import contextlib
+import itertools
 import json
 import os
 import random
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,11 +19,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.support.broker import PASSWORD, USER, Broker, Subscriber, needs_mosquitto
+from tests.support.broker import PASSWORD, RECEIVER, USER, Broker, Subscriber, needs_mosquitto
 from tests.support.certificates import make_authority
 from tests.support.lines import LineUnderTest
 from tests.support.ports import free_port
-from tests.support.written import WrittenLog
+from tests.support.written import WrittenLog, verdict
 
 pytestmark = needs_mosquitto
 
@@ -247,6 +250,121 @@ def test_a_refusal_is_one_line_and_it_goes_on_trying(
         mqtt.kill()
         receiver.close()
         broker.stop()
+
+
+def test_a_message_over_the_broker_s_limit_costs_itself(tmp_path: Path) -> None:
+    """One line names its topic and size; the results before and after it come, over one connection."""
+    broker = Broker(tmp_path / "broker", more="max_packet_size 700")
+    mqtt = Mqtt(tmp_path, broker.port, 'tls = false\n[strip]\nfolder = "strip"\n')
+    coils = tmp_path / "strip" / "coils"
+    coils.mkdir(parents=True)
+    log = WrittenLog(mqtt.out)
+    log.frames(0, 1)
+    with running(mqtt, broker) as receiver:
+        wanted = log.frames(1, 100)
+        (coils / "000001.json").write_bytes(coil_result(1).replace(b"2 bright", b"2 bright" * 100))
+        (left_out,) = mqtt.wait_for("left out")
+        wanted += log.frames(101, 100)
+        until(lambda: len(receiver.keys("defect")) == len(wanted), "the defects")
+        assert left_out["topic"] == "strip-inspector/test/coil"
+        assert re.search(r"its \d{4} bytes are more than the broker's limit of 700", left_out["why"])
+        assert not receiver.of("coil")
+        cursor = mqtt.out / "mqtt" / "cursor.json"
+        until(lambda: json.loads(cursor.read_bytes())["coils"] == 1, "the cursor behind the coil")
+        assert len(mqtt.wait_for("mqtt connected")) == 1
+
+
+def test_a_topic_that_the_broker_refuses_costs_itself(tmp_path: Path) -> None:
+    """One line names the topic; the other topics' messages come, over one connection."""
+    rules = tmp_path / "broker" / "rules"
+    # Without a limit of queued messages, mosquitto 2.0.11 ends the connection after a refusal.
+    broker = Broker(tmp_path / "broker", more=f"acl_file {rules}\nmax_queued_messages 10000")
+    rules.write_text(
+        f"user {RECEIVER}\ntopic read #\nuser {USER}\ntopic write strip-inspector/test/online\n"
+        "topic write strip-inspector/test/defect/top\n"
+    )
+    mqtt = Mqtt(tmp_path, broker.port)
+    log = WrittenLog(mqtt.out)
+    log.frames(0, 1)
+    with running(mqtt, broker) as receiver:
+        log.write(*(verdict(n, defects=1, camera="side") for n in range(1, 50)))
+        wanted = log.frames(50, 200)
+        until(lambda: len(receiver.keys("defect")) == len(wanted), "the defects of the other camera")
+        (left_out,) = mqtt.wait_for("left out")
+        assert left_out["topic"] == "strip-inspector/test/defect/side"
+        assert "Not authorized" in left_out["why"]
+        assert len(mqtt.wait_for("mqtt connected")) == 1
+
+
+def test_two_lines_of_one_name_take_turns_slowly(tmp_path: Path) -> None:
+    """A copied config: the reason is said, and the pauses grow although results come through."""
+    broker = Broker(tmp_path / "broker")
+    lines = [Mqtt(tmp_path / name, broker.port) for name in ("first", "second")]
+    logs = [WrittenLog(mqtt.out) for mqtt in lines]
+    with running(lines[0], broker):
+        lines[1].start()
+        try:
+            until_s = time.monotonic() + 8
+            while time.monotonic() < until_s:
+                for log in logs:
+                    log.frames(0, 1)
+                time.sleep(0.2)
+            assert (
+                "another client with the same line name (strip-inspector-test)"
+                in (lines[0].wait_for("not connected")[0]["why"])
+            )
+            assert sum(len(mqtt.wait_for("mqtt connected")) for mqtt in lines) <= 7
+        finally:
+            lines[1].kill()
+
+
+CONNACK = b"\x20\x03\x00\x00\x00"
+"""Accepted."""
+
+TAKEN_OVER = b"\xe0\x02\x8e\x00"
+
+
+def test_a_takeover_is_named_and_waited_for(tmp_path: Path) -> None:
+    """The other client is left alone for the longest pause."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        mqtt = Mqtt(tmp_path, server.getsockname()[1])
+        mqtt.start()
+        server.settimeout(60)
+        try:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(CONNACK)
+                connection.recv(1000)
+                connection.sendall(TAKEN_OVER)
+                assert "has taken over: give each line its own name" in mqtt.wait_for("not connected")[0]["why"]
+            server.settimeout(4)
+            with pytest.raises(TimeoutError):
+                server.accept()
+        finally:
+            mqtt.kill()
+
+
+def test_a_broker_that_drops_every_connection_is_not_hammered(tmp_path: Path) -> None:
+    """The pauses grow while no result gets through, though each connection is accepted first."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        mqtt = Mqtt(tmp_path, server.getsockname()[1])
+        mqtt.start()
+        server.settimeout(60)
+        times = []
+        try:
+            for _ in range(4):
+                connection, _ = server.accept()
+                with connection:
+                    connection.settimeout(10)
+                    connection.recv(1000)
+                    connection.sendall(CONNACK)
+                    connection.recv(1000)
+                times.append(time.monotonic())
+        finally:
+            mqtt.kill()
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert all(pause > 0.9 * 2**n for n, pause in enumerate(pauses)), pauses
 
 
 def test_a_broker_that_hangs_is_left(tmp_path: Path) -> None:

@@ -194,5 +194,5 @@ def test_without_health_there_is_no_state_to_show(tmp_path: Path) -> None:
     opcua = Opcua(tmp_path)
     text = opcua.line.config.read_text().replace(f"[health]\nport = {opcua.health}\n", "")
     opcua.line.config.write_text(text)
-    with pytest.raises(AssertionError, match=r"add a \[health\] table"):
+    with pytest.raises(AssertionError, match=r"has no \[health\] table"):
         opcua.start()

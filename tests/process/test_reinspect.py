@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -127,6 +129,31 @@ def test_what_changes_is_shown_and_a_failed_unit_is_done_by_the_next_call(
     again = told(reinspect(plant, out))
     assert again == second | {"inspected": 0}
     assert rows(out) == COILS * FRAMES
+
+
+def test_another_recipe_is_another_inspection_and_damage_is_said(plant: LineUnderTest, tmp_path: Path) -> None:
+    """Also a unit whose work folder is gone; damaged pixels are named, and no change of the engine."""
+    out, work = tmp_path / "new.sqlite", tmp_path / "new.sqlite.units"
+    first = told(reinspect(plant, out))
+    shutil.rmtree(work / "archive%2FC-0%2Ftop")
+    video = plant.folder / "archive" / "C-1" / "top" / "000001" / "frames.mkv"
+    recipe = plant.folder / "recipe.toml"
+    whole, pixels = recipe.read_bytes(), video.read_bytes()
+    assert told(reinspect(plant, out)) == first | {"inspected": 1}
+    assert rows(out) == COILS * FRAMES
+    recipe.write_bytes(whole + b"# another one\n")
+    video.write_bytes(pixels[: len(pixels) * 2 // 3])
+    try:
+        after = told(reinspect(plant, out))
+    finally:
+        recipe.write_bytes(whole)
+        video.write_bytes(pixels)
+    assert after["inspected"] == COILS
+    assert re.fullmatch(r"\d+ of its 12 frames cannot be read", after["damaged"]["archive/C-1/top"])
+    lost = int(after["damaged"]["archive/C-1/top"].split()[0])
+    assert after["compared"] == COILS * FRAMES - lost
+    assert set(after["flips"]) == {"accept → reject"}
+    assert rows(out) == 2 * COILS * FRAMES
 
 
 def test_two_ray_workers_one_killed_in_the_middle(

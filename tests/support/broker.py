@@ -31,7 +31,7 @@ RECEIVER = "receiver"
 class Broker:
     """A mosquitto that keeps its sessions on disk; started and stopped at will."""
 
-    def __init__(self, folder: Path, certificate: tuple[Path, Path] | None = None) -> None:
+    def __init__(self, folder: Path, certificate: tuple[Path, Path] | None = None, more: str = "") -> None:
         self.folder, self.port = folder, free_port()
         folder.mkdir(parents=True, exist_ok=True)
         tls = "" if certificate is None else f"certfile {certificate[0]}\nkeyfile {certificate[1]}\n"
@@ -44,7 +44,7 @@ class Broker:
         self.conf.write_text(
             f"listener {self.port} 127.0.0.1\n{tls}password_file {users}\nallow_anonymous false\nuser root\n"
             f"persistence true\npersistence_location {folder}/\nmax_queued_messages 0\nmax_inflight_messages 20\n"
-            "log_dest none\n"
+            f"log_dest none\n{more}\n"
         )
         self.process: subprocess.Popen[bytes] | None = None
 

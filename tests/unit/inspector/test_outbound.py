@@ -1,16 +1,20 @@
 """Results by position: what is read once, in order, over rotation, restarts and runs."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from inspector.errors import ConfigError
+from inspector.outbound.coils import Coils
 from inspector.outbound.feed import CURSOR_NAME, Feed
 from inspector.outbound.frames import Frames
 from inspector.outbound.health import HEALTH_NAME, KEPT_CHANGES, Health
 from inspector.outbound.stream import Step
+from inspector.sinks.coil_results import RESULTS_FOLDER, CoilResult
 from tests.support.written import WrittenLog, verdict
 
 Follow = Callable[[Path], Frames]
@@ -208,3 +212,34 @@ def test_verdicts_of_two_cameras_stay_in_order(tmp_path: Path, follow: Follow, w
     frames.seek(None)
     log.write(*(verdict(n // 2, camera="ab"[n % 2]) for n in range(20)))
     assert [step.item.camera for step in frames.read(99)] == ["a", "b"] * 10
+
+
+def judged(folder: Path, *numbers: int) -> None:
+    for number in numbers:
+        result = CoilResult(
+            number, f"C-{number}", "", "", None, None, None, 0.0, 1.0, 1.0, 1, 2, "", "", "", "r", "release", (),
+            1, 0, 0, 0.0, (), 0, {}, {}, (), (), (), (),
+        )  # fmt: skip
+        (folder / RESULTS_FOLDER / f"{number:06d}.json").write_bytes(msgspec.json.encode(result))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_coils_of_a_folder_that_begins_again_are_read_from_the_first(tmp_path: Path, *, restarted: bool) -> None:
+    """The strip's numbers begin at 1 in an empty folder; an empty folder alone changes nothing."""
+    results = tmp_path / RESULTS_FOLDER
+    results.mkdir()
+    judged(tmp_path, *range(1, 6))
+    coils = Coils(tmp_path)
+    coils.seek(3)
+    assert [step.position for step in coils.read(9)] == [4, 5]
+    shutil.rmtree(results)
+    assert not coils.read(9)
+    if restarted:
+        coils = Coils(tmp_path)
+        coils.seek(5)
+    assert not coils.read(9)
+    results.mkdir()
+    judged(tmp_path, 1, 2, 3)
+    assert [step.position for step in coils.read(2)] == [1, 2]
+    assert [step.position for step in coils.read(2)] == [3]
+    assert not coils.read(2)
