@@ -115,14 +115,27 @@ class Decoder:
                 if not self._live and not self._is_near_damage(sent):
                     self._timeline.add_pause(sent.ticks)
                 self._damage(sent.number - 0.5)
-        elif not self._is_intra and sent.ticks is not None and self._holes_are_losses(sent):
-            for hole in self._timeline.holes_around(sent.ticks, self._stamps_reach):
-                if self._stamps_reach:
-                    self._strike(sent, _BUILDS_ON_DAMAGE)
-                elif sent.ticks < hole or hole not in self._holes:
+        elif not self._is_intra and sent.ticks is not None:
+            self._note_holes(sent, sent.ticks)
+
+    def _note_holes(self, sent: Sent, ticks: int) -> None:
+        """Note holes in the time stamps around a packet whose frame may build on others.
+
+        Where they may be a pause, no frame is missing, but what follows may still be a guess.
+        """
+        is_loss = self._holes_are_losses(sent)
+        if not is_loss and not self._timeline.knows(ticks):
+            return
+        for hole in self._timeline.holes_around(ticks, self._stamps_reach):
+            if is_loss and self._stamps_reach:
+                self._strike(sent, _BUILDS_ON_DAMAGE)
+            elif ticks < hole or hole not in self._holes:
+                if is_loss:
                     self._damage(sent.number - 0.5)
-                if sent.ticks >= hole:
-                    self._holes.append(hole)
+                else:
+                    self._damages.append(sent.number - 0.5)
+            if ticks >= hole:
+                self._holes.append(hole)
 
     def _holes_are_losses(self, sent: Sent) -> bool:
         """Return whether a hole in the time stamps around the packet is damage: in a file it may be a pause.

@@ -103,6 +103,11 @@ class Timeline:
         last = pairwise(self._sorted[-self._depth - 2 :]) if self._depth else ()
         return any(0 < self.missing(earlier, later) <= self._depth for earlier, later in last)
 
+    def knows(self, ticks: int) -> bool:
+        """Whether the time stamp is among those around the current packet; not from before the clock was set."""
+        at = bisect_left(self._sorted, ticks)
+        return at < len(self._sorted) and self._sorted[at] == ticks
+
     def before(self, ticks: int) -> int | None:
         """Return the previous known time stamp; None when there is none."""
         at = bisect_left(self._sorted, ticks)
