@@ -90,7 +90,7 @@ def follow_data(settings: TrainSettings, data: TrainingData) -> tuple[TrainSetti
         preset, why = _preset(traits, settings)
         chosen["model"] = dict(PRESETS[preset])
         usual = {name: field.default for name, field in TrainSettings.model_fields.items()}
-        own = PRESET_SETTINGS.get(preset, {})
+        own = {name: value for name, value in PRESET_SETTINGS.get(preset, {}).items() if name != "loss"}
         chosen |= {name: value for name, value in own.items() if getattr(settings, name) == usual[name]}
         settings = settings.model_copy(update=chosen)
         reasons.append(f"--preset {preset}: {why}")

@@ -4,6 +4,7 @@ Parts are one defect if their frames give them the same id, or if two cameras, o
 the same place.
 """
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -136,17 +137,16 @@ class SurfaceDefect:
         if not isinstance(edge_mm, msgspec.UnsetType):
             self.edge_mm = edge_mm if self.edge_mm is None else min(edge_mm, self.edge_mm)
 
-    def add(self, key: Key, box: Box, area_mm2: float, score: float) -> None:
-        """Add a part, from the same view or another."""
+    def add(self, key: Key, box: Box, area_mm2: float, score: float, seen_mm: float = -math.inf) -> None:
+        """Add a part, from the same view or another. The same view has shown the strip up to `seen_mm` before."""
         if key not in self._areas:
             self._twice |= any(box.shared(other) >= TWICE_SHARE for other in self._boxes.values())
             self._boxes[key] = box
         else:
-            known = self._boxes[key]
-            again_mm = min(known.end_mm, box.end_mm) - max(known.start_mm, box.start_mm)
+            again_mm = min(seen_mm, box.end_mm) - box.start_mm
             if again_mm > 0:  # frames that overlap: what both show counts once
                 area_mm2 *= 1 - again_mm / (box.end_mm - box.start_mm)
-            self._boxes[key] = known.joined(box)
+            self._boxes[key] = self._boxes[key].joined(box)
         self._areas[key] = self._areas.get(key, 0.0) + area_mm2
         self.box, self.score = self.box.joined(box), max(self.score, score)
         self.cameras.add(key.camera)
@@ -268,7 +268,9 @@ class Surface:
         if known is None:
             known = self._elsewhere(defect.name, view.side, verdict.camera, box, again=again)
         if known is not None:
-            known.add(key, box, defect.area_mm2, defect.score)
+            place = verdict.strip
+            again_mm = 0.0 if isinstance(place, msgspec.UnsetType) else place.overlap_mm
+            known.add(key, box, defect.area_mm2, defect.score, verdict.position_mm + again_mm)
             known.note_edge(defect.edge_mm)
             self._by_key[key[:3]] = known
             self._register(known, box)

@@ -183,6 +183,7 @@ def test_few_defective_frames_get_a_pretrained_encoder(
     assert chosen.network == PRESETS[preset]
     assert why in reasons[1]
     assert chosen.batch == (8 if preset == "pretrained" else 16)
+    assert chosen.loss == "ce+lovasz", "defects are rare, whatever the network"
     assert follow_data(settings.model_copy(update={"batch": 4}), data)[0].batch == 4
     monkeypatch.setattr(choices, "FEW_DEFECTIVE", 5)
     chosen, reasons = follow_data(settings, data)

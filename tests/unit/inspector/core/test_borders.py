@@ -74,6 +74,19 @@ def test_what_is_rejected_as_a_whole_is_rejected_at_any_overlap(
 
 
 @pytest.mark.parametrize("overlap_px", [0, 20, 60, 128])
+def test_a_fork_counts_both_of_its_arms(overlap_px: int) -> None:
+    """Two regions of one frame continue one of the frame before: beside each other, not one on the other."""
+    strip = strip_with(HEIGHT - 100, 100, 4)
+    for left in (80, 124):
+        strip[HEIGHT : HEIGHT + 100, left : left + 4] = 1
+    strip[HEIGHT - 4 : HEIGHT, 80:128] = 1
+    surface = Surface({"top": View(MM_PER_PX, MM_PER_PX, FRAME_MM, WIDTH)}, 20.0)
+    run(strip, overlap_px, surface)
+    [on_strip] = surface.between(0.0, 1000.0)
+    assert on_strip.area_mm2 == pytest.approx(np.count_nonzero(strip) * MM_PER_PX**2, rel=0.12)
+
+
+@pytest.mark.parametrize("overlap_px", [0, 20, 60, 128])
 def test_a_small_scratch_stays_small_at_any_overlap(overlap_px: int) -> None:
     """80 mm² are under the minimum, wherever they lie; what two frames show counts once."""
     for top in range(HEIGHT - 160, HEIGHT + 10, 7):
