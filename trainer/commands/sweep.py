@@ -9,6 +9,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ LOG_FROM: Final = 20.0
 """A range whose end is so many times its beginning is searched by its logarithm."""
 
 LOCK_NAME: Final = ".sweep.lock"
+LOCK_WAIT_S: Final = 3.0
+"""Longest wait for the lock of a sweep that was killed just now, seconds."""
 
 Space = dict[str, "optuna.distributions.BaseDistribution"]
 """What to search, by the option's name."""
@@ -76,15 +79,23 @@ def run(arguments: argparse.Namespace) -> None:
 def _locked(out: Path) -> Iterator[int]:
     """Make the folder and lock it; yields the lock's descriptor. Raises InputError if another sweep holds it.
 
-    Runs inherit the lock, so that one that outlives its sweep keeps others away.
+    Runs inherit the lock, so that one that outlives its sweep keeps others away. One that was killed with it may
+    take a moment to end.
     """
     out.mkdir(parents=True, exist_ok=True)
     lock = os.open(out / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{out}: another sweep uses it: wait for its end, or give another --out") from None
+        until_s = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until_s:
+                    raise InputError(
+                        f"{out}: another sweep uses it: wait for its end, or give another --out"
+                    ) from None
+                time.sleep(0.1)
         yield lock
     finally:
         os.close(lock)
