@@ -91,7 +91,7 @@ def test_a_library_that_is_not_the_locked_one_is_refused(wheel: Path, tmp_path: 
     done = fill(wheel, shop, digest="0" * 64)
     assert done.returncode == 1
     assert "THESE PACKAGES DO NOT MATCH THE HASHES" in done.stderr
-    assert "the locked versions could not be had" in done.stderr.splitlines()[-1]
+    assert "the locked versions could not be downloaded" in done.stderr.splitlines()[-1]
 
 
 def test_without_a_wheel_it_shows_how_it_is_used(tmp_path: Path) -> None:
