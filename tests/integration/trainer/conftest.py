@@ -1,11 +1,11 @@
 """Labelled frames, and a network trained on them once for all tests."""
 
-from collections.abc import os
+import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-import Iterator
 import pytest
 import torch
 
