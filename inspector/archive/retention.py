@@ -15,9 +15,10 @@ from typing import Final
 
 import structlog
 
-from inspector.archive.clock import Now, look, read_clocks, shown
+from inspector.archive.clock import look
 from inspector.archive.coils import Kept, kept_coils, name_in_folder
 from inspector.archive.state import State, load_state, save_state
+from inspector.clock_doubt import Now, read_clocks, shown
 from inspector.config.archive import ArchiveSettings
 from inspector.errors import ConfigError, InspectorError
 from inspector.sinks.records.free_space import MOST_SHARE

@@ -17,8 +17,9 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, RowMapping
 
+from inspector.clock_doubt import LATEST_NS, Now
 from inspector.sinks.pictures import picture_name
-from inspector.sinks.records.clock import LATEST_NS, Hold, Now, look
+from inspector.sinks.records.clock import Hold, look
 from inspector.sinks.records.database import give_back_pages
 from inspector.sinks.records.free_space import FreeSpace, files_in, free_bytes
 from inspector.sinks.records.marks import hold_marks

@@ -11,10 +11,10 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from inspector.clock_doubt import read_clocks
 from inspector.errors import ConfigError
 from inspector.repeated import Repeated
 from inspector.sinks.records.catch_up import EarlierVerdicts
-from inspector.sinks.records.clock import read_clocks
 from inspector.sinks.records.database import Database, reason
 from inspector.sinks.records.retention import Keep, Retention
 from inspector.sinks.records.rows import DefectBeginnings, Entry, Run

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from inspector.archive.clock import Now
 from inspector.archive.coils import kept_coils, name_in_folder
 from inspector.archive.retention import Marks, Retention, refuse_more_than_the_disk
 from inspector.archive.state import STATE_NAME
+from inspector.clock_doubt import Now
 from inspector.config.archive import ArchiveSettings
 from inspector.errors import ConfigError, WorkError
 

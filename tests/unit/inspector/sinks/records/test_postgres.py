@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, event, inspect, update
 from structlog.testing import capture_logs
 
-from inspector.sinks.records.clock import read_clocks
+from inspector.clock_doubt import read_clocks
 from inspector.sinks.records.database import Database
 from inspector.sinks.records.import_run import import_run
 from inspector.sinks.records.marks import Subject, mark, marks, unmark

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import Connection, Engine, delete, event, insert, update
 from structlog.testing import capture_logs
 
+from inspector.clock_doubt import Now
 from inspector.errors import ConfigError, InputError
 from inspector.results import REJECTS_FOLDER
 from inspector.sinks.pictures import picture_name
 from inspector.sinks.records import old_frames, retention
-from inspector.sinks.records.clock import Now
 from inspector.sinks.records.database import Database
 from inspector.sinks.records.free_space import BYTES_PER_GB, refuse_more_than_the_disk
 from inspector.sinks.records.import_run import import_run
