@@ -1,5 +1,7 @@
 """Places one camera's frames on the strip: position, coil, plan, and the strip's edges."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -20,7 +22,8 @@ EDGE_MM: Final = 50.0
 """How far inside of the stated width a found edge may lie, mm: wander, and widths before trimming."""
 
 
-NOTHING: Final = Span(0.0, 0.0)
+def _no_span(_: int) -> Span:
+    return Span(0.0, 0.0)
 
 
 class OnStrip:
@@ -30,18 +33,21 @@ class OnStrip:
         self,
         reader: StripReader,
         edges: EdgeFinder | None = None,
-        span: Span = NOTHING,
-        middle_mm: float = 0.0,
+        span: Callable[[int], Span] = _no_span,
+        middle_mm: float | None = None,
     ) -> None:
-        """`span` is what the camera sees across, `middle_mm` the place of the strip's middle."""
+        """`span` returns what the camera sees across with pictures of a width in px. `middle_mm` is the place of
+        the strip's middle; None if it is not known, and then no coil's stated width says anything."""
         self._reader, self._edges, self._span, self._middle_mm = reader, edges, span, middle_mm
 
     def place(self, capture: Capture, monotonic_ns: int, length_mm: float, counted_mm: float) -> Located:
         """The place of a frame: see `StripReader.locate`."""
         found = self._reader.locate(monotonic_ns, length_mm, counted_mm, capture.encoder_count)
-        if found.width_mm is not None and self._sees_no_steel(found.width_mm):
+        if capture.pixels is None:
+            return found
+        if found.width_mm is not None and self._sees_no_steel(found.width_mm, capture.pixels.shape[1]):
             found = found._replace(mark=msgspec.structs.replace(found.mark, no_steel=True))
-        if self._edges is None or capture.pixels is None:
+        if self._edges is None:
             return found
         return found._replace(mark=with_edges(found.mark, *self._edges.place(capture.pixels)))
 
@@ -50,7 +56,7 @@ class OnStrip:
 
         Steel that has lost its light looks like background.
         """
-        if found.width_mm is None:
+        if found.width_mm is None or self._middle_mm is None:
             return None
         half_mm = found.width_mm / 2 - EDGE_MM
         for edge_mm, outwards in ((found.mark.left_mm, -1), (found.mark.right_mm, 1)):
@@ -65,11 +71,13 @@ class OnStrip:
                 return Uninspected(Code.PICTURE_UNEVEN, text)
         return None
 
-    def _sees_no_steel(self, width_mm: float) -> bool:
+    def _sees_no_steel(self, width_mm: float, picture_px: int) -> bool:
         """Whether a strip of this width ends before the camera's picture begins."""
+        if self._middle_mm is None:
+            return False
         reach_mm = width_mm / 2 + WANDER_MM
-        near_mm, far_mm = (place - self._middle_mm for place in self._span)
-        return near_mm > reach_mm or far_mm < -reach_mm
+        span = self._span(picture_px)
+        return span.from_mm - self._middle_mm > reach_mm or span.to_mm - self._middle_mm < -reach_mm
 
 
 def open_on_strip(config: LoadedConfig, camera: str, mm_per_px_across: float, width_px: int) -> OnStrip | None:
@@ -81,11 +89,11 @@ def open_on_strip(config: LoadedConfig, camera: str, mm_per_px_across: float, wi
     position, place = line.strip.position, line.strip.camera(camera)
     carried = position.scale() if isinstance(position, CameraPosition) and position.camera == camera else None
     reader = StripReader(line.links, line.strip.speeds(), place.offset_along_mm, carried)
-    spans = {name: line.strip.camera(name).span(mm_per_px_across, width_px) for name in line.cameras}
     middle_mm = line.strip.centre_across_mm
-    if middle_mm is None:
+    if middle_mm is None and not line.frames.any_size:  # the other cameras' widths are the engine's
+        spans = {name: line.strip.camera(name).span(mm_per_px_across, width_px) for name in line.cameras}
         middle_mm = (min(each.from_mm for each in spans.values()) + max(each.to_mm for each in spans.values())) / 2
-    return OnStrip(reader, place.edge_finder(mm_per_px_across), spans[camera], middle_mm)
+    return OnStrip(reader, place.edge_finder(mm_per_px_across), partial(place.span, mm_per_px_across), middle_mm)
 
 
 def open_optics(line: LineConfig, camera: str) -> Optics | None:

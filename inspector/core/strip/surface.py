@@ -230,7 +230,7 @@ class Surface:
         self.defects: list[SurfaceDefect] = []
         self.newest_mm: dict[str, float] = {}
         self._frame_px = {camera: (0, view.width_px) for camera, view in views.items()}
-        """Height, 0 for the engine's, and width of each camera's newest frame."""
+        """Height, 0 for the engine's, and width of each camera's newest inspected frame."""
 
     def add(self, verdict: Verdict) -> list[SurfaceDefect]:
         """Add a verdict; returns the defects that are new on the strip."""
@@ -238,7 +238,8 @@ class Surface:
         if view is None:
             return []
         start_mm = verdict.position_mm
-        self._frame_px[verdict.camera] = _size_px(verdict, view)
+        if verdict.decision is not Decision.UNINSPECTED:
+            self._frame_px[verdict.camera] = _size_px(verdict, view)
         length_mm = self.frame_mm(verdict.camera)
         self._frames[verdict.camera].add(start_mm, length_mm, verdict.decision, verdict.recipe)
         self.newest_mm[verdict.camera] = max(start_mm, self.newest_mm.get(verdict.camera, start_mm))
@@ -250,7 +251,7 @@ class Surface:
         return [defect for defect in found if defect is not None]
 
     def frame_mm(self, camera: str) -> float:
-        """Return the length of a camera's newest frame on the strip."""
+        """Return the length of a camera's newest inspected frame on the strip."""
         view, height_px = self._views[camera], self._frame_px[camera][0]
         return height_px * view.mm_per_px_along if height_px else view.frame_mm
 

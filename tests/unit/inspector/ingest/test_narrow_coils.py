@@ -1,6 +1,7 @@
 """A camera that sees no steel of a narrow coil: its dark pictures are no fault."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from inspector.config.recipe import LoadedRecipe, load_recipe
-from inspector.core.borders import Span
+from inspector.config.strip import CameraPlace
 from inspector.core.picture import PictureCheck
 from inspector.core.strip.edges import EdgeFinder
 from inspector.core.strip.odometer import Sample, Speeds
@@ -20,8 +21,8 @@ from inspector.values import Announcement, Capture, Code, Pixels
 from inspector.wire.strip_files import CoilPlace, StripReader, TrackWriter
 
 RECIPE = 'name = "r"\nmm_per_px_across = 0.5\nmm_per_px_along = 0.5\n[classes.pits]\n'
-SPAN, MIDDLE_MM = Span(750.0, 1150.0), 375.0
-"""What the camera sees, and the line's middle."""
+PLACE, MIDDLE_MM = CameraPlace(offset_across_mm=750.0), 375.0
+"""The camera sees 750 to 1,150 mm with pictures of 800 px; the line's middle."""
 
 
 def picture(grey: float) -> Pixels:
@@ -43,13 +44,14 @@ def announced(
     coils: list[CoilPlace],
     pixels: Pixels,
     edges: EdgeFinder | None = None,
-    middle_mm: float = MIDDLE_MM,
+    middle_mm: float | None = MIDDLE_MM,
+    place: CameraPlace = PLACE,
 ) -> Announcement:
     """What ingest says of one picture while these coils are on the line."""
     track = TrackWriter(folder)
     track.add(Sample(time.monotonic_ns(), 0.0, 1000.0, 1), None)
     track.coils(coils)
-    strip = OnStrip(StripReader(folder, Speeds()), edges, SPAN, middle_mm)
+    strip = OnStrip(StripReader(folder, Speeds()), edges, partial(place.span, 0.5), middle_mm)
     announcer = Announcer(
         "right", cast("Any", None), cast("StopRequest", None), recipe, 256, None, Pulse(Notifier(), "frames"),
         picture=PictureCheck({}), strip=strip,
@@ -112,7 +114,32 @@ def test_steel_without_light_is_no_background(
     elif unlit < 0:
         pixels[:, unlit - 40 :] = dark[:, unlit - 40 :]
     coil = CoilPlace("C-1", -1000.0, None, recipe.identity, width)
-    found = announced(tmp_path, recipe, [coil], pixels, EdgeFinder(0.5, SPAN.from_mm), 950.0)
+    found = announced(tmp_path, recipe, [coil], pixels, EdgeFinder(0.5, PLACE.offset_across_mm), 950.0)
     assert (None if found.fault is None else found.fault.code) == fault
     if fault is not None:
         assert "100 mm inside the coil's stated width: unlit steel" in str(found.fault)
+
+
+@pytest.mark.parametrize(
+    ("place", "columns", "middle_mm", "fault"),
+    [
+        (CameraPlace(offset_across_mm=1150.0, mirrored=True), 800, MIDDLE_MM, None),
+        (CameraPlace(offset_across_mm=1150.0, mirrored=True), 1600, MIDDLE_MM, Code.PICTURE_DARK),
+        (CameraPlace(offset_across_mm=-800.0), 800, MIDDLE_MM, None),
+        (CameraPlace(offset_across_mm=-800.0), 2400, MIDDLE_MM, Code.PICTURE_DARK),
+        (PLACE, 800, None, Code.PICTURE_DARK),
+    ],
+)
+def test_a_picture_wider_than_the_engines_reaches_the_steel(
+    tmp_path: Path,
+    recipe: LoadedRecipe,
+    place: CameraPlace,
+    columns: int,
+    middle_mm: float | None,
+    fault: Code | None,
+) -> None:
+    """What a camera sees follows from its own pictures. Without the strip's middle, no width says anything."""
+    coil = CoilPlace("C-1", -1000.0, None, recipe.identity, 700.0)
+    pixels = np.ascontiguousarray(np.tile(picture(4.0), (1, 3))[:, :columns])
+    found = announced(tmp_path, recipe, [coil], pixels, None, middle_mm, place)
+    assert (None if found.fault is None else found.fault.code) == fault

@@ -155,6 +155,7 @@ def test_frames_of_another_size_count_with_their_own(mill: Any) -> None:
     mill.coil_events.start(CoilData("A"), "command")
     frames = (verdict(n, FRAME_MM / 2 * n, seen=n % 2 == 0) for n in range(40))
     mill.write(*(msgspec.structs.replace(each, size_px=(50, 400)) for each in frames))
+    mill.write(verdict(40, FRAME_MM * 20, seen=False))  # a frame of a wrong size says nothing
     mill.now_mm = 2000.0
     mill.coil_events.end("A", "command")
     (result,) = mill.judge()
