@@ -37,6 +37,14 @@ def children_leave_nothing_behind(tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(autouse=True)
+def no_test_leaves_real_time_behind() -> Iterator[None]:
+    """Libraries may give root's thread real-time priority; all later tests and their lines would inherit it."""
+    yield
+    policy = os.sched_getscheduler(0)
+    assert policy not in (os.SCHED_FIFO, os.SCHED_RR), f"the test left the scheduling policy {policy}"
+
+
+@pytest.fixture(autouse=True)
 def lines_end_with_their_test() -> Iterator[None]:
     """A line that a test started and did not end is killed after it."""
     with ended_lines():

@@ -1,6 +1,8 @@
 """Real video files for tests, made with PyAV, and what networks and recorders do to them."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,7 +35,7 @@ def write_video(
 ) -> Path:
     """Encode mono frames, uint8 [H, W] of one size, at 25 frames/s; the ending of `path` picks the container."""
     colour_range = ColorRange.JPEG if full_range or pixel_format == "gray" else ColorRange.MPEG
-    with av.open(str(path), "w", container_options=muxer or {}) as container:
+    with _usual_scheduling(), av.open(str(path), "w", container_options=muxer or {}) as container:
         stream = container.add_stream(codec, rate=RATE, options=options or {})
         assert isinstance(stream, av.VideoStream)
         stream.pix_fmt = pixel_format
@@ -48,6 +50,14 @@ def write_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+@contextmanager
+def _usual_scheduling() -> Iterator[None]:
+    """SVT-AV1 gives root's calling thread real-time priority 99, and its children: no other test would run."""
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    yield
+    os.sched_setscheduler(0, policy, priority)
 
 
 def remux(
