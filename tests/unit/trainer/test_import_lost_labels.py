@@ -478,6 +478,47 @@ def test_hidden_files_are_left_alone(tmp_path: Path, tool: str, hidden: str) -> 
     assert imported(tool, root, tmp_path / "d") == {"a.png": [0, 1]}
 
 
+def test_label_studio_s_label_beside_a_shape_names_it(tmp_path: Path) -> None:
+    """<Labels> beside <Polygon>: two results of one id; and a name quoted as in a URL."""
+    one = task("/data/upload/1/0123abcd-a%20%C3%A9.png")
+    (shape,) = one["annotations"][0]["result"]
+    points = {"points": shape["value"]["points"]}
+    size = {"original_width": WIDTH, "original_height": HEIGHT}
+    one["annotations"][0]["result"] = [
+        {"id": "r1", "type": "polygon", "value": points, **size},
+        {"id": "r1", "type": "labels", "value": {**points, "labels": ["pit"]}, **size},
+    ]
+    picture(tmp_path / "s" / "a é.png")
+    text(tmp_path / "s" / "p.json", json.dumps([one]))
+    assert imported("labelstudio", tmp_path / "s", tmp_path / "d") == {"a é.png": [0, 1]}
+
+
+def test_cvat_s_subsets_tell_equal_names_apart(tmp_path: Path) -> None:
+    """Each subset's images lie in a folder of its name, which is its part of the split."""
+    images = ""
+    for subset, box in (("Train", BOX.format("")), ("Validation", "")):
+        picture(tmp_path / "s" / "images" / subset / "a.png")
+        images += f'<image name="a.png" subset="{subset}" width="{WIDTH}" height="{HEIGHT}">{box}</image>'
+    text(tmp_path / "s" / "annotations.xml", f"<annotations>{images}</annotations>")
+    found = imported("cvat", tmp_path / "s", tmp_path / "d")
+    assert found == {"Train_a.png": [0, 1], "Validation_a.png": [0]}
+    assert json.loads((tmp_path / "d" / "split.json").read_text())["val"] == ["Validation_a.png"]
+
+
+@pytest.mark.parametrize("options", [(), ("--value", "1=pit", "--value", "2=streak")])
+def test_a_jpeg_s_neighbouring_values_are_refused(
+    tmp_path: Path, options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Compression turns some of a class into its neighbour."""
+    picture(tmp_path / "s" / "images" / "a.png")
+    mask(tmp_path / "s" / "masks" / "a.jpg", 1, 2)
+    assert "JPEG" in refused(capsys, "masks", tmp_path / "s", tmp_path / "d", *options)
+    mask(tmp_path / "t" / "masks" / "a.jpg", 100, 200)
+    picture(tmp_path / "t" / "images" / "a.png")
+    stated = ("--value", "100=pit", "--value", "200=streak")
+    assert imported("masks", tmp_path / "t", tmp_path / "e", *stated) == {"a.png": [0, 1, 2]}
+
+
 def test_of_equal_names_the_one_in_the_folder_of_the_label_counts(tmp_path: Path) -> None:
     """Images and labels in separate folders, each with a folder a coil."""
     for at, coil in enumerate(["A", "B"]):

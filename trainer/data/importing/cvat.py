@@ -18,7 +18,15 @@ from trainer.data.importing.regions import (
     refusal,
     source_of,
 )
-from trainer.data.importing.source import ImageFinder, Options, Source, SourceFrame, label_files, part_of
+from trainer.data.importing.source import (
+    ImageFinder,
+    Options,
+    Source,
+    SourceFrame,
+    label_files,
+    part_named,
+    part_of,
+)
 
 
 def read_cvat(root: Path, options: Options) -> Source:
@@ -34,7 +42,8 @@ def read_cvat(root: Path, options: Options) -> Source:
             )
         classes += [name.text or "" for name in tree.iterfind(".//meta//labels/label/name")]
         for entry in tree.iterfind("image"):
-            image = finder.find(entry.attrib["name"], file)
+            subset = entry.get("subset", "")  # CVAT exports the images of a subset in a folder of its name
+            image = finder.find(f"{subset}/{entry.attrib['name']}" if subset else entry.attrib["name"], file)
             if image is None:
                 raise InputError(no_image(file, entry.attrib["name"], finder))
             regions = [
@@ -46,7 +55,7 @@ def read_cvat(root: Path, options: Options) -> Source:
                 for number, shape in enumerate((s for s in entry if s.tag != "tag"), start=1)
             ]
             size = (int(entry.attrib["height"]), int(entry.attrib["width"]))
-            part = part_of(image, folder)
+            part = part_named(subset) or part_of(image, folder)
             frames.append(SourceFrame(image, file, partial(draw_regions, file, regions), size, part))
     return source_of(frames, finder, root, "CVAT's annotations.xml with <image> entries", classes)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 from inspector.errors import InputError
 from trainer.data.importing.brush import decode_brush
@@ -29,6 +30,8 @@ from trainer.data.importing.source import (
     read_json,
 )
 
+LABELS: Final = "labels"
+"""Type of the result that names a region drawn by a shape without labels: <Labels> beside <Polygon>."""
 _UPLOAD: Final = re.compile(r"(?<![^/\\])[0-9a-f]{8}-(?=[^/\\]+$)")
 """What Label Studio puts before the name of an upload: "a1b2c3d4-frame.png" is "frame.png"."""
 
@@ -48,7 +51,7 @@ def read_labelstudio(root: Path, options: Options) -> Source:
     for file, task in tasks:
         name = next((value for value in task["data"].values() if isinstance(value, str)), "")
         name = name.rpartition("?d=")[2]  # a file that a local storage serves
-        image = finder.find(name, file) or finder.find(_UPLOAD.sub("", name), file)
+        image = _find(finder, name, file)
         if image is None:
             raise InputError(no_image(file, name, finder))
         answers = [one for one in task.get("annotations", ()) if not one.get("was_cancelled")]
@@ -58,13 +61,19 @@ def read_labelstudio(root: Path, options: Options) -> Source:
                 "Delete the others in Label Studio, and export again"
             )
         size, regions = None, []
-        for number, region in enumerate(answers[0]["result"] if answers else (), start=1):
+        results = answers[0]["result"] if answers else []
+        named = {one["id"]: one["value"][LABELS] for one in results if one.get("type") == LABELS and "id" in one}
+        drawn = {one["id"] for one in results if one.get("type") != LABELS and "id" in one}
+        for number, region in enumerate(results, start=1):
             if "original_height" not in region:
                 continue  # a choice or a relation
+            if region["type"] == LABELS and region.get("id") in drawn:
+                continue  # names a region that is drawn on its own
             size = (int(region["original_height"]), int(region["original_width"]))
             value = region["value"]
             labels: list[str] = next(
-                (names for key, names in value.items() if key.endswith("labels") and names), []
+                (names for key, names in value.items() if key.endswith(LABELS) and names),
+                named.get(region.get("id"), []),
             )
             if len(labels) != 1:
                 has = f"the labels {', '.join(labels)}" if labels else "no label"
@@ -79,6 +88,15 @@ def read_labelstudio(root: Path, options: Options) -> Source:
     return source_of(frames, finder, root, "Label Studio's .json of tasks")
 
 
+def _find(finder: ImageFinder, name: str, file: Path) -> Path | None:
+    """Find a task's image, whose name may be quoted as in a URL, and have the prefix of an upload."""
+    for written in (name, unquote(name)):
+        image = finder.find(written, file) or finder.find(_UPLOAD.sub("", written), file)
+        if image is not None:
+            return image
+    return None
+
+
 def _tasks(file: Path) -> Iterator[dict[str, Any]]:
     content = read_json(file)
     if not isinstance(content, list):
@@ -89,14 +107,14 @@ def _tasks(file: Path) -> Iterator[dict[str, Any]]:
 def _labelstudio_region(value: dict[str, Any], kind: str, size: Size, options: Options) -> Region:
     height, width = size
     sx, sy = width / 100, height / 100  # everything is in per cent of the frame
-    if kind == "brushlabels":
+    if kind in {"brushlabels", "brush"}:
         return lambda _: decode_brush(value["rle"], size)
-    if kind == "polygonlabels":
+    if kind in {"polygonlabels", "polygon"}:
         return outline([[x * sx, y * sy] for x, y in value["points"]], clip=options.clip)
-    if kind == "ellipselabels":
+    if kind in {"ellipselabels", "ellipse"}:
         x, y, rx, ry = value["x"] * sx, value["y"] * sy, value["radiusX"] * sx, value["radiusY"] * sy
         return outline(ellipse(x, y, rx, ry, value.get("rotation", 0.0)), clip=options.clip)
-    if kind == "rectanglelabels":
+    if kind in {"rectanglelabels", "rectangle"}:
         if value.get("rotation"):
             return refusal("a turned rectangle: draw it as a polygon")
         left, top = value["x"] * sx, value["y"] * sy

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ ONE_KIND: Final = "defect"
 """Class name for masks with a single class."""
 _DEEP_WHITE: Final = 257
 """A 16-bit mask saved from an 8-bit one holds its values times this: 255 becomes 65 535."""
+JPEG_GAP: Final = 16
+"""Least difference between the values of two classes in JPEG masks: compression moves values by a few."""
 _SHOWN: Final = 6
 """Most values or colours that a message lists."""
 
@@ -134,7 +137,9 @@ def find_values(paths: Iterable[Path], options: Options, where: Path) -> Values:
     paths = list(paths)
     check_palettes(paths, is_0_stated=bool(options.values or options.classes))
     if options.values:
-        return Values({0: NORMAL, **options.values}, {}, options.ignore)
+        stated = {0: NORMAL, **options.values}
+        _refuse_jpeg(paths, stated)
+        return Values(stated, {}, options.ignore)
     counts: Counter[int] = Counter()
     colours: Counter[Colour] = Counter()
     for path in paths:
@@ -152,7 +157,21 @@ def find_values(paths: Iterable[Path], options: Options, where: Path) -> Values:
         raise InputError(_unnamed_colours(colours, where))
     if options.ignore is not None:
         counts.pop(options.ignore, None)
-    return Values(_guess(counts, options, where), {}, options.ignore)
+    table = _guess(counts, options, where)
+    _refuse_jpeg(paths, table)
+    return Values(table, {}, options.ignore)
+
+
+def _refuse_jpeg(paths: Sequence[Path], table: Mapping[int, str]) -> None:
+    """Raise InputError for JPEG masks whose classes differ by less than compression changes a value."""
+    jpeg = next((path for path in paths if path.suffix.lower() in {".jpg", ".jpeg"}), None)
+    values = sorted(table)
+    for lower, upper in pairwise(values):
+        if jpeg is not None and upper - lower < JPEG_GAP:
+            raise InputError(
+                f"{jpeg}: a JPEG, whose compression changes values by a few: classes {lower} and {upper} cannot "
+                "be told apart: save the masks as PNG from their source"
+            )
 
 
 def _guess(counts: Counter[int], options: Options, where: Path) -> dict[int, str]:
