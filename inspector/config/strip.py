@@ -1,7 +1,7 @@
 """The `[strip]` table of line.toml: sources of position and coils, cameras, rolls, Level 2."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -211,18 +211,17 @@ class StripSettings(BaseModel):
         }
         return self.model_copy(update={"folder": base / self.folder, "cameras": cameras})
 
-    def beside(
-        self, cameras: Iterable[str], mm_per_px_across: float, width_px: int
-    ) -> dict[str, tuple[Span, ...]]:
-        """What the other cameras of each camera's side see across; a scale is the recipe's unless it is set."""
-        spans = {name: self.camera(name).span(mm_per_px_across, width_px) for name in cameras}
-        return {
-            name: tuple(
-                span for other, span in spans.items()
-                if other != name and self.camera(other).side == self.camera(name).side
-            )
-            for name in spans
-        }  # fmt: skip
+    def beside(self, camera: str, width_by_camera: Mapping[str, int], mm_per_px_across: float) -> tuple[Span, ...]:
+        """What the other cameras of a camera's side see across; a scale is the recipe's unless it is set.
+
+        `width_by_camera` is the width of each camera's frames, px.
+        """
+        side = self.camera(camera).side
+        return tuple(
+            self.camera(other).span(mm_per_px_across, width_px)
+            for other, width_px in width_by_camera.items()
+            if other != camera and self.camera(other).side == side
+        )
 
     def camera(self, name: str) -> CameraPlace:
         """Return the place of a camera; by default the zero of the positions."""

@@ -1,6 +1,6 @@
 """Makes the verdict of a settled frame."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import cv2
@@ -102,12 +102,12 @@ class VerdictMaker:
         recipes: Mapping[str, Mapping[str, BoundRecipe]],
         engine: str,
         quota: "Quota | None" = None,
-        others: Sequence[Span] = (),
+        others: Callable[[], Sequence[Span]] = tuple,
         engine_px: tuple[int, int] = (0, 0),
     ) -> None:
         """`recipes` are the plans by engine and name, the default first; `engine` is the current one. `quota`
-        limits the defects that verdicts list; without it they list all. `others` is what the other cameras of the
-        same side see across the strip, `engine_px` the height and width of the engine's frames."""
+        limits the defects that verdicts list; without it they list all. `others` returns what the other cameras of
+        the same side see across the strip, `engine_px` the height and width of the engine's frames."""
         self._others, self._engine_px = others, engine_px
         self._quota = quota or Quota(None)
         self._camera = camera
@@ -175,9 +175,9 @@ class VerdictMaker:
     ) -> Borders:
         """The borders of a frame; its defects do not continue those of a frame that does not lie before it."""
         beside_it = ALONE
-        if self._others and result.pixels is not None:
+        if result.pixels is not None and (others := self._others()):
             first_mm, last_mm = recipe.across_mm(0), recipe.across_mm(result.pixels.shape[1])
-            beside_it = beside(first_mm, last_mm, recipe.mm_per_px_across, self._others)
+            beside_it = beside(first_mm, last_mm, recipe.mm_per_px_across, others)
         place = now.strip
         if place is None or before is None or not (place.overlap_mm or place.gap_mm):
             return beside_it

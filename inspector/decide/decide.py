@@ -1,6 +1,7 @@
 """decide without sockets: announcements and results in, verdicts in order out."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -41,7 +42,12 @@ TURN_LOST_FRAMES: Final = 100
 WORKER_SENDER: Final = "worker"
 
 NO_VIEWS: Final[Mapping[str, CameraView]] = MappingProxyType({})
-NO_NEIGHBOURS: Final[Mapping[str, Sequence[Span]]] = MappingProxyType({})
+
+
+def no_neighbours(camera: str, width_by_camera: Mapping[str, int]) -> tuple[Span, ...]:  # noqa: ARG001
+    """No camera sees the same side of the strip."""
+    return ()
+
 
 log = structlog.get_logger()
 
@@ -61,14 +67,17 @@ class Decide:
         captured_before: Callable[[str], list[End]] = lambda _: [],
         plans: PlanSet | None = None,
         seen: Mapping[str, CameraView] = NO_VIEWS,
-        beside: Mapping[str, Sequence[Span]] = NO_NEIGHBOURS,
+        beside: Callable[[str, Mapping[str, int]], Sequence[Span]] = no_neighbours,
         engine_px: tuple[int, int] = (0, 0),
     ) -> None:
         """`defects_per_second` limits the defects that verdicts list: see `Quota`. `rates` are the stated frame
         rates of free-running cameras. `captured_before` returns what a camera's ingests have captured. `plans` are
         all plans, `recipe` is the default one; `seen` says how each camera sees the strip, and `beside` what the
-        others of its side see. `engine_px` is the height and width of the engine's frames."""
+        others of its side see, by the widths of their frames. `engine_px` is the height and width of the engine's
+        frames."""
         self._beside, self._engine_px = beside, engine_px
+        self._width_by_camera = dict.fromkeys(cameras, engine_px[1])
+        """Width of each camera's newest frame, px; the engine's before the first one."""
         self._captured_before = captured_before
         self._defects_per_second = defects_per_second
         self._plans = plans or PlanSet(recipe, {}, ())
@@ -127,7 +136,7 @@ class Decide:
 
     def _maker(self, camera: str) -> VerdictMaker:
         quota = Quota(self._defects_per_second)
-        beside = self._beside.get(camera, ())
+        beside = partial(self._beside, camera, self._width_by_camera)
         return VerdictMaker(camera, self._recipes[camera], self._engine, quota, beside, self._engine_px)
 
     def resume_gaps(self, camera: str, gaps: list[tuple[int, int, int]]) -> None:
@@ -175,6 +184,8 @@ class Decide:
             fault = self._foreign_recipe(sender, message.recipe) or self._foreign_recipe(
                 sender, message.next_recipe
             )
+            if message.width:
+                self._width_by_camera[message.camera] = message.width
             self.newest_captured_ns = max(self.newest_captured_ns, message.captured_monotonic_ns)
         camera.hear(message, now_ns, fault)
         if self.unanswered_ns is None and isinstance(message, Announcement) and message.fault is None:

@@ -13,7 +13,7 @@ import zmq
 from inspector.config.line import LineConfig, LoadedConfig
 from inspector.config.sources import CameraSettings, GenicamSettings
 from inspector.core.verdicts import DEFECTS_PER_SECOND, Outcome
-from inspector.decide.decide import Decide
+from inspector.decide.decide import Decide, no_neighbours
 from inspector.decide.monitor import Monitor
 from inspector.engine.signature import open_trusted
 from inspector.errors import WireError, WorkError
@@ -60,7 +60,7 @@ def main(config: LoadedConfig) -> None:
     recipe = plans.default
     bound = plans.for_sinks(folder.classes)
     scale = recipe.recipe.mm_per_px_across
-    beside = {} if line.strip is None else line.strip.beside(line.cameras, scale, folder.manifest.width)
+    beside = no_neighbours if line.strip is None else partial(line.strip.beside, mm_per_px_across=scale)
     engine_px = folder.manifest.height, folder.manifest.width
     notifier = Notifier()
     monitor = Monitor(line.health, config, bound, folder.identity) if line.health is not None else None

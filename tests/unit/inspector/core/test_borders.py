@@ -114,7 +114,8 @@ def two_cameras(overlap_mm: float, *, mirrored: bool, from_mm: float, to_mm: flo
     verdicts = []
     for at, start in enumerate(starts):
         rules = recipe(start + wide_mm if mirrored else start, mirrored=mirrored, min_width_mm=30.0)
-        maker = VerdictMaker("top", {"e": {"r@1": rules}}, "e", None, [spans[1 - at]])
+        others = [spans[1 - at]]
+        maker = VerdictMaker("top", {"e": {"r@1": rules}}, "e", None, others.copy)
         mask = np.zeros((HEIGHT, WIDTH), np.uint8)
         first, last = (round(min(max((mm - start) / MM_PER_PX, 0), WIDTH)) for mm in (from_mm, to_mm))
         mask[100 : 100 + rows, first:last] = 1

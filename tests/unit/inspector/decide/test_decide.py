@@ -1,6 +1,7 @@
 """decide without sockets: messages in, verdicts out."""
 
 import itertools
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from inspector.config.recipe import ClassRule, LoadedRecipe, Recipe
+from inspector.config.strip import CameraPlace, StripSettings
 from inspector.core.rules import EngineClasses
 from inspector.core.verdicts import Outcome
 from inspector.decide.camera import MAX_EARLY, MAX_EARLY_PICTURES, MAX_UNHEARD, SILENT_NS
@@ -638,3 +640,28 @@ def test_an_engine_without_frame_scores_does_not_fit_a_recipe_that_asks_for_them
     )
     with pytest.raises(WireError, match=r"e@1.*does not score frames"):
         desk.results(encode_results(ENGINE, [], CLEAN), 0)
+
+
+@pytest.mark.parametrize(("width", "decision"), [(16, Decision.REJECT), (0, Decision.ACCEPT)])
+def test_what_the_camera_beside_sees_follows_from_its_own_pictures(width: int, decision: Decision) -> None:
+    """Its tiled frames are wider than the engine's: beyond its neighbour's border it shows a defect's rest."""
+    rules = RECIPE.recipe.model_copy(update={"classes": {"scratch": ClassRule(min_area_mm2=20)}})
+    strip = StripSettings(cameras={"left": CameraPlace(), "right": CameraPlace(offset_across_mm=16)})
+    desk = Decide(
+        ["left", "right"],
+        LoadedRecipe(Path("r.toml"), rules, "1"),
+        ENGINE,
+        DEADLINE_NS,
+        captured_before=lambda _: [],
+        beside=partial(strip.beside, mm_per_px_across=1.0),
+        engine_px=(8, 8),
+    )
+    score = np.zeros((8, 16), np.uint8)
+    score[2:5, 12:] = 255  # 12 mm²
+    maps = Segmentation(np.ones_like(score), score, 1)
+    found = Inspection(ENGINE.engine, 0, 0, 1, maps, np.zeros((8, 16), np.uint8))
+    begins = [Begin(camera, INGEST, None) for camera in ("left", "right")]
+    frames = [msgspec.structs.replace(announcement(0, "right"), width=width), announcement(0, "left")]
+    desk.news([encode([*begins, *frames])], 0)
+    desk.results(encode_results(ENGINE, [Result("left", INGEST, 0, found)], CLEAN), 5)
+    assert [outcome.verdict.decision for outcome in desk.settle(5)] == [decision]
