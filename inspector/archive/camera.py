@@ -7,7 +7,7 @@ import structlog
 
 from inspector.archive.coils import CoilFolders
 from inspector.errors import WorkError
-from inspector.sources.recording import RecordingWriter
+from inspector.sources.recording.source import RecordingWriter
 from inspector.values import Announcement, Capture, Code, Pixels, Uninspected
 
 SEGMENT_FRAMES: Final = 5_000

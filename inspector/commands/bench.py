@@ -28,7 +28,7 @@ from inspector.engine.signature import open_trusted
 from inspector.machine import machine
 from inspector.numbers import thousands
 from inspector.results import VERDICTS_NAME, read_verdicts
-from inspector.sources.simulated import SimulatorSource
+from inspector.sources.simulator.source import SimulatorSource
 from inspector.values import Pixels
 from inspector.worker.frames_link import open_window
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from inspector.commands.options import add_json
 from inspector.errors import SourceError
-from inspector.sources.genicam_search import Found, found_cameras
+from inspector.sources.genicam.search import Found, found_cameras
 
 EXAMPLE: Final = "example: inspector cameras --json"
 

@@ -30,7 +30,7 @@ from inspector.passwords import masked
 from inspector.sinks.gate.modbus import reach
 from inspector.sinks.records import check_records
 from inspector.sources import Source, open_source
-from inspector.sources.folder import FolderSource
+from inspector.sources.folder.source import FolderSource
 from inspector.sources.sequence import SequenceSource
 from inspector.strip.check import look
 from inspector.strip.views import look_at_cameras

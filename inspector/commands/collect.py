@@ -20,7 +20,7 @@ from inspector.errors import InputError
 from inspector.extras import needs_extra
 from inspector.render.numbers import frames
 from inspector.sources import open_source
-from inspector.sources.recording import RecordingSource
+from inspector.sources.recording.source import RecordingSource
 from inspector.values import REPLAY_EPOCH, Capture, Decision, Verdict
 
 EXAMPLE: Final = "example: inspector collect recordings/coil-17 --frames 120-140,166 --config line.toml"

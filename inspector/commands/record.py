@@ -15,7 +15,7 @@ from inspector.errors import ConfigError, InputError
 from inspector.numbers import thousands
 from inspector.runtime.stop import StopRequest
 from inspector.sources import at_scale, open_source
-from inspector.sources.recording import RecordingWriter
+from inspector.sources.recording.source import RecordingWriter
 from inspector.values import Capture
 
 EXAMPLE: Final = "example: inspector record --config line.toml --camera top --frames 2000 --out recordings/coil-17"

@@ -21,7 +21,7 @@ from inspector.numbers import thousands
 from inspector.render.numbers import length
 from inspector.results import VERDICTS_NAME
 from inspector.sources import at_scale, following, open_source
-from inspector.sources.recording import RecordingSource
+from inspector.sources.recording.source import RecordingSource
 
 EXAMPLE: Final = (
     "example: inspector replay frames/ --config line.toml --out out/coil-17 --golden out/coil-17-approved"

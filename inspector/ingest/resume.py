@@ -8,7 +8,7 @@ from inspector.errors import InputError, WorkError
 from inspector.results import VERDICTS_NAME, read_verdicts
 from inspector.runtime.stop import StopRequest
 from inspector.sources.base import Source
-from inspector.sources.folder import FolderSource
+from inspector.sources.folder.source import FolderSource
 from inspector.sources.sequence import SequenceSource
 from inspector.values import Capture
 

@@ -11,8 +11,8 @@ import msgspec
 
 from inspector.archive.coils import SEGMENT
 from inspector.errors import InputError, SourceError
-from inspector.sources.recording import RecordingSource
-from inspector.sources.recording_format import RECORDING_NAME, SIDECAR_NAME, VIDEO_NAME, Line
+from inspector.sources.recording.format import RECORDING_NAME, SIDECAR_NAME, VIDEO_NAME, Line
+from inspector.sources.recording.source import RecordingSource
 
 _LONGEST_FOLDER: Final = 200
 """Most bytes of the name of a unit's folder of results."""

@@ -71,7 +71,7 @@ def open_source(settings: SourceSettings) -> Source:
 
             return SequenceSource([(each.path.name, open_source(each)) for each in settings.sources])
         case FolderSettings():
-            from inspector.sources.folder import FolderSource
+            from inspector.sources.folder.source import FolderSource
 
             return FolderSource(
                 settings.path,
@@ -80,15 +80,15 @@ def open_source(settings: SourceSettings) -> Source:
                 grey_window=settings.grey_window,
             )
         case VideoSettings():
-            from inspector.sources.video import VideoSource
+            from inspector.sources.video.source import VideoSource
 
             return VideoSource(settings.path, grey_window=settings.grey_window)
         case RecordingSettings():
-            from inspector.sources.recording import RecordingSource
+            from inspector.sources.recording.source import RecordingSource
 
             return RecordingSource(settings.path, mm_per_px=settings.mm_per_px, rescale=settings.rescale)
         case CameraSettings():
-            from inspector.sources.camera import CameraSource
+            from inspector.sources.camera.source import CameraSource
 
             return CameraSource(
                 settings.address(),
@@ -98,11 +98,11 @@ def open_source(settings: SourceSettings) -> Source:
                 v4l2=settings.v4l2,
             )
         case GenicamSettings():
-            from inspector.sources.genicam import GenicamSource
+            from inspector.sources.genicam.source import GenicamSource
 
             return GenicamSource(settings)
         case SimulatorSettings():
-            from inspector.sources.simulated import SimulatorSource
+            from inspector.sources.simulator.source import SimulatorSource
 
             return SimulatorSource(settings)
         case PythonSettings():
@@ -115,7 +115,7 @@ def open_camera(line: LineConfig, camera: str, mm_per_px_along: float) -> Source
     """Create the source of a line's camera. `mm_per_px_along` is the recipe's scale."""
     settings = line.cameras[camera]
     if line.mill is not None and isinstance(settings, SimulatorSettings):
-        from inspector.sources.simulated_mill import MillCamera
+        from inspector.sources.simulator.mill_source import MillCamera
 
         own = None if line.strip is None else line.strip.camera(camera).mm_per_px_along
         return MillCamera(line, camera, settings, own or mm_per_px_along)
@@ -133,9 +133,9 @@ def source_settings(paths: Sequence[Path]) -> FileSettings | ListSettings:
 
 
 def _settings(path: Path) -> list[FileSettings]:
-    from inspector.sources.folder import FolderSource
-    from inspector.sources.natural_order import in_natural_order
-    from inspector.sources.video import VIDEO_ENDINGS
+    from inspector.sources.folder.natural_order import in_natural_order
+    from inspector.sources.folder.source import FolderSource
+    from inspector.sources.video.source import VIDEO_ENDINGS
 
     path = path.resolve()
     if path.exists() or not any(mark in path.name for mark in "*?["):
@@ -149,8 +149,8 @@ def _settings(path: Path) -> list[FileSettings]:
 
 
 def _one(path: Path) -> FileSettings:
-    from inspector.sources.recording import RECORDING_NAME
-    from inspector.sources.video import VIDEO_ENDINGS
+    from inspector.sources.recording.source import RECORDING_NAME
+    from inspector.sources.video.source import VIDEO_ENDINGS
 
     _check_name(path)
     if path.is_dir():

@@ -24,7 +24,7 @@ from inspector.repeated import Repeated
 from inspector.runtime.lock import hold_place
 from inspector.runtime.notify import READY, Notifier, Pulse
 from inspector.runtime.stop import StopRequest
-from inspector.sources.simulated_mill import running_mill
+from inspector.sources.simulator.mill_source import running_mill
 from inspector.strip.coil_events import CoilEvents
 from inspector.strip.coil_judge import LEAST_WAIT_S, CoilJudge
 from inspector.strip.coil_records import CoilRecords, strip_key

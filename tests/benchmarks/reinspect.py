@@ -14,7 +14,7 @@ import numpy as np
 
 from inspector.backends.instant import write_engine
 from inspector.machine import machine
-from inspector.sources.recording import RecordingWriter
+from inspector.sources.recording.source import RecordingWriter
 from inspector.values import Capture
 
 COILS = 8

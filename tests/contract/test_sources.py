@@ -25,7 +25,7 @@ from inspector.config.sources import (
 )
 from inspector.errors import SourceError
 from inspector.sources import Source, WhenBehind, open_source
-from inspector.sources.recording import RecordingWriter
+from inspector.sources.recording.source import RecordingWriter
 from inspector.values import Capture, Code, Uninspected
 from tests.support.frames import make_frames
 from tests.support.gige_camera import Feeder, GigeCamera, needs_aravis
@@ -287,7 +287,7 @@ def test_a_simulator_that_is_too_slow_for_its_pace_says_so_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The log says how many frames it draws, and what to set."""
-    monkeypatch.setattr("inspector.sources.simulated.SLOW_S", 0.05)
+    monkeypatch.setattr("inspector.sources.simulator.source.SLOW_S", 0.05)
     settings = SimulatorSettings(type="simulator", height=64, width=128, frames=60, frames_per_second=100_000)
     with open_source(settings) as source:
         assert sum(capture is not None for capture in source.captures()) == 60

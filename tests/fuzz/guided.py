@@ -27,7 +27,7 @@ with atheris.instrument_imports(include=["inspector", "tomllib"]):
     from inspector.errors import InputError, InspectorError
     from inspector.images import ImageFault, decode_mono
     from inspector.sinks.log.verdict_log import VerdictLog, last_places
-    from inspector.sources.recording import RecordingSource, RecordingWriter
+    from inspector.sources.recording.source import RecordingSource, RecordingWriter
     from inspector.values import Capture
     from tests.fuzz.test_pictures import MOST_CAPTURES, PICTURES, VERDICT
     from tests.fuzz.test_settings import PLANT, must_be_read_or_refused_in_one_line

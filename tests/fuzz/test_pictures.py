@@ -17,7 +17,7 @@ from PIL import Image
 from inspector.errors import InspectorError
 from inspector.images import ImageFault, decode_mono, read_size
 from inspector.sinks.log.verdict_log import VerdictLog, last_places
-from inspector.sources.recording import RecordingSource, RecordingWriter
+from inspector.sources.recording.source import RecordingSource, RecordingWriter
 from inspector.values import Capture, Code, Uninspected
 from tests.fuzz.bounds import fuzz
 from tests.support.frames import make_frame, make_frames

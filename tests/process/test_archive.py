@@ -19,7 +19,7 @@ from inspector.sinks.records.database import Database
 from inspector.sinks.records.import_run import import_run
 from inspector.sinks.records.marks import Subject, mark
 from inspector.sources import open_source
-from inspector.sources.recording import RecordingSource
+from inspector.sources.recording.source import RecordingSource
 from inspector.values import Capture, Pixels
 from tests.support.lines import LineUnderTest, stage, wait_for_verdicts
 from tests.support.written import WrittenLog, verdict

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from inspector.sources.recording import RecordingWriter
+from inspector.sources.recording.source import RecordingWriter
 from inspector.values import Capture
 from tests.support.frames import make_frame
 from tests.support.lines import PATIENCE_S, LineUnderTest, Run

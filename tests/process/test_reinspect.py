@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from inspector.backends.instant import write_engine
-from inspector.sources.recording import RecordingWriter
+from inspector.sources.recording.source import RecordingWriter
 from inspector.values import Capture
 from tests.support.lines import LineUnderTest
 

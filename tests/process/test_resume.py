@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
-from inspector.sources.recording import RecordingWriter
+from inspector.sources.recording.source import RecordingWriter
 from inspector.values import Capture
 from tests.support.frames import make_frame
 from tests.support.lines import PATIENCE_S, LineUnderTest, Run

@@ -13,8 +13,8 @@ import pytest
 
 from inspector.clocks import both_clocks
 from inspector.config.line import load_config
-from inspector.sources.simulated_mill import MillCamera, running_mill
 from inspector.sources.simulator.mill import Mill
+from inspector.sources.simulator.mill_source import MillCamera, running_mill
 from tests.support.plc import BASE, DEVICE, PLC
 from tests.support.stages import HEIGHT, WIDTH, Stages, until
 from tests.support.tracking_plc import BIN_MM, TrackingPlc, track

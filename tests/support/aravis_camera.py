@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from inspector.sources.genicam_library import aravis
+from inspector.sources.genicam.library import aravis
 
 LOCK = Path(tempfile.gettempdir()) / "aravis-fake-camera.lock"
 """It answers on the protocol's one port, so that one at a time can run on a PC."""

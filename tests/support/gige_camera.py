@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from inspector.errors import SourceError
-from inspector.sources.genicam_library import aravis
+from inspector.sources.genicam.library import aravis
 
 XML = (Path(__file__).parent / "gige_camera.xml").read_bytes()
 

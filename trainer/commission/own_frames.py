@@ -12,8 +12,8 @@ import numpy as np
 from inspector.errors import InputError, WorkError
 from inspector.files import write_whole
 from inspector.images import read_mono
-from inspector.sources.folder import FolderSource
-from inspector.sources.recording import RECORDING_NAME, RecordingSource
+from inspector.sources.folder.source import FolderSource
+from inspector.sources.recording.source import RECORDING_NAME, RecordingSource
 from inspector.values import Capture, Pixels
 from trainer.artifacts.bar import bar
 from trainer.artifacts.new_folder import new_folder

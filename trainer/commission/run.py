@@ -8,7 +8,7 @@ import numpy as np
 
 from inspector.errors import InputError
 from inspector.files import write_whole
-from inspector.sources.recording import RECORDING_NAME
+from inspector.sources.recording.source import RECORDING_NAME
 from trainer.artifacts.card import is_model_folder, open_model
 from trainer.commission.anomaly import anomaly_scores
 from trainer.commission.data_set import Backgrounds, make_data_set

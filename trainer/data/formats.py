@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from inspector.errors import InputError
-from inspector.sources.recording_format import RECORDING_NAME
+from inspector.sources.recording.format import RECORDING_NAME
 from trainer.data import severstal
 from trainer.data.coco import Coco
 from trainer.data.dataset import Dataset

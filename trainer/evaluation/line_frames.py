@@ -17,7 +17,7 @@ import numpy as np
 from inspector.core.tiling import LEAST_SIDE_PX
 from inspector.errors import InputError, WorkError
 from inspector.images import ImageFault, read_mono
-from inspector.sources.recording import RECORDING_NAME, RecordingSource
+from inspector.sources.recording.source import RECORDING_NAME, RecordingSource
 from inspector.values import Pixels, Segmentation
 from trainer.artifacts.bar import bar
 from trainer.artifacts.new_folder import check_is_new, new_folder

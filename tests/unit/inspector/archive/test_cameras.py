@@ -12,7 +12,7 @@ from inspector.archive.camera import MISSED, CameraArchive
 from inspector.archive.coils import CoilFolders, kept_coils, name_in_folder
 from inspector.archive.process import PAUSE_S, Archive
 from inspector.config.line import load_config
-from inspector.sources.recording import RecordingSource
+from inspector.sources.recording.source import RecordingSource
 from inspector.values import Announcement, Capture
 from tests.support.lines import LineUnderTest
 

@@ -12,7 +12,7 @@ from inspector.config.line import load_config
 from inspector.config.sources import FolderSettings, ListSettings, RecordingSettings, VideoSettings
 from inspector.errors import InputError
 from inspector.sources import open_source
-from inspector.sources.recording import RecordingWriter
+from inspector.sources.recording.source import RecordingWriter
 from inspector.values import Capture
 from tests.support.frames import make_frame, make_frames
 from tests.support.lines import LineUnderTest

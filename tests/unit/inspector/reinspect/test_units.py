@@ -16,7 +16,7 @@ from inspector.reinspect.units import Unit, find_units
 from inspector.reinspect.work import make_job
 from inspector.sinks.records.database import Database
 from inspector.sinks.records.schema import COILS
-from inspector.sources.recording import RecordingWriter
+from inspector.sources.recording.source import RecordingWriter
 from inspector.values import Capture, Code, Decision
 from tests.support.lines import LineUnderTest
 from tests.support.written import verdict

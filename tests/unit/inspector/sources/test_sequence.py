@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from inspector.config.sources import FolderSettings, ListSettings, RecordingSettings, VideoSettings
 from inspector.errors import SourceError
 from inspector.sources import at_scale, following, open_source, source_settings
-from inspector.sources.recording import RecordingWriter
+from inspector.sources.recording.source import RecordingWriter
 from inspector.values import Capture
 from tests.support.frames import make_frame, make_frames
 from tests.support.videos import write_video

@@ -1,0 +1,1 @@
+"""Recordings: lossless frames with their times and strip positions, written and replayed."""

@@ -1,0 +1,1 @@
+"""Video files: every packet becomes a frame or a fault."""
