@@ -20,7 +20,7 @@ examples:
   torchrun --nproc-per-node 4 -m trainer.cli train --data severstal/ --out runs/four      (four GPUs)"""
 
 
-_MODEL_OPTIONS: Final = ("preset", "widths", "stem_stride", "norm", "residual", "sub_pixel", "map_stride")
+_MODEL_OPTIONS: Final = ("preset", "widths", "stem_stride", "norm", "residual", "sub_pixel")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--norm", choices=("batch", "group", "instance"), help="normalisation (default batch)")
     add("--residual", action="store_true", help="residual blocks")
     add("--sub-pixel", action="store_true", help="full-size logits behind a strided stem")
-    add("--map-stride", type=int, choices=(2, 4), help="of the pretrained network (default: follows the data)")
     add("--target", choices=("multiclass", "binary"), help="every kind of defect (default), or defect and normal")
     add("--loss", help="ce, dice, lovasz, focal, or a sum (default: follows the data)")
     add(

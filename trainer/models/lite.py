@@ -1,6 +1,5 @@
 """EfficientNet-Lite0's encoder (Tan & Le 2019) for grey frames: plain blocks without squeeze-excite, ReLU6."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -29,8 +28,6 @@ STAGES: Final = (
 )
 TAPPED: Final = (1, 2, 4, 6)
 """Stages whose features the decoder takes: strides 4, 8, 16, 32."""
-FINEST: Final = 0
-"""Stage whose features have stride 2."""
 TAPPED_CHANNELS: Final = tuple(STAGES[stage][4] for stage in TAPPED)
 
 
@@ -102,13 +99,13 @@ class Lite0(nn.Module):
             module.eval()
         return self
 
-    def forward(self, grey: Tensor, tapped: Sequence[int] = TAPPED) -> list[Tensor]:
-        """Float [N, 1, H, W], H and W multiples of 32 → features of the tapped stages, finest first."""
+    def forward(self, grey: Tensor) -> list[Tensor]:
+        """Float [N, 1, H, W], H and W multiples of 32 → features of the TAPPED stages, finest first."""
         x = functional.relu6(self.stem((grey - GREY_MEAN) / GREY_SCALE))
         features = []
         for number, stage in enumerate(self.stages):
             x = stage(x)
-            if number in tapped:
+            if number in TAPPED:
                 features.append(x)
         return features
 

@@ -57,18 +57,6 @@ def test_features_have_the_strides_that_the_decoder_merges(one_thread: None) -> 
     assert frame.shape == (2,)
 
 
-def test_a_finer_map_is_for_small_defects(one_thread: None) -> None:
-    """Stride 2 in place of 4, in the engine contract too; another stride is refused."""
-    net = build_model({**PRESETS["pretrained"], "map_stride": 2}, 5).eval()
-    logits, _ = net.with_frame(torch.rand(2, 1, 50, 61) * 255)
-    assert logits.shape == (2, 5, 25, 31)
-    kind, score, frame = InspectionNet(net, 64, 96, 2)(torch.zeros(1, 64, 96, dtype=torch.uint8))
-    assert kind.shape == score.shape == (1, 32, 48)
-    assert frame.shape == (1,)
-    with pytest.raises(InputError, match="map stride: 2 or 4, got 8"):
-        build_model({**PRESETS["pretrained"], "map_stride": 8}, 5)
-
-
 def test_frozen_stages_learn_nothing(one_thread: None) -> None:
     """Neither their weights nor their norms' statistics change in a step; later stages do."""
     net = network().train()
