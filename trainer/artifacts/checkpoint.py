@@ -15,6 +15,8 @@ _PREFIX = "net."
 
 PRETRAINED: Final = "pretrained"
 """Key of the origin of an encoder's first weights, in a checkpoint and in its facts."""
+SMALLEST_PX: Final = "smallest_px"
+"""Key of the median area of the smallest class in the training frames, px, in a checkpoint's facts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--map-stride",
         type=int,
         choices=(1, 2, 4),
-        help="stride of the maps (default: the stem's; 1 is full size)",
+        help="stride of the maps (default: the network's, finer for small defects; 1 is full size)",
     )
     parser.add_argument(
         "--flips",

@@ -40,6 +40,8 @@ class LoadedFrames:
     """SHA-256 of the pixels and label of each frame."""
     sources: list[str] = field(default_factory=list)
     """Name of the frame that each entry is a part of; empty if every entry is a whole frame."""
+    filled: NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
+    """int [N, 2]: height and width of the part of each entry that is not a mirrored edge; empty if nothing is."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -53,6 +55,14 @@ class LoadedFrames:
     def frame_names(self) -> list[str]:
         """Name of the data set's frame that each entry comes from."""
         return self.sources or self.names
+
+    def unmirrored(self, index: int) -> Pixels:
+        """The label of an entry without mirrored edges, uint8 [h, w]."""
+        label: Pixels = self.labels[index]
+        if len(self.filled):
+            height, width = self.filled[index]
+            label = label[:height, :width]
+        return label
 
     def digest(self, indices: Sequence[int] | None = None) -> str:
         """SHA-256 over names and contents, independent of their order."""
@@ -81,6 +91,7 @@ def load_frames(
     frames, labels = (_allocate((count, height, width), scratch) for _ in range(2))
     classes = len(dataset.classes)
     present = np.zeros((count, classes), np.bool_)
+    filled = np.empty((count, 2), np.intp)
     digests = [""] * count
 
     def load(number: int) -> None:
@@ -97,8 +108,10 @@ def load_frames(
         for index, window in enumerate(windows, start=first):
             if fit is not None:
                 frames[index], labels[index] = fit.apply(frame, label, window)
+                filled[index] = fit.filled(*shape, window)
             else:
                 frames[index], labels[index] = frame, label
+                filled[index] = shape
             present[index] = kinds_present(labels[index], classes)
             digests[index] = hashlib.sha256(frames[index].tobytes() + labels[index].tobytes()).hexdigest()
 
@@ -116,7 +129,7 @@ def load_frames(
         for name, (_, windows) in zip(names, places, strict=True)
         for top, left in windows
     ]
-    return LoadedFrames(shown, frames, labels, present, digests, sources)
+    return LoadedFrames(shown, frames, labels, present, digests, sources, filled)
 
 
 def _places(

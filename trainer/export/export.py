@@ -18,7 +18,7 @@ from inspector.errors import InputError, WorkError
 from inspector.values import Pixels
 from trainer.artifacts.bar import bar
 from trainer.artifacts.card import ONNX_NAME, Card, write_card
-from trainer.artifacts.checkpoint import PRETRAINED, Checkpoint, load_checkpoint
+from trainer.artifacts.checkpoint import PRETRAINED, SMALLEST_PX, Checkpoint, load_checkpoint
 from trainer.artifacts.new_folder import check_is_new, new_folder
 from trainer.artifacts.versions import library_versions
 from trainer.data.class_order import in_classes, match_classes
@@ -93,7 +93,8 @@ def export(settings: ExportSettings, *, show_progress: bool = False) -> Card:
     checkpoint = load_checkpoint(settings.checkpoint)
     height = settings.height or checkpoint.size[0]
     width = settings.width or checkpoint.size[1]
-    stride = choose_map_stride(checkpoint.map_stride, height, width, settings.map_stride)
+    smallest_px = checkpoint.facts.get(SMALLEST_PX)
+    stride = choose_map_stride(checkpoint.map_stride, height, width, settings.map_stride, smallest_px)
     check_flips(settings.flips, height, width)
     val = _validation_frames(checkpoint, settings.data, height, width, show_progress=show_progress)
     # Its own copy of the network: the reference keeps its batch norms unfolded.

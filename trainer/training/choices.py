@@ -34,6 +34,8 @@ MIN_CROP_PX: Final = 128
 """Crops are not cut below this side: a network needs the surroundings of a defect."""
 RARE_CLASS_SHARE: Final = 0.002
 """Share of all pixels below which a class gets a larger weight."""
+TINY_CLASS_SHARE: Final = 0.0002
+"""Share of all pixels below which Dice hardly sees a class: a batch has few of its pixels, or none."""
 RARE_LOSS: Final = "ce+lovasz"
 RARE_WEIGHTING: Final = 0.25
 RARE_BALANCED: Final = 0.75
@@ -61,12 +63,18 @@ class Traits:
     median_px: NDArray[np.float64]
     """Median area by class over the frames that show it; NaN for a class that none shows."""
 
+    @property
+    def smallest_px(self) -> float | None:
+        """Median area of the smallest class; None if no class is shown."""
+        medians = self.median_px[1:]
+        return None if np.isnan(medians).all() else float(np.nanmin(medians))
+
 
 def traits_of(data: TrainingData, kinds: int) -> Traits:
-    """Measure the training part, in a network's `kinds` classes."""
+    """Measure the training part, in a network's `kinds` classes; mirrored edges do not count."""
     areas = np.stack(
         [
-            np.bincount(np.minimum(data.loaded.labels[index], kinds - 1).ravel(), minlength=kinds)
+            np.bincount(np.minimum(data.loaded.unmirrored(index), kinds - 1).ravel(), minlength=kinds)
             for index in data.train
         ]
     )
@@ -98,7 +106,7 @@ def follow_data(settings: TrainSettings, data: TrainingData) -> tuple[TrainSetti
         chosen["crop"], why = _crop(traits, names)
         reasons.append(f"--crop {chosen['crop'][0]} {chosen['crop'][1]}: {why}")
     if settings.loss is None:
-        chosen["loss"], why = _loss(traits)
+        chosen["loss"], why = _loss(traits, names)
         reasons.append(f"--loss {chosen['loss']}: {why}")
     if settings.class_weighting is None:
         chosen["class_weighting"], why = _weighting(traits, names)
@@ -164,16 +172,18 @@ def _crop(traits: Traits, names: tuple[str, ...]) -> tuple[tuple[int, int], str]
     return (height, width), f"the usual defect of {names[smallest]} covers {covered} of such a crop"
 
 
-def _loss(traits: Traits) -> tuple[str, str]:
+def _loss(traits: Traits, names: tuple[str, ...]) -> tuple[str, str]:
     defect = 1.0 - float(traits.shares[0])
     if defect < MIN_DEFECT_SHARE:
         return RARE_LOSS, f"defects are rare, {_share(defect)} of the pixels"
+    rarest = _rarest(traits, names)
+    if traits.shares[rarest] < TINY_CLASS_SHARE:
+        return RARE_LOSS, f"{names[rarest]} is rare, {_share(float(traits.shares[rarest]))} of the pixels"
     return USUAL_LOSS, f"defects cover {_share(defect)} of the pixels"
 
 
 def _weighting(traits: Traits, names: tuple[str, ...]) -> tuple[float, str]:
-    shown = [kind for kind in range(1, len(names)) if traits.shares[kind] > 0]
-    rarest = min(shown, key=lambda kind: float(traits.shares[kind]))
+    rarest = _rarest(traits, names)
     share = _share(float(traits.shares[rarest]))
     if traits.shares[rarest] < RARE_CLASS_SHARE or 1.0 - traits.shares[0] < MIN_DEFECT_SHARE:
         return RARE_WEIGHTING, f"{names[rarest]} covers only {share} of the pixels"
@@ -192,6 +202,12 @@ def _epochs(traits: Traits, batch: int) -> tuple[int, str]:
     epochs = min(MOST_EPOCHS, max(USUAL_EPOCHS, -(-LEAST_STEPS // steps)))
     why = f"{thousands(epochs * steps)} steps of {batch} crops; --minutes sets a time instead"
     return epochs, why
+
+
+def _rarest(traits: Traits, names: tuple[str, ...]) -> int:
+    """The class that covers the fewest pixels, of those shown."""
+    shown = [kind for kind in range(1, len(names)) if traits.shares[kind] > 0]
+    return min(shown, key=lambda kind: float(traits.shares[kind]))
 
 
 def _smallest(traits: Traits) -> int | None:

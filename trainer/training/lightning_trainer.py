@@ -1,6 +1,7 @@
 """Builds Lightning's Trainer for a run: callbacks, devices, precision; and silences its advice."""
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,18 +27,38 @@ PRECISIONS: Final[dict[str, Literal["bf16-mixed", "16-mixed", "32-true"]]] = {
 }
 """Our names → Lightning's. With fp16 Lightning scales the loss, because small gradients would vanish."""
 MAX_EPOCH_STEPS: Final = 250
-"""Most steps between two validations: the best checkpoint of a large data set is not chosen from only two."""
+"""Most steps between two validations that are cheap: the best checkpoint is not chosen from only two."""
+TRAINED_PER_VALIDATED: Final = 2.0
+"""Least pixels trained on between two validations ÷ pixels of a validation. On the magnetic-tile set, with small
+crops of large frames, validations after every epoch took three quarters of the time."""
+LEAST_VALIDATIONS: Final = 10
+"""Of a run of known length, however much they cost."""
+MOST_STEPS: Final = 1000
+"""Most steps between two validations of a run of known time."""
 
 
-def build_trainer(settings: TrainSettings, steps_per_epoch: int, processes: Processes) -> Trainer:
-    """Build the Trainer of a run; `steps_per_epoch` sets its length and how often it validates."""
+def steps_between_validations(
+    settings: TrainSettings, steps_per_epoch: int, size: tuple[int, int], val_frames: int
+) -> int:
+    """Return after how many steps to validate; `size` is the height and width of the frames, px."""
+    height, width = settings.crop or size
+    validated_px = size[0] * size[1] * val_frames
+    enough = math.ceil(TRAINED_PER_VALIDATED * validated_px / (height * width * settings.batch))
+    known = MOST_STEPS if settings.epochs is None else settings.epochs * steps_per_epoch // LEAST_VALIDATIONS
+    return max(min(steps_per_epoch, MAX_EPOCH_STEPS), min(enough, known))
+
+
+def build_trainer(
+    settings: TrainSettings, steps_per_epoch: int, validate_every: int, processes: Processes
+) -> Trainer:
+    """Build the Trainer of a run that validates after every `validate_every` steps."""
     steps = None if settings.epochs is None else settings.epochs * steps_per_epoch
     return Trainer(
         **_machines(settings, processes),
         precision=PRECISIONS[settings.precision],
         max_steps=-1 if steps is None else steps,
         max_epochs=-1,
-        val_check_interval=min(steps_per_epoch, MAX_EPOCH_STEPS),
+        val_check_interval=validate_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         logger=TensorBoardLogger(settings.out, name="", version="tensorboard"),

@@ -47,10 +47,19 @@ def test_scaling_keeps_the_numbers_of_the_classes() -> None:
     assert set(np.unique(scaled)) == {0, 3}
 
 
-def test_the_usual_size_is_the_most_frequent_or_the_median() -> None:
-    """Rounded down to a multiple of 16."""
+def test_the_usual_size_is_the_most_frequent_or_holds_most_frames_whole() -> None:
+    """Nine of ten heights and widths, rounded up to 16; the medians, rounded down, where that is far too large."""
     assert usual_size([(200, 200)] * 5 + [(90, 70)]) == (200, 200)
-    assert usual_size([(100 + i, 200 + 2 * i) for i in range(21)]) == (96, 208)
+    assert usual_size([(100 + i, 200 + 2 * i) for i in range(21)]) == (128, 240)
+    assert usual_size([(100 + i, 200) for i in range(14)] + [(900 + i, 4000) for i in range(6)]) == (96, 192)
+
+
+def test_what_is_mirrored_does_not_count_as_a_defect() -> None:
+    """The choices that follow the data measure the frame's own part of a tile."""
+    fit = Fit("tile", 64, 64)
+    assert fit.filled(40, 50, (0, 0)) == (40, 50)
+    assert fit.filled(100, 130, (36, 66)) == (64, 64)
+    assert Fit("resize", 64, 64).filled(40, 50, (0, 0)) == (64, 64)
 
 
 def _mixed(root: Path) -> Path:
@@ -74,12 +83,14 @@ def test_frames_of_many_sizes_are_checked_split_and_loaded(
     root = _mixed(tmp_path / "d")
     assert main(["check-data", str(root)]) == 0
     shown = capsys.readouterr().out
-    assert "are not 96×112 px: `trainer train` cuts them into tiles" in shown
+    assert "are not 128×144 px: `trainer train` cuts them into tiles" in shown
     assert "and 8 other sizes" in shown
     assert main(["split", str(root), "--out", str(tmp_path / "s.json")]) == 0
     settings = TrainSettings(data=root, out=tmp_path, model={}, epochs=1, val=0.3)
+    assert load_training_data(settings, resume=False).fit == Fit("tile", 128, 144)
+    (tmp_path / "split.json").unlink()
+    settings = settings.model_copy(update={"frame": (96, 112)})
     data = load_training_data(settings, resume=False)
-    assert data.fit == Fit("tile", 96, 112)
     assert data.loaded.size == (96, 112)
     assert len(data.loaded) > 12
     parts = [{data.loaded.frame_names[index] for index in part} for part in (data.train, data.val)]

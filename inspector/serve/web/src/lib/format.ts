@@ -18,6 +18,11 @@ export function number(value: number | null | undefined, digits = 0): string {
   return format.format(value);
 }
 
+/** A large value in few characters, such as 100 k. */
+export function compact(value: number): string {
+  return new Intl.NumberFormat(locale(), { notation: "compact" }).format(value);
+}
+
 /** A value as it is stored, such as 0.4; six digits tell apart all that a plan holds. */
 export function exact(value: number): string {
   return new Intl.NumberFormat(locale(), { maximumSignificantDigits: 6 }).format(value);
