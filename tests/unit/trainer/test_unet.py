@@ -116,12 +116,7 @@ def test_the_map_stride_is_the_coarsest_that_fits() -> None:
     assert choose_map_stride(4, 256, 1600, None) == 4
     assert choose_map_stride(4, 102, 100, None) == 2
     assert choose_map_stride(2, 101, 100, None) == 1
-    assert [choose_map_stride(4, 256, 1600, None, smallest_px) for smallest_px in (256, 255, 63, 5)] == [
-        4,
-        2,
-        1,
-        1,
-    ]
+    assert [choose_map_stride(4, 256, 1600, None, area_px) for area_px in (256, 255, 63, 5)] == [4, 2, 1, 1]
     assert choose_map_stride(4, 256, 1600, 4, 5) == 4
     with pytest.raises(InputError, match="this network allows 1, 2"):
         choose_map_stride(2, 256, 1600, 4)
