@@ -224,9 +224,15 @@ def test_a_coil_is_found_and_its_defect_looked_at(browser: "Browser", page: Page
         page.wait(lambda: tab.page.evaluate(loaded), "the crop is loaded")
         tab.page.focus(".zoom")
         before = tab.page.eval_on_selector(".zoom img", "each => each.style.transform")
-        tab.page.keyboard.press("+")
         shown = "document.querySelector('.zoom img').style.transform"
-        page.wait(lambda: tab.page.evaluate(shown) != before, "the crop is zoomed")
+
+        def zoomed() -> bool:
+            """The list of defects may be drawn again meanwhile, and take the focus."""
+            tab.page.focus(".zoom")
+            tab.page.keyboard.press("+")
+            return bool(tab.page.evaluate(shown) != before)
+
+        page.wait(zoomed, "the crop is zoomed")
         tab.is_well()
 
 

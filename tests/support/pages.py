@@ -195,7 +195,7 @@ def chromium() -> "Iterator[Browser]":
     # Its wrapper script reads the environment of a desktop.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("XDG_")}
     with playwright.sync_playwright() as driver, tempfile.TemporaryDirectory() as folder:
-        program = _gives_way(program, Path(folder))
+        program = _as_an_equal(program, Path(folder))
         browser = driver.chromium.launch(executable_path=program, args=arguments, env=environment)
         try:
             yield browser
@@ -203,8 +203,8 @@ def chromium() -> "Iterator[Browser]":
             browser.close()
 
 
-def _gives_way(program: str, folder: Path) -> str:
-    """Return a script that starts a browser which gives way to the lines of the tests beside it.
+def _as_an_equal(program: str, folder: Path) -> str:
+    """Return a script that starts a browser which competes with the lines of the tests beside it as an equal.
 
     As root, Chromium takes the priority −8 for itself, which delays every line on the PC. Without the capability
     it keeps the one that it is started with.
@@ -212,8 +212,6 @@ def _gives_way(program: str, folder: Path) -> str:
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         return program
     script = folder / "chromium"
-    script.write_text(
-        f'#!/bin/sh\nexec setpriv --bounding-set -sys_nice --inh-caps -sys_nice nice -n 5 {program} "$@"\n'
-    )
+    script.write_text(f'#!/bin/sh\nexec setpriv --bounding-set -sys_nice --inh-caps -sys_nice {program} "$@"\n')
     script.chmod(0o755)
     return str(script)
