@@ -37,8 +37,8 @@ def test_frames_of_many_sizes_become_an_engine(
     fit = [] if policy == "tile" else ["--fit", "resize"]
     made("train", "--data", root, "--out", run, *TRAIN_OPTIONS, "--epochs", "1", *fit)
     said = capsys.readouterr().err
-    assert f"(--fit {policy} --frame 96 112)" in said
-    assert said.index("--crop 96 112") < said.index("epoch 1.0")
+    assert f"(--fit {policy} --frame 128 144)" in said
+    assert said.index("--crop 128 144") < said.index("epoch 1.0")
     made("export", run / "best.ckpt", "--out", model)
     made("build-engine", model, "--out", engine, "--precision", "fp32")
     counts = [_evaluated(capsys, what, "--data", root)["frames"] for what in (run / "best.ckpt", model)]
