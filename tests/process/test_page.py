@@ -585,7 +585,7 @@ def test_a_locked_store_is_a_problem_and_the_page_goes_on(page: PageUnderTest, a
         connection.execute("BEGIN IMMEDIATE")
         assert "locked" in problem(admin.post("/api/events", json={"kind": "note"}), 503)
         assert admin.get("/api/events").status_code == 200
-        page.wait(lambda: admin.get("/api/state").json()["word"] == "up", "the page goes on")
+        page.wait(lambda: admin.get("/api/state").json()["word"] == "up", "the page goes on", 5.0)
         connection.execute("ROLLBACK")
     connection.close()
     assert admin.post("/api/events", json={"kind": "note"}).status_code == 201

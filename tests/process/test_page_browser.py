@@ -227,7 +227,7 @@ def test_a_coil_is_found_and_its_defect_looked_at(browser: "Browser", page: Page
         shown = "document.querySelector('.zoom img').style.transform"
 
         def zoomed() -> bool:
-            """The list of defects may be drawn again meanwhile, and take the focus."""
+            """Press again each time: on a busy PC one press was lost once, it is not known why."""
             tab.page.focus(".zoom")
             tab.page.keyboard.press("+")
             return bool(tab.page.evaluate(shown) != before)

@@ -56,8 +56,10 @@ def write_video(
 def _usual_scheduling() -> Iterator[None]:
     """SVT-AV1 gives root's calling thread real-time priority 99, and its children: no other test would run."""
     policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
-    yield
-    os.sched_setscheduler(0, policy, priority)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
 
 
 def remux(

@@ -66,8 +66,8 @@ class Traits:
     @property
     def smallest_px(self) -> float | None:
         """Median area of the smallest class; None if no class is shown."""
-        medians = self.median_px[1:]
-        return None if np.isnan(medians).all() else float(np.nanmin(medians))
+        smallest = _smallest(self)
+        return None if smallest is None else float(self.median_px[smallest])
 
 
 def traits_of(data: TrainingData, kinds: int) -> Traits:
