@@ -88,10 +88,9 @@ def traits_of(data: TrainingData, kinds: int) -> Traits:
     )
 
 
-def follow_data(settings: TrainSettings, data: TrainingData) -> tuple[TrainSettings, list[str]]:
+def follow_data(settings: TrainSettings, data: TrainingData, traits: Traits) -> tuple[TrainSettings, list[str]]:
     """The settings with every open one chosen, and one line for each choice with its reason."""
     names = settings.classes_of(data.classes)
-    traits = traits_of(data, len(names))
     chosen: dict[str, Any] = {}
     reasons = [_about(traits, names, data)]
     if settings.model is None:

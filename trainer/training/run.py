@@ -26,7 +26,7 @@ from trainer.training.baseline import warn_if_useless
 from trainer.training.batches import TrainStream, WholeFrames
 from trainer.training.callbacks import Interrupted
 from trainer.training.checkpoint_files import LatestBest
-from trainer.training.choices import MAX_CROP, USUAL_BALANCED, USUAL_LOSS, follow_data, traits_of
+from trainer.training.choices import MAX_CROP, USUAL_BALANCED, USUAL_LOSS, Traits, follow_data, traits_of
 from trainer.training.lightning_trainer import build_trainer, steps_between_validations, without_advice
 from trainer.training.losses import loss_named
 from trainer.training.module import LossNotFinite, SegmentationModule, is_out_of_memory
@@ -62,14 +62,15 @@ def train(settings: TrainSettings, *, resume: bool, data: TrainingData | None = 
         raise InputError(f"--batch {settings.batch} cannot be shared evenly by {processes.count} processes")
     is_loaded = data is not None
     data = _data(settings, data, resume=resume, is_first=processes.is_first)
+    traits = traits_of(data, len(settings.classes_of(data.classes)))
     reasons: list[str] = []
     if not is_loaded:
-        settings, reasons = follow_data(settings, data)
+        settings, reasons = follow_data(settings, data, traits)
         if processes.is_first:
             settings.write()
     crops = CropBatches(data.loaded, data.train, _crop_settings(settings, data.loaded.size))
     try:
-        score = _fit(settings, data, crops, reasons, resume=resume)
+        score = _fit(settings, data, crops, traits, reasons, resume=resume)
     except Interrupted:
         raise KeyboardInterrupt from None
     except LossNotFinite as fault:
@@ -102,7 +103,13 @@ def _data(settings: TrainSettings, data: TrainingData | None, *, resume: bool, i
 
 
 def _fit(
-    settings: TrainSettings, data: TrainingData, crops: CropBatches, reasons: Sequence[str], *, resume: bool
+    settings: TrainSettings,
+    data: TrainingData,
+    crops: CropBatches,
+    traits: Traits,
+    reasons: Sequence[str],
+    *,
+    resume: bool,
 ) -> float | None:
     """Train to the end and return the best validation mIoU; with `resume`, start from last.ckpt if it exists.
 
@@ -116,7 +123,7 @@ def _fit(
         lr=settings.lr,
         weight_decay=settings.weight_decay,
         seed=settings.seed,
-        facts=_facts(settings, data),
+        facts=_facts(settings, data, traits),
         optimizer=settings.optimizer,
         schedule=settings.schedule,
         relight=settings.relight,
@@ -218,7 +225,7 @@ def _class_weights(settings: TrainSettings, data: TrainingData) -> list[float] |
     return [float(weight) for weight in weights / (weights * shares).sum()]
 
 
-def _facts(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
+def _facts(settings: TrainSettings, data: TrainingData, traits: Traits) -> dict[str, Any]:
     """Origin of a checkpoint, as JSON values only, so that it loads without unpickling code."""
     return {
         "height": data.loaded.size[0],
@@ -228,7 +235,7 @@ def _facts(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
         "val_sha256": data.loaded.digest(data.val.tolist()),
         "train_frames": len(data.train),
         "val_frames": len(data.val),
-        SMALLEST_PX: traits_of(data, len(settings.classes_of(data.classes))).smallest_px,
+        SMALLEST_PX: traits.smallest_px,
         PRINTS: {
             part: pack(frame_prints(data.loaded.frames[index] for index in indices))
             for part, indices in ((TRAIN, data.train), (VAL, data.val))

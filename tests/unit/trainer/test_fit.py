@@ -144,7 +144,7 @@ def test_small_rare_defects_get_small_crops_and_more_weight(tmp_path: Path) -> N
     """As magnetic tile needs it; large frequent ones keep the usual settings; what was stated stays."""
     settings = TrainSettings(data=tmp_path, out=tmp_path, model={})
     small = _data(tmp_path, 8, 0.5, (300, 600))
-    chosen, reasons = follow_data(settings, small)
+    chosen, reasons = follow_data(settings, small, traits_of(small, 2))
     assert (chosen.crop, chosen.loss, chosen.class_weighting, chosen.balanced) == (
         (128, 128),
         "ce+lovasz",
@@ -156,7 +156,7 @@ def test_small_rare_defects_get_small_crops_and_more_weight(tmp_path: Path) -> N
     assert len(reasons) == 6
     assert "64 px (median)" in reasons[0]
     large = _data(tmp_path, 100, 0.9, (200, 200))
-    chosen, _ = follow_data(settings, large)
+    chosen, _ = follow_data(settings, large, traits_of(large, 2))
     assert (chosen.crop, chosen.loss) == ((200, 200), "ce+dice")
     assert (chosen.class_weighting, chosen.balanced) == (0.0, 0.5)
     assert traits_of(large, 2).median_px[1] == 10_000
@@ -170,7 +170,7 @@ def test_small_rare_defects_get_small_crops_and_more_weight(tmp_path: Path) -> N
         balanced=0.0,
         minutes=1,
     )
-    assert follow_data(stated, small)[0] == stated
+    assert follow_data(stated, small, traits_of(small, 2))[0] == stated
 
 
 @pytest.mark.parametrize(
@@ -190,13 +190,13 @@ def test_few_defective_frames_get_a_pretrained_encoder(
     monkeypatch.setattr(choices, "has_weights", lambda: weights)
     settings = TrainSettings(data=tmp_path, out=tmp_path, **more)
     data = _data(tmp_path, 8, 0.5, (300, 600))
-    chosen, reasons = follow_data(settings, data)
+    chosen, reasons = follow_data(settings, data, traits_of(data, 2))
     assert chosen.network == PRESETS[preset]
     assert why in reasons[1]
     assert chosen.batch == (8 if preset == "pretrained" else 16)
     assert chosen.loss == "ce+lovasz", "defects are rare, whatever the network"
-    assert follow_data(settings.model_copy(update={"batch": 4}), data)[0].batch == 4
+    assert follow_data(settings.model_copy(update={"batch": 4}), data, traits_of(data, 2))[0].batch == 4
     monkeypatch.setattr(choices, "FEW_DEFECTIVE", 5)
-    chosen, reasons = follow_data(settings, data)
+    chosen, reasons = follow_data(settings, data, traits_of(data, 2))
     assert chosen.network == PRESETS["fast"]
     assert "are enough to learn from random weights" in reasons[1]
