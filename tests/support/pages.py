@@ -125,9 +125,11 @@ class PageUnderTest:
         assert done.returncode == 0, done.stderr
 
     @contextmanager
-    def client(self, name: str | None = None, password: str = PASSWORD) -> Iterator[httpx.Client]:
+    def client(
+        self, name: str | None = None, password: str = PASSWORD, *, timeout_s: float = 30
+    ) -> Iterator[httpx.Client]:
         """A client of the routes, logged in as `name`."""
-        with httpx.Client(base_url=self.url, timeout=30, verify=self.trusts) as client:
+        with httpx.Client(base_url=self.url, timeout=timeout_s, verify=self.trusts) as client:
             if name is not None:
                 answer = client.post("/api/session", json={"name": name, "password": password})
                 assert answer.status_code == 200, answer.text

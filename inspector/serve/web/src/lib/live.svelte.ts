@@ -6,6 +6,8 @@ const MOST_DEFECTS = 2500;
 const MOST_REJECTS = 40;
 const MOST_TREND = 900;
 export const QUIET_MS = 900;
+/** Longest usual time between two messages, ms. */
+const USUAL_MS = 450;
 const RETRY_MS = 700;
 /** How long the message that came with the least delay tells the server's clock, ms. */
 const CLOCK_MS = 30_000;
@@ -50,7 +52,7 @@ class Live {
   connected = $state(false);
   /** Counts messages: what draws on a canvas draws again. */
   version = $state(0);
-  /** ms since the last message; looked at five times a second. */
+  /** ms since the last message; 0 while messages come, so that nothing is drawn twice. */
   quiet_ms = $state(0);
   frames = $state.raw<Record<string, LiveFrame>>({});
   stretches = new Map<string, Stretch[]>();
@@ -67,7 +69,10 @@ class Live {
   start() {
     if (this.#clock) return;
     this.#connect();
-    this.#clock = setInterval(() => (this.quiet_ms = performance.now() - this.#heard), 200);
+    this.#clock = setInterval(() => {
+      const quiet_ms = performance.now() - this.#heard;
+      if (quiet_ms > USUAL_MS) this.quiet_ms = quiet_ms;
+    }, 200);
   }
 
   stop() {
