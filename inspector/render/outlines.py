@@ -44,26 +44,44 @@ def draw_outlines(
     """
     if pixels.shape != label.shape:
         raise ValueError(f"pixels are {pixels.shape} but labels are {label.shape}")
-    picture = np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
+    picture = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), np.uint8)
     small = pixels.shape[1] < SMALL_FRAME_PX
     gap, line = (OUTLINE_GAP_PX // 2, 1) if small else (OUTLINE_GAP_PX, OUTLINE_PX)
-    taken = label > 0
+    away = gap + line + 1
+    taken = np.zeros(label.shape, np.bool_)
+    # Most of a frame is steel: only the part with defects and their outlines is computed.
+    part = defective_part(label, away)
+    left, top = part[1].start, part[0].start
+    label, drawn = label[part], picture[part]
+    taken[part] = label > 0
     largest: dict[int, tuple[int, int, int, int]] = {}
-    for kind in np.flatnonzero(np.bincount(label.ravel(), minlength=1)).tolist():
-        if kind == 0:
-            continue
+    for kind in kinds_of(label):
         mask = (label == kind).astype(np.uint8)
         outer = np.asarray(cv2.dilate(mask, _disc(gap + line)), np.uint8)
         ring = (outer - cv2.dilate(mask, _disc(gap))) > 0
-        taken |= ring
+        taken[part] |= ring
         # Dark between the dashes, so that the outline is closed and visible on bright steel.
-        picture[ring & (label == 0)] = TAG_BACK
-        picture[ring & _dashes(outer, kind, line) & (label == 0)] = kind_colour_bgr(kind)
-        largest[kind] = _largest_piece(mask)
-    away = gap + line + 1
+        drawn[ring & (label == 0)] = TAG_BACK
+        drawn[ring & _dashes(outer, kind, line) & (label == 0)] = kind_colour_bgr(kind)
+        x, y, width, height = _largest_piece(mask)
+        largest[kind] = (left + x, top + y, width, height)
     for text, kind, box in _tags(defects, {} if small else names, largest):
         _tag(picture, taken, text, kind, box, TAG_SIZES[small], away)
     return picture
+
+
+def defective_part(label: Pixels, margin_px: int = 0) -> tuple[slice, slice]:
+    """Return the rows and columns that hold every defect of a label map [H, W], with a margin inside the frame."""
+    x, y, width, height = cv2.boundingRect(label)
+    if not width:
+        return slice(0, 0), slice(0, 0)
+    rows = slice(max(0, y - margin_px), min(label.shape[0], y + height + margin_px))
+    return rows, slice(max(0, x - margin_px), min(label.shape[1], x + width + margin_px))
+
+
+def kinds_of(label: Pixels) -> list[int]:
+    """Return the kinds of defect in a label map, ascending."""
+    return [kind for kind in np.flatnonzero(np.bincount(label.ravel(), minlength=1)).tolist() if kind]
 
 
 def _tags(

@@ -6,7 +6,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from inspector.render.outlines import draw_outlines
+from inspector.render.outlines import defective_part, draw_outlines, kinds_of
 from inspector.values import Pixels
 from inspector.wire.view import ViewMessage
 
@@ -37,10 +37,12 @@ def outlines(mask: Pixels) -> list[Outline]:
     """Return the outlines of every defect in a mask, largest first within a kind."""
     found: list[Outline] = []
     points = 0
-    for kind in np.flatnonzero(np.bincount(mask.ravel(), minlength=1)).tolist():
-        if kind == 0:
-            continue
-        pieces, _ = cv2.findContours((mask == kind).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    part = defective_part(mask)
+    corner, mask = (part[1].start, part[0].start), mask[part]
+    for kind in kinds_of(mask):
+        pieces, _ = cv2.findContours(
+            (mask == kind).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=corner
+        )
         for piece in sorted(pieces, key=len, reverse=True):
             corners = cv2.approxPolyDP(piece, SIMPLIFY_PX, closed=True)
             points += len(corners)
