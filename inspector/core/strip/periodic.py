@@ -110,9 +110,11 @@ class RollMark(msgspec.Struct):
     def text(self, head_mm: float = 0.0) -> str:
         """One readable line; the way is counted from `head_mm`."""
         stand = f", stand {self.stand}" if self.stand else ""
+        from_head_m = (self.first_mm - head_mm) / 1000
+        since = f"{_grouped(abs(from_head_m))} m{' before this coil' if from_head_m < 0 else ''}"
         return (
             f"roll mark, {self.roll}{stand}, {_grouped(self.period_mm)} mm, "
-            f"since {_grouped((self.first_mm - head_mm) / 1000)} m, {self.hits} of {self.turns} turns "
+            f"since {since}, {self.hits} of {self.turns} turns "
             f"({self.name}, {self.across_mm:.0f} mm across)"
         )
 

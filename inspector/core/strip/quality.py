@@ -166,7 +166,7 @@ def _broken(rule: CoilRule, rated: Sequence[RatedDefect], rules: CoilRules, shap
     ]
     if not counted:
         return []
-    what = "defects" if rule.name == ANY else rule.name
+    what = rule.name if rule.name != ANY else "defect" if len(counted) == 1 else "defects"
     what += f" of severity {rule.min_severity} or more" if rule.min_severity > 1 else ""
     what += "" if rule.zone is Zone.ANY else f" in the {rule.zone}"
     why: list[str] = []

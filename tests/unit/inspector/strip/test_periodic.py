@@ -161,6 +161,8 @@ def test_a_mark_says_which_roll_where_and_how_often() -> None:
     assert mark.text() == (
         "roll mark, work roll top, stand 3, 2 074 mm, since 412 m, 9 of 11 turns (pits, 800 mm across)"
     )
+    assert "since 12 m, " in mark.text(head_mm=400_000)
+    assert "since 3 m before this coil, " in mark.text(head_mm=415_000)
 
 
 def test_marks_of_the_other_side_are_not_the_rolls() -> None:

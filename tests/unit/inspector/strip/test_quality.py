@@ -88,7 +88,7 @@ RULES = {
         ENDS + rule("*", "downgrade", "max_per_coil = 0", zone="head"),
         [defect("pits", 9.0)],
         "downgrade",
-        "1 defects in the head: over 0 in a coil",
+        "1 defect in the head: over 0 in a coil",
     ),
     "severity": (
         SEVERITY + rule("scratches", "hold", "max_per_coil = 0", min_severity=3),

@@ -80,7 +80,7 @@ const TABLE = {
   lastFrame: ["last frame", "letztes Bild", "마지막 프레임"],
   starts: ["starts", "Starts", "시작 횟수"],
   findings: ["What is wrong", "Was nicht stimmt", "문제"],
-  alarmsStand: ["{0} alarms stand: see Live", "{0} Alarme stehen an: siehe Live", "경보 {0}건: 실시간 화면 참조"],
+  alarmsStand: ["Standing alarms: {0}, see Live", "Anstehende Alarme: {0}, siehe Live", "경보 {0}건: 실시간 화면 참조"],
   nothingWrong: ["Nothing is wrong", "Alles in Ordnung", "문제 없음"],
   reasons: ["Why frames were rejected or not inspected", "Warum Bilder zurückgewiesen oder nicht geprüft wurden", "불합격·미검사 이유"],
   stages: ["Time by stage", "Zeit je Stufe", "단계별 시간"],

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from inspector.config.line import load_config
+from inspector.core.picture import PictureCheck
 from inspector.errors import ConfigError
 from inspector.sources.simulator import SimulatedCoil, StripSettings
 from inspector.sources.simulator.coil import ROLL_MARK_PX
@@ -50,6 +51,18 @@ def test_a_frame_is_triggered_at_each_frames_length_in_both_directions(tmp_path:
         if each is not None:
             assert mill.position_mm(each[1]) == pytest.approx(each[0] * FRAME_MM, abs=0.1)
     assert None in found, "a standing strip is alive"
+
+
+def test_no_picture_of_a_strip_that_turns_back_counts_as_repeated(tmp_path: Path) -> None:
+    """1 m/s, a stop, and back: the camera sees the same steel twice, each time with its own noise."""
+    profile = "profile = [[0, 1], [0.4, 1], [0.5, 0], [0.6, 0], [0.7, -1], [1.1, -1]]"
+    top = '[cameras.top]\ntype = "simulator"\nheight = 64\nwidth = 400\nframes = 14\n'
+    for distinct in ("", "distinct = 8\n"):
+        with camera(config_of(tmp_path, profile, top + distinct)) as source:
+            pictures = [each.pixels for each in source.captures() if each is not None and each.pixels is not None]
+        check = PictureCheck({"max_equal_pictures": 1}, None)
+        assert [check.check(each) for each in pictures] == [None] * 14
+        (tmp_path / "mill-epoch").unlink()
 
 
 def test_every_process_of_a_line_has_the_same_mill(tmp_path: Path) -> None:
