@@ -4,7 +4,7 @@ Defard et al. 2021 fit a Gaussian to the features at each place of a picture. St
 here one Gaussian holds for all places. It needs two passes and the memory of one covariance matrix.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -26,8 +26,10 @@ RIDGE: Final = 0.01
 """Added to the covariance, as a share of its mean variance, so that it can be inverted."""
 
 
-def anomaly_scores(encoder: Lite0, frames: Pixels, *, show_progress: bool = False) -> NDArray[np.float64]:
-    """One score a frame, float [N]: the mean distance of its most unusual cells; frames are uint8 [N, H, W]."""
+def anomaly_scores(
+    encoder: Lite0, frames: Sequence[Pixels], *, show_progress: bool = False
+) -> NDArray[np.float64]:
+    """One score a frame, float [N]: the mean distance of its most unusual cells; frames are uint8 [H, W]."""
     encoder.eval()
     mean, precision = _gaussian(encoder, frames, show_progress=show_progress)
     scores = []
@@ -38,7 +40,7 @@ def anomaly_scores(encoder: Lite0, frames: Pixels, *, show_progress: bool = Fals
     return np.array(scores)
 
 
-def _gaussian(encoder: Lite0, frames: Pixels, *, show_progress: bool) -> tuple[Tensor, Tensor]:
+def _gaussian(encoder: Lite0, frames: Sequence[Pixels], *, show_progress: bool) -> tuple[Tensor, Tensor]:
     """Mean [C] and inverse covariance [C, C] of the features of all cells."""
     count, total, squares = 0, torch.zeros(()), torch.zeros(())
     for cells in _cells(encoder, frames, "learning the usual steel", show_progress=show_progress):
@@ -52,7 +54,7 @@ def _gaussian(encoder: Lite0, frames: Pixels, *, show_progress: bool) -> tuple[T
     return mean.float(), torch.linalg.inv(covariance).float()
 
 
-def _cells(encoder: Lite0, frames: Pixels, what: str, *, show_progress: bool) -> Iterator[Tensor]:
+def _cells(encoder: Lite0, frames: Sequence[Pixels], what: str, *, show_progress: bool) -> Iterator[Tensor]:
     """Features of each frame's cells at stride 16, float [cells, C]."""
     for frame in bar(frames, what, total=len(frames), show=show_progress):
         with torch.inference_mode():

@@ -42,8 +42,8 @@ class Backgrounds:
     """The own frames that are taken as sound."""
 
     names: list[str]
-    frames: Pixels
-    """uint8 [N, H, W]."""
+    frames: list[Pixels]
+    """Each uint8 [H, W]."""
     in_order: bool
     """Whether neighbours follow each other on the strip."""
 

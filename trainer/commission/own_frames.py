@@ -14,6 +14,7 @@ from inspector.files import write_whole
 from inspector.images import read_mono
 from inspector.sources.folder.source import FolderSource
 from inspector.sources.recording.source import RECORDING_NAME, RecordingSource
+from inspector.sources.simulator.settings import MIN_FRAME_PX
 from inspector.values import Capture, Pixels
 from trainer.artifacts.bar import bar
 from trainer.artifacts.new_folder import new_folder
@@ -26,7 +27,7 @@ LEAST_FRAMES: Final = 20
 def keep_own_frames(source: Path, out: Path, most: int, *, show_progress: bool = False) -> list[str]:
     """Write at most `most` frames of `source` to the new folder `out`, in their order; returns their names.
 
-    Does nothing if `out` is there. Raises InputError for a source without enough frames of one size.
+    Does nothing if `out` is there. Raises InputError for a source without enough frames, or with one too small.
     """
     index = out / INDEX_NAME
     if index.is_file():
@@ -40,18 +41,16 @@ def keep_own_frames(source: Path, out: Path, most: int, *, show_progress: bool =
         raise InputError(f"{source}: {count} readable frames: commissioning needs {LEAST_FRAMES} or more")
     chosen = set(np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist())
     names: list[str] = []
-    size: tuple[int, int] | None = None
     with new_folder(out) as building:
         readable = (capture for capture in _captures(source) if capture.pixels is not None)
         for number, capture in enumerate(bar(readable, "reading", total=count, show=show_progress)):
             pixels = capture.pixels
             if number not in chosen or pixels is None:
                 continue
-            size = size or (pixels.shape[0], pixels.shape[1])
-            if pixels.shape != size:
+            if min(pixels.shape) < MIN_FRAME_PX:
                 raise InputError(
-                    f"{source}: frame {capture.file or number} is {pixels.shape[0]}×{pixels.shape[1]} px, the "
-                    f"first one is {size[0]}×{size[1]}: name a folder with frames of one size"
+                    f"{source}: frame {capture.file or number} is {pixels.shape[0]}×{pixels.shape[1]} px: defects "
+                    f"are drawn on frames of {MIN_FRAME_PX} px each way or more"
                 )
             stem = f"{number:06d}" if capture.file is None else Path(capture.file).stem
             names.append(f"{stem}.png" if f"{stem}.png" not in names else f"{stem}-{number}.png")
@@ -70,9 +69,9 @@ def _captures(source: Path) -> Iterator[Capture]:
         yield from (capture for capture in folder.captures() if capture is not None)
 
 
-def read_all(folder: Path, names: list[str]) -> Pixels:
-    """The named frames, uint8 [N, H, W]."""
-    return np.stack([read_mono(folder / name) for name in names])
+def read_all(folder: Path, names: list[str]) -> list[Pixels]:
+    """The named frames, each uint8 [H, W]."""
+    return [read_mono(folder / name).copy() for name in names]  # torch warns of read-only memory
 
 
 def write_png(path: Path, pixels: Pixels) -> None:

@@ -100,6 +100,19 @@ def test_the_drawn_data_set_is_the_plants_own_steel(folder: Path, weights: Path,
     assert f"{ODD:03}" not in train | val
 
 
+def test_own_frames_may_have_several_sizes(weights: Path, tmp_path: Path) -> None:
+    """Each keeps its size in the data set; the training chooses the size of the engine."""
+    folder, out = tmp_path / "frames", tmp_path / "first"
+    folder.mkdir()
+    for index, pixels in enumerate(own_frames()):
+        assert cv2.imwrite(str(folder / f"{index:03}.png"), pixels[:, : 96 - 8 * (index % 4)])
+    made("commission", folder, "--out", out, *options(weights))
+    data = open_dataset(out / "data")
+    assert {data.frame(name).shape for name in data.names} == {(64, 96 - 8 * less) for less in range(4)}
+    card = open_model(out / "model").card
+    assert (card.height, card.width) == (64, 96)
+
+
 def test_a_transplanted_defect_changes_the_steel_as_it_did_at_home(tmp_path: Path) -> None:
     """A pit that is 70 grey levels darker than steel of 120 darkens steel of 60 by the same factor."""
     pits = [cutting for cutting in cut_defects(write_label_maps(tmp_path / "donor", 8)) if cutting.name == "pit"]
@@ -113,12 +126,16 @@ def test_a_transplanted_defect_changes_the_steel_as_it_did_at_home(tmp_path: Pat
 def test_what_cannot_be_commissioned_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Too few frames, no folder, an invalid share."""
+    """Too few frames, no folder, an invalid share, frames too small to draw on."""
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64), np.uint8))
+    (tmp_path / "small").mkdir()
+    for index in range(20):
+        cv2.imwrite(str(tmp_path / "small" / f"{index}.png"), np.full((40, 96), 90 + index, np.uint8))
     for number, (words, said) in enumerate(
         [
             ([str(tmp_path)], "1 readable frames: commissioning needs 20"),
             ([str(tmp_path / "none")], "no such folder"),
+            ([str(tmp_path / "small")], "is 40×96 px: defects are drawn on frames of 64 px each way or more"),
             ([str(tmp_path), "--held-out", "0.9"], "--held-out"),
             ([], "name a folder of images or a recording"),
         ]
