@@ -78,11 +78,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=int, help="CPU threads")
     add("--device", choices=("auto", "cpu", "gpu"), help="default auto")
     add("--precision", choices=("bf16", "fp16", "fp32"), help="arithmetic (default bf16; fp16 needs a GPU)")
-    add(
-        "--compile",
-        action="store_true",
-        help="compile kernels first, which takes minutes; the gain has not been measured",
-    )
     add("--save-minutes", type=float, help="save last.ckpt this often (default 3)")
 
 

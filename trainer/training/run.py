@@ -1,8 +1,6 @@
 """One training run: from the data to the best and the last checkpoint."""
 
-import os
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -136,8 +134,6 @@ def _fit(
     begun_at = None
     if settings.init is not None and not resume and processes.count == 1 and len(data.val):
         begun_at = _miou(settings, module, whole_frames)
-    if settings.compile:
-        module.net.compile()
     last = settings.out / LAST_NAME
     if processes.is_first:
         for reason in reasons:
@@ -187,8 +183,6 @@ def _check_machine(settings: TrainSettings) -> None:
     """Raise InputError for settings that this machine does not support."""
     if settings.precision == "fp16" and (settings.device == "cpu" or not torch.cuda.is_available()):
         raise InputError("--precision fp16 needs a GPU: on a CPU train with bf16, the default, or fp32")
-    if settings.compile and shutil.which(os.environ.get("CXX", "c++")) is None:
-        raise InputError("--compile needs a C++ compiler (Debian: apt install g++): install one, or leave it out")
 
 
 def _unfit_batch(fault: LossNotFinite, crops: CropBatches) -> str:

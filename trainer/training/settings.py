@@ -62,8 +62,6 @@ class TrainSettings(BaseModel):
     threads: Annotated[int, Field(ge=1)] | None = None
     device: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"
-    compile: bool = False
-    """Whether torch.compile builds kernels for the network first."""
     save_minutes: Annotated[float, Field(gt=0.0)] = 3.0
     """Minutes between saves: the most work that a SIGKILL costs."""
 
@@ -90,7 +88,7 @@ class TrainSettings(BaseModel):
 
 
 MAY_CHANGE_ON_RESUME: Final = frozenset(
-    {"threads", "device", "compile", "save_minutes", "out", "data", "init", "encoder_weights"}
+    {"threads", "device", "save_minutes", "out", "data", "init", "encoder_weights"}
 )
 """Settings that do not change the result. `data` may have moved; a hash checks its content."""
 
