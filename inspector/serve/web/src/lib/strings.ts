@@ -102,7 +102,7 @@ const TABLE = {
   recordsState: ["{0} wait, {1} lost", "{0} warten, {1} verloren", "{0} 대기, {1} 손실"],
   distribution: ["Capture to verdict", "Aufnahme bis Urteil", "촬영에서 판정까지"],
 
-  search: ["Search coil", "Coil suchen", "코일 검색"],
+  search: ["Coil, grade or customer", "Coil, Güte oder Kunde", "코일, 강종 또는 고객"],
   from: ["From", "Von", "시작"],
   to: ["To", "Bis", "끝"],
   kind: ["Kind", "Art", "종류"],
