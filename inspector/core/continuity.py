@@ -21,6 +21,27 @@ class StripDefect(msgspec.Struct):
     """Kinds of all its parts so far."""
     area_px: int
     """Total over all frames so far."""
+    columns: tuple[int, int]
+    """First column of all its parts so far, and one past the last."""
+    cut: bool = False
+    """Whether one of them reaches a border beyond which another camera shows the rest."""
+
+    def add(self, component: Component, more_px: int) -> None:
+        """Add one frame's part, of which `more_px` are new."""
+        self.area_px = max(self.area_px + more_px, component.area_px)
+        self.kinds.update(_kinds(component))
+        self._widen(component.columns)
+        self.cut |= component.cut
+
+    def take(self, other: "StripDefect") -> None:
+        """Add a defect that turns out to be the same."""
+        self.area_px += other.area_px
+        self.kinds |= other.kinds
+        self._widen(other.columns)
+        self.cut |= other.cut
+
+    def _widen(self, columns: tuple[int, int]) -> None:
+        self.columns = min(self.columns[0], columns[0]), max(self.columns[1], columns[1])
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -34,6 +55,10 @@ class Part(msgspec.Struct, frozen=True):
     """Whether it began in an earlier frame."""
     kinds: tuple[int, ...]
     """Kinds whose minimum area may reject it: its own; of a small one, those of all parts."""
+    width_so_far_px: int
+    """Width of the whole defect across, this frame included."""
+    cut: bool
+    """Whether another camera may show a part of it."""
 
 
 class _Open(NamedTuple):
@@ -72,9 +97,7 @@ class StripDefects:
         joined = self._join(frame_id, components, open_defects, rejects)
         continued = {id(each.defect) for each in open_defects}
         for component, defect in joined:
-            more_px = component.new_px if id(defect) in continued else component.area_px
-            defect.area_px = max(defect.area_px + more_px, component.area_px)
-            defect.kinds.update(_kinds(component))
+            defect.add(component, component.new_px if id(defect) in continued else component.area_px)
         self._at_border = [_Open(part.bottom, _kinds(part), defect) for part, defect in joined if part.bottom.size]
         return [
             Part(
@@ -83,6 +106,8 @@ class StripDefects:
                 defect.area_px,
                 id(defect) in continued,
                 tuple(sorted(defect.kinds)) if component.joined else (component.kind,),
+                defect.columns[1] - defect.columns[0],
+                defect.cut,
             )
             for component, defect in joined
         ]
@@ -106,7 +131,7 @@ class StripDefects:
             if touching:
                 defect = self._merge(touching, open_defects, joined)
             else:
-                defect = StripDefect(f"{self._camera}-{frame_id}-{index + 1}", set(), 0)
+                defect = StripDefect(f"{self._camera}-{frame_id}-{index + 1}", set(), 0, component.columns)
             joined.append((component, defect))
         return joined
 
@@ -121,8 +146,7 @@ class StripDefects:
         for other in touching[1:]:
             if other is first:
                 continue
-            first.area_px += other.area_px
-            first.kinds |= other.kinds
+            first.take(other)
             open_defects[:] = [
                 each._replace(defect=first) if each.defect is other else each for each in open_defects
             ]

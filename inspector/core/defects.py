@@ -26,6 +26,9 @@ MAX_COMPONENTS: Final = 64
 """Most regions of one kind reported per frame. More are spray, scale or a flickering lamp: their number alone
 rejects the frame, and one camera costs the others at most about 3 ms a frame."""
 
+ROUNDING: Final = 1e-9
+"""Share by which a minimum area in px may be off, because it comes from mm²."""
+
 MARGIN_CELLS: Final = 2
 """Map cells around the candidates that are enlarged with them."""
 
@@ -55,6 +58,11 @@ class Component(msgspec.Struct, frozen=True):
     that of most of its pixels. Empty for a region that reaches the minimum area of its kind by itself."""
     cut: bool = False
     """Reaches a border beyond which another camera shows its rest."""
+
+    @property
+    def columns(self) -> tuple[int, int]:
+        """Its first column, and one past its last."""
+        return self.box[0], self.box[0] + self.box[2]
 
 
 class Candidates(msgspec.Struct, frozen=True):
@@ -139,9 +147,10 @@ class Components(msgspec.Struct, frozen=True):
     """The defects that one frame shows."""
 
     found: list[Component]
-    """Ordered by kind and first row, joined ones last; at most MAX_COMPONENTS of a kind, the largest."""
+    """Ordered by kind and first row, joined ones last; of a kind at most MAX_COMPONENTS that reach the minimum
+    area, and as many others at the border of two frames, the largest."""
     crowded: dict[int, int] = {}
-    """Kind → number of regions, for kinds with more than MAX_COMPONENTS."""
+    """Kind → number of regions that reach the minimum area, for kinds with more than MAX_COMPONENTS."""
 
 
 class _Regions(msgspec.Struct, frozen=True):
@@ -153,6 +162,8 @@ class _Regions(msgspec.Struct, frozen=True):
     centroids: NDArray[np.float64]
     counted: NDArray[np.intp]
     """Labels of those that may be defects."""
+    reaching: NDArray[np.intp]
+    """Labels of those among them that reach the minimum area, not only the border of two frames."""
     small: NDArray[np.intp]
     """Labels of those below their kind's minimum area."""
 
@@ -197,10 +208,11 @@ def find_components(
                 if whole.labels[_first_pixel(each, label)] in whole.counted
             ]
             counted = np.setdiff1d(counted, parts)
-        if len(counted) > MAX_COMPONENTS:
-            crowded[each.kind or pieces[0].kind] = len(counted)
-            largest = np.argsort(-each.stats[counted, cv2.CC_STAT_AREA], kind="stable")[:MAX_COMPONENTS]
-            counted = np.sort(counted[largest])
+        reaching = np.intersect1d(counted, each.reaching)
+        if len(reaching) > MAX_COMPONENTS:
+            crowded[each.kind or pieces[0].kind] = len(reaching)
+        others = np.setdiff1d(counted, reaching)
+        counted = np.sort(np.concatenate([_largest(each, reaching), _largest(each, others)]))
         small = set(each.small.tolist()) if each.kind in joinable else set()
         components += [_component(each, label, inside, score, frame, label in small) for label in counted.tolist()]
     return Components(components, crowded)
@@ -256,9 +268,14 @@ def _regions(inside: Pixels, frame: _Frame, min_area_px: Sequence[float]) -> Ite
             continue
         _, labels, stats, centroids = cv2.connectedComponentsWithStats(one_kind, connectivity=8)
         least = min_area_px[kind] if min_area_px else 0.0
-        counted = _counted(np.asarray(stats, np.int32), frame, least)
-        small = np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] <= least - 1) + 1
-        yield _Regions(kind, np.asarray(labels, np.int32), stats, np.asarray(centroids), counted, small)
+        stats = np.asarray(stats, np.int32)
+        reaching = _reaching(stats, frame, least)
+        counted = np.flatnonzero(reaching | frame.at_seam(stats))
+        small = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] < least * (1 - ROUNDING))
+        yield _Regions(
+            kind, np.asarray(labels, np.int32), stats, np.asarray(centroids), counted[counted > 0],
+            np.flatnonzero(reaching), small[small > 0],
+        )  # fmt: skip
 
 
 def _joined(
@@ -283,13 +300,13 @@ def _joined(
         shows[labels[kinds == each.kind]] = True
         count += shows
         least[shows] = np.minimum(least[shows], min_area_px[each.kind])
-    counts = (stats[:, cv2.CC_STAT_AREA] > least - 1) | frame.at_seam(stats)
-    counted = np.flatnonzero((count > 1) & counts)
+    reaching = (count > 1) & _reaching(stats, frame, least)
+    counted = np.flatnonzero(reaching | ((count > 1) & frame.at_seam(stats)))
     if not counted.size:
         return None
     return _Regions(
         0, np.asarray(labels, np.int32), stats, np.asarray(centroids), counted,
-        np.empty(0, np.intp),
+        np.flatnonzero(reaching), np.empty(0, np.intp),
     )  # fmt: skip
 
 
@@ -330,12 +347,21 @@ def _component(
     )
 
 
-def _counted(stats: NDArray[np.int32], frame: _Frame, min_area_px: float) -> NDArray[np.intp]:
-    """Labels of the regions that may be defects. Vectorised, because spray can leave thousands of regions."""
-    area = stats[1:, cv2.CC_STAT_AREA]
-    large = area > min_area_px - 1
-    part = (area > PART_SHARE * min_area_px - 1) & frame.cut(stats[1:])
-    return np.flatnonzero(large | part | frame.at_seam(stats[1:])) + 1
+def _reaching(
+    stats: NDArray[np.int32], frame: _Frame, min_area_px: float | NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which regions reach the minimum area. Vectorised, because spray can leave thousands of regions."""
+    area = stats[:, cv2.CC_STAT_AREA]
+    least_px = np.asarray(min_area_px) * (1 - ROUNDING)
+    return np.asarray((area >= least_px) | ((area >= PART_SHARE * least_px) & frame.cut(stats)), np.bool_)
+
+
+def _largest(regions: _Regions, labels: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The largest MAX_COMPONENTS of these."""
+    if len(labels) <= MAX_COMPONENTS:
+        return labels
+    order = np.argsort(-regions.stats[labels, cv2.CC_STAT_AREA], kind="stable")
+    return labels[order[:MAX_COMPONENTS]]
 
 
 def _columns(region: NDArray[np.bool_], x: int, start: int, stop: int) -> NDArray[np.intp]:

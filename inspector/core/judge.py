@@ -9,7 +9,7 @@ import msgspec
 
 from inspector.core.borders import PART_SHARE
 from inspector.core.continuity import Part
-from inspector.core.defects import MAX_COMPONENTS
+from inspector.core.defects import MAX_COMPONENTS, ROUNDING
 from inspector.core.rules import BoundRecipe
 from inspector.numbers import thousands
 from inspector.values import Decision, Defect, StripPlace, Verdict
@@ -43,8 +43,8 @@ def judge(
     Where the recipe has a frame threshold, defects of a frame whose score is below it are only recorded.
 
     A defect counts once its area over all frames so far reaches the minimum of its class. So a scratch that
-    crosses a border is judged as a whole, from the frame in which it is large enough. A part whose rest another
-    camera shows counts from PART_SHARE of the minimum. `crowded` is
+    crosses a border is judged as a whole, from the frame in which it is large enough. A defect whose rest another
+    camera shows counts from PART_SHARE of the minimum, in the frames after that border, too. `crowded` is
     `Components.crowded`: too many regions of a rejected class reject the frame by themselves. `edges_mm` are the
     strip's edges in this frame.
     """
@@ -62,8 +62,8 @@ def judge(
     for part in parts:
         component = part.component
         total_mm2 = part.area_so_far_px * mm2_per_px
-        least_mm2 = min(recipe.min_area_mm2[kind] for kind in part.kinds) * (PART_SHARE if component.cut else 1.0)
-        if total_mm2 < least_mm2 or _too_small(part, recipe):
+        least_mm2 = min(recipe.min_area_mm2[kind] for kind in part.kinds) * (PART_SHARE if part.cut else 1.0)
+        if total_mm2 < least_mm2 * (1 - ROUNDING) or _too_small(part, recipe):
             continue
         defect = Defect(
             id=part.defect_id,
@@ -103,17 +103,23 @@ def _to_edge_mm(box: tuple[int, int, int, int], recipe: BoundRecipe, edges_mm: t
 
 
 def _too_small(part: Part, recipe: BoundRecipe) -> bool:
-    """Whether a defect is shorter or narrower than its class's rule asks; a continued one is long enough."""
-    kind, (_, _, width_px, height_px) = part.component.kind, part.component.box
-    short = (
-        bool(recipe.min_length_mm)
+    """Whether a defect is shorter or narrower than its class's rule asks.
+
+    One that continues in another frame is long enough. Of one whose rest another camera may show, neither is
+    known.
+    """
+    if part.cut:
+        return False
+    kind, height_px = part.component.kind, part.component.box[3]
+    if (
+        recipe.min_length_mm
         and not part.continues
         and not part.component.bottom.size
         and height_px * recipe.mm_per_px_along < recipe.min_length_mm[kind]
-    )
-    if short or not recipe.min_width_mm or part.component.cut:
-        return short
-    return width_px * recipe.mm_per_px_across < recipe.min_width_mm[kind]
+    ):
+        return True
+    width_mm = part.width_so_far_px * recipe.mm_per_px_across
+    return bool(recipe.min_width_mm) and width_mm < recipe.min_width_mm[kind]
 
 
 def shorten(judgement: Judgement, most: int) -> Judgement:
@@ -148,7 +154,7 @@ def names(reason: str, defect: Defect) -> bool:
 
 def _reason(defect: Defect, part: Part, total_mm2: float, min_area_mm2: float) -> str:
     earlier = f" ({thousands(total_mm2)} mm² with the frames before)" if part.continues else ""
-    rest = ", enough for a part whose rest another camera may show" if part.component.cut else ""
+    rest = ", enough for a part whose rest another camera may show" if part.cut else ""
     return (
         f"{defect.name} {thousands(defect.area_mm2)} mm²{earlier} at {_place(defect)}: "
         f"over {thousands(min_area_mm2)} mm²{rest}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from inspector.core.borders import ALONE, Borders, Span, beside
 from inspector.core.continuity import Part, StripDefects
-from inspector.core.defects import Candidates, between, find_candidates, find_components
+from inspector.core.defects import SEAM_SHARE, Candidates, between, find_candidates, find_components
 from inspector.core.judge import NOT_CROWDED, Judgement, edges_of, judge, shorten
 from inspector.core.ledger import Settled
 from inspector.core.rules import BoundRecipe
@@ -183,6 +183,8 @@ class VerdictMaker:
             return beside_it
         end_mm = before.position_mm + before.height * recipe.mm_per_px_along
         seen_px = round((end_mm - now.position_mm) / recipe.mm_per_px_along)
+        if -SEAM_SHARE * now.height <= seen_px < 0:
+            seen_px = 0  # positions are not exact: the frames adjoin
         if place.gap_mm or before.position_mm >= now.position_mm or not 0 <= seen_px < now.height:
             self._strip.break_off()
             return beside_it
