@@ -19,7 +19,8 @@ WANDER_MM: Final = 20.0
 """How far the strip may lie beside its middle, mm, before a camera beside it sees steel."""
 
 EDGE_MM: Final = 50.0
-"""How far inside of the stated width a found edge may lie, mm: wander, and widths before trimming."""
+"""How far inside of the stated width a found edge may lie, mm: wander, and widths before trimming. A camera that
+sees this much further across shows the strip's edge instead."""
 
 
 def _no_span(_: int) -> Span:
@@ -35,10 +36,13 @@ class OnStrip:
         edges: EdgeFinder | None = None,
         span: Callable[[int], Span] = _no_span,
         middle_mm: float | None = None,
+        neighbours: tuple[bool, bool] = (False, False),
     ) -> None:
         """`span` returns what the camera sees across with pictures of a width in px. `middle_mm` is the place of
-        the strip's middle; None if it is not known, and then no coil's stated width says anything."""
+        the strip's middle; None if it is not known, and then no coil's stated width says anything. `neighbours`
+        tells whether other cameras see beyond the picture, at the side of the smaller places and at the other."""
         self._reader, self._edges, self._span, self._middle_mm = reader, edges, span, middle_mm
+        self._neighbours = neighbours
 
     def place(self, capture: Capture, monotonic_ns: int, length_mm: float, counted_mm: float) -> Located:
         """The place of a frame: see `StripReader.locate`."""
@@ -49,7 +53,14 @@ class OnStrip:
             found = found._replace(mark=msgspec.structs.replace(found.mark, no_steel=True))
         if self._edges is None:
             return found
-        return found._replace(mark=with_edges(found.mark, *self._edges.place(capture.pixels)))
+        left_mm, right_mm = self._edges.place(capture.pixels)
+        if found.width_mm is None or self._middle_mm is None:
+            # Another camera shows steel there: what is dark at this side may be a defect.
+            left_mm, right_mm = (
+                None if has_neighbour else edge_mm
+                for edge_mm, has_neighbour in zip((left_mm, right_mm), self._neighbours, strict=True)
+            )
+        return found._replace(mark=with_edges(found.mark, left_mm, right_mm))
 
     def edge_fault(self, found: Located) -> Uninspected | None:
         """Why the edges found in a frame cannot be the strip's: they lie inside the coil's stated width.
@@ -90,10 +101,17 @@ def open_on_strip(config: LoadedConfig, camera: str, mm_per_px_across: float, wi
     carried = position.scale() if isinstance(position, CameraPosition) and position.camera == camera else None
     reader = StripReader(line.links, line.strip.speeds(), place.offset_along_mm, carried)
     middle_mm = line.strip.centre_across_mm
+    spans = {name: line.strip.camera(name).span(mm_per_px_across, width_px) for name in line.cameras}
     if middle_mm is None and not line.frames.any_size:  # the other cameras' widths are the engine's
-        spans = {name: line.strip.camera(name).span(mm_per_px_across, width_px) for name in line.cameras}
         middle_mm = (min(each.from_mm for each in spans.values()) + max(each.to_mm for each in spans.values())) / 2
-    return OnStrip(reader, place.edge_finder(mm_per_px_across), partial(place.span, mm_per_px_across), middle_mm)
+    own = spans[camera]
+    beside = [span for name, span in spans.items() if line.strip.camera(name).side == place.side]
+    neighbours = (
+        any(span.from_mm < own.from_mm - EDGE_MM for span in beside),
+        any(span.to_mm > own.to_mm + EDGE_MM for span in beside),
+    )
+    finder = place.edge_finder(mm_per_px_across)
+    return OnStrip(reader, finder, partial(place.span, mm_per_px_across), middle_mm, neighbours)
 
 
 def open_optics(line: LineConfig, camera: str) -> Optics | None:

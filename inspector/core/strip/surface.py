@@ -102,7 +102,10 @@ class SurfaceDefect:
         self.name, self.side, self.box, self.score = name, side, box, score
         self._areas = {key: area_mm2}
         self._boxes = {key: box}
+        self._again: dict[Key, Key] = {}
+        """Part → an earlier part of the same camera that shows the same steel."""
         self._twice = False
+        """Whether two cameras show the same steel."""
         self.edge_mm: float | None = None
         """From its border to the strip's nearer edge; None where no edge was found."""
         self.cameras = {key.camera}
@@ -110,7 +113,12 @@ class SurfaceDefect:
     @property
     def area_mm2(self) -> float:
         """The area; what two views share counts once."""
-        return max(self._areas.values()) if self._twice else sum(self._areas.values())
+        parts: dict[str, dict[Key, float]] = {}
+        for key, area_mm2 in self._areas.items():
+            of_camera, first = parts.setdefault(key.camera, {}), self._again.get(key, key)
+            of_camera[first] = max(of_camera.get(first, 0.0), area_mm2)
+        areas = [sum(of_camera.values()) for of_camera in parts.values()]
+        return max(areas) if self._twice else sum(areas)
 
     @property
     def along_mm(self) -> float:
@@ -140,7 +148,13 @@ class SurfaceDefect:
     def add(self, key: Key, box: Box, area_mm2: float, score: float, seen_mm: float = -math.inf) -> None:
         """Add a part, from the same view or another. The same view has shown the strip up to `seen_mm` before."""
         if key not in self._areas:
-            self._twice |= any(box.shared(other) >= TWICE_SHARE for other in self._boxes.values())
+            for other, its_box in self._boxes.items():
+                if box.shared(its_box) < TWICE_SHARE:
+                    continue
+                if other.camera == key.camera:
+                    self._again.setdefault(key, self._again.get(other, other))
+                else:
+                    self._twice = True
             self._boxes[key] = box
         else:
             again_mm = min(seen_mm, box.end_mm) - box.start_mm
@@ -151,25 +165,37 @@ class SurfaceDefect:
         self.box, self.score = self.box.joined(box), max(self.score, score)
         self.cameras.add(key.camera)
 
-    def within(self, start_mm: float, end_mm: float) -> "SurfaceDefect | None":
-        """Return what of the defect belongs to a coil: all of it if its centre lies there.
+    def within(self, start_mm: float, end_mm: float, frame_mm: float) -> "SurfaceDefect | None":
+        """Return what of the defect belongs to a coil that lies here: all of it if its centre does.
 
-        Of one that a camera follows over the border of two coils, each coil has its own part.
+        Of one that a camera follows over the border of two coils, each coil has its own part. What is longer than
+        a frame is cut there, whichever coil its frames name: a coil's start may be told late.
         """
         coils: dict[str, set[str | None]] = {}
         for key in self._boxes:
             coils.setdefault(key.camera, set()).add(key.coil)
-        if max(map(len, coils.values())) < 2:
+        if self.length_mm <= frame_mm and max(map(len, coils.values())) < 2:
             return self if start_mm <= self.along_mm < end_mm else None
+        if start_mm <= self.box.start_mm and self.box.end_mm <= end_mm:
+            return self
         part: SurfaceDefect | None = None
         for key, box in self._boxes.items():
-            if not start_mm <= (box.start_mm + box.end_mm) / 2 < end_mm:
-                continue
+            area_mm2, length_mm = self._areas[key], box.end_mm - box.start_mm
+            if length_mm <= frame_mm:
+                if not start_mm <= (box.start_mm + box.end_mm) / 2 < end_mm:
+                    continue
+            else:
+                box = msgspec.structs.replace(  # noqa: PLW2901
+                    box, start_mm=max(start_mm, box.start_mm), end_mm=min(end_mm, box.end_mm)
+                )
+                if box.end_mm <= box.start_mm:
+                    continue
+                area_mm2 *= (box.end_mm - box.start_mm) / length_mm
             if part is None:
-                part = SurfaceDefect(self.name, self.side, key, box, self._areas[key], self.score)
+                part = SurfaceDefect(self.name, self.side, key, box, area_mm2, self.score)
                 part.edge_mm = self.edge_mm
             else:
-                part.add(key, box, self._areas[key], self.score)
+                part.add(key, box, area_mm2, self.score)
         return part
 
 
@@ -302,7 +328,8 @@ class Surface:
     def between(self, start_mm: float, end_mm: float) -> list[SurfaceDefect]:
         """Return the defects of a coil that lies here, in order."""
         near = (each for each in self.defects if each.box.end_mm >= start_mm and each.box.start_mm < end_mm)
-        found = [part for each in near if (part := each.within(start_mm, end_mm)) is not None]
+        frame_mm = max(map(self.frame_mm, self._views), default=0.0)
+        found = [part for each in near if (part := each.within(start_mm, end_mm, frame_mm)) is not None]
         return sorted(found, key=lambda each: each.along_mm)
 
     def frames(self, start_mm: float, end_mm: float) -> "Counter[Decision]":

@@ -5,15 +5,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import pytest
 
+from inspector.config.line import load_config
 from inspector.config.recipe import LoadedRecipe, load_recipe
 from inspector.config.strip import CameraPlace
 from inspector.core.picture import PictureCheck
 from inspector.core.strip.edges import EdgeFinder
 from inspector.core.strip.odometer import Sample, Speeds
-from inspector.ingest.on_strip import OnStrip
+from inspector.ingest.on_strip import OnStrip, open_on_strip
 from inspector.ingest.process import Announcer
 from inspector.runtime.notify import Notifier, Pulse
 from inspector.runtime.stop import StopRequest
@@ -143,3 +145,37 @@ def test_a_picture_wider_than_the_engines_reaches_the_steel(
     pixels = np.ascontiguousarray(np.tile(picture(4.0), (1, 3))[:, :columns])
     found = announced(tmp_path, recipe, [coil], pixels, None, middle_mm, place)
     assert (None if found.fault is None else found.fault.code) == fault
+
+
+@pytest.mark.parametrize("width", [None, 360.0])
+@pytest.mark.parametrize("camera", ["left", "middle", "right", "below"])
+def test_what_is_dark_beside_another_camera_is_no_background(
+    tmp_path: Path, recipe: LoadedRecipe, camera: str, width: float | None
+) -> None:
+    """Three cameras in a row and one below; without a stated width, only the outer sides have an edge."""
+    cameras = "".join(
+        f'[cameras.{name}]\ntype = "simulator"\n[strip.cameras.{name}]\noffset_across_mm = {offset}\n'
+        f'edges = "dark"\nside = "{side}"\n'
+        for name, offset, side in (
+            ("left", 0, "top"),
+            ("middle", 390, "top"),
+            ("right", 780, "top"),
+            ("below", 390, "bottom"),
+        )
+    )
+    (tmp_path / "line.toml").write_text(
+        f'name = "m"\nengine = "e"\nrecipe = "r"\nlinks = "{tmp_path}"\n{cameras}'
+        '[strip]\ncentre_across_mm = 590\nposition = { type = "mill" }\n[mill]\nprofile = [[0, 1]]\n'
+    )
+    track = TrackWriter(tmp_path)
+    track.add(Sample(time.monotonic_ns(), 0.0, 1000.0, 1), None)
+    track.coils([CoilPlace("C-1", -1000.0, None, recipe.identity, width)])
+    strip = open_on_strip(load_config(tmp_path / "line.toml"), camera, 0.5, 800)
+    assert strip is not None
+    pixels = picture(120.0)
+    pixels[:, :60] = pixels[:, -60:] = 4
+    mark = strip.place(Capture(pixels), time.monotonic_ns(), 128.0, 0.0).mark
+    track.close()
+    found = [edge is not msgspec.UNSET for edge in (mark.left_mm, mark.right_mm)]
+    outer = {"left": [True, False], "middle": [False, False], "right": [False, True], "below": [True, True]}
+    assert found == ([True, True] if width else outer[camera])

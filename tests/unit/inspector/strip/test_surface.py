@@ -11,7 +11,18 @@ from inspector.core.rules import BoundRecipe, CameraView, score_thresholds
 from inspector.core.strip.edges import with_edges
 from inspector.core.strip.surface import Surface, SurfaceDefect, View, gaps_across
 from inspector.core.verdicts import VerdictMaker
-from inspector.values import Announcement, Code, Inspection, Motion, Segmentation, StripPlace, Uninspected, Verdict
+from inspector.values import (
+    Announcement,
+    Code,
+    Decision,
+    Defect,
+    Inspection,
+    Motion,
+    Segmentation,
+    StripPlace,
+    Uninspected,
+    Verdict,
+)
 
 MM_PER_PX = 0.5
 HEIGHT = 128
@@ -220,3 +231,44 @@ def test_the_width_is_that_between_the_outermost_edges_of_all_cameras() -> None:
     assert surface.width_mm(-1e9, 1e9) == 1550.5
     surface.forget(1e9)
     assert surface.width_mm(-1e9, 1e9) is None
+
+
+def scratched(camera: str, frame: int, number: int, coil: str | None = None) -> Verdict:
+    """A frame of 64 mm with a scratch over all of its rows, 2 mm wide; the gap before the next one is 6 mm."""
+    columns = {"l": 1900, "r": 40}[camera]
+    defect = Defect(
+        id=f"{camera}-{number}", kind=1, name="scratch", box=(columns, 0, 4, HEIGHT), area_px=4 * HEIGHT,
+        area_mm2=4 * HEIGHT * MM_PER_PX**2, across_mm=0.0, along_mm=0.0, score=0.9,
+    )  # fmt: skip
+    return Verdict(
+        camera, frame, 0, frame * 70.0, coil, Decision.REJECT, ("scratch",), (defect,), "r@1", "e", {},
+        ingest_epoch=1, strip=StripPlace(Motion.RUNNING, 1000.0, gap_mm=6.0),
+    )  # fmt: skip
+
+
+def test_a_long_defect_that_two_cameras_see_in_pieces_has_the_area_of_all_pieces() -> None:
+    """Its pieces have new ids where frames do not adjoin; each camera shows all of it."""
+    surface = Surface({"l": view(0, 2000, mirrored=False), "r": view(1860, 2000, mirrored=False)}, 20.0)
+    for frame in range(20):
+        for camera in "lr":
+            surface.add(scratched(camera, frame, frame))
+    [found] = surface.between(-1e9, 1e9)
+    assert found.area_mm2 == pytest.approx(20 * 128.0)
+    for frame in range(20):  # and once more, on the way back
+        again = scratched("l", frame, 100 + frame)
+        surface.add(msgspec.structs.replace(again, strip=StripPlace(Motion.REVERSE, -1000.0, overlap_mm=64.0)))
+    [found] = surface.between(-1e9, 1e9)
+    assert found.area_mm2 == pytest.approx(20 * 128.0)
+
+
+@pytest.mark.parametrize("named_from", [5, 8, 40])
+def test_a_long_defect_is_cut_at_the_coils_border_however_late_its_start_was_told(named_from: int) -> None:
+    """A scratch of 1.4 m, and a coil that begins at 350 mm; the frames name it from then on, later, or never."""
+    surface = Surface({"l": view(0, 2000, mirrored=False)}, 20.0)
+    for frame in range(20):
+        surface.add(scratched("l", frame, 0, "A" if frame < named_from else "B"))
+    [before], [after] = surface.between(-1e9, 350.0), surface.between(350.0, 1e9)
+    assert before.length_mm == pytest.approx(350.0, abs=6.0)
+    assert after.length_mm == pytest.approx(19 * 70.0 + 64.0 - 350.0, abs=6.0)
+    assert before.area_mm2 / after.area_mm2 == pytest.approx(before.length_mm / after.length_mm, rel=0.05)
+    assert before.area_mm2 + after.area_mm2 == pytest.approx(20 * 128.0)
