@@ -1,10 +1,17 @@
 """Gathers the pictures of a line-scan camera, a few rows each, into frames of a fixed height."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from inspector.values import Capture, Code, Pixels, Uninspected
+
+WRAP_COUNTS: Final = 2**15
+"""An encoder that moves by so many counts from one block to the next has wrapped or was set."""
+
+_ORDER_NS: Final = 1_000_000_000
+"""Largest error of a frame's time, ns: capture times rise. Only a clock that was set goes back further."""
 
 
 @dataclass
@@ -13,24 +20,53 @@ class _Part:
 
     captured_ns: int
     encoder_count: int | None
+    """Both are those of the block in which the frame begins."""
+    row: int
+    """The frame's first row in that block."""
     rows: list[Pixels]
     filled: int = 0
     fault: Uninspected | None = None
 
 
+@dataclass
+class _Block:
+    """The newest block that arrived."""
+
+    captured_ns: int
+    encoder_count: int | None
+    rows: int
+    """Its own, and those lost since."""
+
+
 class RowGather:
-    """Joins rows into frames of `height` rows. Lost rows keep their place; a frame that lacks rows is a fault."""
+    """Joins rows into frames of `height` rows. Lost rows keep their place; a frame that lacks rows is a fault.
+
+    A camera gives the time and the encoder's count of a block's first row. Those of a frame that begins within a
+    block follow from the rows between the last two blocks. Frames that begin within the very first block wait for
+    the second one.
+    """
 
     def __init__(self, height: int) -> None:
         self._height = height
         self._part: _Part | None = None
+        self._block: _Block | None = None
+        self._ns_a_row: float | None = None
+        self._counts_a_row: float | None = None
+        self._waiting: list[_Part] = []
+        self._last_ns = 0
 
-    def take(self, pixels: Pixels, captured_ns: int, encoder_count: int | None) -> list[Capture]:
-        """Add a picture, uint8 [rows, W]; returns the frames that are complete now."""
-        done: list[Capture] = []
+    def take(
+        self, pixels: Pixels, captured_ns: int, encoder_count: int | None, arrived_ns: int | None = None
+    ) -> list[Capture]:
+        """Add a block, uint8 [rows, W]; returns the frames that are complete now.
+
+        `arrived_ns` is the present time: no row in it was captured later.
+        """
+        self._measure(captured_ns, encoder_count, len(pixels))
+        done = self._waited()
         start = 0
         while start < len(pixels):
-            part = self._begun(captured_ns, encoder_count)
+            part = self._begun(captured_ns, encoder_count, start)
             end = min(len(pixels), start + self._height - part.filled)
             if part.rows and part.rows[0].shape[1] != pixels.shape[1]:
                 part.fault = Uninspected(
@@ -38,32 +74,67 @@ class RowGather:
                 )
             part.rows.append(pixels[start:end])
             part.filled += end - start
-            done += self._finished(part)
+            done += self._finished(part, arrived_ns)
             start = end
         return done
 
     def lose(self, rows: int, why: Uninspected, captured_ns: int) -> list[Capture]:
         """Note lost rows; returns the frames that are complete now."""
+        if self._block is not None:
+            self._block.rows += rows
         done: list[Capture] = []
-        while rows:
-            part = self._begun(captured_ns, None)
-            lost = min(rows, self._height - part.filled)
+        row = 0
+        while row < rows:
+            part = self._begun(captured_ns, None, row)
+            lost = min(rows - row, self._height - part.filled)
             part.fault = part.fault or why
             part.filled += lost
-            done += self._finished(part)
-            rows -= lost
+            done += self._finished(part, None)
+            row += lost
         return done
 
-    def _begun(self, captured_ns: int, encoder_count: int | None) -> _Part:
+    def _measure(self, captured_ns: int, encoder_count: int | None, rows: int) -> None:
+        """Note time and counts from row to row, from the newest two blocks."""
+        before, self._block = self._block, _Block(captured_ns, encoder_count, rows)
+        if before is None:
+            return
+        self._ns_a_row = (captured_ns - before.captured_ns) / before.rows
+        if encoder_count is None or before.encoder_count is None:
+            self._counts_a_row = None
+        elif abs(encoder_count - before.encoder_count) < WRAP_COUNTS:
+            self._counts_a_row = (encoder_count - before.encoder_count) / before.rows
+
+    def _begun(self, captured_ns: int, encoder_count: int | None, row: int) -> _Part:
         if self._part is None:
-            self._part = _Part(captured_ns, encoder_count, [])
+            self._part = _Part(captured_ns, encoder_count, row, [])
         return self._part
 
-    def _finished(self, part: _Part) -> list[Capture]:
+    def _waited(self) -> list[Capture]:
+        done = [self._capture(part, None) for part in self._waiting] if self._ns_a_row is not None else []
+        self._waiting = self._waiting if self._ns_a_row is None else []
+        return done
+
+    def _finished(self, part: _Part, arrived_ns: int | None) -> list[Capture]:
         if part.filled < self._height:
             return []
         self._part = None
+        if self._ns_a_row is None and (part.row or self._waiting) and self._block is not None:
+            self._waiting.append(part)
+            return []
+        return [self._capture(part, arrived_ns)]
+
+    def _capture(self, part: _Part, arrived_ns: int | None) -> Capture:
+        captured_ns, count = part.captured_ns, part.encoder_count
+        if part.row:
+            captured_ns += round(part.row * (self._ns_a_row or 0.0))
+            if arrived_ns is not None:
+                captured_ns = max(part.captured_ns, min(captured_ns, arrived_ns))
+            if 0 < self._last_ns - captured_ns < _ORDER_NS:
+                captured_ns = self._last_ns
+            counts_a_row = self._counts_a_row
+            count = None if count is None or counts_a_row is None else count + round(part.row * counts_a_row)
+        self._last_ns = captured_ns
         if part.fault is not None:
-            return [Capture(None, fault=part.fault, captured_ns=part.captured_ns)]
+            return Capture(None, fault=part.fault, captured_ns=captured_ns)
         pixels = np.ascontiguousarray(part.rows[0] if len(part.rows) == 1 else np.concatenate(part.rows))
-        return [Capture(pixels, captured_ns=part.captured_ns, encoder_count=part.encoder_count)]
+        return Capture(pixels, captured_ns=captured_ns, encoder_count=count)

@@ -1,5 +1,6 @@
 """A GenICam camera that reconnects and accounts for every missing frame by the camera's frame ids."""
 
+import time
 from collections.abc import Iterator
 from typing import Final, Self
 
@@ -81,7 +82,7 @@ class GenicamSource(LiveCamera[Grab]):
         if self._gather is None:
             yield Capture(shot.pixels, captured_ns=captured_ns, encoder_count=shot.encoder_count)
         else:
-            yield from self._gather.take(shot.pixels, captured_ns, shot.encoder_count)
+            yield from self._gather.take(shot.pixels, captured_ns, shot.encoder_count, time.time_ns())
 
     def _losses(self, lost: Lost, fault: Uninspected) -> Iterator[Capture]:
         for later in reversed(range(lost.count)):
