@@ -69,22 +69,29 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{source}: was recorded by camera {camera}; the line has {', '.join(line.cameras)}")
     note = f"added by {who()}" + (f": {arguments.note}" if arguments.note else "")
     kept = known = 0
+    missing, unreadable = set(wanted or ()), ""
     for number, capture in _captures(given_source([source], line, None, arguments.grey_window)):
         if not (number in wanted if wanted is not None else capture.captured_ns in marked):
             continue
+        missing.discard(number)
         if capture.pixels is None:
             why = capture.fault.text if capture.fault is not None else "no pixels"
-            raise InputError(f"{source}: frame {number} has no pixels: {why}")
+            unreadable = unreadable or f"{source}: frame {number} has no pixels: {why}: it was not added"
+            continue
         verdict = _verdict(camera, number, capture, _captured_ns(source, number, capture))
         seen = ViewMessage(verdict, capture.pixels, np.zeros_like(capture.pixels))
         sample = keep(store, ESCAPE, seen, classes, note=note)
         kept += sample is not None
         known += sample is None
-    if not kept + known:
+    if not kept + known and not unreadable:
         asked = "marked frames" if arguments.marked else "such frames"
         raise InputError(f"{source}: has no {asked}: nothing was added")
     already = f", {known} were there already" if known else ""
     print(f"{frames(kept)} added to the review queue{already}")
+    if unreadable:
+        raise InputError(unreadable)
+    if missing:
+        raise InputError(f"{source}: has no frame {', '.join(map(str, sorted(missing)))}: the others were added")
     return 0
 
 

@@ -11,6 +11,7 @@ from inspector.commands.options import add_config, add_json, config_path, path
 from inspector.commands.page import who
 from inspector.commands.swap import swap_engine
 from inspector.config.line import LoadedConfig, load_config
+from inspector.config.recipe import load_recipe
 from inspector.engine.manifest import open_folder
 from inspector.engine.promotion import PromotionCheck, read_check
 from inspector.engine.signature import open_trusted
@@ -46,6 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
     if running != check.current:
         raise InputError(
             f"{arguments.check}: compares with {check.current}, the line runs {running}: check against that"
+        )
+    recipe = load_recipe(config.line.recipe).identity
+    if recipe != check.recipe:
+        raise InputError(
+            f"{arguments.check}: was judged by {check.recipe or 'the thresholds of the engines'}, the line judges "
+            f"by {recipe}: check again with --recipe {config.line.recipe}"
         )
     if check.refusals:
         raise InputError(f"{folder.identity} may not replace {check.current}: {'; '.join(check.refusals)}")

@@ -67,6 +67,8 @@ def test_reviews_become_a_data_set_without_a_file_by_hand(
     assert (added.returncode, "3 frames added" in added.stdout) == (0, True), added.stderr
     again = page.command("collect", str(tmp_path / "coil"), "--frames", "1")
     assert "0 frames added to the review queue, 1 were there already" in again.stdout
+    some = page.command("collect", str(tmp_path / "coil"), "--frames", "1,500")
+    assert (some.returncode, "has no frame 500: the others were added" in some.stderr) == (2, True)
     nothing = page.command("collect", str(tmp_path / "coil"), "--frames", "77")
     assert (nothing.returncode, "has no such frames" in nothing.stderr) == (2, True)
     escapes = waiting(page, kim, lambda frame: any("claim 771" in each for each in frame["reasons"]))

@@ -89,7 +89,14 @@ def test_fifty_corrections_bring_escapes_down(tmp_path: Path, monkeypatch: pytes
                 "--init", tmp_path / "run-1", "--out", tmp_path / "run-2", "--epochs", "30",
                 *TRAIN_OPTIONS)  # fmt: skip
         second = make_engine(tmp_path, "2")
-        told = trainer("promote-check", second, first, "--frozen", held_out, "--golden", golden,
+        rules = ["--recipe", page.folder / "recipe.toml"]
+        flattered = trainer("promote-check", second, first, "--frozen", tmp_path / "both", *rules,
+                            "--out", tmp_path / "flattered.json", code=3)  # fmt: skip
+        assert "the candidate was trained on" in flattered
+        trainer("promote-check", second, first, "--frozen", held_out, "--out", tmp_path / "own.json")
+        refused = page.command("promote", str(second), "--check", str(tmp_path / "own.json"))
+        assert (refused.returncode, "check again with --recipe" in refused.stderr) == (2, True)
+        told = trainer("promote-check", second, first, "--frozen", held_out, "--golden", golden, *rules,
                        "--out", tmp_path / "check.json")  # fmt: skip
         print(told)
         promoted = page.command("promote", str(second), "--check", str(tmp_path / "check.json"))

@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
                     "frames": found.frames,
                     "parts": found.parts,
                     "left_out": found.left_out,
+                    "in_no_part": found.in_no_part,
                 }
             )
         )
@@ -56,6 +57,8 @@ def run(arguments: argparse.Namespace) -> None:
         print(
             f"left out: {frames(found.left_out)} that look like a validation or test frame of {arguments.data[0]}"
         )
+    if found.in_no_part:
+        print(f"left out: {frames(found.in_no_part)} of {arguments.data[0]} that {arguments.split} does not name")
     parts = ", ".join(f"{part} {count}" for part, count in found.parts.items())
     print(
         f"{arguments.out}: {parts}\n"

@@ -131,6 +131,9 @@ def run(arguments: argparse.Namespace) -> None:
     if found.parts:
         parts = ", ".join(f"{part} {len(names)}" for part, names in found.parts.items())
         print(f"  {SPLIT_NAME}: {parts}, as the source has them")
+        unused = found.frames - sum(map(len, found.parts.values()))
+        if unused:
+            print(f"  {frames(unused)} in no part: no training and no evaluation by {SPLIT_NAME} uses them")
     for note in source.notes:
         print(f"  {note}")
     print(f"next: trainer check-data {arguments.out}")

@@ -41,6 +41,8 @@ class Combined:
     """Part of the split → its frames."""
     left_out: int = 0
     """New frames that look like a validation or test frame of the first data set."""
+    in_no_part: int = 0
+    """Frames of the first data set that its split does not name; they are left out, too."""
 
 
 def combine(
@@ -86,7 +88,8 @@ def combine(
         freeze(building / SPLIT_NAME, parts, open_dataset(building), about, show_progress=show_progress)
     result.frames = {str(d.root): sum(e.name in kept for e in w) for d, w in zip(datasets, written, strict=True)}
     result.parts = {part: len(names) for part, names in parts.items()}
-    result.left_out = len(dropped)
+    result.in_no_part = sum(each.name not in kept for each in written[0])
+    result.left_out = len(dropped) - result.in_no_part
     return result
 
 
@@ -144,16 +147,24 @@ def _deal(written: Sequence[Sequence[_Written]], split: Split | None, val_share:
     old, new = list(written[0]), [each for of_set in written[1:] for each in of_set]
     kinds = max(len(each.present) for each in [*old, *new])
     present = np.stack([np.pad(each.present, (0, kinds - len(each.present))) for each in [*old, *new]])
-    if split is None:
-        split = make_split([each.source for each in old], present[: len(old)], val_share, seed)
-    name_of = {each.source: each.name for each in old}
-    parts: Split = {part: [name_of[source] for source in split.get(part, [])] for part in PARTS}
-    held_out = {name for part in ("val", "test") for name in parts[part]}
     everything = [*old, *new]
     pairs = find_pairs([look(each.pixels) for each in everything])
     groups = join(len(everything), ((pair.first, pair.second) for pair in pairs))
+    if split is None:
+        own = _renumbered(groups[: len(old)])
+        split = make_split([each.source for each in old], present[: len(old)], val_share, seed, groups=own)
+    name_of = {each.source: each.name for each in old}
+    parts: Split = {part: [name_of[source] for source in split.get(part, [])] for part in PARTS}
+    held_out = {name for part in ("val", "test") for name in parts[part]}
     guarded = {int(groups[index]) for index, each in enumerate(old) if each.name in held_out}
-    fresh = [index for index in range(len(old), len(everything)) if int(groups[index]) not in guarded]
+    trained_on = {int(group) for group in groups[: len(old)]} - guarded
+    fresh = []
+    for index in range(len(old), len(everything)):
+        group = int(groups[index])
+        if group in trained_on:  # the same steel must not be in training and in validation
+            parts["train"].append(everything[index].name)
+        elif group not in guarded:
+            fresh.append(index)
     if len(fresh) < 2:
         parts["train"] += [everything[index].name for index in fresh]
         return parts

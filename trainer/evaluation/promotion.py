@@ -21,6 +21,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.frames import LoadedFrames, load_frames
 from trainer.evaluation.evaluate import CHUNK
 from trainer.evaluation.predictors import EnginePredictor
+from trainer.evaluation.seen_frames import TRAIN, count_seen, read_origin
 
 PIXEL_MM: Final = 1.0
 """Without a recipe areas are compared in pixels."""
@@ -39,8 +40,9 @@ def promotion_check(
 ) -> PromotionCheck:
     """Judge the frozen set (data set and names of frames) and every golden coil with both engines.
 
-    The candidate may replace the current engine if the frozen set costs less with it, and if no golden coil has
-    more escapes or more overkills. Raises InputError for engines or frames that do not fit.
+    The candidate may replace the current engine if the frozen set costs less with it, if no golden coil has more
+    escapes or more overkills, and if it was trained on none of these frames. Raises InputError for engines or
+    frames that do not fit.
     """
     folders = [open_folder(path) for path in (current, candidate)]
     check_successor(folders[1].manifest, folders[0].manifest)
@@ -49,11 +51,18 @@ def promotion_check(
     costs = (escape_cost, overkill_cost)
     predictors = [EnginePredictor(path) for path in (current, candidate)]
     sets = [frozen, *((coil, coil.names) for coil in golden)]
+    origin = read_origin(candidate)
+    refusals: list[str] = []
+    compared: list[Comparison] = []
     with predictors[0], predictors[1]:
-        compared = [
-            _compare(dataset, names, predictors, recipes, costs, show_progress=show_progress)
-            for dataset, names in sets
-        ]
+        for dataset, names in sets:
+            data = load_frames(dataset, list(names), show_progress=show_progress)
+            compared.append(_compare(dataset, data, predictors, recipes, costs, show_progress=show_progress))
+            if seen := count_seen(origin, data)[TRAIN]:
+                refusals.append(
+                    f"{compared[-1].name}: the candidate was trained on {seen} of its {len(data)} frames, which "
+                    "says nothing: name frames that it has not seen, such as the test part with --split"
+                )
     return PromotionCheck(
         schema_version=SCHEMA_VERSION,
         candidate=folders[1].identity,
@@ -65,7 +74,7 @@ def promotion_check(
         overkill_cost=overkill_cost,
         frozen=compared[0],
         golden=tuple(compared[1:]),
-        refusals=tuple(_refusals(compared[0], compared[1:])),
+        refusals=(*refusals, *_refusals(compared[0], compared[1:])),
     )
 
 
@@ -85,14 +94,13 @@ def _own_recipe(folder: EngineFolder) -> BoundRecipe:
 
 def _compare(
     dataset: Dataset,
-    names: Sequence[str],
+    data: LoadedFrames,
     predictors: Sequence[EnginePredictor],
     recipes: Sequence[BoundRecipe],
     costs: tuple[float, float],
     *,
     show_progress: bool,
 ) -> Comparison:
-    data = load_frames(dataset, list(names), show_progress=show_progress)
     size = (predictors[0].height, predictors[0].width)
     if data.size != size:
         raise InputError(f"{dataset.root}: frames are {data.size[0]}×{data.size[1]} px, the engines take {size}")

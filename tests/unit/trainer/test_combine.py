@@ -88,3 +88,67 @@ def test_one_data_set_is_nothing_to_combine(tmp_path: Path, capsys: pytest.Captu
     data = write_label_maps(tmp_path / "data", 4)
     assert main(["combine", str(data), "--out", str(tmp_path / "both")]) == 2
     assert "name two data sets or more" in capsys.readouterr().err
+
+
+def test_copies_of_training_frames_stay_in_training(old: Path, tmp_path: Path) -> None:
+    """A validation frame whose steel is in training says nothing; and a split that names few frames is told."""
+    split = {"train": [f"{n:03}.png" for n in range(12)], "val": ["012.png"], "test": ["013.png"]}
+    (tmp_path / "split.json").write_text(json.dumps(split))
+    copies = [
+        (np.clip(pixels.astype(int) + 3, 0, 255).astype(np.uint8), label)
+        for pixels, label in map(textured, range(12))
+    ]
+    new = write_set(tmp_path / "new", [*copies, *map(textured, range(40, 44))], ["normal", "pit", "streak"])
+    command = [
+        "combine",
+        str(old),
+        str(new),
+        "--split",
+        str(tmp_path / "split.json"),
+        "--out",
+        str(tmp_path / "both"),
+    ]
+    assert main([*command, "--val", "0.5"]) == 0
+    both = json.loads((tmp_path / "both" / "split.json").read_text())
+    assert {f"1-{n:03}.png" for n in range(12)} <= set(both["train"])
+    assert {each for each in both["val"] if each.startswith("1-")} <= {f"1-{n:03}.png" for n in range(12, 16)}
+    assert len(both["val"]) > 1
+
+
+def test_frames_that_the_split_does_not_name_are_told(
+    old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They look like nothing: they are in no part."""
+    split = {"train": [f"{n:03}.png" for n in range(12)], "val": ["012.png"], "test": ["013.png"]}
+    (tmp_path / "split.json").write_text(json.dumps(split))
+    new = write_set(tmp_path / "new", [textured(n) for n in range(40, 44)], ["normal", "pit", "streak"])
+    command = [
+        "combine",
+        str(old),
+        str(new),
+        "--split",
+        str(tmp_path / "split.json"),
+        "--out",
+        str(tmp_path / "both"),
+    ]
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert f"left out: 2 frames of {old} that {tmp_path / 'split.json'} does not name" in told
+    assert "look like" not in told
+
+
+def test_without_a_split_look_alikes_of_the_old_set_stay_together(tmp_path: Path) -> None:
+    """Five pieces of steel, four pictures of each."""
+    frames = [
+        (np.clip(textured(steel)[0].astype(int) + light, 0, 255).astype(np.uint8), textured(steel)[1])
+        for steel in range(5)
+        for light in range(4)
+    ]
+    old = write_set(tmp_path / "old", frames, ["normal", "pit", "streak"])
+    new = write_set(tmp_path / "new", [textured(n) for n in range(40, 44)], ["normal", "pit", "streak"])
+    assert main(["combine", str(old), str(new), "--val", "0.4", "--out", str(tmp_path / "both")]) == 0
+    both = json.loads((tmp_path / "both" / "split.json").read_text())
+    train, val = ({int(each[:3]) // 4 for each in both[part] if "-" not in each} for part in ("train", "val"))
+    assert train
+    assert val
+    assert not train & val

@@ -584,3 +584,90 @@ def test_frames_in_folders_of_a_coco_set_are_exported_and_combined(tmp_path: Pat
     assert {"b_1.png", "c_1.png"} <= set(stored["val"])
     again = ["--out", str(tmp_path / "again")]
     assert main(["combine", str(tmp_path / "both"), str(other), *again]) == 0
+
+
+def test_kaggle_s_test_images_have_no_labels(tmp_path: Path) -> None:
+    """They are not taken as sound; a frame of train_images/ without a row is, unless it is to be left out."""
+    for name in ("train_images/a", "train_images/b", "train_images/c", "test_images/u"):
+        picture(tmp_path / "s" / f"{name}.png")
+    text(tmp_path / "s" / "train.csv", "ImageId,ClassId,EncodedPixels\na.png,1,100 8\nb.png,1,\n")
+    assert imported("severstal", tmp_path / "s", tmp_path / "d") == {"a.png": [0, 1], "b.png": [0], "c.png": [0]}
+    less = imported("severstal", tmp_path / "s", tmp_path / "e", "--unlisted", "skip")
+    assert less == {"a.png": [0, 1], "b.png": [0]}
+
+
+YOLO = "0 .1 .2 .4 .2 .4 .5 .1 .5\n"
+
+
+def test_yolo_s_labels_belong_to_one_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names that differ in case are different names, and a file that fits two images is refused."""
+    root = tmp_path / "s"
+    text(root / "data.yaml", "names: [pit, scratch]\n")
+    for name, kind in (("A", "1"), ("a", "0")):
+        picture(root / "images" / f"{name}.png")
+        text(root / "labels" / f"{name}.txt", YOLO.replace("0", kind, 1))
+    found = imported("yolo", root, tmp_path / "d")
+    assert sorted(found.values()) == [[0, 1], [0, 2]]
+    assert len(found) == 2
+    picture(root / "images" / "a.bmp")
+    assert "rename one image and its labels" in refused(capsys, "yolo", root, tmp_path / "e")
+
+
+@pytest.mark.parametrize(("policy", "pixels"), [("later", 64 - 16), ("smaller", 64 - 16)])
+def test_a_region_called_background_cuts_a_hole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], policy: str, pixels: int
+) -> None:
+    """Like two classes, they need a decision; one around everything hides nothing."""
+    whole = '<polygon label="background" points="0,0;31,0;31,23;0,23" z_order="0"/>'
+    pit = '<polygon label="pit" points="4,4;12,4;12,12;4,12" z_order="1"/>'
+    hole = '<polygon label="background" points="6,6;10,6;10,10;6,10" z_order="2"/>'
+    picture(tmp_path / "s" / "a.png")
+    text(tmp_path / "s" / "a.xml", cvat(whole + pit))
+    assert imported("cvat", tmp_path / "s", tmp_path / "d") == {"a.png": [0, 1]}
+    text(tmp_path / "s" / "a.xml", cvat(whole + pit + hole))
+    assert "a pixel has one class" in refused(capsys, "cvat", tmp_path / "s", tmp_path / "e")
+    imported("cvat", tmp_path / "s", tmp_path / "f", "--overlap", policy)
+    label = open_dataset(tmp_path / "f").label("a.png", (HEIGHT, WIDTH))
+    assert np.count_nonzero(label) == pytest.approx(pixels, abs=18)
+    assert not label[8, 8]
+
+
+def test_mvtec_s_frames_may_have_several_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All of them count, and one without a frame is refused."""
+    root = tmp_path / "s"
+    picture(root / "test" / "pit" / "3.png")
+    mask(root / "ground_truth" / "pit" / "3_mask.png", 255)
+    mask(root / "ground_truth" / "pit" / "3_mask_2.png", 0, 255)
+    imported("mvtec", root, tmp_path / "d")
+    assert np.count_nonzero(open_dataset(tmp_path / "d").label("3.png", (HEIGHT, WIDTH))) == 2 * 64
+    mask(root / "ground_truth" / "pit" / "9_mask.png", 255)
+    assert "9_mask.png" in refused(capsys, "mvtec", root, tmp_path / "e")
+
+
+def test_voc_s_lists_name_frames_with_spaces_and_each_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A frame in two lists is refused, and frames in none are told."""
+    root = tmp_path / "s"
+    for name in ("strip 1", "strip 2", "b"):
+        picture(root / "JPEGImages" / f"{name}.png")
+        mask(root / "SegmentationClass" / f"{name}.png", 1)
+    text(root / "ImageSets" / "Segmentation" / "train.txt", "strip 1\n\n")
+    text(root / "ImageSets" / "Segmentation" / "test.txt", "strip 2 \n")
+    imported("voc", root, tmp_path / "d")
+    split = json.loads((tmp_path / "d" / "split.json").read_text())
+    assert (split["train"], split["test"]) == (["strip 1.png"], ["strip 2.png"])
+    assert "1 frame in no part" in capsys.readouterr().out
+    text(root / "ImageSets" / "Segmentation" / "val.txt", "strip 1\n")
+    assert "a frame has one part" in refused(capsys, "voc", root, tmp_path / "e")
+
+
+def test_label_studio_s_words_are_no_images_and_no_regions(tmp_path: Path) -> None:
+    """A task may have other texts before its image, and a choice for a region."""
+    one = task("/data/upload/1/0123abcd-a.png")
+    one["data"] = {"coil": "C-17", **one["data"]}
+    size = {"original_width": WIDTH, "original_height": HEIGHT}
+    one["annotations"][0]["result"].append({"id": "r", "type": "choices", "value": {"choices": ["deep"]}, **size})
+    picture(tmp_path / "s" / "a.png")
+    text(tmp_path / "s" / "p.json", json.dumps([one]))
+    assert imported("labelstudio", tmp_path / "s", tmp_path / "d") == {"a.png": [0, 1]}

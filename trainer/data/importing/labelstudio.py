@@ -32,6 +32,8 @@ from trainer.data.importing.source import (
 
 LABELS: Final = "labels"
 """Type of the result that names a region drawn by a shape without labels: <Labels> beside <Polygon>."""
+WORDS: Final = frozenset(["choices", "textarea", "rating", "number", "taxonomy", "datetime"])
+"""Types of results that say something of a region, and draw none."""
 _UPLOAD: Final = re.compile(r"(?<![^/\\])[0-9a-f]{8}-(?=[^/\\]+$)")
 """What Label Studio puts before the name of an upload: "a1b2c3d4-frame.png" is "frame.png"."""
 
@@ -49,8 +51,9 @@ def read_labelstudio(root: Path, options: Options) -> Source:
     finder = ImageFinder(folder)
     frames = []
     for file, task in tasks:
-        name = next((value for value in task["data"].values() if isinstance(value, str)), "")
-        name = name.rpartition("?d=")[2]  # a file that a local storage serves
+        texts = [value for value in task["data"].values() if isinstance(value, str)]
+        names = [text.rpartition("?d=")[2] for text in texts]  # ?d= is a file that a local storage serves
+        name = next((each for each in names if _find(finder, each, file) is not None), names[0] if names else "")
         image = _find(finder, name, file)
         if image is None:
             raise InputError(no_image(file, name, finder))
@@ -65,7 +68,7 @@ def read_labelstudio(root: Path, options: Options) -> Source:
         named = {one["id"]: one["value"][LABELS] for one in results if one.get("type") == LABELS and "id" in one}
         drawn = {one["id"] for one in results if one.get("type") != LABELS and "id" in one}
         for number, region in enumerate(results, start=1):
-            if "original_height" not in region:
+            if "original_height" not in region or region["type"] in WORDS:
                 continue  # a choice or a relation
             if region["type"] == LABELS and region.get("id") in drawn:
                 continue  # names a region that is drawn on its own

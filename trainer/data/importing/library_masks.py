@@ -1,5 +1,6 @@
 """Reads the masks of well-known data sets: Pascal VOC, MVTec."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,8 @@ VOID: Final = 255
 """Value of Pascal VOC's borders without a class."""
 VOID_COLOUR: Final = (224, 224, 192)
 """Colour of these borders."""
+_MASK_SUFFIX: Final = re.compile(r"_mask(_\d+)?$")
+"""What follows an image's name in the names of its masks."""
 GOOD: Final = "good"
 """MVTec's folder of normal frames."""
 
@@ -52,8 +55,11 @@ def read_voc(root: Path, options: Options) -> Source:
     values = find_values(found, stated, root)
     parts: dict[str, str] = {}
     for listed in sorted((root / "ImageSets" / "Segmentation").glob("*.txt")):
-        if listed.stem.lower() in PARTS:
-            parts |= {name: PARTS[listed.stem.lower()] for name in listed.read_text(encoding="utf-8-sig").split()}
+        part = PARTS.get(listed.stem.lower())
+        for name in listed.read_text(encoding="utf-8-sig").splitlines() if part is not None else ():
+            name = name.strip()  # noqa: PLW2901
+            if name and part is not None and parts.setdefault(name, part) != part:
+                raise InputError(f"{listed}: {name} is in {parts[name]}, too: a frame has one part")
     frames = []
     for path in images_below(images):
         mask = by_image.get(path)
@@ -106,7 +112,9 @@ def read_mvtec(root: Path, options: Options) -> Source:
         raise InputError(
             f"{root}: no test/ with ground_truth/ here: name the folder of one product, such as mvtec/tile"
         )
-    masks = {(path.parent.name, path.stem): path for path in images_below(truth)}
+    masks: dict[tuple[str, str], list[Path]] = {}
+    for mask in images_below(truth):
+        masks.setdefault((mask.parent.name, _MASK_SUFFIX.sub("", mask.stem)), []).append(mask)
     frames = []
     for path in images_below(root):
         folders = path.relative_to(root).parts[:-1]
@@ -116,8 +124,9 @@ def read_mvtec(root: Path, options: Options) -> Source:
         if kind == GOOD:
             frames.append(SourceFrame(path, path, lambda _size, _complain: []))
             continue
-        mask = masks.get((kind, f"{path.stem}_mask")) or masks.get((kind, path.stem))
-        draw = None if mask is None else partial(draw_masks, [(kind, mask)], None)
-        frames.append(SourceFrame(path, mask or path, draw))
+        own = masks.pop((kind, path.stem), [])
+        draw = partial(draw_masks, [(kind, mask) for mask in own], None) if own else None
+        frames.append(SourceFrame(path, own[0] if own else path, draw))
+    refuse_orphans([mask for own in masks.values() for mask in own], root)
     notes = ["its train/ holds good frames only: use `trainer split`, its parts are not kept"]
     return Source(frames, sorted(path.name for path in truth.iterdir() if path.is_dir()), notes=notes)

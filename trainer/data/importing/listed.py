@@ -3,6 +3,7 @@
 import csv
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from trainer.data.importing.source import (
 )
 from trainer.data.mask_order import looks_row_major
 from trainer.data.rle import decode
+
+TRAIN_IMAGES: Final = "train_images"
+"""Kaggle's folder of the frames that train.csv is about."""
 
 
 def read_coco(root: Path, options: Options) -> Source:
@@ -123,7 +127,8 @@ def _coco_marks(
 def read_severstal(root: Path, options: Options) -> Source:
     """Read Kaggle's table, train.csv, with run lengths down the columns, or along the rows if stated."""
     file = root / "train.csv"
-    finder = ImageFinder(root)
+    pictures = root / TRAIN_IMAGES
+    finder = ImageFinder(pictures if pictures.is_dir() else root)  # test_images/ has no labels
     first = 1 if options.first is None else options.first
     try:
         with file.open(newline="", encoding="utf-8-sig") as opened:
@@ -132,15 +137,17 @@ def read_severstal(root: Path, options: Options) -> Source:
         raise InputError(f"{file}: not a readable table ({error})") from None
     named = read_classes(root)
     by_image: dict[Path, list[tuple[str, str, str]]] = {}
+    listed: dict[Path, None] = {}
     numbers = set()
     for line, row in enumerate(rows, start=2):
         name, number = row.get("ImageId"), row.get("ClassId")
         if name is None:
             name, _, number = (row.get("ImageId_ClassId") or "").rpartition("_")
         runs = (row.get("EncodedPixels") or "").strip()
-        path = finder.find(name, file)
+        path = finder.find(name, finder.root / file.name)
         if path is None:
             raise InputError(f"row {line}: {no_image(file, name, finder)}")
+        listed[path] = None
         if not str(number).isdigit() or int(str(number)) < first:
             raise InputError(f"{file}: row {line}: class {number!r}: must be a number from {first} (--first)")
         kind = int(str(number)) - first + 1
@@ -152,11 +159,13 @@ def read_severstal(root: Path, options: Options) -> Source:
             by_image.setdefault(path, []).append((label, runs, f"row {line} ({name}, {label})"))
     frames = [
         SourceFrame(path, file, partial(_severstal_marks, file, by_image.get(path, []), options))
-        for path in [*by_image, *finder.others(set(by_image))]
+        for path in listed
     ]
+    frames += [SourceFrame(path, file, None) for path in finder.others(set(listed))]  # Kaggle lists defects only
     highest = max(numbers, default=1)
     classes = named or [f"class_{kind}" for kind in range(1, highest + 1)]
-    return Source(frames, [name for name in classes if name.lower() not in NORMAL_NAMES])
+    names = [name for name in classes if name.lower() not in NORMAL_NAMES]
+    return Source(frames, names, unlabelled_is_normal=True)
 
 
 def _severstal_marks(

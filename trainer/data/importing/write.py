@@ -232,14 +232,14 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 def _label_map(
     frame: SourceFrame, drawn: _Drawn, numbers: Mapping[str, int], policies: Policies, faults: list[Fault]
 ) -> Pixels:
-    """Return the frame's label map; marks of normal are left out."""
+    """Return the frame's label map. A mark of normal is one of class 0: it may cut a hole."""
     assert drawn.pixels is not None  # noqa: S101 (a frame that cannot be read has been refused)
-    marks = [mark for mark in drawn.marks if mark.label.lower() not in NORMAL_NAMES]
+    kinds = [0 if mark.label.lower() in NORMAL_NAMES else numbers[mark.label] for mark in drawn.marks]
     shape = (drawn.pixels.shape[0], drawn.pixels.shape[1])
     if policies.overlap == "later":
         label = np.zeros(shape, np.uint8)
-        for mark in marks:
-            label[mark.pixels] = numbers[mark.label]
+        for mark, kind in zip(drawn.marks, kinds, strict=True):
+            label[mark.pixels] = kind
         return label
 
     def complain(fault: Fault) -> None:
@@ -247,8 +247,8 @@ def _label_map(
             faults.append(fault)
 
     masks = [
-        DrawnMask(min(numbers[mark.label], MAX_CLASSES - 1), mark.pixels, row, mark.where, has_seam=mark.has_seam)
-        for row, mark in enumerate(marks)
+        DrawnMask(min(kind, MAX_CLASSES - 1), mark.pixels, row, mark.where, has_seam=mark.has_seam)
+        for row, (mark, kind) in enumerate(zip(drawn.marks, kinds, strict=True))
     ]
     return draw(masks, shape, frame.file, frame.image.name, complain)
 

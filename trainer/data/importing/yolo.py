@@ -1,6 +1,6 @@
 """Reads YOLO segmentation: images/ and labels/ of the same shape, and data.yaml."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -42,15 +42,15 @@ def read_yolo(root: Path, options: Options) -> Source:
     if about.get("kpt_shape"):
         raise InputError(f"{described}: describes poses (kpt_shape), not outlines: export segmentation labels")
     images = images_below(root)
-    files = {
-        _key(path.relative_to(root)): path for path in files_below(root, "*") if path.suffix.lower() == ".txt"
-    }
+    files = {path.relative_to(root): path for path in files_below(root, "*") if path.suffix.lower() == ".txt"}
+    labels = _paired(images, files, root)
     frames = []
     for image in images:
-        file = files.pop(_key(_labels_of(image.relative_to(root))), None)
+        file = labels.get(image)
         draw = None if file is None else partial(_yolo_marks, file, classes, options)
         frames.append(SourceFrame(image, file or image, draw, None, part_of(image, root)))
-    unmatched = [path for path in files.values() if _holds_labels(path, root)]
+    matched = set(labels.values())
+    unmatched = [path for path in files.values() if path not in matched and _holds_labels(path, root)]
     example = f"{images[0].relative_to(root)} needs {_labels_of(images[0].relative_to(root))}"
     if unmatched:
         raise InputError(
@@ -92,8 +92,30 @@ def _labels_of(image: Path) -> Path:
     return Path(*swapped, f"{image.stem}.txt")
 
 
-def _key(path: Path) -> str:
-    return str(path).lower()
+def _paired(images: Sequence[Path], files: Mapping[Path, Path], root: Path) -> dict[Path, Path]:
+    """Image → its label file; `files` are by their place below the root.
+
+    Where no file is spelled like the image, upper and lower case are one. Raises InputError for a file that
+    belongs to two images.
+    """
+    by_case: dict[str, list[Path]] = {}
+    for place, path in files.items():
+        by_case.setdefault(str(place).lower(), []).append(path)
+    paired: dict[Path, Path] = {}
+    image_of: dict[Path, Path] = {}
+    for image in images:
+        wanted = _labels_of(image.relative_to(root))
+        alike = by_case.get(str(wanted).lower(), [])
+        file = files.get(wanted) or (alike[0] if len(alike) == 1 else None)
+        if file is None and alike:
+            raise InputError(f"{image}: its labels are {alike[0].name} or {alike[1].name}: rename the files")
+        if file is None:
+            continue
+        if file in image_of:
+            first, second = (path.relative_to(root) for path in (image_of[file], image))
+            raise InputError(f"{file}: belongs to {first} and to {second}: rename one image and its labels")
+        paired[image], image_of[file] = file, image
+    return paired
 
 
 def _holds_labels(path: Path, root: Path) -> bool:
