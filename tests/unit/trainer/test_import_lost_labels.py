@@ -671,3 +671,41 @@ def test_label_studio_s_words_are_no_images_and_no_regions(tmp_path: Path) -> No
     picture(tmp_path / "s" / "a.png")
     text(tmp_path / "s" / "p.json", json.dumps([one]))
     assert imported("labelstudio", tmp_path / "s", tmp_path / "d") == {"a.png": [0, 1]}
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+@pytest.mark.parametrize("colour", [False, True])
+def test_smoothed_edges_become_no_other_class(tmp_path: Path, ending: str, colour: bool) -> None:
+    """A scratch of 200 beside a pit of 100: the scratch has no ring of pit, and each keeps its size."""
+    drawn = np.zeros((96, 128), np.uint8)
+    drawn[20:60, 20:50], drawn[20:60, 80:110], drawn[70:90, 20:110] = 200, 100, 200
+    smooth = cv2.GaussianBlur(drawn, (5, 5), 1.2)
+    stored = smooth if not colour else np.stack([np.zeros_like(smooth), smooth // 2, smooth], axis=-1)
+    root = tmp_path / "s"
+    for folder, pixels in (("images", np.full_like(drawn, 90)), ("masks", stored)):
+        (root / folder).mkdir(parents=True)
+        assert cv2.imwrite(str(root / folder / f"a.{ending}"), pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    options = (
+        ("--colour", "c86400=scratch", "--colour", "643200=pit")
+        if colour
+        else ("--value", "100=pit", "--value", "200=scratch")
+    )
+    assert main(["import", "masks", str(root), str(tmp_path / "d"), *options]) == 0
+    data = open_dataset(tmp_path / "d")
+    label = data.label(data.names[0], drawn.shape)
+    pit, scratch = data.classes.index("pit"), data.classes.index("scratch")
+    assert not (label[:, :70] == pit).any()
+    for kind, value in ((pit, 100), (scratch, 200)):
+        assert np.count_nonzero((label == kind) != (drawn == value)) < 60
+
+
+def test_a_thin_smoothed_line_is_kept(tmp_path: Path) -> None:
+    """No pixel of it has its stated value."""
+    drawn = np.zeros((HEIGHT, WIDTH), np.uint8)
+    drawn[10:12, 4:28] = 100
+    root = tmp_path / "s"
+    picture(root / "images" / "a.png")
+    (root / "masks").mkdir()
+    assert cv2.imwrite(str(root / "masks" / "a.png"), cv2.GaussianBlur(drawn, (5, 5), 1.0))
+    found = imported("masks", root, tmp_path / "d", "--value", "100=pit", "--value", "200=scratch")
+    assert found == {"a.png": [0, 1]}

@@ -26,6 +26,11 @@ _DEEP_WHITE: Final = 257
 """A 16-bit mask saved from an 8-bit one holds its values times this: 255 becomes 65 535."""
 JPEG_GAP: Final = 16
 """Least difference between the values of two classes in JPEG masks: compression moves values by a few."""
+JPEG: Final = frozenset([".jpg", ".jpeg"])
+_INNER_PX: Final = 4
+"""Pixels of its class in a pixel's 3×3 from which it is no chance value of a smoothed edge."""
+_REACH: Final = np.ones((7, 7), np.uint8)
+"""A smoothed edge is up to three pixels wide on each side."""
 _SHOWN: Final = 6
 """Most values or colours that a message lists."""
 
@@ -88,7 +93,7 @@ class Values:
         """Return one mark for each class that the mask shows; raises ImageFault."""
         if self.by_colour:
             colours = read_colours(path).astype(np.int32)
-            nearest = _nearest(colours, list(self.by_colour))
+            nearest = _nearest(colours, list(self.by_colour), _tolerance(path))
             if self.void is not None:
                 nearest = _filled(nearest, (colours == self.void).all(axis=-1))
             names = list(self.by_colour.values())
@@ -98,7 +103,7 @@ class Values:
                 raise ImageFault("is in colour, other masks are not: --colour RRGGBB=NAME names the colours")
             if self.ignore is not None:
                 values = _filled(values, values == self.ignore)
-            nearest = _nearest(values[..., None], [(value,) for value in self.by_value])
+            nearest = _nearest(values[..., None], [(value,) for value in self.by_value], _tolerance(path))
             names = list(self.by_value.values())
         return [
             Mark(name, nearest == number, path.name)
@@ -107,10 +112,31 @@ class Values:
         ]
 
 
-def _nearest(pixels: NDArray[np.int32], stated: Sequence[tuple[int, ...]]) -> NDArray[np.intp]:
-    """Return the index of each pixel's nearest stated value or colour, int [H, W]; pixels are [H, W, channels]."""
-    distances = [np.square(pixels.astype(np.int64) - np.array(one)).sum(axis=-1) for one in stated]
-    return np.asarray(np.argmin(np.stack(distances), axis=0), np.intp)
+def _tolerance(path: Path) -> int:
+    """How far a pixel of a class may be from its stated value."""
+    return JPEG_GAP // 2 if path.suffix.lower() in JPEG else 0
+
+
+def _nearest(pixels: NDArray[np.int32], stated: Sequence[tuple[int, ...]], tolerance: int) -> NDArray[np.intp]:
+    """Return the index of each pixel's stated value or colour, int [H, W]; pixels are [H, W, channels].
+
+    It is the nearest one, but not on an edge: smoothed between normal (0) and scratch (200), a pixel of 100 is no
+    pit (100) if no pit is near.
+    """
+    channels = pixels.shape[-1]
+    distances = np.stack([np.square(pixels.astype(np.int64) - np.array(one)).sum(axis=-1) for one in stated])
+    nearest = np.asarray(np.argmin(distances, axis=0), np.intp)
+    exact = distances <= channels * tolerance**2
+    if exact.any(axis=0).all():
+        return nearest
+    # The inner part of each class, and the places near it.
+    inner = np.stack(
+        [one & (cv2.boxFilter(one.astype(np.uint8), -1, (3, 3), normalize=False) >= _INNER_PX) for one in exact]
+    )
+    near = np.stack([cv2.dilate(one.astype(np.uint8), _REACH) > 0 for one in inner])
+    on_edge = (near.sum(axis=0) > 1) & ~np.take_along_axis(near, nearest[None], axis=0)[0]
+    of_near = np.argmin(np.where(near, distances, np.iinfo(np.int64).max), axis=0)
+    return np.asarray(np.where(on_edge, of_near, nearest), np.intp)
 
 
 def _filled(values: NDArray[Any], holes: NDArray[np.bool_]) -> NDArray[Any]:
@@ -164,7 +190,7 @@ def find_values(paths: Iterable[Path], options: Options, where: Path) -> Values:
 
 def _refuse_jpeg(paths: Sequence[Path], table: Mapping[int, str]) -> None:
     """Raise InputError for JPEG masks whose classes differ by less than compression changes a value."""
-    jpeg = next((path for path in paths if path.suffix.lower() in {".jpg", ".jpeg"}), None)
+    jpeg = next((path for path in paths if path.suffix.lower() in JPEG), None)
     values = sorted(table)
     for lower, upper in pairwise(values):
         if jpeg is not None and upper - lower < JPEG_GAP:
