@@ -114,11 +114,13 @@ class Coco(Dataset):
         images: dict[str, _Image] = {}
         paths: dict[str, Path] = {}
         names: dict[str, str] = {}
+        taken: set[Path] = set()
         for image in sorted(document.images, key=lambda entry: entry.file_name):
             path = _find(root, file, image.file_name)
-            if path is None or image.file_name in images or str(image.id) in names:
+            if path is None or path in taken or image.file_name in images or str(image.id) in names:
                 complain(_image_fault(file, image, is_there=path is not None))
                 continue
+            taken.add(path)
             images[image.file_name], paths[image.file_name] = image, path
             names[str(image.id)] = image.file_name
         if not paths:
@@ -295,7 +297,7 @@ def _report_unlisted(root: Path, file: Path, paths: dict[str, Path], complain: C
 def _image_fault(file: Path, image: _Image, *, is_there: bool) -> Fault:
     where = f"image {image.id} ({image.file_name})"
     if is_there:
-        text = "listed twice: ids and file names must differ"
+        text = "listed twice: ids, file names and the files that they find must differ"
         return Fault("bad row", file, text, image.id, where, image.file_name)
     text = "no such file: was the download or the unzipping interrupted?"
     return Fault("missing image", file, text, image.id, where, image.file_name)

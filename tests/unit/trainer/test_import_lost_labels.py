@@ -709,3 +709,18 @@ def test_a_thin_smoothed_line_is_kept(tmp_path: Path) -> None:
     assert cv2.imwrite(str(root / "masks" / "a.png"), cv2.GaussianBlur(drawn, (5, 5), 1.0))
     found = imported("masks", root, tmp_path / "d", "--value", "100=pit", "--value", "200=scratch")
     assert found == {"a.png": [0, 1]}
+
+
+def test_a_table_of_other_columns_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Semicolons make one column of three."""
+    picture(tmp_path / "s" / "train_images" / "a.png")
+    text(tmp_path / "s" / "train.csv", "ImageId;ClassId;EncodedPixels\na.png;1;100 8\n")
+    assert "with commas between" in refused(capsys, "severstal", tmp_path / "s", tmp_path / "d")
+
+
+def test_two_entries_of_coco_do_not_share_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two coils with equal names, of which one was copied: the labels of one would lie on the other's picture."""
+    picture(tmp_path / "s" / "images" / "1.png")
+    text(tmp_path / "s" / "annotations.json", json.dumps(coco(["kos01/1.png", "kos02/1.png"])))
+    main(["check-data", str(tmp_path / "s")])
+    assert "the files that they find must differ" in "".join(capsys.readouterr())

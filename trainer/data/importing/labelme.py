@@ -58,7 +58,7 @@ def read_labelme(root: Path, options: Options) -> Source:
 
 
 def _labelme_region(shape: dict[str, Any], options: Options) -> Region:
-    kind, points = shape.get("shape_type", "polygon"), shape["points"]
+    kind, points = shape.get("shape_type") or "polygon", shape["points"]
     if shape["label"] == _IGNORE:
         return refusal(f"{_IGNORE} marks pixels without a class: give it a class, or remove it")
     if kind == "polygon":

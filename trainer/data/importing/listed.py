@@ -135,6 +135,11 @@ def read_severstal(root: Path, options: Options) -> Source:
             rows = list(csv.DictReader(opened))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file}: not a readable table ({error})") from None
+    if rows and "EncodedPixels" not in rows[0]:
+        raise InputError(
+            f"{file}: its columns are {', '.join(map(str, rows[0]))}: Kaggle's are ImageId,ClassId,EncodedPixels, "
+            "with commas between"
+        )
     named = read_classes(root)
     by_image: dict[Path, list[tuple[str, str, str]]] = {}
     listed: dict[Path, None] = {}
