@@ -148,9 +148,10 @@ class Components(msgspec.Struct, frozen=True):
 
     found: list[Component]
     """Ordered by kind and first row, joined ones last; of a kind at most MAX_COMPONENTS that reach the minimum
-    area, and as many others at the border of two frames, the largest."""
+    area or the frame's first or last row, and as many others near the previous frame's last row, the largest."""
     crowded: dict[int, int] = {}
-    """Kind → number of regions that reach the minimum area, for kinds with more than MAX_COMPONENTS."""
+    """Kind → number of regions that reach the minimum area or the frame's first or last row, for kinds with more
+    than MAX_COMPONENTS."""
 
 
 class _Regions(msgspec.Struct, frozen=True):
@@ -163,7 +164,8 @@ class _Regions(msgspec.Struct, frozen=True):
     counted: NDArray[np.intp]
     """Labels of those that may be defects."""
     reaching: NDArray[np.intp]
-    """Labels of those among them that reach the minimum area, not only the border of two frames."""
+    """Labels of those among them that reach the minimum area, or the frame's first or last row: more of them than
+    can be followed may hide a defect. One that begins and ends in the frame is seen whole."""
     small: NDArray[np.intp]
     """Labels of those below their kind's minimum area."""
 
@@ -244,6 +246,12 @@ class _Frame(NamedTuple):
         off = max(BORDER_ROWS_PX, round(SEAM_SHARE * self.size[0])) if seen else 0
         return seen - off, seen + max(off, BORDER_ROWS_PX)
 
+    def at_border(self, stats: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which regions reach the frame's first or last row: the frames beside it may show their rest."""
+        first = stats[:, cv2.CC_STAT_TOP] + self.place[1]
+        last = first + stats[:, cv2.CC_STAT_HEIGHT]
+        return np.asarray((first < BORDER_ROWS_PX) | (last > self.size[0] - BORDER_ROWS_PX), np.bool_)
+
     def at_seam(self, stats: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which regions reach the previous frame's last row, or this frame's last row."""
         first = stats[:, cv2.CC_STAT_TOP] + self.place[1]
@@ -269,7 +277,7 @@ def _regions(inside: Pixels, frame: _Frame, min_area_px: Sequence[float]) -> Ite
         _, labels, stats, centroids = cv2.connectedComponentsWithStats(one_kind, connectivity=8)
         least = min_area_px[kind] if min_area_px else 0.0
         stats = np.asarray(stats, np.int32)
-        reaching = _reaching(stats, frame, least)
+        reaching = _reaching(stats, frame, least) | frame.at_border(stats)
         counted = np.flatnonzero(reaching | frame.at_seam(stats))
         small = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] < least * (1 - ROUNDING))
         yield _Regions(
@@ -300,7 +308,7 @@ def _joined(
         shows[labels[kinds == each.kind]] = True
         count += shows
         least[shows] = np.minimum(least[shows], min_area_px[each.kind])
-    reaching = (count > 1) & _reaching(stats, frame, least)
+    reaching = (count > 1) & (_reaching(stats, frame, least) | frame.at_border(stats))
     counted = np.flatnonzero(reaching | ((count > 1) & frame.at_seam(stats)))
     if not counted.size:
         return None

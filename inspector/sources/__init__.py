@@ -18,6 +18,7 @@ from inspector.config.sources import (
     SourceSettings,
     VideoSettings,
 )
+from inspector.config.strip import CameraPosition
 from inspector.errors import SourceError
 from inspector.images import IMAGE_ENDINGS, GreyWindow
 from inspector.names import printable
@@ -119,6 +120,12 @@ def open_camera(line: LineConfig, camera: str, mm_per_px_along: float) -> Source
 
         own = None if line.strip is None else line.strip.camera(camera).mm_per_px_along
         return MillCamera(line, camera, settings, own or mm_per_px_along)
+    if isinstance(settings, GenicamSettings):
+        from inspector.sources.genicam.source import GenicamSource
+
+        position = None if line.strip is None else line.strip.position
+        carried = position if isinstance(position, CameraPosition) and position.camera == camera else None
+        return GenicamSource(settings, counter_range=None if carried is None else carried.counter_range)
     return open_source(at_scale(settings, mm_per_px_along))
 
 

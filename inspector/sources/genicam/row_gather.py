@@ -7,9 +7,6 @@ import numpy as np
 
 from inspector.values import Capture, Code, Pixels, Uninspected
 
-WRAP_COUNTS: Final = 2**15
-"""An encoder that moves by so many counts from one block to the next has wrapped or was set."""
-
 _ORDER_NS: Final = 1_000_000_000
 """Largest error of a frame's time, ns: capture times rise. Only a clock that was set goes back further."""
 
@@ -20,9 +17,9 @@ class _Part:
 
     captured_ns: int
     encoder_count: int | None
-    """Both are those of the block in which the frame begins."""
+    """Both are those of the block in which the frame begins, until the frame's own are known."""
     row: int
-    """The frame's first row in that block."""
+    """The frame's first row in that block; 0 once its own time and count are known."""
     rows: list[Pixels]
     filled: int = 0
     fault: Uninspected | None = None
@@ -42,12 +39,13 @@ class RowGather:
     """Joins rows into frames of `height` rows. Lost rows keep their place; a frame that lacks rows is a fault.
 
     A camera gives the time and the encoder's count of a block's first row. Those of a frame that begins within a
-    block follow from the rows between the last two blocks. Frames that begin within the very first block wait for
-    the second one.
+    block lie between this block's and the next one's. A frame that also ends in its block takes the rates of
+    before; without any, it waits for the next block.
     """
 
-    def __init__(self, height: int) -> None:
-        self._height = height
+    def __init__(self, height: int, counter_range: float | None = None) -> None:
+        """`counter_range` is the encoder's: see `Scale`."""
+        self._height, self._counter_range = height, counter_range
         self._part: _Part | None = None
         self._block: _Block | None = None
         self._ns_a_row: float | None = None
@@ -63,6 +61,9 @@ class RowGather:
         `arrived_ns` is the present time: no row in it was captured later.
         """
         self._measure(captured_ns, encoder_count, len(pixels))
+        for part in (*self._waiting, self._part):
+            if part is not None:
+                self._settle(part, captured_ns)
         done = self._waited()
         start = 0
         while start < len(pixels):
@@ -82,27 +83,46 @@ class RowGather:
         """Note lost rows; returns the frames that are complete now."""
         if self._block is not None:
             self._block.rows += rows
-        done: list[Capture] = []
+        done = self._waited()  # the next block may be long in coming: they take their block's time
         row = 0
         while row < rows:
             part = self._begun(captured_ns, None, row)
             lost = min(rows - row, self._height - part.filled)
             part.fault = part.fault or why
             part.filled += lost
-            done += self._finished(part, None)
+            if part.filled == self._height:
+                self._part = None
+                done.append(self._capture(part))
             row += lost
         return done
 
     def _measure(self, captured_ns: int, encoder_count: int | None, rows: int) -> None:
-        """Note time and counts from row to row, from the newest two blocks."""
+        """Note time and counts from row to row, between the newest two blocks."""
         before, self._block = self._block, _Block(captured_ns, encoder_count, rows)
         if before is None:
             return
-        self._ns_a_row = (captured_ns - before.captured_ns) / before.rows
-        if encoder_count is None or before.encoder_count is None:
-            self._counts_a_row = None
-        elif abs(encoder_count - before.encoder_count) < WRAP_COUNTS:
-            self._counts_a_row = (encoder_count - before.encoder_count) / before.rows
+        self._ns_a_row = max(0, captured_ns - before.captured_ns) / before.rows
+        self._counts_a_row = None
+        if encoder_count is not None and before.encoder_count is not None:
+            counts = float(encoder_count - before.encoder_count)
+            if self._counter_range is not None:
+                counts -= self._counter_range * round(counts / self._counter_range)
+            self._counts_a_row = counts / before.rows
+
+    def _settle(self, part: _Part, latest_ns: int | None) -> None:
+        """Give a frame that begins within a block its own time and count, by the newest rates."""
+        if not part.row or self._ns_a_row is None:
+            return
+        begun_ns = part.captured_ns
+        part.captured_ns += round(part.row * self._ns_a_row)
+        if latest_ns is not None:
+            part.captured_ns = max(begun_ns, min(part.captured_ns, latest_ns))
+        if part.encoder_count is not None:
+            counts_a_row = self._counts_a_row
+            part.encoder_count = (
+                None if counts_a_row is None else part.encoder_count + round(part.row * counts_a_row)
+            )
+        part.row = 0
 
     def _begun(self, captured_ns: int, encoder_count: int | None, row: int) -> _Part:
         if self._part is None:
@@ -110,31 +130,27 @@ class RowGather:
         return self._part
 
     def _waited(self) -> list[Capture]:
-        done = [self._capture(part, None) for part in self._waiting] if self._ns_a_row is not None else []
-        self._waiting = self._waiting if self._ns_a_row is None else []
+        done = [self._capture(part) for part in self._waiting]
+        self._waiting = []
         return done
 
     def _finished(self, part: _Part, arrived_ns: int | None) -> list[Capture]:
         if part.filled < self._height:
             return []
         self._part = None
-        if self._ns_a_row is None and (part.row or self._waiting) and self._block is not None:
+        self._settle(part, arrived_ns)
+        if part.row or self._waiting:
             self._waiting.append(part)
             return []
-        return [self._capture(part, arrived_ns)]
+        return [self._capture(part)]
 
-    def _capture(self, part: _Part, arrived_ns: int | None) -> Capture:
-        captured_ns, count = part.captured_ns, part.encoder_count
-        if part.row:
-            captured_ns += round(part.row * (self._ns_a_row or 0.0))
-            if arrived_ns is not None:
-                captured_ns = max(part.captured_ns, min(captured_ns, arrived_ns))
-            if 0 < self._last_ns - captured_ns < _ORDER_NS:
-                captured_ns = self._last_ns
-            counts_a_row = self._counts_a_row
-            count = None if count is None or counts_a_row is None else count + round(part.row * counts_a_row)
+    def _capture(self, part: _Part) -> Capture:
+        captured_ns = part.captured_ns
+        if 0 < self._last_ns - captured_ns < _ORDER_NS:
+            captured_ns = self._last_ns
         self._last_ns = captured_ns
         if part.fault is not None:
             return Capture(None, fault=part.fault, captured_ns=captured_ns)
         pixels = np.ascontiguousarray(part.rows[0] if len(part.rows) == 1 else np.concatenate(part.rows))
+        count = None if part.row else part.encoder_count
         return Capture(pixels, captured_ns=captured_ns, encoder_count=count)

@@ -36,12 +36,15 @@ class GenicamSource(LiveCamera[Grab]):
     buffer becomes a fault in its place, and so does each missing frame id.
     """
 
-    def __init__(self, settings: GenicamSettings, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self, settings: GenicamSettings, backoff: Backoff | None = None, counter_range: float | None = None
+    ) -> None:
+        """`counter_range` is that of the encoder whose counts the frames carry: see `Scale`."""
         self._settings = settings
         pauses = backoff or Backoff(longest_s=_LONGEST_PAUSE_S)
         triggered = settings.trigger == "encoder"
         self._readings = Readings()
-        self._gather = None if settings.frame_height is None else RowGather(settings.frame_height)
+        self._gather = None if settings.frame_height is None else RowGather(settings.frame_height, counter_range)
         self._interval_ns = round(1e9 / settings.frames_per_second)
         self._last_ns = 0
         reader = CameraReader(

@@ -136,3 +136,19 @@ def test_specks_below_the_minimum_are_no_crowd_at_a_border(overlap_px: int) -> N
         place = coverage.mark(row * MM_PER_PX, FRAME_MM, 1000.0)
         found = judged(maker, number, np.ascontiguousarray(strip[row : row + HEIGHT]), place, row)
         assert found.decision is Decision.ACCEPT
+
+
+@pytest.mark.parametrize("specks", [10, 80, 150])
+@pytest.mark.parametrize("overlap_px", [0, 20])
+def test_no_crowd_of_specks_hides_a_defect_at_a_border(specks: int, overlap_px: int) -> None:
+    """A scratch of 120 mm² lies over the border; the larger specks of 7 mm² below its smaller half come first."""
+    strip = np.zeros((4 * HEIGHT, 8 * WIDTH), np.uint8)
+    strip[HEIGHT - 5 : HEIGHT + 115, 1580:1584] = 1
+    for number in range(specks):
+        strip[HEIGHT - 7 : HEIGHT, 10 * number + 2 : 10 * number + 6] = 1
+    maker, coverage = VerdictMaker("top", {"e": {"r@1": recipe(118.0, kinds=1)}}, "e"), Coverage(SPEEDS)
+    found = []
+    for number, row in enumerate(range(0, 3 * HEIGHT, HEIGHT - overlap_px)):
+        place = coverage.mark(row * MM_PER_PX, FRAME_MM, 1000.0)
+        found.append(judged(maker, number, np.ascontiguousarray(strip[row : row + HEIGHT]), place, row))
+    assert Decision.REJECT in {each.decision for each in found}

@@ -39,33 +39,51 @@ def test_rows_become_frames_and_lost_rows_cost_the_frames_they_touch(block: int,
             assert frame.pixels is not None
             assert np.array_equal(frame.pixels, wanted)
             assert frame.encoder_count == 16 * number * ROW_COUNTS
-        if lost_block != 0 or 16 * number >= block:
             assert frame.captured_ns == 16 * number * ROW_NS
+        assert frame.captured_ns is not None
+        assert 16 * number // block * block * ROW_NS <= frame.captured_ns <= 16 * number * ROW_NS
 
 
-def test_no_row_of_a_block_was_captured_after_the_block_arrived() -> None:
-    """The strip stood between the first and the second block, so the rows' rate says nothing; and times rise."""
+def test_a_frame_begins_between_its_block_and_the_next_one() -> None:
+    """The strip stood for an hour within the first block; the frames of the next ones are not moved by that."""
     gather = RowGather(16)
-    assert [each.captured_ns for each in gather.take(rows(0, 24), 0, 0, 24 * ROW_NS)] == [0]
     hour_ns = 3600 * 10**9
-    times = []
-    for number in (1, 2, 3):
-        begun_ns = hour_ns + 24 * number * ROW_NS
-        found = gather.take(rows(24 * number, 24), begun_ns, 24 * number, begun_ns + 24 * ROW_NS)
-        times += [each.captured_ns or 0 for each in found]
+    starts_ns = [0, *(hour_ns + 24 * number * ROW_NS for number in range(1, 5))]
+    found = []
+    for number, begun_ns in enumerate(starts_ns):
+        found += gather.take(rows(24 * number, 24), begun_ns, 24 * number * ROW_COUNTS, begun_ns + 24 * ROW_NS)
+    assert [each.encoder_count for each in found] == [16 * number * ROW_COUNTS for number in range(7)]
+    times = [each.captured_ns or 0 for each in found]
     assert times == sorted(times)
-    assert times[1:3] == [hour_ns + 48 * ROW_NS, hour_ns + 48 * ROW_NS], "not later than its block, not before it"
+    assert 0 < times[1] < starts_ns[1], "it began in the first block, before the second one"
+    assert times[2] <= starts_ns[2]
+    assert times[4:] == [hour_ns + 16 * number * ROW_NS for number in (4, 5, 6)]
 
 
-def test_a_counter_that_wraps_gives_no_count_between_rows() -> None:
-    """Without a rate, the frame is placed by its time; the rate of before goes on."""
-    first, before = RowGather(16), RowGather(16)
-    assert first.take(rows(0, 24), 0, 2**16 - 10)[0].encoder_count == 2**16 - 10
-    assert [each.encoder_count for each in first.take(rows(24, 24), 24 * ROW_NS, 14)] == [None, None]
-    before.take(rows(0, 24), 0, 2**16 - 34)
-    before.take(rows(24, 24), 24 * ROW_NS, 2**16 - 10)
-    assert [each.encoder_count for each in before.take(rows(48, 24), 48 * ROW_NS, 14)] == [14]
-    assert [each.encoder_count for each in before.take(rows(72, 24), 72 * ROW_NS, 38)] == [14 + 16, 38 + 8]
+@pytest.mark.parametrize(("counter_range", "a_row"), [(2.0**32, 50), (2.0**16, 10), (1e4, 10), (2.0**16, -10)])
+def test_a_counter_may_wrap_and_may_move_far(counter_range: float, a_row: int) -> None:
+    """Up to half of its range in a block, whatever the range is: 51 200 counts are no wrap of 32 bits."""
+    block, frame = 1024 if counter_range > 2**16 else 100, 256
+    gather, start = RowGather(frame, counter_range), int(counter_range) - 50
+    found = []
+    for number in range(12):
+        count = (start + number * block * a_row) % int(counter_range)
+        found += gather.take(np.zeros((block, 8), np.uint8), number * block * ROW_NS, count)
+    assert len(found) == 12 * block // frame
+    for number, each in enumerate(found):
+        assert each.encoder_count is not None
+        assert (each.encoder_count - start - number * frame * a_row) % int(counter_range) == 0
+
+
+def test_a_camera_that_falls_silent_after_its_first_block_is_told() -> None:
+    """Lost frames wait for nothing, and a frame that waited comes with its block's time."""
+    gather = RowGather(16)
+    assert len(gather.take(rows(0, 40), 0, 0)) == 1
+    found = [each for number in range(1, 40) for each in gather.lose(40, LOST, number * 40 * ROW_NS)]
+    assert len(found) == 40 * 40 // 16 - 1
+    assert found[0].pixels is not None
+    assert found[0].encoder_count is None
+    assert all(each.fault == LOST for each in found[1:])
 
 
 def test_a_frame_within_the_first_block_waits_for_the_rate() -> None:
