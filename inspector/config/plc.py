@@ -8,7 +8,16 @@ STRICT: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 Positive = Annotated[float, Field(gt=0.0)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
-Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s\[\]]+):\d{1,5}$")]
+LAST_PORT: Final = 65_535
+
+
+def _has_port(address: str) -> str:
+    if not 1 <= int(address.rpartition(":")[2]) <= LAST_PORT:
+        raise ValueError(f"the port must be 1 to {LAST_PORT}")
+    return address
+
+
+Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s\[\]]+):\d{1,5}$"), AfterValidator(_has_port)]
 """HOST:PORT."""
 Register = Annotated[int, Field(ge=0, le=65_535)]
 NumberType = Literal["uint16", "int16", "uint32", "int32", "float32"]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
@@ -13,6 +13,10 @@ from inspector.core.borders import Span
 from inspector.core.rules import CameraView
 from inspector.core.strip.edges import EdgeFinder
 from inspector.core.strip.odometer import Scale, Speeds
+
+MOST_REGISTERS: Final = 125
+"""Registers of one Modbus request."""
+LAST_REGISTER: Final = 65_535
 
 
 class ModbusPosition(PlcSettings):
@@ -31,6 +35,22 @@ class ModbusPosition(PlcSettings):
     def _says_something(self) -> Self:
         if self.counter_register is None and self.speed_register is None:
             raise ValueError("needs counter_register or speed_register, best both")
+        ends = [
+            (register, register + (1 if kind.endswith("16") else 2))
+            for register, kind in (
+                (self.counter_register, self.counter_type),
+                (self.speed_register, self.speed_type),
+            )
+            if register is not None
+        ]
+        first, end = min(start for start, _ in ends), max(end for _, end in ends)
+        if end - first > MOST_REGISTERS:
+            raise ValueError(
+                f"counter_register and speed_register are read at once, and lie {end - first} registers apart: "
+                f"Modbus reads {MOST_REGISTERS} at most"
+            )
+        if end > LAST_REGISTER + 1:
+            raise ValueError(f"a value of 32 bits needs two registers, and {LAST_REGISTER} is the last one")
         return self
 
     def scale(self) -> Scale:
@@ -192,6 +212,14 @@ class StripSettings(BaseModel):
     """Share by which a roll's period may differ from its table, because rolls are reground."""
     roll_alarm_turns: Annotated[int, Field(ge=3, le=1000)] = 3
     """Turns on which a roll mark must be seen to raise an alarm; 3 is the fewest that show a mark at all."""
+
+    @model_validator(mode="after")
+    def _rolls_differ(self) -> Self:
+        names = [(roll.name, roll.stand, roll.side) for roll in self.rolls]
+        for name, stand, side in names:
+            if names.count((name, stand, side)) > 1:
+                raise ValueError(f"rolls: {name} of one stand and side is there twice: give one another name")
+        return self
 
     @model_validator(mode="after")
     def _speeds_in_order(self) -> Self:

@@ -173,28 +173,30 @@ class Attempts:
         self._failed: dict[str, list[float]] = {}
         self._lock = threading.Lock()
 
-    def wait_s(self, *keys: str) -> float:
-        """Return how long this name and address must wait before the next try; 0 for no wait."""
+    def begin(self, name: str, address: str) -> float:
+        """Count a try as failed; returns 0, or how long this name or address must wait until it may be tried.
+
+        It counts before the password is hashed: many tries at once are not more than a few one after the other.
+        """
         now_s = time.monotonic()
         with self._lock:
             waits = [0.0]
-            for key in keys:
+            for key in (name, address):
                 recent = [at_s for at_s in self._failed.get(key, []) if now_s - at_s < self.WINDOW_S]
                 if len(recent) >= self.MOST:
                     waits.append(recent[-self.MOST] + self.WINDOW_S - now_s)
-        return max(waits)
-
-    def failed(self, *keys: str) -> None:
-        """Count a failed login."""
-        now_s = time.monotonic()
-        with self._lock:
-            for key in keys:
+            if max(waits):
+                return max(waits)
+            for key in (name, address):
                 before = [at_s for at_s in self._failed.pop(key, []) if now_s - at_s < self.WINDOW_S]
-                self._failed[key] = [*before, now_s][-self.MOST :]
+                self._failed[key] = [*before, now_s]
             while len(self._failed) > self.MOST_KEYS:
                 del self._failed[next(iter(self._failed))]
+        return 0.0
 
-    def succeeded(self, key: str) -> None:
-        """Forget the failed logins of a name."""
+    def succeeded(self, name: str, address: str) -> None:
+        """Forget the failed logins of a name, and take this one back from the address."""
         with self._lock:
-            self._failed.pop(key, None)
+            self._failed.pop(name, None)
+            if self._failed.get(address):
+                self._failed[address].pop()

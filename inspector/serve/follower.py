@@ -63,6 +63,8 @@ class LineFollower:
         self.reader = ViewReader(take)
         self._status: Status | None = None
         self._error: str | None = None
+        self.foreign_engine: str | None = None
+        """The line's engine, if its classes are not those that the page started with."""
         self._asked_s = 0.0
         self.trend: deque[dict[str, Any]] = deque(maxlen=TREND_POINTS)
         self._trended: tuple[float, dict[str, tuple[int, int, int]]] | None = None
@@ -118,12 +120,23 @@ class LineFollower:
         """Return what is wrong with the line, as `inspector status` shows it."""
         if self._error is not None:
             return [self._error]
-        return self._status.findings if self._status is not None else []
+        found = list(self._status.findings) if self._status is not None else []
+        if self.foreign_engine is not None:
+            found.append(
+                f"the line runs {self.foreign_engine}, whose classes are not those that the page started with: "
+                "restart the page"
+            )
+        return found
 
-    def _alarming(self) -> list[str]:
-        """Return the findings that are alarms; a line that is starting or has not run yet raises none."""
+    def _alarming(self) -> list[str] | None:
+        """Return the findings that are alarms; a line that is starting raises none.
+
+        None while no line has answered: the alarms of before stay what they are.
+        """
         status = self._status
-        if status is None or (self._error is None and is_starting(status)):
+        if status is None:
+            return None
+        if self._error is None and is_starting(status):
             return []
         strip = status.line.strip if status.line is not None else None
         return self.findings() + list(strip.roll_marks if strip is not None else ())
@@ -140,7 +153,9 @@ class LineFollower:
             except WorkError as error:
                 self._error = str(error)
             try:
-                self._alarms.update(self._alarming())
+                alarming = self._alarming()
+                if alarming is not None:
+                    self._alarms.update(alarming)
                 self._score_counts.write()
                 self._place_events()
             except InspectorError as error:

@@ -110,7 +110,8 @@ class Live:
         self._pictures: dict[int, bytes] = {}
         self._whole: deque[tuple[int, ViewMessage]] = deque(maxlen=MOST_WHOLE)
         self._reject_at_s = 0.0
-        self._number = 0
+        # A browser keeps pictures by their numbers, over a restart of the page, too.
+        self._number = time.time_ns() // 1_000_000
         self._new: dict[str, list[Any]] = {"frames": [], "defects": [], "rejects": []}
         self._pages = 0
         self.heard_s: float | None = None

@@ -211,7 +211,8 @@ class Results:
           AND defects.camera = verdicts.camera AND defects.frame_id = verdicts.frame_id
           AND defects.ingest_epoch = verdicts.ingest_epoch
         WHERE verdicts.captured_ns >= :since AND verdicts.defects > 0
-        GROUP BY defects.run_id, defects.camera, defect_id, began_ns, kind LIMIT :most
+        GROUP BY defects.run_id, defects.camera, defect_id, began_ns, kind
+        ORDER BY MAX(verdicts.captured_ns) DESC LIMIT :most
         """
         with self.reading() as connection:
             found = connection.execute(text(query), {"since": since_ns, "most": most}).mappings()

@@ -77,12 +77,13 @@ def report(request: Request, _: Viewer, run: Whole, coil: Name, pdf: bool = Fals
         wait = {"Retry-After": "10"}
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "another report is being written: try again", wait)
     ending, kind = ("pdf", "application/pdf") if pdf else ("html", "text/html")
-    made = Path(tempfile.mkdtemp()) / f"report.{ending}"
     try:
-        write_report(folder, selection=Selection(coil, None, None), config=config, to=made, pdf=pdf)
-    except BaseException:
-        shutil.rmtree(made.parent)
-        raise
+        made = Path(tempfile.mkdtemp()) / f"report.{ending}"
+        try:
+            write_report(folder, selection=Selection(coil, None, None), config=config, to=made, pdf=pdf)
+        except BaseException:
+            shutil.rmtree(made.parent)
+            raise
     finally:
         _reporting.release()
     gone = BackgroundTask(shutil.rmtree, made.parent)

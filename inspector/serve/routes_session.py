@@ -48,7 +48,7 @@ def log_in(login: Login, request: Request, response: Response) -> dict[str, Any]
     page = of(request)
     address = request.client.host if request.client else ""
     keys = (f"name {login.name}", f"address {address}")
-    wait_s = page.attempts.wait_s(*keys)
+    wait_s = page.attempts.begin(*keys)
     if wait_s:
         raise Problem(
             HTTPStatus.TOO_MANY_REQUESTS,
@@ -57,9 +57,8 @@ def log_in(login: Login, request: Request, response: Response) -> dict[str, Any]
         )
     token = page.accounts.log_in(login.name, login.password)
     if token is None:
-        page.attempts.failed(*keys)
         raise Problem(HTTPStatus.UNAUTHORIZED, "wrong name or password")
-    page.attempts.succeeded(keys[0])
+    page.attempts.succeeded(*keys)
     response.set_cookie(
         COOKIE, token, max_age=COOKIE_S, httponly=True, samesite="strict", secure=request.url.scheme == "https"
     )

@@ -14,6 +14,7 @@ import cv2
 import msgspec
 
 from inspector.core.rules import BoundRecipe
+from inspector.errors import WorkError
 from inspector.serve.store import Store
 from inspector.values import MAX_SCORE, Decision
 from inspector.wire.view import ViewMessage
@@ -35,9 +36,9 @@ Counts = tuple[int, int, int]
 class Scores(msgspec.Struct):
     """Histograms of one stretch of time."""
 
-    clean: Bins = {}
+    clean: Bins = msgspec.field(default_factory=dict)
     """Of accepted frames that were seen."""
-    alone: Bins = {}
+    alone: Bins = msgspec.field(default_factory=dict)
     """Of rejected frames that were seen, and in which no other kind rejects."""
 
     def add(self, other: "Scores") -> None:
@@ -59,6 +60,15 @@ class _CameraCounts:
     """Sum of the accepted frames' highest scores, 0..1."""
     counts: list[int] = field(default_factory=lambda: [0, 0, 0])
     scores: Scores = field(default_factory=Scores)
+
+    def add(self, other: "_CameraCounts") -> None:
+        """Add other sums."""
+        self.seen_accepted += other.seen_accepted
+        self.seen_rejected += other.seen_rejected
+        self.grey += other.grey
+        self.peak += other.peak
+        self.counts = [own + more for own, more in zip(self.counts, other.counts, strict=True)]
+        self.scores.add(other.scores)
 
 
 class ScoreCounts:
@@ -108,6 +118,15 @@ class ScoreCounts:
         self._next_s = time.monotonic() + WRITE_EVERY_S
         with self._lock:
             counts, self._score_counts = self._score_counts, {}
+        try:
+            self._add(counts)
+        except WorkError:
+            with self._lock:
+                for camera, look in counts.items():
+                    self._score_counts.setdefault(camera, _CameraCounts()).add(look)
+            raise
+
+    def _add(self, counts: Mapping[str, _CameraCounts]) -> None:
         began_s = int(time.time()) // BUCKET_S * BUCKET_S
         with self._store.changing() as connection:
             for camera, look in counts.items():

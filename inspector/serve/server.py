@@ -21,6 +21,7 @@ from inspector.serve.accounts import Accounts, Attempts
 from inspector.serve.app import make_app
 from inspector.serve.follower import LineFollower
 from inspector.serve.hub import Hub
+from inspector.serve.known_engines import KnownEngines
 from inspector.serve.live import Live
 from inspector.serve.page import Page
 from inspector.serve.results import Results
@@ -68,9 +69,13 @@ def serve(config: LoadedConfig, store: Store) -> None:
 
     def take(seen: ViewMessage) -> None:
         live.take(seen)
-        sampler.take(seen)
-        score_counts.take(seen)
+        fits = engines.fits(seen.verdict)
+        follower.foreign_engine = None if fits else seen.verdict.engine
+        if fits:
+            sampler.take(seen)
+            score_counts.take(seen)
 
+    engines = KnownEngines(line.engine, folder.identity, manifest.classes)
     live = Live(list(line.cameras), manifest.height * recipe.mm_per_px_along)
     score_counts = ScoreCounts(store, config.plans().for_sinks(folder.classes))
     follower = LineFollower(line, line.health.port, live, take, store, score_counts)

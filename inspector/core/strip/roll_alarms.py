@@ -55,7 +55,13 @@ def rolls_in(text: str, rolls: Sequence[Roll]) -> list[Roll]:
         return list(rolls)
     stands = {stand.casefold() for stand in _STAND.findall(text)}
     said = text.casefold()
-    named = {roll.name.casefold() for roll in rolls if roll.name.casefold() in said}
+    named = set()
+    # The longest first: "roll 12" is not "roll 1", and "work roll top" not "work roll".
+    for name in sorted({roll.name.casefold() for roll in rolls}, key=len, reverse=True):
+        whole = rf"(?<![\w-]){re.escape(name)}(?![\w-])"
+        if re.search(whole, said):
+            named.add(name)
+            said = re.sub(whole, " ", said)
     return [
         roll
         for roll in rolls

@@ -1,7 +1,9 @@
 """The page's parts, without a line: masks, stretches, accounts, alarms, the view's messages."""
 
+import shutil
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +13,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from inspector.backends.instant import write_engine
 from inspector.config.page import PageSettings
+from inspector.core.strip.periodic import Roll, RollMark
 from inspector.errors import ConfigError, InputError, WireError, WorkError
 from inspector.monitoring.client import alarm_key
 from inspector.serve import review, samples
@@ -20,6 +24,7 @@ from inspector.serve.alarms import Alarms, acknowledge, count_shown, past_alarms
 from inspector.serve.audit import newest
 from inspector.serve.corrections import Choice, export_corrections
 from inspector.serve.frames import outlines
+from inspector.serve.known_engines import KnownEngines
 from inspector.serve.live import Live
 from inspector.serve.routes_line import Event
 from inspector.serve.samples import keep
@@ -194,14 +199,17 @@ def test_a_bad_name_or_password_makes_no_account(store: Store, name: str, passwo
 def test_failed_logins_must_wait() -> None:
     """Five within five minutes, counted by name and by address."""
     attempts = Attempts()
-    for _ in range(5):
-        assert attempts.wait_s("name kim", "address 1") == 0
-        attempts.failed("name kim", "address 1")
-    assert 290 < attempts.wait_s("name kim", "address 2") <= 300
-    assert 290 < attempts.wait_s("name lee", "address 1") <= 300
-    assert attempts.wait_s("name lee", "address 2") == 0
-    attempts.succeeded("name kim")
-    assert attempts.wait_s("name kim") == 0
+    with ThreadPoolExecutor(20) as pool:  # before any password is hashed
+        waits = list(pool.map(lambda _: attempts.begin("name kim", "address 1"), range(60)))
+    assert waits.count(0) == 5
+    assert 290 < attempts.begin("name kim", "address 2") <= 300
+    assert 290 < attempts.begin("name lee", "address 1") <= 300
+    assert attempts.begin("name lee", "address 2") == 0
+    attempts.succeeded("name kim", "address 3")
+    assert attempts.begin("name kim", "address 3") == 0
+    for _ in range(9):  # who knows the password is not shut out
+        assert attempts.begin("name jo", "address 4") == 0
+        attempts.succeeded("name jo", "address 4")
 
 
 def test_an_alarm_begins_ends_and_is_acknowledged_once(store: Store) -> None:
@@ -389,6 +397,45 @@ def test_findings_of_cameras_named_by_numbers_are_alarms_of_their_own() -> None:
     ended = "camera {}: its ingest has been silent for {} s"
     assert alarm_key(ended.format(1, 3)) == alarm_key(ended.format(1, 12))
     assert alarm_key(ended.format(1, 3)) != alarm_key(ended.format(2, 3))
+
+
+def test_each_roll_mark_is_an_alarm_of_its_own() -> None:
+    """By roll, stand, kind of defect and place across; while it grows, it stays the same alarm."""
+    roll = Roll("bridle roll 1", 942.0)
+
+    def mark_of(
+        name: str, stand: str, kind: str, across_mm: float, period_mm: float = 942.0, hits: int = 4
+    ) -> RollMark:
+        last_mm = 1000.0 + hits * period_mm
+        return RollMark(name, stand, "top", kind, period_mm, across_mm, 1000.0, last_mm, hits, last_mm)
+
+    mark = mark_of(roll.name, "", "pits", 203.0)
+    grown = mark_of(roll.name, "", "pits", 198.0, 1002.0, 900)
+    others = [
+        mark_of("bridle roll 2", "", "pits", 203.0),
+        mark_of(roll.name, "4", "pits", 203.0),
+        mark_of(roll.name, "", "cracks", 203.0),
+        mark_of(roll.name, "", "pits", 1100.0),
+    ]
+    assert alarm_key(mark.text()) == alarm_key(grown.text()) == alarm_key(mark.text(head_mm=9000.0))
+    assert len({alarm_key(each.text()) for each in [mark, *others]}) == 5
+
+
+def test_a_page_knows_an_engine_of_other_classes(tmp_path: Path) -> None:
+    """By the config's engine, which a new start of the line uses, and by the names of defects."""
+    first = write_engine(tmp_path / "engine", classes=("normal", "scratches"))
+    engines = KnownEngines(tmp_path / "engine", first.identity, first.manifest.classes)
+    seen = verdict(1, defect("a"), engine=first.identity)
+    name = seen.defects[0].name
+    assert engines.fits(seen) == (name == "scratches")
+    engines = KnownEngines(tmp_path / "engine", first.identity, ("normal", name))
+    assert engines.fits(seen)
+    assert engines.fits(verdict(2, defect("a"), engine="swapped@1"))
+    assert not engines.fits(verdict(3, msgspec.structs.replace(defect("a"), name="hole"), engine="other@1"))
+    assert not engines.fits(verdict(4, engine="other@1")), "once told"
+    shutil.rmtree(tmp_path / "engine")
+    second = write_engine(tmp_path / "engine", classes=("normal", "hole"))
+    assert not engines.fits(verdict(5, engine=second.identity))
 
 
 def test_wide_spaces_are_text() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from inspector.core.rules import BoundRecipe, score_thresholds
+from inspector.errors import WorkError
 from inspector.serve.score_counts import BINS, ScoreCounts, drift, score_bins
 from inspector.serve.store import VERSION, Store
 from inspector.values import Decision
@@ -71,6 +72,21 @@ def test_counts_go_on_in_the_same_ten_minutes(store: Store) -> None:
     if len(drift(store, 1)) == 1:  # else the clock passed ten minutes in between
         assert point["grey"] == 120
         assert sum(score_bins(store, 1)["clean"][2]) == 2
+
+
+def test_a_locked_store_costs_no_count(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be written is written with the next."""
+    looks = ScoreCounts(store, RECIPE)
+    looks.take(seen(1, (0, 51), 100))
+    with sqlite3.connect(store.file) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr("inspector.serve.store.BUSY_S", 0.05)
+        with pytest.raises(WorkError):
+            looks.write(now=True)
+    connection.close()
+    looks.take(seen(2, (0, 51), 140))
+    looks.write(now=True)
+    assert sum(score_bins(store, 1)["clean"][2]) == 2
 
 
 def test_a_dimmed_lamp_shows(store: Store) -> None:

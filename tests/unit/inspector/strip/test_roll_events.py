@@ -129,6 +129,22 @@ def test_a_roll_change_says_which_rolls(text: Any, meant: Any) -> None:
     assert tuple(rolls_in(text, ROLLS)) == meant
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("roll 12", [1]),
+        ("roll 1", [0]),
+        ("roll 1 and roll 12", [0, 1]),
+        ("work roll top", [3]),
+        ("work roll", [2]),
+    ],
+)
+def test_a_roll_whose_name_is_part_of_anothers_is_not_meant(text: str, meant: list[int]) -> None:
+    """A slip must not clear an alarm."""
+    rolls = [Roll(name, 1000.0 + n) for n, name in enumerate(("roll 1", "roll 12", "work roll", "work roll top"))]
+    assert rolls_in(text, rolls) == [rolls[n] for n in meant]
+
+
 def test_a_change_of_an_unknown_stand_is_refused_and_says_which_there_are(mill: Any) -> None:
     """A misspelt stand clears nothing."""
     mill.marks(range(4))

@@ -20,9 +20,10 @@ export interface Effect {
 }
 
 /** Returns null where nothing was seen. The frames that were seen stand for all frames with the same decision. */
-export function thresholdEffect(peaks: Peaks, kind: number, now: number, tried: number): Effect | null {
+export function thresholdEffect(peaks: Peaks, kind: number, now: number, tried: number, rejects: boolean): Effect | null {
   const seen = peaks.seen_accepted + peaks.seen_rejected;
   if (!seen) return null;
+  if (!rejects) return { more: 0, fewer: 0, seen }; // only recorded, at any threshold
   const [from, to] = [binOf(Math.min(now, tried), peaks.bins), binOf(Math.max(now, tried), peaks.bins)];
   const scaled = (bins: number[] | undefined, all: number, looked: number) =>
     bins && looked ? Math.round((sum(bins, from, to) * Math.max(all, looked)) / looked) : 0;

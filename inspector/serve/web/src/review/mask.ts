@@ -54,10 +54,11 @@ export class Mask {
   }
 
   #disc(x: number, y: number, radius: number, kind: number) {
-    for (let row = Math.max(0, Math.ceil(y - radius)); row <= Math.min(this.height - 1, y + radius); row++) {
-      const half = Math.sqrt(radius * radius - (row - y) ** 2);
-      const from = Math.max(0, Math.ceil(x - half));
-      const to = Math.min(this.width - 1, Math.floor(x + half));
+    // A pixel counts by its centre.
+    for (let row = Math.max(0, Math.ceil(y - radius - 0.5)); row <= Math.min(this.height - 1, y + radius - 0.5); row++) {
+      const half = Math.sqrt(radius * radius - (row + 0.5 - y) ** 2);
+      const from = Math.max(0, Math.ceil(x - half - 0.5));
+      const to = Math.min(this.width - 1, Math.floor(x + half - 0.5));
       if (to >= from) this.pixels.fill(kind, row * this.width + from, row * this.width + to + 1);
     }
   }
@@ -80,18 +81,19 @@ export class Mask {
     }
   }
 
-  /** Unmark the connected region at this place; says whether there was one. */
+  /** Unmark the connected region of one kind at this place; says whether there was one. */
   remove(x: number, y: number): boolean {
     const { width, height, pixels } = this;
     const start = Math.floor(y) * width + Math.floor(x);
     if (!(x >= 0 && y >= 0 && x < width && y < height) || !pixels[start]) return false;
+    const kind = pixels[start];
     const open = [start];
     pixels[start] = 0;
     while (open.length) {
       const at = open.pop()!;
       const column = at % width;
       for (const next of [at - width, at + width, column ? at - 1 : -1, column < width - 1 ? at + 1 : -1]) {
-        if (next >= 0 && next < pixels.length && pixels[next]) {
+        if (next >= 0 && next < pixels.length && pixels[next] === kind) {
           pixels[next] = 0;
           open.push(next);
         }
