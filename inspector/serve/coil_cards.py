@@ -1,7 +1,8 @@
 """Coils as the strip process stored them: grade, plan, verdict with its reasons, roll marks."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ SELECT number, coil, grade, customer, width_mm, thickness_mm, stated_length_mm, 
   end_mm, length_mm, plan, plan_why, recipe, verdict, reasons, defects, counts, uninspected_mm, roll_marks
 FROM coils {where} ORDER BY started_ns DESC LIMIT :most
 """
+
+MOST_PASSES: Final = 50
+"""Newest passes of one name that are told apart."""
 
 Card = dict[str, Any]
 
@@ -50,6 +54,18 @@ def card_of(cards: Iterable[Card], from_ns: int, to_ns: int) -> Card | None:
         if card["started_ns"] <= to_ns and (card["ended_ns"] is None or card["ended_ns"] >= from_ns):
             return card
     return None
+
+
+def turns(cards: Sequence[Card]) -> tuple[int, ...]:
+    """Return the times between a coil's passes, rising: a name that comes again stands for another piece of strip.
+
+    `cards` are those of one name, newest first. A frame may name its coil shortly before its card begins.
+    """
+    passes = list(cards[:MOST_PASSES])[::-1]
+    return tuple(
+        (max(before["started_ns"], before["ended_ns"] or 0) + after["started_ns"]) // 2
+        for before, after in pairwise(passes)
+    )
 
 
 def result_of(folder: Path | None, card: Card | None) -> CoilResult | None:

@@ -1,6 +1,6 @@
 """Adds up what the records hold of a coil: its frames by decision, its kinds of defects, its defects."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, text
@@ -11,22 +11,29 @@ NO_RUN: Final = 0
 """In place of a run, for a coil that has no frame in the records."""
 
 _FRAMES: Final = """
-SELECT run_id, camera, decision, COUNT(*) AS frames, MIN(captured_ns) AS from_ns, MAX(captured_ns) AS to_ns,
-  MIN(position_mm) AS from_mm, MAX(position_mm) AS to_mm FROM verdicts WHERE {coil}
-GROUP BY run_id, camera, decision
+SELECT run_id, {turn} AS turn, camera, decision, COUNT(*) AS frames, MIN(captured_ns) AS from_ns,
+  MAX(captured_ns) AS to_ns, MIN(position_mm) AS from_mm, MAX(position_mm) AS to_mm FROM verdicts WHERE {coil}
+GROUP BY run_id, turn, camera, decision
 """
 
 _DEFECTS: Final = """
-SELECT defects.run_id, defects.kind, MIN(defects.name) AS name, COUNT(*) AS parts, SUM(area_mm2) AS area_mm2
+SELECT defects.run_id, {turn} AS turn, defects.kind, MIN(defects.name) AS name, COUNT(*) AS parts,
+  SUM(area_mm2) AS area_mm2
 FROM verdicts JOIN defects ON defects.run_id = verdicts.run_id AND defects.camera = verdicts.camera
   AND defects.frame_id = verdicts.frame_id AND defects.ingest_epoch = verdicts.ingest_epoch
-WHERE {coil} AND verdicts.defects > 0 GROUP BY defects.run_id, defects.kind, defects.name
+WHERE {coil} AND verdicts.defects > 0 GROUP BY defects.run_id, turn, defects.kind, defects.name
 """
 
 
-def of_coil(query: str, coil: str | None) -> str:
-    """Return the query for one coil; None stands for the frames that belong to none."""
-    return query.format(coil="verdicts.coil IS NULL" if coil is None else "verdicts.coil = :coil")
+def of_coil(query: str, coil: str | None, turns: Sequence[int] = ()) -> str:
+    """Return the query for one coil; None stands for the frames that belong to none.
+
+    {turn} becomes the number of `turns` that lie before a frame.
+    """
+    later = " + ".join(f"CASE WHEN verdicts.captured_ns >= {at_ns:d} THEN 1 ELSE 0 END" for at_ns in turns)
+    return query.format(
+        coil="verdicts.coil IS NULL" if coil is None else "verdicts.coil = :coil", turn=f"({later or 0})"
+    )
 
 
 class Wanted(NamedTuple):
@@ -72,12 +79,12 @@ def without_frames(card: Card) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def summaries(connection: Connection, coil: str | None) -> list[dict[str, Any]]:
-    """Return one summary of a coil per run."""
-    runs: dict[int, dict[str, Any]] = {}
-    for row in connection.execute(text(of_coil(_FRAMES, coil)), {"coil": coil}).mappings():
+def summaries(connection: Connection, coil: str | None, turns: Sequence[int] = ()) -> list[dict[str, Any]]:
+    """Return one summary of a coil per run and pass; `turns` are the times between its passes."""
+    runs: dict[tuple[int, int], dict[str, Any]] = {}
+    for row in connection.execute(text(of_coil(_FRAMES, coil, turns)), {"coil": coil}).mappings():
         run = runs.setdefault(
-            row["run_id"],
+            (row["run_id"], row["turn"]),
             {
                 "coil": coil, "run": row["run_id"], "accept": 0, "reject": 0, "uninspected": 0, "cameras": [],
                 "from_ns": row["from_ns"], "to_ns": row["to_ns"], "from_mm": row["from_mm"], "to_mm": row["to_mm"],
@@ -88,9 +95,9 @@ def summaries(connection: Connection, coil: str | None) -> list[dict[str, Any]]:
         run["cameras"] = sorted({*run["cameras"], row["camera"]})
         for name, choose in (("from_ns", min), ("to_ns", max), ("from_mm", min), ("to_mm", max)):
             run[name] = choose(run[name], row[name])
-    for row in connection.execute(text(of_coil(_DEFECTS, coil)), {"coil": coil}).mappings():
-        if row["run_id"] in runs:
-            runs[row["run_id"]]["kinds"].append(
+    for row in connection.execute(text(of_coil(_DEFECTS, coil, turns)), {"coil": coil}).mappings():
+        if (row["run_id"], row["turn"]) in runs:
+            runs[row["run_id"], row["turn"]]["kinds"].append(
                 {"kind": row["kind"], "name": row["name"], "parts": row["parts"], "area_mm2": row["area_mm2"]}
             )
     for run in runs.values():

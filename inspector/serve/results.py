@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from inspector.errors import WorkError
-from inspector.serve.coil_cards import Card, card_of, read_cards, result_of, roll_mark_places
+from inspector.serve.coil_cards import Card, card_of, read_cards, result_of, roll_mark_places, turns
 from inspector.serve.coil_summaries import NO_RUN, Wanted, of_coil, strip_defects, summaries, without_frames
 from inspector.serve.segments import join_segments
 from inspector.serve.severity import rate_defects
@@ -57,7 +57,8 @@ ORDER BY newest DESC
 
 _FRAMES: Final = """
 SELECT camera, position_mm, decision, ingest_epoch FROM verdicts
-WHERE {coil} AND run_id = :run ORDER BY camera, captured_ns, frame_id LIMIT :most
+WHERE {coil} AND run_id = :run AND captured_ns BETWEEN :from_ns AND :to_ns
+ORDER BY camera, captured_ns, frame_id LIMIT :most
 """
 
 _PARTS: Final = """
@@ -65,7 +66,8 @@ SELECT defects.camera, defects.ingest_epoch, defects.frame_id, defects.captured_
   name, x_px, y_px, width_px, height_px, area_mm2, across_mm, along_mm, score, decision
 FROM verdicts JOIN defects ON defects.run_id = verdicts.run_id AND defects.camera = verdicts.camera
   AND defects.frame_id = verdicts.frame_id AND defects.ingest_epoch = verdicts.ingest_epoch
-WHERE {coil} AND verdicts.run_id = :run AND verdicts.defects > 0 ORDER BY area_mm2 DESC LIMIT :most
+WHERE {coil} AND verdicts.run_id = :run AND verdicts.captured_ns BETWEEN :from_ns AND :to_ns
+  AND verdicts.defects > 0 ORDER BY area_mm2 DESC LIMIT :most
 """
 
 
@@ -75,7 +77,7 @@ class Results:
     def __init__(self, url: str) -> None:
         parsed = parse_url(url)
         self.shown = shown(parsed)
-        self._summaries: dict[tuple[str | None, int], list[dict[str, Any]]] = {}
+        self._summaries: dict[tuple[str | None, int, tuple[int, ...]], list[dict[str, Any]]] = {}
         self._file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
         if self._file is not None:
             self._engine = create_engine(
@@ -150,43 +152,52 @@ class Results:
         """Return a coil's summaries, each with the card of its time."""
         return [
             summary | {"card": card_of(cards, summary["from_ns"], summary["to_ns"])}
-            for summary in self._summary(connection, coil, newest)
+            for summary in self._summary(connection, coil, newest, turns(cards))
         ]
 
-    def _summary(self, connection: Connection, coil: str | None, newest: int) -> list[dict[str, Any]]:
-        """Return one summary per run; remembered as long as the coil gets no further frame."""
-        key = (coil, newest)
+    def _summary(
+        self, connection: Connection, coil: str | None, newest: int, between: tuple[int, ...]
+    ) -> list[dict[str, Any]]:
+        """Return one summary per run and pass; remembered as long as the coil gets no further frame."""
+        key = (coil, newest, between)
         if key not in self._summaries:
             if len(self._summaries) > 2 * MOST_SCANNED:
                 self._summaries.clear()
-            self._summaries[key] = summaries(connection, coil)
+            self._summaries[key] = summaries(connection, coil, between)
         return self._summaries[key]
 
-    def coil(self, coil: str | None, run: int, strip: Path | None = None) -> dict[str, Any]:
+    def coil(
+        self, coil: str | None, run: int, strip: Path | None = None, number: int | None = None
+    ) -> dict[str, Any]:
         """Return a coil's summary, the stretches of its map, and its defects, the most severe first.
 
-        `strip` is the folder in which the coils' results lie.
+        `strip` is the folder in which the coils' results lie. `number` is that of the card, if the name came more
+        than once; without it, the newest pass counts.
         """
         with self.reading() as connection:
             cards = [] if coil is None else read_cards(connection, coil).get(coil, [])
-            found = summaries(connection, coil)
+            found = sorted(summaries(connection, coil, turns(cards)), key=lambda each: -each["to_ns"])
+            card_by = {id(each): card_of(cards, each["from_ns"], each["to_ns"]) for each in found}
             if run == NO_RUN and cards:
-                recorded = [card_of(cards, each["from_ns"], each["to_ns"]) for each in found]
-                bare = next((card for card in cards if not any(card is each for each in recorded)), None)
+                recorded = [id(card) for card in card_by.values()]
+                asked = [card for card in cards if number is None or card["number"] == number]
+                bare = next((card for card in asked if id(card) not in recorded), None)
                 if bare is not None:
                     return without_frames(bare) | {
                         "segments": [], "defects": [], "roll_marks": roll_mark_places(result_of(strip, bare))
                     }  # fmt: skip
-                run = found[-1]["run"]  # its frames have been recorded since it was listed
-            summary = next((each for each in found if each["run"] == run), None)
+                run = found[0]["run"]  # its frames have been recorded since it was listed
+            passes = [each for each in found if each["run"] == run]
+            numbered = [each for each in passes if number is not None and _number(card_by[id(each)]) == number]
+            summary = next(iter(numbered or passes), None)
             if summary is None:
                 raise UnknownError(f"coil {coil}: not in the records")
-            values = {"coil": coil, "run": run}
+            values = {"coil": coil, "run": run, "from_ns": summary["from_ns"], "to_ns": summary["to_ns"]}
             frames = connection.execute(text(of_coil(_FRAMES, coil)), values | {"most": MOST_FRAMES})
             segments = join_segments(frames, _DECISIONS)
             parts = connection.execute(text(of_coil(_PARTS, coil)), values | {"most": MOST_DEFECTS})
             defects = strip_defects(parts.mappings())
-        card = card_of(cards, summary["from_ns"], summary["to_ns"])
+        card = card_by[id(summary)]
         result = result_of(strip, card)
         return summary | {
             "card": card,
@@ -220,6 +231,10 @@ class Results:
                 {"kind": row["kind"], "name": row["name"], "score": row["score"], "area_mm2": row["area_mm2"]}
                 for row in found
             ]
+
+
+def _number(card: Card | None) -> int | None:
+    return None if card is None else int(card["number"])
 
 
 _SERVER_OPTIONS: Final = {

@@ -51,15 +51,18 @@ def coils(  # each is a filter of the search
 
 
 @router.get("/coil", response_class=Response, responses={200: {"content": {"application/json": {}}}})
-def coil(request: Request, _: Viewer, run: Whole, coil: Name | None = None) -> Response:
+def coil(
+    request: Request, _: Viewer, run: Whole, coil: Name | None = None, number: Whole | None = None
+) -> Response:
     """Return a coil's card, map, defects and events; without a name, the frames of a run that belong to no coil.
 
-    `run` 0 stands for a coil that has no frame in the records.
+    `run` 0 stands for a coil that has no frame in the records. `number` is that of the card, for a name that came
+    more than once.
     """
     # Encoded here: FastAPI would look at each of some ten thousand numbers first.
     page = of(request)
     strip = page.config.line.strip
-    found = page.results.coil(coil, run, strip.folder if strip else None)
+    found = page.results.coil(coil, run, strip.folder if strip else None, number)
     found["events"] = coil_events(page.store, found, MOST_EVENTS)
     return Response(msgspec.json.encode(found), media_type="application/json")
 

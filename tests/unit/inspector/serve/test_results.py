@@ -118,6 +118,42 @@ def test_a_search_narrows_the_list(url: str, limits: dict[str, Any], found: list
     assert [each["coil"] for each in Results(url).coils(**ALL | limits)] == found
 
 
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_a_name_that_comes_again_is_another_coil(backend: str, tmp_path: Path) -> None:
+    """Held with rejects in the first pass, released without in the second, with another coil between them."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
+        server = Postgres(Path(place)) if backend == "postgresql" else None
+        if server is not None:
+            server.make()
+            server.start()
+        run = RunOnRecord(tmp_path / "run", None if server is None else server.url)
+        for n in range(30):
+            found = [defect(f"top-{n}", area_px=100)] if n < 4 else []
+            run.write(verdict(n, *found, coil="C-8" if 10 <= n < 20 else "C-7"))
+        run.settle()
+        with run.database.writing() as connection, connection.begin():
+            for number, coil, start, end, judged in ((1, "C-7", 0, 9, "hold"), (3, "C-7", 20, 29, "release")):
+                # The line names the coil a frame before its card begins.
+                times = [STARTED_NS + (n + shift) * SECOND_NS // 100 for n, shift in ((start, 1), (end, 0))]
+                values = {"started_ns": times[0], "ended_ns": times[1], "verdict": judged}
+                connection.execute(insert(COILS).values(**CARD | values, number=number, coil=coil))
+        run.close()
+        results = Results(run.url)
+        listed = [
+            (each["coil"], each["accept"], each["reject"], (each["card"] or {}).get("verdict"))
+            for each in results.coils(**ALL)
+        ]
+        second, first = (results.coil("C-7", 1, None, number) for number in (3, 1))
+        newest = results.coil("C-7", 1)
+        if server is not None:
+            server.stop()
+    assert listed == [("C-7", 10, 0, "release"), ("C-8", 10, 0, None), ("C-7", 6, 4, "hold")]
+    assert (second["card"]["verdict"], second["reject"], len(second["defects"])) == ("release", 0, 0)
+    assert second["segments"] == [["top", 2560.0, 3840.0, 0]]
+    assert (first["card"]["verdict"], first["reject"], len(first["defects"])) == ("hold", 4, 4)
+    assert newest == second
+
+
 def test_a_coil_has_its_stretches_and_its_defects_by_severity(url: str) -> None:
     """Largest first; a defect over two frames is one, with the picture of its larger part."""
     results = Results(url)
