@@ -107,9 +107,11 @@ def _recorded(
         from inspector.sinks.records.selection import Selection, decisions
     selection = Selection(coil, None, from_ns, to_ns)
     with Database(str(config.line.records.url)).reading("cannot be read") as connection:
-        counts, engines = decisions(connection, selection)
+        counts, engines = decisions(connection, selection, config.line.name)
     if not counts:
-        raise InputError(f"no verdict recorded with {selection}: the sizes of the strata come from the records")
+        raise InputError(
+            f"no verdict of {config.line.name} recorded with {selection}: strata sizes come from the records"
+        )
     return {Decision(name): count for name, count in counts.items()}, engines
 
 

@@ -24,8 +24,6 @@ _CAMERA: Final = re.compile(r"camera [^:]+:")
 _ROLL_MARK: Final = re.compile(
     r"(?P<roll>roll mark, .+), [\d \u202f]+ mm, since .* \((?P<kind>.+), (?P<across_mm>-?\d+) mm across\)$"
 )
-PLACE_MM: Final = 50
-"""Roll marks whose places across differ by less may be one alarm, mm."""
 _NUMBERS: Final = re.compile(r"(?<![\w-])(?<!stand )\d[\d.,\u202f]*")
 """Figures of a finding. A number in a name, as in `camera-2` or `stand 3`, tells two findings apart."""
 
@@ -80,9 +78,7 @@ def alarm_key(finding: str) -> str:
     """
     mark = _ROLL_MARK.match(finding)
     if mark:
-        return (
-            f"{mark['roll']} ({mark['kind']}, {round(float(mark['across_mm']) / PLACE_MM) * PLACE_MM} mm across)"
-        )
+        return f"{mark['roll']} ({mark['kind']}, {mark['across_mm']} mm across)"
     camera = _CAMERA.match(finding)
     own = camera[0] if camera else ""
     return own + _NUMBERS.sub("#", finding[len(own) :])

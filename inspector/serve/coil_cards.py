@@ -20,6 +20,8 @@ SELECT number, coil, grade, customer, width_mm, thickness_mm, stated_length_mm, 
 FROM coils {where} ORDER BY started_ns DESC LIMIT :most
 """
 
+EARLY_NS: Final = 2_000_000_000
+"""How long before its card begins a frame may name its coil, ns."""
 MOST_PASSES: Final = 50
 """Newest passes of one name that are told apart."""
 
@@ -63,7 +65,7 @@ def turns(cards: Sequence[Card]) -> tuple[int, ...]:
     """
     passes = list(cards[:MOST_PASSES])[::-1]
     return tuple(
-        (max(before["started_ns"], before["ended_ns"] or 0) + after["started_ns"]) // 2
+        max(after["started_ns"] - EARLY_NS, ((before["ended_ns"] or 0) + after["started_ns"]) // 2)
         for before, after in pairwise(passes)
     )
 

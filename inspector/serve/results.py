@@ -186,13 +186,18 @@ class Results:
                     return without_frames(bare) | {
                         "segments": [], "defects": [], "roll_marks": roll_mark_places(result_of(strip, bare))
                     }  # fmt: skip
-                run = found[0]["run"]  # its frames have been recorded since it was listed
-            passes = [each for each in found if each["run"] == run]
-            numbered = [each for each in passes if number is not None and _number(card_by[id(each)]) == number]
-            summary = next(iter(numbered or passes), None)
+            # Without a run, a coil with a card: its frames have been recorded since it was listed.
+            passes = [each for each in found if run == each["run"] or (run == NO_RUN and cards)]
+            numbered = [each for each in passes if _number(card_by[id(each)]) == number]
+            summary = next(iter(passes if number is None or (run and not numbered) else numbered), None)
             if summary is None:
                 raise UnknownError(f"coil {coil}: not in the records")
-            values = {"coil": coil, "run": run, "from_ns": summary["from_ns"], "to_ns": summary["to_ns"]}
+            values = {
+                "coil": coil,
+                "run": summary["run"],
+                "from_ns": summary["from_ns"],
+                "to_ns": summary["to_ns"],
+            }
             frames = connection.execute(text(of_coil(_FRAMES, coil)), values | {"most": MOST_FRAMES})
             segments = join_segments(frames, _DECISIONS)
             parts = connection.execute(text(of_coil(_PARTS, coil)), values | {"most": MOST_DEFECTS})

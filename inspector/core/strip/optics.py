@@ -11,9 +11,12 @@ from inspector.values import Pixels
 MOST_GAIN: Final = 4.0
 """Largest correction of a column: a darker column shows noise, not steel."""
 
+BRIGHT_PERCENT: Final = 95
+"""Percentile of the columns' greys that is steel, also where the strip covers a part of the view only."""
+
 LIT_SHARE: Final = 0.15
-"""A column darker than this share of the middle one is beside the strip, or its pixel is dead: it takes the gain
-between its neighbours'."""
+"""A column darker than this share of it is beside the strip, or its pixel is dead: it takes the gain between its
+neighbours'."""
 
 Floats = NDArray[np.float32]
 
@@ -63,8 +66,8 @@ def gain_of(columns_grey: NDArray[np.float64]) -> Floats:
     """The gain of each column from mean greys of plain steel, [frames, W]: the middle one of the frames counts, so
     that a defect in one of them does not. Raises ValueError for pictures without light."""
     grey = np.median(columns_grey, axis=0)
-    middle = float(np.median(grey))
-    lit = grey >= max(LIT_SHARE * middle, 1.0)
+    bright = float(np.percentile(grey, BRIGHT_PERCENT))  # of steel, also where it covers a part of the view
+    lit = grey >= max(LIT_SHARE * bright, 1.0)
     if not lit.any():
         raise ValueError("the pictures are black")
     target = float(grey[lit].mean())

@@ -58,7 +58,7 @@ def rolls_in(text: str, rolls: Sequence[Roll]) -> list[Roll]:
     named = set()
     # The longest first: "roll 12" is not "roll 1", and "work roll top" not "work roll".
     for name in sorted({roll.name.casefold() for roll in rolls}, key=len, reverse=True):
-        whole = rf"(?<![\w-]){re.escape(name)}(?![\w-])"
+        whole = rf"(?<![\w-]){re.escape(name)}(?:s|es)?(?![\w-])"
         if re.search(whole, said):
             named.add(name)
             said = re.sub(whole, " ", said)
@@ -113,8 +113,13 @@ class RollAlarms:
 
     @property
     def texts(self) -> list[str]:
-        """One line for each alarm, with the turns seen so far."""
-        return [self._marks[n].text() if n in self._marks else each.text for n, each in enumerate(self._standing)]
+        """One line for each alarm, with the turns seen so far; its place is the alarm's, which stays the same."""
+        return [
+            msgspec.structs.replace(self._marks[n], across_mm=each.across_mm).text()
+            if n in self._marks
+            else each.text
+            for n, each in enumerate(self._standing)
+        ]
 
     @property
     def standing(self) -> list[RollAlarm]:

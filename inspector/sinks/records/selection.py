@@ -92,9 +92,10 @@ DEFECT_COLUMNS: Final[Columns] = {
 }
 
 
-def decisions(connection: Connection, selection: Selection) -> tuple[dict[str, int], list[str]]:
-    """Return the number of frames by decision, and the engines that judged them."""
-    chosen = _selected(selection)
+def decisions(connection: Connection, selection: Selection, line: str) -> tuple[dict[str, int], list[str]]:
+    """Return the number of a line's frames by decision, and the engines that judged them."""
+    of_line = select(RUNS.c.id).where(RUNS.c.line.startswith(f"{line}@", autoescape=True))
+    chosen = and_(_selected(selection), VERDICTS.c.run_id.in_(of_line))
     counted = select(VERDICTS.c.decision, func.count()).where(chosen).group_by(VERDICTS.c.decision)
     engines = (
         select(ENGINES.c.identity)

@@ -4,7 +4,7 @@ import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -65,7 +65,8 @@ class Records:
         self._logs = logs
         self._earlier: EarlierVerdicts | None = EarlierVerdicts(logs())
         self._new: list[Verdict] = []
-        self._queue: deque[Verdict] = deque()
+        self._queue: deque[tuple[Verdict, Mapping[str, int]]] = deque()
+        """Verdicts, and when their defects began."""
         # Each counter is changed by only one thread, so none needs a lock.
         self._rows_in = self._rows_out = 0
         self._dropped = self._refused = self._left = 0
@@ -105,6 +106,7 @@ class Records:
         if not self._new:
             return
         for verdict in self._new:
+            began_ns = self._beginnings.follow(verdict)  # of a dropped one, too: an import brings it later
             rows = 1 + len(verdict.defects)
             alive = self._thread.is_alive()
             if self._rows_in - self._rows_out + rows > QUEUE_ROWS or not alive:
@@ -113,7 +115,7 @@ class Records:
                 self._warn(verdict, why, self._drops.due())
                 continue
             self._rows_in += rows
-            self._queue.append(verdict)
+            self._queue.append((verdict, began_ns))
         self._new.clear()
 
     def close(self) -> None:
@@ -245,8 +247,8 @@ class Records:
         if not self._batch:
             now_ns = time.time_ns()
             for _ in range(min(BATCH_VERDICTS, len(self._queue))):
-                verdict = self._queue.popleft()
-                self._batch.append(Entry(verdict, now_ns, self._beginnings.follow(verdict)))
+                verdict, began_ns = self._queue.popleft()
+                self._batch.append(Entry(verdict, now_ns, began_ns))
         return self._batch
 
     def _write_batch(self, session: Session) -> None:

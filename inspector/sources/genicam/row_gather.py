@@ -32,7 +32,8 @@ class _Block:
     captured_ns: int
     encoder_count: int | None
     rows: int
-    """Its own, and those lost since."""
+    is_followed: bool = True
+    """Whether no row was lost since."""
 
 
 class RowGather:
@@ -82,7 +83,7 @@ class RowGather:
     def lose(self, rows: int, why: Uninspected, captured_ns: int) -> list[Capture]:
         """Note lost rows; returns the frames that are complete now."""
         if self._block is not None:
-            self._block.rows += rows
+            self._block.is_followed = False
         done = self._waited()  # the next block may be long in coming: they take their block's time
         row = 0
         while row < rows:
@@ -97,9 +98,12 @@ class RowGather:
         return done
 
     def _measure(self, captured_ns: int, encoder_count: int | None, rows: int) -> None:
-        """Note time and counts from row to row, between the newest two blocks."""
+        """Note time and counts from row to row, between the newest two blocks without a loss between them.
+
+        Who knows what strip and counter did while the camera was away: until then, the rates of before hold.
+        """
         before, self._block = self._block, _Block(captured_ns, encoder_count, rows)
-        if before is None:
+        if before is None or not before.is_followed:
             return
         self._ns_a_row = max(0, captured_ns - before.captured_ns) / before.rows
         self._counts_a_row = None

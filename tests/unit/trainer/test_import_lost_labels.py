@@ -624,6 +624,8 @@ def test_a_region_called_background_cuts_a_hole(
     picture(tmp_path / "s" / "a.png")
     text(tmp_path / "s" / "a.xml", cvat(whole + pit))
     assert imported("cvat", tmp_path / "s", tmp_path / "d") == {"a.png": [0, 1]}
+    text(tmp_path / "s" / "a.xml", cvat(pit + whole))
+    assert imported("cvat", tmp_path / "s", tmp_path / "g", "--overlap", policy) == {"a.png": [0, 1]}, "no eraser"
     text(tmp_path / "s" / "a.xml", cvat(whole + pit + hole))
     assert "a pixel has one class" in refused(capsys, "cvat", tmp_path / "s", tmp_path / "e")
     imported("cvat", tmp_path / "s", tmp_path / "f", "--overlap", policy)
@@ -724,3 +726,19 @@ def test_two_entries_of_coco_do_not_share_a_file(tmp_path: Path, capsys: pytest.
     text(tmp_path / "s" / "annotations.json", json.dumps(coco(["kos01/1.png", "kos02/1.png"])))
     main(["check-data", str(tmp_path / "s")])
     assert "the files that they find must differ" in "".join(capsys.readouterr())
+
+
+def test_a_stray_value_costs_no_thin_region(tmp_path: Path) -> None:
+    """A line of one pixel beside another class, and a pixel of no class far away."""
+    drawn = np.zeros((HEIGHT, WIDTH), np.uint8)
+    drawn[10:20, 4:24], drawn[9, 4:24], drawn[0, 31] = 200, 100, 7
+    root = tmp_path / "s"
+    picture(root / "images" / "a.png")
+    (root / "masks").mkdir()
+    assert cv2.imwrite(str(root / "masks" / "a.png"), drawn)
+    assert (
+        main(["import", "masks", str(root), str(tmp_path / "d"), "--value", "100=pit", "--value", "200=patch"])
+        == 0
+    )
+    label = open_dataset(tmp_path / "d").label("a.png", (HEIGHT, WIDTH))
+    assert np.bincount(label.ravel()).tolist()[1:] == [20, 200]

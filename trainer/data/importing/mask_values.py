@@ -134,7 +134,8 @@ def _nearest(pixels: NDArray[np.int32], stated: Sequence[tuple[int, ...]], toler
         [one & (cv2.boxFilter(one.astype(np.uint8), -1, (3, 3), normalize=False) >= _INNER_PX) for one in exact]
     )
     near = np.stack([cv2.dilate(one.astype(np.uint8), _REACH) > 0 for one in inner])
-    on_edge = (near.sum(axis=0) > 1) & ~np.take_along_axis(near, nearest[None], axis=0)[0]
+    smoothed = cv2.dilate((~exact.any(axis=0)).astype(np.uint8), _REACH) > 0
+    on_edge = smoothed & (near.sum(axis=0) > 1) & ~np.take_along_axis(near, nearest[None], axis=0)[0]
     of_near = np.argmin(np.where(near, distances, np.iinfo(np.int64).max), axis=0)
     return np.asarray(np.where(on_edge, of_near, nearest), np.intp)
 

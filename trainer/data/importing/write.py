@@ -237,9 +237,12 @@ def _label_map(
     kinds = [0 if mark.label.lower() in NORMAL_NAMES else numbers[mark.label] for mark in drawn.marks]
     shape = (drawn.pixels.shape[0], drawn.pixels.shape[1])
     if policies.overlap == "later":
-        label = np.zeros(shape, np.uint8)
+        label, area_of = np.zeros(shape, np.uint8), np.zeros(shape, np.int64)
         for mark, kind in zip(drawn.marks, kinds, strict=True):
-            label[mark.pixels] = kind
+            area = int(np.count_nonzero(mark.pixels))
+            # A background that is listed last is no eraser: only a smaller one cuts a hole.
+            place = mark.pixels if kind else mark.pixels & (area_of > area)
+            label[place], area_of[place] = kind, area
         return label
 
     def complain(fault: Fault) -> None:

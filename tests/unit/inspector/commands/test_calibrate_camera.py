@@ -218,6 +218,14 @@ def test_a_frame_of_another_size_is_a_fault_and_the_others_go_on() -> None:
     assert third.coil == "C"
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.45, 0.55, 0.8, 1.0])
+def test_a_flat_field_of_a_narrow_strip_leaves_its_brightness(share: float) -> None:
+    """However little of the view is steel, the background does not count."""
+    grey = np.full((5, 200), 4.0)
+    grey[:, : round(200 * share)] = 108.0
+    assert gain_of(grey) == pytest.approx(np.ones(200))
+
+
 def test_dead_columns_and_columns_beside_the_strip_get_their_neighbours_gain() -> None:
     """Their own gain would be noise."""
     grey = np.full((5, 20), 100.0)

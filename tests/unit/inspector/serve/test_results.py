@@ -144,7 +144,9 @@ def test_a_name_that_comes_again_is_another_coil(backend: str, tmp_path: Path) -
             for each in results.coils(**ALL)
         ]
         second, first = (results.coil("C-7", 1, None, number) for number in (3, 1))
-        newest = results.coil("C-7", 1)
+        newest, bookmarked = results.coil("C-7", 1), results.coil("C-7", NO_RUN, None, 1)
+        with pytest.raises(UnknownError, match="not in the records"):
+            results.coil("C-7", NO_RUN, None, 8)
         if server is not None:
             server.stop()
     assert listed == [("C-7", 10, 0, "release"), ("C-8", 10, 0, None), ("C-7", 6, 4, "hold")]
@@ -152,6 +154,7 @@ def test_a_name_that_comes_again_is_another_coil(backend: str, tmp_path: Path) -
     assert second["segments"] == [["top", 2560.0, 3840.0, 0]]
     assert (first["card"]["verdict"], first["reject"], len(first["defects"])) == ("hold", 4, 4)
     assert newest == second
+    assert bookmarked == first, "listed before its frames were recorded"
 
 
 def test_a_coil_has_its_stretches_and_its_defects_by_severity(url: str) -> None:

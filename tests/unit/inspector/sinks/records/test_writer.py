@@ -420,6 +420,23 @@ def test_an_import_brings_what_the_full_queue_dropped(tmp_path: Path, monkeypatc
     ]
 
 
+def test_a_defect_whose_first_frame_was_dropped_stays_one_after_the_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frames that are written at once and those that an import brings agree on when it began."""
+    key = identify_run(tmp_path / "run", "line@1").key
+    run = RunOnRecord(tmp_path / "run", key=key)
+    monkeypatch.setattr(writer, "QUEUE_ROWS", 0)
+    run.write(verdict(1, defect("top-1-1")))
+    monkeypatch.undo()
+    run.write(verdict(2, defect("top-1-1")))
+    run.settle()
+    run.close()
+    assert run.records.lost == 1
+    import_run(run.database, run.folder, "line@1")
+    assert run.rows("SELECT COUNT(*), COUNT(DISTINCT began_ns) FROM defects") == [(2, 1)]
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"\0" * 36, b"not-a-key", b"\xff\xfe"])
 def test_a_key_that_a_power_cut_emptied_is_a_missing_key(tmp_path: Path, content: bytes) -> None:
     """An empty key is replaced, because two runs with empty keys would become one."""

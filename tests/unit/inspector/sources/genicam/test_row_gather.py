@@ -1,5 +1,7 @@
 """Rows of a line-scan camera become frames; lost rows keep their place."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -102,3 +104,19 @@ def test_rows_of_another_width_are_no_frame() -> None:
     (frame,) = gather.take(np.zeros((2, 6), np.uint8), 1, None)
     assert frame.fault is not None
     assert frame.fault.code is Code.WRONG_SIZE
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_count_after_an_interruption_lies_in_its_block(restarted: bool) -> None:
+    """The camera was away: the counter began at 0 again, or the strip ran on without being seen."""
+    gather = RowGather(100, 2.0**32)
+    for number in range(4):
+        gather.take(np.zeros((256, 8), np.uint8), number * 256 * ROW_NS, 5_000_000 + number * 256)
+    gather.lose(256, LOST, 4 * 256 * ROW_NS)
+    begun = 0 if restarted else 5_100_000
+    found = []
+    for number in range(3):
+        found += gather.take(np.zeros((256, 8), np.uint8), 10**9 + number * 256 * ROW_NS, begun + number * 256)
+    counts = [each.encoder_count or 0 for each in found if each.fault is None]
+    assert [later - earlier for earlier, later in pairwise(counts)] == [100] * (len(counts) - 1)
+    assert begun <= counts[0] < begun + 256
