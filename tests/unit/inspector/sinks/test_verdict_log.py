@@ -101,8 +101,10 @@ def test_a_file_that_cannot_be_moved_grows(tmp_path: Path, caplog: pytest.LogCap
     """A rotation that fails costs no verdict."""
     log = VerdictLog(tmp_path / "out", Rotation(file_bytes=1, keep=3))
     write(log, 0)
+    first = tmp_path / "out" / "verdicts-000001.jsonl"
+    until(first.exists)  # it is moved after it was written
     (tmp_path / "out" / "verdicts-000002.jsonl").mkdir()
-    (tmp_path / "out" / "verdicts-000001.jsonl").unlink()
+    first.unlink()
     (tmp_path / "out" / "verdicts-000002.jsonl" / "in the way").touch()
     write(log, 1, 2)
     log.close()
