@@ -7,8 +7,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 STRICT: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 Positive = Annotated[float, Field(gt=0.0)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
 LAST_PORT: Final = 65_535
+Port = Annotated[int, Field(ge=1, le=LAST_PORT)]
 
 
 def _has_port(address: str) -> str:
@@ -19,7 +19,8 @@ def _has_port(address: str) -> str:
 
 Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s\[\]]+):\d{1,5}$"), AfterValidator(_has_port)]
 """HOST:PORT."""
-Register = Annotated[int, Field(ge=0, le=65_535)]
+LAST_REGISTER: Final = 65_535
+Register = Annotated[int, Field(ge=0, le=LAST_REGISTER)]
 NumberType = Literal["uint16", "int16", "uint32", "int32", "float32"]
 
 

@@ -8,7 +8,16 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from inspector.config.level2 import CoilRegisters, Level2Settings
-from inspector.config.plc import STRICT, Address, Factor, NumberType, PlcSettings, Positive, Register
+from inspector.config.plc import (
+    LAST_REGISTER,
+    STRICT,
+    Address,
+    Factor,
+    NumberType,
+    PlcSettings,
+    Positive,
+    Register,
+)
 from inspector.core.borders import Span
 from inspector.core.rules import CameraView
 from inspector.core.strip.edges import EdgeFinder
@@ -16,7 +25,6 @@ from inspector.core.strip.odometer import Scale, Speeds
 
 MOST_REGISTERS: Final = 125
 """Registers of one Modbus request."""
-LAST_REGISTER: Final = 65_535
 
 
 class ModbusPosition(PlcSettings):

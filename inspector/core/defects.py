@@ -277,7 +277,7 @@ def _regions(inside: Pixels, frame: _Frame, min_area_px: Sequence[float]) -> Ite
         _, labels, stats, centroids = cv2.connectedComponentsWithStats(one_kind, connectivity=8)
         least = min_area_px[kind] if min_area_px else 0.0
         stats = np.asarray(stats, np.int32)
-        reaching = _reaching(stats, frame, least) | frame.at_border(stats)
+        reaching = _reaching(stats, frame, least)
         counted = np.flatnonzero(reaching | frame.at_seam(stats))
         small = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] < least * (1 - ROUNDING))
         yield _Regions(
@@ -308,7 +308,7 @@ def _joined(
         shows[labels[kinds == each.kind]] = True
         count += shows
         least[shows] = np.minimum(least[shows], min_area_px[each.kind])
-    reaching = (count > 1) & (_reaching(stats, frame, least) | frame.at_border(stats))
+    reaching = (count > 1) & _reaching(stats, frame, least)
     counted = np.flatnonzero(reaching | ((count > 1) & frame.at_seam(stats)))
     if not counted.size:
         return None
@@ -358,10 +358,14 @@ def _component(
 def _reaching(
     stats: NDArray[np.int32], frame: _Frame, min_area_px: float | NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Which regions reach the minimum area. Vectorised, because spray can leave thousands of regions."""
+    """Which regions reach the minimum area, or the frame's first or last row.
+
+    Vectorised, because spray can leave thousands of regions.
+    """
     area = stats[:, cv2.CC_STAT_AREA]
     least_px = np.asarray(min_area_px) * (1 - ROUNDING)
-    return np.asarray((area >= least_px) | ((area >= PART_SHARE * least_px) & frame.cut(stats)), np.bool_)
+    part = (area >= PART_SHARE * least_px) & frame.cut(stats)
+    return np.asarray((area >= least_px) | part | frame.at_border(stats), np.bool_)
 
 
 def _largest(regions: _Regions, labels: NDArray[np.intp]) -> NDArray[np.intp]:

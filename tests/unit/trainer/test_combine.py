@@ -35,6 +35,19 @@ def old(tmp_path: Path) -> Path:
     return write_set(tmp_path / "old", [textured(n) for n in range(16)], ["normal", "pit", "streak"])
 
 
+def write_split_of_fourteen(folder: Path) -> None:
+    """Twelve frames of `old` to train on, one to validate, one to test; it does not name the last two."""
+    split = {"train": [f"{n:03}.png" for n in range(12)], "val": ["012.png"], "test": ["013.png"]}
+    (folder / "split.json").write_text(json.dumps(split))
+
+
+def combine_by_split(folder: Path, *options: str) -> None:
+    """`old` and `new` become `both`, by the split of `old`."""
+    sets = [str(folder / "old"), str(folder / "new")]
+    split = ["--split", str(folder / "split.json")]
+    assert main(["combine", *sets, *split, "--out", str(folder / "both"), *options]) == 0
+
+
 def test_held_out_frames_stay_held_out(old: Path, tmp_path: Path) -> None:
     """The old test part is the new one; a new frame that repeats one of it is left out, and said."""
     assert main(["split", str(old), "--val", "0.25", "--test", "0.25", "--out", str(tmp_path / "split.json")]) == 0
@@ -48,16 +61,7 @@ def test_held_out_frames_stay_held_out(old: Path, tmp_path: Path) -> None:
         ],
     }
     (new / "corrections.json").write_text(json.dumps(corrections))
-    command = [
-        "combine",
-        str(old),
-        str(new),
-        "--split",
-        str(tmp_path / "split.json"),
-        "--out",
-        str(tmp_path / "both"),
-    ]
-    assert main([*command, "--val", "0.25"]) == 0
+    combine_by_split(tmp_path, "--val", "0.25")
     both = json.loads((tmp_path / "both" / "split.json").read_text())
     assert both["test"] == split["test"]
     assert set(split["val"]) <= set(both["val"])
@@ -92,23 +96,13 @@ def test_one_data_set_is_nothing_to_combine(tmp_path: Path, capsys: pytest.Captu
 
 def test_copies_of_training_frames_stay_in_training(old: Path, tmp_path: Path) -> None:
     """A validation frame whose steel is in training says nothing; and a split that names few frames is told."""
-    split = {"train": [f"{n:03}.png" for n in range(12)], "val": ["012.png"], "test": ["013.png"]}
-    (tmp_path / "split.json").write_text(json.dumps(split))
+    write_split_of_fourteen(tmp_path)
     copies = [
         (np.clip(pixels.astype(int) + 3, 0, 255).astype(np.uint8), label)
         for pixels, label in map(textured, range(12))
     ]
-    new = write_set(tmp_path / "new", [*copies, *map(textured, range(40, 44))], ["normal", "pit", "streak"])
-    command = [
-        "combine",
-        str(old),
-        str(new),
-        "--split",
-        str(tmp_path / "split.json"),
-        "--out",
-        str(tmp_path / "both"),
-    ]
-    assert main([*command, "--val", "0.5"]) == 0
+    write_set(tmp_path / "new", [*copies, *map(textured, range(40, 44))], ["normal", "pit", "streak"])
+    combine_by_split(tmp_path, "--val", "0.5")
     both = json.loads((tmp_path / "both" / "split.json").read_text())
     assert {f"1-{n:03}.png" for n in range(12)} <= set(both["train"])
     assert {each for each in both["val"] if each.startswith("1-")} <= {f"1-{n:03}.png" for n in range(12, 16)}
@@ -119,19 +113,9 @@ def test_frames_that_the_split_does_not_name_are_told(
     old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """They look like nothing: they are in no part."""
-    split = {"train": [f"{n:03}.png" for n in range(12)], "val": ["012.png"], "test": ["013.png"]}
-    (tmp_path / "split.json").write_text(json.dumps(split))
-    new = write_set(tmp_path / "new", [textured(n) for n in range(40, 44)], ["normal", "pit", "streak"])
-    command = [
-        "combine",
-        str(old),
-        str(new),
-        "--split",
-        str(tmp_path / "split.json"),
-        "--out",
-        str(tmp_path / "both"),
-    ]
-    assert main(command) == 0
+    write_split_of_fourteen(tmp_path)
+    write_set(tmp_path / "new", [textured(n) for n in range(40, 44)], ["normal", "pit", "streak"])
+    combine_by_split(tmp_path)
     told = capsys.readouterr().out
     assert f"left out: 2 frames of {old} that {tmp_path / 'split.json'} does not name" in told
     assert "look like" not in told
